@@ -1,0 +1,1 @@
+"""ComfyUI-Character3D: what ComfyUI imports."""

@@ -1,0 +1,1 @@
+"""The work itself: numpy, scipy, torch and trimesh. Imports neither ComfyUI nor aiohttp."""

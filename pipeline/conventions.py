@@ -1,0 +1,41 @@
+"""The one place that states axes, units, angles, the UV origin and the words of the wire contract.
+
+Frame (glTF 2.0, section 3.4): right-handed, +Y up, the character faces +Z, metres, origin on the
+ground between the feet. The character's left is +X, so the front view shows its left on the right.
+
+Camera angles, radians: azimuth turns about +Y from +Z (front) towards +X (the character's left);
+elevation lifts the camera above the ground plane.
+
+UV origin: top left of the texture, v down (glTF). The centre of texel (row i, column j) of an
+(H, W) texture is u = (j + 0.5) / W, v = (i + 0.5) / H. Images are (H, W, C), row 0 at the top.
+
+Colours are sRGB-encoded float32 in 0..1 with straight (not premultiplied) alpha.
+"""
+
+from __future__ import annotations
+
+import math
+
+UP = (0.0, 1.0, 0.0)
+FORWARD = (0.0, 0.0, 1.0)
+LEFT = (1.0, 0.0, 0.0)
+
+CHARACTER_HEIGHT = 1.7
+"""Height in metres given to a mesh whose source has no scale of its own."""
+
+STAGES = (
+    "preprocessing",
+    "mesh_generation",
+    "generating_multiview_texture",
+    "texture_baking",
+    "rigging",
+)
+
+VIEW_NAMES = ("front", "right", "back", "left", "top", "bottom")
+VIEW_AZIMUTHS = (0.0, -math.pi / 2, math.pi, math.pi / 2, 0.0, 0.0)
+VIEW_ELEVATIONS = (0.0, 0.0, 0.0, 0.0, math.pi / 2, -math.pi / 2)
+
+REST_POSES = ("大-pose", "T-pose", "A-pose", "No")
+"""The rest poses of the wire contract's `pose_type`; `No` recognises the pose from the mesh."""
+
+MAX_INFLUENCES = 4

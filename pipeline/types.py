@@ -1,0 +1,242 @@
+"""What flows between the stages: frozen dataclasses over read-only, contiguous numpy arrays.
+
+Constructors cast to the documented dtype, check the documented shape and make the arrays
+read-only, so no stage can change what another one, or ComfyUI's cache, still holds.
+Frame, units and UV origin: see conventions.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .conventions import MAX_INFLUENCES
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def _freeze(owner: object, name: str, dtype: npt.DTypeLike, *shape: int | None) -> None:
+    value = getattr(owner, name)
+    if value is None:
+        return
+    array = np.array(value, dtype=dtype, order="C")
+    wrong = array.ndim != len(shape) or any(
+        want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
+    )
+    if wrong:
+        wanted = "(" + ", ".join("n" if s is None else str(s) for s in shape) + ")"
+        raise ValueError(f"{type(owner).__name__}.{name}: expected shape {wanted}, got {array.shape}")
+    array.setflags(write=False)
+    object.__setattr__(owner, name, array)
+
+
+@dataclass(frozen=True, eq=False)
+class FramedPicture:
+    """The subject cut out, centred and padded in a square.
+
+    rgba: (S, S, 4) float32, straight alpha; colour under alpha 0 is the nearest subject colour.
+    """
+
+    rgba: FloatArray
+    method: str = ""
+    warnings: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        side = np.shape(self.rgba)[0]
+        _freeze(self, "rgba", np.float32, side, side, 4)
+
+    @property
+    def mask(self) -> BoolArray:
+        """(S, S) bool, where alpha is at least one half."""
+        return self.rgba[..., 3] >= 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Triangles, outward-wound (counter-clockwise seen from outside).
+
+    positions: (V, 3) float32, metres. faces: (F, 3) int32.
+    normals: (V, 3) float32 unit, or None. uvs: (V, 2) float32, or None.
+    """
+
+    positions: FloatArray
+    faces: IntArray
+    normals: FloatArray | None = None
+    uvs: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "positions", np.float32, None, 3)
+        _freeze(self, "faces", np.int32, None, 3)
+        _freeze(self, "normals", np.float32, len(self.positions), 3)
+        _freeze(self, "uvs", np.float32, len(self.positions), 2)
+
+    @property
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest corner, each (3,) float32."""
+        return self.positions.min(axis=0), self.positions.max(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """base_color: (H, W, 4) float32 sRGB 0..1. metallic and roughness as in glTF."""
+
+    base_color: FloatArray
+    metallic: float = 0.0
+    roughness: float = 0.9
+
+    def __post_init__(self) -> None:
+        _freeze(self, "base_color", np.float32, None, None, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class TexturedMesh:
+    """A mesh with UVs and the material they index."""
+
+    mesh: Mesh
+    material: Material
+
+    def __post_init__(self) -> None:
+        if self.mesh.uvs is None:
+            raise ValueError("TexturedMesh.mesh: expected a mesh with uvs, got one without")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """An orthographic camera that looks at `target` (metres); see conventions.py for the angles.
+
+    half_extent: half of the side, in metres, of the square that the image shows.
+    """
+
+    name: str
+    azimuth: float
+    elevation: float
+    half_extent: float
+    target: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class CameraRig:
+    """Cameras in a fixed order; views, maps and images are batched in that order."""
+
+    cameras: tuple[Camera, ...]
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+
+@dataclass(frozen=True, eq=False)
+class ViewMaps:
+    """What each camera of a rig sees of a mesh; background is 0.
+
+    position: (N, S, S, 3) float32 metres. normal: (N, S, S, 3) float32 unit, mesh frame.
+    depth: (N, S, S) float32 metres along the view direction from the target plane, nearer is smaller.
+    mask: (N, S, S) bool.
+    """
+
+    rig: CameraRig
+    position: FloatArray
+    normal: FloatArray
+    depth: FloatArray
+    mask: BoolArray
+
+    def __post_init__(self) -> None:
+        count, side = len(self.rig), np.shape(self.mask)[-1]
+        _freeze(self, "position", np.float32, count, side, side, 3)
+        _freeze(self, "normal", np.float32, count, side, side, 3)
+        _freeze(self, "depth", np.float32, count, side, side)
+        _freeze(self, "mask", np.bool_, count, side, side)
+
+
+@dataclass(frozen=True, eq=False)
+class ViewImages:
+    """One picture per camera. color: (N, S, S, 3) float32 sRGB. mask: (N, S, S) float32 0..1."""
+
+    rig: CameraRig
+    color: FloatArray
+    mask: FloatArray
+    method: str = ""
+    warnings: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count, side = len(self.rig), np.shape(self.mask)[-1]
+        _freeze(self, "color", np.float32, count, side, side, 3)
+        _freeze(self, "mask", np.float32, count, side, side)
+
+
+@dataclass(frozen=True, eq=False)
+class Skeleton:
+    """A tree of joints in rest pose; a parent stands before its children, the root's parent is -1.
+
+    names: J joint names. parents: (J,) int32.
+    rest: (J, 4, 4) float32, each joint's transform in the mesh frame (column vectors), rotation and
+    translation only. roles: humanoid role -> joint index (VRM 1.0 bone names, "leftUpperArm").
+    """
+
+    names: tuple[str, ...]
+    parents: IntArray
+    rest: FloatArray
+    roles: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _freeze(self, "parents", np.int32, len(self.names))
+        _freeze(self, "rest", np.float32, len(self.names), 4, 4)
+
+    @property
+    def positions(self) -> FloatArray:
+        """(J, 3) float32 joint positions, metres."""
+        return self.rest[:, :3, 3]
+
+    def index(self, name: str) -> int:
+        """Index of the joint called `name`; ValueError lists the known names."""
+        if name not in self.names:
+            raise ValueError(f"no joint {name!r}; this skeleton has {', '.join(self.names)}")
+        return self.names.index(name)
+
+
+@dataclass(frozen=True, eq=False)
+class SkinWeights:
+    """joints: (V, 4) uint16 indices into the skeleton. weights: (V, 4) float32, rows sum to 1."""
+
+    joints: npt.NDArray[np.uint16]
+    weights: FloatArray
+
+    def __post_init__(self) -> None:
+        _freeze(self, "joints", np.uint16, None, MAX_INFLUENCES)
+        _freeze(self, "weights", np.float32, len(self.joints), MAX_INFLUENCES)
+
+
+@dataclass(frozen=True, eq=False)
+class RiggedCharacter:
+    """A textured mesh bound to a skeleton in its rest pose."""
+
+    textured: TexturedMesh
+    skeleton: Skeleton
+    skin: SkinWeights
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """How one stage ran. `ignored_inputs` names the inputs that the method could not honour."""
+
+    stage: str
+    method: str
+    seconds: float
+    warnings: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    ignored_inputs: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, with the field names of this class."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        for name in ("warnings", "ignored_inputs"):
+            values[name] = list(values[name])
+        values["metrics"] = dict(self.metrics)
+        return values

@@ -1,0 +1,16 @@
+"""The repository is one package under the alias `character3d`, wherever the checkout lies.
+
+Its own `__init__.py` is not executed here: it is what ComfyUI imports, and needs a running server.
+The repository root never goes on sys.path, where `nodes/` would shadow ComfyUI's `nodes.py`.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+_spec = importlib.util.spec_from_file_location(
+    "character3d", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]
+)
+sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
