@@ -1,1 +1,17 @@
-"""ComfyUI-Character3D: what ComfyUI imports."""
+"""ComfyUI-Character3D: what ComfyUI imports. The nodes, the web folder and the routes; no work here."""
+
+from __future__ import annotations
+
+from server import PromptServer
+
+from .nodes import Character3DExtension
+from .server_routes import register_routes
+
+WEB_DIRECTORY = "./web"
+
+register_routes(PromptServer.instance)
+
+
+async def comfy_entrypoint() -> Character3DExtension:
+    """Called by ComfyUI after the import."""
+    return Character3DExtension()

@@ -1,0 +1,31 @@
+"""ComfyUI nodes, one file per stage. This is the list that ComfyUI gets."""
+
+from __future__ import annotations
+
+from .compat import ComfyExtension, io
+from .export import PreviewMesh, SaveCharacter, SaveMesh
+from .generating_multiview_texture import GenerateViews, RenderViewMaps
+from .mesh_generation import GenerateMesh
+from .preprocessing import PreprocessPicture
+from .rigging import RigCharacter
+from .texture_baking import BakeTexture
+
+NODES: tuple[type[io.ComfyNode], ...] = (
+    PreprocessPicture,
+    GenerateMesh,
+    RenderViewMaps,
+    GenerateViews,
+    BakeTexture,
+    RigCharacter,
+    SaveMesh,
+    SaveCharacter,
+    PreviewMesh,
+)
+
+
+class Character3DExtension(ComfyExtension):
+    """The nodes of this pack."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """All nodes, in the order of the stages."""
+        return list(NODES)

@@ -1,0 +1,32 @@
+"""The one place that asks which ComfyUI is running: schema fields and socket types come and go.
+
+Everything else in `nodes/` imports `io` from here and never looks at a version number.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import ComfyExtension, Types, io
+
+__all__ = ["HAS_FILE_3D", "ComfyExtension", "Types", "file_3d_outputs", "file_3d_values", "io", "make_schema"]
+
+HAS_FILE_3D = hasattr(io, "File3DAny") and hasattr(Types, "File3D")
+_SCHEMA_FIELDS = set(inspect.signature(io.Schema).parameters)
+
+
+def make_schema(**fields: Any) -> io.Schema:
+    """Build a Schema from the fields that the running ComfyUI knows; the others are left out."""
+    return io.Schema(**{name: value for name, value in fields.items() if name in _SCHEMA_FIELDS})
+
+
+def file_3d_outputs() -> list[io.Output]:
+    """The FILE_3D output of newer ComfyUI releases; always the last one, so that slots keep their places."""
+    return [io.File3DAny.Output(display_name="file")] if HAS_FILE_3D else []
+
+
+def file_3d_values(path: Path) -> tuple[Any, ...]:
+    """The value that belongs to `file_3d_outputs`."""
+    return (Types.File3D(str(path), path.suffix.lstrip(".")),) if HAS_FILE_3D else ()

@@ -1,0 +1,60 @@
+"""What every stage node does around its work: progress, cancellation, the report and the log line."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+
+import comfy.model_management
+import comfy.utils
+
+from ..pipeline.types import StageReport
+
+_LOG = logging.getLogger("character3d")
+_TICKS = 1000
+
+
+class StageRun:
+    """One run of one stage. `progress` feeds ComfyUI's progress bar, whose step is its cancellation point."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._start = time.monotonic()
+        self._bar = comfy.utils.ProgressBar(_TICKS)
+        self._tick = -1
+
+    def progress(self, fraction: float, /) -> None:
+        """A pipeline Progress; raises InterruptProcessingException when the prompt was cancelled."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        tick = int(min(max(fraction, 0.0), 1.0) * _TICKS)
+        if tick > self._tick:
+            self._tick = tick
+            self._bar.update_absolute(tick, _TICKS)
+
+    def finish(
+        self,
+        method: str,
+        warnings: Iterable[str] = (),
+        metrics: Mapping[str, float] | None = None,
+        ignored_inputs: Iterable[str] = (),
+    ) -> dict[str, list[dict[str, object]]]:
+        """Log how the stage ran and return it as the node's ui output."""
+        seconds = round(time.monotonic() - self._start, 3)
+        report = StageReport(
+            self._stage, method, seconds, tuple(warnings), dict(metrics or {}), tuple(ignored_inputs)
+        )
+        _LOG.info("%s: %s, %.1f s", self._stage, method, seconds)
+        for warning in report.warnings:
+            _LOG.warning("%s: %s", self._stage, warning)
+        return {"character3d_report": [report.to_dict()]}
+
+
+def choose_method(name: str, methods: Iterable[str]) -> str:
+    """Resolve `auto` to the first of `methods`, which are listed best first."""
+    known = tuple(methods)
+    if name == "auto":
+        return known[0]
+    if name not in known:
+        raise ValueError(f"no method {name!r}; there are: auto, {', '.join(known)}")
+    return name
