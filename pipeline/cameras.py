@@ -1,0 +1,82 @@
+"""Orthographic cameras: their axes, projection, and the rigs that frame a mesh.
+
+Frame, angles and image axes: see conventions.py. The basis is well defined at the poles: seen from
+the top the image's up is -Z, seen from the bottom it is +Z.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .conventions import VIEW_AZIMUTHS, VIEW_ELEVATIONS, VIEW_NAMES
+from .types import Camera, CameraRig, Mesh
+
+Points = TypeVar("Points", npt.NDArray[np.floating], torch.Tensor)
+
+
+def camera_basis(camera: Camera) -> npt.NDArray[np.float64]:
+    """Return (3, 3) orthonormal rows in the mesh frame: image right, image up, towards the camera."""
+    sin_a, cos_a = math.sin(camera.azimuth), math.cos(camera.azimuth)
+    sin_e, cos_e = math.sin(camera.elevation), math.cos(camera.elevation)
+    right = (cos_a, 0.0, -sin_a)
+    up = (-sin_a * sin_e, cos_e, -cos_a * sin_e)
+    towards = (sin_a * cos_e, sin_e, cos_a * cos_e)
+    return np.array((right, up, towards))
+
+
+def camera_matrix(camera: Camera) -> npt.NDArray[np.float64]:
+    """Return the (3, 4) affine matrix from metres to (u, v, depth).
+
+    u runs right and v down, each 0..1 across the image; depth is metres behind the target plane.
+    """
+    right, up, towards = camera_basis(camera)
+    span = 2.0 * camera.half_extent
+    axes = np.stack((right / span, -up / span, -towards))
+    shift = np.array((0.5, 0.5, 0.0)) - axes @ np.asarray(camera.target)
+    return np.concatenate((axes, shift[:, None]), axis=1)
+
+
+def project_points(camera: Camera, points: Points) -> tuple[Points, Points]:
+    """Project points (..., 3), metres, numpy or torch.
+
+    Returns image coordinates (..., 2) = (u, v), 0..1 inside the image, v down, so that pixel
+    (row i, column j) of a side S has its centre at ((j + 0.5) / S, (i + 0.5) / S); and depth (...),
+    metres behind the target plane, nearer is smaller. Same kind of array, dtype and device as `points`.
+    """
+    matrix = camera_matrix(camera)
+    if isinstance(points, torch.Tensor):
+        tensor = torch.as_tensor(matrix).to(points.dtype).to(points.device)
+        projected = points @ tensor[:, :3].T + tensor[:, 3]
+        return projected[..., :2], projected[..., 2]
+    array = matrix.astype(points.dtype)
+    flat = points @ array[:, :3].T + array[:, 3]
+    return flat[..., :2], flat[..., 2]
+
+
+def build_six_view_rig(mesh: Mesh, margin: float = 0.05) -> CameraRig:
+    """Return front, right, back, left, top and bottom cameras with one common scale.
+
+    The target is the centre of the bounds; the longest axis fills 1 / (1 + margin) of the image side.
+    """
+    low, high = mesh.bounds
+    centre = (low + high) / 2
+    half_extent = max(float((high - low).max()) / 2 * (1.0 + margin), 1e-6)
+    x, y, z = (float(value) for value in centre)
+    angles = zip(VIEW_NAMES, VIEW_AZIMUTHS, VIEW_ELEVATIONS, strict=True)
+    return CameraRig(tuple(Camera(name, a, e, half_extent, (x, y, z)) for name, a, e in angles))
+
+
+def frame_camera(mesh: Mesh, azimuth: float, elevation: float, margin: float = 0.05) -> Camera:
+    """Return the camera (angles in radians) in whose image the mesh is centred and as large as fits."""
+    unit = Camera("frame", azimuth, elevation, 0.5)
+    basis = camera_basis(unit)
+    seen = mesh.positions @ basis.T.astype(np.float32)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    half_extent = max(float((high - low)[:2].max()) / 2 * (1.0 + margin), 1e-6)
+    x, y, z = (float(value) for value in ((low + high) / 2) @ basis)
+    return Camera("frame", azimuth, elevation, half_extent, (x, y, z))
