@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import torch
 
+from .cameras import project_points
+from .types import Camera
+
 SUBPIXELS = 256
 _SAMPLES_PER_BLOCK = 1 << 20
 _SIGN = 0x7FFFFFFF
@@ -80,6 +83,12 @@ def rasterize_triangles(positions: torch.Tensor, faces: torch.Tensor, size: tupl
         for low, high in split_by_total(spans.length, _SAMPLES_PER_BLOCK):
             _draw_spans(keys, _Spans(*(item[low:high] for item in spans)), depth_plane, width)
     return _resolve(keys, corners, snapped, size)
+
+
+def rasterize_view(camera: Camera, positions: torch.Tensor, faces: torch.Tensor, size: int) -> Raster:
+    """Rasterize positions (V, 3), metres, and faces (F, 3) into the (size, size) image of `camera`."""
+    uv, depth = project_points(camera, positions)
+    return rasterize_triangles(torch.cat((uv * size, depth[:, None]), dim=1), faces, (size, size))
 
 
 def interpolate_attributes(raster: Raster, faces: torch.Tensor, attributes: torch.Tensor) -> torch.Tensor:
