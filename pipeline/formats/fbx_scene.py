@@ -1,0 +1,146 @@
+"""FBX objects and the connections between them, as nodes of the container in fbx_binary.py."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from .fbx_binary import CREATION_TIME, FILE_ID, VERSION, FbxNode
+
+CREATOR = "Character3D"
+ROOT_ID = 0
+_FIRST_ID = 1_000_000
+_DOCUMENT_ID = np.int64(999_999)
+
+# What Autodesk's files put in a property's type, label and flag fields, by the kind of value.
+_PROPERTY_FIELDS = {
+    "integer": ("int", "Integer", ""),
+    "number": ("double", "Number", ""),
+    "boolean": ("bool", "", ""),
+    "enum": ("enum", "", ""),
+    "time": ("KTime", "Time", ""),
+    "text": ("KString", "", ""),
+    "url": ("KString", "Url", ""),
+    "color": ("Color", "", "A"),
+    "color_rgb": ("ColorRGB", "Color", ""),
+    "factor": ("Number", "", "A"),
+    "object": ("object", "", ""),
+    "Lcl Translation": ("Lcl Translation", "", "A"),
+    "Lcl Rotation": ("Lcl Rotation", "", "A"),
+    "Lcl Scaling": ("Lcl Scaling", "", "A"),
+}
+
+
+def make_properties(*properties: tuple[object, ...]) -> FbxNode:
+    """A Properties70 block of (name, kind, value…); the kinds are the keys of _PROPERTY_FIELDS."""
+    rows = [FbxNode("P", (name, *_PROPERTY_FIELDS[str(kind)], *values)) for name, kind, *values in properties]
+    return FbxNode("Properties70", (), tuple(rows))
+
+
+def flatten_matrix(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """A column-vector (4, 4) matrix as the 16 numbers that FBX stores, column after column."""
+    return np.ascontiguousarray(matrix.T, dtype=np.float64).reshape(16)
+
+
+class SceneBuilder:
+    """Collects objects, numbers them in the order of their making, and records their connections."""
+
+    def __init__(self) -> None:
+        self._objects: list[FbxNode] = []
+        self._connections: list[FbxNode] = []
+
+    def add(self, kind: str, name: str, fbx_class: str, subclass: str, *children: FbxNode) -> int:
+        """Adds an object and returns its id. In the file its name is `name`, 0, 1, class."""
+        identity = _FIRST_ID + len(self._objects)
+        full_name = f"{name}\x00\x01{fbx_class}"
+        self._objects.append(FbxNode(kind, (np.int64(identity), full_name, subclass), children))
+        return identity
+
+    def connect(self, child: int, parent: int, parent_property: str = "") -> None:
+        """Makes `child` an object of `parent`, or the source of one of its properties."""
+        ends = (np.int64(child), np.int64(parent))
+        kind = ("OP", *ends, parent_property) if parent_property else ("OO", *ends)
+        self._connections.append(FbxNode("C", kind))
+
+    def document(self) -> list[FbxNode]:
+        """Every top-level node of the file."""
+        return [
+            _make_header_extension(),
+            FbxNode("FileId", (FILE_ID,)),
+            FbxNode("CreationTime", (CREATION_TIME,)),
+            FbxNode("Creator", (CREATOR,)),
+            _make_global_settings(),
+            _make_documents(),
+            FbxNode("References"),
+            self._make_definitions(),
+            FbxNode("Objects", (), tuple(self._objects)),
+            FbxNode("Connections", (), tuple(self._connections)),
+            FbxNode("Takes", (), (FbxNode("Current", ("",)),)),
+        ]
+
+    def _make_definitions(self) -> FbxNode:
+        counts = Counter({"GlobalSettings": 1})
+        counts.update(item.name for item in self._objects)
+        types = (FbxNode("ObjectType", (kind,), (FbxNode("Count", (n,)),)) for kind, n in counts.items())
+        children = (FbxNode("Version", (100,)), FbxNode("Count", (counts.total(),)), *types)
+        return FbxNode("Definitions", (), children)
+
+
+def _make_header_extension() -> FbxNode:
+    # The date of CREATION_TIME: the same character gives the same bytes.
+    stamp = {"Version": 1000, "Year": 1970, "Month": 1, "Day": 1, "Hour": 10, "Minute": 0, "Second": 0}
+    stamp["Millisecond"] = 0
+    metadata = ("Title", "Subject", "Author", "Keywords", "Revision", "Comment")
+    info = FbxNode(
+        "SceneInfo",
+        ("GlobalInfo\x00\x01SceneInfo", "UserData"),
+        (
+            FbxNode("Type", ("UserData",)),
+            FbxNode("Version", (100,)),
+            FbxNode("MetaData", (), (FbxNode("Version", (100,)), *(FbxNode(k, ("",)) for k in metadata))),
+            make_properties(
+                ("Original|ApplicationName", "text", CREATOR), ("LastSaved|ApplicationName", "text", CREATOR)
+            ),
+        ),
+    )
+    children = (
+        FbxNode("FBXHeaderVersion", (1003,)),
+        FbxNode("FBXVersion", (VERSION,)),
+        FbxNode("EncryptionType", (0,)),
+        FbxNode("CreationTimeStamp", (), tuple(FbxNode(k, (v,)) for k, v in stamp.items())),
+        FbxNode("Creator", (CREATOR,)),
+        info,
+    )
+    return FbxNode("FBXHeaderExtension", (), children)
+
+
+def _make_global_settings() -> FbxNode:
+    """+Y up, +Z towards the viewer, +X right; one unit is one centimetre."""
+    axes = {"UpAxis": 1, "UpAxisSign": 1, "FrontAxis": 2, "FrontAxisSign": 1, "CoordAxis": 0}
+    axes |= {"CoordAxisSign": 1, "OriginalUpAxis": 1, "OriginalUpAxisSign": 1}
+    settings = make_properties(
+        *((name, "integer", value) for name, value in axes.items()),
+        ("UnitScaleFactor", "number", 1.0),
+        ("OriginalUnitScaleFactor", "number", 1.0),
+        ("AmbientColor", "color_rgb", 0.0, 0.0, 0.0),
+        ("DefaultCamera", "text", "Producer Perspective"),
+        ("TimeMode", "enum", 11),
+        ("TimeSpanStart", "time", np.int64(0)),
+        ("TimeSpanStop", "time", np.int64(46_186_158_000)),
+        ("CustomFrameRate", "number", 24.0),
+    )
+    return FbxNode("GlobalSettings", (), (FbxNode("Version", (1000,)), settings))
+
+
+def _make_documents() -> FbxNode:
+    document = FbxNode(
+        "Document",
+        (_DOCUMENT_ID, "", "Scene"),
+        (
+            make_properties(("SourceObject", "object"), ("ActiveAnimStackName", "text", "")),
+            FbxNode("RootNode", (np.int64(ROOT_ID),)),
+        ),
+    )
+    return FbxNode("Documents", (), (FbxNode("Count", (1,)), document))
