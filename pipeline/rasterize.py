@@ -9,6 +9,7 @@ the covered pixels, never with the bounding boxes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -75,14 +76,27 @@ def rasterize_triangles(positions: torch.Tensor, faces: torch.Tensor, size: tupl
     corners = positions.to(torch.float32)[faces]
     depth_plane = _fit_depth_planes(corners)
     keys = torch.full((height * width,), _EMPTY, dtype=torch.int64, device=positions.device)
-    snapped = (corners[..., :2].to(torch.float64) * SUBPIXELS).round()
-    edges = _orient_edges(snapped)
-    rows_from, row_count = _bound_rows(snapped, height)
-    for start, stop in split_by_total(row_count, _SAMPLES_PER_BLOCK):
-        spans = _cut_spans(edges, rows_from, row_count, (start, stop), width)
-        for low, high in split_by_total(spans.length, _SAMPLES_PER_BLOCK):
-            _draw_spans(keys, _Spans(*(item[low:high] for item in spans)), depth_plane, width)
+    snapped = _snap(corners)
+    for spans in _iterate_spans(snapped, size):
+        _draw_spans(keys, spans, depth_plane, width)
     return _resolve(keys, corners, snapped, size)
+
+
+def list_covered_samples(
+    positions: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """List every (face, pixel) pair that `rasterize_triangles` would test for depth.
+
+    positions: (V, 2 or more). Returns two (N,) int64 tensors: face index and row * W + column.
+    """
+    pairs = []
+    for spans in _iterate_spans(_snap(positions[faces.to(torch.int64)]), size):
+        owner, offset = _expand(spans.length)
+        pairs.append((spans.face[owner], (spans.row * size[1] + spans.column)[owner] + offset))
+    if not pairs:
+        return faces.new_zeros(0, dtype=torch.int64), faces.new_zeros(0, dtype=torch.int64)
+    found, pixel = (torch.cat(items) for items in zip(*pairs, strict=True))
+    return found, pixel
 
 
 def rasterize_view(camera: Camera, positions: torch.Tensor, faces: torch.Tensor, size: int) -> Raster:
@@ -115,6 +129,22 @@ def split_by_total(counts: torch.Tensor, limit: int) -> list[tuple[int, int]]:
     targets = torch.arange(limit, total, limit, device=counts.device)
     cuts = sorted({0, len(counts), *(torch.searchsorted(ends, targets) + 1).tolist()})
     return list(pairwise(cuts))
+
+
+def _snap(corners: torch.Tensor) -> torch.Tensor:
+    """Corners (F, 3, 2 or more) in pixels to (F, 3, 2) whole numbers of subpixels, as float64."""
+    return (corners[..., :2].to(torch.float64) * SUBPIXELS).round()
+
+
+def _iterate_spans(snapped: torch.Tensor, size: tuple[int, int]) -> Iterator[_Spans]:
+    """Yield the spans of all faces, in blocks of bounded size."""
+    height, width = size
+    edges = _orient_edges(snapped)
+    rows_from, row_count = _bound_rows(snapped, height)
+    for block in split_by_total(row_count, _SAMPLES_PER_BLOCK):
+        spans = _cut_spans(edges, rows_from, row_count, block, width)
+        for low, high in split_by_total(spans.length, _SAMPLES_PER_BLOCK):
+            yield _Spans(*(item[low:high] for item in spans))
 
 
 def _orient_edges(snapped: torch.Tensor) -> _Edges:
