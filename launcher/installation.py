@@ -1,0 +1,92 @@
+"""Which ComfyUI runs, with which Python, and where the user's files are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .terminal import QuickstartError, run_step
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACK_NAME = "ComfyUI-Character3D"
+WINDOWS = os.name == "nt"
+
+ASK_FOR_PACKAGES = (
+    "import importlib.metadata as m, re, sys; "
+    "have = {re.sub('[-_.]+', '-', d.metadata['Name'] or '').lower() for d in m.distributions()}; "
+    "sys.exit(any(name not in have for name in sys.argv[1:]))"
+)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A ComfyUI, the Python that runs it, and the folder with its custom_nodes, models and output."""
+
+    python: Path
+    comfyui: Path
+    base: Path
+    is_own: bool
+
+    @property
+    def log(self) -> Path:
+        """Where the running server writes."""
+        return self.base / "user" / "character3d-quickstart.log"
+
+
+def find_working_folder() -> Path:
+    """Return the folder for what is the user's: models, inputs, outputs, settings."""
+    chosen = os.environ.get("CHARACTER3D_HOME")
+    return Path(chosen).expanduser().resolve() if chosen else Path.home() / PACK_NAME
+
+
+def prepare_existing_comfyui(folder: Path) -> Installation:
+    """Find the ComfyUI in `folder` and its Python, and install what the pack misses there.
+
+    Raises QuickstartError where there is none.
+    """
+    folder = folder.expanduser().resolve()
+    comfyui = next((f for f in (folder, folder / "ComfyUI") if (f / "main.py").is_file()), None)
+    if comfyui is None:
+        raise QuickstartError(f"No ComfyUI in {folder}: there is no main.py.")
+    python = find_python_beside(comfyui)
+    names = [n.split(">")[0] for n in (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").split()]
+    if subprocess.run([python, "-c", ASK_FOR_PACKAGES, *names], capture_output=True).returncode:
+        install = [str(python), "-m", "pip", "install", "-r", str(REPOSITORY / "requirements.txt")]
+        log = Path(tempfile.gettempdir()) / "character3d-quickstart-pip.log"
+        run_step(f"the pack's requirements, into {python}", install, log)
+    return Installation(python, comfyui, comfyui, is_own=False)
+
+
+def find_python_beside(comfyui: Path) -> Path:
+    """Return the Python of an existing ComfyUI: a virtual environment, the portable one, or ours."""
+    for folder in (comfyui, comfyui.parent):
+        for name in ("venv", ".venv", "python_embeded"):
+            for python in ("bin/python", "Scripts/python.exe", "python.exe"):
+                if (folder / name / python).is_file():
+                    return folder / name / python
+    return Path(sys.executable)
+
+
+def link_pack(custom_nodes: Path) -> None:
+    """Link this clone into custom_nodes, unless it is there under any name.
+
+    Raises QuickstartError where another folder has its place.
+    """
+    custom_nodes.mkdir(parents=True, exist_ok=True)
+    if any(entry.resolve() == REPOSITORY for entry in custom_nodes.iterdir()):
+        return
+    link = custom_nodes / PACK_NAME
+    try:
+        if link.is_symlink():
+            link.unlink()
+        elif link.exists():
+            link.rmdir()  # takes away a junction, and refuses a folder that holds something
+        link.symlink_to(REPOSITORY, target_is_directory=True)
+    except OSError as error:
+        junction = ["cmd", "/c", "mklink", "/J", str(link), str(REPOSITORY)]
+        if not WINDOWS or subprocess.run(junction, capture_output=True).returncode:
+            raise QuickstartError(f"The pack cannot be linked to {link}: {error}") from error

@@ -1,0 +1,134 @@
+"""The ComfyUI process: start it, wait until it answers, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .installation import WINDOWS, Installation
+from .terminal import QuickstartError, format_seconds, read_tail, terminal
+
+HOST = "127.0.0.1"
+
+ASK_FOR_GPU = (
+    "import torch; xpu = getattr(torch, 'xpu', None); "
+    "print(any(b and b.is_available() for b in (torch.cuda, torch.backends.mps, xpu)))"
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A ComfyUI that was started here."""
+
+    process: subprocess.Popen[bytes]
+    installation: Installation
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Where it answers."""
+        return f"http://{HOST}:{self.port}"
+
+    def check(self) -> None:
+        """Raise QuickstartError with the end of the log where ComfyUI has ended."""
+        if self.process.poll() is not None:
+            log = self.installation.log
+            status = self.process.returncode
+            raise QuickstartError(f"ComfyUI has ended, status {status}. The end of {log}:\n{read_tail(log)}")
+
+    def wait(self) -> None:
+        """Wait until ComfyUI ends, which it should not: then raise QuickstartError."""
+        self.process.wait()
+        self.check()
+
+    def wait_until_ready(self) -> None:
+        """Return when ComfyUI answers.
+
+        Raises QuickstartError with the end of its log where it ends, or is silent for 5 minutes.
+        """
+        started = time.monotonic()
+        while (seconds := time.monotonic() - started) < 300:
+            self.check()
+            terminal.live(f"  … starting ComfyUI  {format_seconds(seconds)}")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                fetch_json(f"{self.address}/system_stats")
+                terminal.done(f"ComfyUI is up at {self.address}", seconds)
+                return
+            time.sleep(0.25)
+        log = self.installation.log
+        raise QuickstartError(f"ComfyUI does not answer. The end of {log}:\n{read_tail(log)}")
+
+    def stop(self) -> None:
+        """End ComfyUI: asked first, so that it removes its temporary files, then made to."""
+        interrupt = signal.CTRL_BREAK_EVENT if WINDOWS else signal.SIGINT  # type: ignore[attr-defined]
+        for end in (lambda: self.process.send_signal(interrupt), self.process.terminate, self.process.kill):
+            if self.process.poll() is not None:
+                return
+            end()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=5)
+
+
+@contextlib.contextmanager
+def run_server(installation: Installation, port: int) -> Iterator[Server]:
+    """Run ComfyUI while the block runs; yields once it answers.
+
+    Raises QuickstartError where the port is taken or ComfyUI does not come up.
+    """
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, port)) == 0:
+            raise QuickstartError(f"Port {port} is taken by another program. Choose another with --port.")
+    installation.log.parent.mkdir(parents=True, exist_ok=True)
+    own_group: dict[str, Any] = (
+        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
+        if WINDOWS
+        else {"start_new_session": True}  # Ctrl-C reaches ComfyUI through us only
+    )
+    command = make_server_command(installation, port)
+    with installation.log.open("wb") as sink:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=installation.comfyui, **own_group
+        )
+    server = Server(process, installation, port)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+def make_server_command(installation: Installation, port: int) -> list[str]:
+    """Return the command that starts ComfyUI; on the CPU only where torch sees no GPU."""
+    command = [
+        str(installation.python),
+        "-X",
+        "utf8",
+        "-u",
+        str(installation.comfyui / "main.py"),
+        "--port",
+        str(port),
+    ]
+    answer = subprocess.run([installation.python, "-c", ASK_FOR_GPU], capture_output=True, text=True)
+    if answer.stdout.strip() == "False":
+        command.append("--cpu")
+    if installation.is_own:
+        database = installation.base / "user" / "comfyui.db"
+        command += ["--base-directory", str(installation.base), "--disable-api-nodes"]
+        command += ["--database-url", f"sqlite:///{database.as_posix()}"]
+    return command
+
+
+def fetch_json(address: str, data: bytes | None = None, content_type: str = "") -> Any:
+    """GET, or POST `data`, and return the JSON answer."""
+    headers = {"Content-Type": content_type} if data is not None else {}
+    with urllib.request.urlopen(urllib.request.Request(address, data, headers), timeout=60) as answer:
+        return json.load(answer)

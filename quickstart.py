@@ -1,0 +1,92 @@
+"""Character3D on a fresh machine: set up what is missing, start ComfyUI, make one character.
+
+    python quickstart.py                 set up, start, turn examples/elf.png into a character
+    python quickstart.py serve           set up and start only
+    python quickstart.py test [ARGS]     set up and run the tests; ARGS go to pytest
+
+Needs Python 3.11 or newer and nothing else. People who have ComfyUI already do not need this file:
+they clone the pack into custom_nodes and install requirements.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from launcher.environment import prepare_own_comfyui
+from launcher.installation import REPOSITORY, link_pack, prepare_existing_comfyui
+from launcher.job import run_job
+from launcher.server import run_server
+from launcher.terminal import QuickstartError, terminal
+
+
+def run_tests(arguments: list[str]) -> int:
+    """Set up and run pytest; return its exit status."""
+    installation = prepare_own_comfyui(with_tests=True)
+    variables = {**os.environ, "CHARACTER3D_COMFYUI": str(installation.comfyui)}
+    if os.environ.get("CI"):
+        variables["CHARACTER3D_REQUIRE_READERS"] = "1"
+    return subprocess.run(
+        [installation.python, "-P", "-m", "pytest", *arguments], cwd=REPOSITORY, env=variables
+    ).returncode
+
+
+def run(options: argparse.Namespace) -> int:
+    """Set up, serve and, unless only serving is asked for, make one character."""
+    existing = options.comfyui is not None
+    installation = prepare_existing_comfyui(options.comfyui) if existing else prepare_own_comfyui()
+    link_pack(installation.base / "custom_nodes")
+    terminal.say(f"Your files are in {installation.base} (models, input, output).")
+    with run_server(installation, options.port) as server:
+        completed = options.command == "serve" or run_job(server, options.image, options.out)
+        if not options.exit:
+            terminal.say(f"\nThe editor is at {server.address}  Stop with Ctrl-C.  Log: {installation.log}")
+            with contextlib.suppress(KeyboardInterrupt):
+                server.wait()
+        terminal.say("Stopping ComfyUI.")
+    return 0 if completed else 1
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line of everything but `test`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", nargs="?", choices=("serve",), help="serve: set up and start only")
+    parser.add_argument(
+        "--image", type=Path, default=REPOSITORY / "examples" / "elf.png", metavar="FILE", help="the picture"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="copy the result files there")
+    parser.add_argument("--port", type=int, default=8188, metavar="N", help="default: 8188")
+    parser.add_argument("--exit", action="store_true", help="stop after the job; status 0 if it completed")
+    parser.add_argument("--comfyui", type=Path, metavar="DIR", help="use this ComfyUI and its Python")
+    options = parser.parse_args(arguments)
+    if not options.image.is_file():
+        parser.error(f"no such picture: {options.image}")
+    return options
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return the exit status."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"Character3D's quickstart needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, frame: sys.exit(128 + number))
+    try:
+        return run_tests(arguments[1:]) if arguments[:1] == ["test"] else run(parse_arguments(arguments))
+    except QuickstartError as error:
+        terminal.say(f"\n{error}")
+        return 1
+    except KeyboardInterrupt:
+        terminal.say("\nStopped.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
