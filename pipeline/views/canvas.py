@@ -1,0 +1,118 @@
+"""Masked operations on pictures: extend, blur, sample, and the step to a perceptual colour space."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from ..types import BoolArray, FloatArray
+
+_RGB_TO_XYZ_D65 = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], dtype=np.float32
+) / np.array([[0.9505], [1.0], [1.089]], dtype=np.float32)
+
+
+def srgb_to_lab(color: FloatArray) -> FloatArray:
+    """CIE L*a*b* (D65) of sRGB 0..1 colours, shape (..., 3), L in 0..100."""
+    linear = np.where(color <= 0.04045, color / 12.92, ((np.maximum(color, 0) + 0.055) / 1.055) ** 2.4)
+    xyz = linear.astype(np.float32) @ _RGB_TO_XYZ_D65.T
+    root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    x, y, z = root[..., 0], root[..., 1], root[..., 2]
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
+
+
+def extend_color(color: FloatArray, valid: BoolArray) -> FloatArray:
+    """Give every pixel outside `valid` the colour of the nearest valid pixel; (H, W, C), (H, W)."""
+    if valid.all() or not valid.any():
+        return color.copy()
+    rows, columns = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    return color[rows, columns]
+
+
+def blur_masked(
+    values: FloatArray, mask: BoolArray | FloatArray, sigma: float
+) -> tuple[FloatArray, FloatArray]:
+    """Gaussian blur of (H, W, C) in which only pixels inside `mask` count.
+
+    Returns the blurred values, 0 where no such pixel is near, and the share (H, W, 1) of the window
+    that counted. Wide blurs run at a fraction of the size.
+    """
+    weight = np.asarray(mask, dtype=np.float32)[..., None]
+    stacked = np.concatenate([values * weight, weight], axis=-1)
+    factor = max(1, int(sigma / 3))
+    small = shrink(stacked, factor)
+    spread = (sigma / factor, sigma / factor, 0.0)
+    blurred = enlarge(ndimage.gaussian_filter(small, spread, truncate=2.5), values.shape[:2])
+    share = blurred[..., -1:]
+    return blurred[..., :-1] / np.maximum(share, 1e-6), share
+
+
+def shrink(values: FloatArray, factor: int) -> FloatArray:
+    """Mean over blocks of `factor` squared pixels of (H, W, C); the border is repeated to fit."""
+    if factor == 1:
+        return values
+    height, width = values.shape[:2]
+    padded = np.pad(values, ((0, -height % factor), (0, -width % factor), (0, 0)), mode="edge")
+    blocks = padded.reshape(len(padded) // factor, factor, padded.shape[1] // factor, factor, -1)
+    return blocks.mean(axis=(1, 3), dtype=np.float32)
+
+
+def enlarge(values: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """Bilinear resize of (H, W, C) to `size`; blocks of whole pixels keep their place."""
+    if values.shape[:2] == size:
+        return values
+    factor = max(-(-size[0] // values.shape[0]), -(-size[1] // values.shape[1]))
+    tensor = torch.from_numpy(np.ascontiguousarray(values)).permute(2, 0, 1)[None]
+    resized = torch.nn.functional.interpolate(
+        tensor, scale_factor=factor, mode="bilinear", align_corners=False
+    )
+    return resized[0, :, : size[0], : size[1]].permute(1, 2, 0).numpy()
+
+
+def enlarge_mask(mask: BoolArray, size: tuple[int, int]) -> BoolArray:
+    """Enlarge (H, W) to `size` with smooth outlines."""
+    return enlarge(mask[..., None].astype(np.float32), size)[..., 0] >= 0.5
+
+
+def erode_mask(mask: BoolArray, pixels: float) -> BoolArray:
+    """Pixels of `mask` farther than `pixels` from its outside, the image border not counting."""
+    return ndimage.distance_transform_edt(mask) > pixels
+
+
+def dilate_mask(mask: BoolArray, pixels: float) -> BoolArray:
+    """Pixels within `pixels` of `mask`."""
+    if not mask.any():
+        return mask.copy()
+    return ndimage.distance_transform_edt(~mask) <= pixels
+
+
+def keep_large_components(mask: BoolArray, area: float) -> BoolArray:
+    """Drop the 4-connected components of `mask` with fewer than `area` pixels."""
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return mask.copy()
+    keep = np.bincount(labels.ravel(), minlength=count + 1) >= area
+    keep[0] = False
+    return keep[labels]
+
+
+def sample_bilinear(image: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Sample (H, W, C) at pixel coordinates (pixel centres at whole numbers), clamped at the border."""
+    height, width = image.shape[:2]
+    x = np.clip(x, 0, width - 1)
+    y = np.clip(y, 0, height - 1)
+    x0 = np.minimum(x.astype(np.int32), width - 2)
+    y0 = np.minimum(y.astype(np.int32), height - 2)
+    fx = (x - x0).astype(np.float32)[..., None]
+    fy = (y - y0).astype(np.float32)[..., None]
+    top = image[y0, x0] * (1 - fx) + image[y0, x0 + 1] * fx
+    bottom = image[y0 + 1, x0] * (1 - fx) + image[y0 + 1, x0 + 1] * fx
+    return top * (1 - fy) + bottom * fy
+
+
+def find_box(mask: BoolArray) -> tuple[int, int, int, int]:
+    """First column, first row, last column + 1, last row + 1 of a mask that is not empty."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

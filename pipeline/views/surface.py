@@ -1,0 +1,93 @@
+"""Carries colours around the mesh: what neither the front nor the back shows takes them along the surface."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from ..cameras import project_points
+from ..normals import vertex_normals
+from ..rasterize import interpolate_attributes, rasterize_view
+from ..types import BoolArray, Camera, FloatArray, Mesh, ViewMaps
+from .canvas import sample_bilinear
+
+FRONT, BACK = 0, 2
+_GRAZING = (0.22, 0.55)
+"""Cosines to the view direction between which the picture fades out: beyond, it would smear."""
+
+
+def trust_angle(cosine: FloatArray) -> FloatArray:
+    """How far a picture may be trusted on a surface seen at this cosine: 0 grazing, 1 facing."""
+    low, high = _GRAZING
+    t = np.clip((cosine - low) / (high - low), 0.0, 1.0)
+    return t * t * (3 - 2 * t)
+
+
+def locate_pixels(camera: Camera, points: FloatArray, side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Column and row (pixel centres at whole numbers) and depth of points (N, 3) in a camera's view."""
+    place, depth = project_points(camera, points)
+    return place[:, 0] * side - 0.5, place[:, 1] * side - 0.5, depth
+
+
+def is_visible(maps: ViewMaps, view: int, points: FloatArray) -> BoolArray:
+    """Which points (N, 3) on the surface the camera of `view` sees, with a tolerance of 1 % of the view."""
+    camera = maps.rig.cameras[view]
+    side = maps.mask.shape[-1]
+    x, y, depth = locate_pixels(camera, points, side)
+    column = np.clip(np.round(x).astype(np.int32), 0, side - 1)
+    row = np.clip(np.round(y).astype(np.int32), 0, side - 1)
+    near = maps.depth[view][row, column] + 0.02 * camera.half_extent
+    return ~maps.mask[view][row, column] | (depth <= near)
+
+
+def color_vertices(mesh: Mesh, maps: ViewMaps, front: FloatArray, back: FloatArray) -> FloatArray:
+    """Colour every vertex (V, 3): seen ones from the pictures, the others by harmonic diffusion.
+
+    front and back: (S, S, 3), both in the pixels of the front view.
+    """
+    points, normals = mesh.positions, vertex_normals(mesh)
+    x, y, _ = locate_pixels(maps.rig.cameras[FRONT], points, front.shape[0])
+    from_front = trust_angle(normals[:, 2]) * is_visible(maps, FRONT, points)
+    from_back = trust_angle(-normals[:, 2]) * is_visible(maps, BACK, points)
+    known = from_front + from_back > 0.5
+    seen = np.where(
+        (from_front >= from_back)[:, None], sample_bilinear(front, x, y), sample_bilinear(back, x, y)
+    )
+    return diffuse_colors(mesh, seen, known)
+
+
+def diffuse_colors(mesh: Mesh, colors: FloatArray, known: BoolArray) -> FloatArray:
+    """Fill the vertices not `known` (V,) so that each is the mean of its neighbours (harmonic)."""
+    result = colors.astype(np.float32).copy()
+    if known.all():
+        return result
+    if not known.any():
+        result[:] = colors.mean(axis=0)
+        return result
+    laplacian = _build_laplacian(mesh)
+    unknown = ~known
+    # The small weight of the mean keeps parts without any known vertex solvable.
+    matrix = laplacian[unknown][:, unknown] + 1e-6 * sparse.identity(int(unknown.sum()))
+    right = -laplacian[unknown][:, known] @ result[known] + 1e-6 * result[known].mean(axis=0)
+    result[unknown] = splu(matrix.tocsc()).solve(right)
+    return result
+
+
+def _build_laplacian(mesh: Mesh) -> sparse.csr_matrix:
+    count = len(mesh.positions)
+    a = mesh.faces[:, (0, 1, 2)].ravel()
+    b = mesh.faces[:, (1, 2, 0)].ravel()
+    length = np.linalg.norm(mesh.positions[a] - mesh.positions[b], axis=1)
+    weight = 1.0 / np.maximum(length, 1e-3 * max(float(length.mean()), 1e-9))
+    links = sparse.coo_matrix((weight, (a, b)), shape=(count, count)).tocsr()
+    links = links + links.T
+    return (sparse.diags(np.asarray(links.sum(axis=1)).ravel()) - links).tocsr()
+
+
+def render_colors(mesh: Mesh, camera: Camera, colors: FloatArray, side: int) -> FloatArray:
+    """Vertex colours (V, 3) as the camera sees them, (S, S, 3); 0 outside the silhouette."""
+    positions, faces = torch.tensor(mesh.positions), torch.tensor(mesh.faces)
+    raster = rasterize_view(camera, positions, faces, side)
+    return interpolate_attributes(raster, faces, torch.tensor(colors)).numpy()
