@@ -1,0 +1,131 @@
+"""The six error codes of the wire contract, and the one place where an error becomes a response."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+log = logging.getLogger(__name__)
+
+INVALID_PARAMETERS = "INVALID_PARAMETERS"
+FILE_TOO_LARGE = "FILE_TOO_LARGE"
+UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
+JOB_NOT_FOUND = "JOB_NOT_FOUND"
+PROCESSING_ERROR = "PROCESSING_ERROR"
+SERVER_BUSY = "SERVER_BUSY"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ApiError(Exception):
+    """A request that is answered with an error of the wire contract.
+
+    retry_after: seconds, sent as a whole number. closes: the request body was not read to its end,
+    so the connection cannot be used again.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+        closes: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = dict(details or {})
+        self.headers = dict(headers or {})
+        self.closes = closes
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+
+    def body(self) -> dict[str, Any]:
+        """The error body of the wire contract."""
+        return {
+            "status": "error",
+            "error_code": self.code,
+            "message": self.message,
+            "details": self.details,
+        }
+
+
+def invalid_parameter(message: str, parameter: str, status: int = 400, **details: Any) -> ApiError:
+    """An INVALID_PARAMETERS error about one request field."""
+    return ApiError(status, INVALID_PARAMETERS, message, {"parameter": parameter, **details})
+
+
+def file_too_large(message: str, **details: Any) -> ApiError:
+    """A FILE_TOO_LARGE error; the rest of the body is not read."""
+    return ApiError(413, FILE_TOO_LARGE, message, {"parameter": "image", **details}, closes=True)
+
+
+def unsupported_format(message: str, **details: Any) -> ApiError:
+    """An UNSUPPORTED_FORMAT error about the picture."""
+    return ApiError(415, UNSUPPORTED_FORMAT, message, {"parameter": "image", **details})
+
+
+def job_not_found(job_id: str) -> ApiError:
+    """A JOB_NOT_FOUND error."""
+    return ApiError(404, JOB_NOT_FOUND, "Job not found", {"job_id": job_id[:64]})
+
+
+def server_busy(status: int, message: str, reason: str, retry_after: float, **details: Any) -> ApiError:
+    """A SERVER_BUSY error: 429 for a limit of one user, 503 for the whole server."""
+    return ApiError(status, SERVER_BUSY, message, {"reason": reason, **details}, retry_after=retry_after)
+
+
+def error_response(error: ApiError) -> web.Response:
+    """The JSON answer of an error."""
+    response = web.json_response(error.body(), status=error.status, headers=error.headers)
+    if error.closes:
+        response.force_close()
+    return response
+
+
+def answer_errors(handler: Handler) -> Handler:
+    """Wrap a handler so that every error leaves it as JSON of the wire contract."""
+
+    @functools.wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ApiError as error:
+            return error_response(error)
+        except web.HTTPException:
+            raise
+        except Exception:  # the boundary: a defect of ours is logged and answered
+            request_id = str(uuid.uuid4())
+            log.exception("request %s: %s %s failed", request_id, request.method, request.path)
+            return error_response(
+                ApiError(500, PROCESSING_ERROR, "Internal server error", {"request_id": request_id})
+            )
+
+    return answer
+
+
+def refuse_method(*allowed: str) -> Handler:
+    """A handler for the methods that a path does not have."""
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise ApiError(
+            405,
+            INVALID_PARAMETERS,
+            f"Method {request.method} is not allowed here",
+            {"parameter": "method", "provided": request.method, "allowed": list(allowed)},
+            headers={"Allow": ", ".join(allowed)},
+            closes=True,
+        )
+
+    return answer_errors(refuse)

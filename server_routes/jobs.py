@@ -1,0 +1,224 @@
+"""A job: its stages, its progress that never falls, its files, and how it ended."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import status
+from .events import (
+    ERROR,
+    JOB_COMPLETED,
+    PREVIEW_READY,
+    PROGRESS_UPDATE,
+    STAGE_COMPLETED,
+    EventLog,
+)
+from .files import JobFile
+from .graph import JobGraph
+from .parameters import Parameters
+
+STAGE_WEIGHTS: Mapping[str, float] = {
+    "preprocessing": 1.0,
+    "mesh_generation": 3.0,
+    "generating_multiview_texture": 4.0,
+    "texture_baking": 8.0,
+    "rigging": 4.0,
+}
+"""Share of a job's time, measured on two CPU cores with the embedded methods."""
+
+STAGE_NODE_WEIGHT = 10.0
+OTHER_NODE_WEIGHT = 1.0
+PROGRESS_INTERVAL = 0.25
+MAX_FINISHED = 1000
+
+QUEUED = "queued"
+PROCESSING = "processing"
+COMPLETED = "completed"
+FAILED = "failed"
+PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job did not complete. stage: where, or None when it had not started."""
+
+    message: str
+    details: str
+    stage: str | None
+    cancelled: bool = False
+
+
+class Job:
+    """State of one job. Every change goes through a method, which also publishes its events."""
+
+    def __init__(
+        self, job_id: str, user: str, parameters: Parameters, graph: JobGraph, expected: tuple[int, int]
+    ) -> None:
+        self.id = job_id
+        self.user = user
+        self.parameters = parameters
+        self.graph = graph
+        self.expected_seconds = expected
+        self.log = EventLog(self.id)
+        self.state = QUEUED
+        self.progress = 0
+        self.queue_position: int | None = None
+        self.completed_stages: tuple[str, ...] = ()
+        self.reports: dict[str, Mapping[str, Any]] = {}
+        self.cached_nodes: frozenset[str] = frozenset()
+        self.files: list[JobFile] = []
+        self.sizes: dict[JobFile, int] = {}
+        self.failure: Failure | None = None
+        self.cancel_requested = False
+        self.started: float | None = None
+        self.ended: float | None = None
+        self._fractions: dict[str, float] = {}
+        self._weights = _weigh_nodes(graph, graph.prompt.keys())
+        self._published = 0.0
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job has ended."""
+        return self.state in (COMPLETED, FAILED)
+
+    @property
+    def seconds(self) -> float:
+        """How long the job has been, or was, running."""
+        if self.started is None:
+            return 0.0
+        return (self.ended or time.monotonic()) - self.started
+
+    @property
+    def current_stage(self) -> str:
+        """The first stage that is not completed; `queued` before the start."""
+        if self.state == QUEUED:
+            return QUEUED
+        waiting = [stage for stage in self.graph.stages if stage not in self.completed_stages]
+        return waiting[0] if waiting else self.graph.stages[-1]
+
+    def stage_status(self, stage: str) -> str:
+        """One of pending, processing, completed, failed."""
+        if self.failure and self.failure.stage == stage:
+            return FAILED
+        if stage in self.completed_stages:
+            return COMPLETED
+        return PROCESSING if self.state == PROCESSING and stage == self.current_stage else PENDING
+
+    def use_outputs(self, outputs: list[str]) -> None:
+        """Count only the nodes that ComfyUI runs for these outputs."""
+        self._weights = _weigh_nodes(self.graph, self.graph.needed_nodes(outputs))
+
+    def set_queue_position(self, position: int | None) -> None:
+        """Place in ComfyUI's queue, 1 is next."""
+        if self.state == QUEUED and position != self.queue_position:
+            self.queue_position = position
+            self._publish_progress(now=True)
+
+    def start(self) -> None:
+        """ComfyUI began to execute the prompt."""
+        if self.state == QUEUED:
+            self.state, self.started, self.queue_position = PROCESSING, time.monotonic(), None
+            self._publish_progress(now=True)
+
+    def advance(self, fractions: Mapping[str, float]) -> None:
+        """Take the finished fraction, 0..1, of some nodes."""
+        if self.is_terminal:
+            return
+        self.start()
+        for node_id in fractions.keys() & self._weights.keys():
+            self._fractions[node_id] = max(fractions[node_id], self._fractions.get(node_id, 0.0))
+        total = sum(self._weights.values())
+        done = sum(self._weights[node] * fraction for node, fraction in self._fractions.items())
+        before, self.progress = self.progress, max(self.progress, int(99 * done / total + 1e-9))
+        if not self._complete_stages() and self.progress > before:
+            self._publish_progress()
+
+    def add_report(self, report: Mapping[str, Any]) -> None:
+        """Take the StageReport of a stage."""
+        self.reports[str(report.get("stage"))] = report
+
+    def add_file(self, file: JobFile) -> None:
+        """Take a file that a node has written."""
+        if file in self.files or self.is_terminal:
+            return
+        self.files.append(file)
+        if file.key == "preview_images":
+            data = {"stage": file.stage, "preview": file.public_path, "url": file.url(self.id)}
+            self.log.publish(PREVIEW_READY, data)
+
+    def complete(self, sizes: Mapping[JobFile, int]) -> None:
+        """All files are final."""
+        self.advance(dict.fromkeys(self._weights, 1.0))
+        self.sizes = dict(sizes)
+        self.state, self.progress, self.ended = COMPLETED, 100, time.monotonic()
+        self.log.publish(JOB_COMPLETED, status.describe_job(self))
+
+    def fail(self, failure: Failure, sizes: Mapping[JobFile, int]) -> None:
+        """The job ended without all its files; those that exist stay."""
+        self.failure, self.sizes = failure, dict(sizes)
+        self.files = [file for file in self.files if file in sizes]
+        self.state, self.queue_position, self.ended = FAILED, None, time.monotonic()
+        self.log.publish(ERROR, status.describe_job(self))
+
+    def _is_stage_done(self, stage: str) -> bool:
+        nodes = [node for node in self._weights if self.graph.node_stages[node] == stage]
+        return all(self._fractions.get(node, 0.0) >= 1.0 for node in nodes)
+
+    def _complete_stages(self) -> bool:
+        """Mark stages completed, in order; whether there was one."""
+        before = len(self.completed_stages)
+        for stage in self.graph.stages[before:]:
+            if not self._is_stage_done(stage):
+                break
+            self.completed_stages += (stage,)
+            data = {**status.describe_stage(self, stage), "stage": stage, "progress": self.progress}
+            self.log.publish(STAGE_COMPLETED, data)
+        changed = len(self.completed_stages) > before
+        if changed:
+            self._publish_progress(now=True)
+        return changed
+
+    def _publish_progress(self, now: bool = False) -> None:
+        if now or time.monotonic() - self._published >= PROGRESS_INTERVAL:
+            self._published = time.monotonic()
+            self.log.publish(PROGRESS_UPDATE, status.describe_job(self))
+
+
+def _weigh_nodes(graph: JobGraph, node_ids: Iterable[str]) -> dict[str, float]:
+    raw = {node: STAGE_NODE_WEIGHT if graph.is_stage_node(node) else OTHER_NODE_WEIGHT for node in node_ids}
+    totals = dict.fromkeys(STAGE_WEIGHTS, 0.0)
+    for node, weight in raw.items():
+        totals[graph.node_stages[node]] += weight
+    return {
+        node: STAGE_WEIGHTS[stage] * weight / totals[stage]
+        for node, weight in raw.items()
+        for stage in (graph.node_stages[node],)
+    }
+
+
+class JobStore:
+    """The jobs by id: all live ones, and the newest `max_finished` ended ones."""
+
+    def __init__(self, max_finished: int = MAX_FINISHED) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._max_finished = max_finished
+
+    def add(self, job: Job) -> None:
+        """Keep a job; forget the oldest ended ones beyond the bound."""
+        self._jobs[job.id] = job
+        ended = [known.id for known in self._jobs.values() if known.is_terminal]
+        for job_id in ended[: max(0, len(ended) - self._max_finished)]:
+            del self._jobs[job_id]
+
+    def get(self, job_id: str) -> Job | None:
+        """The job with exactly this id."""
+        return self._jobs.get(job_id)
+
+
+def new_job_id() -> str:
+    """A canonical UUID; ComfyUI's prompt has the same id."""
+    return str(uuid.uuid4())

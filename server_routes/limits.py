@@ -1,0 +1,100 @@
+"""What one user, and all users together, may ask for."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from .errors import ApiError, server_busy
+
+
+class RateLimit:
+    """At most `quota` requests of one user in any `window` seconds, by a monotonic clock."""
+
+    def __init__(
+        self, quota: int = 10, window: float = 60.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._quota = quota
+        self._window = window
+        self._clock = clock
+        self._times: dict[str, deque[float]] = {}
+
+    def _recent(self, user: str) -> deque[float]:
+        times, start = self._times.get(user, deque()), self._clock() - self._window
+        while times and times[0] <= start:
+            times.popleft()
+        return times
+
+    def _forget_idle(self) -> None:
+        for user in [user for user in self._times if not self._recent(user)]:
+            del self._times[user]
+
+    def refusal(self, user: str) -> ApiError | None:
+        """The error that the user's next request gets, or None where it may pass."""
+        times = self._recent(user)
+        if len(times) < self._quota:
+            return None
+        return server_busy(
+            429,
+            f"Too many requests. The limit is {self._quota} per {self._window:g} seconds",
+            "rate_limit",
+            times[0] + self._window - self._clock(),
+            limit=self._quota,
+        )
+
+    def count(self, user: str) -> None:
+        """Record a request that passed."""
+        self._forget_idle()
+        self._times.setdefault(user, deque()).append(self._clock())
+
+    def headers(self, user: str) -> dict[str, str]:
+        """RateLimit fields of draft-ietf-httpapi-ratelimit-headers."""
+        times = self._recent(user)
+        reset = round(times[0] + self._window - self._clock()) if times else 0
+        return {
+            "RateLimit-Policy": f'"generate";q={self._quota};w={self._window:g}',
+            "RateLimit": f'"generate";r={max(0, self._quota - len(times))};t={max(0, reset)}',
+        }
+
+
+class JobSlots:
+    """At most `per_user` live jobs of one user and `total` of all, uploads in progress included."""
+
+    def __init__(self, per_user: int = 2, total: int = 64) -> None:
+        self._per_user = per_user
+        self._total = total
+        self._used: Counter[str] = Counter()
+
+    def refusal(self, user: str) -> ApiError | None:
+        """The error that the user's next job gets, or None where it may start."""
+        if self._used[user] >= self._per_user:
+            message = f"Too many jobs at once. The limit is {self._per_user} per user"
+            return server_busy(429, message, "concurrent_jobs", 5, limit=self._per_user)
+        if self._used.total() >= self._total:
+            return server_busy(503, "The server's queue is full", "queue_full", 30, limit=self._total)
+        return None
+
+    def take(self, user: str) -> None:
+        """Occupy a slot."""
+        self._used[user] += 1
+
+    def release(self, user: str) -> None:
+        """Give a slot back."""
+        self._used[user] -= 1
+        if self._used[user] <= 0:
+            del self._used[user]
+
+
+def network_of(address: str | None) -> str:
+    """The address that stands for a peer: an IPv4 address, or the /64 of an IPv6 address."""
+    try:
+        parsed = ipaddress.ip_address((address or "").split("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

@@ -1,0 +1,58 @@
+"""The uploaded picture: checked, re-encoded, and lent to ComfyUI's LoadImage while the job lives."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
+from ..pipeline.imaging.decode import decode_picture
+from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
+from .upload import MAX_IMAGE_BYTES
+
+FOLDER = "character3d"
+FORMATS = ["PNG", "JPG", "JPEG"]
+
+
+def _picture_error(error: PictureError) -> ApiError:
+    if isinstance(error, PictureFormatError):
+        return unsupported_format("Image format not supported. Send a PNG or JPEG file", allowed=FORMATS)
+    if isinstance(error, PictureTooLargeError):
+        refusal = file_too_large(f"Image is too large: {error}")
+        refusal.closes = False
+        return refusal
+    return invalid_parameter(f"Invalid image: {error}", "image")
+
+
+def encode_upload(data: bytes) -> bytes:
+    """Decode an upload and return it as an RGBA PNG without metadata.
+
+    Blocks: call it in a thread. Raises ApiError 415, 413, or 400 (damaged or fully transparent).
+    """
+    if not data:
+        raise invalid_parameter("Invalid image. The file is empty", "image", provided="0 bytes")
+    try:
+        rgba = decode_picture(data, max_bytes=MAX_IMAGE_BYTES)
+    except PictureError as error:
+        raise _picture_error(error) from error
+    if not np.any(rgba[..., 3]):
+        raise invalid_parameter("Invalid image. It is fully transparent", "image")
+    buffer = io.BytesIO()
+    Image.fromarray(rgba, "RGBA").save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def store_input(input_folder: Path, job_id: str, png: bytes) -> str:
+    """Write the PNG below ComfyUI's input folder; return the name that LoadImage takes. Blocks."""
+    path = input_folder / FOLDER / f"{job_id}.png"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(png)
+    return f"{FOLDER}/{job_id}.png"
+
+
+def remove_input(input_folder: Path, job_id: str) -> None:
+    """Delete what store_input wrote, if it is there. Blocks."""
+    (input_folder / FOLDER / f"{job_id}.png").unlink(missing_ok=True)

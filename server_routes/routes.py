@@ -1,0 +1,146 @@
+"""The routes of the wire contract, and how they are hung onto ComfyUI's server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from .errors import ApiError, Handler, answer_errors, error_response, invalid_parameter, refuse_method
+from .files import JobFile, file_response, locate_file
+from .graph import GRAPH_FILE, GraphError
+from .jobs import Job
+from .limits import network_of
+from .models import models_handler
+from .service import CharacterService, refuse_or_take_slot
+from .status import describe_acceptance, describe_job
+from .upload import read_form
+from .websocket import serve_job_events
+
+log = logging.getLogger("character3d")
+
+NOT_READY_SECONDS = 5
+
+
+class Routes:
+    """The request handlers."""
+
+    def __init__(self, service: CharacterService, user_manager: Any) -> None:
+        self._service = service
+        self._user_manager = user_manager
+
+    async def generate_character(self, request: web.Request) -> web.StreamResponse:
+        """POST /generate_character."""
+        user = self._identify_user(request)
+        refusal = refuse_or_take_slot(self._service, user)
+        if refusal:
+            refusal.closes = True
+            response = error_response(refusal)
+        else:
+            response = await self._accept(request, user)
+        response.headers.update(self._service.rate_limit.headers(user))
+        return response
+
+    async def get_status(self, request: web.Request) -> web.StreamResponse:
+        """GET /job/{job_id}/status."""
+        job = self._find_job(request)
+        return web.json_response(describe_job(job), headers={"Cache-Control": "no-store"})
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """GET /job/{job_id}/download/{filename}: exactly the files that the job's nodes wrote."""
+        job, name = self._find_job(request), request.match_info["filename"]
+        for file in job.files:
+            path = await self._locate(file) if file.name == name else None
+            if path:
+                return file_response(path)
+        raise _file_not_found(job, name)
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        """POST /job/{job_id}/cancel and DELETE /job/{job_id}."""
+        job = self._find_job(request)
+        ended = await self._service.cancel_job(job)
+        return web.json_response(describe_job(job), status=200 if ended else 202)
+
+    async def watch(self, request: web.Request) -> web.StreamResponse:
+        """WS /ws/{job_id}."""
+        return await serve_job_events(request, self._service.jobs.get(request.match_info["job_id"]))
+
+    async def _accept(self, request: web.Request, user: str) -> web.Response:
+        """Read and queue a job that holds a slot; the slot is given back on every refusal."""
+        accepted = False
+        try:
+            job = await self._service.create_job(await read_form(request), user)
+            accepted = True
+        except ApiError as error:
+            return error_response(error)
+        finally:
+            if not accepted:
+                self._service.slots.release(user)
+        location = {"Location": f"/job/{job.id}/status"}
+        return web.json_response(describe_acceptance(job), status=202, headers=location)
+
+    async def _locate(self, file: JobFile) -> Path | None:
+        return await asyncio.to_thread(locate_file, self._service.output_folder, file)
+
+    def _find_job(self, request: web.Request) -> Job:
+        return self._service.find_job(request.match_info["job_id"])
+
+    def _identify_user(self, request: web.Request) -> str:
+        """ComfyUI's user where it has several and this one is known, else the peer's network.
+
+        The header is an identity for the limits, not a proof of one.
+        """
+        name = request.headers.get("comfy-user")
+        users = getattr(self._user_manager, "users", {})
+        if name and name != "default" and name in users:
+            return f"user:{name}"
+        return f"peer:{network_of(request.remote)}"
+
+
+def _file_not_found(job: Job, name: str) -> ApiError:
+    refusal = invalid_parameter(
+        "The job has no such file",
+        "filename",
+        404,
+        provided=name[:100],
+        allowed=sorted(file.name for file in job.files),
+        job_status=describe_job(job)["status"],
+    )
+    if not job.is_terminal:
+        refusal.headers["Retry-After"] = str(NOT_READY_SECONDS)
+    return refusal
+
+
+def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
+    paths: dict[str, dict[str, Handler]] = {
+        "/generate_character": {"POST": routes.generate_character},
+        "/job/{job_id}/status": {"GET": routes.get_status},
+        "/job/{job_id}/download/{filename:.*}": {"GET": routes.download},
+        "/job/{job_id}/cancel": {"POST": routes.cancel},
+        "/job/{job_id}": {"DELETE": routes.cancel},
+        "/ws/{job_id}": {"GET": routes.watch},
+    }
+    for path, handlers in paths.items():
+        for method, handler in handlers.items():
+            table.route(method, path)(answer_errors(handler))
+        allowed = [*handlers, *(["HEAD"] if "GET" in handlers else [])]
+        table.route("*", path)(refuse_method(*allowed))
+
+
+def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
+    """Hang the routes onto ComfyUI's PromptServer; to be called once, while the pack is imported.
+
+    ComfyUI mirrors the route table under /api. GET /models goes onto the router itself, which is
+    asked before the table: core has that path, too, and keeps /api/models.
+    """
+    try:
+        service = CharacterService(server, template_file)
+    except (OSError, ValueError, GraphError) as error:
+        log.error("the REST service is off: %s", error)
+        return
+    _add_routes(server.routes, Routes(service, getattr(server, "user_manager", None)))
+    server.app.router.add_get("/models", models_handler(server))
+    log.info("POST /generate_character, GET /job/{id}/status, GET /models, WS /ws/{id} are served")

@@ -1,0 +1,194 @@
+"""Accept jobs, follow them through ComfyUI's queue, and end them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+
+from . import models, picture
+from .errors import ApiError, job_not_found
+from .files import measure_files
+from .graph import JobGraph, build_graph, load_template
+from .jobs import Failure, Job, JobStore, new_job_id
+from .limits import JobSlots, RateLimit
+from .listener import JobListener, stage_failure
+from .parameters import Parameters, parse_parameters
+from .redact import redact_paths
+from .submission import IN_HISTORY, MISSING, PromptSubmitter, ValidPrompt
+from .upload import Form
+
+log = logging.getLogger("character3d")
+
+WATCH_SECONDS = 1.0
+INTERRUPT_SECONDS = 0.05
+EMBEDDED_SECONDS = (15, 45)
+LEARNED_SECONDS = (120, 180)
+
+
+def _expected_seconds(parameters: Parameters, shape_models: list[str], queued: int) -> tuple[int, int]:
+    """From benchmarks; a job that waits for others takes as long as they do, too."""
+    learned = parameters.model_installed or shape_models
+    low, high = LEARNED_SECONDS if learned else EMBEDDED_SECONDS
+    return low * (queued + 1), high * (queued + 1)
+
+
+def _redact(message: str) -> str:
+    folders = (
+        folder_paths.base_path,
+        folder_paths.get_output_directory(),
+        folder_paths.get_input_directory(),
+    )
+    return redact_paths(message, (*folders, folder_paths.get_temp_directory(), str(Path.home())))
+
+
+class CharacterService:
+    """The jobs of one PromptServer."""
+
+    def __init__(self, server: Any, template_file: Path) -> None:
+        self._server = server
+        self._template = load_template(template_file)
+        self._submitter = PromptSubmitter(server)
+        self._listeners: dict[str, JobListener] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.jobs = JobStore()
+        self.rate_limit = RateLimit()
+        self.slots = JobSlots()
+
+    def find_job(self, job_id: str) -> Job:
+        """The job with this id; raises ApiError JOB_NOT_FOUND."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise job_not_found(job_id)
+        return job
+
+    async def create_job(self, form: Form, user: str) -> Job:
+        """Check a form and queue its job, which from then on owns one of the user's slots.
+
+        Raises ApiError; nothing is left behind by a refusal.
+        """
+        installed, shapes = await asyncio.to_thread(
+            lambda: (models.list_diffusion_models(), models.list_shape_models())
+        )
+        parameters = parse_parameters(form.fields, installed)
+        png = await asyncio.to_thread(picture.encode_upload, form.image)
+        job_id = new_job_id()
+        image = await asyncio.to_thread(picture.store_input, self._input_folder, job_id, png)
+        try:
+            graph = build_graph(self._template, job_id, image, parameters.values)
+            queued = self._server.prompt_queue.get_tasks_remaining()
+            job = Job(job_id, user, parameters, graph, _expected_seconds(parameters, shapes, queued))
+            valid = await self._submitter.validate(job_id, self._client_id(job), graph.prompt)
+            self._submit(job, valid)
+        except BaseException:
+            await asyncio.to_thread(picture.remove_input, self._input_folder, job_id)
+            raise
+        return job
+
+    async def cancel_job(self, job: Job) -> bool:
+        """Stop a job; True when it has ended by now. Asking again, or too late, does nothing."""
+        if job.is_terminal:
+            return True
+        job.cancel_requested = True
+        if self._submitter.remove(job.id):
+            await self._end(job)
+        else:
+            self._spawn(self._interrupt(job))
+        return job.is_terminal
+
+    @property
+    def output_folder(self) -> Path:
+        """ComfyUI's output folder."""
+        return Path(folder_paths.get_output_directory())
+
+    @property
+    def _input_folder(self) -> Path:
+        return Path(folder_paths.get_input_directory())
+
+    @staticmethod
+    def _client_id(job: Job) -> str:
+        return f"character3d-{job.id}"
+
+    def _submit(self, job: Job, valid: ValidPrompt) -> None:
+        outputs = _order_outputs(job.graph, valid.outputs)
+        job.use_outputs(outputs)
+        listener = JobListener(job, lambda: self._spawn(self._end(job)), _redact)
+        listener.use_outputs(outputs)
+        self._listeners[job.id] = self._server.sockets[self._client_id(job)] = listener
+        self._submitter.put(job.id, ValidPrompt(valid.prompt, outputs, valid.extra_data))
+        self.jobs.add(job)
+        job.set_queue_position(self._submitter.locate(job.id).position)
+        self._spawn(self._watch(job))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _watch(self, job: Job) -> None:
+        """Hold the job against ComfyUI's queue, in case an event is lost or others empty the queue."""
+        missed = 0
+        while not job.is_terminal:
+            place = self._submitter.locate(job.id)
+            missed = missed + 1 if place.where == MISSING else 0
+            job.set_queue_position(place.position)
+            if place.where == IN_HISTORY or missed > 1:
+                await self._end(job)
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _interrupt(self, job: Job) -> None:
+        while not job.is_terminal and self._submitter.interrupt(job.id):
+            await asyncio.sleep(INTERRUPT_SECONDS)
+
+    async def _end(self, job: Job) -> None:
+        """Settle a job whose prompt has left ComfyUI's queue; once only."""
+        listener = self._listeners.pop(job.id, None)
+        if listener is None:
+            return
+        try:
+            listener.absorb_history(self._submitter.read_history(job.id))
+            sizes = await asyncio.to_thread(measure_files, self.output_folder, job.files)
+            failure = _find_failure(job, listener) or _find_missing_result(job, set(sizes))
+            if failure:
+                job.fail(failure, sizes)
+            else:
+                job.complete(sizes)
+            log.info("job %s: %s after %.1f s", job.id, job.state, job.seconds)
+        finally:
+            self._server.sockets.pop(self._client_id(job), None)
+            self.slots.release(job.user)
+            await asyncio.to_thread(picture.remove_input, self._input_folder, job.id)
+
+
+def _order_outputs(graph: JobGraph, outputs: list[str]) -> list[str]:
+    """The output nodes in the order of the stages; nodes that another pack has added come last."""
+    known = [node for node in outputs if node in graph.node_stages]
+    return graph.order_nodes(known) + [node for node in outputs if node not in graph.node_stages]
+
+
+def _find_failure(job: Job, listener: JobListener) -> Failure | None:
+    if listener.outcome is None:
+        return listener.cancelled()
+    return listener.outcome if isinstance(listener.outcome, Failure) else None
+
+
+def _find_missing_result(job: Job, present: set[Any]) -> Failure | None:
+    keys = {file.key for file in present}
+    for node_id in job.graph.order_nodes(list(job.graph.result_nodes)):
+        key = job.graph.result_nodes[node_id]
+        if key not in keys:
+            return stage_failure(job.graph.node_stages[node_id], f"No file was written for {key}")
+    return None
+
+
+def refuse_or_take_slot(service: CharacterService, user: str) -> ApiError | None:
+    """Count a request against the user's limits and occupy a slot, or return why not."""
+    refusal = service.rate_limit.refusal(user) or service.slots.refusal(user)
+    if refusal is None:
+        service.rate_limit.count(user)
+        service.slots.take(user)
+    return refusal

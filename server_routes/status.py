@@ -1,0 +1,157 @@
+"""The JSON bodies that describe a job. Members that the wire contract does not name are additions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import PROCESSING_ERROR
+
+if TYPE_CHECKING:
+    from .jobs import Job
+
+LIST_RESULTS = frozenset({"preview_images"})
+RESULT_KEYS = ("raw_mesh", "textured_mesh", "rigged_character", "preview_images")
+ENOUGH_PROGRESS = 5
+
+
+def _seconds(value: float) -> str:
+    return f"{round(value)} seconds"
+
+
+def _seconds_range(low: int, high: int) -> str:
+    return f"{low}-{high} seconds"
+
+
+def describe_acceptance(job: Job) -> dict[str, Any]:
+    """Body of the 202 answer."""
+    low, high = job.expected_seconds
+    return {
+        "status": "accepted",
+        "job_id": job.id,
+        "message": "Character generation started",
+        "estimated_time": _seconds_range(low, high),
+        "estimated_time_seconds": [low, high],
+        "status_url": f"/job/{job.id}/status",
+        "parameters": dict(job.parameters.values),
+        "warnings": describe_warnings(job),
+    }
+
+
+def describe_stage(job: Job, stage: str) -> dict[str, Any]:
+    """One entry of `stages`; method and seconds once the stage has reported."""
+    entry: dict[str, Any] = {"name": stage, "status": job.stage_status(stage)}
+    report = job.reports.get(stage)
+    if report:
+        entry["method"] = report.get("method")
+        entry["seconds"] = report.get("seconds")
+        entry["cached"] = any(job.graph.node_stages.get(node) == stage for node in job.cached_nodes)
+    return entry
+
+
+def describe_results(job: Job) -> dict[str, Any]:
+    """Public paths by result key; null, or an empty list, for what does not exist."""
+    results: dict[str, Any] = {key: [] if key in LIST_RESULTS else None for key in RESULT_KEYS}
+    for file in sorted(job.files, key=lambda file: job.graph.stages.index(file.stage)):
+        if file.key in LIST_RESULTS:
+            results[file.key].append(file.public_path)
+        elif results[file.key] is None:
+            results[file.key] = file.public_path
+    return results
+
+
+def describe_downloads(job: Job) -> list[dict[str, Any]]:
+    """Every file of the job with its URL; the size is known once the job has ended."""
+    return [
+        {
+            "name": file.name,
+            "result": file.key,
+            "url": file.url(job.id),
+            "media_type": file.media_type,
+            "size": job.sizes.get(file),
+        }
+        for file in job.files
+    ]
+
+
+def _ignored_fields(job: Job) -> list[str]:
+    """Sent fields that no stage which takes them could honour."""
+    ignored = []
+    for name in sorted(job.parameters.sent & job.graph.field_stages.keys()):
+        reports = [job.reports.get(stage) for stage in sorted(job.graph.field_stages[name])]
+        methods = {report["method"] for report in reports if report and name in report["ignored_inputs"]}
+        if reports and all(report and name in report["ignored_inputs"] for report in reports):
+            ignored.append(f"{name}: not used by the method {', '.join(sorted(methods))}")
+    return ignored
+
+
+def describe_warnings(job: Job) -> list[str]:
+    """Sentences for the client: ignored fields, and what the stages had to say."""
+    stage_warnings = [
+        f"{stage}: {warning}"
+        for stage in job.graph.stages
+        for warning in job.reports.get(stage, {}).get("warnings", ())
+    ]
+    return [*job.parameters.warnings, *_ignored_fields(job), *stage_warnings]
+
+
+def _remaining_seconds(job: Job) -> int:
+    middle = sum(job.expected_seconds) / 2
+    if job.progress < ENOUGH_PROGRESS:
+        return max(1, round(middle - job.seconds))
+    return max(1, round(job.seconds * (100 - job.progress) / job.progress))
+
+
+def _describe_processing(job: Job) -> dict[str, Any]:
+    remaining = _remaining_seconds(job)
+    body: dict[str, Any] = {
+        "current_stage": job.current_stage,
+        "estimated_remaining": _seconds(remaining),
+        "estimated_remaining_seconds": remaining,
+    }
+    if job.queue_position is not None:
+        body["queue_position"] = job.queue_position
+    return body
+
+
+def _describe_completed(job: Job) -> dict[str, Any]:
+    return {
+        "results": describe_results(job),
+        "processing_time": _seconds(job.seconds),
+        "processing_time_seconds": round(job.seconds, 3),
+    }
+
+
+def _describe_failed(job: Job) -> dict[str, Any]:
+    failure = job.failure
+    if failure is None:
+        return {}
+    body: dict[str, Any] = {
+        "error": failure.message,
+        "error_details": failure.details,
+        "failed_stage": failure.stage,
+        "error_code": PROCESSING_ERROR,
+        "results": describe_results(job),
+        "processing_time": _seconds(job.seconds),
+        "processing_time_seconds": round(job.seconds, 3),
+    }
+    if failure.cancelled:
+        body["cancelled"] = True
+    return body
+
+
+_BODIES = {"completed": _describe_completed, "failed": _describe_failed}
+
+
+def describe_job(job: Job) -> dict[str, Any]:
+    """Body of the status answer; also the data of progress_update, job_completed and error."""
+    return {
+        "status": job.state if job.is_terminal else "processing",
+        "job_id": job.id,
+        "progress": job.progress,
+        **_BODIES.get(job.state, _describe_processing)(job),
+        "stages": [describe_stage(job, stage) for stage in job.graph.stages],
+        "methods": {stage: report["method"] for stage, report in job.reports.items()},
+        "parameters": dict(job.parameters.values),
+        "warnings": describe_warnings(job),
+        "downloads": describe_downloads(job),
+    }

@@ -1,0 +1,138 @@
+"""Prompts in ComfyUI's own queue: put one in, find it again, take it out.
+
+Attributes that differ between ComfyUI 0.3.64 and 0.38 are feature-detected here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import execution
+
+import nodes
+
+from .errors import PROCESSING_ERROR, ApiError, invalid_parameter, server_busy
+from .graph import Prompt
+from .parameters import FIELDS
+
+IN_HISTORY = "history"
+RUNNING = "running"
+QUEUED = "queued"
+MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class ValidPrompt:
+    """A prompt that ComfyUI accepts; `outputs` are all output nodes of it."""
+
+    prompt: Prompt
+    outputs: list[str]
+    extra_data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a prompt is. position: 1 is the next of the waiting ones."""
+
+    where: str
+    position: int | None = None
+
+
+def _refuse_missing_nodes(prompt: Prompt) -> None:
+    wanted = {node["class_type"] for node in prompt.values()}
+    missing = sorted(wanted - nodes.NODE_CLASS_MAPPINGS.keys())
+    if missing:
+        message = f"This server lacks nodes that the job needs: {', '.join(missing)}"
+        raise server_busy(503, message, "missing_nodes", 300, missing=missing)
+
+
+def _describe_node_errors(node_errors: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "node": errors.get("class_type"),
+            "input": (reason.get("extra_info") or {}).get("input_name"),
+            "message": reason.get("message"),
+            "reason": reason.get("details"),
+        }
+        for errors in node_errors.values()
+        for reason in errors.get("errors", ())
+    ]
+
+
+def _validation_error(error: Any, node_errors: Mapping[str, Any]) -> ApiError:
+    """A node refused a value (400, when it came from a form field) or the graph is wrong (500)."""
+    described = _describe_node_errors(node_errors)
+    for reason in described:
+        if reason["input"] in FIELDS:
+            message = f"Invalid {FIELDS[reason['input']].label}. {reason['message']}"
+            return invalid_parameter(message, reason["input"], errors=described)
+    message = error["message"] if isinstance(error, Mapping) else str(error or "The graph is not valid")
+    return ApiError(500, PROCESSING_ERROR, message, {"errors": described})
+
+
+class PromptSubmitter:
+    """Puts prompts into the queue of one PromptServer and follows them by their id."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._queue = server.prompt_queue
+
+    async def validate(self, prompt_id: str, client_id: str, prompt: Prompt) -> ValidPrompt:
+        """Let other packs' handlers and ComfyUI itself see the prompt; raises ApiError on a refusal."""
+        _refuse_missing_nodes(prompt)
+        body = self._server.trigger_on_prompt(
+            {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id, "extra_data": {}}
+        )
+        prompt = body["prompt"]
+        if hasattr(self._server, "node_replace_manager"):
+            self._server.node_replace_manager.apply_replacements(prompt)
+        valid, error, outputs, node_errors = await execution.validate_prompt(prompt_id, prompt, None)
+        if not valid or node_errors:
+            raise _validation_error(error, node_errors)
+        extra_data = {**body.get("extra_data", {}), "client_id": client_id}
+        return ValidPrompt(prompt, list(outputs), extra_data)
+
+    def put(self, prompt_id: str, valid: ValidPrompt) -> None:
+        """Queue the prompt; its output nodes run in the order of `valid.outputs` where they are ready."""
+        number, self._server.number = self._server.number, self._server.number + 1
+        extra_data = {**valid.extra_data, "create_time": int(time.time() * 1000)}
+        sensitive = {
+            key: extra_data.pop(key)
+            for key in getattr(execution, "SENSITIVE_EXTRA_DATA_KEYS", ())
+            if key in extra_data
+        }
+        self._queue.put((number, prompt_id, valid.prompt, extra_data, valid.outputs, sensitive))
+
+    def locate(self, prompt_id: str) -> Place:
+        """Where the prompt is now."""
+        queue = self._queue
+        with queue.mutex:
+            if prompt_id in queue.history:
+                return Place(IN_HISTORY)
+            if any(item[1] == prompt_id for item in queue.currently_running.values()):
+                return Place(RUNNING)
+            waiting = sorted((item[0], item[1]) for item in queue.queue)
+        ids = [waiting_id for _, waiting_id in waiting]
+        return Place(QUEUED, ids.index(prompt_id) + 1) if prompt_id in ids else Place(MISSING)
+
+    def read_history(self, prompt_id: str) -> Mapping[str, Any]:
+        """The history entry of an executed prompt, or an empty one."""
+        return self._queue.get_history(prompt_id=prompt_id).get(prompt_id, {})
+
+    def remove(self, prompt_id: str) -> bool:
+        """Take a waiting prompt out of the queue; False when it is not waiting."""
+        return self._queue.delete_queue_item(lambda item: item[1] == prompt_id)
+
+    def interrupt(self, prompt_id: str) -> bool:
+        """Signal the prompt to stop if it is the running one; False when it is not.
+
+        ComfyUI clears the signal as it begins a prompt, so one signal may be lost: repeat it.
+        """
+        with self._queue.mutex:
+            running = any(item[1] == prompt_id for item in self._queue.currently_running.values())
+            if running:
+                nodes.interrupt_processing()
+        return running

@@ -1,0 +1,127 @@
+"""WS /ws/{job_id}: a snapshot, what was missed, and then the job's events as they happen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+
+from .errors import ApiError, invalid_parameter, job_not_found, server_busy
+from .events import ERROR, PROGRESS_UPDATE, TERMINAL, Event, Subscriber, now_milliseconds
+from .jobs import Job
+from .status import describe_job
+
+HEARTBEAT_SECONDS = 20.0
+SEND_SECONDS = 10.0
+MAX_CLIENT_MESSAGE = 4096
+MAX_SOCKETS_PER_JOB = 8
+CLOSE_JOB_NOT_FOUND = 4404
+
+
+def _new_socket() -> web.WebSocketResponse:
+    return web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_CLIENT_MESSAGE)
+
+
+def _check_upgrade(request: web.Request) -> None:
+    if "websocket" not in request.headers.get("Upgrade", "").lower():
+        raise ApiError(
+            426,
+            "INVALID_PARAMETERS",
+            "This path speaks WebSocket only",
+            {"parameter": "Upgrade", "allowed": ["websocket"]},
+            headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+        )
+
+
+def _read_since(request: web.Request) -> int | None:
+    text = request.query.get("since")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise invalid_parameter("Invalid since. Must be a sequence number", "since", provided=text[:100])
+    return int(text)
+
+
+def _snapshot(job: Job) -> dict[str, Any]:
+    """The job as it is now, as a progress_update that stands at the newest event's number."""
+    event = Event(PROGRESS_UPDATE, job.id, job.log.last_seq, now_milliseconds(), describe_job(job))
+    return {**event.frame(), "snapshot": True}
+
+
+def _missed_events(job: Job, since: int | None) -> Iterator[Event]:
+    """What a client gets after the snapshot: all since a number, or an ended job's milestones."""
+    if since is not None:
+        yield from job.log.since(since)
+    elif job.is_terminal:
+        yield from job.log.milestones()
+
+
+async def _send(socket: web.WebSocketResponse, frame: dict[str, Any]) -> None:
+    await asyncio.wait_for(socket.send_json(frame), SEND_SECONDS)
+
+
+async def _send_live(socket: web.WebSocketResponse, subscriber: Subscriber) -> None:
+    while event := await subscriber.take():
+        await _send(socket, event.frame())
+        if event.type in TERMINAL:
+            await socket.close()
+            return
+    await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
+
+
+async def _send_all(
+    socket: web.WebSocketResponse, subscriber: Subscriber, opening: list[dict[str, Any]], ended: bool
+) -> None:
+    """Send the opening frames, then live events; closes the socket when done or too slow."""
+    try:
+        for frame in opening:
+            await _send(socket, frame)
+        await (socket.close() if ended else _send_live(socket, subscriber))
+    except asyncio.TimeoutError:
+        await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
+    except ConnectionError:
+        return
+
+
+async def _drain(socket: web.WebSocketResponse) -> None:
+    """Read and ignore what the client says; returns when the socket is closed."""
+    async for _ in socket:
+        pass
+
+
+async def _serve(request: web.Request, job: Job, since: int | None) -> web.WebSocketResponse:
+    socket = _new_socket()
+    await socket.prepare(request)
+    subscriber, ended = job.log.subscribe(), job.is_terminal
+    # No await between subscribing and building these: nothing is missed and nothing comes twice.
+    opening = [_snapshot(job), *(event.frame() for event in _missed_events(job, since))]
+    sender = asyncio.create_task(_send_all(socket, subscriber, opening, ended))
+    try:
+        await _drain(socket)
+    finally:
+        job.log.unsubscribe(subscriber)
+        sender.cancel()
+    return socket
+
+
+async def _refuse_unknown(request: web.Request, job_id: str) -> web.WebSocketResponse:
+    """Browsers cannot read a refused handshake, so the refusal is an event and a close code."""
+    socket = _new_socket()
+    await socket.prepare(request)
+    event = Event(ERROR, job_id[:64], 1, now_milliseconds(), job_not_found(job_id).body())
+    await socket.send_json(event.frame())
+    await socket.close(code=CLOSE_JOB_NOT_FOUND, message=b"JOB_NOT_FOUND")
+    return socket
+
+
+async def serve_job_events(request: web.Request, job: Job | None) -> web.StreamResponse:
+    """Answer a WebSocket request for a job, or for an id that no job has."""
+    _check_upgrade(request)
+    since = _read_since(request)
+    if job is None:
+        return await _refuse_unknown(request, request.match_info["job_id"])
+    if job.log.subscriber_count >= MAX_SOCKETS_PER_JOB:
+        raise server_busy(429, "Too many sockets for this job", "sockets", 5, limit=MAX_SOCKETS_PER_JOB)
+    return await _serve(request, job, since)

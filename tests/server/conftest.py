@@ -1,0 +1,158 @@
+"""One ComfyUI for all tests of the service; every test is a user of its own, by its loopback address."""
+
+import importlib.util
+import io
+import itertools
+import json
+import os
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import aiohttp
+import pytest
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+HOST_MODULES = ("execution", "folder_paths", "nodes")
+QUICK = {"every": 0.05}
+
+_addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(7, 250), range(250), range(2, 250)))
+
+
+def _import_without_comfyui(name):
+    """Import a part of the service where ComfyUI's modules are not; the tests here do not call them."""
+    absent = [host for host in HOST_MODULES if host not in sys.modules]
+    sys.modules.update({host: ModuleType(host) for host in absent})
+    try:
+        return importlib.import_module(name)
+    finally:
+        for host in absent:
+            del sys.modules[host]
+
+
+def _load_beside(name):
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_import_without_comfyui("character3d.server_routes")
+comfyui_process = _load_beside("comfyui_process")
+
+
+class Client:
+    """An HTTP client with an address of its own, and thereby limits of its own."""
+
+    def __init__(self, session):
+        self.get, self.head, self.post, self.delete = session.get, session.head, session.post, session.delete
+        self.request, self.ws_connect = session.request, session.ws_connect
+
+    async def generate(self, image=None, **fields):
+        form = aiohttp.FormData(default_to_multipart=True)
+        form.add_field("image", make_png() if image is None else image, filename="input.png")
+        for name, value in fields.items():
+            form.add_field(name, str(value))
+        return await self.post("/generate_character", data=form)
+
+    async def start_job(self, **fields):
+        async with await self.generate(**fields) as answer:
+            assert answer.status == 202, await answer.text()
+            return await answer.json()
+
+    async def status(self, job_id):
+        async with self.get(f"/job/{job_id}/status") as answer:
+            assert answer.status == 200
+            return await answer.json()
+
+    async def events(self, job_id, since=None):
+        """All frames until the server closes, and its close code."""
+        frames, query = [], "" if since is None else f"?since={since}"
+        async with self.ws_connect(f"/ws/{job_id}{query}", timeout=aiohttp.ClientWSTimeout(ws_close=5)) as ws:
+            async for message in ws:
+                frames.append(json.loads(message.data))
+            return frames, ws.close_code
+
+    async def finish(self, job_id):
+        await self.events(job_id)
+        return await self.status(job_id)
+
+
+def make_png(size=(16, 16), color=(200, 30, 30, 255), **options):
+    picture = Image.new("RGBA", size, color)
+    picture.putpixel((0, 0), (0, 0, 0, 0))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def comfyui(tmp_path_factory):
+    """A running ComfyUI with the stub nodes: url and base folder."""
+    folder = comfyui_process.find_comfyui()
+    if folder is None:
+        pytest.skip("no ComfyUI: set CHARACTER3D_COMFYUI")
+    base = tmp_path_factory.mktemp("comfyui")
+    (base / "control.json").write_text(json.dumps(QUICK))
+    checkpoints = base / "models" / "checkpoints"
+    (checkpoints / "sub").mkdir(parents=True)
+    for name in ("realistic_vision.safetensors", "old.ckpt", "sub/other.safetensors"):
+        (checkpoints / name).touch()
+    shapes = base / "models" / "diffusion_models"
+    shapes.mkdir()
+    for name in ("hunyuan3d-dit-v2-0-fp16.safetensors", "flux.safetensors", "hunyuan3d-paint.safetensors"):
+        (shapes / name).touch()
+    repository = str(HERE.parent.parent)
+    pack = HERE / "stub_pack"
+    with comfyui_process.run_comfyui(folder, base, pack, CHARACTER3D_REPOSITORY=repository) as url:
+        yield SimpleNamespace(url=url, base=base)
+
+
+@asynccontextmanager
+async def _open_client(url):
+    connector = aiohttp.TCPConnector(local_addr=(next(_addresses), 0))
+    async with aiohttp.ClientSession(url, connector=connector) as session:
+        yield Client(session)
+
+
+@pytest.fixture
+async def client(comfyui):
+    async with _open_client(comfyui.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def other_client(comfyui):
+    async with _open_client(comfyui.url) as client:
+        yield client
+
+
+@pytest.fixture
+def control(comfyui):
+    """Say how the stub nodes behave; undone after the test."""
+    path = comfyui.base / "control.json"
+
+    def write(**settings):
+        replacement = path.with_suffix(".new")
+        replacement.write_text(json.dumps({**QUICK, **settings}))
+        os.replace(replacement, path)
+
+    yield write
+    write()
+
+
+@pytest.fixture
+def inputs_left(comfyui):
+    """Names of the pictures that lie in ComfyUI's input folder now."""
+
+    def list_pictures():
+        return sorted(str(path.name) for path in (comfyui.base / "input").rglob("*") if path.is_file())
+
+    return list_pictures
+
+
+@pytest.fixture
+def png():
+    return make_png

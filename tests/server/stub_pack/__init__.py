@@ -1,0 +1,211 @@
+"""Nodes with the pack's names that only write small files, and the pack's own routes.
+
+Loaded by ComfyUI. CHARACTER3D_REPOSITORY names the checkout; control.json in ComfyUI's base folder
+says, for each run of a node, how long it takes and whether it fails.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import comfy.utils
+import folder_paths
+import torch
+from comfy_api.latest import ComfyExtension, io
+from server import PromptServer
+
+TICKS = 10
+TRIMESH = io.Custom("TRIMESH")
+CHARACTER = io.Custom("C3D_CHARACTER")
+
+
+def _load_repository():
+    root = Path(os.environ["CHARACTER3D_REPOSITORY"])
+    spec = importlib.util.spec_from_file_location(
+        "character3d_under_test", root / "__init__.py", submodule_search_locations=[str(root)]
+    )
+    sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    return importlib.import_module(".server_routes", spec.name)
+
+
+def _control():
+    return json.loads((Path(folder_paths.base_path) / "control.json").read_text())
+
+
+def _work(node_id):
+    control = _control()
+    bar = comfy.utils.ProgressBar(TICKS)
+    for tick in range(TICKS):
+        time.sleep(control.get("seconds", {}).get(node_id, control["every"]) / TICKS)
+        bar.update_absolute(tick + 1, TICKS)
+    if control.get("fail") == node_id:
+        raise RuntimeError(control["message"])
+
+
+def _report(stage, method, ignored=(), warnings=()):
+    report = {
+        "stage": stage,
+        "method": method,
+        "seconds": 0.1,
+        "warnings": list(warnings),
+        "metrics": {},
+        "ignored_inputs": list(ignored),
+    }
+    return {"character3d_report": [report]}
+
+
+def _write(prefix, suffix, data=b"stub"):
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory()
+    )
+    path = Path(folder) / f"{name}_{counter:05}_{suffix}"
+    if _control().get("skip_file") != suffix:
+        path.write_bytes(data)
+    return [{"filename": path.name, "subfolder": subfolder, "type": "output"}]
+
+
+def _node(node_id, inputs, outputs, run, is_output=True):
+    class Node(io.ComfyNode):
+        @classmethod
+        def define_schema(cls):
+            return io.Schema(
+                node_id=node_id, category="stub", inputs=inputs, outputs=outputs, is_output_node=is_output
+            )
+
+        @classmethod
+        def execute(cls, **values):
+            _work(node_id)
+            return run(**values)
+
+    Node.__name__ = node_id
+    return Node
+
+
+def _image():
+    return torch.zeros(1, 8, 8, 3)
+
+
+def _mask():
+    return torch.zeros(1, 8, 8)
+
+
+def _preprocess(image, mask, **values):
+    assert image.shape[-1] == 3 and mask.max() == 1
+    return io.NodeOutput(_image(), _mask(), ui=_report("preprocessing", "alpha"))
+
+
+def _generate_mesh(**values):
+    ignored = ["guidance_scale", "mesh_steps", "seed"]
+    return io.NodeOutput("mesh", "mesh", ui=_report("mesh_generation", "inflation", ignored))
+
+
+def _generate_views(**values):
+    ignored = ["prompt", "negative_prompt", "steps", "cfg_scale", "model_name"]
+    warnings = [f"see {folder_paths.base_path}/secret.txt"]
+    ui = _report("generating_multiview_texture", "projection", ignored, warnings)
+    return io.NodeOutput(_image(), _mask(), ui=ui)
+
+
+def _bake(**values):
+    return io.NodeOutput("mesh", _image(), _mask(), ui=_report("texture_baking", "projection_bake"))
+
+
+def _rig(**values):
+    return io.NodeOutput("character", ui=_report("rigging", "voxels"))
+
+
+def _save(filename_prefix, **values):
+    data = json.dumps({key: value for key, value in values.items() if isinstance(value, str)}).encode()
+    suffix = ".fbx" if "character" in values else ".glb"
+    files = _write(filename_prefix, suffix, data)
+    relative = f"{files[0]['subfolder']}/{files[0]['filename']}"
+    return io.NodeOutput(relative, ui={"character3d_file": files, "3d": files})
+
+
+def _preview(filename_prefix, **values):
+    files = _write(filename_prefix, ".png", b"\x89PNG")
+    return io.NodeOutput(_image(), ui={"character3d_file": files, "images": files})
+
+
+def _texts(*names):
+    return [io.String.Input(name) for name in names]
+
+
+NODES = [
+    _node(
+        "C3DPreprocessPicture",
+        [
+            io.Image.Input("image"),
+            io.Mask.Input("mask"),
+            io.Int.Input("mesh_input_size"),
+            io.Int.Input("outline_size"),
+        ],
+        [io.Image.Output(), io.Mask.Output()],
+        _preprocess,
+    ),
+    _node(
+        "C3DGenerateMesh",
+        [
+            io.Image.Input("image"),
+            io.Mask.Input("mask"),
+            io.Float.Input("guidance_scale"),
+            io.Int.Input("mesh_steps"),
+            io.Int.Input("seed", max=2**53),
+        ],
+        [TRIMESH.Output(), TRIMESH.Output()],
+        _generate_mesh,
+    ),
+    _node(
+        "C3DGenerateViews",
+        [
+            TRIMESH.Input("mesh"),
+            io.Int.Input("image_size"),
+            *_texts("prompt", "negative_prompt", "model_name"),
+            io.Int.Input("steps"),
+            io.Float.Input("cfg_scale"),
+            io.Int.Input("seed", max=2**53),
+        ],
+        [io.Image.Output(), io.Mask.Output()],
+        _generate_views,
+    ),
+    _node(
+        "C3DBakeTexture",
+        [TRIMESH.Input("mesh"), io.Image.Input("views")],
+        [TRIMESH.Output(), io.Image.Output(), io.Mask.Output()],
+        _bake,
+    ),
+    _node("C3DRigCharacter", [TRIMESH.Input("mesh"), *_texts("pose_type")], [CHARACTER.Output()], _rig),
+    _node(
+        "C3DSaveMesh",
+        [TRIMESH.Input("mesh"), *_texts("filename_prefix", "job_id")],
+        [io.String.Output()],
+        _save,
+    ),
+    _node(
+        "C3DSaveCharacter",
+        [CHARACTER.Input("character"), *_texts("filename_prefix", "job_id")],
+        [io.String.Output()],
+        _save,
+    ),
+    _node(
+        "C3DPreviewMesh",
+        [TRIMESH.Input("mesh"), *_texts("filename_prefix", "job_id")],
+        [io.Image.Output()],
+        _preview,
+    ),
+]
+
+
+class StubExtension(ComfyExtension):
+    async def get_node_list(self):
+        return NODES
+
+
+async def comfy_entrypoint():
+    return StubExtension()
+
+
+_load_repository().register_routes(PromptServer.instance)
