@@ -121,9 +121,8 @@ def _add_geometry(scene: SceneBuilder, mesh: Mesh, figure: _FbxFigure) -> int:
     corners = mesh.faces.astype(np.int32)
     polygons = corners.copy()
     polygons[:, 2] = ~polygons[:, 2]  # a polygon's last corner is stored as its complement
-    layers = [_make_uv_layer(figure.uvs, corners), _make_material_layer()]
-    if mesh.normals is not None:
-        layers.insert(0, _make_normal_layer(mesh.normals[corners]))
+    normals = _make_normal_layer(_compute_corner_normals(mesh))
+    layers = normals, _make_uv_layer(figure.uvs, corners), _make_material_layer()
     elements = (
         FbxNode("LayerElement", (), (FbxNode("Type", (layer.name,)), FbxNode("TypedIndex", (0,))))
         for layer in layers
@@ -141,6 +140,17 @@ def _add_geometry(scene: SceneBuilder, mesh: Mesh, figure: _FbxFigure) -> int:
     )
 
 
+def _compute_corner_normals(mesh: Mesh) -> Float64Array:
+    """(F, 3, 3): the mesh's own normals, else flat ones, as glTF 2.0 asks of a mesh without any."""
+    if mesh.normals is not None:
+        return mesh.normals[mesh.faces].astype(np.float64)
+    a, b, c = mesh.positions[mesh.faces].astype(np.float64).transpose(1, 0, 2)
+    across = np.cross(b - a, c - a)
+    length = np.linalg.norm(across, axis=1, keepdims=True)
+    flat = np.divide(across, length, out=np.zeros_like(across), where=length > 0)
+    return np.repeat(flat[:, None], 3, axis=1)
+
+
 def _make_layer(kind: str, name: str, mapping: str, reference: str, *arrays: FbxNode) -> FbxNode:
     children = (
         FbxNode("Version", (101,)),
@@ -152,8 +162,8 @@ def _make_layer(kind: str, name: str, mapping: str, reference: str, *arrays: Fbx
     return FbxNode(kind, (0,), children)
 
 
-def _make_normal_layer(normals: npt.NDArray[np.float32]) -> FbxNode:
-    values = FbxNode("Normals", (normals.astype(np.float64).reshape(-1),))
+def _make_normal_layer(normals: Float64Array) -> FbxNode:
+    values = FbxNode("Normals", (normals.reshape(-1),))
     return _make_layer("LayerElementNormal", "", "ByPolygonVertex", "Direct", values)
 
 

@@ -1,0 +1,205 @@
+"""What write_fbx wrote, as four independent readers see it; tests/readers/README.md says how."""
+
+import functools
+import hashlib
+import io
+import json
+import re
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from character3d.pipeline.errors import FormatError
+from character3d.pipeline.formats import write_fbx
+from character3d.pipeline.types import Mesh, SkinWeights, TexturedMesh
+from character3d.tests.readers.locate import require_reader, run_reader
+from character3d.tests.readers.sample_character import POSE, make_character, pose_by_hand
+from PIL import Image
+
+READERS = ("ufbx", "blender", "assimp", "three")
+SPLITS_CORNERS = {"three"}
+TOLERANCE = 1e-4  # metres for places, plain numbers for the rest
+CHARACTER = make_character()
+MESH, SKELETON = CHARACTER.textured.mesh, CHARACTER.skeleton
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fbx") / "elf 大.fbx"
+    write_fbx(path, CHARACTER)
+    return path
+
+
+@pytest.fixture(scope="module")
+def read(model, tmp_path_factory):
+    """read(reader): its report on the model, run once."""
+    folder = tmp_path_factory.mktemp("reports")
+    pose = folder / "pose.json"
+    pose.write_text(json.dumps({name: turn.tolist() for name, turn in POSE.items()}))
+    return functools.cache(lambda reader: run_reader(reader, folder / f"{reader}.json", model, pose))
+
+
+@pytest.fixture(params=READERS)
+def reader(request):
+    require_reader(request.param)
+    return request.param
+
+
+def rename(reader):
+    """three.js takes out of a node's name what its animation paths use (sanitizeNodeName)."""
+    return (lambda name: re.sub(r"[\[\].:/]", "", name)) if reader == "three" else str
+
+
+def find_png(model):
+    return re.search(rb"\x89PNG.*?IEND.{4}", model.read_bytes(), re.DOTALL).group()
+
+
+def largest_difference(found, expected):
+    found = np.array(found)
+    assert found.shape == np.shape(expected)
+    return np.abs(found - expected).max()
+
+
+def test_readers_see_every_joint_under_its_parent(read, reader):
+    name = rename(reader)
+    parents = [None if p < 0 else name(SKELETON.names[p]) for p in SKELETON.parents]
+    expected = dict(zip(map(name, SKELETON.names), parents, strict=True))
+    assert {joint: entry["parent"] for joint, entry in read(reader)["joints"].items()} == expected
+
+
+def test_readers_see_rest_and_bind_matrices(read, reader):
+    joints = read(reader)["joints"]
+    for name, rest in zip(map(rename(reader), SKELETON.names), SKELETON.rest, strict=True):
+        assert largest_difference(joints[name]["rest"], rest) < TOLERANCE
+        assert largest_difference(joints[name]["inverse_bind"], np.linalg.inv(rest)) < TOLERANCE
+
+
+def test_readers_see_the_mesh(read, reader):
+    report = read(reader)
+    assert report["warnings"] == []
+    assert report["vertex_count"] == (MESH.faces.size if reader in SPLITS_CORNERS else len(MESH.positions))
+    assert largest_difference(report["positions"], MESH.positions[MESH.faces]) < TOLERANCE
+    assert largest_difference(report["normals"], MESH.normals[MESH.faces]) < TOLERANCE
+    assert largest_difference(report["uvs"], MESH.uvs[MESH.faces]) < TOLERANCE
+
+
+def test_readers_see_the_weights(read, reader):
+    names = [rename(reader)(name) for name in SKELETON.names]
+    found = read(reader)["weights"]
+    corners = MESH.faces.reshape(-1)
+    assert len(found) == len(corners)
+    for row, vertex in zip(found, corners, strict=True):
+        pairs = zip(CHARACTER.skin.joints[vertex], CHARACTER.skin.weights[vertex], strict=True)
+        expected = {names[joint]: weight for joint, weight in pairs if weight > 0}
+        assert 1 <= len(row) <= 4
+        assert sum(row.values()) == pytest.approx(1, abs=1e-5)
+        assert row == pytest.approx(expected, abs=1e-5)
+
+
+def test_readers_see_the_texture(read, reader, model):
+    png = find_png(model)
+    texels = np.array(Image.open(io.BytesIO(png)))
+    base_color = CHARACTER.textured.material.base_color
+    assert np.array_equal(texels, np.rint(base_color[..., :3] * 255))
+    assert read(reader)["texture"] == {"sha256": hashlib.sha256(png).hexdigest(), "size": [64, 64]}
+
+
+def test_readers_bend_it_as_we_do(read, reader):
+    expected = pose_by_hand(CHARACTER, POSE)
+    assert np.abs(expected - MESH.positions).max() > 0.2
+    assert largest_difference(read(reader)["posed"], expected[MESH.faces]) < TOLERANCE
+
+
+def test_readers_agree_with_one_another(read):
+    for reader in READERS:
+        require_reader(reader)
+    for one, other in combinations(READERS, 2):
+        for key in ("positions", "normals", "uvs", "posed"):
+            assert largest_difference(read(one)[key], read(other)[key]) < TOLERANCE, (one, other, key)
+
+
+def test_blender_has_metres_and_stands_upright(read):
+    """The report is in our frame: this is Blender's own, Z up and facing -Y."""
+    report = read("blender")
+    extent = np.ptp(MESH.positions, axis=0)
+    assert report["dimensions"] == pytest.approx(extent, abs=TOLERANCE)
+    low, high = np.array(report["blender_bounds"])
+    lowest, highest = MESH.bounds
+    assert low == pytest.approx((lowest[0], -highest[2], lowest[1]), abs=TOLERANCE)
+    assert high == pytest.approx((highest[0], -lowest[2], highest[1]), abs=TOLERANCE)
+
+
+def test_mesh_without_normals_gets_flat_ones_and_alpha_stays(tmp_path):
+    bare = Mesh(MESH.positions, MESH.faces, uvs=MESH.uvs)
+    color = np.array(CHARACTER.textured.material.base_color)
+    color[:8, :, 3] = 0.25
+    material = replace(CHARACTER.textured.material, base_color=color)
+    model, pose = tmp_path / "bare.fbx", tmp_path / "pose.json"
+    write_fbx(model, replace(CHARACTER, textured=TexturedMesh(bare, material)))
+    pose.write_text("{}")
+    report = run_reader("three", tmp_path / "report.json", model, pose)
+    corners = MESH.positions[MESH.faces].astype(float)
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    assert largest_difference(report["normals"], np.repeat(flat[:, None], 3, axis=1)) < TOLERANCE
+    assert largest_difference(report["posed"], corners) < TOLERANCE
+    assert Image.open(io.BytesIO(find_png(model))).getpixel((0, 0))[3] == 64
+
+
+def test_same_character_gives_same_bytes(tmp_path, model):
+    path = tmp_path / model.name
+    write_fbx(str(path), make_character())
+    assert path.read_bytes() == model.read_bytes()
+    assert path.read_bytes().startswith(b"Kaydara FBX Binary  \x00")
+
+
+def test_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "character.fbx"
+    path.write_bytes(b"before")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_fbx(path, CHARACTER)
+    assert [item.name for item in tmp_path.iterdir()] == ["character.fbx"]
+    assert path.read_bytes() == b"before"
+
+
+def with_joints(value):
+    joints = np.array(CHARACTER.skin.joints)
+    joints[3, 0] = value
+    return replace(CHARACTER, skin=SkinWeights(joints, CHARACTER.skin.weights))
+
+
+def with_skeleton(**changes):
+    return replace(CHARACTER, skeleton=replace(SKELETON, **changes))
+
+
+def with_positions(positions):
+    mesh = replace(MESH, positions=positions)
+    return replace(CHARACTER, textured=replace(CHARACTER.textured, mesh=mesh))
+
+
+@pytest.mark.parametrize(
+    ("character", "message"),
+    [
+        (with_joints(7), "name joint 7, the skeleton has 7"),
+        (replace(CHARACTER, skin=SkinWeights([[0] * 4], [[1, 0, 0, 0]])), "for 240 vertices, got 1"),
+        (
+            replace(CHARACTER, skin=SkinWeights(CHARACTER.skin.joints, CHARACTER.skin.weights * 0.9)),
+            "off 1 by 0.1",
+        ),
+        (with_skeleton(names=("a",) * 7), "same name"),
+        (with_skeleton(parents=[1, -1, 1, 2, 1, 4, 0]), "'mixamorig:Hips' stands before its parent"),
+        (with_skeleton(rest=SKELETON.rest * 1.1), "'mixamorig:Hips' is not a rotation"),
+        (with_positions(np.full_like(MESH.positions, np.nan)), "a position is not finite"),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(tmp_path, character, message):
+    with pytest.raises(FormatError, match=message):
+        write_fbx(tmp_path / "bad.fbx", character)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,71 @@
+"""Finds the programs that read our files back, or skips the test that wanted one.
+
+Where CHARACTER3D_REQUIRE_READERS=1 is set, a reader that is missing fails the test instead.
+"""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent
+PYTHON_MODULES = {"ufbx": "ufbx", "blender": "bpy"}
+NODE_MODULES = {"assimp": "assimpjs", "three": "three", "gltf-validator": "gltf-validator"}
+SCRIPTS = {
+    "ufbx": "read_ufbx.py",
+    "blender": "read_blender.py",
+    "assimp": "read_assimp.mjs",
+    "three": "read_three.mjs",
+    "gltf-validator": "validate_gltf.mjs",
+}
+SECONDS = 100
+
+
+def node_modules() -> Path:
+    """The folder that `npm ci` filled from package-lock.json."""
+    return Path(os.environ.get("CHARACTER3D_NODE_MODULES") or FOLDER / "node_modules").resolve()
+
+
+@functools.cache
+def _why_missing(reader: str) -> str:
+    if reader in PYTHON_MODULES:
+        command = [sys.executable, "-c", f"import {PYTHON_MODULES[reader]}"]
+        tried = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        return tried.stderr.strip().splitlines()[-1] if tried.returncode else ""
+    if shutil.which("node") is None:
+        return "there is no node on the PATH"
+    folder = node_modules() / NODE_MODULES[reader]
+    return "" if folder.is_dir() else f"no {folder}; run `npm ci` in tests/readers"
+
+
+def require_reader(reader: str) -> None:
+    """Skips, or fails, the running test where `reader` cannot run here."""
+    reason = _why_missing(reader)
+    if not reason:
+        return
+    if os.environ.get("CHARACTER3D_REQUIRE_READERS") == "1":
+        pytest.fail(f"{reader} is required but cannot run: {reason}")
+    pytest.skip(f"{reader} cannot run: {reason}")
+
+
+def run_reader(reader: str, report: Path, *arguments: str | Path) -> dict:
+    """What the reader's script wrote to `report`, given the arguments and the report's path."""
+    require_reader(reader)
+    program = "node" if reader in NODE_MODULES else sys.executable
+    command = [program, FOLDER / SCRIPTS[reader], *arguments, report]
+    environment = os.environ | {"CHARACTER3D_NODE_MODULES": str(node_modules())}
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, f"{reader} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return json.loads(report.read_text())

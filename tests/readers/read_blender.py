@@ -1,0 +1,92 @@
+"""Blender imports an FBX file with its defaults, poses it, and reports as README.md here states."""
+
+import hashlib
+import json
+import sys
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+# Blender is Z up and its importer turns our front (+Z) to -Y; this turns it back.
+TO_OUR_FRAME = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]], dtype=float)
+
+
+def to_array(matrix):
+    return np.array([list(row) for row in matrix])
+
+
+def world_points(item, mesh):
+    points = np.array([list(vertex.co) for vertex in mesh.vertices])
+    world = TO_OUR_FRAME @ to_array(item.matrix_world)
+    return points @ world[:3, :3].T + world[:3, 3]
+
+
+def find_rest(armature, bone):
+    """Scale lies on the armature object: it is taken out of the joint's axes."""
+    world = TO_OUR_FRAME @ to_array(armature.matrix_world @ bone.matrix_local)
+    world[:3, :3] /= np.linalg.norm(world[:3, :3], axis=0)
+    return world
+
+
+def pose_points(item, armature, pose):
+    for name, rotation in pose.items():
+        armature.pose.bones[name].matrix_basis = Matrix(rotation).to_4x4()
+    bpy.context.view_layer.update()
+    evaluated = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    return world_points(evaluated, evaluated.to_mesh())
+
+
+def read_weights(item):
+    names = [group.name for group in item.vertex_groups]
+    return [{names[g.group]: g.weight for g in vertex.groups} for vertex in item.data.vertices]
+
+
+def read_texture(material):
+    principled = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    image = principled.inputs["Base Color"].links[0].from_node.image
+    content = image.packed_file.data
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size": list(image.size)}
+
+
+def main(model, pose, report):
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.import_scene.fbx(filepath=model)
+    (item,) = (entry for entry in bpy.data.objects if entry.type == "MESH")
+    (armature,) = (entry for entry in bpy.data.objects if entry.type == "ARMATURE")
+    mesh = item.data
+    upright = np.array([list(item.matrix_world @ vertex.co) for vertex in mesh.vertices])
+    corners = np.array([loop.vertex_index for loop in mesh.loops])
+    weights = read_weights(item)
+    uvs = np.array([list(entry.uv) for entry in mesh.uv_layers[0].data])
+    turn = (TO_OUR_FRAME @ to_array(item.matrix_world))[:3, :3]
+    normals = np.array([list(entry.vector) for entry in mesh.corner_normals]) @ turn.T
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    rest = {bone.name: find_rest(armature, bone) for bone in armature.data.bones}
+    result = {
+        "warnings": [],
+        "vertex_count": len(mesh.vertices),
+        "dimensions": list(item.dimensions),
+        "blender_bounds": [upright.min(axis=0).tolist(), upright.max(axis=0).tolist()],
+        "joints": {
+            bone.name: {
+                "parent": bone.parent.name if bone.parent else None,
+                "rest": rest[bone.name].tolist(),
+                "inverse_bind": np.linalg.inv(rest[bone.name]).tolist(),
+            }
+            for bone in armature.data.bones
+        },
+        "positions": world_points(item, mesh)[corners].reshape(-1, 3, 3).tolist(),
+        "normals": normals.reshape(-1, 3, 3).tolist(),
+        "uvs": (uvs * (1, -1) + (0, 1)).reshape(-1, 3, 2).tolist(),
+        "weights": [weights[i] for i in corners],
+        "texture": read_texture(mesh.materials[0]),
+        "posed": pose_points(item, armature, pose)[corners].reshape(-1, 3, 3).tolist(),
+    }
+    with open(report, "w") as stream:
+        json.dump(result, stream)
+
+
+if __name__ == "__main__":
+    with open(sys.argv[2]) as stream:
+        main(sys.argv[1], json.load(stream), sys.argv[3])
