@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import FormatError
+from ..normals import compute_face_normals
 from ..types import Material, Mesh, RiggedCharacter, Skeleton, SkinWeights
 from .fbx_binary import FbxNode, encode_document
 from .fbx_scene import ROOT_ID, SceneBuilder, flatten_matrix, make_properties
@@ -144,11 +145,8 @@ def _compute_corner_normals(mesh: Mesh) -> Float64Array:
     """(F, 3, 3): the mesh's own normals, else flat ones, as glTF 2.0 asks of a mesh without any."""
     if mesh.normals is not None:
         return mesh.normals[mesh.faces].astype(np.float64)
-    a, b, c = mesh.positions[mesh.faces].astype(np.float64).transpose(1, 0, 2)
-    across = np.cross(b - a, c - a)
-    length = np.linalg.norm(across, axis=1, keepdims=True)
-    flat = np.divide(across, length, out=np.zeros_like(across), where=length > 0)
-    return np.repeat(flat[:, None], 3, axis=1)
+    flat, _ = compute_face_normals(mesh.positions, mesh.faces)
+    return np.repeat(flat[:, None], 3, axis=1).astype(np.float64)
 
 
 def _make_layer(kind: str, name: str, mapping: str, reference: str, *arrays: FbxNode) -> FbxNode:
