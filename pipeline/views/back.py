@@ -5,219 +5,138 @@ Everything here stays in the pixels of the front view; the back view is the mirr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
-from ..progress import Progress
-from ..types import BoolArray, FloatArray, IntArray
+from ..progress import Progress, span_progress
+from ..types import BoolArray, FloatArray
 from .alignment import FrontCanvas
-from .canvas import (
-    blur_masked,
-    dilate_mask,
-    enlarge,
-    enlarge_mask,
-    erode_mask,
-    find_box,
-    keep_large_components,
-    srgb_to_lab,
-)
+from .canvas import blur_masked, enlarge, enlarge_mask, erode_mask, shrink
 from .exemplar import fill_detail
-from .head import Head, HeadColors, classify_head, detect_head, find_ears, find_hairline
-from .labels import cluster_colors, drop_enclosed_patches, group_materials, label_pixels, weigh_lab
+from .hair import draw_hair
+from .head import Head
+from .labels import mix_by_label, one_hot, spread_color
+from .plan import BackPlan, plan_back
 
 _ANALYSIS_SIDE = 384
-_PATCH_AREAS = (0.0006, 0.0035)
-"""Buttons and buckles first, so that a belt is whole again before the size of the belt is judged."""
+_FLATTENED = 0.6
+"""Share of the front's modelling (bust, creases) that is taken away in the middle of broad parts."""
 
-_DETAIL_KEPT = 0.75
-"""Share of the front's fine detail that stays where nothing was replaced."""
+_QUIETED = 0.5
+"""Share of the front's fine detail that is taken away there."""
+
+_CLOTH_DETAIL = 0.06
+"""Copied detail of cloth stays under this: it is to be a weave, not a second buckle."""
 
 
 @dataclass(frozen=True, eq=False)
 class BackCanvas:
     """color: (S, S, 3) float32 sRGB in front-view pixels. replaced: (S, S) bool, synthesised there.
 
-    head: (S, S) bool, hair over the head where a face was hidden. has_head: a head was found.
+    face: (S, S) bool, where a face is hidden by hair. has_head: a head was found.
     """
 
     color: FloatArray
     replaced: BoolArray
-    hair: BoolArray
-    has_head: bool
-
-
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """Labels of the front, labels wanted behind, and where the front's pixels cannot serve."""
-
-    front: IntArray
-    back: IntArray
-    hole: BoolArray
-    hair: BoolArray
-    count: int
+    face: BoolArray
     has_head: bool
 
 
 def imagine_back(canvas: FrontCanvas, rng: np.random.Generator, progress: Progress) -> BackCanvas:
     """Return what the character's back shows, laid out as seen through the character from the front."""
-    side = len(canvas.mask)
-    step = max(1, side // _ANALYSIS_SIDE)
-    small = canvas.color[::step, ::step]
-    mask = canvas.mask[::step, ::step]
-    plan = _plan_back(small, mask)
-    progress(0.15)
-    shares_front, shares_back = (
-        _soften(_one_hot(item, plan.count), mask, 0.8) for item in (plan.front, plan.back)
-    )
+    step = max(1, len(canvas.mask) // _ANALYSIS_SIDE)
+    small = shrink(canvas.color, step)
+    mask = shrink(canvas.mask[..., None].astype(np.float32), step)[..., 0] >= 0.5
+    plan = plan_back(small, mask)
+    progress(0.25)
+    color = _fill_materials(canvas, small, mask, plan, rng, span_progress(progress, 0.25, 0.9))
+    size = canvas.mask.shape
+    face = enlarge_mask(plan.face, size) & canvas.mask
+    if plan.head is not None and face.any():
+        color = _cover_with_hair(canvas, color, plan, step)
+    progress(1.0)
+    hole = enlarge_mask(plan.hole, size) & canvas.mask
+    return BackCanvas(color, hole, face, plan.head is not None)
+
+
+def _fill_materials(
+    canvas: FrontCanvas,
+    small: FloatArray,
+    mask: BoolArray,
+    plan: BackPlan,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> FloatArray:
+    """Paint the planned materials: their smooth colour, and detail kept or copied from the picture."""
+    size = canvas.mask.shape
     usable = mask & ~plan.hole
-    bases = [_spread_base(small, usable & (plan.front == k)) for k in range(plan.count)]
-    base_front = _mix(bases, shares_front)
-    base_back = _mix(bases, shares_back)
-    progress(0.3)
-    up = (side, side)
-    hole = enlarge_mask(plan.hole, up) & canvas.mask
-    source = enlarge_mask(erode_mask(usable, 2.0), up) & canvas.mask
-    detail = canvas.color - enlarge(base_front, up)
-    guide = enlarge(_build_guide(base_back, mask), up)
-    filled = fill_detail(detail, guide, hole, source, rng, progress)
-    kept = np.where(hole[..., None], 1.0, _DETAIL_KEPT).astype(np.float32)
-    color = np.clip(enlarge(base_back, up) + filled * kept, 0.0, 1.0)
-    return BackCanvas(color, hole, enlarge_mask(plan.hair, up) & canvas.mask, plan.has_head)
+    bases = [spread_color(small, usable & (plan.front == k)) for k in range(plan.count)]
+    base_front = mix_by_label(bases, _soften(one_hot(plan.front, plan.count), mask))
+    base_back = mix_by_label(bases, _soften(one_hot(plan.back, plan.count), mask))
+    progress(0.2)
+    middle = _find_middle(mask, plan)
+    flat = _flatten_modelling(base_back, mask, plan, middle)
+    hole = enlarge_mask(plan.hole, size) & canvas.mask
+    source = enlarge_mask(erode_mask(usable, 2.0), size) & canvas.mask
+    detail = canvas.color - enlarge(base_front, size)
+    guide = enlarge(_build_guide(base_back, mask), size)
+    filled = fill_detail(detail, guide, hole, source, rng, span_progress(progress, 0.2, 1.0))
+    cloth = hole & ~enlarge_mask(plan.face, size)
+    around = _continue_light(detail, enlarge_mask(usable, size) & canvas.mask)
+    copied = np.clip(0.6 * (filled - around), -_CLOTH_DETAIL, _CLOTH_DETAIL)
+    filled[cloth] = (around + copied)[cloth]
+    kept = 1 - np.where(hole[..., None], 0.0, _QUIETED * enlarge(middle, size))
+    return np.clip(enlarge(flat, size) + filled * kept, 0.0, 1.0)
 
 
-def _plan_back(small: FloatArray, mask: BoolArray) -> _Plan:
-    lab = srgb_to_lab(small)
-    centres = cluster_colors(lab, mask)
-    materials = group_materials(centres)
-    count = int(materials.max()) + 1
-    front = label_pixels(lab, mask, centres, materials)
-    head = detect_head(mask)
-    bands = mask if head is None else mask & ~head.mask
-    back = front
-    for area in _PATCH_AREAS:
-        back = drop_enclosed_patches(back, mask, count, area=area * mask.size, bands=bands)
-    hair = np.zeros_like(mask)
-    if head is not None:
-        colors = classify_head(head, lab, front, count)
-        back, hair = _cover_face(head, colors, front, back)
-        back = _close_garment(head, colors, mask, back, count)
-    hole = mask & ((back != front) | _find_outliers(lab, mask, front, count))
-    hole = dilate_mask(keep_large_components(hole, 4), 1.5) & mask
-    return _Plan(front, back, hole, hair, count, head is not None)
+def _continue_light(detail: FloatArray, known: BoolArray) -> FloatArray:
+    """The known detail's smooth part, fading into the holes, so that their borders do not show."""
+    smooth, share = blur_masked(detail, known, 0.012 * len(detail))
+    return smooth * share / (share + 0.15)
 
 
-def _cover_face(
-    head: Head, colors: HeadColors, front: IntArray, back: IntArray
-) -> tuple[IntArray, BoolArray]:
-    """Give the head hair (or hat) down to the nape, except ears; none for the bald."""
-    none = np.zeros_like(head.mask)
-    if colors.is_bald:
-        return back, none
-    crown = np.isin(front, colors.crown) & head.mask
-    rows, columns = np.mgrid[: front.shape[0], : front.shape[1]]
-    across = np.clip((columns - head.centre) / max(head.half_width, 1.0), -1, 1)
-    edge = find_hairline(head, front, colors) + 0.07 * head.height * (1 - across**2)
-    nape = head.mask & (rows <= edge)
-    face = nape & ~crown & ~find_ears(head, front, colors)
-    source = crown & np.isin(front, _common_values(front[crown]))
-    if not source.any():
-        return back, none
-    return _take_nearest(back, face, source, front), face
+def _find_middle(mask: BoolArray, plan: BackPlan) -> FloatArray:
+    """(H, W, 1): 1 in the middle of broad parts, 0 at the silhouette and on the hair."""
+    side = len(mask)
+    depth = ndimage.distance_transform_edt(mask) / (0.05 * side)
+    share = np.clip(depth - 0.2, 0, 1) * ~(plan.crown | plan.face)
+    return ndimage.gaussian_filter(share, 0.006 * side)[..., None].astype(np.float32)
 
 
-def _common_values(values: IntArray) -> IntArray:
-    found, counts = np.unique(values, return_counts=True)
-    return found[counts >= 0.15 * counts.sum()]
+def _flatten_modelling(base: FloatArray, mask: BoolArray, plan: BackPlan, middle: FloatArray) -> FloatArray:
+    """Take front-only modelling out of broad parts; the rim keeps its light."""
+    wide = [spread_color(base, mask & (plan.back == k), (0.2, 0.05)) for k in range(plan.count)]
+    broad = mix_by_label(wide, _soften(one_hot(plan.back, plan.count), mask))
+    return base + (broad - base) * _FLATTENED * middle
 
 
-def _close_garment(head: Head, colors: HeadColors, mask: BoolArray, labels: IntArray, count: int) -> IntArray:
-    """Close the upper garment over the chest: behind there is no neckline and no opening."""
-    _, top, _, bottom = find_box(mask)
-    height = bottom - top
-    cloth = _find_garment(head, colors, mask, labels, count, height)
-    opening = np.zeros_like(mask)
-    for row in range(head.neck, min(head.neck + int(0.35 * height), len(mask))):
-        run = _run_at(mask[row], int(head.centre))
-        worn = np.flatnonzero(cloth[row] & run)
-        if len(worn) >= 2 and len(worn) >= 0.3 * (worn[-1] - worn[0] + 1):
-            opening[row, worn[0] : worn[-1] + 1] = True
-    opening &= mask & ~cloth
-    return _take_nearest(labels, opening, cloth, labels)
+def _cover_with_hair(canvas: FrontCanvas, color: FloatArray, plan: BackPlan, step: int) -> FloatArray:
+    """Draw the crown's strands down over the face; one drawing for the whole head, so without joins."""
+    head = _scale_head(plan.head, canvas.mask, step)
+    size = canvas.mask.shape
+    crown = enlarge_mask(plan.crown, size) & canvas.mask
+    covered = enlarge_mask(ndimage.binary_closing(plan.crown | plan.face, iterations=3), size) & head.mask
+    haired = draw_hair(canvas.color, head, crown, covered)
+    share = ndimage.gaussian_filter(covered.astype(np.float32), 0.003 * size[0])[..., None]
+    return color * (1 - share) + haired * share
 
 
-def _find_garment(
-    head: Head, colors: HeadColors, mask: BoolArray, labels: IntArray, count: int, height: int
-) -> BoolArray:
-    """Pixels of the material that dominates the chest, skin apart."""
-    chest = np.zeros_like(mask)
-    rows = slice(head.neck + int(0.05 * height), head.neck + int(0.2 * height))
-    columns = slice(
-        max(0, int(head.centre - 1.2 * head.half_width)), int(head.centre + 1.2 * head.half_width) + 1
+def _scale_head(head: Head, mask: BoolArray, step: int) -> Head:
+    return replace(
+        head,
+        top=head.top * step,
+        neck=head.neck * step,
+        centre=(head.centre + 0.5) * step - 0.5,
+        half_width=head.half_width * step,
+        mask=enlarge_mask(head.mask, mask.shape) & mask,
     )
-    chest[rows, columns] = mask[rows, columns]
-    shares = np.bincount(labels[chest], minlength=count) / max(1, chest.sum())
-    if not colors.is_bald:
-        shares[list(colors.face)] = 0
-    if shares.max() < 0.2:
-        return np.zeros_like(mask)
-    cloth = (labels == shares.argmax()) & mask
-    return keep_large_components(cloth, 0.1 * cloth.sum())
 
 
-def _run_at(row: BoolArray, column: int) -> BoolArray:
-    """The run of set pixels around `column`, as a mask of the row."""
-    run = np.zeros_like(row)
-    if 0 <= column < len(row) and row[column]:
-        gaps = np.flatnonzero(~row)
-        at = int(np.searchsorted(gaps, column))
-        first = gaps[at - 1] + 1 if at else 0
-        run[first : gaps[at] if at < len(gaps) else len(row)] = True
-    return run
-
-
-def _take_nearest(labels: IntArray, where: BoolArray, source: BoolArray, values: IntArray) -> IntArray:
-    if not where.any() or not source.any():
-        return labels
-    rows, columns = ndimage.distance_transform_edt(~source, return_distances=False, return_indices=True)
-    return np.where(where, values[rows, columns], labels)
-
-
-def _find_outliers(lab: FloatArray, mask: BoolArray, labels: IntArray, count: int) -> BoolArray:
-    """Fine detail that is no variation of its region: seams, laces, rivets, drawn outlines."""
-    points = weigh_lab(lab)
-    local = _mix([_spread_base(points, mask & (labels == k)) for k in range(count)], _one_hot(labels, count))
-    return mask & (np.linalg.norm(points - local, axis=-1) > 13.0)
-
-
-def _one_hot(labels: IntArray, count: int) -> FloatArray:
-    return np.eye(count + 1, dtype=np.float32)[labels][..., :count]
-
-
-def _soften(shares: FloatArray, mask: BoolArray, sigma: float) -> FloatArray:
-    blurred, _ = blur_masked(shares, mask, sigma)
+def _soften(shares: FloatArray, mask: BoolArray) -> FloatArray:
+    blurred, _ = blur_masked(shares, mask, 0.8)
     return blurred / np.maximum(blurred.sum(axis=-1, keepdims=True), 1e-6)
-
-
-def _spread_base(color: FloatArray, region: BoolArray) -> FloatArray:
-    """Smooth colour of `region`, carried on outside of it: near ones first, else the mean."""
-    if not region.any():
-        return np.zeros_like(color)
-    side = len(region)
-    base = np.broadcast_to(color[region].mean(axis=0), color.shape)
-    for sigma in (0.06 * side, 0.016 * side):
-        near, share = blur_masked(color, region, sigma)
-        trust = share / (share + 0.02)
-        base = near * trust + base * (1 - trust)
-    return base
-
-
-def _mix(bases: list[FloatArray], shares: FloatArray) -> FloatArray:
-    total = np.zeros_like(bases[0])
-    for index, base in enumerate(bases):
-        total = total + base * shares[..., index : index + 1]
-    return total
 
 
 def _build_guide(base: FloatArray, mask: BoolArray) -> FloatArray:

@@ -31,19 +31,20 @@ def extend_color(color: FloatArray, valid: BoolArray) -> FloatArray:
 
 
 def blur_masked(
-    values: FloatArray, mask: BoolArray | FloatArray, sigma: float
+    values: FloatArray, mask: BoolArray | FloatArray, sigma: float | tuple[float, float]
 ) -> tuple[FloatArray, FloatArray]:
-    """Gaussian blur of (H, W, C) in which only pixels inside `mask` count.
+    """Gaussian blur of (H, W, C) in which only pixels inside `mask` count; sigma: one, or down and across.
 
     Returns the blurred values, 0 where no such pixel is near, and the share (H, W, 1) of the window
     that counted. Wide blurs run at a fraction of the size.
     """
+    down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
     weight = np.asarray(mask, dtype=np.float32)[..., None]
     stacked = np.concatenate([values * weight, weight], axis=-1)
-    factor = max(1, int(sigma / 3))
-    small = shrink(stacked, factor)
-    spread = (sigma / factor, sigma / factor, 0.0)
-    blurred = enlarge(ndimage.gaussian_filter(small, spread, truncate=2.5), values.shape[:2])
+    factor = max(1, int(min(down, across) / 3))
+    spread = (down / factor, across / factor, 0.0)
+    small = ndimage.gaussian_filter(shrink(stacked, factor), spread, truncate=2.5)
+    blurred = enlarge(small, values.shape[:2])
     share = blurred[..., -1:]
     return blurred[..., :-1] / np.maximum(share, 1e-6), share
 

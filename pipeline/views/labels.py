@@ -139,3 +139,33 @@ def _find_bands(patches: IntArray, number: int, allowed: BoolArray) -> BoolArray
         middle = allowed[(rows.start + rows.stop - 1) // 2, (columns.start + columns.stop - 1) // 2]
         found[index] = middle and wide >= 1.5 * high and wide >= 0.05 * patches.shape[0]
     return found
+
+
+def one_hot(labels: IntArray, count: int) -> FloatArray:
+    """Labels (H, W) as (H, W, count) indicators; -1 is none."""
+    return np.eye(count + 1, dtype=np.float32)[labels][..., :count]
+
+
+def spread_color(
+    color: FloatArray, region: BoolArray, reaches: tuple[float, ...] = (0.06, 0.016)
+) -> FloatArray:
+    """Smooth colour (H, W, C) of `region`, carried on outside of it: near ones first, else the mean.
+
+    reaches: Gaussian widths as shares of the height, wide ones first.
+    """
+    if not region.any():
+        return np.zeros_like(color)
+    base = np.broadcast_to(color[region].mean(axis=0), color.shape)
+    for reach in reaches:
+        near, share = blur_masked(color, region, reach * len(region))
+        trust = share / (share + 0.02)
+        base = near * trust + base * (1 - trust)
+    return base
+
+
+def mix_by_label(bases: list[FloatArray], shares: FloatArray) -> FloatArray:
+    """Sum of (H, W, C) images weighed by (H, W, label) shares."""
+    total = np.zeros_like(bases[0])
+    for index, base in enumerate(bases):
+        total = total + base * shares[..., index : index + 1]
+    return total

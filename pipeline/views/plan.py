@@ -1,0 +1,189 @@
+"""Decides which material belongs where behind, and where the front's pixels cannot serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..types import BoolArray, FloatArray, IntArray
+from .canvas import blur_masked, dilate_mask, find_box, keep_large_components, srgb_to_lab
+from .head import Head, HeadColors, classify_head, detect_head, find_ears, find_hairline
+from .labels import (
+    cluster_colors,
+    drop_enclosed_patches,
+    group_materials,
+    label_pixels,
+    mix_by_label,
+    one_hot,
+    spread_color,
+    weigh_lab,
+)
+
+_PATCH_AREAS = (0.0006, 0.0035)
+"""Buttons and buckles first, so that a belt is whole again before the size of the belt is judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class BackPlan:
+    """front, back: (H, W) int32 material before and behind, -1 outside. count: of materials.
+
+    hole: (H, W) bool, where new colour is needed. crown: seen hair or hat. face: to be covered by it.
+    head: None if none was found.
+    """
+
+    front: IntArray
+    back: IntArray
+    count: int
+    hole: BoolArray
+    crown: BoolArray
+    face: BoolArray
+    head: Head | None
+
+
+def plan_back(color: FloatArray, mask: BoolArray) -> BackPlan:
+    """Plan the back of the subject (H, W, 3) inside `mask`, in the pixels of the front view."""
+    lab = srgb_to_lab(color)
+    centres = cluster_colors(lab, mask)
+    materials = group_materials(centres)
+    count = int(materials.max()) + 1
+    front = label_pixels(lab, mask, centres, materials)
+    head = detect_head(mask)
+    bands = mask if head is None else mask & ~head.mask
+    back = front
+    for area in _PATCH_AREAS:
+        back = drop_enclosed_patches(back, mask, count, area=area * mask.size, bands=bands)
+    crown = face = np.zeros_like(mask)
+    skin: tuple[int, ...] = ()
+    if head is not None:
+        colors = classify_head(head, lab, front, count)
+        skin = () if colors.is_bald else colors.face
+        back, crown, face = _cover_face(head, colors, front, back)
+        back = _close_garment(head, skin, mask, back, count)
+    back = _level_bands(back, mask, [k for k in range(count) if k not in skin], bands)
+    odd = _find_outliers(lab, mask & ~crown, front, count)
+    changed = dilate_mask(mask & ((back != front) | face), 3.5)
+    hole = (changed | dilate_mask(keep_large_components(odd, 4), 1.5)) & mask
+    return BackPlan(front, back, count, hole, crown & ~face, face, head)
+
+
+def _level_bands(labels: IntArray, mask: BoolArray, materials: list[int], where: BoolArray) -> IntArray:
+    """Close what interrupts a material along its row: bands go around, what hangs before them does not."""
+    side = len(mask)
+    votes = one_hot(labels, int(labels.max()) + 1)
+    blurred, _ = blur_masked(votes, mask, (0.004 * side, 0.025 * side))
+    reach = int(0.06 * side)
+    for label in range(votes.shape[-1]):
+        left, right = _measure_gaps(labels == label, mask)
+        # A material that is met on one side only must not creep over its border, nor skin over cloth.
+        closes = (left + right <= reach) & mask & (label in materials)
+        blurred[..., label] *= closes | (labels == label)
+    best = blurred.argmax(axis=-1)
+    return np.where(where & (blurred.max(axis=-1) > 0), best, labels).astype(np.int32)
+
+
+def _measure_gaps(found: BoolArray, mask: BoolArray) -> tuple[IntArray, IntArray]:
+    """Columns from each pixel to the nearest found one on its left and right within its run of `mask`."""
+    far = 4 * mask.shape[1]
+    columns = np.broadcast_to(np.arange(mask.shape[1]), mask.shape)
+
+    def look_left(place: IntArray, hit: BoolArray, gap: BoolArray) -> IntArray:
+        # A gap after the last hit hides it: the later of the two decides.
+        last_hit = np.maximum.accumulate(np.where(hit, place, -far), axis=1)
+        last_gap = np.maximum.accumulate(np.where(gap, place, -far), axis=1)
+        return np.where(last_hit > last_gap, place - last_hit, far)
+
+    right = look_left(columns, found[:, ::-1], ~mask[:, ::-1])[:, ::-1]
+    return look_left(columns, found, ~mask), right
+
+
+def _cover_face(
+    head: Head, colors: HeadColors, front: IntArray, back: IntArray
+) -> tuple[IntArray, BoolArray, BoolArray]:
+    """Give the head hair (or hat) down to the nape, except ears; none for the bald.
+
+    Returns the materials, the hair that is seen and the face that it is to cover.
+    """
+    none = np.zeros_like(head.mask)
+    if colors.is_bald:
+        return back, none, none
+    crown = np.isin(front, colors.crown) & head.mask
+    crown = keep_large_components(crown, 0.1 * crown.sum())
+    rows, columns = np.mgrid[: front.shape[0], : front.shape[1]]
+    across = np.clip((columns - head.centre) / max(head.half_width, 1.0), -1, 1)
+    edge = find_hairline(head, front, colors) + 0.07 * head.height * (1 - across**2)
+    nape = head.mask & (rows <= edge)
+    face = nape & ~crown & ~find_ears(head, front, colors)
+    source = crown & np.isin(front, _common_values(front[crown]))
+    if not source.any():
+        return back, none, none
+    return _take_nearest(back, face, source, front), crown, face
+
+
+def _common_values(values: IntArray) -> IntArray:
+    found, counts = np.unique(values, return_counts=True)
+    return found[counts >= 0.15 * counts.sum()]
+
+
+def _close_garment(
+    head: Head, skin: tuple[int, ...], mask: BoolArray, labels: IntArray, count: int
+) -> IntArray:
+    """Close the upper garment over the chest: behind there is no neckline and no opening."""
+    _, top, _, bottom = find_box(mask)
+    height = bottom - top
+    cloth = _find_garment(head, skin, mask, labels, count, height)
+    opening = np.zeros_like(mask)
+    for row in range(head.neck, min(head.neck + int(0.35 * height), len(mask))):
+        run = _run_at(mask[row], int(head.centre))
+        worn = np.flatnonzero(cloth[row] & run)
+        if len(worn) >= 2 and len(worn) >= 0.3 * (worn[-1] - worn[0] + 1):
+            opening[row, worn[0] : worn[-1] + 1] = True
+    size = max(3, int(0.03 * height))
+    opening = ndimage.binary_closing(opening, np.ones((size, 1), dtype=bool)) & mask & ~cloth
+    return _take_nearest(labels, opening, cloth, labels)
+
+
+def _find_garment(
+    head: Head, skin: tuple[int, ...], mask: BoolArray, labels: IntArray, count: int, height: int
+) -> BoolArray:
+    """Pixels of the material that dominates the chest, skin apart."""
+    chest = np.zeros_like(mask)
+    rows = slice(head.neck + int(0.05 * height), head.neck + int(0.2 * height))
+    columns = slice(
+        max(0, int(head.centre - 1.2 * head.half_width)), int(head.centre + 1.2 * head.half_width) + 1
+    )
+    chest[rows, columns] = mask[rows, columns]
+    shares = np.bincount(labels[chest], minlength=count) / max(1, chest.sum())
+    shares[list(skin)] = 0
+    if shares.max() < 0.2:
+        return np.zeros_like(mask)
+    cloth = (labels == shares.argmax()) & mask
+    return keep_large_components(cloth, 0.1 * cloth.sum())
+
+
+def _run_at(row: BoolArray, column: int) -> BoolArray:
+    """The run of set pixels around `column`, as a mask of the row."""
+    run = np.zeros_like(row)
+    if 0 <= column < len(row) and row[column]:
+        gaps = np.flatnonzero(~row)
+        at = int(np.searchsorted(gaps, column))
+        first = gaps[at - 1] + 1 if at else 0
+        run[first : gaps[at] if at < len(gaps) else len(row)] = True
+    return run
+
+
+def _take_nearest(labels: IntArray, where: BoolArray, source: BoolArray, values: IntArray) -> IntArray:
+    if not where.any() or not source.any():
+        return labels
+    rows, columns = ndimage.distance_transform_edt(~source, return_distances=False, return_indices=True)
+    return np.where(where, values[rows, columns], labels)
+
+
+def _find_outliers(lab: FloatArray, mask: BoolArray, labels: IntArray, count: int) -> BoolArray:
+    """Fine detail that is no variation of its region: seams, laces, rivets, drawn outlines."""
+    points = weigh_lab(lab)
+    local = mix_by_label(
+        [spread_color(points, mask & (labels == k)) for k in range(count)], one_hot(labels, count)
+    )
+    return mask & (np.linalg.norm(points - local, axis=-1) > 11.0)
