@@ -1,5 +1,6 @@
 """Texture coordinates, and baking views of a mesh into its texture."""
 
+from .bake import BakedTexture, bake_views
 from .unwrap import unwrap_mesh
 
-__all__ = ["unwrap_mesh"]
+__all__ = ["BakedTexture", "bake_views", "unwrap_mesh"]

@@ -1,0 +1,115 @@
+"""Bake views of a mesh into its texture.
+
+The atlas is rasterized once into (face, barycentric) per texel, as in the texture baker of
+Stable Fast 3D; every attribute is interpolated from that, block by block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ..errors import MeshError
+from ..normals import vertex_normals
+from ..progress import Progress, ignore_progress, span_progress
+from ..rasterize import Raster, rasterize_triangles
+from ..types import FloatArray, Material, Mesh, TexturedMesh, ViewImages
+from .fill import dilate_charts, fill_unseen_vertices
+from .project import PointColors, color_points, prepare_views
+
+_TEXELS_PER_BLOCK = 1 << 19
+_WELL_SEEN = 0.2
+"""From this confidence on a texel takes the views' colour alone; below, it fades into the fill."""
+_GUTTER = 16
+_MUCH_UNSEEN = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class BakedTexture:
+    """A textured mesh and how much of it the views showed.
+
+    coverage: (H, W) float32; 1 where a view gave the colour, 0 where it was filled in or no chart lies.
+    metrics: utilization (share of texels in charts), unseen_share (of those, filled in).
+    """
+
+    textured: TexturedMesh
+    coverage: FloatArray
+    warnings: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def bake_views(
+    mesh: Mesh, images: ViewImages, *, texture_size: int = 2048, progress: Progress = ignore_progress
+) -> BakedTexture:
+    """Project the views onto the mesh and write a (texture_size, texture_size) base colour.
+
+    A view counts where its depth map shows the surface, more the straighter it looks and the farther
+    the pixel is from an outline; what no view shows takes its neighbourhood's colour. Raises
+    MeshError for a mesh without uvs.
+    """
+    if mesh.uvs is None:
+        raise MeshError("baking needs a mesh with uvs, got one without; unwrap it first")
+    views = prepare_views(mesh, images, span_progress(progress, 0.0, 0.25))
+    points, normals = torch.tensor(mesh.positions), torch.tensor(vertex_normals(mesh))
+    at_vertices = color_points(views, points, normals)
+    fill = fill_unseen_vertices(
+        mesh.positions,
+        normals.numpy(),
+        mesh.faces,
+        at_vertices.color.numpy(),
+        (at_vertices.confidence > _WELL_SEEN).numpy(),
+    )
+    progress(0.35)
+    raster = _rasterize_atlas(mesh, texture_size)
+    attributes = torch.cat((points, normals, torch.from_numpy(fill)), dim=1)
+    texture = torch.zeros((texture_size**2, 3))
+    coverage = torch.zeros(texture_size**2)
+    texels = torch.nonzero(raster.face_index.view(-1) >= 0).squeeze(1)
+    for start in range(0, len(texels), _TEXELS_PER_BLOCK):
+        progress(0.45 + 0.4 * start / len(texels))
+        block = texels[start : start + _TEXELS_PER_BLOCK]
+        values = _interpolate_block(raster, torch.tensor(mesh.faces), attributes, block)
+        normal = torch.nn.functional.normalize(values[:, 3:6], dim=1)
+        texture[block], coverage[block] = _mix_fill(color_points(views, values[:, :3], normal), values[:, 6:])
+    progress(0.85)
+    shape = (texture_size, texture_size)
+    color = dilate_charts(texture.view(*shape, 3).numpy(), raster.mask.numpy(), _GUTTER)
+    progress(1.0)
+    return _report(mesh, color, coverage.view(shape).numpy(), len(texels))
+
+
+def _rasterize_atlas(mesh: Mesh, size: int) -> Raster:
+    uvs = torch.tensor(mesh.uvs) * size
+    flat = torch.cat((uvs, torch.zeros(len(uvs), 1)), dim=1)
+    return rasterize_triangles(flat, torch.tensor(mesh.faces), (size, size))
+
+
+def _interpolate_block(
+    raster: Raster, faces: torch.Tensor, attributes: torch.Tensor, block: torch.Tensor
+) -> torch.Tensor:
+    """Vertex attributes (V, C) at the texels with flat indices (N,): (N, C)."""
+    corners = faces[raster.face_index.view(-1)[block]].long()
+    weight = raster.barycentric.view(-1, 3)[block]
+    value = attributes[corners[:, 0]] * weight[:, :1]
+    for corner in (1, 2):
+        value += attributes[corners[:, corner]] * weight[:, corner : corner + 1]
+    return value
+
+
+def _mix_fill(seen: PointColors, fill: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    share = (seen.confidence / _WELL_SEEN).clamp(max=1)
+    return fill + (seen.color - fill) * share[:, None], share
+
+
+def _report(mesh: Mesh, color: FloatArray, coverage: FloatArray, texels: int) -> BakedTexture:
+    unseen = 1 - np.count_nonzero(coverage) / max(texels, 1)
+    metrics = {"utilization": texels / coverage.size, "unseen_share": unseen}
+    warnings = ()
+    if unseen > _MUCH_UNSEEN:
+        warnings = (f"{unseen:.0%} of the surface is in no view and took its neighbourhood's colour",)
+    base_color = np.concatenate((color, np.ones((*color.shape[:2], 1), np.float32)), axis=2)
+    textured = TexturedMesh(mesh, Material(base_color.clip(0, 1)))
+    return BakedTexture(textured, coverage, warnings, metrics)
