@@ -115,13 +115,15 @@ def _file_not_found(job: Job, name: str) -> ApiError:
 
 
 def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
+    # Wider than aiohttp's own patterns, so that odd ids and names get our answer, too.
+    job, name = r"{job_id:[^/]+}", r"{filename:[\s\S]*}"
     paths: dict[str, dict[str, Handler]] = {
         "/generate_character": {"POST": routes.generate_character},
-        "/job/{job_id}/status": {"GET": routes.get_status},
-        "/job/{job_id}/download/{filename:.*}": {"GET": routes.download},
-        "/job/{job_id}/cancel": {"POST": routes.cancel},
-        "/job/{job_id}": {"DELETE": routes.cancel},
-        "/ws/{job_id}": {"GET": routes.watch},
+        f"/job/{job}/status": {"GET": routes.get_status},
+        f"/job/{job}/download/{name}": {"GET": routes.download},
+        f"/job/{job}/cancel": {"POST": routes.cancel},
+        f"/job/{job}": {"DELETE": routes.cancel},
+        f"/ws/{job}": {"GET": routes.watch},
     }
     for path, handlers in paths.items():
         for method, handler in handlers.items():

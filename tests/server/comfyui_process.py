@@ -43,16 +43,20 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/system_stats", timeout=2).close()
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+    return True
+
+
 def _wait_until_it_answers(process: subprocess.Popen, url: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}/system_stats", timeout=2).close()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-        else:
-            return
-    raise RuntimeError(f"ComfyUI did not start:\n{log.read_text()[-4000:]}")
+    while not _answers(url):
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise RuntimeError(f"ComfyUI did not start:\n{log.read_text()[-4000:]}")
+        time.sleep(0.2)
 
 
 @contextmanager

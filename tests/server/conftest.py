@@ -69,10 +69,9 @@ class Client:
 
     async def events(self, job_id, since=None):
         """All frames until the server closes, and its close code."""
-        frames, query = [], "" if since is None else f"?since={since}"
+        query = "" if since is None else f"?since={since}"
         async with self.ws_connect(f"/ws/{job_id}{query}", timeout=aiohttp.ClientWSTimeout(ws_close=5)) as ws:
-            async for message in ws:
-                frames.append(json.loads(message.data))
+            frames = [json.loads(message.data) async for message in ws]
             return frames, ws.close_code
 
     async def finish(self, job_id):

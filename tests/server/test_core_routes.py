@@ -1,0 +1,67 @@
+"""GET /models is the contract's; everything else that ComfyUI serves is as it was."""
+
+import asyncio
+
+from character3d.server_routes.graph import load_template
+
+
+async def get(client, path, **options):
+    async with client.get(path, **options) as answer:
+        assert answer.status == 200, path
+        return await answer.json()
+
+
+async def test_models(client):
+    assert await get(client, "/models") == {
+        "diffusion_models": ["realistic_vision.safetensors", "sub/other.safetensors"],
+        "3d_models": ["hunyuan3d-dit-v2-0-fp16.safetensors"],
+    }
+    async with client.head("/models") as answer:
+        assert answer.status == 200
+
+
+async def test_core_model_lists(client):
+    folders = await get(client, "/api/models")
+    assert isinstance(folders, list) and "checkpoints" in folders
+    assert await get(client, "/models?clientId=sdk") == folders
+    assert await get(client, "/models?format=folders") == folders
+    accept = {"Accept": "application/vnd.comfyui.folders+json"}
+    assert await get(client, "/models", headers=accept) == folders
+    names = await get(client, "/models/checkpoints")
+    assert "old.ckpt" in names and await get(client, "/api/models/checkpoints") == names
+
+
+async def test_every_listed_model_is_accepted(client):
+    for name in (await get(client, "/models"))["diffusion_models"]:
+        body = await client.start_job(model_name=name)
+        assert body["parameters"]["model_name"] == name
+        assert not any(warning.startswith("model_name") for warning in body["warnings"])
+        await client.finish(body["job_id"])
+
+
+async def test_prompt_and_ws_of_core(client, comfyui, png):
+    (comfyui.base / "input" / "core.png").write_bytes(png())
+    prompt = load_template()
+    prompt["1"]["inputs"]["image"] = "core.png"
+    async with client.ws_connect("/ws?clientId=editor") as socket:
+        first = await socket.receive_json()
+        assert first["type"] == "status" and first["data"]["sid"] == "editor"
+        async with client.post("/prompt", json={"prompt": prompt, "client_id": "editor"}) as answer:
+            prompt_id = (await answer.json())["prompt_id"]
+        seen = []
+        while "execution_success" not in seen:
+            message = await asyncio.wait_for(socket.receive(), 10)
+            seen.append(message.json()["type"] if isinstance(message.data, str) else "binary")
+    (comfyui.base / "input" / "core.png").unlink()
+    assert "executed" in seen and "progress_state" in seen
+    assert prompt_id in await get(client, f"/history/{prompt_id}")
+    async with client.post("/prompt", json={}) as answer:
+        assert answer.status == 400
+
+
+async def test_frontend_and_system_stats(client):
+    assert (await get(client, "/system_stats"))["system"]["comfyui_version"]
+    async with client.get("/") as answer:
+        assert answer.status == 200 and "html" in answer.content_type
+    async with client.get("/nothing/here") as answer:
+        assert answer.status == 404

@@ -1,0 +1,122 @@
+"""How jobs end other than well: failed stages, cancellation, and what others do to the queue."""
+
+import asyncio
+
+import pytest
+
+CLASS_OF_STAGE = [
+    ("C3DPreprocessPicture", "preprocessing", "Preprocessing failed"),
+    ("C3DGenerateMesh", "mesh_generation", "Mesh generation failed"),
+    ("C3DGenerateViews", "generating_multiview_texture", "Multiview texture generation failed"),
+    ("C3DBakeTexture", "texture_baking", "Texture baking failed"),
+    ("C3DRigCharacter", "rigging", "Rigging failed"),
+    ("C3DSaveCharacter", "rigging", "Rigging failed"),
+]
+
+
+@pytest.mark.parametrize(("node", "stage", "error"), CLASS_OF_STAGE)
+async def test_failed_stage(client, control, comfyui, inputs_left, node, stage, error):
+    control(fail=node, message=f"CUDA out of memory in {comfyui.base}/models/x.bin", every=0.01)
+    job_id = (await client.start_job())["job_id"]
+    frames, code = await client.events(job_id)
+    body = await client.status(job_id)
+    assert (body["status"], body["job_id"]) == ("failed", job_id)
+    assert (body["error"], body["failed_stage"]) == (error, stage)
+    assert body["error_details"].startswith("CUDA out of memory in")
+    assert str(comfyui.base) not in str(body)
+    assert body["error_code"] == "PROCESSING_ERROR"
+    assert [entry["name"] for entry in body["stages"] if entry["status"] == "failed"] == [stage]
+    assert body["progress"] < 100
+    assert frames[-1]["type"] == "error" and frames[-1]["data"] == body and code == 1000
+    assert inputs_left() == []
+    if stage == "rigging":
+        assert body["results"]["textured_mesh"] and body["results"]["rigged_character"] is None
+        async with client.get(body["downloads"][0]["url"]) as answer:
+            assert answer.status == 200
+
+
+async def test_result_that_was_not_written(client, control):
+    control(skip_file=".fbx")
+    body = await client.finish((await client.start_job())["job_id"])
+    assert (body["status"], body["failed_stage"]) == ("failed", "rigging")
+    assert "rigged_character" in body["error_details"]
+
+
+async def cancel(client, job_id, method="POST"):
+    path = f"/job/{job_id}/cancel" if method == "POST" else f"/job/{job_id}"
+    async with client.request(method, path) as answer:
+        return answer.status, await answer.json()
+
+
+def is_cancelled(body):
+    return (body["status"], body["error"], body.get("cancelled")) == ("failed", "Cancelled", True)
+
+
+async def test_cancel_running_job(client, control, inputs_left):
+    control(seconds={"C3DGenerateMesh": 5.0})
+    job_id = (await client.start_job())["job_id"]
+    while (await client.status(job_id))["current_stage"] != "mesh_generation":
+        await asyncio.sleep(0.02)
+    status, _ = await cancel(client, job_id)
+    assert status == 202
+    frames, _ = await asyncio.wait_for(client.events(job_id), 2)
+    body = await client.status(job_id)
+    assert is_cancelled(body) and body["failed_stage"] == "mesh_generation"
+    assert body["error_details"] == "Cancelled by the client"
+    assert frames[-1]["type"] == "error"
+    assert inputs_left() == []
+    assert await cancel(client, job_id) == (200, body)
+    control()
+    assert (await client.finish((await client.start_job())["job_id"]))["status"] == "completed"
+
+
+async def test_cancel_queued_job_leaves_the_running_one_alone(client, control, inputs_left):
+    control(every=0.1)
+    running = (await client.start_job())["job_id"]
+    queued = (await client.start_job())["job_id"]
+    status, body = await cancel(client, queued, "DELETE")
+    assert status == 200 and is_cancelled(body) and body["failed_stage"] is None
+    assert inputs_left() in ([f"{running}.png"], [])
+    third = (await client.start_job())["job_id"]
+    assert (await client.finish(running))["status"] == "completed"
+    assert (await client.finish(third))["status"] == "completed"
+
+
+async def test_cancel_right_at_the_start_is_never_lost(client, other_client, control):
+    control(every=0.02, seconds={"C3DBakeTexture": 3.0})
+    for index, pause in enumerate([0, 0.002, 0.004, 0.008, 0.016, 0.03, 0.05, 0.07] * 2):
+        user = client if index % 2 else other_client
+        job_id = (await user.start_job())["job_id"]
+        await asyncio.sleep(pause)
+        await cancel(user, job_id)
+        await asyncio.wait_for(user.events(job_id), 3)
+        assert is_cancelled(await user.status(job_id))
+
+
+async def test_completed_job_cannot_be_cancelled(client):
+    body = await client.finish((await client.start_job())["job_id"])
+    assert await cancel(client, body["job_id"]) == (200, body)
+
+
+async def test_interrupt_and_clear_by_others(client, control, inputs_left):
+    control(seconds={"C3DGenerateMesh": 5.0})
+    running = (await client.start_job())["job_id"]
+    queued = (await client.start_job())["job_id"]
+    while (await client.status(running))["current_stage"] != "mesh_generation":
+        await asyncio.sleep(0.02)
+    await client.post("/queue", json={"clear": True})
+    await client.post("/interrupt", json={})
+    for job_id in (running, queued):
+        await asyncio.wait_for(client.events(job_id), 4)
+        body = await client.status(job_id)
+        assert is_cancelled(body) and body["error_details"] == "Cancelled in ComfyUI"
+    assert inputs_left() == []
+
+
+async def test_history_wiped_by_others_changes_nothing(client, control):
+    control(every=0.02)
+    job_id = (await client.start_job())["job_id"]
+    while (body := await client.status(job_id))["status"] != "completed":
+        await client.post("/history", json={"clear": True})
+        assert body["status"] == "processing"
+    assert body["results"]["rigged_character"]

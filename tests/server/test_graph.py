@@ -1,0 +1,97 @@
+"""The graph that is submitted: values bound, rigging pruned, nodes given to stages."""
+
+import json
+
+import pytest
+from character3d.server_routes.graph import GRAPH_FILE, GraphError, build_graph, load_template
+from character3d.server_routes.parameters import parse_parameters
+
+VALUES = {
+    **parse_parameters({}, []).values,
+    "seed": 5,
+    "prompt": "a knight",
+    "steps": 3,
+    "mesh_steps": 4,
+    "pose_type": "T-pose",
+    "image_size": 512,
+}
+
+
+@pytest.fixture(scope="module")
+def template():
+    return load_template()
+
+
+def build(template, **values):
+    return build_graph(template, "the-job", "character3d/the-job.png", {**VALUES, **values})
+
+
+def by_title(graph):
+    return {node["_meta"]["title"]: node["inputs"] for node in graph.prompt.values()}
+
+
+def test_every_value_reaches_its_node(template):
+    nodes = by_title(build(template))
+    assert nodes["Load picture"]["image"] == "character3d/the-job.png"
+    assert nodes["Preprocess picture"]["mesh_input_size"] == 1024
+    assert nodes["Generate mesh"]["mesh_steps"] == 4
+    assert nodes["Generate mesh"]["seed"] == nodes["Generate views"]["seed"] == 5
+    assert nodes["Generate views"]["prompt"] == "a knight"
+    assert nodes["Generate views"]["steps"] == 3
+    assert nodes["Generate views"]["image_size"] == 512
+    assert nodes["Rig character"]["pose_type"] == "T-pose"
+    for title in ("Save raw mesh", "Save textured mesh", "Save rigged character", "Preview raw mesh"):
+        assert nodes[title]["job_id"] == "the-job"
+
+
+def test_template_is_not_changed(template):
+    before = json.dumps(template)
+    build(template)
+    assert json.dumps(template) == before
+
+
+def test_nodes_belong_to_the_stage_they_depend_on(template):
+    graph = build(template)
+    titles = {node["_meta"]["title"]: node_id for node_id, node in graph.prompt.items()}
+    stages = {title: graph.node_stages[node_id] for title, node_id in titles.items()}
+    assert stages["Load picture"] == "preprocessing"
+    assert stages["Save raw mesh"] == stages["Show raw mesh"] == "mesh_generation"
+    assert stages["Preview textured mesh"] == "texture_baking"
+    assert stages["Show rigged character"] == "rigging"
+
+
+def test_output_nodes_are_ordered_so_that_files_are_saved_before_the_next_stage(template):
+    graph = build(template)
+    ordered = [graph.prompt[node]["_meta"]["title"] for node in graph.order_nodes(list(graph.prompt))]
+    for earlier, later in [
+        ("Load picture", "Preprocess picture"),
+        ("Show raw mesh", "Generate views"),
+        ("Preview raw mesh", "Generate views"),
+        ("Save textured mesh", "Show textured mesh"),
+        ("Preview textured mesh", "Rig character"),
+    ]:
+        assert ordered.index(earlier) < ordered.index(later)
+
+
+def test_without_rigging_nothing_of_it_is_left(template):
+    graph = build(template, enable_rigging=False)
+    assert "rigging" not in graph.stages and len(graph.stages) == 4
+    assert set(graph.result_nodes.values()) == {"raw_mesh", "textured_mesh", "preview_images"}
+    links = {
+        value[0]
+        for node in graph.prompt.values()
+        for value in node["inputs"].values()
+        if isinstance(value, list)
+    }
+    assert links <= graph.prompt.keys()
+    assert "pose_type" not in graph.field_stages
+
+
+def test_a_graph_without_a_node_for_a_field_is_refused(tmp_path):
+    graph = json.loads(GRAPH_FILE.read_text(encoding="utf-8"))
+    for node in graph.values():
+        node["inputs"].pop("cfg_scale", None)
+    path = tmp_path / "graph.json"
+    path.write_text(json.dumps(graph))
+    with pytest.raises(GraphError, match="cfg_scale"):
+        load_template(path)

@@ -1,0 +1,267 @@
+"""Every refusal: its code, its status, and nothing left behind."""
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+from yarl import URL
+
+MEBIBYTE = 2**20
+BOUNDARY = "b0undary"
+
+
+async def refused(answer, status, code, parameter=None):
+    """Check the error body of an answer and return its details."""
+    body = await answer.json()
+    assert (answer.status, body["error_code"]) == (status, code), body
+    assert set(body) == {"status", "error_code", "message", "details"}
+    assert body["status"] == "error" and body["message"]
+    if parameter:
+        assert body["details"]["parameter"] == parameter
+    return body["details"]
+
+
+def encode_part(name, data, headers=""):
+    disposition = f'Content-Disposition: form-data; name="{name}"{headers}\r\n\r\n'
+    return f"--{BOUNDARY}\r\n{disposition}".encode() + data + b"\r\n"
+
+
+async def post_raw(client, body, content_type=f"multipart/form-data; boundary={BOUNDARY}", **headers):
+    return await client.post(
+        "/generate_character", data=body, headers={"Content-Type": content_type, **headers}
+    )
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(inputs_left):
+    yield
+    assert inputs_left() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "parameter"),
+    [
+        ({"image_size": "999"}, "image_size"),
+        ({"steps": "abc"}, "steps"),
+        ({"pose_type": "Z-pose"}, "pose_type"),
+        ({"model_name": "dreamshaper.safetensors"}, "model_name"),
+        ({"model_name": "old.ckpt"}, "model_name"),
+        ({"prompt": "x" * 2001}, "prompt"),
+        ({"prompt": "x" * 70_000}, "prompt"),
+    ],
+)
+async def test_wrong_values(client, fields, parameter):
+    details = await refused(await client.generate(**fields), 400, "INVALID_PARAMETERS", parameter)
+    if parameter == "image_size":
+        assert details == {"parameter": "image_size", "provided": 999, "allowed": [512, 768, 1024]}
+    if parameter == "model_name":
+        assert details["allowed"] == ["realistic_vision.safetensors", "sub/other.safetensors"]
+
+
+async def test_pictures_that_are_none(client, other_client, png):
+    await refused(await client.generate(b"hello, I am text"), 415, "UNSUPPORTED_FORMAT", "image")
+    await refused(await client.generate(b"GIF89a" + bytes(100)), 415, "UNSUPPORTED_FORMAT", "image")
+    await refused(await client.generate(b""), 400, "INVALID_PARAMETERS", "image")
+    await refused(await client.generate(png()[:60]), 400, "INVALID_PARAMETERS", "image")
+    transparent = png(color=(9, 9, 9, 0))
+    await refused(await other_client.generate(transparent), 400, "INVALID_PARAMETERS", "image")
+    huge = png(size=(13000, 13000), compress_level=1)
+    assert len(huge) < 10 * MEBIBYTE
+    await refused(await other_client.generate(huge), 413, "FILE_TOO_LARGE", "image")
+
+
+async def test_file_size_limit_is_exact(client, other_client, png):
+    picture = png()
+    exactly = picture + bytes(10 * MEBIBYTE - len(picture))  # what follows a PNG's end is ignored
+    job_id = (await client.start_job(image=exactly))["job_id"]
+    await client.finish(job_id)
+    await refused(await client.generate(exactly + b"\0"), 413, "FILE_TOO_LARGE", "image")
+    details = await refused(await other_client.generate(bytes(12 * MEBIBYTE)), 413, "FILE_TOO_LARGE", "image")
+    assert details["maximum"] == 10 * MEBIBYTE
+
+
+async def test_endless_body_without_a_length_is_cut(client):
+    sent = 0
+
+    async def endless():
+        nonlocal sent
+        yield encode_part("image", b"", '; filename="x.png"')[:-2]
+        while sent < 100 * MEBIBYTE:
+            sent += 65536
+            yield bytes(65536)
+
+    try:
+        answer = await post_raw(client, endless())
+        await refused(answer, 413, "FILE_TOO_LARGE", "image")
+    except aiohttp.ClientConnectionError:
+        pass  # the server has closed the connection while we sent
+    assert sent < 100 * MEBIBYTE
+
+
+async def test_forms_that_are_none(client, other_client, png):
+    end = f"--{BOUNDARY}--\r\n".encode()
+    image = encode_part("image", png(), '; filename="../../x.png"')
+    wrong = await post_raw(client, b"{}", "application/json")
+    assert wrong.headers["Accept"] == "multipart/form-data"
+    await refused(wrong, 415, "UNSUPPORTED_FORMAT", "Content-Type")
+    await refused(await post_raw(client, image + end, "multipart/form-data"), 400, "INVALID_PARAMETERS")
+    await refused(await post_raw(client, b""), 400, "INVALID_PARAMETERS")
+    await refused(await post_raw(client, image), 400, "INVALID_PARAMETERS")
+    await refused(
+        await post_raw(client, encode_part("steps", b"5") + end), 400, "INVALID_PARAMETERS", "image"
+    )
+    await refused(await post_raw(client, image + image + end), 400, "INVALID_PARAMETERS", "image")
+    twice = encode_part("steps", b"5") * 2
+    await refused(await post_raw(client, image + twice + end), 400, "INVALID_PARAMETERS", "steps")
+    many = b"".join(encode_part(f"field{number}", b"") for number in range(1000))
+    await refused(await post_raw(client, many + end), 400, "INVALID_PARAMETERS")
+    latin = encode_part("prompt", b"\xff\xfe\x00\xd8")
+    await refused(await post_raw(other_client, image + latin + end), 400, "INVALID_PARAMETERS", "prompt")
+    nested = encode_part("image", b"", '\r\nContent-Type: multipart/mixed; boundary="x"')
+    await refused(await post_raw(other_client, nested + end), 400, "INVALID_PARAMETERS")
+    long_header = encode_part("image", png(), '; filename="' + "x" * MEBIBYTE + '"')
+    await refused(await post_raw(other_client, long_header + end), 400, "INVALID_PARAMETERS")
+    charset = encode_part("_charset_", b"x" * 40)
+    await refused(await post_raw(other_client, charset + image + end), 400, "INVALID_PARAMETERS")
+    accepted = await post_raw(other_client, image + end)
+    assert accepted.status == 202
+    await other_client.finish((await accepted.json())["job_id"])
+
+
+async def test_client_that_leaves_in_the_middle_frees_its_slot(client, png):
+    async def half():
+        yield encode_part("image", png(), '; filename="x.png"')[:-10]
+        await asyncio.sleep(30)
+
+    for _ in range(4):
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(post_raw(client, half()), 0.2)
+    await asyncio.sleep(0.2)
+    job_id = (await client.start_job())["job_id"]
+    await client.finish(job_id)
+
+
+async def test_eleventh_request_in_a_minute(client, other_client):
+    for _ in range(10):
+        await refused(await client.generate(steps="abc"), 400, "INVALID_PARAMETERS", "steps")
+    answer = await client.generate()
+    details = await refused(answer, 429, "SERVER_BUSY")
+    assert details["reason"] == "rate_limit"
+    assert 50 <= int(answer.headers["Retry-After"]) <= 60
+    assert answer.headers["RateLimit"].startswith('"generate";r=0;t=')
+    await refused(await other_client.generate(steps="abc"), 400, "INVALID_PARAMETERS", "steps")
+
+
+async def test_third_job_at_once(client, other_client, control):
+    control(every=0.3)
+    jobs = [(await client.start_job())["job_id"] for _ in range(2)]
+    answer = await client.generate()
+    assert (await refused(answer, 429, "SERVER_BUSY"))["reason"] == "concurrent_jobs"
+    assert int(answer.headers["Retry-After"]) > 0
+    other = (await other_client.start_job())["job_id"]
+    for job_id in jobs:
+        await client.post(f"/job/{job_id}/cancel")
+    await other_client.post(f"/job/{other}/cancel")
+    for job_id in (*jobs, other):
+        await client.finish(job_id)
+    control()
+    await client.finish((await client.start_job())["job_id"])
+
+
+async def test_parallel_posts_do_not_pass_the_limits(client):
+    answers = await asyncio.gather(*(client.generate() for _ in range(30)))
+    accepted = [await answer.json() for answer in answers if answer.status == 202]
+    assert len(accepted) == 2
+    assert {answer.status for answer in answers} == {202, 429}
+    for job in accepted:
+        assert (await client.finish(job["job_id"]))["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    [
+        "00000000-0000-4000-8000-000000000000",
+        "..%2f..%2f",
+        "%2e%2e%2f",
+        "%7Bx%7D",
+        "x" * 5000,
+        "'%20OR%201=1--",
+    ],
+)
+async def test_unknown_job(client, job_id):
+    for method, path in [("GET", "/status"), ("GET", "/download/a.glb"), ("POST", "/cancel"), ("DELETE", "")]:
+        async with client.request(method, f"/job/{job_id}{path}") as answer:
+            await refused(answer, 404, "JOB_NOT_FOUND")
+
+
+async def test_download_gives_only_the_jobs_own_files(client, other_client, comfyui):
+    mine = await client.finish((await client.start_job())["job_id"])
+    theirs = await other_client.finish((await other_client.start_job())["job_id"])
+    url = f"/job/{mine['job_id']}/download"
+    name = mine["downloads"][0]["name"]
+    names = [
+        "..%2f..%2f..%2fetc%2fpasswd",
+        "%2e%2e%2f",
+        "%252e%252e%252fetc%252fpasswd",
+        "..%5c..%5cwindows%5cwin.ini",
+        "%2fetc%2fpasswd",
+        "C:%5cx",
+        f"{name}%00.png",
+        f"{name}%0d%0aSet-Cookie:x",
+        f"{name}.",
+        f"{name}%20",
+        f"3D%2f{name}",
+        f"3D/{name}",
+        name.upper(),
+        "",
+        "x" * 5000,
+        "comfyui.log",
+        f"{mine['job_id']}.png",
+        theirs["downloads"][0]["name"],
+    ]
+    for hostile in names:
+        async with client.get(URL(f"{url}/{hostile}", encoded=True)) as answer:
+            details = await refused(answer, 404, "INVALID_PARAMETERS", "filename")
+            assert details["allowed"] == sorted(item["name"] for item in mine["downloads"])
+            assert "Set-Cookie" not in answer.headers
+    path = comfyui.base / "output" / mine["results"]["raw_mesh"].removeprefix("/output/")
+    path.unlink()
+    path.symlink_to(comfyui.base / "comfyui.log")
+    async with client.get(f"{url}/{path.name}") as answer:
+        await refused(answer, 404, "INVALID_PARAMETERS", "filename")
+
+
+async def test_wrong_methods_and_slashes(client):
+    known = (await client.start_job())["job_id"]
+    for method, path, allowed in [
+        ("GET", "/generate_character", "POST"),
+        ("PUT", "/generate_character", "POST"),
+        ("POST", f"/job/{known}/status", "GET, HEAD"),
+        ("DELETE", f"/job/{known}/download/a.glb", "GET, HEAD"),
+        ("GET", f"/job/{known}/cancel", "POST"),
+        ("GET", f"/job/{known}", "DELETE"),
+        ("POST", f"/ws/{known}", "GET, HEAD"),
+    ]:
+        async with client.request(method, path) as answer:
+            await refused(answer, 405, "INVALID_PARAMETERS", "method")
+            assert answer.headers["Allow"] == allowed
+    async with client.request("OPTIONS", "/generate_character") as answer:
+        assert answer.status == 200
+    async with client.head(f"/job/{known}/status") as answer:
+        assert answer.status == 200 and await answer.read() == b""
+    await client.finish(known)
+
+
+async def test_foreign_origin_is_refused_by_comfyui(client, png):
+    form = aiohttp.FormData()
+    form.add_field("image", png(), filename="x.png")
+    headers = {"Origin": "https://evil.example"}
+    async with client.post("/generate_character", data=form, headers=headers) as answer:
+        assert answer.status == 403
+
+
+async def test_error_bodies_are_json(client):
+    async with await client.generate(b"text") as answer:
+        assert answer.content_type == "application/json"
+        assert json.loads(await answer.text())["details"]["allowed"] == ["PNG", "JPG", "JPEG"]
