@@ -1,0 +1,23 @@
+"""Colour distances that follow the eye."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..types import FloatArray
+
+_RGB_TO_XYZ = np.array(
+    ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041)),
+    dtype=np.float32,
+)
+_WHITE = np.array((0.95047, 1.0, 1.08883), dtype=np.float32)
+
+
+def srgb_to_lab(rgb: FloatArray) -> FloatArray:
+    """Convert (..., 3) sRGB 0..1 to CIE L*a*b* under D65 (IEC 61966-2-1; CIE 15:2004)."""
+    rgb = np.clip(rgb, 0.0, 1.0).astype(np.float32)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** np.float32(2.4))
+    ratio = linear @ (_RGB_TO_XYZ / _WHITE[:, None]).T
+    root = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
+    x, y, z = np.moveaxis(root, -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)

@@ -1,0 +1,77 @@
+"""The subject, cropped, centred and scaled into a square, with clean colours around it."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from ..types import FloatArray
+
+_OPAQUE = 0.95
+
+
+def frame_subject(rgb: FloatArray, alpha: FloatArray, size: int, outline: int) -> FloatArray:
+    """Return (size, size, 4) float32: the subject of rgb (H, W, 3) and alpha (H, W), straight alpha.
+
+    The bounds of alpha >= 0.5, which must not be empty, are centred, and their longer side becomes
+    size - 2 * outline pixels.
+    """
+    rows, columns = (np.flatnonzero((alpha >= 0.5).any(axis=axis)) for axis in (1, 0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    side = max(bottom - top, right - left) * size / (size - 2 * outline)
+    x, y = (left + right - side) / 2, (top + bottom - side) / 2
+    premultiplied = np.concatenate([rgb * alpha[..., None], alpha[..., None]], axis=-1)
+    framed = _resample(premultiplied, x, y, side, size)
+    framed[..., 3] = np.clip(framed[..., 3], 0.0, 1.0)
+    framed[..., :3] /= np.maximum(framed[..., 3:], 1e-3)
+    return bleed_colour(np.clip(framed, 0.0, 1.0))
+
+
+def _resample(image: FloatArray, x: float, y: float, side: float, size: int) -> FloatArray:
+    """Resample the square at (x, y) with `side`, in pixels of image (H, W, C), to (size, size, C)."""
+    height, width = image.shape[:2]
+    low = np.floor((y, x)).astype(int) - 2
+    high = np.ceil((y + side, x + side)).astype(int) + 2
+    pad = [(max(0, -low[0]), max(0, high[0] - height)), (max(0, -low[1]), max(0, high[1] - width)), (0, 0)]
+    padded = np.pad(image, pad)
+    low = low + np.array([pad[0][0], pad[1][0]])
+    box = (x - np.floor(x) + 2, y - np.floor(y) + 2)
+    window = padded[low[0] : low[0] + int(np.ceil(side)) + 5, low[1] : low[1] + int(np.ceil(side)) + 5]
+    limits = (*box, min(box[0] + side, window.shape[1]), min(box[1] + side, window.shape[0]))
+    planes = [
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(window[..., channel], dtype=np.float32)).resize(
+                (size, size), Image.Resampling.BICUBIC, box=limits
+            )
+        )
+        for channel in range(image.shape[-1])
+    ]
+    return np.stack(planes, axis=-1)
+
+
+def resize_plane(plane: FloatArray, shape: tuple[int, int], filter_: Image.Resampling) -> FloatArray:
+    """Resize (H, W) or (H, W, C) float32 to `shape` (height, width)."""
+    if plane.ndim == 3:
+        channels = [resize_plane(plane[..., c], shape, filter_) for c in range(plane.shape[-1])]
+        return np.stack(channels, axis=-1)
+    image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
+    return np.array(image.resize((shape[1], shape[0]), filter_))
+
+
+def bleed_colour(rgba: FloatArray) -> FloatArray:
+    """Give every pixel that is not opaque the colour of the nearest opaque one inside the subject.
+
+    rgba: (H, W, 4). Soft edges hold colour of the old background, and so do the opaque pixels that
+    touch them; the sources therefore lie one pixel farther in, where the subject is thick enough.
+    """
+    opaque = rgba[..., 3] >= _OPAQUE
+    if not opaque.any():
+        opaque = rgba[..., 3] >= rgba[..., 3].max()
+    core = ndimage.binary_erosion(opaque)
+    near_core = ndimage.binary_dilation(core, iterations=3)
+    sources = core | (opaque & ~near_core)
+    nearest = ndimage.distance_transform_edt(~sources, return_distances=False, return_indices=True)
+    result = rgba.copy()
+    result[..., :3] = rgba[..., :3][tuple(nearest)]
+    return result

@@ -1,0 +1,182 @@
+"""Stage `preprocessing`: the subject of a picture, cut out and framed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from ..errors import PictureError
+from ..progress import Progress, ignore_progress, span_progress
+from ..types import BoolArray, FloatArray, FramedPicture
+from .colour import srgb_to_lab
+from .framing import frame_subject, resize_plane
+from .grabcut import cut_subject
+from .matte import refine_matte
+
+METHODS = ("auto", "alpha", "grabcut")
+_CUT_SIDE = 256
+_LEAST, _MOST = 0.01, 0.95
+_ISLAND = 0.01
+_SPECK = 2e-5
+"""Holes smaller than this part of the picture are noise."""
+
+
+class Cutout(NamedTuple):
+    """rgb: (H, W, 3). alpha: (H, W). method: how it was found. warnings: what to doubt."""
+
+    rgb: FloatArray
+    alpha: FloatArray
+    method: str
+    warnings: tuple[str, ...] = ()
+
+
+def preprocess_picture(
+    picture: FloatArray,
+    *,
+    mask: FloatArray | None = None,
+    size: int = 1024,
+    outline: int = 128,
+    method: str = "auto",
+    progress: Progress = ignore_progress,
+) -> FramedPicture:
+    """Cut the subject out of picture (H, W, 3 or 4), sRGB 0..1, and frame it in a `size` square.
+
+    mask: (H, W), white is the subject; one that is all white says nothing. `auto` takes the mask,
+    else the picture's own alpha, else GrabCut. outline: empty pixels beside the longer side.
+    PictureError: no subject can be told from the background. ValueError: impossible arguments.
+    """
+    _check_arguments(picture, size, outline, method)
+    picture = shrink_picture(np.asarray(picture, dtype=np.float32), 2 * size)
+    progress(0.05)
+    cutout = _choose_cutout(picture, mask, method, span_progress(progress, 0.05, 0.7))
+    alpha = remove_islands(cutout.alpha)
+    progress(0.75)
+    rgba = frame_subject(cutout.rgb, alpha, size, outline)
+    progress(1.0)
+    metrics = {"coverage": float(alpha.mean()), "framed_coverage": float(rgba[..., 3].mean())}
+    warnings = (*cutout.warnings, *_find_doubts(alpha))
+    return FramedPicture(rgba, cutout.method, warnings, metrics)
+
+
+def _check_arguments(picture: FloatArray, size: int, outline: int, method: str) -> None:
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}; there are: {', '.join(METHODS)}")
+    if not 0 <= outline < size / 2:
+        raise ValueError(f"outline {outline} leaves nothing of size {size}; it must be below {size / 2:g}")
+    if picture.ndim != 3 or picture.shape[2] not in (3, 4):
+        raise ValueError(f"expected a picture (H, W, 3 or 4), got {picture.shape}")
+    if min(picture.shape[:2]) < 8:
+        raise PictureError(
+            f"the picture has {picture.shape[1]} x {picture.shape[0]} pixels; 8 a side are needed"
+        )
+    if not np.isfinite(picture).all():
+        raise PictureError("the picture holds values that are not numbers")
+
+
+def shrink_picture(picture: FloatArray, side: int) -> FloatArray:
+    """Shrink (H, W, C) so that the longer side is at most `side`; alpha stays straight."""
+    longest = max(picture.shape[:2])
+    if longest <= side:
+        return picture
+    shape = tuple(max(1, round(n * side / longest)) for n in picture.shape[:2])
+    if picture.shape[2] == 3:
+        return np.clip(resize_plane(picture, shape, Image.Resampling.BOX), 0.0, 1.0)
+    weighted = np.concatenate([picture[..., :3] * picture[..., 3:], picture[..., 3:]], axis=-1)
+    small = resize_plane(weighted, shape, Image.Resampling.BOX)
+    small[..., :3] /= np.maximum(small[..., 3:], 1e-4)
+    return np.clip(small, 0.0, 1.0)
+
+
+def _choose_cutout(picture: FloatArray, mask: FloatArray | None, method: str, progress: Progress) -> Cutout:
+    if method != "grabcut":
+        if mask is not None and np.min(mask) < 0.5:
+            return _cut_by_plane(picture, _fit_mask(mask, picture.shape[:2]), "mask")
+        if picture.shape[2] == 4 and (picture[..., 3] < 0.5).mean() > 1e-3:
+            return _cut_by_plane(picture, picture[..., 3], "alpha")
+        if method == "alpha":
+            raise PictureError("the picture has no transparency and no mask; method alpha needs one of them")
+    return _cut_by_colour(picture[..., :3], progress)
+
+
+def _fit_mask(mask: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    mask = np.clip(np.asarray(mask, dtype=np.float32), 0.0, 1.0)
+    return mask if mask.shape == shape else resize_plane(mask, shape, Image.Resampling.BILINEAR)
+
+
+def _cut_by_plane(picture: FloatArray, alpha: FloatArray, name: str) -> Cutout:
+    if alpha.max() < 0.5:
+        found = "fully transparent" if name == "alpha" else "fully masked out"
+        raise PictureError(
+            f"the picture is {found}: nothing reaches half opacity (most is {alpha.max():.2f})"
+        )
+    return Cutout(picture[..., :3], alpha, name)
+
+
+def _cut_by_colour(rgb: FloatArray, progress: Progress) -> Cutout:
+    spread = float((rgb.max(axis=(0, 1)) - rgb.min(axis=(0, 1))).max())
+    if spread < 0.02:
+        colour = "#" + "".join(f"{round(255 * float(c)):02x}" for c in rgb.mean(axis=(0, 1)))
+        raise PictureError(f"the picture is one colour ({colour}); there is no subject in it")
+    lab = srgb_to_lab(rgb)
+    shape = tuple(max(8, round(n * min(1.0, _CUT_SIDE / max(lab.shape[:2])))) for n in lab.shape[:2])
+    cut = cut_subject(
+        resize_plane(lab, shape, Image.Resampling.BOX), progress=span_progress(progress, 0.1, 0.6)
+    )
+    coverage = 0.0 if cut is None else float(cut.subject.mean())
+    if cut is None or not _LEAST <= coverage <= _MOST:
+        found = f"the cut found {coverage:.1%} of the picture"
+        return Cutout(
+            rgb,
+            _central_region(rgb.shape[:2]),
+            "grabcut",
+            (f"no clear subject: {found}; its middle is used",),
+        )
+    small = keep_large_parts(cut.subject).astype(np.float32)
+    coarse = np.clip(resize_plane(small, rgb.shape[:2], Image.Resampling.BICUBIC), 0.0, 1.0)
+    return Cutout(rgb, refine_matte(rgb, lab, coarse, cut.models), "grabcut")
+
+
+def _central_region(shape: tuple[int, int]) -> FloatArray:
+    """A soft ellipse, upright, in the middle of the picture."""
+    height, width = shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    half_height = 0.45 * height
+    half_width = min(0.45 * width, 0.6 * half_height)
+    radius = np.hypot((x - (width - 1) / 2) / half_width, (y - (height - 1) / 2) / half_height)
+    return np.clip((1.0 - radius) * half_width + 0.5, 0.0, 1.0)
+
+
+def keep_large_parts(region: BoolArray, share: float = _ISLAND) -> BoolArray:
+    """Drop the connected parts of region (H, W) below `share` of the largest part's area."""
+    labels, count = ndimage.label(region, structure=np.ones((3, 3)))
+    if count < 2:
+        return region
+    area = np.bincount(labels.ravel())
+    area[0] = 0
+    return (area >= share * area.max())[labels] & region
+
+
+def remove_islands(alpha: FloatArray) -> FloatArray:
+    """Clear the parts of alpha (H, W) that are tiny beside the largest, and close pinholes."""
+    subject = alpha >= 0.5
+    kept = keep_large_parts(subject)
+    reach = ndimage.binary_dilation(kept, iterations=3)
+    cleaned = np.where(reach & ~(subject & ~kept), alpha, 0.0)
+    holes, count = ndimage.label(~kept)
+    if count > 1:
+        small = np.bincount(holes.ravel()) < max(2.0, _SPECK * alpha.size)
+        small[0] = False
+        cleaned = np.where(small[holes], 1.0, cleaned)
+    return cleaned.astype(np.float32)
+
+
+def _find_doubts(alpha: FloatArray) -> tuple[str, ...]:
+    subject = alpha >= 0.5
+    sides = {"top": subject[0], "bottom": subject[-1], "left": subject[:, 0], "right": subject[:, -1]}
+    touched = [name for name, line in sides.items() if line.mean() > 0.02]
+    if not touched:
+        return ()
+    return (f"the subject is cut off by the picture's {', '.join(touched)}",)
