@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import write_fbx
+from character3d.pipeline.normals import vertex_normals
 from character3d.pipeline.types import Mesh, SkinWeights, TexturedMesh
 from character3d.tests.readers.locate import require_reader, run_reader
 from character3d.tests.readers.sample_character import POSE, make_character, pose_by_hand
@@ -131,7 +132,7 @@ def test_blender_has_metres_and_stands_upright(read):
     assert high == pytest.approx((highest[0], -lowest[2], highest[1]), abs=TOLERANCE)
 
 
-def test_mesh_without_normals_gets_flat_ones_and_alpha_stays(tmp_path):
+def test_mesh_without_normals_gets_smooth_ones_and_alpha_stays(tmp_path):
     bare = Mesh(MESH.positions, MESH.faces, uvs=MESH.uvs)
     color = np.array(CHARACTER.textured.material.base_color)
     color[:8, :, 3] = 0.25
@@ -140,10 +141,10 @@ def test_mesh_without_normals_gets_flat_ones_and_alpha_stays(tmp_path):
     write_fbx(model, replace(CHARACTER, textured=TexturedMesh(bare, material)))
     pose.write_text("{}")
     report = run_reader("three", tmp_path / "report.json", model, pose)
-    corners = MESH.positions[MESH.faces].astype(float)
-    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
-    assert largest_difference(report["normals"], np.repeat(flat[:, None], 3, axis=1)) < TOLERANCE
+    corners = MESH.positions[MESH.faces]
+    expected = vertex_normals(bare)[MESH.faces]
+    assert np.linalg.norm(expected, axis=-1) == pytest.approx(1, abs=1e-5)
+    assert largest_difference(report["normals"], expected) < TOLERANCE
     assert largest_difference(report["posed"], corners) < TOLERANCE
     assert Image.open(io.BytesIO(find_png(model))).getpixel((0, 0))[3] == 64
 
