@@ -1,0 +1,156 @@
+"""How far the front and the back of a figure lie from the picture's plane.
+
+Every part (trunk with limbs, head, feet) is an interval in depth over its own part of the picture;
+their smooth union is the figure. Lengths are in cells of the silhouette's grid.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from ..types import BoolArray, FloatArray
+from .landmarks import Foot, Head, Landmarks
+from .poisson import solve_roundness
+from .sheets import Outline
+from .silhouette import Silhouette, blur_inside, measure_local_thickness
+
+_TRUNK_DEPTH = 0.62
+_HEAD_ROUNDING = 1.42
+_FOOT_LENGTH = 2.5
+"""Of the foot's width, within the bounds below."""
+_FOOT_BOUNDS = (0.13, 0.165)
+"""Of the figure's height."""
+
+
+class Depth(NamedTuple):
+    """centre, front, back: (H, W); the figure fills centre - back .. centre + front."""
+
+    centre: FloatArray
+    front: FloatArray
+    back: FloatArray
+
+
+def estimate_depth(
+    silhouette: Silhouette, outline: Outline, landmarks: Landmarks, extended: BoolArray
+) -> Depth:
+    """Estimate the depth over `extended` (H, W), the silhouette continued into the ground."""
+    inside = extended
+    thickness = blur_inside(measure_local_thickness(inside), inside, 0.012 * silhouette.height)
+    height_above = silhouette.ground - np.arange(inside.shape[0], dtype=np.float32)[:, None]
+    body = _inflate_body(inside, outline, landmarks, thickness)
+    trunk = _smoothstep(thickness / landmarks.torso_radius, 0.42, 0.8)
+    front, back, centre = _apply_profile(body, trunk, height_above, landmarks, silhouette.height)
+    if landmarks.head:
+        front, back = _add_head(front, back, inside, outline, landmarks.head, silhouette.height)
+    for foot in landmarks.feet:
+        front, back, centre = _add_foot(front, back, centre, inside, foot, height_above, silhouette)
+    return Depth(centre, front, back)
+
+
+def _inflate_body(
+    inside: BoolArray, outline: Outline, landmarks: Landmarks, thickness: FloatArray
+) -> FloatArray:
+    """Half depth of trunk and limbs: limbs round, wide parts flattened."""
+    domain = inside if landmarks.head is None else inside & ~_above_neck(inside, landmarks.head)
+    depth = np.sqrt(solve_roundness(domain, outline))
+    flatten = 1.0 - (1.0 - _TRUNK_DEPTH) * _smoothstep(thickness / landmarks.torso_radius, 0.5, 1.0)
+    return depth * flatten
+
+
+def _above_neck(inside: BoolArray, head: Head) -> BoolArray:
+    """What belongs to the head alone: above the neck, but for the neck's own stump inside the head."""
+    row, column = np.mgrid[0 : inside.shape[0], 0 : inside.shape[1]].astype(np.float32)
+    stump = np.abs(column - head.column) < 0.8 * head.neck_radius
+    dome = head.chin - 0.6 * head.radius
+    return (row < head.neck) & ~(stump & (row > dome))
+
+
+def _add_head(
+    front: FloatArray, back: FloatArray, inside: BoolArray, outline: Outline, head: Head, height: float
+) -> tuple[FloatArray, FloatArray]:
+    row, column = np.mgrid[0 : inside.shape[0], 0 : inside.shape[1]].astype(np.float32)
+    jaw = head.chin + 0.15 * head.radius - 0.10 * ((column - head.column) / head.radius) ** 2 * head.radius
+    domain = inside & (row < np.minimum(jaw, head.neck))
+    thickness = blur_inside(measure_local_thickness(domain), domain, 0.012 * height)
+    rounding = 0.85 + (_HEAD_ROUNDING - 0.85) * _smoothstep(thickness / head.radius, 0.3, 0.85)
+    depth = np.sqrt(solve_roundness(domain, outline)) * rounding
+    return _join(front, 0.95 * depth), _join(back, 1.1 * depth)
+
+
+def _join(one: FloatArray, two: FloatArray) -> FloatArray:
+    """Smooth maximum of two depths, exact where either is 0."""
+    blend = 0.35 * np.minimum(one, two) + 1e-6
+    overlap = np.maximum(blend - np.abs(one - two), 0.0)
+    return np.maximum(one, two) + overlap**2 / (4 * blend)
+
+
+def _apply_profile(
+    body: FloatArray, trunk: FloatArray, height_above: FloatArray, landmarks: Landmarks, height: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Give the side view a human's curves: chest and buttocks on the trunk, calves and knees on legs."""
+    crotch, neck = landmarks.crotch, landmarks.neck
+    torso = neck - crotch
+    chest = _bump(height_above, crotch + 0.68 * torso, 0.16 * torso)
+    belly = _bump(height_above, crotch + 0.30 * torso, 0.20 * torso)
+    seat = _bump(height_above, crotch + 0.10 * torso, 0.16 * torso)
+    waist = _bump(height_above, crotch + 0.42 * torso, 0.12 * torso)
+    front = body * (1 + trunk * (0.16 * chest + 0.04 * belly))
+    back = body * (1 + trunk * (0.30 * seat - 0.10 * waist))
+    marks = np.array([0.0, 0.33, 0.55, 0.85, 1.0]) * crotch
+    heights = np.concatenate([marks, crotch + np.array([0.15, 0.42, 0.7, 0.95, 1.1]) * torso, [1.3 * height]])
+    shift = np.array([-0.004, -0.013, -0.001, 0.004, 0.0, -0.004, 0.004, -0.002, -0.012, -0.006, 0.0])
+    centre = np.interp(height_above, heights, shift * height)
+    centre = ndimage.gaussian_filter1d(centre, 0.02 * height, axis=0, mode="nearest")
+    return front, back, np.broadcast_to(centre, body.shape).astype(np.float32)
+
+
+def _add_foot(
+    front: FloatArray,
+    back: FloatArray,
+    centre: FloatArray,
+    inside: BoolArray,
+    foot: Foot,
+    height_above: FloatArray,
+    silhouette: Silhouette,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Extend one foot forward: a flat sole, a rounded toe, an instep that rises to the ankle."""
+    first, last = foot.columns
+    rows = inside[:, first:last] & (height_above < 1.6 * foot.ankle)
+    if not rows.any():
+        return front, back, centre
+    window = (slice(None), slice(first, last))
+    leg = float(np.percentile(front[window][rows], 90))
+    length = float(np.clip(_FOOT_LENGTH * foot.width, *(b * silhouette.height for b in _FOOT_BOUNDS)))
+    reach = max(length - 2 * leg, leg)
+    tau = np.clip(height_above / foot.ankle, 0.0, 1.0)
+    lift = (1 - tau**2) ** 1.4
+    across = _across_runs(inside[window])
+    plan = np.clip(1 - np.abs(across) ** 2.6, 0.0, 1.0) ** (1 / 2.2)
+    forward = (leg + reach * lift) * plan
+    shift = 0.3 * reach * (1 - _smoothstep(np.clip(height_above / (1.5 * foot.ankle), 0, 1), 0.0, 1.0))
+    front, back, centre = front.copy(), back.copy(), centre.copy()
+    low = rows & (height_above < foot.ankle)
+    front[window] = np.where(low, np.maximum(front[window], forward - shift * plan), front[window])
+    back[window] = np.where(rows, back[window] + shift * plan, back[window])
+    centre[window] = np.where(rows, centre[window] + shift, centre[window])
+    return front, back, centre
+
+
+def _across_runs(inside: BoolArray) -> FloatArray:
+    """-1 .. 1 from the first to the last cell inside, row by row."""
+    columns = np.arange(inside.shape[1])
+    first = np.where(inside, columns, inside.shape[1]).min(axis=1)[:, None] - 0.5
+    last = np.where(inside, columns, -1).max(axis=1)[:, None] + 0.5
+    return (2 * columns - first - last) / np.maximum(last - first, 1.0)
+
+
+def _bump(at: FloatArray, middle: float, width: float) -> FloatArray:
+    return np.exp(-0.5 * ((at - middle) / width) ** 2)
+
+
+def _smoothstep(value: FloatArray, low: float, high: float) -> FloatArray:
+    t = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return t * t * (3 - 2 * t)
