@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from launcher.environment import prepare_own_comfyui
-from launcher.installation import REPOSITORY, link_pack, prepare_existing_comfyui
+from launcher.installation import REPOSITORY, copy_examples, link_pack, prepare_existing_comfyui
 from launcher.job import run_job
 from launcher.server import run_server
 from launcher.terminal import QuickstartError, terminal
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     existing = options.comfyui is not None
     installation = prepare_existing_comfyui(options.comfyui) if existing else prepare_own_comfyui()
     link_pack(installation.base / "custom_nodes")
+    copy_examples(installation.base / "input")
     terminal.say(f"Your files are in {installation.base} (models, input, output).")
     with run_server(installation, options.port) as server:
         completed = options.command == "serve" or run_job(server, options.image, options.out)

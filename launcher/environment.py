@@ -67,6 +67,8 @@ class _DeclareOps(importlib.abc.MetaPathFinder):
             sys.meta_path.remove(self)
             import torch
 
+            if hasattr(torch.ops.torchvision, "nms"):
+                return None
             library = torch.library.Library("torchvision", "DEF")
             library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
             library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

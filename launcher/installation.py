@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,14 @@ def find_python_beside(comfyui: Path) -> Path:
                 if (folder / name / python).is_file():
                     return folder / name / python
     return Path(sys.executable)
+
+
+def copy_examples(inputs: Path) -> None:
+    """Put the example pictures where the shipped workflow looks for them; what is there stays."""
+    inputs.mkdir(parents=True, exist_ok=True)
+    for picture in (REPOSITORY / "examples").glob("*.png"):
+        if not (inputs / picture.name).exists():
+            shutil.copyfile(picture, inputs / picture.name)
 
 
 def link_pack(custom_nodes: Path) -> None:

@@ -35,6 +35,11 @@ def post_picture(server: Server, picture: Path) -> str:
             f"{server.address}/generate_character", body, f"multipart/form-data; boundary={boundary}"
         )
     except urllib.error.HTTPError as error:
+        if error.code in (404, 405):  # ComfyUI's own answers: nobody has that route
+            log = server.installation.log
+            raise QuickstartError(
+                f"ComfyUI runs, but the pack did not load. Its log says why: {log}"
+            ) from error
         said = error.read().decode(errors="replace")
         with contextlib.suppress(ValueError, KeyError, TypeError):
             said = json.loads(said)["message"]

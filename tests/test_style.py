@@ -1,0 +1,39 @@
+"""The linter, the formatter and the type checker, over the whole repository."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TYPED = ("nodes", "server_routes", "pipeline", "backends", "launcher")
+
+
+def run_tool(*arguments, folder=REPOSITORY):
+    command = [sys.executable, "-m", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+
+
+@pytest.mark.parametrize(
+    "check", [("check", "--output-format=concise"), ("format", "--check")], ids=lambda c: c[0]
+)
+def test_ruff(check):
+    done = run_tool("ruff", *check, ".")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_mypy(tmp_path):
+    """The pack is checked as the package `character3d`, which is not the name of its folder."""
+    (tmp_path / "character3d").symlink_to(REPOSITORY, target_is_directory=True)
+    config = ("--config-file", REPOSITORY / "pyproject.toml", "--cache-dir", tmp_path / "cache")
+    done = run_tool("mypy", "--verbose", *config, "-p", "character3d", folder=tmp_path)
+    assert done.returncode == 0, done.stdout
+    seen = set(re.findall(r"character3d/([\w/]+\.py)", done.stderr))
+    modules = {
+        path.relative_to(REPOSITORY).as_posix()
+        for name in TYPED
+        for path in (REPOSITORY / name).rglob("*.py")
+    }
+    assert modules and modules <= seen
