@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("character3d")
 
 INVALID_PARAMETERS = "INVALID_PARAMETERS"
 FILE_TOO_LARGE = "FILE_TOO_LARGE"

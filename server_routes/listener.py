@@ -9,7 +9,7 @@ from typing import Any
 from .files import read_file_entry
 from .jobs import Failure, Job
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("character3d")
 
 REPORT = "character3d_report"
 FILE = "character3d_file"

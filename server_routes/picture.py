@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeE
 from ..pipeline.imaging.decode import decode_picture
 from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
 from .upload import MAX_IMAGE_BYTES
+
+log = logging.getLogger("character3d")
 
 FOLDER = "character3d"
 FORMATS = ["PNG", "JPG", "JPEG"]
@@ -55,4 +58,8 @@ def store_input(input_folder: Path, job_id: str, png: bytes) -> str:
 
 def remove_input(input_folder: Path, job_id: str) -> None:
     """Delete what store_input wrote, if it is there. Blocks."""
-    (input_folder / FOLDER / f"{job_id}.png").unlink(missing_ok=True)
+    path = input_folder / FOLDER / f"{job_id}.png"
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # Windows, while a reader has it open
+        log.warning("job %s: its picture could not be deleted: %s", job_id, error)

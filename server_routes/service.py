@@ -24,6 +24,9 @@ from .upload import Form
 
 log = logging.getLogger("character3d")
 
+DECODING_AT_ONCE = 2
+"""A decoded picture may take 160 MB."""
+
 WATCH_SECONDS = 1.0
 INTERRUPT_SECONDS = 0.05
 EMBEDDED_SECONDS = (15, 45)
@@ -55,6 +58,7 @@ class CharacterService:
         self._submitter = PromptSubmitter(server)
         self._listeners: dict[str, JobListener] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._decoding = asyncio.Semaphore(DECODING_AT_ONCE)
         self.jobs = JobStore()
         self.rate_limit = RateLimit()
         self.slots = JobSlots()
@@ -75,7 +79,8 @@ class CharacterService:
             lambda: (models.list_diffusion_models(), models.list_shape_models())
         )
         parameters = parse_parameters(form.fields, installed)
-        png = await asyncio.to_thread(picture.encode_upload, form.image)
+        async with self._decoding:
+            png = await asyncio.to_thread(picture.encode_upload, form.image)
         job_id = new_job_id()
         image = await asyncio.to_thread(picture.store_input, self._input_folder, job_id, png)
         try:
@@ -91,8 +96,8 @@ class CharacterService:
 
     async def cancel_job(self, job: Job) -> bool:
         """Stop a job; True when it has ended by now. Asking again, or too late, does nothing."""
-        if job.is_terminal:
-            return True
+        if job.is_terminal or job.cancel_requested:
+            return job.is_terminal
         job.cancel_requested = True
         if self._submitter.remove(job.id):
             await self._end(job)
@@ -115,7 +120,7 @@ class CharacterService:
 
     def _submit(self, job: Job, valid: ValidPrompt) -> None:
         outputs = _order_outputs(job.graph, valid.outputs)
-        job.use_outputs(outputs)
+        job.use_outputs([node for node in outputs if node in job.graph.node_stages])
         listener = JobListener(job, lambda: self._spawn(self._end(job)), _redact)
         listener.use_outputs(outputs)
         self._listeners[job.id] = self._server.sockets[self._client_id(job)] = listener
@@ -150,18 +155,30 @@ class CharacterService:
         if listener is None:
             return
         try:
-            listener.absorb_history(self._submitter.read_history(job.id))
-            sizes = await asyncio.to_thread(measure_files, self.output_folder, job.files)
-            failure = _find_failure(job, listener) or _find_missing_result(job, set(sizes))
-            if failure:
-                job.fail(failure, sizes)
-            else:
-                job.complete(sizes)
-            log.info("job %s: %s after %.1f s", job.id, job.state, job.seconds)
-        finally:
-            self._server.sockets.pop(self._client_id(job), None)
-            self.slots.release(job.user)
             await asyncio.to_thread(picture.remove_input, self._input_folder, job.id)
+            await self._settle(job, listener)
+        except Exception:
+            log.exception("job %s: its results could not be read", job.id)
+            job.fail(stage_failure(job.graph.stages[-1], "Internal server error"), {})
+            raise
+        finally:
+            self._clean_up(job, listener)
+        log.info("job %s: %s after %.1f s", job.id, job.state, job.seconds)
+
+    async def _settle(self, job: Job, listener: JobListener) -> None:
+        listener.absorb_history(self._submitter.read_history(job.id))
+        sizes = await asyncio.to_thread(measure_files, self.output_folder, job.files)
+        failure = _find_failure(job, listener) or _find_missing_result(job, set(sizes))
+        if failure:
+            job.fail(failure, sizes)
+        else:
+            job.complete(sizes)
+
+    def _clean_up(self, job: Job, listener: JobListener) -> None:
+        client_id = self._client_id(job)
+        if self._server.sockets.get(client_id) is listener:
+            del self._server.sockets[client_id]
+        self.slots.release(job.user)
 
 
 def _order_outputs(graph: JobGraph, outputs: list[str]) -> list[str]:

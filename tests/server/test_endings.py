@@ -120,3 +120,15 @@ async def test_history_wiped_by_others_changes_nothing(client, control):
         await client.post("/history", json={"clear": True})
         assert body["status"] == "processing"
     assert body["results"]["rigged_character"]
+
+
+async def test_job_whose_events_someone_takes_away_still_ends(client, other_client, control):
+    """Core's /ws gives a client id to whoever asks for it; the job is then read from the history."""
+    control(every=0.05)
+    job_id = (await client.start_job())["job_id"]
+    async with other_client.ws_connect(f"/ws?clientId=character3d-{job_id}") as thief:
+        frames, code = await asyncio.wait_for(client.events(job_id), 6)
+        assert not thief.closed
+    assert (frames[-1]["type"], code) == ("job_completed", 1000)
+    body = frames[-1]["data"]
+    assert len(body["downloads"]) == 5 and len(body["methods"]) == 5
