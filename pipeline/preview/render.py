@@ -153,7 +153,7 @@ def _paint_backdrop(size: int) -> torch.Tensor:
     axis = (torch.arange(size) + 0.5) / size
     radius = torch.sqrt((axis[None] - 0.5) ** 2 + (axis[:, None] - 0.42) ** 2)
     glow = torch.exp(-((radius / 0.55) ** 2))[..., None]
-    near, far = torch.tensor((0.66, 0.67, 0.69)), torch.tensor((0.33, 0.34, 0.36))
+    near, far = torch.tensor((0.47, 0.48, 0.50)), torch.tensor((0.19, 0.195, 0.21))
     return far + (near - far) * glow
 
 

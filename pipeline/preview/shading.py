@@ -89,7 +89,7 @@ def measure_openness(
             blocked += _measure_block(depth, normal, mask, offset, pixel_metres)
     blocked /= len(_OCCLUSION_RADII) * _OCCLUSION_DIRECTIONS
     smooth = F.avg_pool2d(blocked[None, None], 5, stride=1, padding=2, count_include_pad=False)[0, 0]
-    return (1 - 2.2 * smooth).clamp(0.15, 1)
+    return (1 - 3 * smooth).clamp(0.15, 1)
 
 
 def _measure_block(
