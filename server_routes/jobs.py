@@ -66,6 +66,7 @@ class Job:
         self.log = EventLog(self.id)
         self.state = QUEUED
         self.progress = 0
+        self.jobs_ahead = 0
         self.queue_position: int | None = None
         self.completed_stages: tuple[str, ...] = ()
         self.reports: dict[str, Mapping[str, Any]] = {}

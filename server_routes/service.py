@@ -31,13 +31,12 @@ WATCH_SECONDS = 1.0
 INTERRUPT_SECONDS = 0.05
 EMBEDDED_SECONDS = (15, 45)
 LEARNED_SECONDS = (120, 180)
+"""How long a job runs, lowest and highest, until this machine's own history says it better."""
 
 
-def _expected_seconds(parameters: Parameters, shape_models: list[str], queued: int) -> tuple[int, int]:
-    """From benchmarks; a job that waits for others takes as long as they do, too."""
+def _expected_seconds(parameters: Parameters, shape_models: list[str]) -> tuple[int, int]:
     learned = parameters.model_installed or shape_models
-    low, high = LEARNED_SECONDS if learned else EMBEDDED_SECONDS
-    return low * (queued + 1), high * (queued + 1)
+    return LEARNED_SECONDS if learned else EMBEDDED_SECONDS
 
 
 def _redact(message: str) -> str:
@@ -85,8 +84,7 @@ class CharacterService:
         image = await asyncio.to_thread(picture.store_input, self._input_folder, job_id, png)
         try:
             graph = build_graph(self._template, job_id, image, parameters.values)
-            queued = self._server.prompt_queue.get_tasks_remaining()
-            job = Job(job_id, user, parameters, graph, _expected_seconds(parameters, shapes, queued))
+            job = Job(job_id, user, parameters, graph, _expected_seconds(parameters, shapes))
             valid = await self._submitter.validate(job_id, self._client_id(job), graph.prompt)
             self._submit(job, valid)
         except BaseException:
@@ -126,6 +124,7 @@ class CharacterService:
         self._listeners[job.id] = self._server.sockets[self._client_id(job)] = listener
         self._submitter.put(job.id, ValidPrompt(valid.prompt, outputs, valid.extra_data))
         self.jobs.add(job)
+        job.jobs_ahead = self._submitter.count() - 1
         job.set_queue_position(self._submitter.locate(job.id).position)
         self._spawn(self._watch(job))
 

@@ -118,6 +118,10 @@ class PromptSubmitter:
         ids = [waiting_id for _, waiting_id in waiting]
         return Place(QUEUED, ids.index(prompt_id) + 1) if prompt_id in ids else Place(MISSING)
 
+    def count(self) -> int:
+        """How many prompts run or wait."""
+        return self._queue.get_tasks_remaining()
+
     def read_history(self, prompt_id: str) -> Mapping[str, Any]:
         """The history entry of an executed prompt, or an empty one."""
         return self._queue.get_history(prompt_id=prompt_id).get(prompt_id, {})

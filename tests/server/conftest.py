@@ -16,7 +16,7 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 HOST_MODULES = ("execution", "folder_paths", "nodes")
-QUICK = {"every": 0.05}
+QUICK = {"every": 0.03}
 
 _addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(7, 250), range(250), range(2, 250)))
 
