@@ -61,7 +61,6 @@ joins two crossings: such an edge would lie in both sheets and four faces would 
 def trace_outline(alpha: FloatArray) -> Outline:
     """Triangulate the region alpha (H, W) > 0.5 by marching squares. Its rim must be outside."""
     inside = alpha > 0.5
-    height, width = alpha.shape
     node = np.full(alpha.shape, -1)
     node[inside] = np.arange(inside.sum())
     across, across_link = _cross_links(alpha, inside, (0, 1))
