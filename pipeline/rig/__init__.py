@@ -1,0 +1,7 @@
+"""From a closed mesh to a skeleton and skin weights."""
+
+from .fit import FittedSkeleton, fit_skeleton
+from .posing import pose_joints, pose_vertices
+from .skinning import compute_skin_weights
+
+__all__ = ["FittedSkeleton", "compute_skin_weights", "fit_skeleton", "pose_joints", "pose_vertices"]

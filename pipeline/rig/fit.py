@@ -1,0 +1,169 @@
+"""Fitting the humanoid skeleton to a closed mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..conventions import REST_POSES
+from ..errors import RigError
+from ..progress import Progress, ignore_progress
+from ..types import Mesh, Skeleton
+from .arms import Arm, fit_arm
+from .hands import HandTip, find_hands
+from .legs import Leg, fit_leg
+from .skeleton import build_skeleton
+from .solid import Points, VoxelSolid, voxelise_mesh
+from .torso import Torso, measure_torso
+
+_SPINE_LEVELS = {"Hips": 0.205, "Spine": 0.365, "Spine1": 0.54, "Spine2": 0.73}
+_SPINE_BACK = {"Hips": 0.10, "Spine": 0.20, "Spine1": 0.27, "Spine2": 0.40, "Neck": 0.25, "Head": 0.22}
+_HEAD_SHARE = 0.19
+_DEEPEST, _WIDEST = 0.85, 2.2
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSkeleton:
+    """skeleton: fitted joints. pose: the rest pose recognised, one of REST_POSES (`No`: none of them).
+
+    metrics: arm_drop_left/right and leg_spread_left/right in degrees, neck_prominence, arms_found,
+    legs_found.
+    """
+
+    skeleton: Skeleton
+    pose: str
+    warnings: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def fit_skeleton(
+    mesh: Mesh, *, pose_type: str = "大-pose", progress: Progress = ignore_progress
+) -> FittedSkeleton:
+    """Fit a skeleton with Mixamo's joint names to a closed mesh that stands and faces +Z.
+
+    The limbs follow the mesh; where it contradicts `pose_type`, or hides a part, a warning says so.
+    ValueError for an unknown `pose_type`; RigError, with measurements, if the mesh is no humanoid.
+    """
+    if pose_type not in REST_POSES:
+        raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
+    progress(0.0)
+    solid = voxelise_mesh(mesh)
+    torso = measure_torso(solid)
+    progress(0.2)
+    hands = find_hands(solid, torso)
+    _require_humanoid(mesh, torso, hands)
+    progress(0.4)
+    arms = {}
+    for number, (side, sign, hand) in enumerate(zip(("Left", "Right"), (1, -1), hands, strict=True)):
+        arms[side] = fit_arm(solid, torso, hand, sign)
+        progress(0.5 + 0.1 * number)
+    legs = {side: fit_leg(solid, torso, sign) for side, sign in (("Left", 1), ("Right", -1))}
+    progress(0.8)
+    skeleton = build_skeleton(_collect_places(solid, torso, arms, legs))
+    pose = _recognise_pose(arms, legs)
+    warnings = (*_list_hidden(torso, arms), *_compare_pose(pose_type, pose, arms, legs))
+    progress(1.0)
+    return FittedSkeleton(skeleton, pose, warnings, _list_metrics(torso, hands, arms, legs))
+
+
+def _require_humanoid(mesh: Mesh, torso: Torso, hands: tuple[HandTip | None, HandTip | None]) -> None:
+    """RigError unless two of legs, neck and arms are there and the body is taller than deep."""
+    low, high = mesh.bounds
+    width, height, depth = (float(value) for value in high - low)
+    arms = sum(hand is not None for hand in hands)
+    parts = torso.has_legs + torso.has_neck + (arms == 2)
+    if parts >= 2 and depth <= _DEEPEST * height and width <= _WIDEST * height:
+        return
+    raise RigError(
+        "the mesh is no standing humanoid: "
+        f"{'two legs' if torso.has_legs else 'no pair of legs'}, "
+        f"neck prominence {torso.neck_prominence:.2f} (a neck has 1.15 or more), {arms} free arms, "
+        f"width {width:.2f} m, height {height:.2f} m, depth {depth:.2f} m"
+    )
+
+
+def _collect_places(
+    solid: VoxelSolid, torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]
+) -> dict[str, Points]:
+    top = torso.ground + torso.height
+    levels = {name: torso.crotch + share * torso.length for name, share in _SPINE_LEVELS.items()}
+    levels["Neck"] = torso.neck
+    levels["Head"] = torso.neck + _HEAD_SHARE * (top - torso.neck)
+    places = {name: _axis_point(solid, torso, y, _SPINE_BACK[name]) for name, y in levels.items()}
+    places["HeadTop_End"] = np.array((places["Head"][0], top, places["Head"][2]))
+    for side, arm in arms.items():
+        joints = arm.collar, arm.shoulder, arm.elbow, arm.wrist
+        places |= dict(
+            zip((f"{side}{part}" for part in ("Shoulder", "Arm", "ForeArm", "Hand")), joints, strict=True)
+        )
+    for side, leg in legs.items():
+        joints = leg.hip, leg.knee, leg.ankle, leg.toe_base, leg.toe_end
+        names = ("UpLeg", "Leg", "Foot", "ToeBase", "Toe_End")
+        places |= {f"{side}{part}": joint for part, joint in zip(names, joints, strict=True)}
+    return places
+
+
+def _axis_point(solid: VoxelSolid, torso: Torso, y: float, back: float) -> Points:
+    """Joint of the spine: `back`, a share of half the body's depth there, behind the middle."""
+    offset = np.abs(solid.centres[:, :2] - (torso.middle, y)).max(axis=1)
+    depths = solid.centres[offset <= max(0.02 * torso.height, offset.min()), 2]
+    half = 0.5 * float(np.ptp(depths))
+    return np.array((torso.middle, y, depths.mean() - back * half))
+
+
+def _recognise_pose(arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> str:
+    """Name the rest pose by the angles of arms and legs."""
+    drops = [arm.drop for arm in arms.values()]
+    drop, spread = float(np.mean(drops)), float(np.mean([leg.spread for leg in legs.values()]))
+    if abs(drops[0] - drops[1]) > 35 or drop < -45:
+        return "No"
+    if spread >= 10 and drop < 40:
+        return "大-pose"
+    return "T-pose" if abs(drop) <= 20 else "A-pose" if drop > 0 else "No"
+
+
+def _compare_pose(pose_type: str, pose: str, arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> list[str]:
+    if pose_type in ("No", pose):
+        return []
+    drop = np.mean([arm.drop for arm in arms.values()])
+    spread = np.mean([leg.spread for leg in legs.values()])
+    seen = "no known rest pose" if pose == "No" else f"the {pose}"
+    return [
+        f"pose_type is {pose_type}, but the mesh shows {seen} (arms {drop:.0f}° below the horizontal, "
+        f"legs {spread:.0f}° apart from the vertical); the skeleton follows the mesh"
+    ]
+
+
+def _list_hidden(torso: Torso, arms: Mapping[str, Arm]) -> list[str]:
+    warnings = []
+    if not torso.has_legs:
+        warnings.append("the legs are not separate; they were placed by average proportions")
+    if not torso.has_neck:
+        warnings.append("no neck is visible; it was placed by average proportions")
+    for side, arm in arms.items():
+        if not arm.is_free:
+            warnings.append(
+                f"the {side.lower()} arm is not separate from the body; it was laid along the outline"
+            )
+        elif arm.is_welded:
+            warnings.append(f"the {side.lower()} upper arm is joined to the torso and will pull it along")
+    return warnings
+
+
+def _list_metrics(
+    torso: Torso,
+    hands: tuple[HandTip | None, HandTip | None],
+    arms: Mapping[str, Arm],
+    legs: Mapping[str, Leg],
+) -> dict[str, float]:
+    metrics = {
+        "neck_prominence": torso.neck_prominence,
+        "arms_found": float(sum(hand is not None for hand in hands)),
+        "legs_found": 2.0 * torso.has_legs,
+    }
+    for side in ("Left", "Right"):
+        metrics[f"arm_drop_{side.lower()}"] = arms[side].drop
+        metrics[f"leg_spread_{side.lower()}"] = legs[side].spread
+    return metrics

@@ -1,0 +1,87 @@
+"""The joints we fit: Mixamo's names, their tree, their VRM roles, and how each joint is oriented.
+
+Every joint's +Y runs along its bone (to its main child; an end joint continues its parent's), as in
+Mixamo's rigs. +Z is the world's forward direction made perpendicular to the bone, for feet and toes the
+world's up; +X completes the right-handed frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..conventions import FORWARD, UP
+from ..types import Skeleton
+from .solid import Points
+
+PREFIX = "mixamorig:"
+
+_TRUNK = (
+    ("Hips", "", "hips", "Spine"),
+    ("Spine", "Hips", "spine", "Spine1"),
+    ("Spine1", "Spine", "chest", "Spine2"),
+    ("Spine2", "Spine1", "upperChest", "Neck"),
+    ("Neck", "Spine2", "neck", "Head"),
+    ("Head", "Neck", "head", "HeadTop_End"),
+    ("HeadTop_End", "Head", "", ""),
+)
+_LIMBS = (
+    ("Shoulder", "Spine2", "Shoulder", "Arm"),
+    ("Arm", "Shoulder", "UpperArm", "ForeArm"),
+    ("ForeArm", "Arm", "LowerArm", "Hand"),
+    ("Hand", "ForeArm", "Hand", ""),
+    ("UpLeg", "Hips", "UpperLeg", "Leg"),
+    ("Leg", "UpLeg", "LowerLeg", "Foot"),
+    ("Foot", "Leg", "Foot", "ToeBase"),
+    ("ToeBase", "Foot", "Toes", "Toe_End"),
+    ("Toe_End", "ToeBase", "", ""),
+)
+SIDES = ("Left", "Right")
+ARM_PARTS = ("Shoulder", "Arm", "ForeArm", "Hand")
+LEG_PARTS = ("UpLeg", "Leg", "Foot", "ToeBase")
+
+
+def _list_joints() -> list[tuple[str, str, str, str]]:
+    """(name, parent, role, the joint its bone points at) without the prefix, parents first."""
+    joints = list(_TRUNK)
+    for side in SIDES:
+        for name, parent, role, child in _LIMBS:
+            parent = parent if parent in ("Spine2", "Hips") else side + parent
+            role, child = side.lower() + role if role else "", side + child if child else ""
+            joints.append((side + name, parent, role, child))
+    return joints
+
+
+JOINTS = tuple(_list_joints())
+
+
+def build_skeleton(places: Mapping[str, Points]) -> Skeleton:
+    """Make the skeleton from joint positions (3,), metres, keyed by the names of JOINTS.
+
+    `LeftHand` and `RightHand` have no child joint: their bones continue the forearms.
+    """
+    order = {name: index for index, (name, *_) in enumerate(JOINTS)}
+    rest = np.tile(np.eye(4), (len(JOINTS), 1, 1))
+    for name, parent, _, child in JOINTS:
+        start, end = (name, child) if child else (parent, name)
+        up = UP if "Toe" in name or name.endswith("Foot") else FORWARD
+        rest[order[name], :3, :3] = _orient_bone(places[end] - places[start], np.array(up))
+        rest[order[name], :3, 3] = places[name]
+    return Skeleton(
+        names=tuple(PREFIX + name for name in order),
+        parents=[order.get(parent, -1) for _, parent, _, _ in JOINTS],  # type: ignore[arg-type]
+        rest=rest,  # type: ignore[arg-type]
+        roles={role: order[name] for name, _, role, _ in JOINTS if role},
+    )
+
+
+def _orient_bone(direction: Points, facing: Points) -> Points:
+    y = direction / max(float(np.linalg.norm(direction)), 1e-12)
+    if np.linalg.norm(y) < 0.5:
+        y = np.array(UP)
+    if abs(float(y @ facing)) > 0.98:
+        facing = np.array(UP) if abs(facing[2]) > 0.5 else np.array(FORWARD)
+    x = np.cross(y, facing)
+    x /= np.linalg.norm(x)
+    return np.stack((x, y, np.cross(x, y)), axis=1)

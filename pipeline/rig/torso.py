@@ -1,0 +1,144 @@
+"""Landmarks on the body's axis, read from slices of its voxels: midline, crotch, neck.
+
+Everything is measured along x at heights y ("rows"); thickness is how much solid lies behind a point
+of the front silhouette.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .solid import Indices, Points, VoxelSolid
+
+_VALLEY_DEPTH = 0.55
+_SHORTEST_LEGS = 0.10
+_HIGHEST_CROTCH = 0.62
+_NECK_PROMINENCE = 1.15
+_NECK_SHARE = 0.65
+_NECK_BASE = 1.12
+_NECK_ZONE = (0.25, 0.93)
+_SMALLEST_HEAD = 0.015
+
+
+@dataclass(frozen=True, eq=False)
+class Torso:
+    """Landmarks, metres in the mesh frame.
+
+    height: of the whole body. ground: lowest y. middle: x of the body's axis.
+    crotch, neck: y; `has_legs`, `has_neck` tell whether they were seen or are guesses.
+    rows: (Y,) y of the voxel rows. valley: (Y,) x between the legs, NaN above the crotch.
+    """
+
+    height: float
+    ground: float
+    middle: float
+    crotch: float
+    neck: float
+    has_legs: bool
+    has_neck: bool
+    neck_prominence: float
+    rows: Points
+    valley: Points
+
+    @property
+    def length(self) -> float:
+        """Metres from the crotch to the neck."""
+        return self.neck - self.crotch
+
+
+def measure_torso(solid: VoxelSolid) -> Torso:
+    """Find the axis landmarks; what is hidden (a robe, long hair) is placed by average proportions."""
+    thickness = solid.cells.sum(axis=2) * solid.size
+    rows = solid.origin[1] + solid.size * np.arange(thickness.shape[1])
+    filled = np.flatnonzero(thickness.any(axis=0))
+    ground, height = float(rows[filled[0]]), solid.size * len(filled)
+    x = solid.origin[0] + solid.size * np.arange(len(thickness))
+    middle = _find_middle(thickness, x, (rows - ground) / height)
+    valley = _find_valley(thickness, x, middle, height)
+    seen = (rows - ground) / height < _HIGHEST_CROTCH
+    legs = _longest_run(~np.isnan(valley) & seen)
+    has_legs = len(legs) * solid.size > _SHORTEST_LEGS * height
+    crotch = float(rows[legs[-1]]) if has_legs else ground + 0.47 * height
+    above = np.arange(len(rows)) > (legs[-1] if has_legs else -1)
+    neck, prominence = _find_neck(_axis_areas(thickness, x, middle), rows, crotch, ground + height)
+    has_neck = prominence > _NECK_PROMINENCE
+    if not has_neck:
+        neck = crotch + 0.74 * (ground + height - crotch)
+    valley = np.where(above | ~has_legs, np.nan, valley)
+    return Torso(height, ground, middle, crotch, neck, has_legs, has_neck, prominence, rows, valley)
+
+
+def _find_middle(thickness: Points, x: Points, level: Points) -> float:
+    """The median over the trunk's rows of the silhouette's centre, then of the run around it."""
+    trunk = (level > 0.45) & (level < 0.97)
+    centres = (thickness > 0).T[trunk] @ x / np.maximum((thickness > 0).sum(axis=0)[trunk], 1)
+    middle = float(np.median(centres))
+    runs = [_run_around(column > 0, x, middle) for column in thickness.T[trunk]]
+    return float(np.median([x[run].mean() for run in runs if len(run)] or [middle]))
+
+
+def _run_around(filled: Points, x: Points, middle: float) -> Indices:
+    """Indices of the filled run that holds, or lies nearest to, `middle`."""
+    inside = np.flatnonzero(filled)
+    if not len(inside):
+        return inside
+    start = inside[np.argmin(np.abs(x[inside] - middle))]
+    breaks = np.flatnonzero(~np.asarray(filled, bool))
+    low, high = breaks[breaks < start], breaks[breaks > start]
+    return np.arange(low[-1] + 1 if len(low) else 0, high[0] if len(high) else len(x))
+
+
+def _find_valley(thickness: Points, x: Points, middle: float, height: float) -> Points:
+    """(Y,) x of the thinnest place between two thicker ones near the axis, NaN where there is none."""
+    inner = np.abs(x - middle) <= 0.07 * height
+    left = (x > middle) & (x < middle + 0.3 * height)
+    right = (x < middle) & (x > middle - 0.3 * height)
+    best = np.minimum(thickness[left].max(axis=0), thickness[right].max(axis=0))
+    low = thickness[inner].min(axis=0)
+    place = np.array([x[inner][column <= column.min() + 1e-9].mean() for column in thickness[inner].T])
+    return np.where((best > 0) & (low < _VALLEY_DEPTH * best), place, np.nan)
+
+
+def _longest_run(flags: Points) -> Indices:
+    """Indices of the longest run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(flags, int), [0]))))
+    if not len(edges):
+        return np.zeros(0, np.int64)
+    longest = int(np.argmax(edges[1::2] - edges[::2]))
+    return np.arange(edges[2 * longest], edges[2 * longest + 1])
+
+
+def _axis_areas(thickness: Points, x: Points, middle: float) -> Points:
+    """(Y,) area of the slice through the run around the axis."""
+    step = x[1] - x[0]
+    runs = (_run_around(column > 0, x, middle) for column in thickness.T)
+    return np.array([step * column[run].sum() for run, column in zip(runs, thickness.T, strict=True)])
+
+
+def _find_neck(areas: Points, rows: Points, crotch: float, top: float) -> tuple[float, float]:
+    """The foot of the highest clear waist, and its prominence.
+
+    Prominence is the smaller of the largest areas above and below over the waist's own.
+    """
+    level = (rows - crotch) / (top - crotch)
+    volume = np.cumsum(areas[::-1])[::-1] / areas.sum()
+    zone = (level > _NECK_ZONE[0]) & (level < _NECK_ZONE[1]) & (volume > _SMALLEST_HEAD)
+    smooth = np.convolve(areas, np.ones(3) / 3, mode="same")
+    above = np.maximum.accumulate(smooth[::-1])[::-1]
+    trunk = np.where(level > 0, smooth, 0.0)
+    below = np.maximum.accumulate(trunk)
+    prominence = np.where(zone, np.minimum(above, below) / np.maximum(smooth, 1e-12), 0.0)
+    if not prominence.max() > 0:
+        return float(crotch), 0.0
+    good = np.flatnonzero(prominence >= _NECK_SHARE * prominence.max())
+    run = _top_run(good)
+    slim = run[smooth[run] <= _NECK_BASE * smooth[run].min()]
+    return float(rows[slim[0]]), float(prominence[run].max())
+
+
+def _top_run(indices: Indices) -> Indices:
+    """The last block of consecutive numbers in a sorted list."""
+    breaks = np.flatnonzero(np.diff(indices) > 1)
+    return indices[breaks[-1] + 1 :] if len(breaks) else indices
