@@ -13,7 +13,7 @@ from scipy import ndimage
 from ..progress import Progress, span_progress
 from ..types import BoolArray, FloatArray
 from .alignment import FrontCanvas
-from .canvas import blur_masked, enlarge, enlarge_mask, erode_mask, shrink
+from .canvas import blur_masked, enlarge, enlarge_mask, erode_mask, find_box, shrink
 from .exemplar import fill_detail
 from .hair import draw_hair
 from .head import Head
@@ -27,6 +27,7 @@ _FLATTENED = 0.6
 _QUIETED = 0.5
 """Share of the front's fine detail that is taken away there."""
 
+_GRAIN = 0.008
 _CLOTH_DETAIL = 0.06
 """Copied detail of cloth stays under this: it is to be a weave, not a second buckle."""
 
@@ -35,30 +36,36 @@ _CLOTH_DETAIL = 0.06
 class BackCanvas:
     """color: (S, S, 3) float32 sRGB in front-view pixels. replaced: (S, S) bool, synthesised there.
 
-    face: (S, S) bool, where a face is hidden by hair. has_head: a head was found.
+    has_head: a head was found.
     """
 
     color: FloatArray
     replaced: BoolArray
-    face: BoolArray
     has_head: bool
 
 
 def imagine_back(canvas: FrontCanvas, rng: np.random.Generator, progress: Progress) -> BackCanvas:
     """Return what the character's back shows, laid out as seen through the character from the front."""
     step = max(1, len(canvas.mask) // _ANALYSIS_SIDE)
-    small = shrink(canvas.color, step)
-    mask = shrink(canvas.mask[..., None].astype(np.float32), step)[..., 0] >= 0.5
-    plan = plan_back(small, mask)
-    progress(0.25)
-    color = _fill_materials(canvas, small, mask, plan, rng, span_progress(progress, 0.25, 0.9))
-    size = canvas.mask.shape
-    face = enlarge_mask(plan.face, size) & canvas.mask
-    if plan.head is not None and face.any():
-        color = _cover_with_hair(canvas, color, plan, step)
+    columns = _bound_columns(canvas.mask, 8 * step)
+    narrow = FrontCanvas(canvas.color[:, columns], canvas.mask[:, columns], canvas.overlap)
+    small = shrink(narrow.color, step)
+    mask = shrink(narrow.mask[..., None].astype(np.float32), step)[..., 0] >= 0.5
+    plan = plan_back(small, mask, span_progress(progress, 0.0, 0.3))
+    painted = _fill_materials(narrow, small, mask, plan, rng, span_progress(progress, 0.3, 0.9))
+    if plan.face.any():
+        painted = _cover_with_hair(narrow, painted, plan, step)
+    color, replaced = canvas.color.copy(), np.zeros_like(canvas.mask)
+    color[:, columns] = painted
+    replaced[:, columns] = enlarge_mask(plan.hole, narrow.mask.shape) & narrow.mask
     progress(1.0)
-    hole = enlarge_mask(plan.hole, size) & canvas.mask
-    return BackCanvas(color, hole, face, plan.head is not None)
+    return BackCanvas(color, replaced, plan.head is not None)
+
+
+def _bound_columns(mask: BoolArray, block: int) -> slice:
+    """The columns of the subject with a margin, in whole blocks: the rest is not worth the time."""
+    left, _, right, _ = find_box(mask)
+    return slice(max(0, left // block - 1) * block, min(mask.shape[1], (right // block + 2) * block))
 
 
 def _fill_materials(
@@ -72,21 +79,24 @@ def _fill_materials(
     """Paint the planned materials: their smooth colour, and detail kept or copied from the picture."""
     size = canvas.mask.shape
     usable = mask & ~plan.hole
-    bases = [spread_color(small, usable & (plan.front == k)) for k in range(plan.count)]
+    bases = []
+    for material in range(plan.count):
+        bases.append(spread_color(small, usable & (plan.front == material)))
+        progress(0.25 * (material + 1) / plan.count)
     base_front = mix_by_label(bases, _soften(one_hot(plan.front, plan.count), mask))
     base_back = mix_by_label(bases, _soften(one_hot(plan.back, plan.count), mask))
-    progress(0.2)
     middle = _find_middle(mask, plan)
     flat = _flatten_modelling(base_back, mask, plan, middle)
     hole = enlarge_mask(plan.hole, size) & canvas.mask
     source = enlarge_mask(erode_mask(usable, 2.0), size) & canvas.mask
+    progress(0.4)
     detail = canvas.color - enlarge(base_front, size)
     guide = enlarge(_build_guide(base_back, mask), size)
-    filled = fill_detail(detail, guide, hole, source, rng, span_progress(progress, 0.2, 1.0))
+    filled = fill_detail(detail, guide, hole, source, rng, span_progress(progress, 0.4, 0.9))
     cloth = hole & ~enlarge_mask(plan.face, size)
     around = _continue_light(detail, enlarge_mask(usable, size) & canvas.mask)
     copied = np.clip(0.6 * (filled - around), -_CLOTH_DETAIL, _CLOTH_DETAIL)
-    filled[cloth] = (around + copied)[cloth]
+    filled[cloth] = (around + copied + _make_grain(detail, source, rng))[cloth]
     kept = 1 - np.where(hole[..., None], 0.0, _QUIETED * enlarge(middle, size))
     return np.clip(enlarge(flat, size) + filled * kept, 0.0, 1.0)
 
@@ -95,6 +105,17 @@ def _continue_light(detail: FloatArray, known: BoolArray) -> FloatArray:
     """The known detail's smooth part, fading into the holes, so that their borders do not show."""
     smooth, share = blur_masked(detail, known, 0.012 * len(detail))
     return smooth * share / (share + 0.15)
+
+
+def _make_grain(detail: FloatArray, source: BoolArray, rng: np.random.Generator) -> FloatArray:
+    """Soft noise (H, W, 1) as strong as the picture's own unevenness, so that fills are not plastic."""
+    strength = float(np.median(np.abs(detail[source]))) if source.any() else 0.0
+    height, width = detail.shape[:2]
+    grain = np.zeros((height, width), dtype=np.float32)
+    for sigma in (1.0, 4.0):
+        noise = ndimage.gaussian_filter(rng.standard_normal((height, width), dtype=np.float32), sigma)
+        grain += noise / max(float(noise.std()), 1e-6)
+    return min(0.5 * strength, _GRAIN) * grain[..., None]
 
 
 def _find_middle(mask: BoolArray, plan: BackPlan) -> FloatArray:

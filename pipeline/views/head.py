@@ -87,7 +87,7 @@ def _trace_central_run(mask: BoolArray, top: int, bottom: int) -> tuple[IntArray
 def _find_neck(widths: FloatArray, height: int) -> int | None:
     best, best_score = None, _NECK_RATIO
     below_span = max(2, int(0.14 * height))
-    for row in range(int(0.07 * height), min(int(0.55 * height), len(widths) - below_span)):
+    for row in range(max(1, int(0.07 * height)), min(int(0.55 * height), len(widths) - below_span)):
         above = float(widths[:row].max())
         below = float(widths[row : row + below_span].max())
         score = min(above, below) / max(float(widths[row]), 1.0)

@@ -8,12 +8,13 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist, squareform
 
 from ..types import BoolArray, FloatArray, IntArray
-from .canvas import blur_masked, erode_mask
+from .canvas import blur_masked, erode_mask, fill_pinholes
 
 LIGHTNESS_WEIGHT = 0.55
 """Lightness counts less than hue and chroma, so that shading does not split a material."""
 
 _SAME_HUE = 7.6
+_SUBTLE = 15.0
 _SAMPLES = 6000
 _ROUNDS = 12
 
@@ -104,16 +105,19 @@ def vote_labels(labels: IntArray, mask: BoolArray, count: int, sigma: float) -> 
 
 
 def drop_enclosed_patches(
-    labels: IntArray, mask: BoolArray, count: int, *, area: float, bands: BoolArray
+    labels: IntArray, mask: BoolArray, tones: FloatArray, *, area: float, bands: BoolArray
 ) -> IntArray:
     """Dissolve patches under `area` pixels that do not reach the silhouette's rim.
+
+    tones: (C, 3) weighed Lab of each material; a patch much like what is around it stays.
 
     A strap or a cuff reaches the silhouette and goes on behind; a buckle or a button does not.
     Where `bands` is set a wide flat patch stays too: a belt whose ends the arms hide.
     """
-    rim = mask & ~erode_mask(mask, 3.0)
+    solid = fill_pinholes(mask)
+    rim = mask & ~erode_mask(solid, 3.0)
     small = np.zeros_like(mask)
-    for label in range(count):
+    for label in range(len(tones)):
         patches, number = ndimage.label(labels == label)
         if number == 0:
             continue
@@ -128,7 +132,9 @@ def drop_enclosed_patches(
     rows, columns = ndimage.distance_transform_edt(
         ~(mask & ~small), sampling=(2.5, 1.0), return_distances=False, return_indices=True
     )
-    return np.where(small, labels[rows, columns], labels)
+    around = labels[rows, columns]
+    small &= np.linalg.norm(tones[around] - tones[labels], axis=-1) > _SUBTLE
+    return np.where(small, around, labels)
 
 
 def _find_bands(patches: IntArray, number: int, allowed: BoolArray) -> BoolArray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..progress import Progress
 from ..types import BoolArray, FloatArray, IntArray
 from .canvas import blur_masked, dilate_mask, find_box, keep_large_components, srgb_to_lab
 from .head import Head, HeadColors, classify_head, detect_head, find_ears, find_hairline
@@ -23,6 +24,8 @@ from .labels import (
 
 _PATCH_AREAS = (0.0006, 0.0035)
 """Buttons and buckles first, so that a belt is whole again before the size of the belt is judged."""
+
+_FACE_AREA = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,18 +45,17 @@ class BackPlan:
     head: Head | None
 
 
-def plan_back(color: FloatArray, mask: BoolArray) -> BackPlan:
+def plan_back(color: FloatArray, mask: BoolArray, progress: Progress) -> BackPlan:
     """Plan the back of the subject (H, W, 3) inside `mask`, in the pixels of the front view."""
     lab = srgb_to_lab(color)
     centres = cluster_colors(lab, mask)
     materials = group_materials(centres)
     count = int(materials.max()) + 1
     front = label_pixels(lab, mask, centres, materials)
+    progress(0.3)
     head = detect_head(mask)
-    bands = mask if head is None else mask & ~head.mask
-    back = front
-    for area in _PATCH_AREAS:
-        back = drop_enclosed_patches(back, mask, count, area=area * mask.size, bands=bands)
+    back = _drop_patches(lab, mask, front, count, head)
+    progress(0.5)
     crown = face = np.zeros_like(mask)
     skin: tuple[int, ...] = ()
     if head is not None:
@@ -61,11 +63,35 @@ def plan_back(color: FloatArray, mask: BoolArray) -> BackPlan:
         skin = () if colors.is_bald else colors.face
         back, crown, face = _cover_face(head, colors, front, back)
         back = _close_garment(head, skin, mask, back, count)
-    back = _level_bands(back, mask, [k for k in range(count) if k not in skin], bands)
+    body = mask if head is None else mask & ~head.mask
+    back = _level_bands(back, mask, [k for k in range(count) if k not in skin], body)
+    progress(0.7)
     odd = _find_outliers(lab, mask & ~crown, front, count)
     changed = dilate_mask(mask & ((back != front) | face), 3.5)
     hole = (changed | dilate_mask(keep_large_components(odd, 4), 1.5)) & mask
+    progress(1.0)
     return BackPlan(front, back, count, hole, crown & ~face, face, head)
+
+
+def _drop_patches(
+    lab: FloatArray, mask: BoolArray, labels: IntArray, count: int, head: Head | None
+) -> IntArray:
+    points = weigh_lab(lab)
+    tones = np.stack(
+        [points[labels == k].mean(axis=0) if (labels == k).any() else np.zeros(3) for k in range(count)]
+    )
+    bands = mask if head is None else mask & ~head.mask
+    for area in _PATCH_AREAS:
+        labels = drop_enclosed_patches(labels, mask, tones, area=area * mask.size, bands=bands)
+    if head is not None:
+        return labels
+    # No neck was found: a face may look out of a hood, and is larger than any buckle.
+    _, top, _, bottom = find_box(mask)
+    upper = mask & (np.arange(len(mask))[:, None] < top + 0.4 * (bottom - top))
+    dropped = drop_enclosed_patches(
+        labels, mask, tones, area=_FACE_AREA * (bottom - top) ** 2, bands=np.zeros_like(mask)
+    )
+    return np.where(upper, dropped, labels)
 
 
 def _level_bands(labels: IntArray, mask: BoolArray, materials: list[int], where: BoolArray) -> IntArray:
@@ -107,7 +133,7 @@ def _cover_face(
     """
     none = np.zeros_like(head.mask)
     if colors.is_bald:
-        return back, none, none
+        return _clear_bald_head(head, front, back), none, none
     crown = np.isin(front, colors.crown) & head.mask
     crown = keep_large_components(crown, 0.1 * crown.sum())
     rows, columns = np.mgrid[: front.shape[0], : front.shape[1]]
@@ -119,6 +145,16 @@ def _cover_face(
     if not source.any():
         return back, none, none
     return _take_nearest(back, face, source, front), crown, face
+
+
+def _clear_bald_head(head: Head, front: IntArray, back: IntArray) -> IntArray:
+    """Behind, a bald or masked head is of its crown's material where the face is."""
+    rows = np.arange(len(front))[:, None]
+    across = np.abs(np.arange(front.shape[1]) - head.centre)[None, :]
+    face_rows = (rows > head.top + 0.3 * head.height) & (rows < head.top + 0.9 * head.height)
+    face = head.mask & face_rows & (across < 1.05 * head.half_width)
+    main = np.bincount(front[head.mask]).argmax()
+    return np.where(face, main, back).astype(np.int32)
 
 
 def _common_values(values: IntArray) -> IntArray:

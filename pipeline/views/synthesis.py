@@ -43,13 +43,13 @@ def synthesize_views(
     progress(0.05)
     back = imagine_back(canvas, rng, span_progress(progress, 0.05, 0.5))
     views = _paint_views(mesh, maps, canvas, back, span_progress(progress, 0.5, 1.0))
-    warnings = _find_mismatch(canvas)
+    progress(1.0)
     metrics = {
         "front_overlap": canvas.overlap,
         "replaced_share": float(back.replaced.sum() / max(1, canvas.mask.sum())),
         "head_found": float(back.has_head),
     }
-    return ViewImages(maps.rig, views, maps.mask.astype(np.float32), METHOD, warnings, metrics)
+    return ViewImages(maps.rig, views, maps.mask.astype(np.float32), METHOD, _find_mismatch(canvas), metrics)
 
 
 def _find_mismatch(canvas: FrontCanvas) -> tuple[str, ...]:
