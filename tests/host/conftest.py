@@ -1,0 +1,166 @@
+"""A real ComfyUI in a process of its own, with this very pack, and clients that behave like a user's."""
+
+import importlib.util
+import io
+import itertools
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+import uuid
+from http.client import HTTPConnection
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+JOB_SECONDS = 180
+
+PROBE = """
+import sys
+from aiohttp import web
+from server import PromptServer
+
+NODE_CLASS_MAPPINGS = {}
+
+@PromptServer.instance.routes.get("/probe/modules")
+async def list_modules(request):
+    return web.json_response(sorted(sys.modules))
+"""
+
+
+def _load_process_module():
+    path = REPOSITORY / "tests" / "server" / "comfyui_process.py"
+    spec = importlib.util.spec_from_file_location("comfyui_process", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def comfyui(tmp_path_factory):
+    """url, base (its folder), log (of its process), modules (what was loaded before the first job)."""
+    process = _load_process_module()
+    folder = process.find_comfyui()
+    if folder is None:
+        pytest.skip("no ComfyUI here; `python quickstart.py test` installs one")
+    base = tmp_path_factory.mktemp("host")
+    probe = base / "custom_nodes" / "probe"
+    probe.mkdir(parents=True)
+    (probe / "__init__.py").write_text(PROBE)
+    (base / "input").mkdir()
+    shutil.copy(REPOSITORY / "examples" / "elf.png", base / "input")
+    with process.run_comfyui(folder, base, REPOSITORY) as url:
+        modules = json.load(urllib.request.urlopen(f"{url}/probe/modules"))
+        yield SimpleNamespace(url=url, base=base, log=base / "comfyui.log", modules=modules)
+
+
+_addresses = (f"127.{a}.{b}.7" for a, b in itertools.product(range(3, 250), range(250)))
+
+
+class Client:
+    """One user, with a loopback address of its own and thereby limits of its own."""
+
+    def __init__(self, url):
+        self.host = url.removeprefix("http://")
+        self.address = next(_addresses)
+
+    def request(self, method, path, body=None, headers=None):
+        """(status, headers, body bytes)"""
+        connection = HTTPConnection(self.host, timeout=60, source_address=(self.address, 0))
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def get_json(self, path):
+        status, _, body = self.request("GET", path)
+        assert status == 200, (path, status, body)
+        return json.loads(body)
+
+    def post_form(self, image=None, filename="input.png", **fields):
+        """(status, answer) of POST /generate_character"""
+        boundary = uuid.uuid4().hex
+        parts = [(f'name="{name}"', str(value).encode()) for name, value in fields.items()]
+        if image is not None:
+            parts.append((f'name="image"; filename="{filename}"', image))
+        body = b"".join(
+            f"--{boundary}\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode() + value + b"\r\n"
+            for name, value in parts
+        )
+        body += f"--{boundary}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        status, _, answer = self.request("POST", "/generate_character", body, headers)
+        return status, json.loads(answer)
+
+    def watch(self, job_id):
+        """Every status answer until the job has ended, the last one included."""
+        answers = []
+        deadline = time.monotonic() + JOB_SECONDS
+        while not answers or answers[-1]["status"] == "processing":
+            assert time.monotonic() < deadline, answers[-1]
+            time.sleep(0.2)
+            answers.append(self.get_json(f"/job/{job_id}/status"))
+        return answers
+
+    def download(self, job_id, path):
+        """The bytes of a result, by the path that `results` gave."""
+        status, headers, body = self.request("GET", f"/job/{job_id}/download/{path.rsplit('/', 1)[-1]}")
+        assert status == 200, (path, status, body)
+        assert headers["Content-Type"] == "application/octet-stream"
+        assert headers["Content-Disposition"].startswith("attachment; filename=")
+        return body
+
+
+@pytest.fixture
+def client(comfyui):
+    return Client(comfyui.url)
+
+
+def encode(pixels, kind="PNG", **options):
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def elf():
+    return (REPOSITORY / "examples" / "elf.png").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def landscape():
+    """A photo-like view without a person: sky, two ridges, a meadow, grain over all of it (JPEG bytes)."""
+    rng = np.random.default_rng(5)
+    height, width = 480, 720
+    y, x = np.mgrid[0:height, 0:width].astype(float)
+    sky = np.stack([120 + y / 4, 160 + y / 5, 230 - y / 12], -1)
+    far = 190 + 40 * np.sin(x / 90) + 18 * np.sin(x / 31)
+    near = 290 + 30 * np.sin(x / 140 + 2) + 9 * np.sin(x / 23)
+    picture = np.where((y > far)[..., None], [96, 110, 128], sky)
+    picture = np.where((y > near)[..., None], np.stack([60 + y / 9, 100 + y / 8, 50 + y / 20], -1), picture)
+    return encode((picture + rng.normal(0, 6, picture.shape)).clip(0, 255), "JPEG", quality=90)
+
+
+@pytest.fixture(scope="session")
+def elf_job(comfyui, elf):
+    """The one default job that many tests look at: job_id, acceptance, answers, seconds."""
+    client = Client(comfyui.url)
+    started = time.monotonic()
+    status, acceptance = client.post_form(elf, seed=42)
+    assert status == 202, acceptance
+    answers = client.watch(acceptance["job_id"])
+    assert answers[-1]["status"] == "completed", answers[-1]
+    return SimpleNamespace(
+        job_id=acceptance["job_id"],
+        acceptance=acceptance,
+        answers=answers,
+        seconds=time.monotonic() - started,
+        client=client,
+    )

@@ -1,0 +1,70 @@
+"""ComfyUI with the pack is still ComfyUI: its own routes answer, and its start is not slower."""
+
+import json
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+PACK = Path(__file__).resolve().parents[2].name
+
+
+def test_api_models_is_comfyuis_list(client):
+    folders = client.get_json("/api/models")
+    assert isinstance(folders, list) and {"checkpoints", "loras", "vae"} <= set(folders)
+
+
+def test_models_of_one_folder(client):
+    assert client.get_json("/models/checkpoints") == client.get_json("/api/models/checkpoints") == []
+
+
+def test_bare_models_is_the_contracts_object(client):
+    assert set(client.get_json("/models")) == {"diffusion_models", "3d_models"}
+
+
+def test_system_stats_and_object_info(client):
+    assert client.get_json("/system_stats")["system"]["comfyui_version"]
+    assert {"LoadImage", "C3DPreprocessPicture"} <= set(client.get_json("/object_info"))
+
+
+async def test_prompt_and_websocket_of_the_core(comfyui, client):
+    """A prompt of core nodes runs, and its client sees the events that ComfyUI always sent."""
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 7}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+    seen = []
+    async with (
+        aiohttp.ClientSession(comfyui.url) as session,
+        session.ws_connect("/ws?clientId=probe", timeout=aiohttp.ClientWSTimeout(ws_receive=30)) as ws,
+    ):
+        async with session.post("/prompt", json={"prompt": graph, "client_id": "probe"}) as answer:
+            assert answer.status == 200
+            prompt_id = (await answer.json())["prompt_id"]
+        while "execution_success" not in seen:
+            seen.append((await ws.receive_json())["type"])
+    assert seen[0] == "status" and {"execution_start", "executing", "executed"} <= set(seen)
+    assert client.get_json(f"/history/{prompt_id}")[prompt_id]["status"]["status_str"] == "success"
+
+
+def test_invalid_prompt_is_refused_by_the_core(comfyui):
+    request = urllib.request.Request(f"{comfyui.url}/prompt", json.dumps({"prompt": {}}).encode())
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    assert refused.value.code == 400
+    assert json.load(refused.value)["error"]["type"] == "prompt_no_outputs"
+
+
+def test_import_is_quick(comfyui):
+    log = comfyui.log.read_text(encoding="utf-8", errors="replace")
+    times = log.split("Import times for custom nodes:")[1]
+    (line,) = re.findall(rf"^ *([\d.]+) seconds( \(IMPORT FAILED\))?: .*{re.escape(PACK)}$", times, re.M)
+    assert line[1] == "" and float(line[0]) < 1.0
+
+
+@pytest.mark.parametrize("package", ["skimage", "diffusers", "trimesh", "xatlas", "bpy"])
+def test_import_loads_no_heavy_package(comfyui, package):
+    assert [name for name in comfyui.modules if name.split(".")[0] == package] == []

@@ -1,0 +1,123 @@
+"""The shipped workflow in the real editor, in a headless Chromium."""
+
+import io
+import json
+import os
+import shutil
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FLAGS = [
+    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--ignore-gpu-blocklist",
+    "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+]  # fmt: skip
+READY = "() => window.app?.graph && app.canvas && Object.keys(LiteGraph.registered_node_types).length > 300"
+MISSING_TYPES = (
+    "() => app.graph.nodes.filter(n => !(n.type in LiteGraph.registered_node_types)).map(n => n.type)"
+)
+WATCH = """() => {
+    window.seen = [];
+    for (const type of ["execution_success", "execution_error", "execution_interrupted", "executed"])
+        app.api.addEventListener(type, event => window.seen.push({type, detail: event.detail}));
+}"""
+ENDED = "() => seen.find(e => e.type.startsWith('execution_'))"
+VIEWER_OF = """title => {
+    const node = app.graph.nodes.find(n => n.title === title);
+    app.canvas.ds.scale = 1.5;
+    app.canvas.centerOnNode(node);
+    app.canvas.setDirty(true, true);
+    return node.pos;
+}"""
+
+
+def find_chromium():
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("CHARACTER3D_REQUIRE_READERS"):
+        pytest.fail("no Chromium, and CHARACTER3D_REQUIRE_READERS is set")
+    return pytest.skip("no Chromium here")
+
+
+def post_json(url, value):
+    request = urllib.request.Request(url, json.dumps(value).encode(), {"Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=20).close()
+
+
+@pytest.fixture(scope="module")
+def editor(comfyui, tmp_path_factory):
+    """A page with the editor open and the shipped workflow loaded; page.models lists what it fetched."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = find_chromium()
+    post_json(f"{comfyui.url}/api/settings", {"Comfy.TutorialCompleted": True})
+    with playwright.sync_playwright() as driver:
+        profile = tmp_path_factory.mktemp("profile")
+        context = driver.chromium.launch_persistent_context(
+            profile,
+            executable_path=chromium,
+            headless=True,
+            args=FLAGS,
+            viewport={"width": 1600, "height": 1000},
+        )
+        page = context.pages[0]
+        page.models = []
+        page.on("response", lambda answer: page.models.append((answer.url, answer.status)))
+        page.goto(comfyui.url)
+        page.wait_for_function(READY, timeout=60_000)
+        workflow = json.loads((REPOSITORY / "workflows" / "character.json").read_text(encoding="utf-8"))
+        page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
+        page.wait_for_function("count => app.graph.nodes.length === count", arg=len(workflow["nodes"]))
+        yield page
+        context.close()
+
+
+def test_no_node_is_missing(editor):
+    assert editor.evaluate(MISSING_TYPES) == []
+    own = editor.evaluate("() => app.graph.nodes.map(n => n.type).filter(t => t.startsWith('C3D'))")
+    assert len(own) >= 9
+
+
+def test_the_editor_exports_the_graph_that_the_service_submits(editor):
+    exported = editor.evaluate("async () => (await app.graphToPrompt()).output")
+    submitted = json.loads((REPOSITORY / "workflows/api/character.json").read_text(encoding="utf-8"))
+    assert exported == submitted
+
+
+@pytest.fixture(scope="module")
+def queued(editor):
+    """The editor after a run from Queue: the events of its run."""
+    editor.evaluate(WATCH)
+    editor.evaluate("() => app.queuePrompt(0, 1)")
+    editor.wait_for_function(ENDED, timeout=180_000)
+    return editor.evaluate("() => seen")
+
+
+def test_it_runs_from_queue(queued):
+    ended = [event for event in queued if event["type"].startswith("execution_")]
+    assert [event["type"] for event in ended] == ["execution_success"], ended
+
+
+@pytest.mark.parametrize("title", ["Show raw mesh", "Show textured mesh", "Show rigged character"])
+def test_the_viewer_shows_the_model(queued, editor, title, tmp_path):
+    editor.evaluate(VIEWER_OF, title)
+    editor.wait_for_timeout(6_000)  # software rendering draws about two frames a second
+    path = tmp_path / f"{title}.png"
+    picture = Image.open(io.BytesIO(editor.screenshot(path=path)))
+    sys.stdout.write(f"screenshot: {path}\n")
+    middle = np.asarray(picture.convert("RGB").crop((500, 200, 1100, 800)), float)
+    assert middle.std(axis=(0, 1)).mean() > 8, path
+
+
+def test_the_viewer_fetched_the_models(queued, editor):
+    fetched = {
+        url.split("filename=")[1].split("&")[0]: status for url, status in editor.models if "filename=" in url
+    }
+    models = {name: status for name, status in fetched.items() if name.endswith((".glb", ".fbx"))}
+    assert len(models) >= 3 and set(models.values()) == {200}, fetched
