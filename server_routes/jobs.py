@@ -22,11 +22,11 @@ from .graph import JobGraph
 from .parameters import Parameters
 
 STAGE_WEIGHTS: Mapping[str, float] = {
-    "preprocessing": 1.0,
+    "preprocessing": 3.0,
     "mesh_generation": 3.0,
-    "generating_multiview_texture": 4.0,
-    "texture_baking": 8.0,
-    "rigging": 4.0,
+    "generating_multiview_texture": 8.0,
+    "texture_baking": 14.0,
+    "rigging": 2.0,
 }
 """Share of a job's time, measured on two CPU cores with the embedded methods."""
 
