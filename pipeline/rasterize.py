@@ -20,6 +20,7 @@ from .types import Camera
 
 SUBPIXELS = 256
 _SAMPLES_PER_BLOCK = 1 << 20
+_PIXELS_PER_BLOCK = 1 << 17
 _SIGN = 0x7FFFFFFF
 _EMPTY = torch.iinfo(torch.int64).max
 
@@ -236,22 +237,24 @@ def _resolve(
     keys: torch.Tensor, corners: torch.Tensor, snapped: torch.Tensor, size: tuple[int, int]
 ) -> Raster:
     height, width = size
-    pixel = torch.nonzero(keys != _EMPTY).squeeze(1)
-    face = keys[pixel] & 0xFFFFFFFF
-    weight = _weigh_corners(snapped[face], pixel, width)
     face_index = torch.full_like(keys, -1)
-    face_index[pixel] = face
     barycentric = corners.new_zeros((height * width, 3))
-    barycentric[pixel] = weight
     depth = corners.new_full((height * width,), torch.inf)
-    depth[pixel] = (weight * corners[..., 2][face]).sum(dim=1)
+    for pixel in torch.nonzero(keys != _EMPTY).squeeze(1).split(_PIXELS_PER_BLOCK):
+        face = keys[pixel] & 0xFFFFFFFF
+        weight = _weigh_corners(snapped[face], pixel, width)
+        face_index[pixel] = face
+        barycentric[pixel] = weight
+        depth[pixel] = (weight * corners[..., 2][face]).sum(dim=1)
     return Raster(face_index.view(size), barycentric.view(height, width, 3), depth.view(size))
 
 
 def _weigh_corners(snapped: torch.Tensor, pixel: torch.Tensor, width: int) -> torch.Tensor:
     """Barycentric weights (N, 3) float32 of the centres of pixels (N,) in triangles (N, 3, 2)."""
-    column, row = pixel % width, torch.div(pixel, width, rounding_mode="floor")
-    sample = (torch.stack((column, row), dim=1).to(torch.float64) + 0.5) * SUBPIXELS
-    x, y = (snapped - sample[:, None]).unbind(dim=-1)
-    opposite = x[:, (1, 2, 0)] * y[:, (2, 0, 1)] - x[:, (2, 0, 1)] * y[:, (1, 2, 0)]
+    row = torch.div(pixel, width, rounding_mode="floor")
+    sample = torch.stack((pixel - row * width, row), dim=1).to(torch.float64) * SUBPIXELS + SUBPIXELS // 2
+    (x0, y0), (x1, y1), (x2, y2) = (
+        corner.unbind(dim=1) for corner in (snapped - sample[:, None]).unbind(dim=1)
+    )
+    opposite = torch.stack((x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0), dim=1)
     return (opposite / opposite.sum(dim=1, keepdim=True)).to(torch.float32)

@@ -20,7 +20,7 @@ from ..types import FloatArray, Material, Mesh, TexturedMesh, ViewImages
 from .fill import dilate_charts, fill_unseen_vertices
 from .project import PointColors, color_points, prepare_views
 
-_TEXELS_PER_BLOCK = 1 << 19
+_TEXELS_PER_BLOCK = 1 << 18
 _WELL_SEEN = 0.2
 """From this confidence on a texel takes the views' colour alone; below, it fades into the fill."""
 _GUTTER = 16
@@ -105,7 +105,7 @@ def _mix_fill(seen: PointColors, fill: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 def _report(mesh: Mesh, color: FloatArray, coverage: FloatArray, texels: int) -> BakedTexture:
-    unseen = 1 - np.count_nonzero(coverage) / max(texels, 1)
+    unseen = 1.0 - int(np.count_nonzero(coverage)) / max(texels, 1)
     metrics = {"utilization": texels / coverage.size, "unseen_share": unseen}
     warnings = ()
     if unseen > _MUCH_UNSEEN:
