@@ -14,7 +14,7 @@ from .torso import Torso
 _SHOULDER_ASIDE, _SHOULDER_BELOW = 0.25, 0.15
 _COLLAR_ASIDE, _COLLAR_BELOW = 0.10, 0.05
 _ARMPIT_BELOW_SHOULDER = 0.08
-_ARMPIT_REACH = 0.17
+_ARMPIT_REACH = 0.28
 _ELBOW, _WRIST = 0.527, 0.73
 _ARM_LENGTH, _ARM_RADIUS = 1.07, 0.057
 _HANGING = 0.75
@@ -46,7 +46,7 @@ def fit_arm(solid: VoxelSolid, torso: Torso, hand: HandTip | None, side: int) ->
     )
     tip = hand.position if hand else _lay_tip(solid, torso, guess, side)
     armpit = _find_armpit(solid, torso, guess, tip, side)
-    is_welded = armpit is None or guess[1] - armpit[1] > _ARMPIT_REACH * 2 * torso.length
+    is_welded = armpit is None or guess[1] - armpit[1] > _ARMPIT_REACH * torso.length
     shoulder = _place_shoulder(solid, torso, guess, None if is_welded else armpit, tip, side)
     radius = _ARM_RADIUS * torso.length
     line = trace_limb(solid, shoulder, tip, radius=1.4 * radius, hold=0.2)
@@ -72,10 +72,12 @@ def column_depth(solid: VoxelSolid, point: Points, reach: float) -> float:
 def _find_armpit(solid: VoxelSolid, torso: Torso, guess: Points, tip: Points, side: int) -> Points | None:
     """(x, y) of the deepest point of the gap between arm and trunk, None where there is no gap.
 
-    Deepest is measured against the bisector of the arm's direction and straight down.
+    Looked for among the undersides of the front silhouette; deepest is measured against the bisector
+    of the arm's direction and straight down.
     """
-    empty = ~solid.cells.any(axis=2)
-    places = solid.origin[:2] + solid.size * np.argwhere(empty)
+    filled = solid.cells.any(axis=2)
+    underside = ~filled[:, :-1] & filled[:, 1:]
+    places = solid.origin[:2] + solid.size * np.argwhere(underside)
     length = float(np.linalg.norm(tip[:2] - guess))
     arm = (tip[:2] - guess) / length
     offset = places - guess

@@ -64,19 +64,26 @@ def _smooth(line: Points, rounds: int = 4) -> Points:
 
 
 def _recentre(solid: VoxelSolid, line: Points, radius: float, hold: float) -> tuple[Points, Points]:
+    """Move points to the centres of their slices; those in slices cut off by the radius are bridged."""
     centred, areas = line.copy(), np.zeros(len(line))
     directions = np.gradient(line, axis=0)
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
     fixed = max(1, round(hold * (len(line) - 1)))
+    sure = [0]
     for index in range(len(line)):
         cells = _slice_cells(solid, line[index], directions[index], _WIDEST * radius)
         areas[index] = len(cells) * solid.size**2 / 1.5
-        if fixed < index < len(line) - 1 and len(cells):
-            offset = solid.centres[cells].mean(axis=0) - line[index]
-            centred[index] += offset - (offset @ directions[index]) * directions[index]
-    if fixed + 1 < len(line):
-        centred[: fixed + 2] = np.linspace(line[0], centred[fixed + 1], fixed + 2)
-    return centred, areas
+        if not fixed < index < len(line) - 1 or not len(cells):
+            continue
+        offset = solid.centres[cells] - line[index]
+        is_cut = np.linalg.norm(offset, axis=1).max() > _WIDEST * radius - 1.5 * solid.size
+        if not is_cut:
+            shift = offset.mean(axis=0)
+            centred[index] += shift - (shift @ directions[index]) * directions[index]
+            sure.append(index)
+    sure.append(len(line) - 1)
+    every = np.arange(len(line))
+    return np.stack([np.interp(every, sure, centred[sure, axis]) for axis in range(3)], axis=1), areas
 
 
 def _slice_cells(solid: VoxelSolid, centre: Points, normal: Points, radius: float) -> Indices:

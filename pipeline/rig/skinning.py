@@ -20,12 +20,12 @@ from ..types import BoolArray, Mesh, Skeleton, SkinWeights
 from .skeleton import ARM_PARTS, JOINTS, LEG_PARTS, PREFIX
 from .solid import Indices, Points, VoxelSolid, voxelise_mesh
 
-_FALLOFF = 6.0
+_FALLOFF = 5.0
 _HAND_LENGTH = 0.55
 _NEIGHBOUR_CELLS = 6
 _TREE_REACH = 2
 _SIDE_FADE = 0.15
-_SMOOTHING = 0.006
+_SMOOTHING = 0.015
 _SMALLEST_WEIGHT = 0.01
 
 
@@ -123,11 +123,11 @@ def _distances_to_weights(distances: Points, sides: Indices) -> Points:
 
 
 def _smooth_weights(weights: Points, places: Points, faces: Indices) -> Points:
-    """Average over edges until the weights are smooth on about 0.6 % of the body's height."""
+    """Average over edges until the weights are smooth on about 1.5 % of the body's height."""
     edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
     lengths = np.linalg.norm(places[edges[:, 0]] - places[edges[:, 1]], axis=1)
     wanted = _SMOOTHING * float(np.ptp(places[:, 1]))
-    rounds = int(np.clip(np.ceil(4 * (wanted / max(float(lengths.mean()), 1e-9)) ** 2), 2, 16))
+    rounds = int(np.clip(np.ceil(4 * (wanted / max(float(lengths.mean()), 1e-9)) ** 2), 2, 40))
     ones = np.ones(len(edges))
     matrix = sparse.coo_matrix((ones, (edges[:, 0], edges[:, 1])), shape=(len(places),) * 2).tocsr()
     matrix = ((matrix + matrix.T) > 0).astype(np.float64)
