@@ -6,8 +6,8 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from ..pipeline.types import StageReport
 from . import status
 from .events import (
     ERROR,
@@ -69,7 +69,7 @@ class Job:
         self.jobs_ahead = 0
         self.queue_position: int | None = None
         self.completed_stages: tuple[str, ...] = ()
-        self.reports: dict[str, Mapping[str, Any]] = {}
+        self.reports: dict[str, StageReport] = {}
         self.cached_nodes: frozenset[str] = frozenset()
         self.files: list[JobFile] = []
         self.sizes: dict[JobFile, int] = {}
@@ -138,9 +138,9 @@ class Job:
         if not self._complete_stages() and self.progress > before:
             self._publish_progress()
 
-    def add_report(self, report: Mapping[str, Any]) -> None:
-        """Take the StageReport of a stage."""
-        self.reports[str(report.get("stage"))] = report
+    def add_report(self, report: StageReport) -> None:
+        """Take a stage's own account of how it ran."""
+        self.reports[report.stage] = report
 
     def add_file(self, file: JobFile) -> None:
         """Take a file that a node has written."""

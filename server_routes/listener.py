@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..pipeline.types import StageReport
 from .files import read_file_entry
 from .jobs import Failure, Job
 
@@ -114,12 +115,21 @@ class JobListener:
         if stage is None:
             return
         for report in output.get(REPORT, ()):
-            self._job.add_report({**report, "warnings": [self._redact(w) for w in report["warnings"]]})
+            self._job.add_report(self._read_report(report))
         key = self._job.graph.result_nodes.get(node_id)
         for entry in output.get(FILE, ()) if key else ():
             file = read_file_entry(entry, str(key), stage)
             if file:
                 self._job.add_file(file)
+
+    def _read_report(self, raw: Mapping[str, Any]) -> StageReport:
+        return StageReport(
+            stage=str(raw["stage"]),
+            method=str(raw["method"]),
+            seconds=float(raw["seconds"]),
+            warnings=tuple(self._redact(str(warning)) for warning in raw["warnings"]),
+            ignored_inputs=tuple(raw["ignored_inputs"]),
+        )
 
     def _on_success(self, data: Mapping[str, Any]) -> None:
         if self.outcome is None:

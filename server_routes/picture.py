@@ -51,7 +51,7 @@ def encode_upload(data: bytes) -> bytes:
 def store_input(input_folder: Path, job_id: str, png: bytes) -> str:
     """Write the PNG below ComfyUI's input folder; return the name that LoadImage takes. Blocks."""
     path = input_folder / FOLDER / f"{job_id}.png"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png)
     return f"{FOLDER}/{job_id}.png"
 

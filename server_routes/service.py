@@ -81,8 +81,8 @@ class CharacterService:
         async with self._decoding:
             png = await asyncio.to_thread(picture.encode_upload, form.image)
         job_id = new_job_id()
-        image = await asyncio.to_thread(picture.store_input, self._input_folder, job_id, png)
         try:
+            image = await asyncio.to_thread(picture.store_input, self._input_folder, job_id, png)
             graph = build_graph(self._template, job_id, image, parameters.values)
             job = Job(job_id, user, parameters, graph, _expected_seconds(parameters, shapes))
             valid = await self._submitter.validate(job_id, self._client_id(job), graph.prompt)

@@ -42,8 +42,8 @@ def describe_stage(job: Job, stage: str) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": stage, "status": job.stage_status(stage)}
     report = job.reports.get(stage)
     if report:
-        entry["method"] = report.get("method")
-        entry["seconds"] = report.get("seconds")
+        entry["method"] = report.method
+        entry["seconds"] = report.seconds
         entry["cached"] = any(job.graph.node_stages.get(node) == stage for node in job.cached_nodes)
     return entry
 
@@ -77,10 +77,11 @@ def _ignored_fields(job: Job) -> list[str]:
     """Sent fields that no stage which takes them could honour."""
     ignored = []
     for name in sorted(job.parameters.sent & job.graph.field_stages.keys()):
-        reports = [job.reports.get(stage) for stage in sorted(job.graph.field_stages[name])]
-        methods = {report["method"] for report in reports if report and name in report["ignored_inputs"]}
-        if reports and all(report and name in report["ignored_inputs"] for report in reports):
-            ignored.append(f"{name}: not used by the method {', '.join(sorted(methods))}")
+        stages = job.graph.field_stages[name]
+        reports = [job.reports[stage] for stage in sorted(stages & job.reports.keys())]
+        if len(reports) == len(stages) and all(name in report.ignored_inputs for report in reports):
+            methods = ", ".join(report.method for report in reports)
+            ignored.append(f"{name}: not used by the method {methods}")
     return ignored
 
 
@@ -89,7 +90,8 @@ def describe_warnings(job: Job) -> list[str]:
     stage_warnings = [
         f"{stage}: {warning}"
         for stage in job.graph.stages
-        for warning in job.reports.get(stage, {}).get("warnings", ())
+        if stage in job.reports
+        for warning in job.reports[stage].warnings
     ]
     return [*job.parameters.warnings, *_ignored_fields(job), *stage_warnings]
 
@@ -150,7 +152,7 @@ def describe_job(job: Job) -> dict[str, Any]:
         "progress": job.progress,
         **_BODIES.get(job.state, _describe_processing)(job),
         "stages": [describe_stage(job, stage) for stage in job.graph.stages],
-        "methods": {stage: report["method"] for stage, report in job.reports.items()},
+        "methods": {stage: report.method for stage, report in job.reports.items()},
         "parameters": dict(job.parameters.values),
         "warnings": describe_warnings(job),
         "downloads": describe_downloads(job),
