@@ -23,7 +23,9 @@ _CAPACITY_SCALE = 100.0
 _ROUNDS = 4
 _UNIFORM = np.log(1.0 / (100.0 * 180.0 * 180.0))
 """Log density of a colour that no model has seen."""
-_UNSEEN = 0.02
+_UNSEEN_SUBJECT, _UNSEEN_BACKGROUND = 0.05, 0.005
+"""Share of such colours: the border shows the background, nothing shows all of the subject."""
+_BACKGROUND_NOISE = 0.7
 _BOUND = 12.0
 """No single pixel may be surer than this log ratio."""
 _FIXED = 1000.0
@@ -52,7 +54,7 @@ def cut_subject(lab: FloatArray, *, progress: Progress = ignore_progress) -> Cut
     border = _border(lab.shape[:2])
     field = fit_colour_field(lab, border)
     difference = lab - evaluate_colour_field(field, lab.shape[:2])
-    residual = fit_mixture(difference[border], _COMPONENTS)
+    residual = fit_mixture(difference[border], _COMPONENTS, _BACKGROUND_NOISE)
     subject = _first_guess(log_density(residual, difference), border)
     pairs = _link_neighbours(lab)
     models, everywhere = None, np.ones_like(border)
@@ -73,13 +75,13 @@ def log_ratio(models: ColourModels, lab: FloatArray, where: BoolArray) -> FloatA
     """Log odds (N,) that the N pixels of lab (H, W, 3) at `where` (H, W) show the subject, bounded."""
     colours = lab[where]
     expected = _polynomial(lab.shape[:2])[where] @ models.field
-    subject = _with_unseen(log_density(models.subject, colours))
-    background = _with_unseen(log_density(models.residual, colours - expected))
+    subject = _with_unseen(log_density(models.subject, colours), _UNSEEN_SUBJECT)
+    background = _with_unseen(log_density(models.residual, colours - expected), _UNSEEN_BACKGROUND)
     return np.clip(subject - background, -_BOUND, _BOUND)
 
 
-def _with_unseen(density: FloatArray) -> FloatArray:
-    return np.logaddexp(np.log(1 - _UNSEEN) + density, np.log(_UNSEEN) + _UNIFORM)
+def _with_unseen(density: FloatArray, share: float) -> FloatArray:
+    return np.logaddexp(np.log(1 - share) + density, np.log(share) + _UNIFORM)
 
 
 def _border(shape: tuple[int, int]) -> BoolArray:
@@ -129,7 +131,7 @@ def _first_guess(background: FloatArray, border: BoolArray) -> BoolArray:
 def _refit(difference: FloatArray, subject: BoolArray, border: BoolArray) -> Mixture:
     """The background's mixture from pixels well away from the subject, whose soft edge would teach it."""
     clear = ~ndimage.binary_dilation(subject, iterations=3)
-    return fit_mixture(difference[clear if clear.mean() > 0.05 else border], _COMPONENTS)
+    return fit_mixture(difference[clear if clear.mean() > 0.05 else border], _COMPONENTS, _BACKGROUND_NOISE)
 
 
 def recut_band(lab: FloatArray, subject: BoolArray, band: BoolArray, models: ColourModels) -> BoolArray:

@@ -11,8 +11,6 @@ from ..types import FloatArray, IntArray
 
 _SAMPLES = 6000
 _ITERATIONS = 8
-_NOISE = 1.5
-"""Standard deviation, in L*a*b* units, below which no component may shrink."""
 
 
 class Mixture(NamedTuple):
@@ -24,17 +22,18 @@ class Mixture(NamedTuple):
     log_scale: FloatArray
 
 
-def fit_mixture(colours: FloatArray, components: int) -> Mixture:
+def fit_mixture(colours: FloatArray, components: int, noise: float = 1.5) -> Mixture:
     """Fit at most `components` Gaussians to colours (N, 3), N > 0, by k-means and hard EM.
 
+    noise: standard deviation, in colour units, below which no component may shrink.
     Deterministic: the first centres are the colours farthest from each other.
     """
     samples = colours[:: max(1, len(colours) // _SAMPLES)].astype(np.float64)
     labels = _nearest(samples, _spread_centres(samples, components))
     for _ in range(_ITERATIONS):
-        mixture = _fit_components(samples, labels)
+        mixture = _fit_components(samples, labels, noise)
         labels = np.argmax(_component_log_density(mixture, samples), axis=1)
-    return _fit_components(samples, labels)
+    return _fit_components(samples, labels, noise)
 
 
 def log_density(mixture: Mixture, colours: FloatArray) -> FloatArray:
@@ -62,11 +61,11 @@ def _nearest(samples: FloatArray, centres: FloatArray) -> IntArray:
     return np.argmin(((samples[:, None] - centres) ** 2).sum(axis=2), axis=1).astype(np.int32)
 
 
-def _fit_components(samples: FloatArray, labels: IntArray) -> Mixture:
+def _fit_components(samples: FloatArray, labels: IntArray, noise: float) -> Mixture:
     groups = [samples[labels == k] for k in np.unique(labels)]
     mean = np.stack([group.mean(axis=0) for group in groups])
     scatter = [
-        (group - m).T @ (group - m) / len(group) + _NOISE**2 * np.eye(3)
+        (group - m).T @ (group - m) / len(group) + noise**2 * np.eye(3)
         for group, m in zip(groups, mean, strict=True)
     ]
     factor = np.linalg.cholesky(np.stack(scatter))

@@ -59,26 +59,31 @@ def _inflate_body(
     inside: BoolArray, outline: Outline, landmarks: Landmarks, thickness: FloatArray
 ) -> FloatArray:
     """Half depth of trunk and limbs: limbs round, wide parts flattened."""
-    domain = inside if landmarks.head is None else inside & ~_above_neck(inside, landmarks.head)
+    domain = inside if landmarks.head is None else inside & ~_split_head(inside, landmarks.head)[1]
     depth = np.sqrt(solve_roundness(domain, outline))
     flatten = 1.0 - (1.0 - _TRUNK_DEPTH) * _smoothstep(thickness / landmarks.torso_radius, 0.5, 1.0)
     return depth * flatten
 
 
-def _above_neck(inside: BoolArray, head: Head) -> BoolArray:
-    """What belongs to the head alone: above the neck, but for the neck's own stump inside the head."""
+def _split_head(inside: BoolArray, head: Head) -> tuple[BoolArray, BoolArray]:
+    """The head's own region down to the jaw, and the part of it that the neck does not reach into.
+
+    Raised hands are above the neck too, but not connected with the head there.
+    """
     row, column = np.mgrid[0 : inside.shape[0], 0 : inside.shape[1]].astype(np.float32)
-    stump = np.abs(column - head.column) < 0.8 * head.neck_radius
-    dome = head.chin - 0.6 * head.radius
-    return (row < head.neck) & ~(stump & (row > dome))
+    labels, _ = ndimage.label(inside & (row < head.neck))
+    crown = labels[int(head.centre), int(head.column)]
+    above = (labels == crown) & (crown > 0)
+    across = np.abs(column - head.column)
+    jaw = np.minimum(head.chin + 0.15 * head.radius - 0.10 * across**2 / head.radius, head.neck)
+    neck = across < 0.85 * head.neck_radius
+    return above & (~neck | (row < jaw)), above & ~(neck & (row > head.chin - 0.6 * head.radius))
 
 
 def _add_head(
     front: FloatArray, back: FloatArray, inside: BoolArray, outline: Outline, head: Head, height: float
 ) -> tuple[FloatArray, FloatArray]:
-    row, column = np.mgrid[0 : inside.shape[0], 0 : inside.shape[1]].astype(np.float32)
-    jaw = head.chin + 0.15 * head.radius - 0.10 * ((column - head.column) / head.radius) ** 2 * head.radius
-    domain = inside & (row < np.minimum(jaw, head.neck))
+    domain = _split_head(inside, head)[0]
     thickness = blur_inside(measure_local_thickness(domain), domain, 0.012 * height)
     rounding = 0.85 + (_HEAD_ROUNDING - 0.85) * _smoothstep(thickness / head.radius, 0.3, 0.85)
     depth = np.sqrt(solve_roundness(domain, outline)) * rounding

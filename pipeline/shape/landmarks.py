@@ -18,8 +18,9 @@ _DEFAULT_NECK = 0.84
 
 
 class Head(NamedTuple):
-    """Rows of the chin and the neck, the column of the neck's middle, radii; in cells."""
+    """Rows of the head's middle, chin and neck, the column of the neck's middle, radii; in cells."""
 
+    centre: float
     chin: float
     neck: float
     column: float
@@ -88,12 +89,14 @@ def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, h
     if best is None:
         return None
     row = best[1]
-    crown = int(np.argmax(profile[:row]))
-    fall = profile[crown:row] < profile[row] + 0.2 * (profile[crown] - profile[row])
-    chin = crown + int(np.argmax(fall)) if fall.any() else row
+    centre = int(np.argmax(profile[:row]))
+    fall = profile[centre:row] < profile[row] + 0.2 * (profile[centre] - profile[row])
+    chin = centre + int(np.argmax(fall)) if fall.any() else row
     line = radius[first + row, low:high]
     column = low + int(np.argmax(line))
-    return Head(first + chin, first + row, column, float(profile[crown]), float(profile[row]))
+    return Head(
+        first + centre, first + chin, first + row, column, float(profile[centre]), float(profile[row])
+    )
 
 
 def _find_crotch(inside: BoolArray, axis: float, ground: float, height: float) -> float:
