@@ -18,6 +18,6 @@ def redact_paths(message: str, folders: Iterable[str] = ()) -> str:
     folders: paths that are known to occur; they may hold blanks, which the pattern cannot see.
     """
     for folder in sorted((folder for folder in folders if len(folder) > 1), key=len, reverse=True):
-        message = re.sub(re.escape(folder) + r"[\\/]?", "", message)
+        message = re.sub(re.escape(folder) + r"(?:[\\/]|(?![\w.-]))", "", message)
     message = _ABSOLUTE_PATH.sub(lambda match: match["name"] or "…", message).strip()
     return message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + "…"

@@ -50,6 +50,7 @@ def test_network_of():
 
 def test_paths_are_redacted():
     assert redact_paths("no file '/home/me/secret dir/a.glb'", ["/home/me/secret dir"]) == "no file 'a.glb'"
+    assert redact_paths("/app/x.glb, /apple/y.glb, /app", ["/app"]) == "x.glb, y.glb,"
     assert redact_paths(r"C:\Users\me\x.txt is gone") == "x.txt is gone"
     assert redact_paths("at /opt/comfy/nodes.py: line 3") == "at nodes.py: line 3"
     assert (
