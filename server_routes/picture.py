@@ -44,7 +44,7 @@ def encode_upload(data: bytes) -> bytes:
     if not np.any(rgba[..., 3]):
         raise invalid_parameter("Invalid image. It is fully transparent", "image")
     buffer = io.BytesIO()
-    Image.fromarray(rgba, "RGBA").save(buffer, "PNG", compress_level=1)
+    Image.fromarray(rgba).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
