@@ -24,7 +24,7 @@ from .shading import (
 )
 
 _SUPERSAMPLING = 2
-_CLAY = (0.60, 0.58, 0.56)
+_CLAY = (0.50, 0.485, 0.47)
 _MARGIN = 0.16
 _EIGHT_DIRECTIONS = tuple(index * np.pi / 4 for index in range(8))
 

@@ -23,6 +23,8 @@ from ..types import FloatArray, Mesh
 Labels = npt.NDArray[np.int64]
 
 AXES = np.array([(0, 0, 1), (0, 0, -1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)], np.float64)
+_FAVOUR = np.array((1.0, 1.0, 0.9, 0.9, 0.75, 0.75))
+"""Front and back reach farther round, so that no seam runs through a face."""
 _SMOOTHING_STEPS = 12
 _VOTING_STEPS = 10
 _VOTE = 0.35
@@ -107,7 +109,7 @@ def _label_faces(surface: _Surface) -> Labels:
         smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)
     forbidden = surface.normals @ AXES.T < _LEAST_FACING
     forbidden[np.arange(len(forbidden)), (surface.normals @ AXES.T).argmax(axis=1)] = False
-    preference = np.where(forbidden, -10.0, smooth @ AXES.T)
+    preference = np.where(forbidden, -10.0, smooth @ AXES.T * _FAVOUR)
     label = preference.argmax(axis=1)
     for _ in range(_VOTING_STEPS):
         label = (preference + _VOTE * (adjacency @ np.eye(6)[label])).argmax(axis=1)

@@ -16,8 +16,8 @@ from ..types import BoolArray, Camera, FloatArray, Mesh, ViewImages
 
 _SHARPNESS = 6
 """Power of the cosine between normal and view: high, so that two views mix only in a narrow band."""
-_PREFERENCE = {"front": 8.0}
-"""The front view is the picture itself; the others only repeat it."""
+_PREFERENCE = {"front": 8.0, "top": 0.25, "bottom": 0.25}
+"""The front view is the picture itself; top and bottom are farthest from it and see little."""
 _OPAQUE = 0.9
 """Pixels with less mask than this have background in their colour."""
 _LEAST_FACING = 0.1
