@@ -11,14 +11,14 @@ import numpy as np
 from scipy import ndimage
 
 from ..progress import Progress, span_progress
-from ..types import BoolArray, FloatArray
+from ..types import BoolArray, FloatArray, IntArray
 from .alignment import FrontCanvas
-from .canvas import blur_masked, enlarge, enlarge_mask, erode_mask, find_box, shrink
-from .exemplar import fill_detail
+from .canvas import blur_masked, enlarge, enlarge_mask, find_box, shrink
 from .hair import draw_hair
 from .head import Head
 from .labels import mix_by_label, one_hot, spread_color
 from .plan import BackPlan, plan_back
+from .surface import Skull
 
 _ANALYSIS_SIDE = 384
 _FLATTENED = 0.6
@@ -27,9 +27,8 @@ _FLATTENED = 0.6
 _QUIETED = 0.5
 """Share of the front's fine detail that is taken away there."""
 
-_GRAIN = 0.008
-_CLOTH_DETAIL = 0.06
-"""Copied detail of cloth stays under this: it is to be a weave, not a second buckle."""
+_GRAIN = 0.006
+"""Most unevenness given to what was replaced."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +36,13 @@ class BackCanvas:
     """color: (S, S, 3) float32 sRGB in front-view pixels. replaced: (S, S) bool, synthesised there.
 
     has_head: a head was found.
+    skull: where ears stand out from a haired head, or None.
     """
 
     color: FloatArray
     replaced: BoolArray
     has_head: bool
+    skull: Skull | None
 
 
 def imagine_back(canvas: FrontCanvas, rng: np.random.Generator, progress: Progress) -> BackCanvas:
@@ -59,7 +60,17 @@ def imagine_back(canvas: FrontCanvas, rng: np.random.Generator, progress: Progre
     color[:, columns] = painted
     replaced[:, columns] = enlarge_mask(plan.hole, narrow.mask.shape) & narrow.mask
     progress(1.0)
-    return BackCanvas(color, replaced, plan.head is not None)
+    skull = _find_skull(plan, step, columns.start) if plan.face.any() else None
+    return BackCanvas(color, replaced, plan.head is not None, skull)
+
+
+def _find_skull(plan: BackPlan, step: int, first_column: int) -> Skull | None:
+    head = plan.head
+    if head is None:
+        return None
+    lowest = np.flatnonzero(plan.face.any(axis=1))[-1]
+    centre = (head.centre + 0.5) * step - 0.5 + first_column
+    return Skull(head.top * step, int(lowest) * step, centre, head.half_width * step)
 
 
 def _bound_columns(mask: BoolArray, block: int) -> slice:
@@ -76,29 +87,34 @@ def _fill_materials(
     rng: np.random.Generator,
     progress: Progress,
 ) -> FloatArray:
-    """Paint the planned materials: their smooth colour, and detail kept or copied from the picture."""
+    """Paint the planned materials: their smooth colour, and the picture's detail where it may stay."""
     size = canvas.mask.shape
     usable = mask & ~plan.hole
     bases = []
     for material in range(plan.count):
         bases.append(spread_color(small, usable & (plan.front == material)))
-        progress(0.25 * (material + 1) / plan.count)
-    base_front = mix_by_label(bases, _soften(one_hot(plan.front, plan.count), mask))
-    base_back = mix_by_label(bases, _soften(one_hot(plan.back, plan.count), mask))
+        progress(0.4 * (material + 1) / plan.count)
     middle = _find_middle(mask, plan)
-    flat = _flatten_modelling(base_back, mask, plan, middle)
+    behind = [_flatten_modelling(base, usable & (plan.back == k), middle) for k, base in enumerate(bases)]
+    progress(0.6)
+    painted = _mix_sharply(behind, plan.back, mask, size)
+    progress(0.8)
+    detail = canvas.color - _mix_sharply(bases, plan.front, mask, size)
     hole = enlarge_mask(plan.hole, size) & canvas.mask
-    source = enlarge_mask(erode_mask(usable, 2.0), size) & canvas.mask
-    progress(0.4)
-    detail = canvas.color - enlarge(base_front, size)
-    guide = enlarge(_build_guide(base_back, mask), size)
-    filled = fill_detail(detail, guide, hole, source, rng, span_progress(progress, 0.4, 0.9))
-    cloth = hole & ~enlarge_mask(plan.face, size)
-    around = _continue_light(detail, enlarge_mask(usable, size) & canvas.mask)
-    copied = np.clip(0.6 * (filled - around), -_CLOTH_DETAIL, _CLOTH_DETAIL)
-    filled[cloth] = (around + copied + _make_grain(detail, source, rng))[cloth]
-    kept = 1 - np.where(hole[..., None], 0.0, _QUIETED * enlarge(middle, size))
-    return np.clip(enlarge(flat, size) + filled * kept, 0.0, 1.0)
+    known = canvas.mask & ~hole
+    kept = detail * (1 - _QUIETED * enlarge(middle, size))
+    made_up = _continue_light(kept, known) + _make_grain(detail, known, rng)
+    return np.clip(painted + np.where(hole[..., None], made_up, kept), 0.0, 1.0)
+
+
+def _mix_sharply(
+    bases: list[FloatArray], labels: IntArray, mask: BoolArray, size: tuple[int, int]
+) -> FloatArray:
+    """Full-size mix of the materials' colours, with crisp smooth borders from the small labels."""
+    shares, _ = blur_masked(one_hot(labels, len(bases)), mask, 0.8)
+    shares = enlarge(shares, size) ** 5
+    shares /= np.maximum(shares.sum(axis=-1, keepdims=True), 1e-9)
+    return mix_by_label([enlarge(base, size) for base in bases], shares)
 
 
 def _continue_light(detail: FloatArray, known: BoolArray) -> FloatArray:
@@ -126,15 +142,17 @@ def _find_middle(mask: BoolArray, plan: BackPlan) -> FloatArray:
     return ndimage.gaussian_filter(share, 0.006 * side)[..., None].astype(np.float32)
 
 
-def _flatten_modelling(base: FloatArray, mask: BoolArray, plan: BackPlan, middle: FloatArray) -> FloatArray:
-    """Take front-only modelling out of broad parts; the rim keeps its light."""
-    wide = [spread_color(base, mask & (plan.back == k), (0.2, 0.05)) for k in range(plan.count)]
-    broad = mix_by_label(wide, _soften(one_hot(plan.back, plan.count), mask))
-    return base + (broad - base) * _FLATTENED * middle
+def _flatten_modelling(base: FloatArray, region: BoolArray, middle: FloatArray) -> FloatArray:
+    """Take front-only modelling out of a material's colour in broad parts; the rim keeps its light."""
+    broad = spread_color(base, region, (0.2, 0.05))
+    # Clipped: light may be evened out, a small dark patch may not be smeared over its neighbours.
+    return base + np.clip(broad - base, -0.12, 0.12) * _FLATTENED * middle
 
 
 def _cover_with_hair(canvas: FrontCanvas, color: FloatArray, plan: BackPlan, step: int) -> FloatArray:
     """Draw the crown's strands down over the face; one drawing for the whole head, so without joins."""
+    if plan.head is None:
+        return color
     head = _scale_head(plan.head, canvas.mask, step)
     size = canvas.mask.shape
     crown = enlarge_mask(plan.crown, size) & canvas.mask
@@ -153,14 +171,3 @@ def _scale_head(head: Head, mask: BoolArray, step: int) -> Head:
         half_width=head.half_width * step,
         mask=enlarge_mask(head.mask, mask.shape) & mask,
     )
-
-
-def _soften(shares: FloatArray, mask: BoolArray) -> FloatArray:
-    blurred, _ = blur_masked(shares, mask, 0.8)
-    return blurred / np.maximum(blurred.sum(axis=-1, keepdims=True), 1e-6)
-
-
-def _build_guide(base: FloatArray, mask: BoolArray) -> FloatArray:
-    """(H, W, 5): the colour wanted, and weakly the place, so that detail comes from nearby."""
-    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]].astype(np.float32) / len(mask)
-    return np.concatenate([3.0 * base, 1.5 * rows[..., None], 0.7 * columns[..., None]], axis=-1)

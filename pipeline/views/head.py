@@ -17,6 +17,8 @@ _NECK_RATIO = 1.12
 _SAME_MATERIAL = 13.0
 """Weighed Lab distance under which crown and face are one material: bald, or a mask."""
 
+_SKIN_SHADE = 11.0
+
 
 @dataclass(frozen=True, eq=False)
 class Head:
@@ -41,11 +43,13 @@ class Head:
 class HeadColors:
     """Labels seen on a head; `crown` is hair, hat or hood, `face` is skin. They share no label.
 
-    is_bald: crown and face are one material, and all of it is in `face`.
+    skin: those of `face` that are shades of its main colour. is_bald: crown and face are one
+    material, and all of it is in `face`.
     """
 
     crown: tuple[int, ...]
     face: tuple[int, ...]
+    skin: tuple[int, ...]
     is_bald: bool
 
 
@@ -102,16 +106,20 @@ def classify_head(head: Head, lab: FloatArray, labels: IntArray, count: int) -> 
     crown_area, face_area = _crown_area(head), _face_area(head)
     crown = _dominant_color(points, labels, crown_area)
     face = _dominant_color(points, labels, face_area)
-    on_head = np.bincount(labels[head.mask], minlength=count) > 0
-    if np.linalg.norm(crown - face) < _SAME_MATERIAL:
-        return HeadColors((), tuple(int(k) for k in np.flatnonzero(on_head)), True)
-    crown_labels, face_labels = [], []
-    for label in np.flatnonzero(on_head):
-        color = np.median(points[head.mask & (labels == label)], axis=0)
-        to_crown = float(np.linalg.norm(color - crown))
-        to_face = float(np.linalg.norm(color - face))
-        (crown_labels if to_crown < to_face else face_labels).append(int(label))
-    return HeadColors(tuple(crown_labels), tuple(face_labels), False)
+    colors = {
+        int(label): np.median(points[head.mask & (labels == label)], axis=0)
+        for label in np.flatnonzero(np.bincount(labels[head.mask], minlength=count))
+    }
+    is_bald = bool(np.linalg.norm(crown - face) < _SAME_MATERIAL)
+    hair = tuple(
+        label
+        for label, color in colors.items()
+        if not is_bald and np.linalg.norm(color - crown) < np.linalg.norm(color - face)
+    )
+    rest = tuple(label for label in colors if label not in hair)
+    # Lightness counts half as much as it does for cloth: a face has deep shadows.
+    skin = tuple(k for k in rest if np.linalg.norm((colors[k] - face) * (0.55, 1.0, 1.0)) < _SKIN_SHADE)
+    return HeadColors(hair, rest, skin, is_bald)
 
 
 def _crown_area(head: Head) -> BoolArray:

@@ -13,8 +13,8 @@ from .canvas import blur_masked, erode_mask, fill_pinholes
 LIGHTNESS_WEIGHT = 0.55
 """Lightness counts less than hue and chroma, so that shading does not split a material."""
 
-_SAME_HUE = 7.6
-_SUBTLE = 15.0
+_SAME_HUE = 8.6
+_SUBTLE = 17.0
 _SAMPLES = 6000
 _ROUNDS = 12
 
@@ -104,26 +104,36 @@ def vote_labels(labels: IntArray, mask: BoolArray, count: int, sigma: float) -> 
     return np.where(mask, blurred.argmax(axis=-1), -1).astype(np.int32)
 
 
+def group_families(tones: FloatArray) -> IntArray:
+    """Family (0..) of each material by its mean weighed colour (M, 3): leather and its dark seams are one."""
+    if len(tones) < 2:
+        return np.zeros(len(tones), dtype=np.int32)
+    return (fcluster(linkage(tones, method="complete"), _SUBTLE, criterion="distance") - 1).astype(np.int32)
+
+
 def drop_enclosed_patches(
-    labels: IntArray, mask: BoolArray, tones: FloatArray, *, area: float, bands: BoolArray
+    labels: IntArray, mask: BoolArray, families: IntArray, holds: FloatArray, *, area: float, bands: BoolArray
 ) -> IntArray:
     """Dissolve patches under `area` pixels that do not reach the silhouette's rim.
 
-    tones: (C, 3) weighed Lab of each material; a patch much like what is around it stays.
-
     A strap or a cuff reaches the silhouette and goes on behind; a buckle or a button does not.
     Where `bands` is set a wide flat patch stays too: a belt whose ends the arms hide.
+    families: (M,) of each material; a patch is of one family. holds: (F,) how firmly a patch of a
+    family has to reach the rim to stay.
     """
     solid = fill_pinholes(mask)
     rim = mask & ~erode_mask(solid, 3.0)
+    kin = np.where(mask, families[labels], -1)
     small = np.zeros_like(mask)
-    for label in range(len(tones)):
-        patches, number = ndimage.label(labels == label)
+    for family in range(int(families.max()) + 1):
+        patches, number = ndimage.label(kin == family)
         if number == 0:
             continue
         sizes = np.bincount(patches.ravel(), minlength=number + 1)
         reaching = np.bincount(patches[rim], minlength=number + 1)
-        drop = (sizes < area) & (reaching == 0) & ~_find_bands(patches, number, bands)
+        # Both ends of a strap lie in the rim; a shade that only grazes it does not count.
+        loose = reaching < holds[family] * np.sqrt(sizes)
+        drop = (sizes < area) & loose & ~_find_bands(patches, number, bands)
         drop[0] = False
         small |= drop[patches]
     if not small.any() or (small == mask).all():
@@ -132,9 +142,14 @@ def drop_enclosed_patches(
     rows, columns = ndimage.distance_transform_edt(
         ~(mask & ~small), sampling=(2.5, 1.0), return_distances=False, return_indices=True
     )
-    around = labels[rows, columns]
-    small &= np.linalg.norm(tones[around] - tones[labels], axis=-1) > _SUBTLE
-    return np.where(small, around, labels)
+    return np.where(small, labels[rows, columns], labels)
+
+
+def settle_kin(labels: IntArray, where: BoolArray, mask: BoolArray, families: IntArray) -> IntArray:
+    """Give the pixels of `where` the commonest nearby material of their own family."""
+    votes, _ = blur_masked(one_hot(labels, len(families)), mask, 0.025 * len(mask))
+    kin = families[np.maximum(labels, 0)][..., None] == families
+    return np.where(where & mask, (votes * kin).argmax(axis=-1), labels).astype(np.int32)
 
 
 def _find_bands(patches: IntArray, number: int, allowed: BoolArray) -> BoolArray:

@@ -14,10 +14,12 @@ from .head import Head, HeadColors, classify_head, detect_head, find_ears, find_
 from .labels import (
     cluster_colors,
     drop_enclosed_patches,
+    group_families,
     group_materials,
     label_pixels,
     mix_by_label,
     one_hot,
+    settle_kin,
     spread_color,
     weigh_lab,
 )
@@ -54,13 +56,15 @@ def plan_back(color: FloatArray, mask: BoolArray, progress: Progress) -> BackPla
     front = label_pixels(lab, mask, centres, materials)
     progress(0.3)
     head = detect_head(mask)
-    back = _drop_patches(lab, mask, front, count, head)
+    colors = None if head is None else classify_head(head, lab, front, count)
+    if colors is not None and colors.skin:
+        front = np.where(np.isin(front, colors.skin), colors.skin[0], front)
+    families = group_families(_measure_tones(lab, mask, front, count))
+    skin = () if colors is None or colors.is_bald else colors.face
+    back = _drop_patches(mask, front, families, skin, head)
     progress(0.5)
     crown = face = np.zeros_like(mask)
-    skin: tuple[int, ...] = ()
-    if head is not None:
-        colors = classify_head(head, lab, front, count)
-        skin = () if colors.is_bald else colors.face
+    if head is not None and colors is not None:
         back, crown, face = _cover_face(head, colors, front, back)
         back = _close_garment(head, skin, mask, back, count)
     body = mask if head is None else mask & ~head.mask
@@ -69,28 +73,36 @@ def plan_back(color: FloatArray, mask: BoolArray, progress: Progress) -> BackPla
     odd = _find_outliers(lab, mask & ~crown, front, count)
     changed = dilate_mask(mask & ((back != front) | face), 3.5)
     hole = (changed | dilate_mask(keep_large_components(odd, 4), 1.5)) & mask
+    back = settle_kin(back, hole & ~face, mask, families)
     progress(1.0)
     return BackPlan(front, back, count, hole, crown & ~face, face, head)
 
 
+def _measure_tones(lab: FloatArray, mask: BoolArray, labels: IntArray, count: int) -> FloatArray:
+    """Mean weighed colour (count, 3) of each material."""
+    points, inside = weigh_lab(lab)[mask], labels[mask]
+    sums = [np.bincount(inside, points[:, axis], minlength=count) for axis in range(3)]
+    return np.stack(sums, axis=1) / np.maximum(np.bincount(inside, minlength=count), 1)[:, None]
+
+
 def _drop_patches(
-    lab: FloatArray, mask: BoolArray, labels: IntArray, count: int, head: Head | None
+    mask: BoolArray, labels: IntArray, families: IntArray, skin: tuple[int, ...], head: Head | None
 ) -> IntArray:
-    points = weigh_lab(lab)
-    tones = np.stack(
-        [points[labels == k].mean(axis=0) if (labels == k).any() else np.zeros(3) for k in range(count)]
-    )
+    """Take away what only the front has: buckles, prints, buttons; and a face without hair around."""
+    # What looks like skin on cloth is mostly lit leather: it stays only where it is mostly rim.
+    holds = np.full(int(families.max()) + 1, 0.8)
+    holds[families[list(skin)]] = 2.5
     bands = mask if head is None else mask & ~head.mask
     for area in _PATCH_AREAS:
-        labels = drop_enclosed_patches(labels, mask, tones, area=area * mask.size, bands=bands)
+        labels = drop_enclosed_patches(labels, mask, families, holds, area=area * mask.size, bands=bands)
     if head is not None:
         return labels
     # No neck was found: a face may look out of a hood, and is larger than any buckle.
     _, top, _, bottom = find_box(mask)
     upper = mask & (np.arange(len(mask))[:, None] < top + 0.4 * (bottom - top))
-    dropped = drop_enclosed_patches(
-        labels, mask, tones, area=_FACE_AREA * (bottom - top) ** 2, bands=np.zeros_like(mask)
-    )
+    limit = _FACE_AREA * (bottom - top) ** 2
+    nowhere = np.zeros_like(mask)
+    dropped = drop_enclosed_patches(labels, mask, families, holds, area=limit, bands=nowhere)
     return np.where(upper, dropped, labels)
 
 
@@ -195,6 +207,8 @@ def _find_garment(
     if shares.max() < 0.2:
         return np.zeros_like(mask)
     cloth = (labels == shares.argmax()) & mask
+    # Opened: a thin drawn outline of the same colour must not lead out along the arm.
+    cloth = ndimage.binary_opening(cloth, iterations=2)
     return keep_large_components(cloth, 0.1 * cloth.sum())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -14,8 +16,37 @@ from ..types import BoolArray, Camera, FloatArray, Mesh, ViewMaps
 from .canvas import sample_bilinear
 
 FRONT, BACK = 0, 2
+_SKULL_INNER, _SKULL_OUTER = 0.86, 1.12
+_HAIR_FORWARD = 0.3
 _GRAZING = (0.22, 0.55)
 """Cosines to the view direction between which the picture fades out: beyond, it would smear."""
+
+
+@dataclass(frozen=True)
+class Skull:
+    """Rows top..nape, in front-view pixels, of a haired head's skull, which ears stand out from."""
+
+    top: int
+    nape: int
+    centre: float
+    half_width: float
+
+    def hold(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Columns x (N,) to look up colours at: those of the skull where the ears have their roots."""
+        aside = x - self.centre
+        root = (np.abs(aside) > _SKULL_INNER * self.half_width) & (
+            np.abs(aside) < _SKULL_OUTER * self.half_width
+        )
+        held = self.centre + np.sign(aside) * _SKULL_INNER * self.half_width
+        return np.where(root & self.spans(y), held, x).astype(np.float32)
+
+    def covers(self, x: FloatArray, y: FloatArray) -> BoolArray:
+        """Which points (N,) lie on the skull rather than on an ear."""
+        return (np.abs(x - self.centre) < _SKULL_OUTER * self.half_width) & self.spans(y)
+
+    def spans(self, y: FloatArray) -> BoolArray:
+        """Which rows (N,) lie on the skull."""
+        return (y > self.top) & (y < self.nape)
 
 
 def trust_angle(cosine: FloatArray) -> FloatArray:
@@ -42,16 +73,25 @@ def is_visible(maps: ViewMaps, view: int, points: FloatArray) -> BoolArray:
     return ~maps.mask[view][row, column] | (depth <= near)
 
 
-def color_vertices(mesh: Mesh, maps: ViewMaps, front: FloatArray, back: FloatArray) -> FloatArray:
+def color_vertices(
+    mesh: Mesh, maps: ViewMaps, front: FloatArray, back: FloatArray, skull: Skull | None
+) -> FloatArray:
     """Colour every vertex (V, 3): seen ones from the pictures, the others by harmonic diffusion.
 
-    front and back: (S, S, 3), both in the pixels of the front view.
+    front and back: (S, S, 3), both in the pixels of the front view. The sides of a haired `skull`
+    take the back's hair, or the ears' skin would spread over them.
     """
     points, normals = mesh.positions, vertex_normals(mesh)
     x, y, _ = locate_pixels(maps.rig.cameras[FRONT], points, front.shape[0])
     from_front = trust_angle(normals[:, 2]) * is_visible(maps, FRONT, points)
     from_back = trust_angle(-normals[:, 2]) * is_visible(maps, BACK, points)
     known = from_front + from_back > 0.5
+    if skull is not None:
+        haired = ~known & skull.covers(x, y) & (normals[:, 2] < _HAIR_FORWARD)
+        known |= haired
+        from_back = np.where(haired, 1.0, from_back)
+        from_front = np.where(haired, 0.0, from_front)
+        x = skull.hold(x, y)
     seen = np.where(
         (from_front >= from_back)[:, None], sample_bilinear(front, x, y), sample_bilinear(back, x, y)
     )

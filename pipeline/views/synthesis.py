@@ -12,6 +12,7 @@ from .canvas import blur_masked, erode_mask, extend_color, sample_bilinear
 from .surface import (
     BACK,
     FRONT,
+    Skull,
     color_vertices,
     is_visible,
     locate_pixels,
@@ -21,6 +22,8 @@ from .surface import (
 
 METHOD = "projection"
 _MATCHING_OVERLAP = 0.8
+_SIDE_DETAIL = 0.1
+"""Detail turned to the sides stays under this: no strap or seam may come with it."""
 
 
 def synthesize_views(
@@ -65,9 +68,10 @@ def _paint_views(
     mesh: Mesh, maps: ViewMaps, canvas: FrontCanvas, back: BackCanvas, progress: Progress
 ) -> FloatArray:
     front_inner, back_inner = (_drop_rim(item, canvas.mask) for item in (canvas.color, back.color))
-    colors = color_vertices(mesh, maps, front_inner, back_inner)
+    colors = color_vertices(mesh, maps, front_inner, back_inner, back.skull)
     progress(0.3)
     detail = _extract_detail(back_inner, canvas.mask)
+    sheets = (front_inner, back_inner, detail)
     views = np.empty((*maps.mask.shape, 3), dtype=np.float32)
     for view in range(len(maps.rig)):
         if view == FRONT:
@@ -75,20 +79,21 @@ def _paint_views(
         elif view == BACK:
             views[view] = extend_color(back.color, canvas.mask)[:, ::-1]
         else:
-            views[view] = _paint_around(mesh, maps, view, (front_inner, back_inner, detail), colors)
+            views[view] = _paint_around(mesh, maps, view, sheets, colors, back.skull)
         progress(0.3 + 0.7 * (view + 1) / len(maps.rig))
     return views
 
 
 def _drop_rim(color: FloatArray, mask: BoolArray) -> FloatArray:
     """Replace the outermost pixels, often an outline or a mix, by the colour just inside."""
-    inner = erode_mask(mask, 3.5 * len(mask) / 768)
+    inner = erode_mask(mask, 4.5 * len(mask) / 768)
     return extend_color(color, inner if inner.any() else mask)
 
 
 def _extract_detail(color: FloatArray, mask: BoolArray) -> FloatArray:
     smooth, _ = blur_masked(color, mask, 0.012 * len(mask))
-    return np.where(mask[..., None], color - smooth, 0.0).astype(np.float32)
+    inner = erode_mask(mask, 0.012 * len(mask))[..., None]
+    return np.where(inner, 0.6 * np.clip(color - smooth, -_SIDE_DETAIL, _SIDE_DETAIL), 0.0).astype(np.float32)
 
 
 def _paint_around(
@@ -97,17 +102,20 @@ def _paint_around(
     view: int,
     sheets: tuple[FloatArray, FloatArray, FloatArray],
     colors: FloatArray,
+    skull: Skull | None,
 ) -> FloatArray:
     """Paint one view that is neither the front nor the back; colours extended outside the mask."""
     front, back, detail = sheets
     side, mask = len(front), maps.mask[view]
     points, normals = maps.position[view][mask], maps.normal[view][mask]
     x, y, _ = locate_pixels(maps.rig.cameras[FRONT], points, side)
+    if skull is not None:
+        x = skull.hold(x, y)
     from_front = (trust_angle(normals[:, 2]) * is_visible(maps, FRONT, points))[:, None]
     from_back = (trust_angle(-normals[:, 2]) * is_visible(maps, BACK, points))[:, None]
     around = render_colors(mesh, maps.rig.cameras[view], colors, side)[mask]
     around = around + _turn_detail(maps, detail, points, x, y)
-    blend = front_part = from_front * sample_bilinear(front, x, y)
+    front_part = from_front * sample_bilinear(front, x, y)
     blend = front_part + from_back * sample_bilinear(back, x, y) + (1 - from_front - from_back) * around
     painted = np.zeros((side, side, 3), dtype=np.float32)
     painted[mask] = np.clip(blend, 0.0, 1.0)
@@ -119,23 +127,24 @@ def _turn_detail(
 ) -> FloatArray:
     """Fine detail for surfaces seen edge-on: that of the same body part, turned a quarter about its axis."""
     side = len(detail)
-    starts, stops = _find_runs(maps.mask[FRONT])
+    mask = maps.mask[FRONT]
+    # Smoothed, or ragged silhouettes would comb the detail row by row.
+    runs, _ = blur_masked(_find_runs(mask), mask, 0.02 * side)
     row = np.clip(np.round(y).astype(np.int32), 0, side - 1)
     column = np.clip(np.round(x).astype(np.int32), 0, side - 1)
-    start, stop = starts[row, column], stops[row, column]
-    middle = (start + stop) // 2
+    start, stop = runs[row, column].T
+    middle = np.clip(((start + stop) / 2).astype(np.int32), 0, side - 1)
     front_z = maps.position[FRONT][row, middle, 2]
     back_z = maps.position[BACK][row, side - 1 - middle, 2]
     depth = np.maximum((front_z - back_z) / 2, 1e-4)
     turned = np.clip((points[:, 2] - (front_z + back_z) / 2) / depth, -1, 1)
-    found = sample_bilinear(detail, (start + stop - 1) / 2 + 0.45 * (stop - start) * turned, y)
-    return found * (stop > start)[:, None]
+    return sample_bilinear(detail, (start + stop - 1) / 2 + 0.45 * (stop - start) * turned, y)
 
 
-def _find_runs(mask: BoolArray) -> tuple[np.ndarray, np.ndarray]:
-    """First and one-past-last column of the run each pixel lies in; equal outside of runs."""
+def _find_runs(mask: BoolArray) -> FloatArray:
+    """(H, W, 2): first and one-past-last column of the run that each pixel of `mask` lies in."""
     side = mask.shape[1]
     columns = np.broadcast_to(np.arange(side), mask.shape)
     starts = np.maximum.accumulate(np.where(mask, -1, columns), axis=1) + 1
-    reverse = np.minimum.accumulate(np.where(mask, side, columns)[:, ::-1], axis=1)[:, ::-1]
-    return np.where(mask, starts, columns), np.where(mask, reverse, columns)
+    stops = np.minimum.accumulate(np.where(mask, side, columns)[:, ::-1], axis=1)[:, ::-1]
+    return np.stack([starts, stops], axis=-1).astype(np.float32)
