@@ -75,8 +75,8 @@ def _split_head(inside: BoolArray, head: Head) -> tuple[BoolArray, BoolArray]:
     crown = labels[int(head.centre), int(head.column)]
     above = (labels == crown) & (crown > 0)
     across = np.abs(column - head.column)
-    jaw = np.minimum(head.chin + 0.15 * head.radius - 0.10 * across**2 / head.radius, head.neck)
-    neck = across < 0.85 * head.neck_radius
+    jaw = head.chin - 0.10 * across**2 / head.radius
+    neck = across < 1.2 * head.neck_radius
     return above & (~neck | (row < jaw)), above & ~(neck & (row > head.chin - 0.6 * head.radius))
 
 
@@ -87,7 +87,7 @@ def _add_head(
     thickness = blur_inside(measure_local_thickness(domain), domain, 0.012 * height)
     rounding = 0.85 + (_HEAD_ROUNDING - 0.85) * _smoothstep(thickness / head.radius, 0.3, 0.85)
     depth = np.sqrt(solve_roundness(domain, outline)) * rounding
-    return _join(front, 0.95 * depth), _join(back, 1.1 * depth)
+    return _join(front, depth), _join(back, 1.05 * depth)
 
 
 def _join(one: FloatArray, two: FloatArray) -> FloatArray:

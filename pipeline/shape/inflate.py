@@ -13,10 +13,10 @@ from .landmarks import find_landmarks
 from .sheets import Outline, join_sheets, trace_outline
 from .silhouette import Silhouette, sample_silhouette
 
-_SMOOTHING_ROUNDS = 6
+_SMOOTHING_ROUNDS = 10
 _LEAST_DEPTH = 0.4
-_NEAR_GROUND = 0.02
-_SOLE_CURVE = 0.012
+_NEAR_GROUND = 0.025
+_SOLE_CURVE = 0.02
 """Shares of the height: what ends so near the ground stands on it, and how far soles curve up."""
 _HELD_HEIGHT = 3.0
 
@@ -79,6 +79,7 @@ def _lift_sheets(
     reach = 2.5 * _NEAR_GROUND * silhouette.height
     drop = gap[np.concatenate([outline.inner[:, 1], outline.start[:, 1]])]
     height = np.maximum(height - drop * np.clip(1 - (height - drop) / reach, 0.0, 1.0), 0.0)
+    height[len(outline.inner) :][extended[stop]] = 0.0
     centre = np.concatenate([depth.centre[inner], depth.centre[start]])
     sheets = []
     for sign, plane in ((1, depth.front), (-1, depth.back)):

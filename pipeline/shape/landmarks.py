@@ -13,6 +13,8 @@ from .silhouette import Silhouette
 _NEAR_AXIS = 0.12
 _LEAST_HEAD = 0.03
 _HEAD_SEARCH = 0.55
+_FACE_LENGTH = 1.4
+"""From the middle of the head to the chin, in radii of the head."""
 _DEFAULT_CROTCH = 0.47
 _DEFAULT_NECK = 0.84
 
@@ -92,6 +94,8 @@ def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, h
     centre = int(np.argmax(profile[:row]))
     fall = profile[centre:row] < profile[row] + 0.2 * (profile[centre] - profile[row])
     chin = centre + int(np.argmax(fall)) if fall.any() else row
+    # A long face narrows to the width of the neck well above its chin.
+    chin = min(max(chin + 0.15 * profile[centre], centre + _FACE_LENGTH * profile[centre]), row)
     line = radius[first + row, low:high]
     column = low + int(np.argmax(line))
     return Head(

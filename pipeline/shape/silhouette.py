@@ -13,6 +13,7 @@ from ..types import BoolArray, FloatArray, FramedPicture
 
 _CELLS = 480
 _MARGIN = 3
+_RAMP = 0.7
 _LEAST_PART = 0.002
 """Separate parts smaller than this share of the subject are dropped."""
 
@@ -46,7 +47,8 @@ def sample_silhouette(picture: FramedPicture) -> Silhouette:
     step = pixels / _CELLS
     shape = tuple(int(np.ceil((line[-1] - line[0] + 1) / step)) + 2 * _MARGIN for line in (rows, columns))
     light = picture.rgba[..., :3] @ np.array((0.2126, 0.7152, 0.0722), dtype=np.float32)
-    grid = _resample(alpha, centre, step, shape)
+    # A ramp of known width places the outline between the cells better than the picture's own edge.
+    grid = ndimage.gaussian_filter(_resample(alpha, centre, step, shape), _RAMP)
     # Nothing may touch the rim of the grid: the outline must be closed inside it.
     grid[0] = grid[-1] = grid[:, 0] = grid[:, -1] = 0.0
     low, high = _vertical_extent(grid)
