@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from ..pipeline.errors import MeshError, PictureError
-from ..pipeline.types import FloatArray, FramedPicture, Material, Mesh, TexturedMesh
+from ..pipeline.types import BoolArray, FloatArray, FramedPicture, Material, Mesh, TexturedMesh
 from .compat import Types, io
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def array_to_image(array: FloatArray) -> torch.Tensor:
     return torch.from_numpy(np.array(array, np.float32)).reshape(-1, *array.shape[-3:])
 
 
-def array_to_mask(array: FloatArray) -> torch.Tensor:
+def array_to_mask(array: FloatArray | BoolArray) -> torch.Tensor:
     """(H, W) or (B, H, W) float32 or bool -> MASK (B, H, W)."""
     return torch.from_numpy(np.array(array, np.float32)).reshape(-1, *array.shape[-2:])
 
@@ -113,7 +113,7 @@ def socket_to_textured(value: Any) -> TexturedMesh:
     if isinstance(surface, TexturedMesh):
         return surface
     uvs = np.full((len(surface.positions), 2), 0.5, np.float32)
-    plain = Material(np.tile(np.float32(_PLAIN_COLOR), (8, 8, 1)))
+    plain = Material(np.full((8, 8, 4), _PLAIN_COLOR, np.float32))
     return TexturedMesh(Mesh(surface.positions, surface.faces, surface.normals, uvs), plain)
 
 

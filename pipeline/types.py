@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from .conventions import MAX_INFLUENCES
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int32]
+# Annotations tell the kind; the width is float32 and int32, and the constructors below see to it.
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -205,7 +206,7 @@ class Skeleton:
 class SkinWeights:
     """joints: (V, 4) uint16 indices into the skeleton. weights: (V, 4) float32, rows sum to 1."""
 
-    joints: npt.NDArray[np.uint16]
+    joints: IntArray
     weights: FloatArray
 
     def __post_init__(self) -> None:
