@@ -122,8 +122,12 @@ def make_server_command(installation: Installation, port: int) -> list[str]:
         command.append("--cpu")
     if installation.is_own:
         database = installation.base / "user" / "comfyui.db"
-        command += ["--base-directory", str(installation.base), "--disable-api-nodes"]
-        command += ["--database-url", f"sqlite:///{database.as_posix()}"]
+        command += [
+            "--base-directory",
+            str(installation.base),
+            "--database-url",
+            f"sqlite:///{database.as_posix()}",
+        ]
     return command
 
 

@@ -1,12 +1,12 @@
 """A real ComfyUI in a process of its own, with this very pack, and clients that behave like a user's."""
 
-import importlib.util
 import io
 import itertools
 import json
-import shutil
+import os
+import socket
+import sys
 import time
-import urllib.error
 import urllib.request
 import uuid
 from http.client import HTTPConnection
@@ -15,6 +15,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from character3d.launcher.installation import Installation, copy_examples, link_pack
+from character3d.launcher.server import run_server
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,30 +35,28 @@ async def list_modules(request):
 """
 
 
-def _load_process_module():
-    path = REPOSITORY / "tests" / "server" / "comfyui_process.py"
-    spec = importlib.util.spec_from_file_location("comfyui_process", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def comfyui(tmp_path_factory):
     """url, base (its folder), log (of its process), modules (what was loaded before the first job)."""
-    process = _load_process_module()
-    folder = process.find_comfyui()
-    if folder is None:
+    folder = os.environ.get("CHARACTER3D_COMFYUI")
+    if not folder:
         pytest.skip("no ComfyUI here; `python quickstart.py test` installs one")
     base = tmp_path_factory.mktemp("host")
     probe = base / "custom_nodes" / "probe"
     probe.mkdir(parents=True)
     (probe / "__init__.py").write_text(PROBE)
-    (base / "input").mkdir()
-    shutil.copy(REPOSITORY / "examples" / "elf.png", base / "input")
-    with process.run_comfyui(folder, base, REPOSITORY) as url:
-        modules = json.load(urllib.request.urlopen(f"{url}/probe/modules"))
-        yield SimpleNamespace(url=url, base=base, log=base / "comfyui.log", modules=modules)
+    link_pack(base / "custom_nodes")
+    copy_examples(base / "input")
+    installation = Installation(Path(sys.executable), Path(folder), base, is_own=True)
+    with run_server(installation, find_free_port()) as server:
+        modules = json.load(urllib.request.urlopen(f"{server.address}/probe/modules"))
+        yield SimpleNamespace(url=server.address, base=base, log=installation.log, modules=modules)
+
+
+def find_free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 _addresses = (f"127.{a}.{b}.7" for a, b in itertools.product(range(3, 250), range(250)))

@@ -4,12 +4,10 @@ import json
 import re
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import aiohttp
 import pytest
-
-PACK = Path(__file__).resolve().parents[2].name
+from character3d.launcher.installation import PACK_NAME
 
 
 def test_api_models_is_comfyuis_list(client):
@@ -44,9 +42,11 @@ async def test_prompt_and_websocket_of_the_core(comfyui, client):
         async with session.post("/prompt", json={"prompt": graph, "client_id": "probe"}) as answer:
             assert answer.status == 200
             prompt_id = (await answer.json())["prompt_id"]
-        while "execution_success" not in seen:
-            seen.append((await ws.receive_json())["type"])
-    assert seen[0] == "status" and {"execution_start", "executing", "executed"} <= set(seen)
+        message = {}
+        while message.get("type") != "executing" or message["data"]["node"] is not None:
+            message = await ws.receive_json()
+            seen.append(message["type"])
+    assert seen[0] == "status" and {"execution_start", "executed", "execution_success"} <= set(seen)
     assert client.get_json(f"/history/{prompt_id}")[prompt_id]["status"]["status_str"] == "success"
 
 
@@ -61,7 +61,7 @@ def test_invalid_prompt_is_refused_by_the_core(comfyui):
 def test_import_is_quick(comfyui):
     log = comfyui.log.read_text(encoding="utf-8", errors="replace")
     times = log.split("Import times for custom nodes:")[1]
-    (line,) = re.findall(rf"^ *([\d.]+) seconds( \(IMPORT FAILED\))?: .*{re.escape(PACK)}$", times, re.M)
+    (line,) = re.findall(rf"^ *([\d.]+) seconds( \(IMPORT FAILED\))?: .*{PACK_NAME}$", times, re.M)
     assert line[1] == "" and float(line[0]) < 1.0
 
 
