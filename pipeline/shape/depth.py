@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..types import BoolArray, FloatArray
+from .ground import Ground
 from .landmarks import Foot, Head, Landmarks
 from .poisson import solve_roundness
 from .sheets import Outline
@@ -36,13 +37,10 @@ class Depth(NamedTuple):
     back: FloatArray
 
 
-def estimate_depth(
-    silhouette: Silhouette, outline: Outline, landmarks: Landmarks, extended: BoolArray
-) -> Depth:
-    """Estimate the depth over `extended` (H, W), the silhouette continued into the ground."""
-    inside = extended
+def estimate_depth(silhouette: Silhouette, outline: Outline, landmarks: Landmarks, ground: Ground) -> Depth:
+    """Estimate the depth over `ground.extended` (H, W), the silhouette continued into the ground."""
+    inside, height_above = ground
     thickness = blur_inside(measure_local_thickness(inside), inside, 0.012 * silhouette.height)
-    height_above = silhouette.ground - np.arange(inside.shape[0], dtype=np.float32)[:, None]
     body = _inflate_body(inside, outline, landmarks, thickness)
     trunk = _smoothstep(thickness / landmarks.torso_radius, 0.42, 0.8)
     front, back, centre = _apply_profile(body, trunk, height_above, landmarks, silhouette.height)
@@ -77,7 +75,8 @@ def _split_head(inside: BoolArray, head: Head) -> tuple[BoolArray, BoolArray]:
     across = np.abs(column - head.column)
     jaw = head.chin - 0.10 * across**2 / head.radius
     neck = across < 1.2 * head.neck_radius
-    return above & (~neck | (row < jaw)), above & ~(neck & (row > head.chin - 0.6 * head.radius))
+    chin = inside & (row >= head.neck) & (row < jaw) & (across < head.neck_radius)
+    return chin | (above & (~neck | (row < jaw))), above & ~(neck & (row > head.chin - 0.6 * head.radius))
 
 
 def _add_head(
@@ -114,7 +113,7 @@ def _apply_profile(
     shift = np.array([-0.004, -0.013, -0.001, 0.004, 0.0, -0.004, 0.004, -0.002, -0.012, -0.006, 0.0])
     centre = np.interp(height_above, heights, shift * height)
     centre = ndimage.gaussian_filter1d(centre, 0.02 * height, axis=0, mode="nearest")
-    return front, back, np.broadcast_to(centre, body.shape).astype(np.float32)
+    return front, back, centre.astype(np.float32)
 
 
 def _add_foot(
@@ -128,6 +127,7 @@ def _add_foot(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Extend one foot forward: a flat sole, a rounded toe, an instep that rises to the ankle."""
     first, last = foot.columns
+    height_above = height_above[:, first:last]
     rows = inside[:, first:last] & (height_above < 1.6 * foot.ankle)
     if not rows.any():
         return front, back, centre

@@ -94,8 +94,10 @@ def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, h
     centre = int(np.argmax(profile[:row]))
     fall = profile[centre:row] < profile[row] + 0.2 * (profile[centre] - profile[row])
     chin = centre + int(np.argmax(fall)) if fall.any() else row
-    # A long face narrows to the width of the neck well above its chin.
-    chin = min(max(chin + 0.15 * profile[centre], centre + _FACE_LENGTH * profile[centre]), row)
+    # A long face narrows to the width of the neck above its chin; thick necks are narrowest up there too.
+    size, thick = float(profile[centre]), float(profile[row] / profile[centre])
+    lowest = row + 0.6 * size * float(np.clip((thick - 0.55) / 0.3, 0.0, 1.0))
+    chin = min(max(chin + 0.15 * size, centre + _FACE_LENGTH * size), lowest)
     line = radius[first + row, low:high]
     column = low + int(np.argmax(line))
     return Head(
