@@ -149,7 +149,7 @@ def find_hairline(head: Head, labels: IntArray, colors: HeadColors) -> int:
     share = hair.sum(axis=1) / np.maximum(head.mask.sum(axis=1), 1)
     rows = np.flatnonzero(share >= 0.12)
     lowest = int(rows[-1]) if len(rows) else head.top
-    low, high = head.top + 0.74 * head.height, head.top + 0.97 * head.height
+    low, high = head.top + 0.74 * head.height, head.top + 0.92 * head.height
     return int(np.clip(lowest, low, high))
 
 

@@ -150,7 +150,10 @@ def _cover_face(
     crown = keep_large_components(crown, 0.1 * crown.sum())
     rows, columns = np.mgrid[: front.shape[0], : front.shape[1]]
     across = np.clip((columns - head.centre) / max(head.half_width, 1.0), -1, 1)
-    edge = find_hairline(head, front, colors) + 0.07 * head.height * (1 - across**2)
+    # Rounded, and ending in tips rather than in a cut.
+    tips = np.abs((columns - head.centre) / max(0.22 * head.half_width, 1.0) % 2 - 1)
+    low = find_hairline(head, front, colors)
+    edge = low + head.height * (0.05 * (1 - across**2) + 0.045 * (tips - 0.5))
     nape = head.mask & (rows <= edge)
     face = nape & ~crown & ~find_ears(head, front, colors)
     source = crown & np.isin(front, _common_values(front[crown]))

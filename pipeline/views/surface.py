@@ -8,16 +8,23 @@ import numpy as np
 import torch
 from scipy import sparse
 from scipy.sparse.linalg import splu
+from scipy.spatial.distance import cdist
 
 from ..cameras import project_points
 from ..normals import vertex_normals
 from ..rasterize import interpolate_attributes, rasterize_view
 from ..types import BoolArray, Camera, FloatArray, Mesh, ViewMaps
-from .canvas import sample_bilinear
+from .canvas import sample_bilinear, srgb_to_lab
+from .labels import cluster_colors, weigh_lab
 
 FRONT, BACK = 0, 2
 _SKULL_INNER, _SKULL_OUTER = 0.86, 1.12
+"""Ears grow out of the skull between these shares of its half width."""
+
 _HAIR_FORWARD = 0.3
+"""Hair covers the skull's sides up to where they turn to the front by this cosine."""
+
+_SHARPNESS = 3
 _GRAZING = (0.22, 0.55)
 """Cosines to the view direction between which the picture fades out: beyond, it would smear."""
 
@@ -99,20 +106,39 @@ def color_vertices(
 
 
 def diffuse_colors(mesh: Mesh, colors: FloatArray, known: BoolArray) -> FloatArray:
-    """Fill the vertices not `known` (V,) so that each is the mean of its neighbours (harmonic)."""
+    """Fill the vertices not `known` (V,) from the known ones along the surface.
+
+    Each material's share and colour is harmonic (every vertex the mean of its neighbours); the shares
+    are then sharpened, so that two materials meet at a border instead of fading into each other.
+    """
     result = colors.astype(np.float32).copy()
     if known.all():
         return result
     if not known.any():
         result[:] = colors.mean(axis=0)
         return result
+    lab = srgb_to_lab(result)
+    centres = cluster_colors(lab, known, count=6)
+    shares = np.eye(len(centres))[cdist(weigh_lab(lab[known]), centres).argmin(axis=1)]
+    weighed = (shares[:, :, None] * result[known][:, None]).reshape(len(shares), -1)
+    solved = _solve_harmonic(mesh, np.concatenate([shares, weighed], axis=1), known)
+    share = np.maximum(solved[:, : len(centres)], 1e-9)
+    color = solved[:, len(centres) :].reshape(len(solved), -1, 3) / share[..., None]
+    sharp = share**_SHARPNESS
+    sharp /= sharp.sum(axis=1, keepdims=True)
+    result[~known] = np.clip((sharp[..., None] * color).sum(axis=1), 0.0, 1.0)
+    return result
+
+
+def _solve_harmonic(mesh: Mesh, values: FloatArray, known: BoolArray) -> FloatArray:
+    """Harmonic values (U, C) at the vertices not `known`, from those (K, C) at the known ones."""
     laplacian = _build_laplacian(mesh)
     unknown = ~known
     # The small weight of the mean keeps parts without any known vertex solvable.
     matrix = laplacian[unknown][:, unknown] + 1e-6 * sparse.identity(int(unknown.sum()))
-    right = -laplacian[unknown][:, known] @ result[known] + 1e-6 * result[known].mean(axis=0)
-    result[unknown] = splu(matrix.tocsc()).solve(right)
-    return result
+    right = -laplacian[unknown][:, known] @ values + 1e-6 * values.mean(axis=0)
+    factor = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    return factor.solve(np.ascontiguousarray(right))
 
 
 def _build_laplacian(mesh: Mesh) -> sparse.csr_matrix:
