@@ -18,7 +18,7 @@ from ..progress import Progress, ignore_progress, span_progress
 from ..rasterize import Raster, rasterize_triangles
 from ..types import FloatArray, Material, Mesh, TexturedMesh, ViewImages
 from .fill import dilate_charts, fill_unseen_vertices
-from .project import PointColors, color_points, prepare_views
+from .project import PointColors, View, color_points, prepare_views
 
 _TEXELS_PER_BLOCK = 1 << 18
 _WELL_SEEN = 0.2
@@ -54,31 +54,40 @@ def bake_views(
         raise MeshError("baking needs a mesh with uvs, got one without; unwrap it first")
     views = prepare_views(mesh, images, span_progress(progress, 0.0, 0.25))
     points, normals = torch.tensor(mesh.positions), torch.tensor(vertex_normals(mesh))
-    at_vertices = color_points(views, points, normals)
-    fill = fill_unseen_vertices(
-        mesh.positions,
-        normals.numpy(),
-        mesh.faces,
-        at_vertices.color.numpy(),
-        (at_vertices.confidence > _WELL_SEEN).numpy(),
-    )
+    fill = _color_vertices(mesh, views, points, normals)
     progress(0.35)
     raster = _rasterize_atlas(mesh, texture_size)
-    attributes = torch.cat((points, normals, torch.from_numpy(fill)), dim=1)
-    texture = torch.zeros((texture_size**2, 3))
-    coverage = torch.zeros(texture_size**2)
-    texels = torch.nonzero(raster.face_index.view(-1) >= 0).squeeze(1)
-    for start in range(0, len(texels), _TEXELS_PER_BLOCK):
-        progress(0.45 + 0.4 * start / len(texels))
-        block = texels[start : start + _TEXELS_PER_BLOCK]
-        values = _interpolate_block(raster, torch.tensor(mesh.faces), attributes, block)
-        normal = torch.nn.functional.normalize(values[:, 3:6], dim=1)
-        texture[block], coverage[block] = _mix_fill(color_points(views, values[:, :3], normal), values[:, 6:])
-    progress(0.85)
-    shape = (texture_size, texture_size)
-    color = dilate_charts(texture.view(*shape, 3).numpy(), raster.mask.numpy(), _GUTTER)
+    attributes = torch.cat((points, normals, fill), dim=1)
+    texels = _bake_texels(mesh, views, raster, attributes, span_progress(progress, 0.45, 0.85))
+    color = dilate_charts(texels[..., :3].numpy(), raster.mask.numpy(), _GUTTER)
     progress(1.0)
-    return _report(mesh, color, coverage.view(shape).numpy(), len(texels))
+    return _report(mesh, color, texels[..., 3].numpy(), int(raster.mask.sum()))
+
+
+def _color_vertices(
+    mesh: Mesh, views: list[View], points: torch.Tensor, normals: torch.Tensor
+) -> torch.Tensor:
+    """A colour for every vertex, (V, 3), that no texel needs to be without."""
+    found = color_points(views, points, normals)
+    seen = (found.confidence > _WELL_SEEN).numpy()
+    filled = fill_unseen_vertices(mesh.positions, normals.numpy(), mesh.faces, found.color.numpy(), seen)
+    return torch.from_numpy(filled)
+
+
+def _bake_texels(
+    mesh: Mesh, views: list[View], raster: Raster, attributes: torch.Tensor, progress: Progress
+) -> torch.Tensor:
+    """(H, W, 4): colour and coverage. attributes: (V, 9) position, normal and fill colour."""
+    faces, baked = torch.tensor(mesh.faces), torch.zeros((raster.mask.numel(), 4))
+    texels = torch.nonzero(raster.mask.view(-1)).squeeze(1)
+    for start in range(0, len(texels), _TEXELS_PER_BLOCK):
+        progress(start / len(texels))
+        block = texels[start : start + _TEXELS_PER_BLOCK]
+        values = _interpolate_block(raster, faces, attributes, block)
+        normal = torch.nn.functional.normalize(values[:, 3:6], dim=1)
+        baked[block] = _mix_fill(color_points(views, values[:, :3], normal), values[:, 6:])
+    progress(1.0)
+    return baked.view(*raster.mask.shape, 4)
 
 
 def _rasterize_atlas(mesh: Mesh, size: int) -> Raster:
@@ -99,15 +108,16 @@ def _interpolate_block(
     return value
 
 
-def _mix_fill(seen: PointColors, fill: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    share = (seen.confidence / _WELL_SEEN).clamp(max=1)
-    return fill + (seen.color - fill) * share[:, None], share
+def _mix_fill(seen: PointColors, fill: torch.Tensor) -> torch.Tensor:
+    """(N, 4): colour, and how much of it is seen and not filled in."""
+    share = (seen.confidence / _WELL_SEEN).clamp(max=1)[:, None]
+    return torch.cat((fill + (seen.color - fill) * share, share), dim=1)
 
 
 def _report(mesh: Mesh, color: FloatArray, coverage: FloatArray, texels: int) -> BakedTexture:
     unseen = 1.0 - int(np.count_nonzero(coverage)) / max(texels, 1)
     metrics = {"utilization": texels / coverage.size, "unseen_share": unseen}
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if unseen > _MUCH_UNSEEN:
         warnings = (f"{unseen:.0%} of the surface is in no view and took its neighbourhood's colour",)
     base_color = np.concatenate((color, np.ones((*color.shape[:2], 1), np.float32)), axis=2)

@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from ..normals import compute_face_normals
 from ..rasterize import list_covered_samples
 from ..types import FloatArray, Mesh
+from .cuts import cut_sprawling_charts
 
 Labels = npt.NDArray[np.int64]
 
@@ -33,6 +34,7 @@ _LEAST_FACING = 0.2
 _SMALL_CHART = 0.002
 """Charts below this share of the surface join a neighbour if they can."""
 _MERGING_ROUNDS = 6
+_CUTTING_ROUNDS = 3
 _LAYER_ROUNDS = 8
 
 
@@ -56,7 +58,8 @@ class Charts(NamedTuple):
 def segment_charts(mesh: Mesh, samples: int = 1 << 22) -> Charts:
     """Cut the mesh into connected charts that do not overlap themselves in their own plane.
 
-    samples: how many points, spread over the whole surface, are searched for overlaps.
+    samples: how many points, spread over the whole surface, are searched for overlaps; folds that
+    are smaller than their spacing may stay.
     """
     surface = _read_surface(mesh)
     label = _label_faces(surface)
@@ -66,13 +69,21 @@ def segment_charts(mesh: Mesh, samples: int = 1 << 22) -> Charts:
         if np.array_equal(merged, label):
             break
         label, chart = merged, _connect_faces(surface, merged)
-    planes = _fit_planes(surface, label, chart)
-    return _split_layers(surface, Charts(chart, planes), samples)
+    charts = Charts(chart, _fit_planes(surface, label, chart))
+    for _ in range(_CUTTING_ROUNDS):
+        corners = _project(surface.corners, charts)[..., :2]
+        far = cut_sprawling_charts(corners, charts.chart, surface.areas)
+        charts = _part_charts(surface, charts, far)
+    return _split_layers(surface, charts, samples)
 
 
 def project_charts(positions: FloatArray, faces: Labels, charts: Charts) -> npt.NDArray[np.float64]:
     """Corners (F, 3, 3) in their chart's plane: right, up and height, in metres."""
-    return np.einsum("fij,fcj->fci", charts.planes[charts.chart], positions[faces].astype(np.float64))
+    return _project(positions[faces], charts)
+
+
+def _project(corners: FloatArray, charts: Charts) -> npt.NDArray[np.float64]:
+    return np.einsum("fij,fcj->fci", charts.planes[charts.chart], corners.astype(np.float64))
 
 
 def _read_surface(mesh: Mesh) -> _Surface:
@@ -125,7 +136,7 @@ def _connect_faces(surface: _Surface, label: Labels) -> Labels:
 def _merge_small(surface: _Surface, label: Labels, chart: Labels) -> Labels:
     """Give each small chart the axis of the neighbour with the longest common border that it can face."""
     count = int(chart.max(initial=-1)) + 1
-    area = np.bincount(chart, surface.areas, count)
+    area = np.bincount(chart, surface.areas, count).astype(np.float64)
     least = np.full((count, 6), np.inf)
     np.minimum.at(least, chart, surface.normals @ AXES.T)
     border = np.zeros((count, 6))
@@ -156,7 +167,8 @@ def _fit_planes(surface: _Surface, label: Labels, chart: Labels) -> npt.NDArray[
     """Each chart's plane faces its mean normal where all its faces then still face out, else its axis."""
     count = int(chart.max(initial=-1)) + 1
     weighted = surface.normals * surface.areas[:, None]
-    mean = np.stack([np.bincount(chart, weighted[:, axis], count) for axis in range(3)], axis=1)
+    sums = [np.bincount(chart, weighted[:, axis], count) for axis in range(3)]
+    mean = np.stack(sums, axis=1).astype(np.float64)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
     least = np.full(count, np.inf)
     np.minimum.at(least, chart, (surface.normals * mean[chart]).sum(axis=1))
@@ -181,21 +193,27 @@ def _split_layers(surface: _Surface, charts: Charts, samples: int) -> Charts:
     for _ in range(_LAYER_ROUNDS):
         if not hidden.any():
             break
-        chart = _connect_faces(surface, charts.chart * 2 + hidden)
-        planes = np.empty((int(chart.max()) + 1, 3, 3))
-        planes[chart] = charts.planes[charts.chart]
-        charts = Charts(chart, planes)
+        charts = _part_charts(surface, charts, hidden)
         hidden = _find_hidden(surface, charts, samples)
     return charts
 
 
+def _part_charts(surface: _Surface, charts: Charts, parted: npt.NDArray[np.bool_]) -> Charts:
+    """Part the marked faces from the others of their chart; every connected piece becomes a chart."""
+    if not parted.any():
+        return charts
+    chart = _connect_faces(surface, charts.chart * 2 + parted)
+    planes = np.empty((int(chart.max()) + 1, 3, 3))
+    planes[chart] = charts.planes[charts.chart]
+    return Charts(chart, planes)
+
+
 def _find_hidden(surface: _Surface, charts: Charts, samples: int) -> npt.NDArray[np.bool_]:
     """(F,): faces that fold away from their plane, or have a sample under another face of their chart."""
-    plane = charts.planes[charts.chart]
-    corners = np.einsum("fij,fcj->fci", plane, surface.corners.astype(np.float64))
+    corners = _project(surface.corners, charts)
     corners *= np.sqrt(samples / max(float(surface.areas.sum()), 1e-20))
     face, place = _sample_charts(corners[..., :2], charts.chart)
-    hidden = (surface.normals * plane[:, 2]).sum(axis=1) <= 0
+    hidden = (surface.normals * charts.planes[charts.chart, 2]).sum(axis=1) <= 0
     shared = np.bincount(place)[place] > 1
     return hidden | _find_lower(place[shared], face[shared], -corners[..., 2].mean(axis=1))
 
@@ -214,11 +232,11 @@ def _sample_charts(corners: npt.NDArray[np.float64], chart: Labels) -> tuple[Lab
     flat = torch.from_numpy((corners - low[chart][:, None]).reshape(-1, 2))
     triangles = torch.arange(len(flat)).reshape(-1, 3)
     face, pixel = (item.numpy() for item in list_covered_samples(flat, triangles, (side, side)))
-    row, column = np.divmod(pixel, side)
+    row = pixel // side
     area = size.prod(axis=1)
     start = np.cumsum(area) - area
     owner = chart[face]
-    return face, start[owner] + row * size[owner, 0] + column
+    return face, start[owner] + row * (size[owner, 0] - side) + pixel
 
 
 def _find_lower(place: Labels, face: Labels, depth: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

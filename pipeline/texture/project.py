@@ -28,7 +28,7 @@ _STEEPEST_JUMP = 6.0
 """Neighbouring pixels whose depths differ by more pixel widths than this lie on different parts."""
 
 
-class _View(NamedTuple):
+class View(NamedTuple):
     """layers: (1, 6, S, S) colour times mask, mask, trust in 0..1, and depth in metres."""
 
     camera: Camera
@@ -44,7 +44,7 @@ class PointColors(NamedTuple):
     confidence: torch.Tensor
 
 
-def prepare_views(mesh: Mesh, images: ViewImages, progress: Progress) -> list[_View]:
+def prepare_views(mesh: Mesh, images: ViewImages, progress: Progress) -> list[View]:
     """Render each view's depth and find where its colours can be trusted."""
     positions, faces = torch.tensor(mesh.positions), torch.tensor(mesh.faces)
     views = []
@@ -58,11 +58,11 @@ def prepare_views(mesh: Mesh, images: ViewImages, progress: Progress) -> list[_V
         depth = torch.where(torch.isinf(depth), torch.zeros_like(depth), depth)[..., None]
         layers = torch.cat((color * mask, mask, torch.from_numpy(trust)[..., None], depth), dim=2)
         preference = _PREFERENCE.get(camera.name, 1.0)
-        views.append(_View(camera, layers.permute(2, 0, 1)[None].contiguous(), pixel_metres, preference))
+        views.append(View(camera, layers.permute(2, 0, 1)[None].contiguous(), pixel_metres, preference))
     return views
 
 
-def color_points(views: list[_View], points: torch.Tensor, normals: torch.Tensor) -> PointColors:
+def color_points(views: list[View], points: torch.Tensor, normals: torch.Tensor) -> PointColors:
     """Blend the views at points (N, 3), metres, with unit normals (N, 3)."""
     color, total = torch.zeros_like(points), points.new_zeros(len(points))
     confidence = torch.zeros_like(total)
@@ -101,7 +101,7 @@ def _find_jumps(depth: FloatArray, pixel_metres: float) -> BoolArray:
     return jumps
 
 
-def _look_up(view: _View, points: torch.Tensor, facing: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _look_up(view: View, points: torch.Tensor, facing: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Colour (N, 3) and quality (N,) 0..1 of the view at points whose normals have cosine `facing`."""
     uv, depth = project_points(view.camera, points)
     found = F.grid_sample(view.layers, (uv * 2 - 1)[None, :, None], align_corners=False)[0, :, :, 0]

@@ -7,6 +7,7 @@ from character3d.pipeline.errors import MeshError
 from character3d.pipeline.rasterize import interpolate_attributes, list_covered_samples, rasterize_triangles
 from character3d.pipeline.texture import bake_views, unwrap_mesh
 from character3d.pipeline.texture.charts import segment_charts
+from character3d.pipeline.texture.cuts import cut_sprawling_charts
 from character3d.pipeline.texture.fill import dilate_charts, fill_unseen_vertices
 from character3d.pipeline.types import Mesh, ViewImages
 from character3d.pipeline.views.maps import render_view_maps
@@ -273,3 +274,33 @@ def test_dilation_copies_the_nearest_texel_as_far_as_asked():
     assert (filled[5:15, 8:12] == 0.25).all() and (filled[8:12, 17:27] == 0.75).all()
     assert (filled[covered] == texture[covered]).all()
     np.testing.assert_allclose(filled[30, 2], 0.5)
+
+
+def make_flat(cells):
+    """Corners (F, 3, 2) of the two triangles of each cell of a grid that the picture marks with #."""
+    found = []
+    for row, line in enumerate(cells):
+        for column, mark in enumerate(line):
+            if mark == "#":
+                a, b, c, d = ((column + x, -row + y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1)))
+                found += [(a, b, c), (a, c, d)]
+    return np.array(found, float)
+
+
+def test_sprawling_charts_are_cut_where_their_boxes_are_emptiest():
+    body = "....####...."
+    spread = make_flat([body, "############", *[body] * 7])
+    chart, areas = np.zeros(len(spread), np.int64), np.ones(len(spread))
+    far = cut_sprawling_charts(spread, chart, areas)
+    assert 0 < far.sum() < len(far)
+    boxes = [np.ptp(spread[side].reshape(-1, 2), axis=0).prod() for side in (far, ~far)]
+    assert sum(boxes) < 0.6 * np.ptp(spread.reshape(-1, 2), axis=0).prod()
+
+
+def test_compact_and_small_charts_stay_whole():
+    square = make_flat(["######"] * 6)
+    assert not cut_sprawling_charts(square, np.zeros(len(square), np.int64), np.ones(len(square))).any()
+    bar = make_flat(["#...", "####", "#..."])
+    chart = np.repeat((0, 1), (len(square), len(bar)))
+    areas = np.where(chart == 0, 1.0, 1e-4)
+    assert not cut_sprawling_charts(np.concatenate((square, bar)), chart, areas).any()
