@@ -21,7 +21,7 @@ from .torso import Torso, measure_torso
 _SPINE_LEVELS = {"Hips": 0.205, "Spine": 0.365, "Spine1": 0.54, "Spine2": 0.73}
 _SPINE_BACK = {"Hips": 0.10, "Spine": 0.20, "Spine1": 0.27, "Spine2": 0.40, "Neck": 0.25, "Head": 0.22}
 _HEAD_SHARE = 0.19
-_DEEPEST, _WIDEST = 0.85, 2.2
+_DEEPEST, _WIDEST, _LONG_ARM = 0.85, 2.2, 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +69,22 @@ def fit_skeleton(
 
 
 def _require_humanoid(mesh: Mesh, torso: Torso, hands: tuple[HandTip | None, HandTip | None]) -> None:
-    """RigError unless two of legs, neck and arms are there and the body is taller than deep."""
+    """RigError unless the body is taller than deep, with a neck and legs or arms, or legs and long arms."""
     low, high = mesh.bounds
     width, height, depth = (float(value) for value in high - low)
     arms = sum(hand is not None for hand in hands)
-    parts = torso.has_legs + torso.has_neck + (arms == 2)
-    if parts >= 2 and depth <= _DEEPEST * height and width <= _WIDEST * height:
+    reach = min(hand.reach if hand else 0.0 for hand in hands)
+    if torso.has_neck:
+        is_body = torso.has_legs or arms == 2
+    else:
+        is_body = torso.has_legs and reach > _LONG_ARM * torso.height
+    if is_body and depth <= _DEEPEST * height and width <= _WIDEST * height:
         return
     raise RigError(
         "the mesh is no standing humanoid: "
         f"{'two legs' if torso.has_legs else 'no pair of legs'}, "
         f"neck prominence {torso.neck_prominence:.2f} (a neck has 1.15 or more), {arms} free arms, "
+        f"the shorter {reach:.2f} m, "
         f"width {width:.2f} m, height {height:.2f} m, depth {depth:.2f} m"
     )
 

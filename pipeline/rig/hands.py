@@ -42,9 +42,10 @@ def find_hands(solid: VoxelSolid, torso: Torso) -> tuple[HandTip | None, HandTip
     """Return the left (+X) and the right fingertip, None where no arm stands free of the body.
 
     A cell's detour is how much longer the way chest - cell - foot (or head) is than chest - foot: twice
-    the length of the branch that the cell closes.
+    the length of the branch that the cell closes. Hands are beside the chest rather than before it.
     """
-    chest = solid.nearest(_chest_point(solid, torso))
+    chest_point = _chest_point(solid, torso)
+    chest = solid.nearest(chest_point)
     from_chest = solid.measure_distances(chest)
     head = head_cells(solid, torso)
     detour = np.full(len(head), np.inf)
@@ -54,6 +55,7 @@ def find_hands(solid: VoxelSolid, torso: Torso) -> tuple[HandTip | None, HandTip
             detour = np.minimum(detour, solid.measure_distances(end) + from_chest - straight)
     detour[head] = 0.0
     side = solid.centres[:, 0] - torso.middle
+    detour[np.abs(solid.centres[:, 2] - chest_point[2]) > np.abs(side)] = 0.0
     left, right = (_branch_tip(solid, torso, np.where(sign * side > 0, detour, 0.0)) for sign in (1, -1))
     return left, right
 

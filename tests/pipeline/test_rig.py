@@ -1,0 +1,348 @@
+"""The rig on bodies whose joints are known: capsules put together in the poses of the wire contract."""
+
+import numpy as np
+import pytest
+from character3d.pipeline.errors import RigError
+from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, pose_joints, pose_vertices
+from character3d.pipeline.types import Mesh
+
+LIMB_PARTS = ("Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase", "Toe_End")
+TRUNK = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head", "HeadTop_End")
+
+
+def make_capsule(start, end, radius, flat=1.0):
+    """A closed, outward-wound tube with round ends; flat scales its depth (z)."""
+    start, end = np.array(start, float), np.array(end, float)
+    along = (end - start) / np.linalg.norm(end - start)
+    side = np.cross(along, (0.0, 0.0, 1.0) if abs(along[2]) < 0.9 else (0.0, 1.0, 0.0))
+    side /= np.linalg.norm(side)
+    front = np.cross(along, side)
+    turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    ring = np.cos(turn)[:, None] * side + np.sin(turn)[:, None] * front
+    tilts = np.linspace(-np.pi / 2, 0, 6)[1:]
+    steps = int(np.linalg.norm(end - start) / 0.025)
+    bottom = [start + radius * (np.cos(tilt) * ring + np.sin(tilt) * along) for tilt in tilts]
+    tube = [start + share * (end - start) + radius * ring for share in np.linspace(0, 1, steps + 1)[1:-1]]
+    top = [end + radius * (np.cos(tilt) * ring - np.sin(tilt) * along) for tilt in tilts[::-1]]
+    rows = bottom + tube + top
+    points = np.concatenate([(start - radius * along)[None], *rows, (end + radius * along)[None]])
+    faces, count = [], len(turn)
+    for k in range(count):
+        following = (k + 1) % count
+        faces.append((0, 1 + following, 1 + k))
+        faces.append((len(points) - 1, len(points) - 1 - count + k, len(points) - 1 - count + following))
+        for row in range(len(rows) - 1):
+            a, b = 1 + row * count + k, 1 + row * count + following
+            faces += [(a, b, a + count), (b, b + count, a + count)]
+    points[:, 2] *= flat
+    corners = points[np.array(faces)]
+    volume = np.einsum("ij,ij->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+    return points, np.array(faces) if volume > 0 else np.array(faces)[:, ::-1]
+
+
+def join_parts(parts):
+    points, faces, start = [], [], 0
+    for part_points, part_faces in parts:
+        points.append(part_points)
+        faces.append(part_faces + start)
+        start += len(part_points)
+    return Mesh(np.concatenate(points), np.concatenate(faces))
+
+
+def make_body(arm_drop=45.0, leg_spread=3.0):
+    """A figure 1.7 m tall; returns the mesh and its joints (left side and trunk)."""
+    arm = np.radians(arm_drop)
+    leg = np.radians(leg_spread)
+    joints = {}
+    parts = [
+        make_capsule((0, 0.92, 0), (0, 1.28, 0), 0.13, 0.75),
+        make_capsule((0, 1.3, 0), (0, 1.5, 0), 0.05),
+        make_capsule((0, 1.55, 0), (0, 1.61, 0), 0.09),
+        make_capsule((-0.12, 1.35, 0), (0.12, 1.35, 0), 0.06),
+    ]
+    for side, sign in (("Left", 1), ("Right", -1)):
+        shoulder = np.array((sign * 0.165, 1.345, 0))
+        out = np.array((sign * np.cos(arm), -np.sin(arm), 0))
+        elbow, wrist, tip = shoulder + 0.28 * out, shoulder + 0.53 * out, shoulder + 0.70 * out
+        parts += [make_capsule(shoulder, wrist, 0.042), make_capsule(wrist, tip, 0.032)]
+        hip = np.array((sign * 0.09, 0.9, 0))
+        down = np.array((sign * np.sin(leg), -np.cos(leg), 0))
+        length = 0.82 / np.cos(leg)
+        knee, ankle = hip + 0.5 * length * down, hip + length * down
+        parts += [make_capsule(hip, knee, 0.072), make_capsule(knee, ankle, 0.055)]
+        parts.append(make_capsule(ankle - (0, 0.04, 0), ankle + np.array((0, -0.04, 0.15)), 0.04))
+        names = ("Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot")
+        joints |= dict(
+            zip((side + n for n in names), (shoulder, elbow, wrist, hip, knee, ankle), strict=True)
+        )
+    return join_parts(parts), joints
+
+
+def bound_share(skeleton, skin, words):
+    """(V,) weight bound to joints whose names hold one of the words."""
+    chosen = np.array([any(word in name for word in words) for name in skeleton.names])
+    return (skin.weights * chosen[skin.joints]).sum(axis=1)
+
+
+def turn_about(axis, degrees):
+    x, y, z = axis
+    angle = np.radians(degrees)
+    skew = np.array(((0, -z, y), (z, 0, -x), (-y, x, 0)))
+    return np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew
+
+
+@pytest.fixture(scope="module")
+def body():
+    return make_body()
+
+
+@pytest.fixture(scope="module")
+def fitted(body):
+    return fit_skeleton(body[0], pose_type="A-pose")
+
+
+@pytest.fixture(scope="module")
+def skin(body, fitted):
+    return compute_skin_weights(body[0], fitted.skeleton)
+
+
+def test_names_tree_and_roles(fitted):
+    skeleton = fitted.skeleton
+    limbs = {side + part for side in ("Left", "Right") for part in LIMB_PARTS}
+    assert {name.removeprefix("mixamorig:") for name in skeleton.names} == limbs | set(TRUNK)
+    assert all(name.startswith("mixamorig:") for name in skeleton.names)
+    parent = {
+        name.removeprefix("mixamorig:"): skeleton.names[at].removeprefix("mixamorig:") if at >= 0 else None
+        for name, at in zip(skeleton.names, skeleton.parents, strict=True)
+    }
+    assert parent["Hips"] is None and parent["HeadTop_End"] == "Head"
+    assert parent["LeftShoulder"] == parent["Neck"] == "Spine2"
+    assert (parent["RightHand"], parent["RightUpLeg"], parent["LeftToe_End"]) == (
+        "RightForeArm",
+        "Hips",
+        "LeftToeBase",
+    )
+    assert all(at < index for index, at in enumerate(skeleton.parents))
+    assert skeleton.roles["leftUpperArm"] == skeleton.index("mixamorig:LeftArm")
+    assert skeleton.roles["upperChest"] == skeleton.index("mixamorig:Spine2")
+    assert len(skeleton.roles) == 6 + 2 * 8
+
+
+@pytest.mark.parametrize(("drop", "spread"), [(45, 3), (0, 3), (15, 18), (75, 2)])
+def test_joints_lie_where_the_body_was_bent(drop, spread):
+    mesh, joints = make_body(drop, spread)
+    skeleton = fit_skeleton(mesh, pose_type="No").skeleton
+    gaps = {
+        n: np.linalg.norm(skeleton.positions[skeleton.index("mixamorig:" + n)] - p) for n, p in joints.items()
+    }
+    assert max(gaps.values()) < 0.075 * 1.7, gaps
+    assert np.mean(list(gaps.values())) < 0.035 * 1.7, gaps
+
+
+def test_left_is_positive_x_and_symmetric(fitted):
+    skeleton = fitted.skeleton
+    for part in LIMB_PARTS:
+        left, right = (
+            skeleton.positions[skeleton.index(f"mixamorig:{side}{part}")] for side in ("Left", "Right")
+        )
+        assert left[0] > 0 > right[0]
+        assert np.allclose(left * (-1, 1, 1), right, atol=0.02)
+    assert np.abs(skeleton.positions[[skeleton.index("mixamorig:" + n) for n in TRUNK], 0]).max() < 0.01
+
+
+def test_rest_is_rigid_and_y_runs_along_the_bone(fitted):
+    skeleton = fitted.skeleton
+    turns = skeleton.rest[:, :3, :3]
+    assert np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(3), atol=1e-5)
+    assert np.allclose(np.linalg.det(turns), 1, atol=1e-5)
+    for bone, child in (("LeftArm", "LeftForeArm"), ("RightLeg", "RightFoot"), ("Spine", "Spine1")):
+        a, b = skeleton.index("mixamorig:" + bone), skeleton.index("mixamorig:" + child)
+        way = skeleton.positions[b] - skeleton.positions[a]
+        assert np.allclose(turns[a][:, 1], way / np.linalg.norm(way), atol=1e-4)
+
+
+def test_toes_point_forward(fitted):
+    skeleton = fitted.skeleton
+    ankle, toe = (skeleton.positions[skeleton.index(f"mixamorig:Left{part}")] for part in ("Foot", "Toe_End"))
+    assert toe[2] - ankle[2] > 0.1 and abs(toe[0] - ankle[0]) < 0.04
+
+
+@pytest.mark.parametrize(
+    ("drop", "spread", "pose"), [(2, 3, "T-pose"), (45, 3, "A-pose"), (75, 2, "A-pose"), (15, 18, "大-pose")]
+)
+def test_pose_is_recognised_and_contradiction_is_said(drop, spread, pose):
+    mesh, _ = make_body(drop, spread)
+    assert fit_skeleton(mesh, pose_type=pose).pose == pose
+    assert not any("pose_type" in warning for warning in fit_skeleton(mesh, pose_type=pose).warnings)
+    assert fit_skeleton(mesh, pose_type="No").pose == pose
+    other = "T-pose" if pose != "T-pose" else "A-pose"
+    asked = fit_skeleton(mesh, pose_type=other)
+    assert asked.pose == pose
+    assert any(other in warning and pose in warning for warning in asked.warnings)
+
+
+def test_unknown_pose_type_names_the_known_ones(body):
+    with pytest.raises(ValueError, match=r"A-pose.*'Y-pose'"):
+        fit_skeleton(body[0], pose_type="Y-pose")
+
+
+def test_scale_and_translation_carry_over(body, fitted):
+    mesh, _ = body
+    shift = np.array((0.7, 0.0, -0.4))
+    moved = fit_skeleton(Mesh(mesh.positions * 3 + shift, mesh.faces), pose_type="A-pose").skeleton
+    assert np.allclose(moved.positions, fitted.skeleton.positions * 3 + shift, atol=0.01 * 3 * 1.7)
+
+
+def test_arms_against_the_body_are_reported():
+    mesh, _ = make_body(arm_drop=88, leg_spread=2)
+    glued = join_parts(
+        [
+            (mesh.positions, mesh.faces),
+            *(make_capsule((s * 0.14, 0.75, 0), (s * 0.14, 1.2, 0), 0.05) for s in (-1, 1)),
+        ]
+    )
+    warnings = fit_skeleton(glued, pose_type="A-pose").warnings
+    assert any("left" in text and "arm" in text for text in warnings)
+    assert any("right" in text and "arm" in text for text in warnings)
+
+
+def make_box(low, high):
+    corners = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
+    quads = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
+    faces = [tri for a, b, c, d in quads for tri in ((a, b, c), (a, c, d))]
+    return np.array(low) + corners * (np.array(high) - np.array(low)), np.array(faces)
+
+
+def make_chair():
+    legs = [make_box((x, 0, z), (x + 0.06, 0.45, z + 0.06)) for x in (-0.22, 0.16) for z in (-0.22, 0.16)]
+    seat, back = (
+        make_box((-0.22, 0.44, -0.22), (0.22, 0.5, 0.22)),
+        make_box((-0.22, 0.49, -0.22), (0.22, 1.0, -0.17)),
+    )
+    return join_parts([*legs, seat, back])
+
+
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        join_parts([make_capsule((0, 0.84, 0), (0, 0.86, 0), 0.84)]),
+        join_parts([make_box((-0.4, 0, -0.4), (0.4, 1.7, 0.4))]),
+        make_chair(),
+    ],
+    ids=["ball", "box", "chair"],
+)
+def test_no_humanoid_is_refused_with_measurements(mesh):
+    with pytest.raises(RigError, match=r"neck prominence \d.*height \d"):
+        fit_skeleton(mesh)
+
+
+def test_open_surface_is_refused():
+    with pytest.raises(RigError, match="closed"):
+        fit_skeleton(Mesh([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [(0, 1, 2)]))
+
+
+def test_weights_sum_to_one_and_end_joints_carry_none(body, fitted, skin):
+    assert skin.joints.shape == skin.weights.shape == (len(body[0].positions), 4)
+    assert np.allclose(skin.weights.sum(axis=1), 1, atol=1e-5) and skin.weights.min() >= 0
+    used = {fitted.skeleton.names[joint] for joint in skin.joints[skin.weights > 0]}
+    assert not any(name.endswith("_End") for name in used)
+    assert len(used) == len(fitted.skeleton.names) - 3
+
+
+def test_each_limb_follows_its_own_bone(body, fitted, skin):
+    mesh, joints = body
+    for name, following in (
+        ("LeftArm", "LeftForeArm"),
+        ("RightForeArm", "RightHand"),
+        ("LeftUpLeg", "LeftLeg"),
+    ):
+        middle = (joints[name] + joints[following]) / 2
+        points = mesh.positions
+        way = (joints[following] - joints[name]) / np.linalg.norm(joints[following] - joints[name])
+        near = (np.abs((points - middle) @ way) < 0.05) & (np.linalg.norm(points - middle, axis=1) < 0.1)
+        if near.any():
+            assert bound_share(fitted.skeleton, skin, [f":{name}"])[near].min() > 0.8
+
+
+@pytest.mark.parametrize(("drop", "spread"), [(45, 3), (80, 1), (15, 18)])
+def test_no_vertex_follows_a_limb_of_the_other_side(drop, spread):
+    mesh, _ = make_body(drop, spread)
+    skeleton = fit_skeleton(mesh, pose_type="No").skeleton
+    skin = compute_skin_weights(mesh, skeleton)
+    left, right = (bound_share(skeleton, skin, [side]) for side in (":Left", ":Right"))
+    x = mesh.positions[:, 0]
+    assert right[x > 0.02].max() < 0.05 and left[x < -0.02].max() < 0.05
+    assert np.minimum(left, right)[np.abs(x) > 0.005].max() == 0
+
+
+def test_hand_beside_the_thigh_stays_apart():
+    mesh, joints = make_body(arm_drop=80, leg_spread=4)
+    skeleton = fit_skeleton(mesh, pose_type="No").skeleton
+    skin = compute_skin_weights(mesh, skeleton)
+    arms = bound_share(skeleton, skin, ["Arm", "Hand"])
+    legs = bound_share(skeleton, skin, ["Leg", "Foot", "Toe"])
+    assert np.minimum(arms, legs).max() == 0
+    hand = np.linalg.norm(mesh.positions - joints["LeftHand"], axis=1) < 0.06
+    assert arms[hand].min() > 0.99
+
+
+def test_vertices_at_one_place_get_equal_weights(body, fitted, skin):
+    mesh, _ = body
+    doubled = Mesh(np.concatenate((mesh.positions, mesh.positions)), mesh.faces)
+    again = compute_skin_weights(doubled, fitted.skeleton)
+    count = len(mesh.positions)
+    assert np.array_equal(again.joints[:count], again.joints[count:])
+    assert np.array_equal(again.weights[:count], again.weights[count:])
+    assert np.allclose(again.weights[:count], skin.weights, atol=1e-5)
+
+
+def test_pose_without_turns_is_rest(body, fitted, skin):
+    mesh, _ = body
+    assert np.allclose(pose_vertices(mesh, fitted.skeleton, skin, {}), mesh.positions, atol=1e-5)
+    assert np.allclose(pose_joints(fitted.skeleton, {}), fitted.skeleton.rest, atol=1e-5)
+
+
+def test_turning_a_forearm_moves_only_that_arm(body, fitted, skin):
+    mesh, joints = body
+    skeleton = fitted.skeleton
+    posed = pose_vertices(mesh, skeleton, skin, {"mixamorig:LeftForeArm": turn_about((0, 0, 1), 60)})
+    moved = np.linalg.norm(posed - mesh.positions, axis=1)
+    elbow, wrist = (
+        skeleton.positions[skeleton.index(f"mixamorig:Left{part}")] for part in ("ForeArm", "Hand")
+    )
+    assert moved[mesh.positions[:, 0] < 0.1].max() < 1e-3
+    hand = mesh.positions[:, 0] > joints["LeftHand"][0]
+    before, after = mesh.positions[hand] - elbow, posed[hand] - elbow
+    assert np.allclose(np.linalg.norm(before, axis=1), np.linalg.norm(after, axis=1), atol=0.01)
+    turned = pose_joints(skeleton, {"mixamorig:LeftForeArm": turn_about((0, 0, 1), 60)})
+    way = turned[skeleton.index("mixamorig:LeftHand"), :3, 3] - elbow
+    assert np.isclose(way @ (wrist - elbow) / np.linalg.norm(way) ** 2, 0.5, atol=0.01)
+
+
+def test_unknown_joint_is_named(body, fitted, skin):
+    with pytest.raises(ValueError, match="no joint 'Tail'"):
+        pose_vertices(body[0], fitted.skeleton, skin, {"Tail": np.eye(3)})
+
+
+def test_progress_can_cancel_and_never_falls(body, fitted):
+    seen = []
+    fit_skeleton(body[0], progress=seen.append)
+    compute_skin_weights(body[0], fitted.skeleton, progress=lambda part: seen.append(1 + part))
+    assert seen == sorted(seen) and seen[0] == 0.0 and seen[-1] == 2.0
+
+    class CancelError(Exception):
+        pass
+
+    def cancel(fraction):
+        if fraction > 0.3:
+            raise CancelError
+
+    with pytest.raises(CancelError):
+        fit_skeleton(body[0], progress=cancel)
+
+
+def test_same_mesh_same_rig(body, fitted, skin):
+    again = fit_skeleton(body[0], pose_type="A-pose").skeleton
+    assert np.array_equal(again.rest, fitted.skeleton.rest)
+    repeated = compute_skin_weights(body[0], again)
+    assert np.array_equal(repeated.joints, skin.joints) and np.array_equal(repeated.weights, skin.weights)
