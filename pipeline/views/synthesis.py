@@ -8,7 +8,7 @@ from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, FloatArray, FramedPicture, Mesh, ViewImages, ViewMaps
 from .alignment import FrontCanvas, align_picture
 from .back import BackCanvas, imagine_back
-from .canvas import blur_masked, erode_mask, extend_color, sample_bilinear
+from .canvas import blur_masked, dilate_mask, erode_mask, extend_color, sample_bilinear
 from .surface import (
     BACK,
     FRONT,
@@ -22,6 +22,9 @@ from .surface import (
 
 METHOD = "projection"
 _MATCHING_OVERLAP = 0.8
+_MARGIN = 0.02
+"""Width, as a share of the side, in which a view's colours go on outside its mask."""
+_GROUND = 0.5
 _SIDE_DETAIL = 0.1
 """Detail turned to the sides stays under this: no strap or seam may come with it."""
 
@@ -80,8 +83,15 @@ def _paint_views(
             views[view] = extend_color(back.color, canvas.mask)[:, ::-1]
         else:
             views[view] = _paint_around(mesh, maps, view, sheets, colors, back.skull)
+        views[view] = _set_on_ground(views[view], maps.mask[view])
         progress(0.3 + 0.7 * (view + 1) / len(maps.rig))
     return views
+
+
+def _set_on_ground(color: FloatArray, mask: BoolArray) -> FloatArray:
+    """Keep the colours beside the mask, which sampling at its edge reaches, and no others."""
+    near = dilate_mask(mask, _MARGIN * len(mask))
+    return np.where(near[..., None], color, np.float32(_GROUND))
 
 
 def _drop_rim(color: FloatArray, mask: BoolArray) -> FloatArray:
