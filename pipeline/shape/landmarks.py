@@ -81,7 +81,7 @@ def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, h
     profile = ndimage.gaussian_filter1d(radius[first:last, low:high].max(axis=1), 1.5)
     best = None
     for row in range(2, len(profile) - 2):
-        peak, valley = float(profile[:row].max()), float(profile[row])
+        peak, valley = float(profile[:row].max()), max(float(profile[row]), 0.5)
         rise = float(profile[row:].max())
         is_valley = profile[row] <= profile[row - 1] and profile[row] < profile[row + 1]
         if is_valley and peak > _LEAST_HEAD * height and valley < 0.86 * peak and rise > 1.12 * valley:

@@ -12,6 +12,8 @@ from ..errors import MeshError
 from ..types import BoolArray, FloatArray, FramedPicture
 
 _CELLS = 480
+_MOST_CELLS = 70_000
+"""Side of the subject, and area where it is bulkier than people are."""
 _MARGIN = 3
 _RAMP = 0.7
 _LEAST_PART = 0.002
@@ -37,14 +39,14 @@ class Silhouette(NamedTuple):
 
 
 def sample_silhouette(picture: FramedPicture) -> Silhouette:
-    """Resample the subject so that its longer side measures 480 cells; MeshError if there is none."""
+    """Resample the subject to 480 cells on its longer side, fewer if bulky; MeshError if there is none."""
     alpha = _drop_specks(picture.rgba[..., 3])
     if (alpha > 0.5).sum() < 16:
         raise MeshError("the framed picture has no subject: its alpha reaches one half nowhere")
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     centre = np.array([columns[0] + columns[-1] + 1, rows[0] + rows[-1] + 1]) / 2
     pixels = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    step = pixels / _CELLS
+    step = max(pixels / _CELLS, float(np.sqrt((alpha > 0.5).sum() / _MOST_CELLS)))
     shape = tuple(int(np.ceil((line[-1] - line[0] + 1) / step)) + 2 * _MARGIN for line in (rows, columns))
     light = picture.rgba[..., :3] @ np.array((0.2126, 0.7152, 0.0722), dtype=np.float32)
     # A ramp of known width places the outline between the cells better than the picture's own edge.
