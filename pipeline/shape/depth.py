@@ -59,7 +59,7 @@ def _inflate_body(
     """Half depth of trunk and limbs: limbs round, wide parts flattened."""
     domain = inside if landmarks.head is None else inside & ~_split_head(inside, landmarks.head)[1]
     depth = np.sqrt(solve_roundness(domain, outline))
-    flatten = 1.0 - (1.0 - _TRUNK_DEPTH) * _smoothstep(thickness / landmarks.torso_radius, 0.5, 1.0)
+    flatten = 1.0 - (1.0 - _TRUNK_DEPTH) * _smoothstep(thickness / landmarks.torso_radius, 0.38, 0.95)
     return depth * flatten
 
 

@@ -51,6 +51,5 @@ def _measure_gaps(lowest: FloatArray, silhouette: Silhouette) -> tuple[BoolArray
         columns = np.flatnonzero(parts == part)
         sole = lowest[columns] >= lowest[columns].max() - _SOLE_CURVE * silhouette.height
         stands[columns] = sole
-        above = np.maximum(silhouette.ground - 0.5 - lowest[columns], 0.0)
-        gap[columns] = ndimage.gaussian_filter1d(above, 1.5, mode="nearest")
+        gap[columns] = np.maximum(silhouette.ground - 0.5 - lowest[columns], 0.0)
     return stands, gap
