@@ -2,6 +2,15 @@
 
 from .fit import FittedSkeleton, fit_skeleton
 from .posing import pose_joints, pose_vertices
+from .separate import SeparatedMesh, separate_limbs
 from .skinning import compute_skin_weights
 
-__all__ = ["FittedSkeleton", "compute_skin_weights", "fit_skeleton", "pose_joints", "pose_vertices"]
+__all__ = [
+    "FittedSkeleton",
+    "SeparatedMesh",
+    "compute_skin_weights",
+    "fit_skeleton",
+    "pose_joints",
+    "pose_vertices",
+    "separate_limbs",
+]

@@ -75,13 +75,13 @@ def _find_armpit(solid: VoxelSolid, torso: Torso, guess: Points, tip: Points, si
     Looked for among the undersides of the front silhouette; deepest is measured against the bisector
     of the arm's direction and straight down.
     """
-    filled = solid.cells.any(axis=2)
+    filled = np.asarray(solid.cells.any(axis=2))
     underside = ~filled[:, :-1] & filled[:, 1:]
     places = solid.origin[:2] + solid.size * np.argwhere(underside)
     length = float(np.linalg.norm(tip[:2] - guess))
     arm = (tip[:2] - guess) / length
     offset = places - guess
-    inside = side * (arm[0] * offset[:, 1] - arm[1] * offset[:, 0]) < 0
+    inside = np.asarray(side * (arm[0] * offset[:, 1] - arm[1] * offset[:, 0]) < 0)
     inside &= side * (places[:, 0] - torso.middle) > 0.15 * torso.length
     inside &= (places[:, 1] > min(torso.crotch, tip[1])) & (places[:, 1] < torso.neck)
     inside &= np.linalg.norm(offset, axis=1) < length

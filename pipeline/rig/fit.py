@@ -14,7 +14,7 @@ from ..types import Mesh, Skeleton
 from .arms import Arm, fit_arm
 from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
-from .skeleton import build_skeleton
+from .skeleton import ARM_PARTS, LEG_PARTS, build_skeleton
 from .solid import Points, VoxelSolid, voxelise_mesh
 from .torso import Torso, measure_torso
 
@@ -99,14 +99,13 @@ def _collect_places(
     places = {name: _axis_point(solid, torso, y, _SPINE_BACK[name]) for name, y in levels.items()}
     places["HeadTop_End"] = np.array((places["Head"][0], top, places["Head"][2]))
     for side, arm in arms.items():
-        joints = arm.collar, arm.shoulder, arm.elbow, arm.wrist
-        places |= dict(
-            zip((f"{side}{part}" for part in ("Shoulder", "Arm", "ForeArm", "Hand")), joints, strict=True)
-        )
+        upper = zip(ARM_PARTS, (arm.collar, arm.shoulder, arm.elbow, arm.wrist), strict=True)
+        places |= {side + part: joint for part, joint in upper}
     for side, leg in legs.items():
-        joints = leg.hip, leg.knee, leg.ankle, leg.toe_base, leg.toe_end
-        names = ("UpLeg", "Leg", "Foot", "ToeBase", "Toe_End")
-        places |= {f"{side}{part}": joint for part, joint in zip(names, joints, strict=True)}
+        lower = zip(
+            (*LEG_PARTS, "Toe_End"), (leg.hip, leg.knee, leg.ankle, leg.toe_base, leg.toe_end), strict=True
+        )
+        places |= {side + part: joint for part, joint in lower}
     return places
 
 

@@ -46,12 +46,11 @@ def compute_skin_weights(
     graph = cut_links(solid.graph, region)
     if graph.nnz < solid.graph.nnz:
         distances = measure_bones(solid, graph, bones, span_progress(progress, 0.4, 0.7))
-    places, copies = np.unique(mesh.positions, axis=0, return_inverse=True)
-    cells = _nearby_cells(solid, places.astype(np.float64), region)
+    places, copies = np.unique(mesh.positions.astype(np.float64), axis=0, return_inverse=True)
+    cells = _nearby_cells(solid, places, region)
     faces = copies.reshape(-1)[mesh.faces]
-    weights = _blend_weights(
-        distances[cells].mean(axis=1), places, faces, region[cells[:, 0]], skeleton, bones
-    )
+    near = np.asarray(distances[cells].mean(axis=1), np.float64)
+    weights = _blend_weights(near, places, faces, region[cells[:, 0]], skeleton, bones)
     progress(0.95)
     joints, shares = _keep_strongest(weights, np.array([bone.joint for bone in bones]))
     progress(1.0)

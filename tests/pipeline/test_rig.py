@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 from character3d.pipeline.errors import RigError
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, pose_joints, pose_vertices
+from character3d.pipeline.rig import (
+    compute_skin_weights,
+    fit_skeleton,
+    pose_joints,
+    pose_vertices,
+    separate_limbs,
+)
 from character3d.pipeline.types import Mesh
 
 LIMB_PARTS = ("Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase", "Toe_End")
@@ -346,3 +352,74 @@ def test_same_mesh_same_rig(body, fitted, skin):
     assert np.array_equal(again.rest, fitted.skeleton.rest)
     repeated = compute_skin_weights(body[0], again)
     assert np.array_equal(repeated.joints, skin.joints) and np.array_equal(repeated.weights, skin.weights)
+
+
+def weld_parts(mesh):
+    """One closed surface around overlapping parts, so that what touches grows together."""
+    from character3d.pipeline.rig.solid import voxelise_mesh
+    from skimage.measure import marching_cubes
+
+    solid = voxelise_mesh(mesh)
+    points, faces, _, _ = marching_cubes(np.pad(solid.cells, 1).astype(np.float32), 0.5)
+    return Mesh((points - 1) * solid.size + solid.origin, faces[:, ::-1])
+
+
+def count_open_edges(mesh):
+    """Directed edges, by place, without a partner."""
+    _, place = np.unique(mesh.positions, axis=0, return_inverse=True)
+    faces = place.reshape(-1)[mesh.faces]
+    edges = [tuple(edge) for a, b in ((0, 1), (1, 2), (2, 0)) for edge in faces[:, [a, b]].tolist()]
+    counts = {}
+    for a, b in edges:
+        counts[(a, b)] = counts.get((a, b), 0) + 1
+        counts[(b, a)] = counts.get((b, a), 0) - 1
+    return sum(value > 0 for value in counts.values())
+
+
+@pytest.fixture(scope="module")
+def welded():
+    """An arm hangs beside the thigh, and a lump joins them."""
+    mesh, _ = make_body(arm_drop=80, leg_spread=2)
+    lump = make_capsule((0.12, 0.84, 0), (0.26, 0.84, 0), 0.04)
+    mesh = weld_parts(join_parts([(mesh.positions, mesh.faces), lump]))
+    skeleton = fit_skeleton(mesh, pose_type="A-pose").skeleton
+    return mesh, skeleton, compute_skin_weights(mesh, skeleton)
+
+
+def stretch_of_faces(mesh, posed):
+    corners = mesh.faces[:, [0, 1, 2, 0]]
+    before, after = (
+        np.linalg.norm(np.diff(points[corners], axis=1), axis=2).max(axis=1)
+        for points in (mesh.positions, posed)
+    )
+    return after - before
+
+
+def test_a_welded_arm_is_cut_free_and_closed(welded):
+    mesh, skeleton, skin = welded
+    lift = {"mixamorig:LeftArm": turn_about((1, 0, 0), 90)}
+    assert count_open_edges(mesh) == 0
+    assert stretch_of_faces(mesh, pose_vertices(mesh, skeleton, skin, lift)).max() > 0.3
+    apart = separate_limbs(mesh, skeleton, skin)
+    assert 0 < apart.cut_faces < 0.05 * len(mesh.faces)
+    assert count_open_edges(apart.mesh) == 0
+    assert np.allclose(apart.skin.weights.sum(axis=1), 1, atol=1e-5)
+    posed = pose_vertices(apart.mesh, skeleton, apart.skin, lift)
+    assert stretch_of_faces(apart.mesh, posed).max() < 0.1
+    assert np.array_equal(apart.mesh.positions[: len(mesh.positions)], mesh.positions)
+
+
+def test_cut_mesh_keeps_uvs_and_normals(welded):
+    mesh, skeleton, skin = welded
+    uvs = np.random.default_rng(0).uniform(size=(len(mesh.positions), 2)).astype(np.float32)
+    dressed = Mesh(mesh.positions, mesh.faces, normals=np.tile((0.0, 0.0, 1.0), (len(uvs), 1)), uvs=uvs)
+    cut = separate_limbs(dressed, skeleton, skin).mesh
+    assert np.array_equal(cut.uvs[: len(uvs)], uvs)
+    added = cut.uvs[len(uvs) :].reshape(-1, 3, 2)
+    assert np.ptp(added, axis=1).max() == 0
+    assert np.allclose(np.linalg.norm(cut.normals, axis=1), 1, atol=1e-4)
+
+
+def test_a_free_body_is_not_cut(body, fitted, skin):
+    apart = separate_limbs(body[0], fitted.skeleton, skin)
+    assert apart.cut_faces == 0 and apart.mesh is body[0] and apart.skin is skin
