@@ -110,10 +110,12 @@ def test_unknown_job(client):
 
 @pytest.mark.makes_files
 def test_landscape_without_a_person(client, landscape):
+    """A mesh and a warning; it cannot be rigged, and the answer says why."""
     status, acceptance = client.post_form(landscape, "photo.jpg", image_size=512)
     assert status == 202, acceptance
     final = client.watch(acceptance["job_id"])[-1]
-    assert final["status"] == "completed", final
-    assert client.download(acceptance["job_id"], final["results"]["raw_mesh"]).startswith(b"glTF")
-    stages = ("preprocessing: ", "mesh_generation: ", "rigging: ")
-    assert [warning for warning in final["warnings"] if warning.startswith(stages)] != []
+    assert (final["status"], final["failed_stage"]) == ("failed", "rigging"), final
+    assert "no standing humanoid" in final["error_details"]
+    for name in ("raw_mesh", "textured_mesh"):
+        assert client.download(acceptance["job_id"], final["results"][name]).startswith(b"glTF")
+    assert [warning for warning in final["warnings"] if warning.startswith("preprocessing: ")] != []

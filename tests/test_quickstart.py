@@ -1,0 +1,195 @@
+"""What quickstart.py is made of, without setting anything up."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from character3d.launcher.environment import lock_folder, try_lock
+from character3d.launcher.installation import (
+    PACK_NAME,
+    REPOSITORY,
+    Installation,
+    copy_examples,
+    find_python_beside,
+    link_pack,
+    prepare_existing_comfyui,
+)
+from character3d.launcher.job import read_events
+from character3d.launcher.server import run_server
+from character3d.launcher.terminal import QuickstartError, format_seconds, run_step
+
+
+@pytest.fixture
+def serve():
+    """Serve one WebSocket handler at /ws on a thread of its own; returns the port."""
+    loop, runners = asyncio.new_event_loop(), []
+
+    async def start(handler):
+        application = web.Application()
+        application.router.add_get("/ws", handler)
+        runners.append(web.AppRunner(application))
+        await runners[-1].setup()
+        site = web.TCPSite(runners[-1], "127.0.0.1", 0)
+        await site.start()
+        return runners[-1].addresses[0][1]
+
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield lambda handler: asyncio.run_coroutine_threadsafe(start(handler), loop).result(10)
+    for runner in runners:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 300_000])
+def test_read_events_reads_frames_of_every_length(serve, size):
+    async def handler(request):
+        ws = web.WebSocketResponse(compress=False)
+        await ws.prepare(request)
+        for count in range(3):
+            await ws.send_json({"count": count, "text": "x" * size})
+        await ws.close()
+        return ws
+
+    events = list(read_events(serve(handler), "/ws"))
+    assert [(event["count"], len(event["text"])) for event in events] == [(n, size) for n in range(3)]
+
+
+def test_read_events_answers_a_ping(serve):
+    """The server's heartbeat would end a connection that stays silent."""
+
+    async def handler(request):
+        ws = web.WebSocketResponse(heartbeat=0.2)
+        await ws.prepare(request)
+        listener = asyncio.ensure_future(ws.receive())
+        await asyncio.sleep(1.0)
+        await ws.send_json({"alive": not ws.closed})
+        listener.cancel()
+        await ws.close()
+        return ws
+
+    assert list(read_events(serve(handler), "/ws")) == [{"alive": True}]
+
+
+def test_read_events_says_when_there_is_no_websocket(serve):
+    async def handler(request):
+        return web.Response(status=404)
+
+    with pytest.raises(ConnectionError):
+        list(read_events(serve(handler), "/ws"))
+
+
+def test_read_events_says_when_the_connection_breaks(serve):
+    async def handler(request):
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        await ws.send_json({})
+        request.transport.abort()
+        return ws
+
+    with pytest.raises(OSError):
+        list(read_events(serve(handler), "/ws"))
+
+
+def test_only_one_holds_the_lock(tmp_path):
+    with lock_folder(tmp_path), (tmp_path / "lock").open("a+b") as other:
+        assert not try_lock(other.fileno())
+    with (tmp_path / "lock").open("a+b") as other:
+        assert try_lock(other.fileno())
+
+
+def test_a_failed_step_shows_the_end_of_its_output(tmp_path):
+    script = "import sys; print('the reason'); sys.exit(3)"
+    with pytest.raises(QuickstartError, match=r"status 3(.|\n)*the reason"):
+        run_step("something", [sys.executable, "-c", script], tmp_path / "log")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(4.26, "4.3 s"), (37.4, "37 s"), (60, "1 min 00 s"), (185, "3 min 05 s")],
+)
+def test_format_seconds(seconds, text):
+    assert format_seconds(seconds) == text
+
+
+def test_the_pack_is_linked_once(tmp_path):
+    link_pack(tmp_path)
+    link_pack(tmp_path)
+    (entry,) = tmp_path.iterdir()
+    assert entry.name == PACK_NAME and entry.resolve() == REPOSITORY
+
+
+def test_a_link_to_another_clone_is_replaced(tmp_path):
+    (tmp_path / "other").mkdir()
+    custom_nodes = tmp_path / "custom_nodes"
+    custom_nodes.mkdir()
+    (custom_nodes / PACK_NAME).symlink_to(tmp_path / "other", target_is_directory=True)
+    link_pack(custom_nodes)
+    assert (custom_nodes / PACK_NAME).resolve() == REPOSITORY
+
+
+def test_a_folder_in_the_links_place_is_left_alone(tmp_path):
+    (tmp_path / PACK_NAME).mkdir()
+    (tmp_path / PACK_NAME / "file").touch()
+    with pytest.raises(QuickstartError, match="cannot be linked"):
+        link_pack(tmp_path)
+    assert (tmp_path / PACK_NAME / "file").exists()
+
+
+def test_examples_do_not_replace_the_users_pictures(tmp_path):
+    (tmp_path / "elf.png").write_bytes(b"mine")
+    copy_examples(tmp_path)
+    assert (tmp_path / "elf.png").read_bytes() == b"mine"
+    assert (tmp_path / "kid.png").read_bytes() == (REPOSITORY / "examples" / "kid.png").read_bytes()
+
+
+def test_an_existing_comfyui_brings_its_python(tmp_path):
+    comfyui = tmp_path / "ComfyUI"
+    (comfyui / "venv" / "bin").mkdir(parents=True)
+    (comfyui / "main.py").touch()
+    python = comfyui / "venv" / "bin" / "python"
+    python.symlink_to(sys.executable)
+    assert find_python_beside(comfyui) == python
+    portable = tmp_path / "python_embeded" / "python.exe"
+    portable.parent.mkdir()
+    portable.touch()
+    python.unlink()
+    assert find_python_beside(comfyui) == portable
+
+
+def test_a_folder_without_comfyui_is_refused(tmp_path):
+    with pytest.raises(QuickstartError, match=r"no main\.py"):
+        prepare_existing_comfyui(tmp_path)
+
+
+def test_a_taken_port_is_named(tmp_path, unused_tcp_port):
+    with socket.create_server(("127.0.0.1", unused_tcp_port)):
+        installation = Installation(Path(sys.executable), tmp_path, tmp_path, is_own=True)
+        with (
+            pytest.raises(QuickstartError, match=f"Port {unused_tcp_port} is taken"),
+            run_server(installation, unused_tcp_port),
+        ):
+            pass
+
+
+def test_a_comfyui_that_ends_shows_its_log(tmp_path, unused_tcp_port):
+    (tmp_path / "main.py").write_text("print('no such model'); raise SystemExit(7)")
+    installation = Installation(Path(sys.executable), tmp_path, tmp_path, is_own=True)
+    with (
+        pytest.raises(QuickstartError, match=r"status 7(.|\n)*no such model"),
+        run_server(installation, unused_tcp_port),
+    ):
+        pass
+
+
+def test_a_missing_picture_is_refused_before_any_set_up(tmp_path):
+    command = [sys.executable, REPOSITORY / "quickstart.py", "--image", tmp_path / "none.png"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "no such picture" in done.stderr
