@@ -6,8 +6,8 @@ from typing import Any
 
 from ..pipeline.conventions import REST_POSES
 from ..pipeline.progress import span_progress
-from ..pipeline.rig import compute_skin_weights, fit_skeleton
-from ..pipeline.types import RiggedCharacter
+from ..pipeline.rig import compute_skin_weights, fit_skeleton, separate_limbs
+from ..pipeline.types import RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .sockets import Character, mesh_input, socket_to_textured
 from .stage import StageRun, choose_method
@@ -54,9 +54,15 @@ class RigCharacter(io.ComfyNode):
             textured.mesh, pose_type=pose_type, progress=span_progress(run.progress, 0, 0.5)
         )
         skin = compute_skin_weights(
-            textured.mesh, fitted.skeleton, progress=span_progress(run.progress, 0.5, 1)
+            textured.mesh, fitted.skeleton, progress=span_progress(run.progress, 0.5, 0.9)
         )
+        separated = separate_limbs(textured.mesh, fitted.skeleton, skin)
+        textured = TexturedMesh(separated.mesh, textured.material)
         return io.NodeOutput(
-            RiggedCharacter(textured, fitted.skeleton, skin),
-            ui=run.finish(choose_method(method, _METHODS), fitted.warnings, fitted.metrics),
+            RiggedCharacter(textured, fitted.skeleton, separated.skin),
+            ui=run.finish(
+                choose_method(method, _METHODS),
+                fitted.warnings,
+                {**fitted.metrics, "cut_faces": separated.cut_faces},
+            ),
         )
