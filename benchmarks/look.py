@@ -1,0 +1,101 @@
+"""Sheets to look at: a character from eight directions, and posed with both arms raised and one knee bent.
+
+    python benchmarks/look.py examples/elf.png FOLDER
+
+Writes FOLDER/<name>_around.png and FOLDER/<name>_posed.png. Run it with a Python that has the pack's
+requirements; ComfyUI is not needed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from math import radians
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+_spec = importlib.util.spec_from_file_location(
+    "character3d", _REPOSITORY / "__init__.py", submodule_search_locations=[str(_REPOSITORY)]
+)
+sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
+
+from character3d.pipeline.cameras import build_six_view_rig  # noqa: E402
+from character3d.pipeline.imaging import decode_picture, preprocess_picture  # noqa: E402
+from character3d.pipeline.normals import compute_vertex_normals  # noqa: E402
+from character3d.pipeline.preview import render_contact_sheet  # noqa: E402
+from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs  # noqa: E402
+from character3d.pipeline.shape import inflate_silhouette  # noqa: E402
+from character3d.pipeline.texture import bake_views, unwrap_mesh  # noqa: E402
+from character3d.pipeline.types import RiggedCharacter, Skeleton, TexturedMesh  # noqa: E402
+from character3d.pipeline.views import render_view_maps, synthesize_views  # noqa: E402
+
+_ARMS_RAISED, _THIGH_RAISED, _KNEE_BENT = 60.0, 70.0, 80.0
+"""Degrees: arms above the horizontal, left thigh forward, left knee back."""
+
+
+def make_character(picture: Path) -> RiggedCharacter:
+    """Run the five stages with their embedded methods and default parameters."""
+    framed = preprocess_picture(decode_picture(picture.read_bytes()).astype(np.float32) / 255)
+    mesh = inflate_silhouette(framed)
+    maps = render_view_maps(mesh, build_six_view_rig(mesh), 768)
+    textured = bake_views(unwrap_mesh(mesh), synthesize_views(mesh, framed, maps)).textured
+    skeleton = fit_skeleton(textured.mesh).skeleton
+    skin = compute_skin_weights(textured.mesh, skeleton)
+    separated = separate_limbs(textured.mesh, skeleton, skin)
+    return RiggedCharacter(replace(textured, mesh=separated.mesh), skeleton, separated.skin)
+
+
+def turn_joint(skeleton: Skeleton, name: str, axis: Sequence[float], degrees: float) -> npt.NDArray[Any]:
+    """The turn (3, 3) in the joint's own frame that is one about `axis` of the mesh's frame at rest."""
+    rest = skeleton.rest[skeleton.index(name), :3, :3]
+    turn = Rotation.from_rotvec(np.radians(degrees) * np.asarray(axis, float)).as_matrix()
+    return rest.T @ turn @ rest
+
+
+def raise_arm(skeleton: Skeleton, side: str, sign: float) -> npt.NDArray[Any]:
+    """The turn of the upper arm that brings it from where it rests to _ARMS_RAISED."""
+    joints = (skeleton.index(f"mixamorig:{side}{part}") for part in ("ForeArm", "Arm"))
+    elbow, shoulder = (skeleton.positions[joint] for joint in joints)
+    now = np.degrees(np.arctan2(elbow[1] - shoulder[1], sign * (elbow[0] - shoulder[0])))
+    return turn_joint(skeleton, f"mixamorig:{side}Arm", (0, 0, sign), _ARMS_RAISED - now)
+
+
+def pose_character(character: RiggedCharacter) -> TexturedMesh:
+    """Both arms raised and the left knee bent."""
+    skeleton, textured = character.skeleton, character.textured
+    turns = {
+        "mixamorig:LeftArm": raise_arm(skeleton, "Left", 1.0),
+        "mixamorig:RightArm": raise_arm(skeleton, "Right", -1.0),
+        "mixamorig:LeftUpLeg": turn_joint(skeleton, "mixamorig:LeftUpLeg", (1, 0, 0), -_THIGH_RAISED),
+        "mixamorig:LeftLeg": turn_joint(skeleton, "mixamorig:LeftLeg", (1, 0, 0), _KNEE_BENT),
+    }
+    positions = pose_vertices(textured.mesh, skeleton, character.skin, turns)
+    normals = compute_vertex_normals(positions, textured.mesh.faces)
+    return replace(textured, mesh=replace(textured.mesh, positions=positions, normals=normals))
+
+
+def save_picture(array: npt.NDArray[Any], path: Path) -> None:
+    """Write (H, W, 3 or 4) 0..1 as PNG."""
+    Image.fromarray(np.round(array[..., :3] * 255).astype(np.uint8)).save(path)
+
+
+def main(picture: Path, folder: Path) -> None:
+    """Make the character and write both sheets."""
+    folder.mkdir(parents=True, exist_ok=True)
+    character = make_character(picture)
+    save_picture(render_contact_sheet(character.textured), folder / f"{picture.stem}_around.png")
+    azimuths = [radians(angle) for angle in (0, 45, 90, 180)]
+    posed = render_contact_sheet(pose_character(character), azimuths=azimuths)
+    save_picture(posed, folder / f"{picture.stem}_posed.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
