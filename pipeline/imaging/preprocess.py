@@ -20,6 +20,8 @@ METHODS = ("auto", "alpha", "grabcut")
 _CUT_SIDE = 256
 _LEAST, _MOST = 0.01, 0.95
 _ISLAND = 0.01
+_WIDEST = 1.3
+"""Times the height: not even outstretched arms are wider."""
 _SPECK = 2e-5
 """Holes smaller than this part of the picture are noise."""
 
@@ -175,8 +177,14 @@ def remove_islands(alpha: FloatArray) -> FloatArray:
 
 def _find_doubts(alpha: FloatArray) -> tuple[str, ...]:
     subject = alpha >= 0.5
+    doubts = []
     sides = {"top": subject[0], "bottom": subject[-1], "left": subject[:, 0], "right": subject[:, -1]}
     touched = [name for name, line in sides.items() if line.mean() > 0.02]
-    if not touched:
-        return ()
-    return (f"the subject is cut off by the picture's {', '.join(touched)}",)
+    if touched:
+        doubts.append(f"the subject is cut off by the picture's {', '.join(touched)}")
+    height, width = (int(np.ptp(np.flatnonzero(subject.any(axis=axis)))) + 1 for axis in (1, 0))
+    if width > _WIDEST * height:
+        doubts.append(
+            f"the subject is {width / height:.1f} times as wide as tall; it may not be a whole figure"
+        )
+    return tuple(doubts)

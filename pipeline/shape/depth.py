@@ -133,7 +133,8 @@ def _add_foot(
         return front, back, centre
     window = (slice(None), slice(first, last))
     leg = float(np.percentile(front[window][rows], 90))
-    length = float(np.clip(_FOOT_LENGTH * foot.width, *(b * silhouette.height for b in _FOOT_BOUNDS)))
+    least, most = (bound * silhouette.height for bound in _FOOT_BOUNDS)
+    length = min(max(_FOOT_LENGTH * foot.width, least), most)
     reach = max(length - 2 * leg, leg)
     tau = np.clip(height_above / foot.ankle, 0.0, 1.0)
     across = _across_runs(inside[window])

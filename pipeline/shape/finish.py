@@ -12,6 +12,7 @@ from ..progress import Progress
 from ..types import FloatArray, IntArray, Mesh
 
 _SHRINK, _GROW = 0.5, -0.53
+_FEET_BELOW = 0.1
 _SCHEDULES = ((1.0, 5), (1.0, 7), (0.98, 6), (1.05, 8), (1.3, 7), (2.0, 7))
 """Shares of the target and fast-simplification's aggressiveness, in the order tried."""
 
@@ -78,7 +79,7 @@ def place_on_ground(positions: FloatArray, faces: IntArray) -> Mesh:
     """Scale to CHARACTER_HEIGHT, stand on y = 0 with the middle of the feet at x = 0."""
     low, high = positions.min(axis=0), positions.max(axis=0)
     placed = (positions - low) * (CHARACTER_HEIGHT / (high[1] - low[1]))
-    soles = placed[placed[:, 1] < 0.03 * CHARACTER_HEIGHT, 0]
+    soles = placed[placed[:, 1] < _FEET_BELOW * CHARACTER_HEIGHT, 0]
     middle = (soles.min() + soles.max()) / 2
     depth = float(low[2] * CHARACTER_HEIGHT / (high[1] - low[1]))
     placed = (placed + np.array([-middle, 0.0, depth])).astype(np.float32)

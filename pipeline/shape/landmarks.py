@@ -77,7 +77,8 @@ def _find_axis(inside: BoolArray, ground: float, height: float) -> float:
 def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, height: float) -> Head | None:
     """The first bulge from the top that narrows to a neck and widens again."""
     low, high = (int(np.clip(axis + sign * _NEAR_AXIS * height, 0, radius.shape[1])) for sign in (-1, 1))
-    first, last = max(0, int(top)), int(top + _HEAD_SEARCH * height)
+    first, last = max(0, int(top)), int(top + _HEAD_SEARCH * height) + 1
+    high = max(high, low + 1)
     profile = ndimage.gaussian_filter1d(radius[first:last, low:high].max(axis=1), 1.5)
     best = None
     for row in range(2, len(profile) - 2):
@@ -93,11 +94,11 @@ def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, h
     row = best[1]
     centre = int(np.argmax(profile[:row]))
     fall = profile[centre:row] < profile[row] + 0.2 * (profile[centre] - profile[row])
-    chin = centre + int(np.argmax(fall)) if fall.any() else row
+    narrow = centre + int(np.argmax(fall)) if fall.any() else row
     # A long face narrows to the width of the neck above its chin; thick necks are narrowest up there too.
     size, thick = float(profile[centre]), float(profile[row] / profile[centre])
     lowest = row + 0.6 * size * float(np.clip((thick - 0.55) / 0.3, 0.0, 1.0))
-    chin = min(max(chin + 0.15 * size, centre + _FACE_LENGTH * size), lowest)
+    chin = min(max(narrow + 0.15 * size, centre + _FACE_LENGTH * size), lowest)
     line = radius[first + row, low:high]
     column = low + int(np.argmax(line))
     return Head(
@@ -118,7 +119,7 @@ def _find_crotch(inside: BoolArray, axis: float, ground: float, height: float) -
 def _find_feet(inside: BoolArray, ground: float, height: float) -> tuple[Foot, ...]:
     start = int(ground - 0.05 * height)
     labels, count = ndimage.label(inside[start : int(ground) + 1])
-    feet = []
+    feet: list[Foot] = []
     for rows, columns in ndimage.find_objects(labels):
         stands = rows.stop + start >= ground - 0.03 * height
         width = columns.stop - columns.start
@@ -138,5 +139,5 @@ def _measure_foot(inside: BoolArray, span: tuple[int, int], ground: float, heigh
     rows = inside[int(ground - 0.11 * height) : int(ground) + 1, span[0] : span[1]]
     widths = ndimage.gaussian_filter1d(rows.sum(axis=1).astype(float), 1.5)[::-1]
     low = int(0.045 * height)
-    ankle = low + int(np.argmin(widths[low : int(0.09 * height)]))
+    ankle = low + int(np.argmin(widths[low : max(low + 1, int(0.09 * height))]))
     return Foot(span, float(ankle), float(widths[: max(2, ankle)].max()))

@@ -45,14 +45,17 @@ def sample_silhouette(picture: FramedPicture) -> Silhouette:
         raise MeshError("the framed picture has no subject: its alpha reaches one half nowhere")
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     centre = np.array([columns[0] + columns[-1] + 1, rows[0] + rows[-1] + 1]) / 2
-    pixels = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    step = max(pixels / _CELLS, float(np.sqrt((alpha > 0.5).sum() / _MOST_CELLS)))
-    shape = tuple(int(np.ceil((line[-1] - line[0] + 1) / step)) + 2 * _MARGIN for line in (rows, columns))
+    spans = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    step = max(max(spans) / _CELLS, float(np.sqrt((alpha > 0.5).sum() / _MOST_CELLS)))
+    height, width = (int(np.ceil(span / step)) + 2 * _MARGIN for span in spans)
+    shape = height, width
     light = picture.rgba[..., :3] @ np.array((0.2126, 0.7152, 0.0722), dtype=np.float32)
     # A ramp of known width places the outline between the cells better than the picture's own edge.
     grid = ndimage.gaussian_filter(_resample(alpha, centre, step, shape), _RAMP)
     # Nothing may touch the rim of the grid: the outline must be closed inside it.
     grid[0] = grid[-1] = grid[:, 0] = grid[:, -1] = 0.0
+    if not (grid > 0.5).any():
+        raise MeshError(f"the subject is too thin for a shape: {spans[1]} x {spans[0]} pixels")
     low, high = _vertical_extent(grid)
     return Silhouette(grid, _resample(light, centre, step, shape), high, high - low)
 

@@ -207,17 +207,27 @@ def test_any_region_gives_a_closed_surface(seed):
     assert signed_volume(mesh) > 0
 
 
-def test_whole_frame_and_lone_pixels():
-    full = FramedPicture(np.ones((64, 64, 4), np.float32))
-    assert_closed(inflate_silhouette(full).faces)
+@pytest.mark.parametrize(
+    "where", [np.s_[:, :], np.s_[20:40:2, 20:40:2], np.s_[30:32, 2:60], np.s_[2:60, 30:32], np.s_[0:6, 58:64]]
+)
+def test_odd_regions_give_closed_surfaces(where):
     rgba = np.zeros((64, 64, 4), np.float32)
-    rgba[20:40:2, 20:40:2, 3] = 1
-    assert_closed(inflate_silhouette(FramedPicture(rgba)).faces)
+    rgba[(*where, 3)] = 1
+    mesh = inflate_silhouette(FramedPicture(rgba), face_count=10_000)
+    assert_closed(mesh.faces)
+    assert np.isfinite(mesh.positions).all()
 
 
 def test_nothing_is_no_mesh():
     with pytest.raises(MeshError, match="no subject"):
         inflate_silhouette(FramedPicture(np.zeros((64, 64, 4), np.float32)))
+
+
+def test_a_line_is_no_mesh():
+    rgba = np.zeros((1024, 1024, 4), np.float32)
+    rgba[100:900, 500, 3] = 1
+    with pytest.raises(MeshError, match="too thin"):
+        inflate_silhouette(FramedPicture(rgba))
 
 
 def test_deterministic():
