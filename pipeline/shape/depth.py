@@ -26,7 +26,7 @@ _FOOT_BOUNDS = (0.13, 0.165)
 """Of the figure's height."""
 _RELIEF_SCALES = (0.003, 0.018)
 _RELIEF_HEIGHT = 0.0045
-_BACK_RELIEF = 0.5
+_BACK_RELIEF = 0.2
 
 
 class Depth(NamedTuple):
