@@ -62,7 +62,7 @@ def fit_skeleton(
     legs = {side: fit_leg(solid, torso, sign) for side, sign in (("Left", 1), ("Right", -1))}
     progress(0.8)
     skeleton = build_skeleton(_collect_places(solid, torso, arms, legs))
-    pose = _recognise_pose(arms, legs)
+    pose = _recognise_pose(torso, arms, legs)
     warnings = (*_list_hidden(torso, arms), *_compare_pose(pose_type, pose, arms, legs))
     progress(1.0)
     return FittedSkeleton(skeleton, pose, warnings, _list_metrics(torso, hands, arms, legs))
@@ -117,15 +117,17 @@ def _axis_point(solid: VoxelSolid, torso: Torso, y: float, back: float) -> Point
     return np.array((torso.middle, y, depths.mean() - back * half))
 
 
-def _recognise_pose(arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> str:
-    """Name the rest pose by the angles of arms and legs."""
+def _recognise_pose(torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> str:
+    """Name the rest pose by the angles of the arms, of the legs, and from the crotch to the ankles."""
     drops = [arm.drop for arm in arms.values()]
     drop, spread = float(np.mean(drops)), float(np.mean([leg.spread for leg in legs.values()]))
     if abs(drops[0] - drops[1]) > 35 or drop < -45:
         return "No"
-    if spread >= 10 and drop < 40:
+    steps = [abs(leg.ankle[0] - torso.middle) / (torso.crotch - leg.ankle[1]) for leg in legs.values()]
+    stride = float(np.degrees(np.arctan(np.mean(steps))))
+    if (spread >= 10 or stride >= 18) and drop < 40:
         return "大-pose"
-    return "T-pose" if abs(drop) <= 20 else "A-pose" if drop > 0 else "No"
+    return "T-pose" if -30 < drop <= 20 else "A-pose" if drop > 0 else "No"
 
 
 def _compare_pose(pose_type: str, pose: str, arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> list[str]:
@@ -135,7 +137,7 @@ def _compare_pose(pose_type: str, pose: str, arms: Mapping[str, Arm], legs: Mapp
     spread = np.mean([leg.spread for leg in legs.values()])
     seen = "no known rest pose" if pose == "No" else f"the {pose}"
     return [
-        f"pose_type is {pose_type}, but the mesh shows {seen} (arms {drop:.0f}° below the horizontal, "
+        f"pose_type is {pose_type}, but the mesh shows {seen} (arms {abs(drop):.0f}° {'below' if drop >= 0 else 'above'} the horizontal, "
         f"legs {spread:.0f}° apart from the vertical); the skeleton follows the mesh"
     ]
 
