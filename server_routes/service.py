@@ -17,7 +17,7 @@ from .graph import JobGraph, build_graph, load_template
 from .jobs import Failure, Job, JobStore, new_job_id
 from .limits import JobSlots, RateLimit
 from .listener import JobListener, stage_failure
-from .parameters import Parameters, parse_parameters
+from .parameters import parse_parameters
 from .redact import redact_paths
 from .submission import IN_HISTORY, MISSING, PromptSubmitter, ValidPrompt
 from .upload import Form
@@ -29,14 +29,8 @@ DECODING_AT_ONCE = 2
 
 WATCH_SECONDS = 1.0
 INTERRUPT_SECONDS = 0.05
-EMBEDDED_SECONDS = (15, 45)
-LEARNED_SECONDS = (120, 180)
-"""How long a job runs, lowest and highest, until this machine's own history says it better."""
-
-
-def _expected_seconds(parameters: Parameters, shape_models: list[str]) -> tuple[int, int]:
-    learned = parameters.model_installed or shape_models
-    return LEARNED_SECONDS if learned else EMBEDDED_SECONDS
+EXPECTED_SECONDS = (10, 30)
+"""For the embedded methods on two CPU cores, from benchmarks/job.py."""
 
 
 def _redact(message: str) -> str:
@@ -74,9 +68,7 @@ class CharacterService:
 
         Raises ApiError; nothing is left behind by a refusal.
         """
-        installed, shapes = await asyncio.to_thread(
-            lambda: (models.list_diffusion_models(), models.list_shape_models())
-        )
+        installed = await asyncio.to_thread(models.list_diffusion_models)
         parameters = parse_parameters(form.fields, installed)
         async with self._decoding:
             png = await asyncio.to_thread(picture.encode_upload, form.image)
@@ -84,7 +76,7 @@ class CharacterService:
         try:
             image = await asyncio.to_thread(picture.store_input, self._input_folder, job_id, png)
             graph = build_graph(self._template, job_id, image, parameters.values)
-            job = Job(job_id, user, parameters, graph, _expected_seconds(parameters, shapes))
+            job = Job(job_id, user, parameters, graph, EXPECTED_SECONDS)
             valid = await self._submitter.validate(job_id, self._client_id(job), graph.prompt)
             self._submit(job, valid)
         except BaseException:
