@@ -136,9 +136,10 @@ def _compare_pose(pose_type: str, pose: str, arms: Mapping[str, Arm], legs: Mapp
     drop = np.mean([arm.drop for arm in arms.values()])
     spread = np.mean([leg.spread for leg in legs.values()])
     seen = "no known rest pose" if pose == "No" else f"the {pose}"
+    tilt = f"{abs(drop):.0f}° {'below' if drop >= 0 else 'above'}"
     return [
-        f"pose_type is {pose_type}, but the mesh shows {seen} (arms {abs(drop):.0f}° {'below' if drop >= 0 else 'above'} the horizontal, "
-        f"legs {spread:.0f}° apart from the vertical); the skeleton follows the mesh"
+        f"pose_type is {pose_type}, but the mesh shows {seen} (arms {tilt} the horizontal, "
+        f"legs {spread:.0f}° off the vertical); the skeleton follows the mesh"
     ]
 
 
@@ -154,7 +155,9 @@ def _list_hidden(torso: Torso, arms: Mapping[str, Arm]) -> list[str]:
                 f"the {side.lower()} arm is not separate from the body; it was laid along the outline"
             )
         elif arm.is_welded:
-            warnings.append(f"the {side.lower()} upper arm is joined to the torso and will pull it along")
+            warnings.append(
+                f"the {side.lower()} upper arm is welded to the torso; unless cut free it pulls the torso along"
+            )
     return warnings
 
 

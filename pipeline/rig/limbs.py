@@ -41,7 +41,7 @@ def trace_limb(solid: VoxelSolid, root: Points, tip: Points, *, radius: float, h
     stays on the straight way from the root.
     """
     start, goal = solid.nearest(np.stack((root, tip)))
-    path = solid.centres[solid.trace_path(int(start), [int(goal)])[0]]
+    path = solid.centres[solid.trace_path(int(start), int(goal))]
     line = _resample(np.concatenate((root[None], path[1:-1], tip[None])))
     areas = np.zeros(len(line))
     for _ in range(2):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,20 +76,17 @@ class VoxelSolid:
         """Numbers of the filled cells nearest to `points` (K, 3)."""
         return np.atleast_1d(self.tree.query(points)[1])
 
-    def measure_distances(self, sources: Indices, limit: float = np.inf) -> Points:
-        """(N,) metres from the nearest of the cells `sources`, through the inside; inf beyond `limit`."""
-        return csgraph.dijkstra(self.graph, indices=sources, limit=limit, min_only=True)
+    def measure_distances(self, sources: Indices) -> Points:
+        """(N,) metres from the nearest of the cells `sources`, through the inside."""
+        return csgraph.dijkstra(self.graph, indices=sources, min_only=True)
 
-    def trace_path(self, start: int, goals: Sequence[int]) -> list[Indices]:
-        """Cell numbers of the shortest inside path from `start` to each of the `goals`."""
+    def trace_path(self, start: int, goal: int) -> Indices:
+        """Cell numbers of the shortest inside path from `start` to `goal`."""
         _, before = csgraph.dijkstra(self.graph, indices=start, return_predecessors=True)
-        paths = []
-        for goal in goals:
-            path = [int(goal)]
-            while path[-1] != start:
-                path.append(int(before[path[-1]]))
-            paths.append(np.array(path[::-1]))
-        return paths
+        path = [goal]
+        while path[-1] != start:
+            path.append(int(before[path[-1]]))
+        return np.array(path[::-1])
 
 
 def voxelise_mesh(mesh: Mesh) -> VoxelSolid:
