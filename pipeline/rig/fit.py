@@ -156,7 +156,7 @@ def _list_hidden(torso: Torso, arms: Mapping[str, Arm]) -> list[str]:
             )
         elif arm.is_welded:
             warnings.append(
-                f"the {side.lower()} upper arm is welded to the torso; unless cut free it pulls the torso along"
+                f"the {side.lower()} upper arm is welded to the torso and pulls it along unless cut free"
             )
     return warnings
 
