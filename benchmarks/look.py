@@ -49,7 +49,7 @@ def make_character(picture: Path) -> RiggedCharacter:
     textured = bake_views(unwrap_mesh(mesh), synthesize_views(mesh, framed, maps)).textured
     skeleton = fit_skeleton(textured.mesh).skeleton
     skin = compute_skin_weights(textured.mesh, skeleton)
-    separated = separate_limbs(textured.mesh, skeleton, skin)
+    separated = separate_limbs(textured.mesh, skeleton, skin, colors=textured.vertex_colors)
     return RiggedCharacter(replace(textured, mesh=separated.mesh), skeleton, separated.skin)
 
 

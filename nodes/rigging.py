@@ -56,7 +56,7 @@ class RigCharacter(io.ComfyNode):
         skin = compute_skin_weights(
             textured.mesh, fitted.skeleton, progress=span_progress(run.progress, 0.5, 0.9)
         )
-        separated = separate_limbs(textured.mesh, fitted.skeleton, skin)
+        separated = separate_limbs(textured.mesh, fitted.skeleton, skin, colors=textured.vertex_colors)
         textured = TexturedMesh(separated.mesh, textured.material)
         return io.NodeOutput(
             RiggedCharacter(textured, fitted.skeleton, separated.skin),

@@ -107,6 +107,14 @@ class TexturedMesh:
         if self.mesh.uvs is None:
             raise ValueError("TexturedMesh.mesh: expected a mesh with uvs, got one without")
 
+    @property
+    def vertex_colors(self) -> FloatArray:
+        """(V, 4) sRGB colour of the texel at each vertex's uv."""
+        uvs = self.mesh.uvs if self.mesh.uvs is not None else np.zeros((0, 2))
+        size = np.array(self.material.base_color.shape[1::-1])
+        column, row = np.clip((uvs * size).astype(np.int64), 0, size - 1).T
+        return self.material.base_color[row, column]
+
 
 @dataclass(frozen=True)
 class Camera:

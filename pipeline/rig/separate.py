@@ -18,12 +18,13 @@ from scipy.sparse import csgraph
 
 from ..conventions import MAX_INFLUENCES
 from ..normals import vertex_normals
-from ..types import BoolArray, Mesh, Skeleton, SkinWeights
+from ..types import BoolArray, FloatArray, Mesh, Skeleton, SkinWeights
 from .solid import Indices, Points
 from .welds import are_apart, label_regions
 
 _SMALLEST_SCRAP = 0.002
-Triangle = tuple[int, int, int]
+Triangle = tuple[int, int, int, int]
+"""Three places, and the place that gives the colour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +36,14 @@ class SeparatedMesh:
     cut_faces: int
 
 
-def separate_limbs(mesh: Mesh, skeleton: Skeleton, skin: SkinWeights) -> SeparatedMesh:
+def separate_limbs(
+    mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, *, colors: FloatArray | None = None
+) -> SeparatedMesh:
     """Remove the faces between an arm and the body it is welded to, and close the holes flatly.
 
-    Faces keep their order, vertices too; new ones follow. Closing faces take their colour (uv) from
-    the rim. A mesh that was closed stays closed up to vertices at one place.
+    Faces keep their order, vertices too; new ones follow. What closes a hole has one colour (uv), that
+    of a vertex of its rim; colors (V, C), where given, help to choose it. A mesh that was closed stays
+    closed up to vertices at one place.
     """
     places, copies = np.unique(mesh.positions, axis=0, return_inverse=True)
     copies = copies.reshape(-1)
@@ -55,7 +59,8 @@ def separate_limbs(mesh: Mesh, skeleton: Skeleton, skin: SkinWeights) -> Separat
     first = np.zeros(len(places), np.int64)
     first[copies[::-1]] = np.arange(len(copies))[::-1]
     arm = np.where(np.abs(label) == 1, label, 0)[first]
-    triangles, hubs = _close_holes(_trace_rims(copies[mesh.faces[kept]]), arm, len(places))
+    tones = np.zeros((len(places), 1)) if colors is None else colors[first]
+    triangles, hubs = _close_holes(_trace_rims(copies[mesh.faces[kept]]), arm, tones)
     built, bound = _append_triangles(mesh, skin, mesh.faces[kept], first, triangles, hubs)
     return SeparatedMesh(built, bound, int((~kept).sum()))
 
@@ -100,9 +105,9 @@ def _trace_rims(faces: Indices) -> list[list[int]]:
 
 
 def _close_holes(
-    rims: Sequence[list[int]], arm: Indices, count: int
+    rims: Sequence[list[int]], arm: Indices, tones: FloatArray
 ) -> tuple[list[Triangle], list[list[int]]]:
-    """Triangles over places, and hubs: the places around each new middle point, numbered from `count`."""
+    """Triangles over places, and hubs: the places around each new middle point, numbered after `tones`."""
     triangles: list[Triangle] = []
     hubs: list[list[int]] = []
     for rim in rims:
@@ -110,13 +115,19 @@ def _close_holes(
         for arc in arcs:
             if len(arc) < 3:
                 continue
-            hub = count + len(hubs)
+            hub, tint = len(tones) + len(hubs), _pick_tint(arc, tones)
             hubs.append(arc)
-            triangles += [(b, a, hub) for a, b in zip(arc, arc[1:] + arc[:1], strict=True)]
+            triangles += [(b, a, hub, tint) for a, b in zip(arc, arc[1:] + arc[:1], strict=True)]
         if len(arcs) > 1:
             ends = [place for arc in arcs for place in dict.fromkeys((arc[0], arc[-1]))]
-            triangles += [(b, a, ends[0]) for a, b in pairwise(ends[1:])]
+            triangles += [(b, a, ends[0], _pick_tint(rim, tones)) for a, b in pairwise(ends[1:])]
     return triangles, hubs
+
+
+def _pick_tint(arc: list[int], tones: FloatArray) -> int:
+    """The place on the arc that is lighter than most of it: where parts touch lies a shadow."""
+    order = np.argsort(tones[arc].mean(axis=1), kind="stable")
+    return arc[int(order[int(0.85 * (len(arc) - 1))])]
 
 
 def _split_arcs(rim: list[int], arm: Indices) -> list[list[int]]:
@@ -137,17 +148,18 @@ def _append_triangles(
     triangles: list[Triangle],
     hubs: list[list[int]],
 ) -> tuple[Mesh, SkinWeights]:
-    """Give every closing triangle three vertices of its own, coloured like the rim vertex it starts at."""
+    """Give every closing triangle three vertices of its own."""
     around = [first[hub] for hub in hubs]
     spots = np.concatenate((mesh.positions[first], *(mesh.positions[a].mean(axis=0)[None] for a in around)))
     bound = [_average_skin(skin, a) for a in around]
     joints = np.concatenate((skin.joints[first], *(item[0][None] for item in bound)))
     shares = np.concatenate((skin.weights[first], *(item[1][None] for item in bound)))
-    corner = np.array(triangles, np.int64).reshape(-1)
+    corner = np.array(triangles, np.int64)[:, :3].reshape(-1)
     added = len(mesh.positions) + np.arange(len(corner), dtype=np.int32).reshape(-1, 3)
     uvs = mesh.uvs
+    tints = [triangle[3] for triangle in triangles]
     if uvs is not None:
-        uvs = np.concatenate((uvs, np.repeat(uvs[first[corner[::3]]], 3, axis=0)))
+        uvs = np.concatenate((uvs, np.repeat(uvs[first[tints]], 3, axis=0)))
     built = Mesh(np.concatenate((mesh.positions, spots[corner])), np.concatenate((faces, added)), uvs=uvs)
     if mesh.normals is not None:
         turned = vertex_normals(built)[len(mesh.positions) :]
