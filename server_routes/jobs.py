@@ -22,13 +22,13 @@ from .graph import JobGraph
 from .parameters import Parameters
 
 STAGE_WEIGHTS: Mapping[str, float] = {
-    "preprocessing": 3.0,
-    "mesh_generation": 3.0,
-    "generating_multiview_texture": 8.0,
-    "texture_baking": 14.0,
-    "rigging": 2.0,
+    "preprocessing": 1.0,
+    "mesh_generation": 1.5,
+    "generating_multiview_texture": 1.5,
+    "texture_baking": 4.0,
+    "rigging": 1.5,
 }
-"""Share of a job's time, measured on two CPU cores with the embedded methods."""
+"""Share of a job's time: seconds of the embedded methods on two CPU cores, from benchmarks/job.py."""
 
 STAGE_NODE_WEIGHT = 10.0
 OTHER_NODE_WEIGHT = 1.0

@@ -29,7 +29,7 @@ DECODING_AT_ONCE = 2
 
 WATCH_SECONDS = 1.0
 INTERRUPT_SECONDS = 0.05
-EXPECTED_SECONDS = (10, 30)
+EXPECTED_SECONDS = (8, 20)
 """For the embedded methods on two CPU cores, from benchmarks/job.py."""
 
 

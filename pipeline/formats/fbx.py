@@ -23,6 +23,8 @@ Float64Array = npt.NDArray[np.float64]
 _CENTIMETRES_PER_METRE = 100.0
 _CHARACTER_NAME = "Character"
 _UV_SET = "UVMap"
+_DIELECTRIC = 0.04
+"""Specular colour, glTF's for what is no metal; three.js leaves SpecularFactor out."""
 _PNG_EFFORT = 3
 """zlib level: on a 2048² atlas much faster than the default, a few percent larger."""
 _ROTATION_TOLERANCE = 1e-3
@@ -186,7 +188,7 @@ def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> i
         ("DiffuseColor", "color", 1.0, 1.0, 1.0),
         ("DiffuseFactor", "factor", 1.0),
         ("TransparencyFactor", "factor", 0.0),
-        ("SpecularColor", "color", 1.0, 1.0, 1.0),
+        ("SpecularColor", "color", *(_DIELECTRIC,) * 3),
         ("SpecularFactor", "factor", gloss),
         ("ShininessExponent", "factor", (gloss * 10) ** 2),
         ("Shininess", "factor", (gloss * 10) ** 2),
