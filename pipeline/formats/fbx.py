@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ..errors import FormatError
 from ..normals import vertex_normals
 from ..types import Material, Mesh, RiggedCharacter, Skeleton, SkinWeights
 from .fbx_binary import FbxNode, encode_document
 from .fbx_scene import ROOT_ID, SceneBuilder, flatten_matrix, make_properties
+from .files import encode_png, replace_file
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -25,8 +23,6 @@ _CHARACTER_NAME = "Character"
 _UV_SET = "UVMap"
 _DIELECTRIC = 0.04
 """Specular colour, glTF's for what is no metal; three.js leaves SpecularFactor out."""
-_PNG_EFFORT = 3
-"""zlib level: on a 2048² atlas much faster than the default, a few percent larger."""
 _ROTATION_TOLERANCE = 1e-3
 _WEIGHT_TOLERANCE = 1e-4
 _GIMBAL_COSINE = 1e-9
@@ -52,16 +48,7 @@ def write_fbx(path: str | os.PathLike[str], character: RiggedCharacter) -> None:
     path = Path(path)
     scene = SceneBuilder()
     _add_character(scene, character, f"{path.stem}_base_color.png")
-    _replace_file(path, encode_document(scene.document()))
-
-
-def _replace_file(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, encode_document(scene.document()))
 
 
 def _check_character(character: RiggedCharacter) -> None:
@@ -171,14 +158,6 @@ def _make_material_layer() -> FbxNode:
     return _make_layer("LayerElementMaterial", "", "AllSame", "IndexToDirect", values)
 
 
-def _encode_png(base_color: npt.NDArray[np.float32]) -> bytes:
-    texels = np.rint(np.clip(base_color, 0, 1) * 255).astype(np.uint8)
-    is_opaque = bool((texels[..., 3] == 255).all())
-    stream = io.BytesIO()
-    Image.fromarray(texels[..., :3] if is_opaque else texels).save(stream, "PNG", compress_level=_PNG_EFFORT)
-    return stream.getvalue()
-
-
 def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> int:
     """Phong, which every reader knows. Roughness goes in as the shininess that Blender turns back into it."""
     gloss = 1.0 - material.roughness
@@ -199,7 +178,7 @@ def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> i
     identity = scene.add(
         "Material", _CHARACTER_NAME, "Material", "", FbxNode("Version", (102,)), *shading, properties
     )
-    texture = _add_texture(scene, _encode_png(material.base_color), image_name)
+    texture = _add_texture(scene, encode_png(material.base_color)[0], image_name)
     scene.connect(texture, identity, "DiffuseColor")
     return identity
 

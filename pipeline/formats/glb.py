@@ -5,7 +5,6 @@ The mesh's frame and UV origin are glTF's own (conventions.py), so nothing is co
 
 from __future__ import annotations
 
-import io
 import json
 import struct
 from pathlib import Path
@@ -13,16 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ..errors import FormatError
 from ..normals import vertex_normals
 from ..types import FloatArray, Material, Mesh, TexturedMesh
+from .files import encode_png, replace_file
 
 GENERATOR = "ComfyUI-Character3D"
 _CLAY = (0.58, 0.56, 0.54, 1.0)
-_PNG_EFFORT = 3
-"""zlib level: a 2048² atlas in a third of the default's time, a few percent larger."""
 
 _FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
 _VERTICES, _INDICES = 34962, 34963
@@ -33,9 +30,10 @@ def write_glb(path: str | Path, mesh: Mesh | TexturedMesh) -> None:
     """Write the mesh as one .glb file: positions, normals, uvs, indices and an embedded PNG.
 
     Vertices keep their order. Missing normals are computed. Raises FormatError for a mesh without
-    faces, with coordinates that are not finite, or with faces that name vertices it does not have.
+    faces, with coordinates that are not finite, or with faces that name vertices it does not have,
+    and OSError from writing. The file appears whole or not at all.
     """
-    Path(path).write_bytes(encode_glb(mesh))
+    replace_file(Path(path), encode_glb(mesh))
 
 
 def encode_glb(mesh: Mesh | TexturedMesh) -> bytes:
@@ -132,7 +130,7 @@ def _describe_material(document: _Document, material: Material | None) -> dict[s
     if material is None:
         surface = {"baseColorFactor": list(_CLAY), "metallicFactor": 0.0, "roughnessFactor": 0.9}
         return {"name": "clay", "pbrMetallicRoughness": surface}
-    image, opaque = _encode_png(material.base_color)
+    image, opaque = encode_png(material.base_color)
     view = document.add_view(image)
     source = document.add("images", {"name": "base_color", "bufferView": view, "mimeType": "image/png"})
     sampler = document.add(
@@ -147,13 +145,3 @@ def _describe_material(document: _Document, material: Material | None) -> dict[s
     }
     mode = {} if opaque else {"alphaMode": "BLEND"}
     return {"name": "character", "pbrMetallicRoughness": surface, **mode}
-
-
-def _encode_png(base_color: FloatArray) -> tuple[bytes, bool]:
-    """(H, W, 4) sRGB 0..1 to 8-bit PNG; without alpha channel, and True, where all is opaque."""
-    pixels = np.round(base_color.clip(0, 1) * 255).astype(np.uint8)
-    opaque = bool((pixels[..., 3] == 255).all())
-    buffer = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(pixels[..., :3]) if opaque else pixels)
-    picture.save(buffer, "PNG", compress_level=_PNG_EFFORT)
-    return buffer.getvalue(), opaque
