@@ -2,8 +2,8 @@
 
     python benchmarks/look.py examples/elf.png FOLDER
 
-Writes FOLDER/<name>_around.png and FOLDER/<name>_posed.png. Run it with a Python that has the pack's
-requirements; ComfyUI is not needed.
+Writes FOLDER/<name>_around.jpg, the picture at its left, and FOLDER/<name>_posed.jpg. Run it with a
+Python that has the pack's requirements; ComfyUI is not needed.
 """
 
 from __future__ import annotations
@@ -83,18 +83,26 @@ def pose_character(character: RiggedCharacter) -> TexturedMesh:
 
 
 def save_picture(array: npt.NDArray[Any], path: Path) -> None:
-    """Write (H, W, 3 or 4) 0..1 as PNG."""
-    Image.fromarray(np.round(array[..., :3] * 255).astype(np.uint8)).save(path)
+    """Write (H, W, 3 or 4) 0..1."""
+    Image.fromarray(np.round(array[..., :3] * 255).astype(np.uint8)).save(path, quality=88)
+
+
+def read_square(picture: Path, side: int) -> npt.NDArray[Any]:
+    """The picture on white, (side, side, 3) 0..1."""
+    image = Image.open(picture).convert("RGBA").resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image))[..., :3] / 255
 
 
 def main(picture: Path, folder: Path) -> None:
     """Make the character and write both sheets."""
     folder.mkdir(parents=True, exist_ok=True)
     character = make_character(picture)
-    save_picture(render_contact_sheet(character.textured), folder / f"{picture.stem}_around.png")
+    around = render_contact_sheet(character.textured)[..., :3]
+    square = read_square(picture, len(around))
+    save_picture(np.concatenate([square, around], axis=1), folder / f"{picture.stem}_around.jpg")
     azimuths = [radians(angle) for angle in (0, 45, 90, 180)]
     posed = render_contact_sheet(pose_character(character), azimuths=azimuths)
-    save_picture(posed, folder / f"{picture.stem}_posed.png")
+    save_picture(posed, folder / f"{picture.stem}_posed.jpg")
 
 
 if __name__ == "__main__":
