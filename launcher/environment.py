@@ -48,7 +48,7 @@ COMFYUI_REQUIREMENTS = (
 )
 BLENDER = "bpy==4.5.15"
 """Its metadata asks for numpy 1; its importers and exporters run with numpy 2."""
-DEBIAN_TEST_PACKAGES = ("chromium", "fonts-dejavu-core", "libassimp5")
+DEBIAN_TEST_PACKAGES = ("chromium", "fonts-dejavu-core")
 
 DECLARE_TORCHVISION_OPS = '''\
 """Declares the operators of torchvision's compiled part, which does not load beside this torch.
