@@ -41,9 +41,9 @@ def separate_limbs(
 ) -> SeparatedMesh:
     """Remove the faces between an arm and the body it is welded to, and close the holes flatly.
 
-    Faces keep their order, vertices too; new ones follow. What closes a hole has one colour (uv), that
-    of a vertex of its rim; colors (V, C), where given, help to choose it. A mesh that was closed stays
-    closed up to vertices at one place.
+    Faces and vertices that stay keep their order; new ones follow. What closes a hole has one colour
+    (uv), that of a vertex of its rim; colors (V, C), where given, help to choose it. A mesh that was
+    closed stays closed up to vertices at one place.
     """
     places, copies = np.unique(mesh.positions, axis=0, return_inverse=True)
     copies = copies.reshape(-1)
@@ -62,7 +62,7 @@ def separate_limbs(
     tones = np.zeros((len(places), 1)) if colors is None else colors[first]
     triangles, hubs = _close_holes(_trace_rims(copies[mesh.faces[kept]]), arm, tones)
     built, bound = _append_triangles(mesh, skin, mesh.faces[kept], first, triangles, hubs)
-    return SeparatedMesh(built, bound, int((~kept).sum()))
+    return SeparatedMesh(*_drop_unused(built, bound), int((~kept).sum()))
 
 
 def _find_scraps(faces: Indices, cut: BoolArray, count: int) -> BoolArray:
@@ -167,6 +167,14 @@ def _append_triangles(
     return built, SkinWeights(
         np.concatenate((skin.joints, joints[corner])), np.concatenate((skin.weights, shares[corner]))
     )
+
+
+def _drop_unused(mesh: Mesh, skin: SkinWeights) -> tuple[Mesh, SkinWeights]:
+    """Without the vertices that no face has; the others keep their order."""
+    used, faces = np.unique(mesh.faces, return_inverse=True)
+    normals, uvs = (None if values is None else values[used] for values in (mesh.normals, mesh.uvs))
+    dropped = Mesh(mesh.positions[used], faces.reshape(-1, 3), normals, uvs)
+    return dropped, SkinWeights(skin.joints[used], skin.weights[used])
 
 
 def _average_skin(skin: SkinWeights, vertices: Indices) -> tuple[npt.NDArray[np.uint16], Points]:
