@@ -58,11 +58,12 @@ class RigCharacter(io.ComfyNode):
         )
         separated = separate_limbs(textured.mesh, fitted.skeleton, skin, colors=textured.vertex_colors)
         textured = TexturedMesh(separated.mesh, textured.material)
+        cuts = ("arms were cut free where they touched the body",) if separated.cut_faces else ()
         return io.NodeOutput(
             RiggedCharacter(textured, fitted.skeleton, separated.skin),
             ui=run.finish(
                 choose_method(method, _METHODS),
-                fitted.warnings,
+                (*fitted.warnings, *cuts),
                 {**fitted.metrics, "cut_faces": separated.cut_faces},
             ),
         )

@@ -155,9 +155,7 @@ def _list_hidden(torso: Torso, arms: Mapping[str, Arm]) -> list[str]:
                 f"the {side.lower()} arm is not separate from the body; it was laid along the outline"
             )
         elif arm.is_welded:
-            warnings.append(
-                f"the {side.lower()} upper arm is welded to the torso and pulls it along unless cut free"
-            )
+            warnings.append(f"the {side.lower()} upper arm has grown together with the torso")
     return warnings
 
 
