@@ -5,11 +5,12 @@ from __future__ import annotations
 from server import PromptServer
 
 from .nodes import Character3DExtension
-from .server_routes import register_routes
+from .server_routes import register_routes, serve_workflows
 
 WEB_DIRECTORY = "./web"
 
 register_routes(PromptServer.instance)
+serve_workflows(PromptServer.instance)
 
 
 async def comfy_entrypoint() -> Character3DExtension:

@@ -7,7 +7,7 @@ import urllib.request
 
 import aiohttp
 import pytest
-from character3d.launcher.installation import PACK_NAME
+from character3d.launcher.installation import PACK_NAME, REPOSITORY
 
 
 def test_api_models_is_comfyuis_list(client):
@@ -26,6 +26,20 @@ def test_bare_models_is_the_contracts_object(client):
 def test_system_stats_and_object_info(client):
     assert client.get_json("/system_stats")["system"]["comfyui_version"]
     assert {"LoadImage", "C3DPreprocessPicture"} <= set(client.get_json("/object_info"))
+
+
+def test_templates_offer_the_workflow_and_its_picture(client):
+    assert client.get_json("/api/workflow_templates")[PACK_NAME] == ["character"]
+    shipped = REPOSITORY / "workflows" / "character.json"
+    served = f"/api/workflow_templates/{PACK_NAME}/character"
+    assert client.get_json(f"{served}.json") == json.loads(shipped.read_text(encoding="utf-8"))
+    status, _, picture = client.request("GET", f"{served}.jpg")
+    assert status == 200 and picture == shipped.with_suffix(".jpg").read_bytes()
+
+
+def test_help_pages_are_served(client):
+    status, _, page = client.request("GET", f"/extensions/{PACK_NAME}/docs/C3DGenerateMesh.md")
+    assert status == 200 and page.startswith(b"# Generate Mesh")
 
 
 async def test_prompt_and_websocket_of_the_core(comfyui, client):
