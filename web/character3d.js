@@ -14,9 +14,12 @@ function show(node, text) {
     // Neither part of the saved workflow nor of the prompt: it tells of a run, it sets nothing.
     widget = node.addWidget("text", WIDGET, "", () => {}, { serialize: false });
     widget.serialize = false;
-    widget.disabled = true;
   }
   widget.value = text;
+  // A disabled widget hides its value, so this one only takes back what was typed into it.
+  widget.callback = () => {
+    widget.value = text;
+  };
   node.setDirtyCanvas?.(true, true);
 }
 

@@ -9,6 +9,9 @@ from scipy import ndimage
 from ..types import FloatArray
 
 _OPAQUE = 0.95
+_MARGIN = 0.008
+"""Width, as a share of the side, in which the subject's colours go on around it."""
+_GROUND = 0.5
 
 
 def frame_subject(rgb: FloatArray, alpha: FloatArray, size: int, outline: int) -> FloatArray:
@@ -75,3 +78,10 @@ def bleed_colour(rgba: FloatArray) -> FloatArray:
     result = rgba.copy()
     result[..., :3] = rgba[..., :3][tuple(nearest)]
     return result
+
+
+def lay_on_ground(rgba: FloatArray) -> FloatArray:
+    """(S, S, 3): the framed subject (S, S, 4) with its colours going on a little, on plain grey."""
+    distance = ndimage.distance_transform_edt(rgba[..., 3] < 0.5)
+    near = (distance <= _MARGIN * len(rgba))[..., None]
+    return np.where(near, rgba[..., :3], np.float32(_GROUND))

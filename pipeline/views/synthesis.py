@@ -22,7 +22,7 @@ from .surface import (
 
 METHOD = "projection"
 _MATCHING_OVERLAP = 0.8
-_MARGIN = 0.02
+_MARGIN = 0.01
 """Width, as a share of the side, in which a view's colours go on outside its mask."""
 _GROUND = 0.5
 _SIDE_DETAIL = 0.1

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from character3d.pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
-from character3d.pipeline.imaging import decode_picture, preprocess_picture
+from character3d.pipeline.imaging import decode_picture, lay_on_ground, preprocess_picture
 from PIL import Image
+from scipy import ndimage
 
 SIZE = 160
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -337,3 +338,15 @@ def test_impossible_arguments():
         preprocess_picture(picture, size=256, outline=128)
     with pytest.raises(ValueError, match="no method 'magic'"):
         preprocess_picture(picture, method="magic")
+
+
+def test_the_subject_lies_on_plain_grey():
+    colour = (0.8, 0.3, 0.2)
+    framed = preprocess_picture(
+        composite(soft_figure(), backgrounds()["plain"], colour), size=SIZE, outline=32
+    )
+    shown = lay_on_ground(framed.rgba)
+    assert (shown[0, 0] == 0.5).all()
+    assert np.array_equal(shown[framed.mask], framed.rgba[framed.mask][:, :3])
+    rim = ndimage.binary_dilation(framed.mask)
+    assert np.abs(shown[rim] - colour).max() < 0.1
