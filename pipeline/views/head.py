@@ -159,6 +159,9 @@ def find_ears(head: Head, labels: IntArray, colors: HeadColors) -> BoolArray:
     outside = head.mask & (columns > 0.97 * head.half_width) & np.isin(labels, colors.face)
     patches, number = ndimage.label(outside)
     rim = head.mask & ~erode_mask(head.mask, 2.0)
-    reaching = np.bincount(patches[rim], minlength=number + 1) > 0
-    reaching[0] = False
-    return reaching[patches]
+    is_ear = np.bincount(patches[rim], minlength=number + 1) > 0
+    # Mostly skin: the inside of a hood may reach the silhouette, too.
+    skin = np.isin(labels, colors.skin)
+    is_ear &= 2 * np.bincount(patches[skin], minlength=number + 1) > np.bincount(patches.ravel())
+    is_ear[0] = False
+    return is_ear[patches]
