@@ -18,7 +18,6 @@ import math
 
 UP = (0.0, 1.0, 0.0)
 FORWARD = (0.0, 0.0, 1.0)
-LEFT = (1.0, 0.0, 0.0)
 
 CHARACTER_HEIGHT = 1.7
 """Height in metres given to a mesh whose source has no scale of its own."""

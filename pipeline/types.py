@@ -110,9 +110,8 @@ class TexturedMesh:
     @property
     def vertex_colors(self) -> FloatArray:
         """(V, 4) sRGB colour of the texel at each vertex's uv."""
-        uvs = self.mesh.uvs if self.mesh.uvs is not None else np.zeros((0, 2))
         size = np.array(self.material.base_color.shape[1::-1])
-        column, row = np.clip((uvs * size).astype(np.int64), 0, size - 1).T
+        column, row = np.clip((np.asarray(self.mesh.uvs) * size).astype(np.int64), 0, size - 1).T
         return self.material.base_color[row, column]
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ..color import srgb_to_lab
 from ..errors import PictureError
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, FloatArray, FramedPicture
-from .colour import srgb_to_lab
 from .framing import frame_subject, resize_plane
 from .grabcut import cut_subject
 from .matte import refine_matte

@@ -1,4 +1,4 @@
-"""Masked operations on pictures: extend, blur, sample, and the step to a perceptual colour space."""
+"""Masked operations on pictures: extend, blur, sample."""
 
 from __future__ import annotations
 
@@ -7,19 +7,6 @@ import torch
 from scipy import ndimage
 
 from ..types import BoolArray, FloatArray
-
-_RGB_TO_XYZ_D65 = np.array(
-    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], dtype=np.float32
-) / np.array([[0.9505], [1.0], [1.089]], dtype=np.float32)
-
-
-def srgb_to_lab(color: FloatArray) -> FloatArray:
-    """CIE L*a*b* (D65) of sRGB 0..1 colours, shape (..., 3), L in 0..100."""
-    linear = np.where(color <= 0.04045, color / 12.92, ((np.maximum(color, 0) + 0.055) / 1.055) ** 2.4)
-    xyz = linear.astype(np.float32) @ _RGB_TO_XYZ_D65.T
-    root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-    x, y, z = root[..., 0], root[..., 1], root[..., 2]
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
 
 
 def extend_color(color: FloatArray, valid: BoolArray) -> FloatArray:

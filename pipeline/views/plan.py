@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..color import srgb_to_lab
 from ..progress import Progress
 from ..types import BoolArray, FloatArray, IntArray
-from .canvas import blur_masked, dilate_mask, find_box, keep_large_components, srgb_to_lab
+from .canvas import blur_masked, dilate_mask, find_box, keep_large_components
 from .head import Head, HeadColors, classify_head, detect_head, find_ears, find_hairline
 from .labels import (
     cluster_colors,

@@ -11,10 +11,11 @@ from scipy.sparse.linalg import splu
 from scipy.spatial.distance import cdist
 
 from ..cameras import project_points
+from ..color import srgb_to_lab
 from ..normals import vertex_normals
 from ..rasterize import interpolate_attributes, rasterize_view
 from ..types import BoolArray, Camera, FloatArray, Mesh, ViewMaps
-from .canvas import sample_bilinear, srgb_to_lab
+from .canvas import sample_bilinear
 from .labels import cluster_colors, weigh_lab
 
 FRONT, BACK = 0, 2

@@ -1,10 +1,10 @@
-"""Colour distances that follow the eye."""
+"""sRGB to a colour space whose distances follow the eye."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..types import FloatArray
+from .types import FloatArray
 
 _RGB_TO_XYZ = np.array(
     ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041)),
