@@ -12,8 +12,9 @@ from ..pipeline.formats import write_fbx, write_glb
 from ..pipeline.preview import render_preview
 from ..pipeline.types import RiggedCharacter
 from .compat import file_3d_outputs, file_3d_values, io, make_schema
+from .inputs import mesh_input
 from .output_files import OutputFile, reserve_beside, reserve_counted
-from .sockets import Character, array_to_image, mesh_input, socket_to_surface
+from .sockets import Character, array_to_image, socket_to_surface
 from .stage import StageRun
 
 _CATEGORY = "character3d/6 export"

@@ -10,7 +10,8 @@ from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.progress import span_progress
 from ..pipeline.views import render_view_maps, synthesize_views
 from .compat import io, make_schema
-from .sockets import array_to_image, array_to_mask, mesh_input, socket_to_mesh, sockets_to_framed
+from .inputs import mesh_input, method_input, picture_inputs, seed_input
+from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
 from .stage import StageRun, choose_method
 
 _METHODS = ("projection",)
@@ -75,14 +76,8 @@ class GenerateViews(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 mesh_input("mesh", "The mesh to texture."),
-                io.Image.Input("image", tooltip="Framed picture from Preprocess Picture."),
-                io.Mask.Input("mask", tooltip="Its mask: white where the character is."),
-                io.Combo.Input(
-                    "method",
-                    options=["auto", *_METHODS],
-                    default="auto",
-                    tooltip="auto: the best method that is installed. projection needs no weights.",
-                ),
+                *picture_inputs(),
+                method_input(_METHODS, "projection"),
                 _size_input(),
                 io.String.Input(
                     "prompt",
@@ -116,14 +111,7 @@ class GenerateViews(io.ComfyNode):
                     default="dreamshaper.safetensors",
                     tooltip=f"Checkpoint of a texture model. {unused}",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**53 - 1,
-                    control_after_generate=True,
-                    tooltip="Seed of everything random in the views.",
-                ),
+                seed_input("Seed of everything random in the views."),
             ],
             outputs=[
                 io.Image.Output(display_name="views", tooltip=f"Six images: {_VIEWS}."),
@@ -143,6 +131,7 @@ class GenerateViews(io.ComfyNode):
         **unused: object,
     ) -> io.NodeOutput:
         """TRIMESH, IMAGE (1, S, S, 3), MASK (1, S, S) -> IMAGE (6, V, V, 3), MASK (6, V, V)."""
+        chosen = choose_method(method, _METHODS)
         run, shape = StageRun("generating_multiview_texture"), socket_to_mesh(mesh)
         maps = render_view_maps(
             shape, build_six_view_rig(shape), int(image_size), progress=span_progress(run.progress, 0, 0.2)
@@ -152,5 +141,5 @@ class GenerateViews(io.ComfyNode):
         return io.NodeOutput(
             array_to_image(views.color),
             array_to_mask(views.mask),
-            ui=run.finish(choose_method(method, _METHODS), views.warnings, views.metrics, sorted(unused)),
+            ui=run.finish(chosen, views.warnings, views.metrics, sorted(unused)),
         )

@@ -6,6 +6,7 @@ import torch
 
 from ..pipeline.shape import inflate_silhouette
 from .compat import io, make_schema
+from .inputs import method_input, picture_inputs, seed_input
 from .sockets import Trimesh, mesh_to_core, mesh_to_trimesh, sockets_to_framed
 from .stage import StageRun, choose_method
 
@@ -25,14 +26,8 @@ class GenerateMesh(io.ComfyNode):
             search_aliases=["image to 3d", "hunyuan3d"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("image", tooltip="Framed picture from Preprocess Picture."),
-                io.Mask.Input("mask", tooltip="Its mask: white where the character is."),
-                io.Combo.Input(
-                    "method",
-                    options=["auto", *_METHODS],
-                    default="auto",
-                    tooltip="auto: the best method that is installed. silhouette_inflation needs no weights.",
-                ),
+                *picture_inputs(),
+                method_input(_METHODS, "silhouette_inflation"),
                 io.Float.Input(
                     "guidance_scale",
                     default=5.5,
@@ -48,14 +43,7 @@ class GenerateMesh(io.ComfyNode):
                     max=100,
                     tooltip="Sampling steps of a diffusion model; inflation ignores it.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**53 - 1,
-                    control_after_generate=True,
-                    tooltip="Seed of a diffusion model; inflation ignores it.",
-                ),
+                seed_input("Seed of a diffusion model; inflation ignores it."),
             ],
             outputs=[
                 Trimesh.Output(display_name="trimesh", tooltip="The mesh, +Y up, facing +Z, in metres."),
@@ -74,13 +62,13 @@ class GenerateMesh(io.ComfyNode):
         seed: int,
     ) -> io.NodeOutput:
         """IMAGE (1, S, S, 3), MASK (1, S, S) -> TRIMESH, MESH."""
-        run = StageRun("mesh_generation")
+        chosen, run = choose_method(method, _METHODS), StageRun("mesh_generation")
         mesh = inflate_silhouette(sockets_to_framed(image, mask), progress=run.progress)
         return io.NodeOutput(
             mesh_to_trimesh(mesh),
             mesh_to_core(mesh),
             ui=run.finish(
-                choose_method(method, _METHODS),
+                chosen,
                 metrics={"vertices": len(mesh.positions), "faces": len(mesh.faces)},
                 ignored_inputs=("guidance_scale", "mesh_steps", "seed"),
             ),

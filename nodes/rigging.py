@@ -9,7 +9,8 @@ from ..pipeline.progress import span_progress
 from ..pipeline.rig import compute_skin_weights, fit_skeleton, separate_limbs
 from ..pipeline.types import RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
-from .sockets import Character, mesh_input, socket_to_textured
+from .inputs import mesh_input, method_input
+from .sockets import Character, socket_to_textured
 from .stage import StageRun, choose_method
 
 _METHODS = ("geodesic_voxel_binding",)
@@ -36,12 +37,7 @@ class RigCharacter(io.ComfyNode):
                     tooltip="The pose the mesh stands in: 大-pose (arms and legs spread), T-pose or A-pose; "
                     "No recognises it from the mesh.",
                 ),
-                io.Combo.Input(
-                    "method",
-                    options=["auto", *_METHODS],
-                    default="auto",
-                    tooltip="auto: the best installed method. geodesic_voxel_binding needs no weights.",
-                ),
+                method_input(_METHODS, "geodesic_voxel_binding"),
             ],
             outputs=[Character.Output(display_name="character", tooltip="Mesh, skeleton and skin weights.")],
         )
@@ -49,6 +45,7 @@ class RigCharacter(io.ComfyNode):
     @classmethod
     def execute(cls, mesh: Any, pose_type: str, method: str) -> io.NodeOutput:
         """TRIMESH or MESH -> C3D_CHARACTER."""
+        chosen = choose_method(method, _METHODS)
         run, textured = StageRun("rigging"), socket_to_textured(mesh)
         fitted = fit_skeleton(
             textured.mesh, pose_type=pose_type, progress=span_progress(run.progress, 0, 0.5)
@@ -62,7 +59,7 @@ class RigCharacter(io.ComfyNode):
         return io.NodeOutput(
             RiggedCharacter(textured, fitted.skeleton, separated.skin),
             ui=run.finish(
-                choose_method(method, _METHODS),
+                chosen,
                 (*fitted.warnings, *cuts),
                 {**fitted.metrics, "cut_faces": separated.cut_faces},
             ),

@@ -26,11 +26,6 @@ Character = io.Custom("C3D_CHARACTER")
 _PLAIN_COLOR = (0.72, 0.70, 0.68, 1.0)
 
 
-def mesh_input(name: str, tooltip: str) -> io.Input:
-    """A mesh input that takes TRIMESH as well as core's MESH."""
-    return io.MultiType.Input(name, [Trimesh, io.Mesh], tooltip=tooltip)
-
-
 def image_to_picture(image: torch.Tensor) -> FloatArray:
     """(B, H, W, C) IMAGE -> (H, W, C) float32 of the first image."""
     return image[0].detach().cpu().numpy().astype(np.float32)

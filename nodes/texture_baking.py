@@ -13,7 +13,8 @@ from ..pipeline.progress import span_progress
 from ..pipeline.texture import bake_views, unwrap_mesh
 from ..pipeline.types import Mesh, ViewImages
 from .compat import io, make_schema
-from .sockets import Trimesh, array_to_image, array_to_mask, mesh_input, socket_to_mesh, textured_to_trimesh
+from .inputs import mesh_input
+from .sockets import Trimesh, array_to_image, array_to_mask, socket_to_mesh, textured_to_trimesh
 from .stage import StageRun
 
 
