@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import socket
 import sys
 import tempfile
 import threading
@@ -26,7 +25,7 @@ sys.path.insert(0, str(REPOSITORY))
 from launcher.environment import prepare_own_comfyui  # noqa: E402
 from launcher.installation import link_pack  # noqa: E402
 from launcher.job import post_picture  # noqa: E402
-from launcher.server import Server, fetch_json, run_server  # noqa: E402
+from launcher.server import Server, fetch_json, find_free_port, run_server  # noqa: E402
 
 MIB = 2**20
 
@@ -79,13 +78,10 @@ def print_row(picture: Path, status: dict[str, Any]) -> None:
 
 def main(pictures: list[Path]) -> None:
     """Run the jobs and print the table."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+    with tempfile.TemporaryDirectory() as folder:
         installation = dataclasses.replace(prepare_own_comfyui(), base=Path(folder))
         link_pack(installation.base / "custom_nodes")
-        with run_server(installation, port) as server:
+        with run_server(installation, find_free_port()) as server:
             run_job(server, pictures[0])
             print(f"{'picture':20} {'status':10} {'wall':>6}   pre   mesh  views   bake    rig  peak MiB")
             for picture in pictures:

@@ -78,6 +78,13 @@ class Server:
                 self.process.wait(timeout=5)
 
 
+def find_free_port() -> int:
+    """Return a port that nobody listens on, for servers that live beside the user's own."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
 @contextlib.contextmanager
 def run_server(installation: Installation, port: int) -> Iterator[Server]:
     """Run ComfyUI while the block runs; yields once it answers.

@@ -5,8 +5,11 @@ The repository root never goes on sys.path, where `nodes/` would shadow ComfyUI'
 """
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -14,3 +17,12 @@ _spec = importlib.util.spec_from_file_location(
     "character3d", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
+
+
+@pytest.fixture(scope="session")
+def comfyui_folder():
+    """The ComfyUI that quickstart.py set up for the tests."""
+    folder = os.environ.get("CHARACTER3D_COMFYUI")
+    if not folder:
+        pytest.skip("no ComfyUI here; `python quickstart.py test` installs one")
+    return Path(folder)

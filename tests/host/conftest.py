@@ -3,8 +3,6 @@
 import io
 import itertools
 import json
-import os
-import socket
 import sys
 import time
 import urllib.request
@@ -16,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from character3d.launcher.installation import Installation, copy_examples, link_pack
-from character3d.launcher.server import run_server
+from character3d.launcher.server import find_free_port, run_server
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,27 +34,18 @@ async def list_modules(request):
 
 
 @pytest.fixture(scope="session")
-def comfyui(tmp_path_factory):
+def comfyui(comfyui_folder, tmp_path_factory):
     """url, base (its folder), log (of its process), modules (what was loaded before the first job)."""
-    folder = os.environ.get("CHARACTER3D_COMFYUI")
-    if not folder:
-        pytest.skip("no ComfyUI here; `python quickstart.py test` installs one")
     base = tmp_path_factory.mktemp("host")
     probe = base / "custom_nodes" / "probe"
     probe.mkdir(parents=True)
     (probe / "__init__.py").write_text(PROBE)
     link_pack(base / "custom_nodes")
     copy_examples(base / "input")
-    installation = Installation(Path(sys.executable), Path(folder), base, is_own=True)
+    installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
     with run_server(installation, find_free_port()) as server:
         modules = json.load(urllib.request.urlopen(f"{server.address}/probe/modules"))
         yield SimpleNamespace(url=server.address, base=base, log=installation.log, modules=modules)
-
-
-def find_free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 _addresses = (f"127.{a}.{b}.7" for a, b in itertools.product(range(3, 250), range(250)))

@@ -12,6 +12,8 @@ from types import ModuleType, SimpleNamespace
 
 import aiohttp
 import pytest
+from character3d.launcher.installation import REPOSITORY, Installation
+from character3d.launcher.server import find_free_port, run_server
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
@@ -32,15 +34,7 @@ def _import_without_comfyui(name):
             del sys.modules[host]
 
 
-def _load_beside(name):
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 _import_without_comfyui("character3d.server_routes")
-comfyui_process = _load_beside("comfyui_process")
 
 
 class Client:
@@ -88,11 +82,8 @@ def make_png(size=(16, 16), color=(200, 30, 30, 255), **options):
 
 
 @pytest.fixture(scope="session")
-def comfyui(tmp_path_factory):
+def comfyui(comfyui_folder, tmp_path_factory):
     """A running ComfyUI with the stub nodes: url and base folder."""
-    folder = comfyui_process.find_comfyui()
-    if folder is None:
-        pytest.skip("no ComfyUI: set CHARACTER3D_COMFYUI")
     base = tmp_path_factory.mktemp("comfyui")
     (base / "control.json").write_text(json.dumps(QUICK))
     checkpoints = base / "models" / "checkpoints"
@@ -103,10 +94,14 @@ def comfyui(tmp_path_factory):
     shapes.mkdir()
     for name in ("hunyuan3d-dit-v2-0-fp16.safetensors", "flux.safetensors", "hunyuan3d-paint.safetensors"):
         (shapes / name).touch()
-    repository = str(HERE.parent.parent)
-    pack = HERE / "stub_pack"
-    with comfyui_process.run_comfyui(folder, base, pack, CHARACTER3D_REPOSITORY=repository) as url:
-        yield SimpleNamespace(url=url, base=base)
+    for name in ("custom_nodes", "input"):
+        (base / name).mkdir()
+    (base / "custom_nodes" / "stub_pack").symlink_to(HERE / "stub_pack", target_is_directory=True)
+    installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARACTER3D_REPOSITORY", str(REPOSITORY))
+        with run_server(installation, find_free_port()) as server:
+            yield SimpleNamespace(url=server.address, base=base)
 
 
 @asynccontextmanager
