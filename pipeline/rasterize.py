@@ -113,10 +113,21 @@ def interpolate_attributes(raster: Raster, faces: torch.Tensor, attributes: torc
     """
     mask = raster.mask
     values = attributes.new_zeros((*mask.shape, attributes.shape[-1]))
-    corner = attributes[faces.to(torch.int64)[raster.face_index[mask]]]
-    weight = raster.barycentric[mask].to(attributes.dtype)
-    values[mask] = (corner * weight[..., None]).sum(dim=-2)
+    corners = faces.to(torch.int64)[raster.face_index[mask]]
+    values[mask] = mix_corners(attributes, corners, raster.barycentric[mask])
     return values
+
+
+def mix_corners(attributes: torch.Tensor, corners: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Interpolate vertex attributes (V, C) at points in faces with corners (N, 3): (N, C).
+
+    weight: (N, 3) barycentrics. One corner after the other, so that no (N, 3, C) is held.
+    """
+    weight = weight.to(attributes.dtype)
+    value = attributes[corners[:, 0]] * weight[:, :1]
+    for corner in (1, 2):
+        value += attributes[corners[:, corner]] * weight[:, corner : corner + 1]
+    return value
 
 
 def split_by_total(counts: torch.Tensor, limit: int) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from ..cameras import camera_basis, frame_camera, project_points
 from ..normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
-from ..rasterize import rasterize_view
+from ..rasterize import mix_corners, rasterize_view
 from ..types import Camera, FloatArray, Mesh, TexturedMesh
 from .shading import (
     CLAY_STUDIO,
@@ -100,7 +100,7 @@ def _render_subject(
     progress(0.4)
     mask = raster.mask
     corners, weight = faces[raster.face_index[mask]], raster.barycentric[mask]
-    normal = _mix(torch.tensor(vertex_normals(shape)), corners, weight)
+    normal = mix_corners(torch.tensor(vertex_normals(shape)), corners, weight)
     normal = F.normalize(normal @ torch.tensor(camera_basis(camera).T, dtype=torch.float32), dim=1)
     openness = _measure_occlusion(raster.depth, normal, mask, 2 * camera.half_extent / size)
     progress(0.7)
@@ -112,11 +112,6 @@ def _render_subject(
     color[mask] = shade_surface(albedo, normal, openness, studio)
     progress(0.9)
     return color.permute(2, 0, 1)[None], mask.to(torch.float32)[None, None]
-
-
-def _mix(values: torch.Tensor, corners: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Interpolate vertex values (V, C) in faces with corners (N, 3): (N, C)."""
-    return sum(values[corners[:, index]] * weight[:, index, None] for index in range(3))  # type: ignore[return-value]
 
 
 def _measure_occlusion(
@@ -141,7 +136,7 @@ def _measure_occlusion(
 
 def _sample_texture(mesh: TexturedMesh, corners: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Linear base colour (N, 3), bilinear, edges clamped."""
-    uv = _mix(torch.tensor(mesh.mesh.uvs), corners, weight)
+    uv = mix_corners(torch.tensor(mesh.mesh.uvs), corners, weight)
     texture = torch.tensor(mesh.material.base_color[..., :3]).permute(2, 0, 1)[None]
     grid = (uv * 2 - 1)[None, :, None]
     found = F.grid_sample(texture, grid, mode="bilinear", padding_mode="border", align_corners=False)

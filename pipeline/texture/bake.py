@@ -15,7 +15,7 @@ import torch
 from ..errors import MeshError
 from ..normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
-from ..rasterize import Raster, rasterize_triangles
+from ..rasterize import Raster, mix_corners, rasterize_triangles
 from ..types import FloatArray, Material, Mesh, TexturedMesh, ViewImages
 from .fill import dilate_charts, fill_unseen_vertices
 from .project import PointColors, View, color_points, prepare_views
@@ -101,11 +101,7 @@ def _interpolate_block(
 ) -> torch.Tensor:
     """Vertex attributes (V, C) at the texels with flat indices (N,): (N, C)."""
     corners = faces[raster.face_index.view(-1)[block]].long()
-    weight = raster.barycentric.view(-1, 3)[block]
-    value = attributes[corners[:, 0]] * weight[:, :1]
-    for corner in (1, 2):
-        value += attributes[corners[:, corner]] * weight[:, corner : corner + 1]
-    return value
+    return mix_corners(attributes, corners, raster.barycentric.view(-1, 3)[block])
 
 
 def _mix_fill(seen: PointColors, fill: torch.Tensor) -> torch.Tensor:
