@@ -8,11 +8,15 @@ from .generating_multiview_texture import GenerateViews, RenderViewMaps
 from .mesh_generation import GenerateMesh
 from .preprocessing import PreprocessPicture
 from .rigging import RigCharacter
+from .shape_steps import CleanMesh, DecodeShape, LoadShapeModel
 from .texture_baking import BakeTexture
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     PreprocessPicture,
     GenerateMesh,
+    LoadShapeModel,
+    DecodeShape,
+    CleanMesh,
     RenderViewMaps,
     GenerateViews,
     BakeTexture,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..backends.hunyuan3d import list_installed_models
 from .compat import io
 from .sockets import Trimesh
 
@@ -34,3 +35,44 @@ def method_input(methods: Sequence[str], embedded: str) -> io.Input:
 def seed_input(tooltip: str) -> io.Input:
     """A seed that the editor can draw anew after each run."""
     return io.Int.Input("seed", default=0, min=0, max=2**53 - 1, control_after_generate=True, tooltip=tooltip)
+
+
+def mesh_model_input() -> io.Input:
+    """The choice of a shape model among those on disk."""
+    return io.Combo.Input(
+        "mesh_model",
+        options=["auto", *list_installed_models()],
+        default="auto",
+        tooltip="Hunyuan3D file in models/diffusion_models or models/checkpoints. auto: the best one there.",
+    )
+
+
+def resolution_input() -> io.Input:
+    """The fineness of a learned shape's surface."""
+    return io.Int.Input(
+        "octree_resolution",
+        default=384,
+        min=16,
+        max=512,
+        step=16,
+        tooltip="Cells along each side of the cube that a learned shape is decoded in.",
+    )
+
+
+def face_count_input() -> io.Input:
+    """The face budget of a mesh."""
+    return io.Int.Input(
+        "face_count", default=50_000, min=1_000, max=500_000, step=1_000, tooltip="Most faces of the mesh."
+    )
+
+
+def side_picture_inputs() -> list[io.Input]:
+    """Further pictures of the character, for models that take several."""
+    inputs: list[io.Input] = []
+    for side, seen in (("left", "its left side"), ("back", "behind"), ("right", "its right side")):
+        tip = f"Framed picture of the character from {seen}, for a multiview model (2mv)."
+        inputs += [
+            io.Image.Input(side, optional=True, tooltip=tip),
+            io.Mask.Input(f"{side}_mask", optional=True, tooltip="Its mask: white where the character is."),
+        ]
+    return inputs

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from ..pipeline.shape import inflate_silhouette
+from ..backends.hunyuan3d import generate_field, list_installed_models, load_shape_model
+from ..pipeline.progress import span_progress
+from ..pipeline.shape import inflate_silhouette, reconstruct_mesh
 from .compat import io, make_schema
-from .inputs import method_input, picture_inputs, seed_input
-from .sockets import Trimesh, mesh_to_core, mesh_to_trimesh, sockets_to_framed
+from .inputs import (
+    face_count_input,
+    mesh_model_input,
+    method_input,
+    picture_inputs,
+    resolution_input,
+    seed_input,
+    side_picture_inputs,
+)
+from .sockets import Trimesh, mesh_to_core, mesh_to_trimesh, sockets_to_views
 from .stage import StageRun, choose_method
 
-_METHODS = ("silhouette_inflation",)
+_METHODS = ("hunyuan3d", "silhouette_inflation")
+_OF_THE_MODEL = ("mesh_model", "guidance_scale", "mesh_steps", "seed", "octree_resolution")
+_STEPS, _TURBO_STEPS = 50, 5
 
 
 class GenerateMesh(io.ComfyNode):
@@ -18,6 +32,7 @@ class GenerateMesh(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
+        unused = "Inflation ignores it."
         return make_schema(
             node_id="C3DGenerateMesh",
             display_name="Generate Mesh",
@@ -28,22 +43,27 @@ class GenerateMesh(io.ComfyNode):
             inputs=[
                 *picture_inputs(),
                 method_input(_METHODS, "silhouette_inflation"),
+                mesh_model_input(),
                 io.Float.Input(
                     "guidance_scale",
                     default=5.5,
                     min=1.0,
                     max=20.0,
                     step=0.1,
-                    tooltip="How closely a diffusion model follows the picture; inflation ignores it.",
+                    tooltip=f"How closely a diffusion model follows the picture. {unused}",
                 ),
                 io.Int.Input(
                     "mesh_steps",
-                    default=50,
-                    min=1,
+                    default=0,
+                    min=0,
                     max=100,
-                    tooltip="Sampling steps of a diffusion model; inflation ignores it.",
+                    tooltip=f"Sampling steps of a diffusion model. 0: {_STEPS}, or {_TURBO_STEPS} for a "
+                    f"turbo model. {unused}",
                 ),
-                seed_input("Seed of a diffusion model; inflation ignores it."),
+                resolution_input(),
+                face_count_input(),
+                seed_input(f"Seed of a diffusion model. {unused}"),
+                *side_picture_inputs(),
             ],
             outputs=[
                 Trimesh.Output(display_name="trimesh", tooltip="The mesh, +Y up, facing +Z, in metres."),
@@ -52,24 +72,42 @@ class GenerateMesh(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> str:
+        """A model that was installed since makes `auto` run again."""
+        return "\n".join(list_installed_models())
+
+    @classmethod
     def execute(
         cls,
         image: torch.Tensor,
         mask: torch.Tensor,
         method: str,
+        face_count: int,
+        mesh_model: str,
         guidance_scale: float,
         mesh_steps: int,
         seed: int,
+        octree_resolution: int,
+        **sides: torch.Tensor | None,
     ) -> io.NodeOutput:
-        """IMAGE (1, S, S, 3), MASK (1, S, S) -> TRIMESH, MESH."""
-        chosen, run = choose_method(method, _METHODS), StageRun("mesh_generation")
-        mesh = inflate_silhouette(sockets_to_framed(image, mask), progress=run.progress)
-        return io.NodeOutput(
-            mesh_to_trimesh(mesh),
-            mesh_to_core(mesh),
-            ui=run.finish(
-                chosen,
-                metrics={"vertices": len(mesh.positions), "faces": len(mesh.faces)},
-                ignored_inputs=("guidance_scale", "mesh_steps", "seed"),
-            ),
+        """IMAGE (1, S, S, 3), MASK (1, S, S), and so for each side -> TRIMESH, MESH."""
+        chosen = choose_method(method, _METHODS, _METHODS if list_installed_models() else _METHODS[1:])
+        run, pictures = StageRun("mesh_generation"), sockets_to_views(image, mask, sides)
+        if chosen == "silhouette_inflation":
+            mesh = inflate_silhouette(pictures["front"], face_count=face_count, progress=run.progress)
+            metrics = {"vertices": len(mesh.positions), "faces": len(mesh.faces)}
+            report = run.finish(chosen, (), metrics, (*_OF_THE_MODEL, *sorted(pictures.keys() - {"front"})))
+            return io.NodeOutput(mesh_to_trimesh(mesh), mesh_to_core(mesh), ui=report)
+        shape = load_shape_model(mesh_model, multiview=len(pictures) > 1)
+        field = generate_field(
+            shape,
+            pictures,
+            steps=mesh_steps or (_TURBO_STEPS if shape.traits.turbo else _STEPS),
+            guidance_scale=guidance_scale,
+            seed=seed,
+            resolution=octree_resolution,
+            progress=span_progress(run.progress, 0, 0.85),
         )
+        made = reconstruct_mesh(field, face_count=face_count, progress=span_progress(run.progress, 0.85, 1))
+        report = run.finish(chosen, (), made.metrics)
+        return io.NodeOutput(mesh_to_trimesh(made.mesh), mesh_to_core(made.mesh), ui=report)

@@ -7,6 +7,7 @@ socket exists, has one of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +46,20 @@ def sockets_to_framed(image: torch.Tensor, mask: torch.Tensor) -> FramedPicture:
             f"found image {color.shape[1]}x{color.shape[0]} and mask {alpha.shape[1]}x{alpha.shape[0]}"
         )
     return FramedPicture(np.dstack([color, alpha]))
+
+
+def sockets_to_views(
+    image: torch.Tensor, mask: torch.Tensor, sides: Mapping[str, torch.Tensor | None]
+) -> dict[str, FramedPicture]:
+    """The pictures by view: the front, and of `sides` each NAME with its NAME_mask."""
+    views = {"front": sockets_to_framed(image, mask)}
+    for name in ("left", "back", "right"):
+        picture, its_mask = sides.get(name), sides.get(f"{name}_mask")
+        if (picture is None) != (its_mask is None):
+            raise PictureError(f"expected {name} and {name}_mask together, found only one of them")
+        if picture is not None and its_mask is not None:
+            views[name] = sockets_to_framed(picture, its_mask)
+    return views
 
 
 def array_to_image(array: FloatArray) -> torch.Tensor:

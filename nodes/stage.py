@@ -50,11 +50,11 @@ class StageRun:
         return {"character3d_report": [report.to_dict()]}
 
 
-def choose_method(name: str, methods: Iterable[str]) -> str:
-    """Resolve `auto` to the first of `methods`, which are listed best first."""
+def choose_method(name: str, methods: Iterable[str], installed: Iterable[str] | None = None) -> str:
+    """Resolve `auto` to the first of `installed`, which is by default all of `methods`, best first."""
     known = tuple(methods)
     if name == "auto":
-        return known[0]
+        return next(iter(known if installed is None else installed))
     if name not in known:
         raise ValueError(f"no method {name!r}; there are: auto, {', '.join(known)}")
     return name

@@ -29,3 +29,7 @@ class RigError(Character3DError):
 
 class FormatError(Character3DError):
     """A file could not be written in, or read from, the format asked for."""
+
+
+class WeightsError(Character3DError):
+    """Model weights are missing, damaged, or not those of the model that they are named after."""

@@ -17,6 +17,9 @@ GRAPH_FILE = Path(__file__).resolve().parent.parent / "workflows" / "api" / "cha
 STAGE_NODES: Mapping[str, str] = {
     "C3DPreprocessPicture": "preprocessing",
     "C3DGenerateMesh": "mesh_generation",
+    "C3DLoadShapeModel": "mesh_generation",
+    "C3DDecodeShape": "mesh_generation",
+    "C3DCleanMesh": "mesh_generation",
     "C3DRenderViewMaps": "generating_multiview_texture",
     "C3DGenerateViews": "generating_multiview_texture",
     "C3DBakeTexture": "texture_baking",

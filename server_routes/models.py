@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import folder_paths
 from aiohttp import web
 
+from ..pipeline import weights
 from .errors import answer_errors
 
 FOLDERS_MEDIA_TYPE = "application/vnd.comfyui.folders+json"
 
-_SHAPE_MODEL = re.compile(r"hunyuan[-_ ]?3d|hy3d", re.IGNORECASE)
-_NOT_SHAPE = re.compile(r"paint|delight|vae|texgen", re.IGNORECASE)
-
-
-def _list_safetensors(folder: str) -> list[str]:
-    if folder not in folder_paths.folder_names_and_paths:
-        return []
-    names = folder_paths.get_filename_list(folder)
-    return sorted(name for name in names if name.lower().endswith(".safetensors"))
-
 
 def list_diffusion_models() -> list[str]:
     """Exactly the names that POST /generate_character takes as model_name. Blocks: scans folders."""
-    return _list_safetensors("checkpoints")
+    names = folder_paths.get_filename_list("checkpoints")
+    return sorted(name for name in names if name.lower().endswith(".safetensors"))
 
 
 def list_shape_models() -> list[str]:
-    """Names of Hunyuan3D shape models, wherever ComfyUI keeps them. Blocks: scans folders."""
-    names = {*_list_safetensors("diffusion_models"), *_list_safetensors("checkpoints")}
-    return sorted(name for name in names if _SHAPE_MODEL.search(name) and not _NOT_SHAPE.search(name))
+    """Exactly the names that it takes as mesh_model beside `auto`, best first. Blocks: scans folders."""
+    return weights.list_shape_models(
+        name for folder in weights.SHAPE_MODEL_FOLDERS for name in folder_paths.get_filename_list(folder)
+    )
 
 
 def _wants_folders(request: web.Request) -> bool:

@@ -14,6 +14,7 @@ from ..pipeline.conventions import REST_POSES
 from .errors import INVALID_PARAMETERS, ApiError
 
 DEFAULT_MODEL = "dreamshaper.safetensors"
+AUTO = "auto"
 MAX_SEED = 2**53 - 1
 DRAWN_SEEDS = 2**32
 MAX_PROMPT_CHARACTERS = 2000
@@ -153,7 +154,10 @@ FIELDS: Mapping[str, Field] = {
         Field("mesh_input_size", 1024, _integer(256, 2048)),
         Field("outline_size", 128, _integer(0, 512)),
         Field("steps", 10, _integer(1, 100)),
-        Field("mesh_steps", 50, _integer(1, 100)),
+        Field("mesh_model", AUTO, str),
+        Field("mesh_steps", 0, _integer(0, 100)),
+        Field("octree_resolution", 384, _integer(16, 512)),
+        Field("face_count", 50_000, _integer(1_000, 500_000)),
         Field("guidance_scale", 5.5, _number(1.0, 20.0)),
         Field("cfg_scale", 2.0, _number(0.0, 20.0)),
         Field("seed", -1, _integer(-1, MAX_SEED)),
@@ -217,8 +221,12 @@ def _refuse(refusals: Mapping[str, _Refusal]) -> ApiError:
     return ApiError(400, INVALID_PARAMETERS, errors[0]["message"], details)
 
 
-def parse_parameters(form: Mapping[str, str], installed_models: Collection[str]) -> Parameters:
+def parse_parameters(
+    form: Mapping[str, str], installed_models: Collection[str], shape_models: Collection[str] = ()
+) -> Parameters:
     """Check the text fields of a form against FIELDS.
+
+    installed_models, shape_models: what model_name and mesh_model may be.
 
     A missing field takes its default; the model's default need not be installed, a model that was
     sent must be. Raises ApiError (400 INVALID_PARAMETERS) that names the first wrong field in table
@@ -232,6 +240,8 @@ def parse_parameters(form: Mapping[str, str], installed_models: Collection[str])
     model = _check_model(values["model_name"], installed_models)
     if model and "model_name" in form:
         refusals["model_name"] = model
+    if mesh_model := _check_model(values["mesh_model"], (AUTO, *shape_models)):
+        refusals["mesh_model"] = mesh_model
     if refusals:
         raise _refuse(refusals)
     if values["seed"] == -1:

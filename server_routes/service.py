@@ -69,7 +69,8 @@ class CharacterService:
         Raises ApiError; nothing is left behind by a refusal.
         """
         installed = await asyncio.to_thread(models.list_diffusion_models)
-        parameters = parse_parameters(form.fields, installed)
+        shape_models = await asyncio.to_thread(models.list_shape_models)
+        parameters = parse_parameters(form.fields, installed, shape_models)
         async with self._decoding:
             png = await asyncio.to_thread(picture.encode_upload, form.image)
         job_id = new_job_id()

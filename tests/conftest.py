@@ -4,6 +4,7 @@ Its own `__init__.py` is not executed here: it is what ComfyUI imports, and need
 The repository root never goes on sys.path, where `nodes/` would shadow ComfyUI's `nodes.py`.
 """
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -26,3 +27,13 @@ def comfyui_folder():
     if not folder:
         pytest.skip("no ComfyUI here; `python quickstart.py test` installs one")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def comfyui_modules(comfyui_folder):
+    """ComfyUI's modules on sys.path, on the CPU whatever the machine has; its server not started."""
+    sys.path.append(str(comfyui_folder))
+    importlib.import_module("comfy.options").args_parsing = False
+    importlib.import_module("comfy.cli_args").args.cpu = True
+    yield
+    sys.path.remove(str(comfyui_folder))

@@ -34,6 +34,7 @@ SERVICE_MAY_USE = {
     "pipeline.imaging.decode",
     "pipeline.progress",
     "pipeline.types",
+    "pipeline.weights",
 }
 OWN_ALLOWED = {
     "backends": ("backends", "pipeline"),
@@ -42,7 +43,7 @@ OWN_ALLOWED = {
     "pipeline": ("pipeline",),
     "server_routes": ("server_routes", *SERVICE_MAY_USE),
 }
-SLOW_TO_IMPORT = {"skimage", "diffusers"}
+SLOW_TO_IMPORT = {"skimage", "diffusers", "igl"}
 
 
 def list_modules():

@@ -1,5 +1,17 @@
-"""From the framed picture to a closed mesh."""
+"""From the framed picture, or from a learned shape's field, to a closed mesh."""
 
+from .field import Query, SampledField, sample_field
 from .inflate import inflate_silhouette
+from .reconstruct import ReconstructedMesh, clean_mesh, reconstruct_mesh
+from .surface import extract_surface
 
-__all__ = ["inflate_silhouette"]
+__all__ = [
+    "Query",
+    "ReconstructedMesh",
+    "SampledField",
+    "clean_mesh",
+    "extract_surface",
+    "inflate_silhouette",
+    "reconstruct_mesh",
+    "sample_field",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from ..conventions import CHARACTER_HEIGHT
 from ..errors import MeshError
@@ -13,8 +14,8 @@ from ..types import FloatArray, IntArray, Mesh
 
 _SHRINK, _GROW = 0.5, -0.53
 _FEET_BELOW = 0.1
-_SCHEDULES = ((1.0, 5), (1.0, 7), (0.98, 6), (1.05, 8), (1.3, 7), (2.0, 7))
-"""Shares of the target and fast-simplification's aggressiveness, in the order tried."""
+_HASTE = 5
+"""fast-simplification's aggressiveness: how fast its threshold grows."""
 
 
 def smooth_surface(
@@ -43,21 +44,42 @@ def _average_neighbours(count: int, faces: IntArray) -> sparse.csr_matrix:
 
 
 def decimate_surface(positions: FloatArray, faces: IntArray, face_count: int) -> tuple[FloatArray, IntArray]:
-    """Reduce to about face_count faces (Garland and Heckbert 1997); MeshError if it comes out open.
+    """Reduce to face_count faces by edge collapse (Garland and Heckbert 1997); a closed manifold stays one.
 
-    Collapses may, rarely, pinch a thin part into an edge of four faces; another schedule avoids it.
+    The fast library may, rarely, pinch a thin part; then the thorough one, which needs ten times as long,
+    does it anew (benchmarks/decimation.py). MeshError: a closed manifold came out open from both.
     """
-    import fast_simplification
-
     if len(faces) <= face_count:
         return positions, faces
-    for share, haste in _SCHEDULES:
-        target = int(share * face_count)
-        points, triangles = fast_simplification.simplify(positions, faces, target_count=target, agg=haste)
-        points, triangles = drop_unused(points, triangles)
-        if is_closed(triangles):
-            return points, triangles
-    raise MeshError(f"decimation from {len(faces)} to {face_count} faces left the surface open")
+    points, triangles = _collapse_fast(positions, faces, face_count)
+    if is_manifold(triangles) or not is_closed(faces):
+        return points, triangles
+    points, triangles = _collapse_thoroughly(positions, faces, face_count)
+    if not len(triangles) or not is_closed(triangles):
+        raise MeshError(f"decimation from {len(faces)} to {face_count} faces left the surface open")
+    return points, triangles
+
+
+def _collapse_fast(positions: FloatArray, faces: IntArray, face_count: int) -> tuple[FloatArray, IntArray]:
+    import fast_simplification
+
+    # Its thresholds are lengths: at another scale it collapses in the faces' order, not by their error.
+    a, b = positions[faces[:, 0]], positions[faces[:, 1]]
+    edge = float(np.linalg.norm(b - a, axis=1).mean()) or 1.0
+    scaled = (positions / edge).astype(np.float32)
+    points, triangles = fast_simplification.simplify(scaled, faces, target_count=face_count, agg=_HASTE)
+    return drop_unused((points * edge).astype(np.float32), triangles)
+
+
+def _collapse_thoroughly(
+    positions: FloatArray, faces: IntArray, face_count: int
+) -> tuple[FloatArray, IntArray]:
+    import igl
+
+    points, triangles, *_ = igl.qslim(
+        np.asfortranarray(positions, np.float64), np.asfortranarray(faces, np.int32), face_count
+    )
+    return drop_unused(points.astype(np.float32), triangles.astype(np.int32))
 
 
 def drop_unused(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
@@ -73,6 +95,22 @@ def is_closed(faces: IntArray) -> bool:
     forward = np.sort(edges[:, 0] * count + edges[:, 1])
     backward = np.sort(edges[:, 1] * count + edges[:, 0])
     return bool((np.diff(forward) > 0).all() and (forward == backward).all())
+
+
+def is_manifold(faces: IntArray) -> bool:
+    """Whether the faces are closed and those around each vertex form one fan."""
+    if not len(faces) or not is_closed(faces):
+        return False
+    corners = np.arange(faces.size).reshape(faces.shape)
+    tails, heads = faces, faces[:, [1, 2, 0]]
+    count = int(faces.max()) + 1
+    there = np.argsort((tails.astype(np.int64) * count + heads).ravel())
+    back = np.argsort((heads.astype(np.int64) * count + tails).ravel())
+    # The corner at an edge's tail, and the corner at the same vertex in the face across the edge.
+    one, other = corners.ravel()[there], corners[:, [1, 2, 0]].ravel()[back]
+    links = sparse.coo_matrix((np.ones(len(one), bool), (one, other)), shape=(faces.size, faces.size))
+    fans, _ = connected_components(links, directed=False)
+    return fans == len(np.unique(faces))
 
 
 def place_on_ground(positions: FloatArray, faces: IntArray) -> Mesh:

@@ -151,8 +151,11 @@ NODES = [
         [
             io.Image.Input("image"),
             io.Mask.Input("mask"),
+            io.Combo.Input("mesh_model", options=["auto"]),
             io.Float.Input("guidance_scale"),
             io.Int.Input("mesh_steps"),
+            io.Int.Input("octree_resolution"),
+            io.Int.Input("face_count", max=10**6),
             io.Int.Input("seed", max=2**53),
         ],
         [TRIMESH.Output(), TRIMESH.Output()],

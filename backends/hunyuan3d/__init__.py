@@ -1,0 +1,7 @@
+"""Hunyuan3D 2.0, 2mini, 2mv, their fast and turbo variants, and 2.1: from pictures to a shape's field."""
+
+from .decoding import decode_field
+from .generate import generate_field
+from .loading import ShapeModel, list_installed_models, load_shape_model
+
+__all__ = ["ShapeModel", "decode_field", "generate_field", "list_installed_models", "load_shape_model"]

@@ -1,0 +1,97 @@
+"""The file of a Hunyuan3D model, taken apart into its three models' keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import comfy.utils
+import torch
+
+from ...pipeline.errors import WeightsError
+
+Weights = dict[str, torch.Tensor]
+
+_PREFIXES: Mapping[str, tuple[str, ...]] = {
+    "diffusion model": ("model.diffusion_model.", "model.model.", "model."),
+    "image encoder": ("conditioner.main_image_encoder.model.",),
+    "shape decoder": ("vae.",),
+}
+_MARKS: Mapping[str, tuple[str, ...]] = {
+    "diffusion model": ("latent_in.weight", "t_embedder.mlp.2.weight"),
+    "image encoder": ("embeddings.position_embeddings",),
+    "shape decoder": ("geo_decoder.cross_attn_decoder.ln_1.bias",),
+}
+"""Each part has one of these keys: of 2.0 and its kin, or of 2.1."""
+_NAMED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The weights of one file by part, without prefixes."""
+
+    name: str
+    diffusion_model: Weights
+    image_encoder: Weights
+    shape_decoder: Weights
+
+
+def read_checkpoint(path: Path, name: str) -> Checkpoint:
+    """Read the single file of a Hunyuan3D model: Tencent's, Kijai's or Comfy-Org's layout.
+
+    Safetensors with the prefixes `model.`, `conditioner.` and `vae.`, or a pickle (weights only) of one
+    dictionary each. WeightsError: damaged, or another kind of file; says what was found and expected.
+    """
+    try:
+        raw = comfy.utils.load_torch_file(str(path), safe_load=True)
+    except Exception as error:  # whatever the readers of three formats raise on damaged bytes
+        raise WeightsError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
+    weights = dict(_flatten(raw))
+    parts = {part: _take_part(weights, part) for part in _PREFIXES}
+    absent = [part for part, keys in parts.items() if not keys.keys() & set(_MARKS[part])]
+    if absent:
+        raise WeightsError(
+            f"{name} is no complete Hunyuan3D model: it has no {' and no '.join(absent)}. Expected the "
+            f"single file with {_list_expected()}; found {_list_found(weights)}"
+        )
+    return Checkpoint(name, parts["diffusion model"], parts["image encoder"], parts["shape decoder"])
+
+
+def _flatten(raw: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    for key, value in raw.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        elif torch.is_tensor(value):
+            yield prefix + key, value
+
+
+def _take_part(weights: Mapping[str, torch.Tensor], part: str) -> Weights:
+    """The keys below the first of the part's prefixes under which one of its marks is."""
+    for prefix in _PREFIXES[part]:
+        if any(prefix + mark in weights for mark in _MARKS[part]):
+            return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
+    return {}
+
+
+def _list_expected() -> str:
+    return ", ".join(_PREFIXES[part][-1] + " or ".join(_MARKS[part]) for part in _PREFIXES)
+
+
+def _list_found(weights: Mapping[str, torch.Tensor]) -> str:
+    if not weights:
+        return "no tensors"
+    return f"{len(weights)} other keys, such as {', '.join(sorted(weights)[:_NAMED])}"
+
+
+def require_keys(name: str, part: str, expected: Iterable[str], given: Iterable[str]) -> None:
+    """WeightsError when keys of a part are missing."""
+    wanted = set(expected)
+    missing = sorted(wanted - set(given))
+    if missing:
+        named = ", ".join(_PREFIXES[part][-1] + key for key in missing[:_NAMED])
+        raise WeightsError(
+            f"{name} is damaged: of the {len(wanted)} expected keys of its {part} {len(missing)} are "
+            f"missing, among them {named}"
+        )

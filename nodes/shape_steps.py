@@ -1,0 +1,113 @@
+"""Stage `mesh_generation` step by step, between ComfyUI's own Hunyuan3D nodes and its KSampler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backends.hunyuan3d import decode_field, load_shape_model
+from ..pipeline.progress import span_progress
+from ..pipeline.shape import clean_mesh, extract_surface
+from ..pipeline.types import Mesh
+from .compat import io, make_schema
+from .inputs import face_count_input, mesh_input, mesh_model_input, resolution_input
+from .sockets import Trimesh, mesh_to_core, mesh_to_trimesh, socket_to_mesh
+from .stage import StageRun
+
+_CATEGORY = "character3d/2 mesh generation"
+
+
+def _mesh_outputs(what: str) -> list[io.Output]:
+    return [
+        Trimesh.Output(display_name="trimesh", tooltip=what),
+        io.Mesh.Output(display_name="mesh", tooltip="The same as core's MESH."),
+    ]
+
+
+class LoadShapeModel(io.ComfyNode):
+    """Loads the single file of a Hunyuan3D model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DLoadShapeModel",
+            display_name="Load Shape Model (Hunyuan3D)",
+            category=_CATEGORY,
+            description="Loads a Hunyuan3D 2.0, 2mini, 2mv or 2.1 file from models/diffusion_models or "
+            "models/checkpoints, for ComfyUI's own nodes.",
+            search_aliases=["hunyuan3d", "checkpoint"],
+            inputs=[mesh_model_input()],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="The diffusion model, for a KSampler."),
+                io.ClipVision.Output(
+                    display_name="clip_vision", tooltip="The image encoder, for CLIP Vision Encode."
+                ),
+                io.Vae.Output(display_name="vae", tooltip="The shape decoder, for Decode Shape."),
+                io.Int.Output(
+                    display_name="resolution", tooltip="Tokens of a shape, for Empty Latent Hunyuan3Dv2."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, mesh_model: str) -> io.NodeOutput:
+        """-> MODEL, CLIP_VISION, VAE, INT."""
+        shape = load_shape_model(mesh_model)
+        return io.NodeOutput(shape.model, shape.image_encoder, shape.vae, shape.latent_count)
+
+
+class DecodeShape(io.ComfyNode):
+    """Decodes a latent to a surface, evaluating the field near the surface only."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DDecodeShape",
+            display_name="Decode Shape (Hunyuan3D)",
+            category=_CATEGORY,
+            description="Decodes a latent to triangles, as VAE Decode Hunyuan3D and Voxel to Mesh do "
+            "together, at a fraction of the points.",
+            search_aliases=["vae decode hunyuan3d", "marching cubes"],
+            inputs=[
+                io.Latent.Input("samples", tooltip="The latent from a KSampler."),
+                io.Vae.Input("vae", tooltip="The VAE of a Hunyuan3D model."),
+                resolution_input(),
+            ],
+            outputs=_mesh_outputs("The surface as decoded, in the model's cube from -1.01 to 1.01."),
+        )
+
+    @classmethod
+    def execute(cls, samples: dict[str, Any], vae: Any, octree_resolution: int) -> io.NodeOutput:
+        """LATENT, VAE -> TRIMESH, MESH of the batch's first shape."""
+        run, latent = StageRun("mesh_generation"), samples["samples"][:1]
+        field = decode_field(vae, latent, octree_resolution, progress=span_progress(run.progress, 0, 0.9))
+        mesh = Mesh(*extract_surface(field))
+        run.progress(1.0)
+        return io.NodeOutput(mesh_to_trimesh(mesh), mesh_to_core(mesh))
+
+
+class CleanMesh(io.ComfyNode):
+    """Makes a generated mesh fit for texturing and rigging."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DCleanMesh",
+            display_name="Clean Mesh",
+            category=_CATEGORY,
+            description="Removes floaters, internal shells and degenerate faces, reduces the mesh to a "
+            "number of faces, scales it to a person's height and stands it on the ground.",
+            search_aliases=["decimate", "simplify", "floaters", "postprocess mesh"],
+            inputs=[
+                mesh_input("mesh", "A mesh that stands upright (+Y) and faces the front (+Z)."),
+                face_count_input(),
+            ],
+            outputs=_mesh_outputs("The clean mesh, in metres, its feet on the ground."),
+        )
+
+    @classmethod
+    def execute(cls, mesh: Any, face_count: int) -> io.NodeOutput:
+        """TRIMESH or MESH -> TRIMESH, MESH."""
+        run, raw = StageRun("mesh_generation"), socket_to_mesh(mesh)
+        made = clean_mesh(raw.positions, raw.faces, face_count=face_count, progress=run.progress)
+        report = run.finish("clean_up", (), made.metrics)
+        return io.NodeOutput(mesh_to_trimesh(made.mesh), mesh_to_core(made.mesh), ui=report)

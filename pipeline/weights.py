@@ -1,0 +1,86 @@
+"""The catalogue of weights (weights.json) and what the name of a shape model's file tells.
+
+Whether a model takes several pictures, and whether it was distilled to a few steps, is not in the keys of its
+file; as in every release so far, its name says it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SHAPE_MODEL_FOLDERS = ("diffusion_models", "checkpoints")
+"""ComfyUI's model folders that shape models are looked for in, in this order."""
+SHAPE_MODEL_SUFFIXES = (".safetensors", ".ckpt")
+"""Single files; the pickles (.ckpt) are read as weights only."""
+
+_SHAPE_MODEL = re.compile(r"hunyuan[-_ ]?3d|hy3d", re.IGNORECASE)
+_NOT_SHAPE = re.compile(r"paint|delight|vae|texgen", re.IGNORECASE)
+
+
+@functools.cache
+def load_catalogue() -> Mapping[str, Any]:
+    """The catalogue: licences by key, and the shape models, best first."""
+    text = Path(__file__).with_name("weights.json").read_text(encoding="utf-8")
+    catalogue: Mapping[str, Any] = json.loads(text)
+    return catalogue
+
+
+@dataclass(frozen=True)
+class ShapeModelTraits:
+    """multiview: takes front, left, back and right pictures. turbo: made for 5 to 10 steps."""
+
+    multiview: bool
+    turbo: bool
+
+
+def read_traits(name: str) -> ShapeModelTraits:
+    """What a file's name, with its folder, says of the model."""
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return ShapeModelTraits(bool(words & {"mv", "2mv", "multiview"}), "turbo" in words)
+
+
+def list_shape_models(names: Iterable[str]) -> list[str]:
+    """The names that are Hunyuan3D shape models by their name, in the catalogue's order, then by name."""
+    found = {
+        name
+        for name in names
+        if name.lower().endswith(SHAPE_MODEL_SUFFIXES)
+        and _SHAPE_MODEL.search(name)
+        and not _NOT_SHAPE.search(name)
+    }
+    return sorted(found, key=lambda name: (_rank(name), name))
+
+
+def _rank(name: str) -> int:
+    """Place in the catalogue of the file itself or of the one that is named most alike."""
+    name = name.replace("\\", "/").lower()
+    models = load_catalogue()["shape_models"]
+    stems = [[_stem(file) for file in (model["file"], *model["also"])] for model in models]
+    matches = [
+        (-len(stem), place) for place, files in enumerate(stems) for stem in files if stem in _stem(name)
+    ]
+    return min(matches)[1] if matches else len(models)
+
+
+def _stem(name: str) -> str:
+    """The name without precision and suffix: what its variants share."""
+    return re.sub(r"([-_/.]|model|fp16|fp32|bf16|safetensors|ckpt)+", "-", name.lower()).strip("-")
+
+
+def describe_shape_models() -> str:
+    """Every shape model of the catalogue, one a line: file, size, licence, territory, source."""
+    catalogue = load_catalogue()
+    lines = []
+    for model in catalogue["shape_models"]:
+        licence = catalogue["licences"][model["licence"]]
+        lines.append(
+            f"{model['file']} ({model['model']}, {model['gigabytes']} GB; {licence['name']}, "
+            f"{licence['territory']}; {model['source']})"
+        )
+    return "\n".join(lines)

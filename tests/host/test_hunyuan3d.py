@@ -1,0 +1,162 @@
+"""The learned mesh stage through REST, in a real ComfyUI with small random checkpoints."""
+
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from character3d.launcher.installation import Installation, link_pack
+from character3d.launcher.server import find_free_port, run_server
+from character3d.tests import small_hunyuan3d as small
+from safetensors.torch import load_file, save_file
+
+from .conftest import Client
+
+FIGURE = "hunyuan3d-dit-v2-mini-fp16.safetensors"
+NOISE = "hunyuan3d-dit-v2-mini-turbo-fp16.safetensors"
+SOLID = "hunyuan3d-dit-v2-mini/solid.fp16.ckpt"
+SLOW = "hunyuan3d-dit-v2-0-fp16.safetensors"
+DAMAGED = "hunyuan3d-dit-v2-1-fp16.safetensors"
+CUT_OFF = "hunyuan3d-dit-v2-mv-fp16.safetensors"
+QUICK = {"mesh_steps": 3, "octree_resolution": 64, "image_size": 512}
+
+
+@pytest.fixture(scope="module")
+def server(comfyui_folder, tmp_path_factory):
+    """ComfyUI with models: a figure, noise, a solid cube, one with slow steps, two damaged ones."""
+    base = tmp_path_factory.mktemp("hunyuan3d")
+    models = base / "models" / "diffusion_models"
+    small.save_checkpoint(models / FIGURE, small.draw_figure_checkpoint())
+    small.save_checkpoint(models / NOISE, small.draw_checkpoint("mini", 1))
+    solid = small.draw_checkpoint("mini", 2)
+    solid["vae.geo_decoder.output_proj.bias"] += 1000
+    small.save_checkpoint(models / SOLID, solid)
+    small.save_checkpoint(models / SLOW, small.draw_figure_checkpoint("2.0", 3))
+    save_file({"model.something.weight": torch.zeros(2)}, str(models / DAMAGED))
+    (models / CUT_OFF).write_bytes((models / FIGURE).read_bytes()[:100_000])
+    (base / "custom_nodes").mkdir()
+    link_pack(base / "custom_nodes")
+    installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
+    with run_server(installation, find_free_port()) as running:
+        yield SimpleNamespace(url=running.address, models=models, log=installation.log)
+
+
+@pytest.fixture
+def client(server):
+    return Client(server.url)
+
+
+def run_job(client, picture, **fields):
+    status, acceptance = client.post_form(picture, **{**QUICK, **fields})
+    assert status == 202, acceptance
+    return acceptance["job_id"], client.watch(acceptance["job_id"])
+
+
+def load_mesh(client, job_id, path, folder):
+    file = folder / "mesh.glb"
+    file.write_bytes(client.download(job_id, path))
+    return trimesh.load_mesh(file, process=False)
+
+
+def test_the_service_lists_the_models_best_first(client):
+    assert client.get_json("/models")["3d_models"] == [DAMAGED, SLOW, CUT_OFF, FIGURE, SOLID, NOISE]
+
+
+def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
+    """All five stages on a mesh that came out of the learned model."""
+    job_id, answers = run_job(client, elf, mesh_model=FIGURE, face_count=20_000, seed=5)
+    final = answers[-1]
+    assert final["status"] == "completed", final
+    assert final["methods"]["mesh_generation"] == "hunyuan3d"
+    assert not [warning for warning in final["warnings"] if "mesh_" in warning or "guidance" in warning]
+    mesh = load_mesh(client, job_id, final["results"]["raw_mesh"], tmp_path)
+    assert mesh.is_watertight and mesh.volume > 0 and len(mesh.faces) <= 20_000
+    low, high = mesh.bounds
+    assert low[1] == pytest.approx(0, abs=1e-6) and high[1] == pytest.approx(1.7, abs=1e-4)
+    # It faces +Z, as the figure's feet do.
+    feet = mesh.vertices[mesh.vertices[:, 1] < 0.1]
+    assert feet[:, 2].max() > -1.5 * feet[:, 2].min() > 0
+    for name in ("textured_mesh", "rigged_character"):
+        assert client.download(job_id, final["results"][name])
+
+
+def test_noise_goes_through_every_stage_that_takes_noise(client, elf, tmp_path):
+    """A random field is meshed, textured and saved; whether it can be rigged is up to chance."""
+    job_id, answers = run_job(client, elf, mesh_model=NOISE, face_count=10_000, octree_resolution=48)
+    final = answers[-1]
+    assert final["methods"]["mesh_generation"] == "hunyuan3d"
+    assert final["methods"]["texture_baking"] == "projection_bake"
+    assert final["status"] == "completed" or final["failed_stage"] == "rigging", final
+    assert load_mesh(client, job_id, final["results"]["textured_mesh"], tmp_path).area > 0
+
+
+def test_the_same_seed_makes_the_same_mesh(client, elf):
+    fields = {"mesh_model": NOISE, "octree_resolution": 32, "face_count": 2_000, "enable_rigging": "false"}
+    made = []
+    for seed, steps in ((1, 3), (2, 3), (1, 3)):
+        job_id, answers = run_job(client, elf, **fields, seed=seed, mesh_steps=steps)
+        made.append(client.download(job_id, answers[-1]["results"]["raw_mesh"]))
+    assert made[0] == made[2] != made[1]
+
+
+def test_a_field_without_a_surface_fails_at_mesh_generation(client, elf):
+    _, answers = run_job(client, elf, mesh_model=SOLID, octree_resolution=16)
+    final = answers[-1]
+    assert (final["status"], final["failed_stage"]) == ("failed", "mesh_generation")
+    assert "the shape has no surface: expected a field that is positive inside" in final["error_details"]
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (DAMAGED, ["no complete Hunyuan3D model", "model.latent_in.weight", "found 1 other keys, such as"]),
+        (CUT_OFF, ["cannot be read", "incomplete"]),
+    ],
+)
+def test_a_wrong_file_says_what_was_expected(client, elf, model, words):
+    _, answers = run_job(client, elf, mesh_model=model)
+    final = answers[-1]
+    assert (final["status"], final["failed_stage"]) == ("failed", "mesh_generation")
+    assert [word for word in (model, *words) if word not in final["error_details"]] == []
+
+
+def test_a_model_that_is_not_installed_is_refused(client, elf):
+    status, body = client.post_form(elf, mesh_model="hunyuan3d-other.safetensors")
+    assert (status, body["details"]["parameter"]) == (400, "mesh_model")
+    assert FIGURE in body["details"]["allowed"] and "auto" in body["details"]["allowed"]
+
+
+def test_cancelling_stops_within_a_sampling_step(client, elf):
+    status, acceptance = client.post_form(elf, **{**QUICK, "mesh_model": SLOW, "mesh_steps": 100})
+    assert status == 202
+    job = f"/job/{acceptance['job_id']}"
+    deadline, seen = time.monotonic() + 120, {}
+    while len(seen) < 4:
+        assert time.monotonic() < deadline
+        answer = client.get_json(f"{job}/status")
+        if answer.get("current_stage") == "mesh_generation":
+            seen.setdefault(answer["progress"], time.monotonic())
+        time.sleep(0.02)
+    assert client.request("POST", f"{job}/cancel", b"")[0] in (200, 202)
+    cancelled = time.monotonic()
+    final = client.watch(acceptance["job_id"])[-1]
+    assert final.get("cancelled") and final["failed_stage"] == "mesh_generation"
+    step = max(np.diff(list(seen.values())))
+    assert time.monotonic() - cancelled < 2 + step
+
+
+def test_cheap_casts_of_the_weights_run(client, server, elf):
+    """An fp8 file: its diffusion model in float8, as people shrink them."""
+    weights = load_file(str(server.models / FIGURE))
+    for name, value in weights.items():
+        if name.startswith("model.") and value.ndim == 2:
+            weights[name] = value.to(torch.float8_e4m3fn)
+    save_file(weights, str(server.models / "hunyuan3d-dit-v2-mini-fp8.safetensors"))
+    time.sleep(0.1)
+    fields = {"mesh_model": "hunyuan3d-dit-v2-mini-fp8.safetensors", "enable_rigging": "false"}
+    _, answers = run_job(client, elf, **fields)
+    assert answers[-1]["status"] == "completed", answers[-1]
