@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 import trimesh
@@ -19,15 +18,14 @@ from .conftest import Client
 FIGURE = "hunyuan3d-dit-v2-mini-fp16.safetensors"
 NOISE = "hunyuan3d-dit-v2-mini-turbo-fp16.safetensors"
 SOLID = "hunyuan3d-dit-v2-mini/solid.fp16.ckpt"
-SLOW = "hunyuan3d-dit-v2-0-fp16.safetensors"
 DAMAGED = "hunyuan3d-dit-v2-1-fp16.safetensors"
 CUT_OFF = "hunyuan3d-dit-v2-mv-fp16.safetensors"
-QUICK = {"mesh_steps": 3, "octree_resolution": 64, "image_size": 512}
+QUICK = {"mesh_steps": 2, "octree_resolution": 64, "image_size": 512}
 
 
 @pytest.fixture(scope="module")
 def server(comfyui_folder, tmp_path_factory):
-    """ComfyUI with models: a figure, noise, a solid cube, one with slow steps, two damaged ones."""
+    """ComfyUI with models: a figure, noise, a solid cube, and two damaged ones."""
     base = tmp_path_factory.mktemp("hunyuan3d")
     models = base / "models" / "diffusion_models"
     small.save_checkpoint(models / FIGURE, small.draw_figure_checkpoint())
@@ -35,7 +33,6 @@ def server(comfyui_folder, tmp_path_factory):
     solid = small.draw_checkpoint("mini", 2)
     solid["vae.geo_decoder.output_proj.bias"] += 1000
     small.save_checkpoint(models / SOLID, solid)
-    small.save_checkpoint(models / SLOW, small.draw_figure_checkpoint("2.0", 3))
     save_file({"model.something.weight": torch.zeros(2)}, str(models / DAMAGED))
     (models / CUT_OFF).write_bytes((models / FIGURE).read_bytes()[:100_000])
     (base / "custom_nodes").mkdir()
@@ -63,7 +60,7 @@ def load_mesh(client, job_id, path, folder):
 
 
 def test_the_service_lists_the_models_best_first(client):
-    assert client.get_json("/models")["3d_models"] == [DAMAGED, SLOW, CUT_OFF, FIGURE, SOLID, NOISE]
+    assert client.get_json("/models")["3d_models"] == [DAMAGED, CUT_OFF, FIGURE, SOLID, NOISE]
 
 
 def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
@@ -86,21 +83,12 @@ def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
 
 def test_noise_goes_through_every_stage_that_takes_noise(client, elf, tmp_path):
     """A random field is meshed, textured and saved; whether it can be rigged is up to chance."""
-    job_id, answers = run_job(client, elf, mesh_model=NOISE, face_count=10_000, octree_resolution=48)
+    job_id, answers = run_job(client, elf, mesh_model=NOISE, face_count=10_000, octree_resolution=32)
     final = answers[-1]
     assert final["methods"]["mesh_generation"] == "hunyuan3d"
     assert final["methods"]["texture_baking"] == "projection_bake"
     assert final["status"] == "completed" or final["failed_stage"] == "rigging", final
     assert load_mesh(client, job_id, final["results"]["textured_mesh"], tmp_path).area > 0
-
-
-def test_the_same_seed_makes_the_same_mesh(client, elf):
-    fields = {"mesh_model": NOISE, "octree_resolution": 32, "face_count": 2_000, "enable_rigging": "false"}
-    made = []
-    for seed, steps in ((1, 3), (2, 3), (1, 3)):
-        job_id, answers = run_job(client, elf, **fields, seed=seed, mesh_steps=steps)
-        made.append(client.download(job_id, answers[-1]["results"]["raw_mesh"]))
-    assert made[0] == made[2] != made[1]
 
 
 def test_a_field_without_a_surface_fails_at_mesh_generation(client, elf):
@@ -130,23 +118,23 @@ def test_a_model_that_is_not_installed_is_refused(client, elf):
     assert FIGURE in body["details"]["allowed"] and "auto" in body["details"]["allowed"]
 
 
-def test_cancelling_stops_within_a_sampling_step(client, elf):
-    status, acceptance = client.post_form(elf, **{**QUICK, "mesh_model": SLOW, "mesh_steps": 100})
+def test_cancelling_while_it_samples(client, elf):
+    """It stops within a step, which takes some seconds here; tests/backends counts the steps."""
+    status, acceptance = client.post_form(elf, **{**QUICK, "mesh_model": FIGURE, "mesh_steps": 12})
     assert status == 202
     job = f"/job/{acceptance['job_id']}"
-    deadline, seen = time.monotonic() + 120, {}
-    while len(seen) < 4:
+    deadline, seen = time.monotonic() + 120, set()
+    while len(seen) < 3:
         assert time.monotonic() < deadline
         answer = client.get_json(f"{job}/status")
         if answer.get("current_stage") == "mesh_generation":
-            seen.setdefault(answer["progress"], time.monotonic())
-        time.sleep(0.02)
+            seen.add(answer["progress"])
+        time.sleep(0.05)
     assert client.request("POST", f"{job}/cancel", b"")[0] in (200, 202)
     cancelled = time.monotonic()
     final = client.watch(acceptance["job_id"])[-1]
     assert final.get("cancelled") and final["failed_stage"] == "mesh_generation"
-    step = max(np.diff(list(seen.values())))
-    assert time.monotonic() - cancelled < 2 + step
+    assert time.monotonic() - cancelled < 15
 
 
 def test_cheap_casts_of_the_weights_run(client, server, elf):
