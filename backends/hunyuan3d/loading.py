@@ -25,7 +25,7 @@ from ...pipeline.weights import (
     read_traits,
 )
 from .checkpoint import Checkpoint, Weights, read_checkpoint, require_keys
-from .unbatched import allow_any_batch
+from .corrections import correct_model
 
 _LATENTS = {("hunyuan3d2", 8): 512, ("hunyuan3d2_1", None): 4096}
 """Tokens of a shape by architecture, and depth where it counts: 2mini and 2.1. All others have 3072."""
@@ -109,7 +109,7 @@ def _build_diffusion_model(checkpoint: Checkpoint) -> Any:
     if model is None or not model.model.model_config.unet_config["image_model"].startswith("hunyuan3d2"):
         raise WeightsError(f"{checkpoint.name}: ComfyUI does not recognise its diffusion model as Hunyuan3D")
     require_keys(checkpoint.name, "diffusion model", model.model.diffusion_model.state_dict(), given)
-    return allow_any_batch(model)
+    return correct_model(model)
 
 
 def _build_image_encoder(checkpoint: Checkpoint) -> Any:

@@ -10,7 +10,7 @@ import torch
 @pytest.fixture(scope="session")
 def hunyuan3d(comfyui_modules):
     """The modules of backends/hunyuan3d."""
-    names = ("checkpoint", "conditioning", "decoding", "generate", "loading", "sampling", "unbatched")
+    names = ("checkpoint", "conditioning", "decoding", "generate", "loading", "sampling")
     package = "character3d.backends.hunyuan3d"
     return SimpleNamespace(**{name: importlib.import_module(f"{package}.{name}") for name in names})
 

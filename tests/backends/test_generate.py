@@ -112,7 +112,7 @@ def test_cancelling_stops_within_a_step(hunyuan3d, load, picture):
     assert len(calls) == 3
 
 
-# -- Hunyuan3D 2.1, which ComfyUI runs only on pairs --------------------------------------------------
+# -- Hunyuan3D 2.1, which ComfyUI runs only on pairs and only as stored ---------------------------------
 
 
 @pytest.fixture
@@ -147,6 +147,21 @@ def test_2_1_runs_without_guidance(hunyuan3d, load, picture):
         shape, {"front": picture}, steps=2, guidance_scale=1.0, seed=1, resolution=16
     )
     assert torch.isfinite(field.values).all()
+
+
+@pytest.mark.parametrize("layout", ["2.0", "fast", "2.1"])
+@pytest.mark.parametrize("stored", ["fp8_e4m3fn_unet", "fp16_unet"])
+def test_weights_stored_in_another_precision_than_computed_in(
+    hunyuan3d, load, picture, monkeypatch, layout, stored
+):
+    """What ComfyUI does for float8 files, and for half precision on cards that compute in float32."""
+    exact = generate(hunyuan3d, few_latents(load(layout, "hunyuan3d.safetensors")), {"front": picture})
+    monkeypatch.setattr(importlib.import_module("comfy.cli_args").args, stored, True)
+    shape = few_latents(load(layout, "hunyuan3d-cast.safetensors"))
+    model = shape.model.model
+    assert model.manual_cast_dtype == torch.float32 != model.diffusion_model.dtype
+    cast = generate(hunyuan3d, shape, {"front": picture})
+    assert (cast.values - exact.values).abs().mean() < 0.3 * exact.values.std()
 
 
 # -- decoding -----------------------------------------------------------------------------------------
