@@ -4,8 +4,8 @@ Its forward splits the batch in halves and exchanges their conditions. That is r
 passes, with and without condition, share a batch. With guidance 1 there is one pass only, and with little
 memory the two run apart: then it raises, or conditions each shape on another's picture.
 
-Its time embedding and cross attention cast their inputs to the precision in which the weights are stored. Where
-that is not the one computed in (float8 files, half precision on old cards) it raises.
+Its time embedding and cross attention cast their inputs to the precision in which the weights are stored.
+Where that is not the one computed in (float8 files, half precision on old cards) it raises.
 """
 
 from __future__ import annotations

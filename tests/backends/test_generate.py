@@ -174,7 +174,7 @@ def test_the_decoder_agrees_with_comfyuis_dense_one(hunyuan3d, load):
     ours = hunyuan3d.decoding.decode_field(shape.vae, latent, 24).values
     theirs = shape.vae.decode(latent, vae_options={"octree_resolution": 24, "num_chunks": 8000})[0]
     assert torch.allclose(((ours + 1) / 2).clamp(0, 1), theirs.permute(2, 1, 0), atol=1e-4)
-    assert 0.1 < ((theirs > 0) & (theirs < 1)).float().mean()
+    assert ((theirs > 0) & (theirs < 1)).float().mean() > 0.1
 
 
 def test_chunks_fit_the_free_memory(hunyuan3d, load, monkeypatch):

@@ -84,7 +84,9 @@ def test_a_missing_key_is_named(hunyuan3d, models):
         del weights[key]
         name = f"hunyuan3d-without-{part.replace(' ', '-')}.safetensors"
         small.save_checkpoint(models / name, weights)
-        with pytest.raises(WeightsError, match=rf"{name} is damaged: .* {part} 1 are missing, among them {key}"):
+        with pytest.raises(
+            WeightsError, match=rf"{name} is damaged: .* {part} 1 are missing, among them {key}"
+        ):
             hunyuan3d.loading.load_shape_model(name)
 
 
@@ -121,7 +123,9 @@ def test_a_missing_model_quotes_the_catalogue(hunyuan3d, models):
     with pytest.raises(WeightsError) as caught:
         hunyuan3d.loading.load_shape_model("auto")
     text = str(caught.value)
-    assert text.startswith("a Hunyuan3D model is not in models/diffusion_models or models/checkpoints; found none")
+    assert text.startswith(
+        "a Hunyuan3D model is not in models/diffusion_models or models/checkpoints; found none"
+    )
     for words in ("hunyuan3d-dit-v2-0-fp16.safetensors", "4.9 GB", "Community License", "European Union"):
         assert words in text
 

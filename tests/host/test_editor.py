@@ -85,10 +85,26 @@ def test_no_node_is_missing(editor):
     assert len(own) >= 9
 
 
+EXPORT = "async () => (await app.graphToPrompt()).output"
+
+
 def test_the_editor_exports_the_graph_that_the_service_submits(editor):
-    exported = editor.evaluate("async () => (await app.graphToPrompt()).output")
     submitted = json.loads((REPOSITORY / "workflows/api/character.json").read_text(encoding="utf-8"))
-    assert exported == submitted
+    assert editor.evaluate(EXPORT) == submitted
+
+
+def test_the_steps_of_hunyuan3d_open_and_export_too(editor):
+    """In a tab of its own; the API graph is run by test_hunyuan3d.py."""
+    page = editor.context.new_page()
+    page.goto(editor.url)
+    page.wait_for_function(READY, timeout=60_000)
+    workflow = json.loads((REPOSITORY / "workflows/hunyuan3d_steps.json").read_text(encoding="utf-8"))
+    page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
+    page.wait_for_function("count => app.graph.nodes.length === count", arg=len(workflow["nodes"]))
+    exported, missing = page.evaluate(EXPORT), page.evaluate(MISSING_TYPES)
+    page.close()
+    api = json.loads((REPOSITORY / "workflows/api/hunyuan3d_steps.json").read_text(encoding="utf-8"))
+    assert (exported, missing) == (api, [])
 
 
 @pytest.fixture(scope="module")

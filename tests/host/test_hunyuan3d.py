@@ -1,5 +1,6 @@
 """The learned mesh stage through REST, in a real ComfyUI with small random checkpoints."""
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -8,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 import trimesh
-from character3d.launcher.installation import Installation, link_pack
+from character3d.launcher.installation import Installation, copy_examples, link_pack
 from character3d.launcher.server import find_free_port, run_server
 from character3d.tests import small_hunyuan3d as small
 from safetensors.torch import load_file, save_file
 
-from .conftest import Client
+from .conftest import REPOSITORY, Client
 
 FIGURE = "hunyuan3d-dit-v2-mini-fp16.safetensors"
 NOISE = "hunyuan3d-dit-v2-mini-turbo-fp16.safetensors"
@@ -37,9 +38,10 @@ def server(comfyui_folder, tmp_path_factory):
     (models / CUT_OFF).write_bytes((models / FIGURE).read_bytes()[:100_000])
     (base / "custom_nodes").mkdir()
     link_pack(base / "custom_nodes")
+    copy_examples(base / "input")
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
     with run_server(installation, find_free_port()) as running:
-        yield SimpleNamespace(url=running.address, models=models, log=installation.log)
+        yield SimpleNamespace(url=running.address, models=models, base=base)
 
 
 @pytest.fixture
@@ -135,6 +137,26 @@ def test_cancelling_while_it_samples(client, elf):
     final = client.watch(acceptance["job_id"])[-1]
     assert final.get("cancelled") and final["failed_stage"] == "mesh_generation"
     assert time.monotonic() - cancelled < 15
+
+
+def test_step_by_step_with_comfyuis_own_nodes(client, server):
+    """The second workflow: our loader, decoder and clean-up around ComfyUI's conditioning and KSampler."""
+    graph = json.loads((REPOSITORY / "workflows/api/hunyuan3d_steps.json").read_text(encoding="utf-8"))
+    by_title = {node["_meta"]["title"]: node["inputs"] for node in graph.values()}
+    by_title["Load shape model"]["mesh_model"] = FIGURE
+    by_title["Sample"]["steps"] = 1
+    by_title["Decode shape"]["octree_resolution"] = 64
+    body = json.dumps({"prompt": graph, "client_id": "steps"})
+    status, _, answer = client.request("POST", "/prompt", body, {"Content-Type": "application/json"})
+    assert status == 200, answer
+    prompt_id, deadline = json.loads(answer)["prompt_id"], time.monotonic() + 120
+    while not (history := client.get_json(f"/history/{prompt_id}")):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert history[prompt_id]["status"]["status_str"] == "success", history[prompt_id]["status"]
+    saved = [out["3d"][0] for out in history[prompt_id]["outputs"].values() if "character3d_file" in out]
+    mesh = trimesh.load_mesh(server.base / "output" / saved[0]["subfolder"] / saved[0]["filename"])
+    assert mesh.is_watertight and mesh.bounds[:, 1] == pytest.approx([0, 1.7], abs=1e-4)
 
 
 def test_cheap_casts_of_the_weights_run(client, server, elf):

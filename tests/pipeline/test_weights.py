@@ -1,0 +1,56 @@
+"""The catalogue of weights, and what the names of files tell."""
+
+import pytest
+from character3d.pipeline.weights import (
+    SHAPE_MODEL_FOLDERS,
+    describe_shape_models,
+    list_shape_models,
+    load_catalogue,
+    read_traits,
+)
+
+
+def test_every_entry_is_complete():
+    catalogue = load_catalogue()
+    for licence in catalogue["licences"].values():
+        assert licence["name"] and "European Union" in licence["territory"]
+    for model in catalogue["shape_models"]:
+        assert set(model) == {"model", "file", "also", "folder", "gigabytes", "licence", "source"}
+        assert model["licence"] in catalogue["licences"] and model["folder"] in SHAPE_MODEL_FOLDERS
+        assert 3 < model["gigabytes"] < 8
+        assert ("mv" in model["model"].lower()) == read_traits(model["file"]).multiview
+        assert ("Turbo" in model["model"]) == read_traits(model["file"]).turbo
+        assert all(read_traits(other) == read_traits(model["file"]) for other in model["also"])
+
+
+def test_every_file_of_the_catalogue_is_listed_in_its_order():
+    models = load_catalogue()["shape_models"]
+    for pick in (lambda m: m["file"], lambda m: m["also"][0], lambda m: m["also"][-1]):
+        names = [pick(model) for model in models if "hunyuan" in pick(model)]
+        assert list_shape_models(reversed(names)) == names
+
+
+def test_other_files_are_not_shape_models():
+    names = ["dreamshaper.safetensors", "hunyuan3d-paint-v2-0.safetensors", "hunyuan3d-vae-v2-1.safetensors",
+             "hunyuan3d-delight-v2-0.safetensors", "hunyuan_video.safetensors", "hunyuan3d.txt"]  # fmt: skip
+    assert list_shape_models(names) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "multiview", "turbo"),
+    [
+        ("hunyuan3d-dit-v2-mv-turbo_fp16.safetensors", True, True),
+        ("Hunyuan3D-2mv\\\\model.fp16.safetensors", True, False),
+        ("hunyuan3d-dit-v2-0-fast.safetensors", False, False),
+        ("hunyuan3d_removed_background.safetensors", False, False),
+    ],
+)
+def test_traits(name, multiview, turbo):
+    traits = read_traits(name)
+    assert (traits.multiview, traits.turbo) == (multiview, turbo)
+
+
+def test_the_catalogue_in_words():
+    lines = describe_shape_models().split("\n")
+    assert len(lines) == len(load_catalogue()["shape_models"])
+    assert all("GB" in line and "Hugging Face" in line for line in lines)
