@@ -18,7 +18,8 @@ FOLDERS_MEDIA_TYPE = "application/vnd.comfyui.folders+json"
 
 def list_diffusion_models() -> list[str]:
     """Exactly the names that POST /generate_character takes as model_name. Blocks: scans folders."""
-    names = folder_paths.get_filename_list("checkpoints")
+    names = set(folder_paths.get_filename_list("checkpoints"))
+    names -= set(weights.list_shape_models(names))
     return sorted(name for name in names if name.lower().endswith(".safetensors"))
 
 

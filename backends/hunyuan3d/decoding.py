@@ -26,7 +26,7 @@ def open_decoder(vae: Any, latent: torch.Tensor) -> tuple[Query, int]:
     """The function that answers points with the field's values, and how many points to ask for at once.
 
     The points are embedded in float32 whatever the decoder's precision: half precision would place them up to
-    a quarter of a cell off.
+    an eighth of a cell off.
     """
     required = vae.memory_used_decode(latent.shape, vae.vae_dtype)
     comfy.model_management.load_models_gpu([vae.patcher], memory_required=required)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_the_image_encoders_are_configured_as_comfyui_configures_them(hunyuan3d,
         pass
 
     def read(path):
-        seen.append(json.loads(open(path, encoding="utf-8").read()))
+        seen.append(json.loads(Path(path).read_text(encoding="utf-8")))
         raise Stop
 
     monkeypatch.setattr(loading.comfy.clip_vision, "ClipVisionModel", read)
@@ -102,7 +103,7 @@ def test_a_tensor_of_the_wrong_shape_is_named(hunyuan3d, models):
 def test_a_file_of_one_part_says_which_are_missing(hunyuan3d, models, part):
     weights = {key: value for key, value in small.draw_checkpoint("mini").items() if key.startswith(part)}
     small.save_checkpoint(models / "hunyuan3d-part.safetensors", weights)
-    with pytest.raises(WeightsError, match="no complete Hunyuan3D model: it has no .* and no .*Expected"):
+    with pytest.raises(WeightsError, match=r"no complete Hunyuan3D model: it has no .* and no .*Expected"):
         hunyuan3d.loading.load_shape_model("auto")
 
 

@@ -158,7 +158,7 @@ def test_the_viewer_shows_the_model(queued, editor, title, is_coloured, tmp_path
     editor.evaluate(SHOW_VIEWER, title)
     path = tmp_path / f"{title}.png"
     seen = None
-    for _ in range(25):  # software rendering draws about two frames a second
+    for _ in range(40):  # software rendering draws about two frames a second
         if seen == (True, is_coloured):
             break
         seen = describe(shoot_viewer(editor, path))

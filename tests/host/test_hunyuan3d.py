@@ -18,7 +18,7 @@ from .conftest import REPOSITORY, Client
 
 FIGURE = "hunyuan3d-dit-v2-mini-fp16.safetensors"
 NOISE = "hunyuan3d-dit-v2-mini-turbo-fp16.safetensors"
-SOLID = "hunyuan3d-dit-v2-mini/solid.fp16.ckpt"
+SOLID = "hunyuan3d-dit-v2-mini/solid.fp16.safetensors"
 DAMAGED = "hunyuan3d-dit-v2-1-fp16.safetensors"
 CUT_OFF = "hunyuan3d-dit-v2-mv-fp16.safetensors"
 QUICK = {"mesh_steps": 2, "octree_resolution": 64, "image_size": 512}
@@ -33,7 +33,7 @@ def server(comfyui_folder, tmp_path_factory):
     small.save_checkpoint(models / NOISE, small.draw_checkpoint("mini", 1))
     solid = small.draw_checkpoint("mini", 2)
     solid["vae.geo_decoder.output_proj.bias"] += 1000
-    small.save_checkpoint(models / SOLID, solid)
+    small.save_checkpoint(base / "models" / "checkpoints" / SOLID, solid)
     save_file({"model.something.weight": torch.zeros(2)}, str(models / DAMAGED))
     (models / CUT_OFF).write_bytes((models / FIGURE).read_bytes()[:100_000])
     (base / "custom_nodes").mkdir()
@@ -62,7 +62,8 @@ def load_mesh(client, job_id, path, folder):
 
 
 def test_the_service_lists_the_models_best_first(client):
-    assert client.get_json("/models")["3d_models"] == [DAMAGED, CUT_OFF, FIGURE, SOLID, NOISE]
+    shape_models = [DAMAGED, CUT_OFF, FIGURE, SOLID, NOISE]
+    assert client.get_json("/models") == {"diffusion_models": [], "3d_models": shape_models}
 
 
 def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
