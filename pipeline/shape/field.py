@@ -102,8 +102,8 @@ class _Evaluation:
 
     def refine(self, coarse: torch.Tensor, progress: Progress) -> torch.Tensor:
         """Values on the grid of half the spacing, evaluated near the surface."""
-        index = _points_around(torch.nonzero(_may_be_near(coarse)), 2 * len(coarse) - 1)
         side = 2 * len(coarse) - 1
+        index = _points_around(torch.nonzero(_may_be_near(coarse)), side)
         values = _interpolate(coarse, side).view(-1)
         known = torch.zeros(side**3, dtype=torch.bool)
         while len(index):

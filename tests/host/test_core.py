@@ -28,10 +28,11 @@ def test_system_stats_and_object_info(client):
     assert {"LoadImage", "C3DPreprocessPicture"} <= set(client.get_json("/object_info"))
 
 
-def test_templates_offer_the_workflow_and_its_picture(client):
-    assert client.get_json("/api/workflow_templates")[PACK_NAME] == ["character"]
-    shipped = REPOSITORY / "workflows" / "character.json"
-    served = f"/api/workflow_templates/{PACK_NAME}/character"
+@pytest.mark.parametrize("name", ["character", "hunyuan3d_steps"])
+def test_templates_offer_the_workflows_and_their_pictures(client, name):
+    assert sorted(client.get_json("/api/workflow_templates")[PACK_NAME]) == ["character", "hunyuan3d_steps"]
+    shipped = REPOSITORY / "workflows" / f"{name}.json"
+    served = f"/api/workflow_templates/{PACK_NAME}/{name}"
     assert client.get_json(f"{served}.json") == json.loads(shipped.read_text(encoding="utf-8"))
     status, _, picture = client.request("GET", f"{served}.jpg")
     assert status == 200 and picture == shipped.with_suffix(".jpg").read_bytes()
