@@ -37,3 +37,16 @@ def comfyui_modules(comfyui_folder):
     importlib.import_module("comfy.cli_args").args.cpu = True
     yield
     sys.path.remove(str(comfyui_folder))
+
+
+@pytest.fixture
+def models(comfyui_modules, tmp_path, monkeypatch):
+    """A folder that is ComfyUI's models/diffusion_models for this test; models/checkpoints is empty."""
+    folder_paths = importlib.import_module("folder_paths")
+    for name in ("diffusion_models", "checkpoints"):
+        folder = tmp_path / name
+        folder.mkdir()
+        entry = ([str(folder)], folder_paths.supported_pt_extensions)
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, name, entry)
+        folder_paths.filename_list_cache.pop(name, None)
+    return tmp_path / "diffusion_models"

@@ -16,20 +16,6 @@ def hunyuan3d(comfyui_modules):
 
 
 @pytest.fixture
-def models(comfyui_modules, tmp_path, monkeypatch):
-    """A folder that is ComfyUI's models/diffusion_models for this test; models/checkpoints is empty."""
-    folder_paths = importlib.import_module("folder_paths")
-    suffixes = folder_paths.supported_pt_extensions
-    folders = {name: tmp_path / name for name in ("diffusion_models", "checkpoints")}
-    for name, folder in folders.items():
-        folder.mkdir()
-        monkeypatch.setitem(folder_paths.folder_names_and_paths, name, ([str(folder)], suffixes))
-        monkeypatch.setitem(folder_paths.filename_list_cache, name, None)
-        folder_paths.filename_list_cache.pop(name)
-    return folders["diffusion_models"]
-
-
-@pytest.fixture
 def full_precision(comfyui_modules, monkeypatch):
     """ComfyUI keeps image encoders in half precision unless told otherwise."""
     monkeypatch.setattr(importlib.import_module("comfy.cli_args").args, "fp32_text_enc", True)
