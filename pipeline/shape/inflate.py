@@ -16,10 +16,12 @@ from .silhouette import sample_silhouette
 
 _SMOOTHING_ROUNDS = 10
 _HELD_HEIGHT = 3.0
+_MOST_FACES = 40_000
+"""More would show nothing more: the grid that the silhouette is read on is no finer."""
 
 
 def inflate_silhouette(
-    picture: FramedPicture, *, face_count: int = 40_000, progress: Progress = ignore_progress
+    picture: FramedPicture, *, face_count: int = _MOST_FACES, progress: Progress = ignore_progress
 ) -> Mesh:
     """Make a closed, outward-wound mesh whose front view is the picture's subject.
 
@@ -27,7 +29,7 @@ def inflate_silhouette(
     Their depth solves a Poisson problem, so limbs come out round (the idea of Igarashi et al., "Teddy",
     SIGGRAPH 1999, without its ridges); trunk, head and feet get a human's proportions of depth. Holes
     in the silhouette stay open. Height CHARACTER_HEIGHT, feet on y = 0, x = 0 between the feet.
-    Returns a mesh of about face_count faces with smooth normals. MeshError: no subject.
+    Returns a mesh of at most face_count faces, and 40,000, with smooth normals. MeshError: no subject.
     """
     silhouette = sample_silhouette(picture)
     outline = trace_outline(silhouette.alpha)
@@ -43,7 +45,7 @@ def inflate_silhouette(
     positions = smooth_surface(
         positions, sheets, _SMOOTHING_ROUNDS, _hold_soles(positions), span_progress(progress, 0.5, 0.8)
     )
-    positions, faces = decimate_surface(positions, faces, face_count)
+    positions, faces = decimate_surface(positions, faces, min(face_count, _MOST_FACES))
     progress(0.95)
     return place_on_ground(positions, faces)
 
