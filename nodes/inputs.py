@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..backends.hunyuan3d import list_installed_models
 from .compat import io
-from .sockets import Trimesh
+from .sockets import SIDES, Trimesh
 
 
 def mesh_input(name: str, tooltip: str) -> io.Input:
@@ -69,7 +69,7 @@ def face_count_input() -> io.Input:
 def side_picture_inputs() -> list[io.Input]:
     """Further pictures of the character, for models that take several."""
     inputs: list[io.Input] = []
-    for side, seen in (("left", "its left side"), ("back", "behind"), ("right", "its right side")):
+    for side, seen in zip(SIDES, ("its left side", "behind", "its right side"), strict=True):
         tip = f"Framed picture of the character from {seen}, for a multiview model (2mv)."
         inputs += [
             io.Image.Input(side, optional=True, tooltip=tip),

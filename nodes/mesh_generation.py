@@ -19,7 +19,7 @@ from .inputs import (
     seed_input,
     side_picture_inputs,
 )
-from .sockets import Trimesh, mesh_to_core, mesh_to_trimesh, sockets_to_views
+from .sockets import mesh_outputs, mesh_values, sockets_to_views
 from .stage import StageRun, choose_method
 
 _METHODS = ("hunyuan3d", "silhouette_inflation")
@@ -65,10 +65,7 @@ class GenerateMesh(io.ComfyNode):
                 seed_input(f"Seed of a diffusion model. {unused}"),
                 *side_picture_inputs(),
             ],
-            outputs=[
-                Trimesh.Output(display_name="trimesh", tooltip="The mesh, +Y up, facing +Z, in metres."),
-                io.Mesh.Output(display_name="mesh", tooltip="The same as core's MESH."),
-            ],
+            outputs=mesh_outputs("The mesh, +Y up, facing +Z, in metres."),
         )
 
     @classmethod
@@ -97,7 +94,7 @@ class GenerateMesh(io.ComfyNode):
             mesh = inflate_silhouette(pictures["front"], face_count=face_count, progress=run.progress)
             metrics = {"vertices": len(mesh.positions), "faces": len(mesh.faces)}
             report = run.finish(chosen, (), metrics, (*_OF_THE_MODEL, *sorted(pictures.keys() - {"front"})))
-            return io.NodeOutput(mesh_to_trimesh(mesh), mesh_to_core(mesh), ui=report)
+            return io.NodeOutput(*mesh_values(mesh), ui=report)
         shape = load_shape_model(mesh_model, multiview=len(pictures) > 1)
         field = generate_field(
             shape,
@@ -110,4 +107,4 @@ class GenerateMesh(io.ComfyNode):
         )
         made = reconstruct_mesh(field, face_count=face_count, progress=span_progress(run.progress, 0.85, 1))
         report = run.finish(chosen, (), made.metrics)
-        return io.NodeOutput(mesh_to_trimesh(made.mesh), mesh_to_core(made.mesh), ui=report)
+        return io.NodeOutput(*mesh_values(made.mesh), ui=report)

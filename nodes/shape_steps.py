@@ -10,17 +10,10 @@ from ..pipeline.shape import clean_mesh, extract_surface
 from ..pipeline.types import Mesh
 from .compat import io, make_schema
 from .inputs import face_count_input, mesh_input, mesh_model_input, resolution_input
-from .sockets import Trimesh, mesh_to_core, mesh_to_trimesh, socket_to_mesh
+from .sockets import mesh_outputs, mesh_values, socket_to_mesh
 from .stage import StageRun
 
 _CATEGORY = "character3d/2 mesh generation"
-
-
-def _mesh_outputs(what: str) -> list[io.Output]:
-    return [
-        Trimesh.Output(display_name="trimesh", tooltip=what),
-        io.Mesh.Output(display_name="mesh", tooltip="The same as core's MESH."),
-    ]
 
 
 class LoadShapeModel(io.ComfyNode):
@@ -72,7 +65,7 @@ class DecodeShape(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="The VAE of a Hunyuan3D model."),
                 resolution_input(),
             ],
-            outputs=_mesh_outputs("The surface as decoded, in the model's cube from -1.01 to 1.01."),
+            outputs=mesh_outputs("The surface as decoded, in the model's cube from -1.01 to 1.01."),
         )
 
     @classmethod
@@ -82,7 +75,7 @@ class DecodeShape(io.ComfyNode):
         field = decode_field(vae, latent, octree_resolution, progress=span_progress(run.progress, 0, 0.9))
         mesh = Mesh(*extract_surface(field))
         run.progress(1.0)
-        return io.NodeOutput(mesh_to_trimesh(mesh), mesh_to_core(mesh))
+        return io.NodeOutput(*mesh_values(mesh))
 
 
 class CleanMesh(io.ComfyNode):
@@ -101,7 +94,7 @@ class CleanMesh(io.ComfyNode):
                 mesh_input("mesh", "A mesh that stands upright (+Y) and faces the front (+Z)."),
                 face_count_input(),
             ],
-            outputs=_mesh_outputs("The clean mesh, in metres, its feet on the ground."),
+            outputs=mesh_outputs("The clean mesh, in metres, its feet on the ground."),
         )
 
     @classmethod
@@ -110,4 +103,4 @@ class CleanMesh(io.ComfyNode):
         run, raw = StageRun("mesh_generation"), socket_to_mesh(mesh)
         made = clean_mesh(raw.positions, raw.faces, face_count=face_count, progress=run.progress)
         report = run.finish("clean_up", (), made.metrics)
-        return io.NodeOutput(mesh_to_trimesh(made.mesh), mesh_to_core(made.mesh), ui=report)
+        return io.NodeOutput(*mesh_values(made.mesh), ui=report)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Trimesh = io.Custom("TRIMESH")
 Character = io.Custom("C3D_CHARACTER")
 
+SIDES = ("left", "back", "right")
+"""Names of the inputs of further pictures; each has a mask, NAME_mask."""
+
 _PLAIN_COLOR = (0.72, 0.70, 0.68, 1.0)
 
 
@@ -53,7 +56,7 @@ def sockets_to_views(
 ) -> dict[str, FramedPicture]:
     """The pictures by view: the front, and of `sides` each NAME with its NAME_mask."""
     views = {"front": sockets_to_framed(image, mask)}
-    for name in ("left", "back", "right"):
+    for name in SIDES:
         picture, its_mask = sides.get(name), sides.get(f"{name}_mask")
         if (picture is None) != (its_mask is None):
             raise PictureError(f"expected {name} and {name}_mask together, found only one of them")
@@ -100,6 +103,19 @@ def textured_to_trimesh(textured: TexturedMesh) -> trimesh.Trimesh:
 def mesh_to_core(mesh: Mesh) -> Any:
     """Mesh -> core MESH: vertices (1, V, 3) float32 and faces (1, F, 3) int64."""
     return Types.MESH(torch.tensor(mesh.positions)[None], torch.tensor(mesh.faces).long()[None])
+
+
+def mesh_outputs(tooltip: str) -> list[io.Output]:
+    """The outputs of a node that makes a mesh."""
+    return [
+        Trimesh.Output(display_name="trimesh", tooltip=tooltip),
+        io.Mesh.Output(display_name="mesh", tooltip="The same as core's MESH."),
+    ]
+
+
+def mesh_values(mesh: Mesh) -> tuple[trimesh.Trimesh, Any]:
+    """The values that belong to `mesh_outputs`."""
+    return mesh_to_trimesh(mesh), mesh_to_core(mesh)
 
 
 def socket_to_mesh(value: Any) -> Mesh:

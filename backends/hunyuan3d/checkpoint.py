@@ -50,7 +50,7 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
         raise WeightsError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
     weights = dict(_flatten(raw))
     parts = {part: _take_part(weights, part) for part in _PREFIXES}
-    absent = [part for part, keys in parts.items() if not keys.keys() & set(_MARKS[part])]
+    absent = [part for part, keys in parts.items() if not keys]
     if absent:
         raise WeightsError(
             f"{name} is no complete Hunyuan3D model: it has no {' and no '.join(absent)}. Expected the "

@@ -27,9 +27,8 @@ from ...pipeline.weights import (
 from .checkpoint import Checkpoint, Weights, read_checkpoint, require_keys
 from .corrections import correct_model
 
-_LATENTS = {("hunyuan3d2", 8): 512, ("hunyuan3d2_1", None): 4096}
-"""Tokens of a shape by architecture, and depth where it counts: 2mini and 2.1. All others have 3072."""
-_MOST_LATENTS = 3072
+_LATENTS = {"Hunyuan3Dv2mini": 512, "Hunyuan3Dv2": 3072, "Hunyuan3Dv2_1": 4096}
+"""Tokens of a shape by ComfyUI's latent format."""
 _HEAD = 64
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -97,9 +96,7 @@ def _load_file(path: Path, name: str, _modified: int, _size: int) -> ShapeModel:
         encoder, vae = _build_image_encoder(checkpoint), _build_shape_decoder(checkpoint)
     except (RuntimeError, IndexError, KeyError) as error:  # torch's word for tensors of the wrong shape
         raise WeightsError(f"{name} does not fit the architecture that its keys name: {error}") from error
-    unet = model.model.model_config.unet_config
-    kind = unet["image_model"]
-    latents = _LATENTS.get((kind, unet["depth"])) or _LATENTS.get((kind, None)) or _MOST_LATENTS
+    latents = _LATENTS[type(model.model.latent_format).__name__]
     return ShapeModel(name, model, encoder, vae, read_traits(name), latents)
 
 

@@ -62,25 +62,27 @@ def drop_degenerate_faces(positions: FloatArray, faces: IntArray) -> tuple[Float
     return drop_unused(distinct, joined[(first != second) & (second != third) & (third != first)])
 
 
-def label_parts(faces: IntArray, vertex_count: int) -> IntArray:
-    """Number (F,) of the connected part that each face belongs to."""
+def measure_parts(positions: FloatArray, faces: IntArray) -> tuple[IntArray, FloatArray]:
+    """Number (F,) of the connected part that each face belongs to, and the area (P,) of each part."""
     links = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    graph = sparse.coo_matrix((np.ones(len(links), bool), links.T), shape=(vertex_count, vertex_count))
-    return connected_components(graph, directed=False)[1][faces[:, 0]]
+    shape = (len(positions), len(positions))
+    graph = sparse.coo_matrix((np.ones(len(links), bool), links.T), shape=shape)
+    label = connected_components(graph, directed=False)[1][faces[:, 0]]
+    part: IntArray = np.unique(label, return_inverse=True)[1].reshape(-1)
+    area: FloatArray = np.bincount(part, weights=measure_areas(positions, faces)).astype(np.float64)
+    return part, area
 
 
 def drop_floaters(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray, int]:
     """Drop the parts that are tiny beside the largest one; return how many they were as well."""
-    part = np.unique(label_parts(faces, len(positions)), return_inverse=True)[1].reshape(-1)
-    area = np.bincount(part, measure_areas(positions, faces))
+    part, area = measure_parts(positions, faces)
     large = area >= _LEAST_AREA * area.max()
     return *drop_unused(positions, faces[large[part]]), int((~large).sum())
 
 
 def drop_internal_shells(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray, int]:
     """Drop the parts that lie inside a larger one, where nobody sees them; return how many as well."""
-    part = np.unique(label_parts(faces, len(positions)), return_inverse=True)[1].reshape(-1)
-    area = np.bincount(part, measure_areas(positions, faces))
+    part, area = measure_parts(positions, faces)
     parts = [faces[part == number] for number in np.argsort(-area)]
     seen: list[IntArray] = []
     for one in parts:
