@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from .compat import ComfyExtension, io
 from .export import PreviewMesh, SaveCharacter, SaveMesh
-from .generating_multiview_texture import GenerateViews, RenderViewMaps
+from .generating_multiview_texture import GenerateViews
 from .mesh_generation import GenerateMesh
 from .preprocessing import PreprocessPicture
 from .rigging import RigCharacter
 from .shape_steps import CleanMesh, DecodeShape, LoadShapeModel
 from .texture_baking import BakeTexture
+from .view_steps import ApplyIG2MV, RenderViewMaps
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     PreprocessPicture,
@@ -18,6 +19,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     DecodeShape,
     CleanMesh,
     RenderViewMaps,
+    ApplyIG2MV,
     GenerateViews,
     BakeTexture,
     RigCharacter,

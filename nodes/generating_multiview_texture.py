@@ -6,59 +6,24 @@ from typing import Any
 
 import torch
 
+from ..backends.mv_adapter import generate_views, list_checkpoints, list_installed_adapters, load_base
 from ..pipeline.cameras import build_six_view_rig
+from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.progress import span_progress
-from ..pipeline.views import render_view_maps, synthesize_views
+from ..pipeline.views import frame_reference, maps_to_condition, render_view_maps, synthesize_views
 from .compat import io, make_schema
-from .inputs import mesh_input, method_input, picture_inputs, seed_input
+from .inputs import mesh_input, method_input, picture_inputs, seed_input, view_size_input
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
 from .stage import StageRun, choose_method
 
-_METHODS = ("projection",)
-_VIEW_SIZES = (512, 768, 1024)
-_VIEWS = "front, right, back, left, top, bottom"
+_METHODS = ("ig2mv", "projection")
+_VIEWS = ", ".join(VIEW_NAMES)
+_OF_THE_MODEL = ("prompt", "negative_prompt", "steps", "cfg_scale", "model_name")
 
 
-def _size_input() -> io.Input:
-    return io.Combo.Input(
-        "image_size", options=list(_VIEW_SIZES), default=768, tooltip="Side of each view in pixels."
-    )
-
-
-class RenderViewMaps(io.ComfyNode):
-    """Renders what the six cameras see of the mesh, for texture models that want maps."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:  # noqa: D102
-        return make_schema(
-            node_id="C3DRenderViewMaps",
-            display_name="Render View Maps",
-            category="character3d/3 multiview texture",
-            description=f"Position, normal and mask of the mesh from six sides: {_VIEWS}.",
-            inputs=[mesh_input("mesh", "The mesh to look at."), _size_input()],
-            outputs=[
-                io.Image.Output(
-                    display_name="position",
-                    tooltip="Position in the cameras' cube, 0..1 per axis.",
-                ),
-                io.Image.Output(display_name="normal", tooltip="Normal, -1..1 mapped to 0..1 per axis."),
-                io.Mask.Output(display_name="mask", tooltip="White where the mesh is."),
-            ],
-        )
-
-    @classmethod
-    def execute(cls, mesh: Any, image_size: int) -> io.NodeOutput:
-        """TRIMESH -> IMAGE (6, S, S, 3), IMAGE (6, S, S, 3), MASK (6, S, S)."""
-        run, shape = StageRun("generating_multiview_texture"), socket_to_mesh(mesh)
-        rig = build_six_view_rig(shape)
-        maps = render_view_maps(shape, rig, int(image_size), progress=run.progress)
-        camera, inside = rig.cameras[0], maps.mask[..., None]
-        position = (maps.position - camera.target) / (2 * camera.half_extent) + 0.5
-        return io.NodeOutput(
-            array_to_image(position * inside),
-            array_to_image((maps.normal * 0.5 + 0.5) * inside),
-            array_to_mask(maps.mask),
-        )
+def _list_ready(model_name: str) -> tuple[str, ...]:
+    """The methods whose weights are on disk, best first."""
+    return _METHODS if list_installed_adapters() and model_name in list_checkpoints() else _METHODS[1:]
 
 
 class GenerateViews(io.ComfyNode):
@@ -66,7 +31,7 @@ class GenerateViews(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
-        unused = "The projection method ignores it."
+        unused = "projection ignores it."
         return make_schema(
             node_id="C3DGenerateViews",
             display_name="Generate Views",
@@ -78,7 +43,7 @@ class GenerateViews(io.ComfyNode):
                 mesh_input("mesh", "The mesh to texture."),
                 *picture_inputs(),
                 method_input(_METHODS, "projection"),
-                _size_input(),
+                view_size_input(),
                 io.String.Input(
                     "prompt",
                     default="Highly Detailed",
@@ -109,7 +74,7 @@ class GenerateViews(io.ComfyNode):
                 io.String.Input(
                     "model_name",
                     default="dreamshaper.safetensors",
-                    tooltip=f"Checkpoint of a texture model. {unused}",
+                    tooltip=f"SDXL file in models/checkpoints that ig2mv paints with. {unused}",
                 ),
                 seed_input("Seed of everything random in the views."),
             ],
@@ -120,6 +85,11 @@ class GenerateViews(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> str:
+        """Weights that were installed since make `auto` run again."""
+        return "\n".join((*list_installed_adapters(), *list_checkpoints()))
+
+    @classmethod
     def execute(
         cls,
         mesh: Any,
@@ -127,19 +97,28 @@ class GenerateViews(io.ComfyNode):
         mask: torch.Tensor,
         method: str,
         image_size: int,
+        model_name: str,
         seed: int,
-        **unused: object,
+        **model_inputs: Any,
     ) -> io.NodeOutput:
         """TRIMESH, IMAGE (1, S, S, 3), MASK (1, S, S) -> IMAGE (6, V, V, 3), MASK (6, V, V)."""
-        chosen = choose_method(method, _METHODS)
+        chosen = choose_method(method, _METHODS, _list_ready(model_name))
         run, shape = StageRun("generating_multiview_texture"), socket_to_mesh(mesh)
         maps = render_view_maps(
-            shape, build_six_view_rig(shape), int(image_size), progress=span_progress(run.progress, 0, 0.2)
+            shape, build_six_view_rig(shape), int(image_size), progress=span_progress(run.progress, 0, 0.1)
         )
-        picture, progress = sockets_to_framed(image, mask), span_progress(run.progress, 0.2, 1)
-        views = synthesize_views(shape, picture, maps, seed=seed, progress=progress)
-        return io.NodeOutput(
-            array_to_image(views.color),
-            array_to_mask(views.mask),
-            ui=run.finish(chosen, views.warnings, views.metrics, sorted(unused)),
+        picture, progress = sockets_to_framed(image, mask), span_progress(run.progress, 0.1, 1)
+        if chosen == "projection":
+            views = synthesize_views(shape, picture, maps, seed=seed, progress=progress)
+            report = run.finish(chosen, views.warnings, views.metrics, _OF_THE_MODEL)
+            return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
+        color = generate_views(
+            load_base(model_name),
+            "auto",
+            frame_reference(picture, int(image_size)),
+            maps_to_condition(maps),
+            seed=seed,
+            progress=progress,
+            **model_inputs,
         )
+        return io.NodeOutput(array_to_image(color), array_to_mask(maps.mask), ui=run.finish(chosen))

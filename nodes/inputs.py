@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..backends.hunyuan3d import list_installed_models
+from ..backends.mv_adapter import list_installed_adapters
 from .compat import io
 from .sockets import SIDES, Trimesh
 
@@ -44,6 +45,23 @@ def mesh_model_input() -> io.Input:
         options=["auto", *list_installed_models()],
         default="auto",
         tooltip="Hunyuan3D file in models/diffusion_models or models/checkpoints. auto: the best one there.",
+    )
+
+
+def adapter_input() -> io.Input:
+    """The choice of a view adapter among those on disk."""
+    return io.Combo.Input(
+        "adapter",
+        options=["auto", *list_installed_adapters()],
+        default="auto",
+        tooltip="IG2MV adapter for SDXL in models/model_patches or models/controlnet. auto: the best one there.",
+    )
+
+
+def view_size_input() -> io.Input:
+    """The side of the six views."""
+    return io.Combo.Input(
+        "image_size", options=[512, 768, 1024], default=768, tooltip="Side of each view in pixels."
     )
 
 

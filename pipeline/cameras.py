@@ -1,7 +1,7 @@
 """Orthographic cameras: their axes, projection, and the rigs that frame a mesh.
 
-Frame, angles and image axes: see conventions.py. The basis is well defined at the poles: seen from
-the top the image's up is -Z, seen from the bottom it is +Z.
+Frame, angles and image axes: see conventions.py. The basis is well defined at the poles too: seen from
+the top at azimuth 0 the image's up is -Z, seen from the bottom it is +Z.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .conventions import VIEW_AZIMUTHS, VIEW_ELEVATIONS, VIEW_NAMES
+from .conventions import VIEW_AZIMUTHS, VIEW_ELEVATIONS, VIEW_MARGIN, VIEW_NAMES
 from .types import Camera, CameraRig, Mesh
 
 Points = TypeVar("Points", npt.NDArray[np.floating], torch.Tensor)
@@ -58,14 +58,14 @@ def project_points(camera: Camera, points: Points) -> tuple[Points, Points]:
     return flat[..., :2], flat[..., 2]
 
 
-def build_six_view_rig(mesh: Mesh, margin: float = 0.05) -> CameraRig:
-    """Return front, right, back, left, top and bottom cameras with one common scale.
+def build_six_view_rig(mesh: Mesh) -> CameraRig:
+    """Return front, left, back, right, top and bottom cameras with one common scale.
 
-    The target is the centre of the bounds; the longest axis fills 1 / (1 + margin) of the image side.
+    The target is the centre of the bounds; the longest axis fills 1 / (1 + VIEW_MARGIN) of the image side.
     """
     low, high = mesh.bounds
     centre = (low + high) / 2
-    half_extent = max(float((high - low).max()) / 2 * (1.0 + margin), 1e-6)
+    half_extent = max(float((high - low).max()) / 2 * (1.0 + VIEW_MARGIN), 1e-6)
     x, y, z = (float(value) for value in centre)
     angles = zip(VIEW_NAMES, VIEW_AZIMUTHS, VIEW_ELEVATIONS, strict=True)
     return CameraRig(tuple(Camera(name, a, e, half_extent, (x, y, z)) for name, a, e in angles))

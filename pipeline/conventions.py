@@ -30,9 +30,16 @@ STAGES = (
     "rigging",
 )
 
-VIEW_NAMES = ("front", "right", "back", "left", "top", "bottom")
-VIEW_AZIMUTHS = (0.0, -math.pi / 2, math.pi, math.pi / 2, 0.0, 0.0)
-VIEW_ELEVATIONS = (0.0, 0.0, 0.0, 0.0, math.pi / 2, -math.pi / 2)
+VIEW_NAMES = ("front", "left", "back", "right", "top", "bottom")
+VIEW_AZIMUTHS = (0.0, math.pi / 2, math.pi, -math.pi / 2, math.pi, math.pi)
+VIEW_ELEVATIONS = (0.0, 0.0, 0.0, 0.0, math.radians(89.99), -math.radians(89.99))
+VIEW_MARGIN = 0.1
+"""The six views of MV-Adapter's geometry-guided models, which every method paints and the bake reads.
+
+The longest axis of the mesh is 1 where the image's side is 1 + VIEW_MARGIN (their half extent 0.55 for a
+mesh within 0.5). Sides are the character's own: `left` looks at its left side. From the top, its front is
+up in the image. 89.99 degrees is theirs too: at the pole itself their cameras have no up.
+"""
 
 REST_POSES = ("大-pose", "T-pose", "A-pose", "No")
 """The rest poses of the wire contract's `pose_type`; `No` recognises the pose from the mesh."""

@@ -1,4 +1,4 @@
-"""The catalogue of weights (weights.json) and what the name of a shape model's file tells.
+"""The catalogue of weights (weights.json) and what the name of a model's file tells.
 
 Whether a model takes several pictures, and whether it was distilled to a few steps, is not in the keys of its
 file; as in every release so far, its name says it.
@@ -19,13 +19,17 @@ SHAPE_MODEL_FOLDERS = ("diffusion_models", "checkpoints")
 SHAPE_MODEL_SUFFIXES = (".safetensors", ".ckpt")
 """Single files; the pickles (.ckpt) are read as weights only."""
 
+VIEW_ADAPTER_FOLDERS = ("model_patches", "controlnet")
+"""ComfyUI's model folders that view adapters are looked for in; older ComfyUI has only the second."""
+
 _SHAPE_MODEL = re.compile(r"hunyuan[-_ ]?3d|hy3d", re.IGNORECASE)
 _NOT_SHAPE = re.compile(r"paint|delight|vae|texgen", re.IGNORECASE)
+_VIEW_ADAPTER = re.compile(r"ig2mv.*sdxl|sdxl.*ig2mv", re.IGNORECASE)
 
 
 @functools.cache
 def load_catalogue() -> Mapping[str, Any]:
-    """The catalogue: licences by key, and the shape models, best first."""
+    """The catalogue: licences by key, and the models of each kind, best first."""
     text = Path(__file__).with_name("weights.json").read_text(encoding="utf-8")
     catalogue: Mapping[str, Any] = json.loads(text)
     return catalogue
@@ -73,11 +77,26 @@ def _stem(name: str) -> str:
     return re.sub(r"([-_/.]|model|fp16|fp32|bf16|safetensors|ckpt)+", "-", name.lower()).strip("-")
 
 
+def list_view_adapters(names: Iterable[str]) -> list[str]:
+    """The names that are IG2MV adapters for SDXL; the adapter for whole pictures before that for partial ones."""
+    found = (name for name in names if name.endswith(".safetensors") and _VIEW_ADAPTER.search(name))
+    return sorted(found, key=lambda name: ("partial" in name.lower(), name))
+
+
 def describe_shape_models() -> str:
     """Every shape model of the catalogue, one a line: file, size, licence, territory, source."""
+    return _describe_models("shape_models")
+
+
+def describe_view_adapters() -> str:
+    """Every view adapter of the catalogue, one a line: file, size, licence, territory, source."""
+    return _describe_models("view_adapters")
+
+
+def _describe_models(kind: str) -> str:
     catalogue = load_catalogue()
     lines = []
-    for model in catalogue["shape_models"]:
+    for model in catalogue[kind]:
         licence = catalogue["licences"][model["licence"]]
         lines.append(
             f"{model['file']} ({model['model']}, {model['gigabytes']} GB; {licence['name']}, "

@@ -34,7 +34,9 @@ def comfyui_modules(comfyui_folder):
     """ComfyUI's modules on sys.path, on the CPU whatever the machine has; its server not started."""
     sys.path.append(str(comfyui_folder))
     importlib.import_module("comfy.options").args_parsing = False
-    importlib.import_module("comfy.cli_args").args.cpu = True
+    args = importlib.import_module("comfy.cli_args").args
+    args.cpu = True
+    args.use_pytorch_cross_attention = True  # what it takes for a processor by itself is several times slower
     yield
     sys.path.remove(str(comfyui_folder))
 

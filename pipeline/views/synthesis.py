@@ -37,7 +37,7 @@ def synthesize_views(
     seed: int = 0,
     progress: Progress = ignore_progress,
 ) -> ViewImages:
-    """Synthesise the views of `maps` (front, right, back, left, top, bottom) from one picture.
+    """Synthesise the views of `maps` (front, left, back, right, top, bottom) from one picture.
 
     The front is the picture laid over the mesh's silhouette; the back its mirror image with the face
     and other front-only detail replaced; the rest takes colours along the surface. `seed` drives only

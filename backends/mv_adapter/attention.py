@@ -1,0 +1,91 @@
+"""MV-Adapter's two branches beside a block's self-attention: across the views, and to the reference picture.
+
+Huang et al. 2024, "MV-Adapter: Multi-view Consistent Image Generation Made Easy", section 4.2 and, for
+geometry-guided models, the row and column attention of its appendix.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from comfy.ops import manual_cast
+
+VIEW_COUNT = 6
+_AROUND = (0, 1, 2, 3)
+"""Front, left, back and right share the rows of their images."""
+_OVER = (0, 2, 4, 5)
+"""Front, back, top and bottom share columns, once the front is mirrored."""
+
+
+class ViewAttention(torch.nn.Module):
+    """The branches of one block of width C; every projection is C x C."""
+
+    def __init__(self, width: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        for branch in ("mv", "ref"):
+            for name in ("q", "k", "v"):
+                self.add_module(f"to_{name}_{branch}", manual_cast.Linear(width, width, bias=False, dtype=dtype))
+            out = manual_cast.Linear(width, width, dtype=dtype)
+            self.add_module(f"to_out_{branch}", torch.nn.ModuleList([out]))
+
+    def forward(
+        self, hidden: torch.Tensor, reference: list[torch.Tensor | None], heads: int, options: dict[str, Any]
+    ) -> torch.Tensor:
+        """What both branches add to the block's self-attention.
+
+        hidden: (G * 6, N, C), the normed hidden states of G groups of six views. reference: for each group
+        (1, M, C), those of the reference picture, or None for the unconditional group, whose reference is
+        zero: its attention is zero too, and the output's bias alone is left.
+        """
+        across = self._attend_views(hidden, heads, options)
+        groups = hidden.chunk(len(reference))
+        to_reference = [
+            self.to_out_ref[0](torch.zeros_like(group))
+            if picture is None
+            else self._attend_reference(group, picture, heads, options)
+            for group, picture in zip(groups, reference, strict=True)
+        ]
+        return across + torch.cat(to_reference)
+
+    def _attend_views(self, hidden: torch.Tensor, heads: int, options: dict[str, Any]) -> torch.Tensor:
+        side = math.isqrt(hidden.shape[1])
+        grid = hidden.unflatten(1, (side, side)).unflatten(0, (-1, VIEW_COUNT))
+        queries, keys, values = (item(grid) for item in (self.to_q_mv, self.to_k_mv, self.to_v_mv))
+        triple = (queries, keys, values)
+        around = _attend_rows([item[:, _AROUND] for item in triple], heads, options)
+        over = _attend_rows([_turn(item[:, _OVER]) for item in triple], heads, options)
+        mixed = torch.zeros_like(grid)
+        mixed[:, _AROUND] = around
+        mixed[:, _OVER] += _turn_back(over)
+        mixed[:, (0, 2)] /= 2
+        return self.to_out_mv[0](mixed.flatten(0, 1).flatten(1, 2))
+
+    def _attend_reference(
+        self, group: torch.Tensor, picture: torch.Tensor, heads: int, options: dict[str, Any]
+    ) -> torch.Tensor:
+        """Six views (6, N, C) as one long query: all of them attend to the same picture (1, M, C)."""
+        query = self.to_q_ref(group).flatten(0, 1)[None]
+        keys, values = self.to_k_ref(picture), self.to_v_ref(picture)
+        attended = optimized_attention(query, keys, values, heads, transformer_options=options)
+        return self.to_out_ref[0](attended[0].unflatten(0, (VIEW_COUNT, -1)))
+
+
+def _attend_rows(triple: list[torch.Tensor], heads: int, options: dict[str, Any]) -> torch.Tensor:
+    """Attention among the pixels of the same row of all views. Queries, keys, values: (G, V, H, W, C)."""
+    groups, views = triple[0].shape[:2]
+    rows = [item.transpose(1, 2).flatten(2, 3).flatten(0, 1) for item in triple]
+    attended = optimized_attention(*rows, heads, transformer_options=options)
+    return attended.unflatten(0, (groups, -1)).unflatten(2, (views, -1)).transpose(1, 2)
+
+
+def _turn(grid: torch.Tensor) -> torch.Tensor:
+    """Mirror the first view (the front) left to right, then make columns rows: (G, V, H, W, C)."""
+    return torch.cat((grid[:, :1].flip(3), grid[:, 1:]), dim=1).transpose(2, 3)
+
+
+def _turn_back(grid: torch.Tensor) -> torch.Tensor:
+    upright = grid.transpose(2, 3)
+    return torch.cat((upright[:, :1].flip(3), upright[:, 1:]), dim=1)

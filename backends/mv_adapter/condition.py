@@ -1,0 +1,61 @@
+"""The condition encoder: position and normal maps to features that are added inside the UNet.
+
+T2I-Adapter (Mou et al. 2023) in the arrangement that diffusers calls full_adapter_xl.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from comfy.ops import manual_cast
+
+PATCH = 16
+"""Pixels along the side of the squares that the encoder takes for one."""
+
+
+class ConditionEncoder(torch.nn.Module):
+    """Sized by its weights, which are those of the file's keys below `adapter.`."""
+
+    def __init__(self, weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> None:
+        super().__init__()
+        width, channels = weights["conv_in.weight"].shape[:2]
+        self.conv_in = manual_cast.Conv2d(channels, width, 3, padding=1, dtype=dtype)
+        self.body = torch.nn.ModuleList()
+        while f"body.{len(self.body)}.resnets.0.block1.weight" in weights:
+            name = f"body.{len(self.body)}."
+            out = weights[f"{name}resnets.0.block1.weight"].shape[0]
+            blocks = len({key.split(".")[3] for key in weights if key.startswith(f"{name}resnets.")})
+            halves = len(self.body) == 2
+            self.body.append(_Stage(width, out, blocks, halves, dtype))
+            width = out
+
+    def forward(self, maps: torch.Tensor) -> list[torch.Tensor]:
+        """maps: (N, 6, S, S), 0..1, S a multiple of 32. Returns one feature map a stage, (N, C, H, W)."""
+        features = [self.conv_in(torch.nn.functional.pixel_unshuffle(maps, PATCH))]
+        for stage in self.body:
+            features.append(stage(features[-1]))
+        return features[1:]
+
+
+class _Stage(torch.nn.Module):
+    def __init__(self, width: int, out: int, blocks: int, halves: bool, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.halves = halves
+        self.in_conv = None if width == out else manual_cast.Conv2d(width, out, 1, dtype=dtype)
+        self.resnets = torch.nn.Sequential(*(_Residual(out, dtype) for _ in range(blocks)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.halves:
+            x = torch.nn.functional.avg_pool2d(x, 2, ceil_mode=True)
+        return self.resnets(x if self.in_conv is None else self.in_conv(x))
+
+
+class _Residual(torch.nn.Module):
+    def __init__(self, width: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.block1 = manual_cast.Conv2d(width, width, 3, padding=1, dtype=dtype)
+        self.block2 = manual_cast.Conv2d(width, width, 1, dtype=dtype)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.block2(torch.relu(self.block1(x)))

@@ -1,0 +1,169 @@
+"""The whole method: a checkpoint by name, a prompt, a picture and the mesh's maps in, six pictures out."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import comfy.sd
+import folder_paths
+import numpy as np
+import torch
+
+from ...pipeline.errors import WeightsError
+from ...pipeline.progress import Progress, ignore_progress, span_progress
+from ...pipeline.types import FloatArray
+from .attention import VIEW_COUNT
+from .loading import load_adapter
+from .patch import apply_ig2mv
+from .schedule import list_sigmas
+
+_LATENT_PIXELS, _CHANNELS = 8, 4
+
+
+@dataclass(frozen=True, eq=False)
+class BaseModel:
+    """ComfyUI's MODEL, CLIP and VAE of one checkpoint."""
+
+    model: Any
+    clip: Any
+    vae: Any
+
+
+def list_checkpoints() -> list[str]:
+    """Names of the files in ComfyUI's models/checkpoints, of whatever kind."""
+    return list(folder_paths.get_filename_list("checkpoints"))
+
+
+def load_base(name: str) -> BaseModel:
+    """Load a checkpoint by its name in models/checkpoints; the one used last is kept.
+
+    WeightsError: not there, damaged, or without text encoder or VAE.
+    """
+    path = folder_paths.get_full_path("checkpoints", name)
+    if path is None:
+        known = ", ".join(list_checkpoints()) or "none"
+        raise WeightsError(f"checkpoint {name} is not in models/checkpoints; found {known}")
+    state = Path(path).stat()
+    return _load_file(path, name, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_file(path: str, name: str, _modified: int, _size: int) -> BaseModel:
+    embeddings = folder_paths.get_folder_paths("embeddings")
+    try:
+        model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(path, embedding_directory=embeddings)
+    except Exception as error:  # whatever the readers of three formats raise on damaged bytes
+        raise WeightsError(f"{name} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+    absent = [part for part, value in (("UNet", model), ("text encoder", clip), ("VAE", vae)) if value is None]
+    if absent:
+        raise WeightsError(f"{name} is no whole checkpoint: it has no {' and no '.join(absent)}")
+    return BaseModel(model, clip, vae)
+
+
+def encode_reference(vae: Any, picture: torch.Tensor) -> torch.Tensor:
+    """The latent (1, 4, S / 8, S / 8) of a picture (1, S, S, 3), 0..1; the posterior's mode."""
+    latent: torch.Tensor = vae.encode(picture[..., :3])
+    return latent
+
+
+def empty_latent(size: int) -> torch.Tensor:
+    """Zeros for six views of `size` pixels: (6, 4, S / 8, S / 8)."""
+    side = size // _LATENT_PIXELS
+    device = comfy.model_management.intermediate_device()
+    return torch.zeros((VIEW_COUNT, _CHANNELS, side, side), device=device)
+
+
+def stack_maps(position: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
+    """Position and normal maps (6, S, S, 3) -> the adapter's condition (6, 6, S, S)."""
+    return torch.cat((position, normal), dim=-1).movedim(-1, 1)
+
+
+def generate_views(
+    base: BaseModel,
+    adapter_name: str,
+    reference: FloatArray,
+    maps: tuple[FloatArray, FloatArray],
+    *,
+    prompt: str,
+    negative_prompt: str,
+    steps: int,
+    cfg_scale: float,
+    seed: int,
+    progress: Progress = ignore_progress,
+) -> FloatArray:
+    """Paint six views (6, S, S, 3), sRGB 0..1, in the order of build_six_view_rig.
+
+    reference: (S, S, 3) of frame_reference. maps: position and normal of maps_to_condition. cfg_scale:
+    classifier-free guidance, 1 for none. The same seed gives the same noise as ComfyUI's KSampler.
+    """
+    progress(0.0)
+    adapter = load_adapter(adapter_name, base.model)
+    position, normal = (torch.from_numpy(np.array(item)) for item in maps)
+    latent = encode_reference(base.vae, torch.from_numpy(np.array(reference))[None])
+    model = apply_ig2mv(base.model, adapter, latent, stack_maps(position, normal))
+    positive, negative = (
+        base.clip.encode_from_tokens_scheduled(base.clip.tokenize(text)) for text in (prompt, negative_prompt)
+    )
+    empty = empty_latent(len(reference))
+    denoised = sample_views(
+        model,
+        positive,
+        negative,
+        steps=steps,
+        cfg_scale=cfg_scale,
+        noise=comfy.sample.prepare_noise(empty, seed),
+        seed=seed,
+        progress=span_progress(progress, 0.1, 0.85),
+    )
+    return _decode_views(base.vae, denoised, span_progress(progress, 0.85, 1.0))
+
+
+def sample_views(
+    model: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    steps: int,
+    cfg_scale: float,
+    noise: torch.Tensor,
+    seed: int,
+    progress: Progress,
+) -> torch.Tensor:
+    """Denoise `noise` (6, 4, H, W) by Euler steps, as the reference's scheduler does. CONDITIONING as ever."""
+    sigmas = list_sigmas(model.get_model_object("model_sampling"), steps)
+    # ComfyUI starts at noise * sigma where the reference has the variance of a noised image.
+    noise = noise * torch.sqrt(1 + sigmas[0] ** -2)
+
+    def report(step: int, _denoised: torch.Tensor, _x: torch.Tensor, total: int) -> None:
+        progress((step + 1) / total)
+
+    progress(0.0)
+    return comfy.sample.sample_custom(
+        model,
+        noise,
+        cfg_scale,
+        comfy.samplers.ksampler("euler"),
+        sigmas,
+        positive,
+        negative,
+        torch.zeros_like(noise),
+        callback=report,
+        disable_pbar=True,
+        seed=seed,
+    )
+
+
+def _decode_views(vae: Any, latent: torch.Tensor, progress: Progress) -> FloatArray:
+    """One view at a time, so that a small card holds them; cancellable between views."""
+    views = []
+    for number in range(len(latent)):
+        progress(number / len(latent))
+        views.append(vae.decode(latent[number : number + 1])[0].float().clamp(0, 1).cpu().numpy())
+    progress(1.0)
+    return np.stack(views)

@@ -1,0 +1,150 @@
+"""MV-Adapter IG2MV as a patch of a MODEL: ComfyUI samples, offloads, casts and applies LoRAs as ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy.patcher_extension import WrappersMP
+
+from ...pipeline.errors import PictureError
+from .attention import VIEW_COUNT
+from .loading import Place, ViewAdapter
+from .schedule import shift_noise
+
+_KEY = "character3d_ig2mv"
+_FEATURE_BLOCKS = {3: 0, 5: 1, 8: 2}
+"""SDXL's input blocks after which the encoder's first three features are added; the fourth is added after
+the middle block, which is before the first output block."""
+_MIDDLE_FEATURE = 3
+_LATENT_PIXELS = 8
+
+
+def apply_ig2mv(model: Any, adapter: Any, reference: torch.Tensor, maps: torch.Tensor) -> Any:
+    """Return a patched clone of a MODEL that denoises six views of one object at once.
+
+    adapter: of load_adapter, for this model. reference: (1, 4, H, W), the picture's latent as the VAE gives
+    it. maps: (6, 6, S, S), 0..1: position and normal maps as `maps_to_condition` makes them.
+    """
+    patched = model.clone()
+    guide = _ViewGuide(adapter.model, model.model.process_latent_in(reference), maps)
+    patched.set_additional_models(_KEY, [adapter])
+    patched.add_object_patch("model_sampling", shift_noise(model.get_model_object("model_sampling")))
+    patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, _KEY, guide.sample)
+    patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, _KEY, guide.denoise)
+    patched.set_model_attn1_patch(guide.attend)
+    patched.set_model_attn1_output_patch(guide.add_attention)
+    patched.set_model_input_block_patch(guide.add_input_feature)
+    patched.set_model_output_block_patch(guide.add_middle_feature)
+    return patched
+
+
+class _ViewGuide:
+    """What the patches of one model share: the inputs, and what is derived from them once a sampling."""
+
+    def __init__(self, adapter: ViewAdapter, reference: torch.Tensor, maps: torch.Tensor) -> None:
+        self._adapter, self._reference, self._maps = adapter, reference, maps
+        self._forget()
+
+    def _forget(self) -> None:
+        self._features: list[torch.Tensor] = []
+        self._pictures: dict[Place, torch.Tensor] = {}
+        self._groups: list[int] = []
+        self._added: torch.Tensor | None = None
+
+    def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Around a whole sampling: its prompt and LoRAs shape the reference's states, so none are kept."""
+        self._forget()
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            self._forget()
+
+    def denoise(
+        self,
+        executor: Any,
+        x: torch.Tensor,
+        timesteps: torch.Tensor,
+        context: torch.Tensor,
+        y: torch.Tensor,
+        control: Any,
+        options: dict[str, Any],
+        **kwargs: Any,
+    ) -> Any:
+        """Around each run of the UNet: prepare what its patches need."""
+        self._groups = options["cond_or_uncond"]
+        self._check(x)
+        if not self._features:
+            maps = self._maps.to(x.device, x.dtype)
+            self._features = self._adapter.condition(maps)
+        if not self._pictures and 0 in self._groups:
+            row = self._groups.index(0) * VIEW_COUNT
+            self._pictures = self._read_reference(
+                executor.original, x, context[row : row + 1], y[row : row + 1], options
+            )
+        return executor(x, timesteps, context, y, control, options, **kwargs)
+
+    def _check(self, x: torch.Tensor) -> None:
+        side = self._maps.shape[-1] // _LATENT_PIXELS
+        expected, found = (VIEW_COUNT, side, side), (len(x) // len(self._groups), *x.shape[-2:])
+        if found != expected:
+            raise PictureError(
+                f"the model was patched for six views at once: expected a latent batch of {expected[0]} with "
+                f"{side}x{side} pixels, as the node puts out; found {found[0]} of {found[2]}x{found[1]}"
+            )
+
+    def _read_reference(
+        self,
+        run: Callable[..., Any],
+        x: torch.Tensor,
+        context: torch.Tensor,
+        y: torch.Tensor,
+        options: dict[str, Any],
+    ) -> dict[Place, torch.Tensor]:
+        """The normed hidden states (1, M, C) of the reference, noiseless at time 0, by block."""
+        states: dict[Place, torch.Tensor] = {}
+
+        def capture(
+            n: torch.Tensor, context: torch.Tensor, value: torch.Tensor, extra: dict[str, Any]
+        ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            states[_locate(extra)] = n
+            return n, context, value
+
+        # A pass of the bare model: the patches of others are for the views.
+        bare = {**options, "patches": {"attn1_patch": [capture]}, "patches_replace": {}, "cond_or_uncond": [0]}
+        run(self._reference.to(x.device, x.dtype), x.new_zeros(1), context, y, None, bare)
+        return states
+
+    def attend(
+        self, n: torch.Tensor, context: torch.Tensor, value: torch.Tensor, extra: dict[str, Any]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """attn1_patch: sees the normed hidden states, and leaves them as they are."""
+        place = _locate(extra)
+        pictures = [None if group else self._pictures[place] for group in self._groups]
+        self._added = self._adapter.at(place)(n, pictures, extra["n_heads"], extra)
+        return n, context, value
+
+    def add_attention(self, n: torch.Tensor, _extra: dict[str, Any]) -> torch.Tensor:
+        """attn1_output_patch: both branches join after the block's own output projection."""
+        added, self._added = self._added, None
+        return n + added
+
+    def add_input_feature(self, h: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+        """input_block_patch."""
+        feature = _FEATURE_BLOCKS.get(options["block"][1])
+        return h if feature is None else self._add_feature(h, feature)
+
+    def add_middle_feature(
+        self, h: torch.Tensor, skip: torch.Tensor, options: dict[str, Any]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """output_block_patch: ComfyUI has none behind the middle block."""
+        return (self._add_feature(h, _MIDDLE_FEATURE) if options["block"][1] == 0 else h), skip
+
+    def _add_feature(self, h: torch.Tensor, number: int) -> torch.Tensor:
+        return h + self._features[number].repeat(len(self._groups), 1, 1, 1)
+
+
+def _locate(extra: dict[str, Any]) -> Place:
+    return (*extra["block"], extra["block_index"])

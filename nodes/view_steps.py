@@ -1,0 +1,105 @@
+"""Stage `generating_multiview_texture` step by step, around ComfyUI's own loaders and its KSampler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..backends.mv_adapter import apply_ig2mv, empty_latent, encode_reference, load_adapter, stack_maps
+from ..pipeline.cameras import build_six_view_rig
+from ..pipeline.conventions import VIEW_NAMES
+from ..pipeline.errors import PictureError
+from ..pipeline.views import frame_reference, maps_to_condition, render_view_maps
+from .compat import io, make_schema
+from .inputs import adapter_input, mesh_input, picture_inputs, view_size_input
+from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
+from .stage import StageRun
+
+_CATEGORY = "character3d/3 multiview texture"
+
+
+def _check_maps(position: torch.Tensor, normal: torch.Tensor) -> None:
+    shape = (len(VIEW_NAMES), *position.shape[2:3] * 2, 3)
+    if position.shape != normal.shape or tuple(position.shape) != shape or position.shape[1] % 64:
+        raise PictureError(
+            f"expected position and normal maps of six square views from Render View Maps, their side a "
+            f"multiple of 64; found {tuple(position.shape)} and {tuple(normal.shape)}"
+        )
+
+
+class RenderViewMaps(io.ComfyNode):
+    """Renders what the six cameras see of the mesh, for texture models that want maps."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DRenderViewMaps",
+            display_name="Render View Maps",
+            category=_CATEGORY,
+            description=f"Position, normal and mask of the mesh from six sides: {', '.join(VIEW_NAMES)}.",
+            inputs=[mesh_input("mesh", "The mesh to look at."), view_size_input()],
+            outputs=[
+                io.Image.Output(
+                    display_name="position",
+                    tooltip="Position in MV-Adapter's frame (x right, y back, z up), 0..1 per axis.",
+                ),
+                io.Image.Output(display_name="normal", tooltip="Normal in that frame, -1..1 as 0..1 per axis."),
+                io.Mask.Output(display_name="mask", tooltip="White where the mesh is."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, mesh: Any, image_size: int) -> io.NodeOutput:
+        """TRIMESH -> IMAGE (6, S, S, 3), IMAGE (6, S, S, 3), MASK (6, S, S)."""
+        run, shape = StageRun("generating_multiview_texture"), socket_to_mesh(mesh)
+        maps = render_view_maps(shape, build_six_view_rig(shape), int(image_size), progress=run.progress)
+        position, normal = maps_to_condition(maps)
+        return io.NodeOutput(array_to_image(position), array_to_image(normal), array_to_mask(maps.mask))
+
+
+class ApplyIG2MV(io.ComfyNode):
+    """Patches an SDXL model so that it paints six views of one mesh after one picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DApplyIG2MV",
+            display_name="Apply IG2MV (MV-Adapter)",
+            category=_CATEGORY,
+            description="Patches any SDXL model with MV-Adapter's image and geometry to multi-view adapter. "
+            "Sample the latent with KSampler: euler, ddim_uniform.",
+            search_aliases=["mv-adapter", "multiview", "ig2mv", "texture"],
+            inputs=[
+                io.Model.Input("model", tooltip="An SDXL model, with LoRAs or without."),
+                io.Vae.Input("vae", tooltip="Its VAE."),
+                adapter_input(),
+                *picture_inputs(),
+                io.Image.Input("position", tooltip="Position maps from Render View Maps."),
+                io.Image.Input("normal", tooltip="Normal maps from Render View Maps."),
+            ],
+            outputs=[
+                io.Model.Output(display_name="patched", tooltip="The model, which now samples six views."),
+                io.Latent.Output(display_name="latent", tooltip="An empty latent of six views."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        vae: Any,
+        adapter: str,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        position: torch.Tensor,
+        normal: torch.Tensor,
+    ) -> io.NodeOutput:
+        """MODEL, VAE, IMAGE (1, S, S, 3), MASK (1, S, S), 2 IMAGE (6, V, V, 3) -> MODEL, LATENT."""
+        _check_maps(position, normal)
+        weights = load_adapter(adapter, model)
+        size = position.shape[1]
+        reference = frame_reference(sockets_to_framed(image, mask), size)
+        latent = encode_reference(vae, array_to_image(reference))
+        patched = apply_ig2mv(model, weights, latent, stack_maps(position, normal))
+        return io.NodeOutput(patched, {"samples": empty_latent(size)})
