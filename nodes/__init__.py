@@ -5,6 +5,7 @@ from __future__ import annotations
 from .compat import ComfyExtension, io
 from .export import PreviewMesh, SaveCharacter, SaveMesh
 from .generating_multiview_texture import GenerateViews
+from .load_mesh import LoadMesh
 from .mesh_generation import GenerateMesh
 from .preprocessing import PreprocessPicture
 from .rigging import RigCharacter
@@ -14,6 +15,7 @@ from .view_steps import ApplyIG2MV, RenderViewMaps
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     PreprocessPicture,
+    LoadMesh,
     GenerateMesh,
     LoadShapeModel,
     DecodeShape,

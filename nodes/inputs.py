@@ -54,7 +54,7 @@ def adapter_input() -> io.Input:
         "adapter",
         options=["auto", *list_installed_adapters()],
         default="auto",
-        tooltip="IG2MV adapter for SDXL in models/model_patches or models/controlnet. auto: the best one there.",
+        tooltip="IG2MV adapter for SDXL in models/model_patches or models/controlnet. auto: the best there.",
     )
 
 

@@ -44,7 +44,9 @@ class RenderViewMaps(io.ComfyNode):
                     display_name="position",
                     tooltip="Position in MV-Adapter's frame (x right, y back, z up), 0..1 per axis.",
                 ),
-                io.Image.Output(display_name="normal", tooltip="Normal in that frame, -1..1 as 0..1 per axis."),
+                io.Image.Output(
+                    display_name="normal", tooltip="Normal in that frame, -1..1 as 0..1 per axis."
+                ),
                 io.Mask.Output(display_name="mask", tooltip="White where the mesh is."),
             ],
         )

@@ -25,6 +25,17 @@ _TEXT_OPTIONS = {"clip_l_model_config": _TEXT, "clip_g_model_config": _TEXT}
 _CHANNELS = (32, 64, 128, 128)
 
 
+_UNET = {
+    "model_channels": 32,
+    "use_linear_in_transformer": True,
+    "transformer_depth": [0, 0, 1, 1, 2, 2],
+    "context_dim": 64,
+    "adm_in_channels": 32 + 6 * 256,
+    "use_temporal_attention": False,
+}
+_HEADS = {"num_heads": -1, "num_head_channels": 16}
+
+
 class SmallSDXLClipModel(comfy.sdxl_clip.SDXLClipModel):
     """SDXL's pair of text encoders, 32 wide and 3 layers deep each."""
 
@@ -35,22 +46,15 @@ class SmallSDXLClipModel(comfy.sdxl_clip.SDXLClipModel):
 class SmallSDXL(comfy.supported_models.SDXL):
     """SDXL with 32 channels where it has 320, and 1 and 2 transformer blocks where it has 2 and 10."""
 
-    unet_config = {
-        "model_channels": 32,
-        "use_linear_in_transformer": True,
-        "transformer_depth": [0, 0, 1, 1, 2, 2],
-        "context_dim": 64,
-        "adm_in_channels": 32 + 6 * 256,
-        "use_temporal_attention": False,
-    }
-    unet_extra_config = {"num_heads": -1, "num_head_channels": 16}
+    unet_config = _UNET
+    unet_extra_config = _HEADS
 
     def clip_target(self, state_dict=None):
         return comfy.supported_models_base.ClipTarget(comfy.sdxl_clip.SDXLTokenizer, SmallSDXLClipModel)
 
 
 FULL_UNET = {
-    **SmallSDXL.unet_config,
+    **_UNET,
     "in_channels": 4,
     "out_channels": 4,
     "image_size": 32,
@@ -85,7 +89,10 @@ def draw_unet(seed):
 
 def draw_adapter(seed):
     """The weights of mvadapter_ig2mv_sdxl.safetensors, with its names, for the small UNet."""
-    shapes = {"adapter.conv_in.weight": (_CHANNELS[0], 6 * 256, 3, 3), "adapter.conv_in.bias": (_CHANNELS[0],)}
+    shapes = {
+        "adapter.conv_in.weight": (_CHANNELS[0], 6 * 256, 3, 3),
+        "adapter.conv_in.bias": (_CHANNELS[0],),
+    }
     before = _CHANNELS[0]
     for number, width in enumerate(_CHANNELS):
         body = f"adapter.body.{number}"

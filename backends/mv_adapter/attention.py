@@ -20,16 +20,23 @@ _OVER = (0, 2, 4, 5)
 """Front, back, top and bottom share columns, once the front is mirrored."""
 
 
-class ViewAttention(torch.nn.Module):
-    """The branches of one block of width C; every projection is C x C."""
+class _Branch(torch.nn.Module):
+    """The projections of one attention, all of them C x C."""
 
     def __init__(self, width: int, dtype: torch.dtype) -> None:
         super().__init__()
-        for branch in ("mv", "ref"):
-            for name in ("q", "k", "v"):
-                self.add_module(f"to_{name}_{branch}", manual_cast.Linear(width, width, bias=False, dtype=dtype))
-            out = manual_cast.Linear(width, width, dtype=dtype)
-            self.add_module(f"to_out_{branch}", torch.nn.ModuleList([out]))
+        self.to_q, self.to_k, self.to_v = (
+            manual_cast.Linear(width, width, bias=False, dtype=dtype) for _ in range(3)
+        )
+        self.to_out = manual_cast.Linear(width, width, dtype=dtype)
+
+
+class ViewAttention(torch.nn.Module):
+    """mv, ref: the branches of one block of width C."""
+
+    def __init__(self, width: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.mv, self.ref = _Branch(width, dtype), _Branch(width, dtype)
 
     def forward(
         self, hidden: torch.Tensor, reference: list[torch.Tensor | None], heads: int, options: dict[str, Any]
@@ -43,7 +50,7 @@ class ViewAttention(torch.nn.Module):
         across = self._attend_views(hidden, heads, options)
         groups = hidden.chunk(len(reference))
         to_reference = [
-            self.to_out_ref[0](torch.zeros_like(group))
+            self.ref.to_out(torch.zeros_like(group))
             if picture is None
             else self._attend_reference(group, picture, heads, options)
             for group, picture in zip(groups, reference, strict=True)
@@ -53,7 +60,7 @@ class ViewAttention(torch.nn.Module):
     def _attend_views(self, hidden: torch.Tensor, heads: int, options: dict[str, Any]) -> torch.Tensor:
         side = math.isqrt(hidden.shape[1])
         grid = hidden.unflatten(1, (side, side)).unflatten(0, (-1, VIEW_COUNT))
-        queries, keys, values = (item(grid) for item in (self.to_q_mv, self.to_k_mv, self.to_v_mv))
+        queries, keys, values = (item(grid) for item in (self.mv.to_q, self.mv.to_k, self.mv.to_v))
         triple = (queries, keys, values)
         around = _attend_rows([item[:, _AROUND] for item in triple], heads, options)
         over = _attend_rows([_turn(item[:, _OVER]) for item in triple], heads, options)
@@ -61,16 +68,18 @@ class ViewAttention(torch.nn.Module):
         mixed[:, _AROUND] = around
         mixed[:, _OVER] += _turn_back(over)
         mixed[:, (0, 2)] /= 2
-        return self.to_out_mv[0](mixed.flatten(0, 1).flatten(1, 2))
+        joined: torch.Tensor = self.mv.to_out(mixed.flatten(0, 1).flatten(1, 2))
+        return joined
 
     def _attend_reference(
         self, group: torch.Tensor, picture: torch.Tensor, heads: int, options: dict[str, Any]
     ) -> torch.Tensor:
         """Six views (6, N, C) as one long query: all of them attend to the same picture (1, M, C)."""
-        query = self.to_q_ref(group).flatten(0, 1)[None]
-        keys, values = self.to_k_ref(picture), self.to_v_ref(picture)
+        query = self.ref.to_q(group).flatten(0, 1)[None]
+        keys, values = self.ref.to_k(picture), self.ref.to_v(picture)
         attended = optimized_attention(query, keys, values, heads, transformer_options=options)
-        return self.to_out_ref[0](attended[0].unflatten(0, (VIEW_COUNT, -1)))
+        joined: torch.Tensor = self.ref.to_out(attended[0].unflatten(0, (VIEW_COUNT, -1)))
+        return joined
 
 
 def _attend_rows(triple: list[torch.Tensor], heads: int, options: dict[str, Any]) -> torch.Tensor:

@@ -60,7 +60,9 @@ def _load_file(path: str, name: str, _modified: int, _size: int) -> BaseModel:
         model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(path, embedding_directory=embeddings)
     except Exception as error:  # whatever the readers of three formats raise on damaged bytes
         raise WeightsError(f"{name} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
-    absent = [part for part, value in (("UNet", model), ("text encoder", clip), ("VAE", vae)) if value is None]
+    absent = [
+        part for part, value in (("UNet", model), ("text encoder", clip), ("VAE", vae)) if value is None
+    ]
     if absent:
         raise WeightsError(f"{name} is no whole checkpoint: it has no {' and no '.join(absent)}")
     return BaseModel(model, clip, vae)
@@ -135,7 +137,7 @@ def sample_views(
     seed: int,
     progress: Progress,
 ) -> torch.Tensor:
-    """Denoise `noise` (6, 4, H, W) by Euler steps, as the reference's scheduler does. CONDITIONING as ever."""
+    """Denoise `noise` (6, 4, H, W) by Euler steps, as the reference does. Prompts: CONDITIONING."""
     sigmas = list_sigmas(model.get_model_object("model_sampling"), steps)
     # ComfyUI starts at noise * sigma where the reference has the variance of a noised image.
     noise = noise * torch.sqrt(1 + sigmas[0] ** -2)

@@ -21,10 +21,12 @@ from .condition import ConditionEncoder
 
 Weights = Mapping[str, torch.Tensor]
 Place = tuple[str, int, int]
-"""Where ComfyUI has a transformer block: "input", "middle" or "output", the block's number, the index in it."""
+"""Where ComfyUI has a transformer block: "input", "middle" or "output", block number, index in the block."""
 
 _BRANCH = ".attn1.processor."
 _ENCODER = "adapter."
+_PROJECTION = re.compile(r"^(to_\w+)_(mv|ref)(?:\.0)?\.")
+"""Theirs is to_out_mv.0.weight, ours mv.to_out.weight."""
 _NAMED = 3
 
 
@@ -61,9 +63,9 @@ def list_installed_adapters() -> list[str]:
 
 
 def load_adapter(name: str, model: Any) -> Any:
-    """Load an adapter by its name in ComfyUI's folders, or `auto`, for a MODEL: a ModelPatcher of ViewAdapter.
+    """Load an adapter by its name in ComfyUI's folders, or `auto`: a ModelPatcher of ViewAdapter for a MODEL.
 
-    The one used last is kept. WeightsError: missing, damaged, of another kind, or made for another base
+    The file read last is kept. WeightsError: missing, damaged, of another kind, or made for another base
     model than `model`; says what was found and what was expected.
     """
     installed = list_installed_adapters()
@@ -112,7 +114,8 @@ def _rename_keys(weights: Weights, places: Mapping[str, Place]) -> dict[str, tor
     for key, value in weights.items():
         prefix, _, rest = key.partition(_BRANCH)
         if rest:
-            renamed[f"attention.{join_place(places[prefix])}.{rest}"] = value
+            name = _PROJECTION.sub(r"\2.\1.", rest)
+            renamed[f"attention.{join_place(places[prefix])}.{name}"] = value
         elif key.startswith(_ENCODER):
             renamed[f"condition.{key.removeprefix(_ENCODER)}"] = value
     return renamed

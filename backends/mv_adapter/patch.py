@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import comfy.model_management
 import torch
 from comfy.patcher_extension import WrappersMP
 
@@ -52,7 +51,7 @@ class _ViewGuide:
         self._features: list[torch.Tensor] = []
         self._pictures: dict[Place, torch.Tensor] = {}
         self._groups: list[int] = []
-        self._added: torch.Tensor | None = None
+        self._added = torch.zeros(())
 
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """Around a whole sampling: its prompt and LoRAs shape the reference's states, so none are kept."""
@@ -113,7 +112,12 @@ class _ViewGuide:
             return n, context, value
 
         # A pass of the bare model: the patches of others are for the views.
-        bare = {**options, "patches": {"attn1_patch": [capture]}, "patches_replace": {}, "cond_or_uncond": [0]}
+        bare = {
+            **options,
+            "patches": {"attn1_patch": [capture]},
+            "patches_replace": {},
+            "cond_or_uncond": [0],
+        }
         run(self._reference.to(x.device, x.dtype), x.new_zeros(1), context, y, None, bare)
         return states
 
@@ -128,8 +132,7 @@ class _ViewGuide:
 
     def add_attention(self, n: torch.Tensor, _extra: dict[str, Any]) -> torch.Tensor:
         """attn1_output_patch: both branches join after the block's own output projection."""
-        added, self._added = self._added, None
-        return n + added
+        return n + self._added
 
     def add_input_feature(self, h: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
         """input_block_patch."""

@@ -217,8 +217,8 @@ def test_sd15_is_refused_by_name(comfy, ig2mv, adapt, model_patches):
     name = "2_mvadapter_ig2mv_sdxl.safetensors"
     with pytest.raises(
         WeightsError,
-        match=r"made for an SDXL checkpoint \(15 self-attention blocks of width 64, 128\); the model given is "
-        r"SD15 \(16 self-attention blocks of width 320, 640, 1280\)\. Choose an SDXL checkpoint",
+        match=r"made for an SDXL checkpoint \(17 self-attention blocks of width 64, 128\); the model given is"
+        r" SD15 \(16 self-attention blocks of width 320, 640, 1280\)\. Choose an SDXL checkpoint",
     ):
         ig2mv.loading.load_adapter(name, build_meta(comfy, comfy.supported_models.SD15(dict(SD15))))
 
@@ -227,7 +227,7 @@ def test_a_model_that_is_no_unet_is_refused_by_name(ig2mv, adapt, sdxl, model_pa
     adapt(2)
     base = sdxl(1)
     base.model.model_config.unet_config = {"image_model": "flux"}
-    with pytest.raises(WeightsError, match="is SmallSDXL .no UNet with transformer blocks"):
+    with pytest.raises(WeightsError, match=r"is SmallSDXL .no UNet with transformer blocks"):
         ig2mv.loading.load_adapter("2_mvadapter_ig2mv_sdxl.safetensors", base)
 
 
@@ -242,10 +242,13 @@ def test_a_missing_adapter_quotes_the_catalogue(ig2mv, sdxl, model_patches):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda weights: {"a": weights["adapter.conv_in.bias"]}, "no MV-Adapter IG2MV file.*found 1 keys, such as a"),
+        (
+            lambda weights: {"a": weights["adapter.conv_in.bias"]},
+            "no MV-Adapter IG2MV file.*found 1 keys, such as a",
+        ),
         (
             lambda weights: {key: value for key, value in weights.items() if "_ref" not in key},
-            "damaged, or no IG2MV adapter.*to_q_ref",
+            "damaged, or no IG2MV adapter.*ref.to_q",
         ),
         (
             lambda weights: {**weights, "adapter.conv_in.bias": torch.zeros(7)},
@@ -263,5 +266,5 @@ def test_a_cut_off_file_is_refused(ig2mv, small_sdxl, sdxl, model_patches):
     path = model_patches / "ig2mv_sdxl.safetensors"
     small_sdxl.save(path, small_sdxl.draw_adapter(2))
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match="ig2mv_sdxl.safetensors cannot be read"):
+    with pytest.raises(WeightsError, match=r"ig2mv_sdxl\.safetensors cannot be read"):
         ig2mv.loading.load_adapter("auto", sdxl(1))

@@ -1,7 +1,7 @@
 """IG2MV through ComfyUI against MV-Adapter's own code, on identical random weights and inputs in float32.
 
 tests/golden/ig2mv.npz holds what the reference (huanngzh/MV-Adapter at 4277e00 on diffusers 0.35.2; torch
-2.13.0 on the CPU) answered for small_sdxl.draw_unet(11), draw_adapter(12) and 128-pixel views: context rng(1),
+2.13.0 on the CPU) answered for small_sdxl.draw_unet(11), draw_adapter(12), 128-pixel views: context rng(1),
 pooled rng(2) (positive first), reference latent rng(3), maps rng(4) uniform, noise rng(5).
 step_G, views_G   latents after one and after all of 10 steps with guidance G (1: none)
 sigmas            the scheduler's levels, features the mean size of the encoder's four feature maps
@@ -46,7 +46,12 @@ def test_noise_levels_and_condition_features(ig2mv, sdxl, adapt):
     assert difference(ig2mv.schedule.list_sigmas(sampling, 10), GOLDEN["sigmas"]) < 1e-5
     features = adapter.model.condition(maps)
     np.testing.assert_allclose([feature.abs().mean() for feature in features], GOLDEN["features"], rtol=1e-5)
-    assert [tuple(feature.shape[1:]) for feature in features] == [(32, 8, 8), (64, 8, 8), (128, 4, 4), (128, 4, 4)]
+    assert [tuple(feature.shape[1:]) for feature in features] == [
+        (32, 8, 8),
+        (64, 8, 8),
+        (128, 4, 4),
+        (128, 4, 4),
+    ]
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
@@ -55,7 +60,9 @@ def test_one_step_and_ten(ig2mv, sdxl, adapt, guidance):
     base = sdxl(11)
     model = ig2mv.patch.apply_ig2mv(base, adapt(12), base.model.process_latent_out(reference), maps)
     states = []
-    model.set_model_sampler_post_cfg_function(lambda args: states.append(args["input"].clone()) or args["denoised"])
+    model.set_model_sampler_post_cfg_function(
+        lambda args: states.append(args["input"].clone()) or args["denoised"]
+    )
     views = ig2mv.generate.sample_views(
         model,
         positive,

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-IN_OTHER_GRAPHS = {"C3DRenderViewMaps", "C3DLoadShapeModel", "C3DDecodeShape", "C3DCleanMesh"}
+IN_OTHER_GRAPHS = {
+    "C3DLoadMesh",
+    "C3DRenderViewMaps",
+    "C3DApplyIG2MV",
+    "C3DLoadShapeModel",
+    "C3DDecodeShape",
+    "C3DCleanMesh",
+}
 SIDE_PICTURES = {f"{side}{kind}" for side in ("left", "back", "right") for kind in ("", "_mask")}
 
 
