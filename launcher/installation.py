@@ -73,11 +73,11 @@ def find_python_beside(comfyui: Path) -> Path:
 
 
 def copy_examples(inputs: Path) -> None:
-    """Put the example pictures where the shipped workflow looks for them; what is there stays."""
+    """Put the examples where the shipped workflows look for them; what is there stays."""
     inputs.mkdir(parents=True, exist_ok=True)
-    for picture in (REPOSITORY / "examples").glob("*.png"):
-        if not (inputs / picture.name).exists():
-            shutil.copyfile(picture, inputs / picture.name)
+    for example in (REPOSITORY / "examples").iterdir():
+        if example.suffix in (".png", ".glb") and not (inputs / example.name).exists():
+            shutil.copyfile(example, inputs / example.name)
 
 
 def link_pack(custom_nodes: Path) -> None:

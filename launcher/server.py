@@ -126,7 +126,8 @@ def make_server_command(installation: Installation, port: int) -> list[str]:
     ]
     answer = subprocess.run([installation.python, "-c", ASK_FOR_GPU], capture_output=True, text=True)
     if answer.stdout.strip() == "False":
-        command.append("--cpu")
+        # The attention that ComfyUI takes for a processor by itself is several times slower.
+        command += ["--cpu", "--use-pytorch-cross-attention"]
     if installation.is_own:
         database = installation.base / "user" / "comfyui.db"
         command += [

@@ -28,9 +28,12 @@ def test_system_stats_and_object_info(client):
     assert {"LoadImage", "C3DPreprocessPicture"} <= set(client.get_json("/object_info"))
 
 
-@pytest.mark.parametrize("name", ["character", "hunyuan3d_steps"])
+WORKFLOWS = ["character", "hunyuan3d_steps", "ig2mv_steps", "texture_mesh"]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
 def test_templates_offer_the_workflows_and_their_pictures(client, name):
-    assert sorted(client.get_json("/api/workflow_templates")[PACK_NAME]) == ["character", "hunyuan3d_steps"]
+    assert sorted(client.get_json("/api/workflow_templates")[PACK_NAME]) == WORKFLOWS
     shipped = REPOSITORY / "workflows" / f"{name}.json"
     served = f"/api/workflow_templates/{PACK_NAME}/{name}"
     assert client.get_json(f"{served}.json") == json.loads(shipped.read_text(encoding="utf-8"))

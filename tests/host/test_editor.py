@@ -93,17 +93,18 @@ def test_the_editor_exports_the_graph_that_the_service_submits(editor):
     assert editor.evaluate(EXPORT) == submitted
 
 
-def test_the_steps_of_hunyuan3d_open_and_export_too(editor):
-    """In a tab of its own; the API graph is run by test_hunyuan3d.py."""
+@pytest.mark.parametrize("name", ["hunyuan3d_steps", "ig2mv_steps", "texture_mesh"])
+def test_the_other_workflows_open_and_export_too(editor, name):
+    """In a tab of its own; their API graphs are run by test_hunyuan3d.py and test_ig2mv.py."""
     page = editor.context.new_page()
     page.goto(editor.url)
     page.wait_for_function(READY, timeout=60_000)
-    workflow = json.loads((REPOSITORY / "workflows/hunyuan3d_steps.json").read_text(encoding="utf-8"))
+    workflow = json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
     page.wait_for_function("count => app.graph.nodes.length === count", arg=len(workflow["nodes"]))
     exported, missing = page.evaluate(EXPORT), page.evaluate(MISSING_TYPES)
     page.close()
-    api = json.loads((REPOSITORY / "workflows/api/hunyuan3d_steps.json").read_text(encoding="utf-8"))
+    api = json.loads((REPOSITORY / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
     assert (exported, missing) == (api, [])
 
 

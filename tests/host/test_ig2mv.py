@@ -1,0 +1,171 @@
+"""The learned views in a real ComfyUI with a small random SDXL checkpoint and adapter: REST, and both graphs."""
+
+import importlib
+import itertools
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from character3d.launcher.installation import Installation, copy_examples, link_pack
+from character3d.launcher.server import find_free_port, run_server
+from PIL import Image
+from safetensors.torch import save_file
+
+from .conftest import REPOSITORY, Client
+
+SDXL, DAMAGED = "small_xl.safetensors", "other_xl.safetensors"
+ADAPTER = "mvadapter_ig2mv_sdxl.safetensors"
+REGISTER = f"""
+import importlib, importlib.machinery, importlib.util, sys
+spec = importlib.machinery.ModuleSpec("small", None, is_package=True)
+spec.submodule_search_locations = [{str(REPOSITORY / "tests")!r}]
+sys.modules["small"] = importlib.util.module_from_spec(spec)
+importlib.import_module("small.small_sdxl").register()
+NODE_CLASS_MAPPINGS = {{}}
+"""
+"""A pack that tells ComfyUI of the small SDXL; what it does with the file is its own."""
+
+
+@pytest.fixture(scope="module")
+def server(comfyui_folder, comfyui_modules, tmp_path_factory):
+    """ComfyUI with an SDXL checkpoint, a damaged one, and the adapter."""
+    small = importlib.import_module("character3d.tests.small_sdxl")
+    base = tmp_path_factory.mktemp("ig2mv")
+    small.save(base / "models" / "checkpoints" / SDXL, small.draw_checkpoint(1))
+    save_file({"a": torch.zeros(2)}, str(base / "models" / "checkpoints" / DAMAGED))
+    small.save(base / "models" / "model_patches" / ADAPTER, small.draw_adapter(2))
+    register = base / "custom_nodes" / "register_small_sdxl"
+    register.mkdir(parents=True)
+    (register / "__init__.py").write_text(REGISTER)
+    link_pack(base / "custom_nodes")
+    copy_examples(base / "input")
+    installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
+    with run_server(installation, find_free_port()) as running:
+        yield SimpleNamespace(url=running.address, base=base)
+
+
+@pytest.fixture
+def client(server):
+    return Client(server.url)
+
+
+def load_graph(name):
+    """An API graph, and its nodes' inputs by title."""
+    graph = json.loads((REPOSITORY / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
+    return graph, {node["_meta"]["title"]: node["inputs"] for node in graph.values()}
+
+
+def run_graph(client, graph):
+    """The history of a graph submitted to ComfyUI's own queue."""
+    body = json.dumps({"prompt": graph, "client_id": "steps"})
+    status, _, answer = client.request("POST", "/prompt", body, {"Content-Type": "application/json"})
+    assert status == 200, answer
+    prompt_id, deadline = json.loads(answer)["prompt_id"], time.monotonic() + 180
+    while not (history := client.get_json(f"/history/{prompt_id}")):
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    return history[prompt_id]
+
+
+def find_saved(server, history):
+    assert history["status"]["status_str"] == "success", history["status"]
+    saved = [out["3d"][0] for out in history["outputs"].values() if "character3d_file" in out]
+    return trimesh.load_mesh(server.base / "output" / saved[0]["subfolder"] / saved[0]["filename"])
+
+
+def read_views(server, graph, history):
+    """The six pictures that the preview node `Six views` shows, 0..1."""
+    (preview,) = (key for key, node in graph.items() if node["_meta"]["title"] == "Six views")
+    files = history["outputs"][preview]["images"]
+    return np.stack([np.asarray(Image.open(server.base / "temp" / file["filename"])) / 255 for file in files])
+
+
+def test_a_job_is_painted_by_ig2mv(client, elf):
+    fields = {"model_name": SDXL, "image_size": 512, "steps": 2, "prompt": "an elf", "seed": 3}
+    status, acceptance = client.post_form(elf, **fields)
+    assert status == 202, acceptance
+    final = client.watch(acceptance["job_id"])[-1]
+    assert final["status"] == "completed", final["error_details"]
+    assert final["methods"]["generating_multiview_texture"] == "ig2mv"
+    assert not [text for text in final["warnings"] if "prompt" in text or "cfg_scale" in text], final["warnings"]
+    for path in (final["results"]["textured_mesh"], final["results"]["rigged_character"]):
+        assert client.download(acceptance["job_id"], path)
+
+
+def test_a_job_without_its_checkpoint_takes_the_embedded_method(client, elf):
+    status, acceptance = client.post_form(elf, image_size=512, enable_rigging="false")
+    assert status == 202
+    final = client.watch(acceptance["job_id"])[-1]
+    assert final["methods"]["generating_multiview_texture"] == "projection"
+
+
+def test_a_checkpoint_that_is_none_fails_at_its_stage(client, elf):
+    status, acceptance = client.post_form(elf, model_name=DAMAGED, image_size=512)
+    assert status == 202
+    final = client.watch(acceptance["job_id"])[-1]
+    assert (final["status"], final["failed_stage"]) == ("failed", "generating_multiview_texture")
+    assert f"{DAMAGED} cannot be read as a checkpoint" in final["error_details"]
+
+
+def test_cancelling_while_it_paints(client, elf):
+    status, acceptance = client.post_form(elf, model_name=SDXL, image_size=512, steps=100)
+    assert status == 202
+    job, deadline, seen = f"/job/{acceptance['job_id']}", time.monotonic() + 120, set()
+    while len(seen) < 3:
+        assert time.monotonic() < deadline
+        answer = client.get_json(f"{job}/status")
+        if answer.get("current_stage") == "generating_multiview_texture":
+            seen.add(answer["progress"])
+        time.sleep(0.05)
+    assert client.request("POST", f"{job}/cancel", b"")[0] in (200, 202)
+    cancelled = time.monotonic()
+    final = client.watch(acceptance["job_id"])[-1]
+    assert final.get("cancelled") and final["failed_stage"] == "generating_multiview_texture"
+    assert time.monotonic() - cancelled < 15
+
+
+def test_step_by_step_between_comfyuis_own_nodes(client, server):
+    """Apply IG2MV between core's loader, prompts, KSampler and decoder; the same seed gives the same views."""
+    graph, by_title = load_graph("ig2mv_steps")
+    by_title["Load any SDXL checkpoint"]["ckpt_name"] = SDXL
+    by_title["Render view maps"]["image_size"] = 512
+    by_title["Sample six views"]["steps"] = 2
+    by_title["Bake texture"]["texture_size"] = 1024
+    history = run_graph(client, graph)
+    mesh = find_saved(server, history)
+    assert len(mesh.faces) == 12_000 and mesh.visual.material.baseColorTexture.size == (1024, 1024)
+    views = read_views(server, graph, history)
+    assert views.shape == (6, 512, 512, 3)
+    assert min(np.abs(one - two).mean() for one, two in itertools.combinations(views, 2)) > 0.01
+    by_title["Sample six views"]["cfg"] = 1.0
+    other = read_views(server, graph, run_graph(client, graph))
+    assert np.abs(other - views).max() > 0.01
+
+
+def test_an_existing_mesh_is_textured(client, server):
+    """The workflow texture_mesh with the embedded method: the mesh stays, its texture shows the picture."""
+    graph, by_title = load_graph("texture_mesh")
+    mesh = find_saved(server, run_graph(client, graph))
+    given = trimesh.load_mesh(REPOSITORY / "examples" / "elf.glb")
+    assert len(mesh.faces) == len(given.faces)
+    np.testing.assert_allclose(mesh.bounds, given.bounds, atol=1e-6)
+    colors = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"), float) / 255
+    assert colors.std(axis=(0, 1)).min() > 0.1
+    by_title["Generate views"].update(model_name=SDXL, image_size=512, steps=1, method="ig2mv")
+    painted = find_saved(server, run_graph(client, graph))
+    np.testing.assert_allclose(painted.bounds, given.bounds, atol=1e-6)
+
+
+def test_a_mesh_file_that_is_not_there_is_refused_before_anything_runs(client):
+    graph, by_title = load_graph("texture_mesh")
+    by_title["Load mesh"]["mesh_file"] = "../models/model_patches/none.glb"
+    _, _, answer = client.request("POST", "/prompt", json.dumps({"prompt": graph}), {})
+    errors = json.loads(answer)["node_errors"]
+    assert [node["class_type"] for node in errors.values()] == ["C3DLoadMesh"]
+    assert "is not in ComfyUI's input folder" in answer.decode()
