@@ -14,6 +14,7 @@ import importlib.util
 import sys
 import weakref
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -66,14 +67,14 @@ class CountBytes(TorchDispatchMode):
         self.now = self.peak = 0
         self._known: set[int] = set()
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, torch.Tensor):
                 self._add(tensor.untyped_storage())
         return result
 
-    def _add(self, storage) -> None:
+    def _add(self, storage: torch.UntypedStorage) -> None:
         key = storage._cdata
         if key in self._known:
             return
@@ -88,7 +89,7 @@ class CountBytes(TorchDispatchMode):
         self.now -= size
 
 
-def import_pack():
+def import_pack() -> None:
     """The pack under its alias and ComfyUI, on the CPU, with the attention of GPUs."""
     sys.path.append(str(prepare_own_comfyui(with_tests=True).comfyui))
     importlib.import_module("comfy.options").args_parsing = False
@@ -100,7 +101,7 @@ def import_pack():
     sys.modules["character3d"] = importlib.util.module_from_spec(spec)
 
 
-def build_adapter(loading, model):
+def build_adapter(loading: Any, model: Any) -> torch.nn.Module:
     """The adapter at its published size; the numbers of its file are not needed."""
     places = {name: place for name, (place, _) in loading._list_blocks(model).items()}
     weights = {
@@ -110,7 +111,9 @@ def build_adapter(loading, model):
     weights["adapter.conv_in.weight"] = torch.empty((320, 1536, 3, 3))
     for number, width in enumerate((320, 640, 1280, 1280)):
         for index in (0, 1):
-            weights[f"adapter.body.{number}.resnets.{index}.block1.weight"] = torch.empty((width, width, 3, 3))
+            weights[f"adapter.body.{number}.resnets.{index}.block1.weight"] = torch.empty(
+                (width, width, 3, 3)
+            )
     return loading.ViewAdapter(weights, places, torch.float16).eval()
 
 
@@ -126,7 +129,9 @@ def measure_step(size: int, groups: int) -> tuple[int, int, int]:
     model = patcher(config.get_model({}, device=cpu), cpu, cpu)
     adapter = patcher(build_adapter(loading, model), cpu, cpu)
     sizes = [sum(value.nbytes for value in module.parameters()) for module in (model.model, adapter.model)]
-    patched = patch.apply_ig2mv(model, adapter, torch.empty((1, 4, side, side)), torch.empty((6, 6, size, size)))
+    patched = patch.apply_ig2mv(
+        model, adapter, torch.empty((1, 4, side, side)), torch.empty((6, 6, size, size))
+    )
     options = {
         **patched.model_options["transformer_options"],
         "wrappers": patched.wrappers,
@@ -134,7 +139,11 @@ def measure_step(size: int, groups: int) -> tuple[int, int, int]:
     }
     rows = 6 * groups
     half = {"dtype": torch.float16}
-    inputs = (torch.empty((rows, 4, side, side), **half), torch.empty(rows), torch.empty((rows, 77, 2048), **half))
+    inputs = (
+        torch.empty((rows, 4, side, side), **half),
+        torch.empty(rows),
+        torch.empty((rows, 77, 2048), **half),
+    )
     with CountBytes() as count:
         model.model.diffusion_model(*inputs, torch.empty((rows, 2816), **half), None, options)
     return sizes[0], sizes[1], count.peak
@@ -154,14 +163,20 @@ def measure_decode(size: int, views: int) -> int:
 def main() -> None:
     """Print a line for each size of view."""
     import_pack()
-    print("GiB in half precision: UNet, adapter, and what a step adds with guidance and without; decoding 1 and 6")
+    print(
+        "GiB in half precision: UNet, adapter, and what a step adds with guidance and without; decoding 1 and 6"
+    )
     for size in (512, 768, 1024):
         with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):
             unet, adapter, guided = measure_step(size, 2)
             plain = measure_step(size, 1)[2]
             decode = [measure_decode(size, views) for views in (1, 6)]
         row = [value / GIB for value in (unet, adapter, guided, plain, *decode, unet + adapter + guided)]
-        print(f"{size:5d}: " + " ".join(f"{value:6.2f}" for value in row[:-1]) + f"  sum of a step {row[-1]:.2f}")
+        print(
+            f"{size:5d}: "
+            + " ".join(f"{value:6.2f}" for value in row[:-1])
+            + f"  sum of a step {row[-1]:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The learned views in a real ComfyUI with a small random SDXL checkpoint and adapter: REST, and both graphs."""
+"""The learned views in a real ComfyUI with a small random SDXL checkpoint and adapter: REST and graphs."""
 
 import importlib
 import itertools
@@ -93,7 +93,9 @@ def test_a_job_is_painted_by_ig2mv(client, elf):
     final = client.watch(acceptance["job_id"])[-1]
     assert final["status"] == "completed", final["error_details"]
     assert final["methods"]["generating_multiview_texture"] == "ig2mv"
-    assert not [text for text in final["warnings"] if "prompt" in text or "cfg_scale" in text], final["warnings"]
+    assert not [text for text in final["warnings"] if "prompt" in text or "cfg_scale" in text], final[
+        "warnings"
+    ]
     for path in (final["results"]["textured_mesh"], final["results"]["rigged_character"]):
         assert client.download(acceptance["job_id"], path)
 
@@ -147,7 +149,7 @@ def test_step_by_step_between_comfyuis_own_nodes(client, server):
 
 def test_an_existing_mesh_is_textured(client, server):
     """The workflow texture_mesh with the embedded method: the mesh stays, its texture shows the picture."""
-    graph, by_title = load_graph("texture_mesh")
+    graph, _ = load_graph("texture_mesh")
     mesh = find_saved(server, run_graph(client, graph))
     given = trimesh.load_mesh(REPOSITORY / "examples" / "elf.glb")
     assert len(mesh.faces) == len(given.faces)

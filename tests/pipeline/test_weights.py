@@ -4,7 +4,9 @@ import pytest
 from character3d.pipeline.weights import (
     SHAPE_MODEL_FOLDERS,
     describe_shape_models,
+    describe_view_adapters,
     list_shape_models,
+    list_view_adapters,
     load_catalogue,
     read_traits,
 )
@@ -12,8 +14,8 @@ from character3d.pipeline.weights import (
 
 def test_every_entry_is_complete():
     catalogue = load_catalogue()
-    for licence in catalogue["licences"].values():
-        assert licence["name"] and "European Union" in licence["territory"]
+    for name, licence in catalogue["licences"].items():
+        assert licence["name"] and ("European Union" in licence["territory"]) == name.startswith("hunyuan")
     for model in catalogue["shape_models"]:
         assert set(model) == {"model", "file", "also", "folder", "gigabytes", "licence", "source"}
         assert model["licence"] in catalogue["licences"] and model["folder"] in SHAPE_MODEL_FOLDERS
@@ -54,3 +56,17 @@ def test_the_catalogue_in_words():
     lines = describe_shape_models().split("\n")
     assert len(lines) == len(load_catalogue()["shape_models"])
     assert all("GB" in line and "Hugging Face" in line for line in lines)
+
+
+def test_view_adapters_are_known_by_their_names():
+    names = [
+        "sub/mvadapter_ig2mv_partial_sdxl.safetensors",
+        "mvadapter_ig2mv_sdxl.safetensors",
+        "mvadapter_i2mv_sdxl.safetensors",
+        "mvadapter_ig2mv_sd21.safetensors",
+        "mvadapter_ig2mv_sdxl.txt",
+    ]
+    assert list_view_adapters(names) == [names[1], names[0]]
+    for model in load_catalogue()["view_adapters"]:
+        assert list_view_adapters([model["file"]]) == [model["file"]]
+        assert model["file"] in describe_view_adapters() and model["licence"] in load_catalogue()["licences"]

@@ -1,0 +1,55 @@
+"""Meshes from files of others: every format, seams welded, errors that say what was found."""
+
+import numpy as np
+import pytest
+import trimesh
+from character3d.pipeline.errors import FormatError, MeshError
+from character3d.pipeline.formats import MESH_SUFFIXES, read_mesh
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in MESH_SUFFIXES if suffix not in (".3mf", ".gltf")])
+def test_every_format_gives_the_same_closed_mesh(tmp_path, suffix):
+    box = trimesh.creation.box((1, 2, 3))
+    box.export(tmp_path / f"box{suffix}")
+    mesh = read_mesh(tmp_path / f"box{suffix}")
+    assert (len(mesh.positions), len(mesh.faces)) == (8, 12)
+    again = trimesh.Trimesh(mesh.positions, mesh.faces, process=False)
+    assert again.is_watertight and again.volume == pytest.approx(6)
+
+
+def test_parts_of_a_scene_stand_where_the_scene_has_them(tmp_path):
+    scene = trimesh.Scene()
+    for place in ((0, 0, 0), (0, 5, 0)):
+        scene.add_geometry(
+            trimesh.creation.box(), transform=trimesh.transformations.translation_matrix(place)
+        )
+    scene.export(tmp_path / "two.glb")
+    mesh = read_mesh(tmp_path / "two.glb")
+    np.testing.assert_allclose(mesh.bounds, [[-0.5, -0.5, -0.5], [0.5, 5.5, 0.5]])
+    assert len(mesh.faces) == 24
+
+
+def test_seams_of_a_textured_file_do_not_stay(tmp_path):
+    mesh = trimesh.creation.icosphere(2)
+    split = trimesh.Trimesh(
+        mesh.triangles.reshape(-1, 3), np.arange(len(mesh.faces) * 3).reshape(-1, 3), process=False
+    )
+    split.visual = trimesh.visual.TextureVisuals(uv=np.random.default_rng(0).random((len(split.vertices), 2)))
+    split.export(tmp_path / "split.glb")
+    assert len(read_mesh(tmp_path / "split.glb").positions) == len(mesh.vertices)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "words"),
+    [
+        ("model.fbx", b"Kaydara", FormatError, r"model\.fbx: expected one of \.glb, .*; found \.fbx"),
+        ("none", b"", FormatError, "expected one of .* found none"),
+        ("cut.glb", b"glTF\x02\x00\x00\x00", FormatError, r"cut\.glb cannot be read"),
+        ("empty.obj", b"v 0 0 0\n", MeshError, r"empty\.obj has no triangles"),
+        ("nan.obj", b"v nan 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", MeshError, "expected finite coordinates"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path, name, content, error, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(error, match=words):
+        read_mesh(tmp_path / name)
