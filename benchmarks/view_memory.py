@@ -145,7 +145,8 @@ def measure_step(size: int, groups: int) -> tuple[int, int, int]:
         torch.empty((rows, 77, 2048), **half),
     )
     with CountBytes() as count:
-        model.model.diffusion_model(*inputs, torch.empty((rows, 2816), **half), None, options)
+        pooled = torch.empty((rows, 2816), **half)
+        model.model.diffusion_model(noise, torch.empty(rows), context, pooled, None, options)
     return sizes[0], sizes[1], count.peak
 
 
