@@ -139,13 +139,10 @@ def measure_step(size: int, groups: int) -> tuple[int, int, int]:
     }
     rows = 6 * groups
     half = {"dtype": torch.float16}
-    inputs = (
-        torch.empty((rows, 4, side, side), **half),
-        torch.empty(rows),
-        torch.empty((rows, 77, 2048), **half),
+    noise, context, pooled = (
+        torch.empty(shape, **half) for shape in ((rows, 4, side, side), (rows, 77, 2048), (rows, 2816))
     )
     with CountBytes() as count:
-        pooled = torch.empty((rows, 2816), **half)
         model.model.diffusion_model(noise, torch.empty(rows), context, pooled, None, options)
     return sizes[0], sizes[1], count.peak
 
@@ -164,9 +161,7 @@ def measure_decode(size: int, views: int) -> int:
 def main() -> None:
     """Print a line for each size of view."""
     import_pack()
-    print(
-        "GiB in half precision: UNet, adapter, and what a step adds with guidance and without; decoding 1 and 6"
-    )
+    print("GiB in half precision: UNet, adapter; what a step adds, guided and not; decoding 1 view and 6")
     for size in (512, 768, 1024):
         with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):
             unet, adapter, guided = measure_step(size, 2)
