@@ -1,68 +1,123 @@
-"""Colours for what no view sees, carried over the surface, and for the texels around charts."""
+"""Colours for what no view sees, carried over the surface."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy import sparse
-from scipy.ndimage import distance_transform_edt
+from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
-from ..types import BoolArray, FloatArray, IntArray
+from ..normals import vertex_normals
+from ..progress import Progress
+from ..types import BoolArray, FloatArray, IntArray, Mesh
+from .atlas import Texels
 
-_DIFFUSION_STEPS = 40
 _NORMAL_METRES = 0.05
 """Distance that opposite normals count for when the nearest seen vertex is sought."""
+_KNOWN = 0.95
+"""A vertex with this share of the surface around it seen has the mean colour of that."""
+_SPRING = 1e-3
+"""Pull towards the nearest seen vertex, beside that of the neighbours: it settles what hangs on nothing."""
+_LONGEST_EDGE = 1 / 64
+_MANY_FACES = 200_000
 
 
-def fill_unseen_vertices(
-    positions: FloatArray, normals: FloatArray, faces: IntArray, color: FloatArray, seen: BoolArray
+def split_long_edges(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
+    """Cut faces in four until no edge is longer than a 64th of the extent, so that a fill can bend there.
+
+    vertices: (V, C) attributes, positions first. faces: (F, 3). Vertices of two faces are not shared
+    anew; no face is cut once there are 200,000. Returns both anew, or as they were.
+    """
+    extent = float(np.ptp(vertices[:, :3], axis=0).max())
+    while len(faces) < _MANY_FACES:
+        corner = vertices[faces][..., :3]
+        longest = np.linalg.norm(corner - corner[:, (1, 2, 0)], axis=2).max(axis=1)
+        long = longest > _LONGEST_EDGE * extent
+        if not long.any():
+            break
+        corner = vertices[faces[long]]
+        middle = len(vertices) + np.arange(3 * len(corner)).reshape(-1, 3)
+        vertices = np.concatenate(
+            (vertices, ((corner + corner[:, (1, 2, 0)]) / 2).reshape(-1, corner.shape[2]))
+        )
+        (a, b, c), (d, e, f) = faces[long].T, middle.T
+        quarters = [np.stack(part, axis=1) for part in ((a, d, f), (d, b, e), (f, e, c), (d, e, f))]
+        faces = np.concatenate((faces[~long], *quarters)).astype(np.int32)
+    return vertices, faces
+
+
+def fill_unseen(
+    mesh: Mesh, texels: Texels, color: torch.Tensor, share: torch.Tensor, progress: Progress
 ) -> FloatArray:
-    """Give the unseen vertices colours that run smoothly into those of the seen ones.
+    """Give every vertex near unseen texels a colour that runs smoothly into those of the seen texels.
 
-    positions, normals, color: (V, 3). faces: (F, 3). seen: (V,). Vertices at one place count as one.
-    Each unseen vertex starts from the nearest seen one that faces its way and is then relaxed over
-    the edges of the mesh. Returns (V, 3) float32; mid grey where nothing at all was seen.
+    mesh: V vertices, with normals; those at one place count as one. color: (N, 3) and share: (N,) of the
+    texels, 0..1 how far they are seen. Returns (V, 3) float32; mid grey where nothing at all was seen.
     """
-    if not seen.any():
-        return np.full_like(color, 0.5)
-    if seen.all():
-        return color
-    _, first, weld = np.unique(positions, axis=0, return_index=True, return_inverse=True)
-    weld = weld.reshape(-1)
-    known = np.bincount(weld, seen, len(first)) > 0
-    values = (
-        np.stack([np.bincount(weld, color[:, axis] * seen, len(first)) for axis in range(3)], axis=1)
-        / np.maximum(np.bincount(weld, seen, len(first)), 1)[:, None]
-    )
-    key = np.concatenate((positions[first], normals[first] * _NORMAL_METRES), axis=1)
-    _, nearest = cKDTree(key[known]).query(key[~known])
-    values[~known] = values[known][nearest]
-    return _relax(values, known, weld[faces]).astype(np.float32)[weld]
+    _, first, weld = np.unique(mesh.positions, axis=0, return_index=True, return_inverse=True)
+    positions, normals = mesh.positions[first], vertex_normals(mesh)[first]
+    welded = weld.reshape(-1)[mesh.faces]
+    near = _find_faces_around(welded, texels.face[share < 1].numpy(), len(first))
+    values, known = _average_texels(welded, near, len(first), texels, color, share)
+    if not known.any():
+        return np.full_like(mesh.positions, 0.5)
+    loose = np.zeros(len(first), np.bool_)
+    loose[welded[near]] = True
+    loose &= ~known
+    key = np.concatenate((positions, normals * _NORMAL_METRES), axis=1)
+    if loose.any():
+        _, nearest = cKDTree(key[known]).query(key[loose])
+        values[loose] = values[known][nearest]
+        values[loose] = _relax(positions, welded[near], values, loose, progress)
+    return values[weld.reshape(-1)].astype(np.float32)
 
 
-def _relax(values: FloatArray, known: BoolArray, faces: IntArray) -> FloatArray:
-    """Average each unknown vertex with its neighbours, again and again; known ones hold still."""
+def _find_faces_around(faces: IntArray, unseen: IntArray, count: int) -> BoolArray:
+    """(F,) bool: faces with an unseen texel, and two rings around them."""
+    near = np.zeros(len(faces), np.bool_)
+    near[unseen] = True
+    for _ in range(2):
+        touched = np.zeros(count, np.bool_)
+        touched[faces[near]] = True
+        near = touched[faces].any(axis=1)
+    return near
+
+
+def _average_texels(
+    faces: IntArray, near: BoolArray, count: int, texels: Texels, color: torch.Tensor, share: torch.Tensor
+) -> tuple[FloatArray, BoolArray]:
+    """Mean colour (count, 3) of the seen texels around each vertex, and where they are nearly all seen."""
+    rows = torch.nonzero(torch.from_numpy(near)[texels.face] & texels.inside).squeeze(1)
+    seen = share[rows, None]
+    terms = torch.cat((color[rows] * seen, seen, torch.ones_like(seen)), dim=1)
+    corners, weight = torch.from_numpy(faces).long()[texels.face[rows]], texels.weight[rows]
+    sums = torch.zeros((count, 5))
+    for corner in range(3):
+        sums.index_add_(0, corners[:, corner], terms * weight[:, corner : corner + 1])
+    known = (sums[:, 3] > _KNOWN * sums[:, 4]) & (sums[:, 4] > 0)
+    return (sums[:, :3] / sums[:, 3:4].clamp(min=1e-9)).double().numpy(), known.numpy()
+
+
+def _relax(
+    positions: FloatArray, faces: IntArray, values: FloatArray, loose: BoolArray, progress: Progress
+) -> FloatArray:
+    """Colours (M, 3) of the loose vertices, each the mean of its neighbours weighted by nearness.
+
+    The harmonic function over the graph of edges, found by conjugate gradients from `values`.
+    """
     start, stop = faces.ravel(), faces[:, (1, 2, 0)].ravel()
-    ones = np.ones(2 * len(start))
-    links = np.concatenate((start, stop)), np.concatenate((stop, start))
-    mean = sparse.csr_array((ones, links), shape=(len(values), len(values)))
-    mean = sparse.diags_array(1 / np.maximum(mean.sum(axis=1), 1)) @ mean
-    loose = np.flatnonzero(~known & (np.bincount(start, minlength=len(values)) > 0))
-    rows = mean[loose]
-    for _ in range(_DIFFUSION_STEPS):
-        values[loose] = rows @ values
-    return values
-
-
-def dilate_charts(texture: FloatArray, covered: BoolArray, padding: int) -> FloatArray:
-    """Carry colours (H, W, C) into the texels up to `padding` outside the charts, and their mean beyond.
-
-    Beyond matters only to small mipmaps. covered: (H, W), texels that lie in a chart.
-    """
-    if not covered.any():
-        return texture
-    distance, nearest = distance_transform_edt(~covered, return_indices=True)
-    around = (distance > 0) & (distance <= padding)
-    filled = np.where(covered[..., None], texture, texture[covered].mean(axis=0))
-    filled[around] = texture[nearest[0][around], nearest[1][around]]
-    return filled
+    gap = np.linalg.norm(positions[start].astype(float) - positions[stop], axis=1)
+    pull = 1 / np.maximum(gap, 1e-3 * gap.mean() + 1e-12)
+    ends = np.concatenate((start, stop)), np.concatenate((stop, start))
+    links = sparse.csr_array((np.concatenate((pull, pull)), ends), shape=(len(values),) * 2)
+    strength = links.sum(axis=1)
+    inner = links[loose][:, loose]
+    system = (sparse.diags_array(strength[loose] * (1 + _SPRING)) - inner).tocsr()
+    target = links[loose][:, ~loose] @ values[~loose] + _SPRING * strength[loose, None] * values[loose]
+    scale = sparse.diags_array(1 / np.maximum(system.diagonal(), 1e-12))
+    found = []
+    for axis in range(3):
+        progress(axis / 3)
+        found.append(cg(system, target[:, axis], values[loose, axis], rtol=1e-4, maxiter=500, M=scale)[0])
+    return np.stack(found, axis=1)

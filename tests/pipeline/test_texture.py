@@ -2,17 +2,13 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from character3d.pipeline.cameras import build_six_view_rig
 from character3d.pipeline.errors import MeshError
-from character3d.pipeline.rasterize import interpolate_attributes, list_covered_samples, rasterize_triangles
-from character3d.pipeline.texture import bake_views, unwrap_mesh
+from character3d.pipeline.rasterize import list_covered_samples, rasterize_triangles
+from character3d.pipeline.texture import unwrap_mesh
 from character3d.pipeline.texture.charts import segment_charts
 from character3d.pipeline.texture.cuts import cut_sprawling_charts
-from character3d.pipeline.texture.fill import dilate_charts, fill_unseen_vertices
-from character3d.pipeline.types import Mesh, ViewImages
-from character3d.pipeline.views.maps import render_view_maps
+from character3d.pipeline.types import Mesh
 
-BACKGROUND = np.float32((1, 0, 1))
 SIDE = 512
 
 
@@ -37,33 +33,9 @@ def make_figure():
     return Mesh(whole.vertices, whole.faces)
 
 
-def paint(points):
-    """A smooth known colour for every place."""
-    x, y, z = np.moveaxis(np.asarray(points, np.float64), -1, 0)
-    waves = np.stack((np.sin(9 * x + 4 * y), np.sin(7 * y + 2), np.sin(11 * z - 5 * x)), axis=-1)
-    return (0.5 + 0.4 * waves).astype(np.float32)
-
-
-def render_paint(mesh, size=512):
-    maps = render_view_maps(mesh, build_six_view_rig(mesh), size)
-    return ViewImages(maps.rig, np.where(maps.mask[..., None], paint(maps.position), BACKGROUND), maps.mask)
-
-
 def count_texels(mesh, side):
     _, pixel = list_covered_samples(torch.tensor(mesh.uvs) * side, torch.tensor(mesh.faces), (side, side))
     return np.bincount(pixel.numpy(), minlength=side * side).reshape(side, side)
-
-
-def read_atlas(mesh, side):
-    """Chart mask and surface point of every texel."""
-    flat = torch.cat((torch.tensor(mesh.uvs) * side, torch.zeros(len(mesh.uvs), 1)), dim=1)
-    faces = torch.tensor(mesh.faces)
-    raster = rasterize_triangles(flat, faces, (side, side))
-    return raster.mask.numpy(), interpolate_attributes(raster, faces, torch.tensor(mesh.positions)).numpy()
-
-
-def measure_psnr(found, wanted):
-    return -10 * np.log10(np.mean((found - wanted) ** 2))
 
 
 def make_helicoid():
@@ -154,126 +126,11 @@ def test_unwrapping_refuses_what_it_cannot_cut():
         unwrap_mesh(Mesh(np.eye(3) * np.nan, [[0, 1, 2]]))
 
 
-def test_baking_brings_the_paint_back(figure):
-    mesh, unwrapped = figure
-    baked = bake_views(unwrapped, render_paint(mesh), texture_size=SIDE)
-    mask, points = read_atlas(unwrapped, SIDE)
-    color = baked.textured.material.base_color
-    assert color.shape == (SIDE, SIDE, 4) and (color[..., 3] == 1).all()
-    seen = baked.coverage == 1
-    assert not (seen & ~mask).any()
-    assert seen.sum() / mask.sum() > 0.6
-    assert measure_psnr(color[seen][:, :3], paint(points[seen])) >= 45
-    assert np.abs(color[seen][:, :3] - paint(points[seen])).max() < 0.1
-    assert baked.metrics["utilization"] == pytest.approx(mask.mean())
-
-
-def test_a_closed_surface_bakes_above_32_decibels():
-    mesh = from_trimesh(trimesh.creation.icosphere(4))
-    unwrapped = unwrap_mesh(mesh, texture_size=SIDE)
-    baked = bake_views(unwrapped, render_paint(mesh), texture_size=SIDE)
-    mask, points = read_atlas(unwrapped, SIDE)
-    assert baked.metrics["unseen_share"] == 0
-    assert measure_psnr(baked.textured.material.base_color[mask][:, :3], paint(points[mask])) >= 32
-
-
-def test_no_background_reaches_charts_or_gutters(figure):
-    """Paint without blue on a blue background: any bleeding would show as blue."""
-    mesh, unwrapped = figure
-    maps = render_view_maps(mesh, build_six_view_rig(mesh), 384)
-    blurred_mask = torch.nn.functional.avg_pool2d(torch.tensor(maps.mask)[None].float(), 3, 1, 1)[0].numpy()
-    color = np.where(blurred_mask[..., None] == 1, np.float32((1, 1, 0)), np.float32((0, 0, 1)))
-    mixed = (blurred_mask > 0) & (blurred_mask < 1)
-    color[mixed] = (0.5, 0.5, 0.5)  # outlines as a renderer leaves them, half background
-    baked = bake_views(unwrapped, ViewImages(maps.rig, color, blurred_mask), texture_size=SIDE)
-    mask, _ = read_atlas(unwrapped, SIDE)
-    near = torch.nn.functional.max_pool2d(torch.tensor(mask)[None].float(), 9, 1, 4)[0].numpy() > 0
-    assert baked.textured.material.base_color[near][:, 2].max() < 0.02
-
-
-def test_hidden_surfaces_do_not_take_the_colour_of_what_hides_them():
-    """A small green ball in front of a big red one."""
-    ball, wall = trimesh.creation.icosphere(4, 0.3), trimesh.creation.icosphere(5, 1.0)
-    ball.vertices += (0, 0, 1.6)
-    both = trimesh.util.concatenate([ball, wall])
-    mesh, is_ball = from_trimesh(both), np.arange(len(both.vertices)) < len(ball.vertices)
-    maps = render_view_maps(mesh, build_six_view_rig(mesh), 384)
-    near = np.linalg.norm(maps.position - (0, 0, 1.6), axis=-1) < 0.45
-    color = np.where(near[..., None], np.float32((0, 1, 0)), np.float32((1, 0, 0)))
-    unwrapped = unwrap_mesh(mesh, texture_size=SIDE)
-    baked = bake_views(unwrapped, ViewImages(maps.rig, color, maps.mask), texture_size=SIDE)
-    mask, points = read_atlas(unwrapped, SIDE)
-    on_ball = np.linalg.norm(points - (0, 0, 1.6), axis=-1) < 0.45
-    found = baked.textured.material.base_color
-    assert is_ball.any() and (mask & on_ball).any()
-    assert found[mask & on_ball][:, 0].max() < 0.05
-    assert found[mask & ~on_ball][:, 1].max() < 0.05
-
-
-def test_views_that_disagree_meet_in_a_smooth_seam():
-    mesh = from_trimesh(trimesh.creation.icosphere(5))
-    maps = render_view_maps(mesh, build_six_view_rig(mesh), 256)
-    grey = np.linspace(0, 1, 6, dtype=np.float32)[:, None, None, None]
-    color = np.broadcast_to(grey, (*maps.mask.shape, 3))
-    unwrapped = unwrap_mesh(mesh, texture_size=SIDE)
-    baked = bake_views(unwrapped, ViewImages(maps.rig, color, maps.mask), texture_size=SIDE)
-    found, (mask, points) = baked.textured.material.base_color[..., 0], read_atlas(unwrapped, SIDE)
-    inside = mask[1:] & mask[:-1]
-    assert np.abs(np.diff(found, axis=0))[inside].max() < 0.12
-    front, back = mask & (points[..., 2] > 0.75), mask & (points[..., 2] < -0.9)
-    assert found[front].max() < 0.07
-    np.testing.assert_allclose(found[back], 0.4, atol=0.05)
-
-
-def test_without_any_view_the_texture_is_grey_and_says_so(figure):
-    mesh, unwrapped = figure
-    rig = build_six_view_rig(mesh)
-    images = ViewImages(rig, np.ones((6, 64, 64, 3)), np.zeros((6, 64, 64)))
-    baked = bake_views(unwrapped, images, texture_size=SIDE)
-    assert not baked.coverage.any()
-    assert baked.metrics["unseen_share"] == 1
-    assert "100%" in baked.warnings[0]
-    np.testing.assert_allclose(baked.textured.material.base_color[..., :3], 0.5, atol=1e-6)
-
-
-def test_baking_needs_uvs():
-    mesh = from_trimesh(trimesh.creation.icosphere(1))
-    with pytest.raises(MeshError, match="uvs"):
-        bake_views(mesh, render_paint(mesh, 32))
-
-
 def test_progress_rises_to_one(figure):
-    mesh, unwrapped = figure
-    for run in (
-        lambda report: unwrap_mesh(mesh, texture_size=256, progress=report),
-        lambda report: bake_views(unwrapped, render_paint(mesh, 64), texture_size=256, progress=report),
-    ):
-        seen = []
-        run(seen.append)
-        assert seen == sorted(seen) and seen[-1] == 1.0
-
-
-def test_fill_follows_the_surface_and_joins_doubled_vertices():
-    sphere = trimesh.creation.icosphere(4)
-    positions = np.concatenate((sphere.vertices, sphere.vertices)).astype(np.float32)
-    faces = np.concatenate((sphere.faces[::2], sphere.faces[1::2] + len(sphere.vertices)))
-    color = np.stack([positions[:, 1] / 2 + 0.5] * 3, axis=1)
-    seen = positions[:, 0] > 0.2
-    filled = fill_unseen_vertices(positions, positions, faces, color * seen[:, None], seen)
-    np.testing.assert_array_equal(filled[seen], color[seen].astype(np.float32))
-    half = len(sphere.vertices)
-    np.testing.assert_allclose(filled[:half], filled[half:], atol=1e-6)
-    assert color[seen].min() - 1e-6 <= filled.min() and filled.max() <= color[seen].max() + 1e-6
-
-
-def test_dilation_copies_the_nearest_texel_as_far_as_asked():
-    texture, covered = np.zeros((32, 32, 3), np.float32), np.zeros((32, 32), bool)
-    texture[8:12, 8:12], texture[8:12, 20:24] = 0.25, 0.75
-    covered[8:12, 8:12] = covered[8:12, 20:24] = True
-    filled = dilate_charts(texture, covered, 3)
-    assert (filled[5:15, 8:12] == 0.25).all() and (filled[8:12, 17:27] == 0.75).all()
-    assert (filled[covered] == texture[covered]).all()
-    np.testing.assert_allclose(filled[30, 2], 0.5)
+    mesh, _ = figure
+    seen = []
+    unwrap_mesh(mesh, texture_size=256, progress=seen.append)
+    assert seen == sorted(seen) and seen[-1] == 1.0
 
 
 def make_flat(cells):
