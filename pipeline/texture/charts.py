@@ -18,7 +18,6 @@ from scipy.sparse.csgraph import connected_components
 from ..normals import compute_face_normals
 from ..types import Mesh
 from .cuts import cut_sprawling_charts
-from .windows import list_texels, open_windows
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -37,17 +36,18 @@ _SMALL_CHART = 0.002
 """Charts below this share of the surface join a neighbour if they can."""
 _MERGING_ROUNDS = 6
 _CUTTING_ROUNDS = 3
-_LAYER_ROUNDS = 8
-_SAMPLES = 1 << 20
-"""Points, spread over the charts, that are searched for overlaps."""
+_LEAST_SIZE = 0.03
+"""Share of its area that a face must keep in its chart."""
 
 
 class _Surface(NamedTuple):
-    """The smoothed mesh. corners: (F, 3, 3). pairs: (E, 2) faces that share an edge."""
+    """solid: (F, 3, 3) corners, and corners smoothed. pairs: (E, 2) faces that share an edge."""
 
+    solid: Floats
+    solid_normals: Floats
+    areas: Floats
     corners: Floats
     normals: Floats
-    areas: Floats
     pairs: Labels
 
 
@@ -63,9 +63,9 @@ class Charts(NamedTuple):
 
 
 def segment_charts(mesh: Mesh) -> Charts:
-    """Cut the mesh into connected charts that lie flat, but for overlaps of a few thousandths of its size.
+    """Cut the mesh into connected charts whose faces all face out of their chart's plane.
 
-    What lies flat is the mesh smoothed, so that noise neither folds faces over nor cuts charts.
+    It is the smoothed mesh that is cut and projected, so that noise neither folds faces nor parts charts.
     """
     surface = _read_surface(mesh)
     label = _label_faces(surface)
@@ -75,11 +75,11 @@ def segment_charts(mesh: Mesh) -> Charts:
         if np.array_equal(merged, label):
             break
         label, chart = merged, connect_faces(surface.pairs, merged)
-    planes = _fit_planes(surface, label, chart)[chart]
-    charts = Charts(chart, np.einsum("fij,fcj->fci", planes, surface.corners), surface.pairs)
+    charts = _project_charts(surface, label, chart)
     for _ in range(_CUTTING_ROUNDS):
-        charts = part_charts(charts, cut_sprawling_charts(charts.corners[..., :2], charts.chart, surface.areas))
-    return _split_layers(charts)
+        far = cut_sprawling_charts(charts.corners[..., :2], charts.chart, surface.areas)
+        charts = part_charts(charts, far)
+    return _split_folds(surface, label, charts)
 
 
 def part_charts(charts: Charts, parted: npt.NDArray[np.bool_]) -> Charts:
@@ -91,10 +91,10 @@ def part_charts(charts: Charts, parted: npt.NDArray[np.bool_]) -> Charts:
 
 def find_lower(charts: Charts, face: Labels, place: Labels) -> npt.NDArray[np.bool_]:
     """Of the faces (N,) that meet at one place (N,), mark all but the highest in their chart: (F,)."""
-    lower = np.zeros(len(charts.chart), np.bool_)
-    if len(place) == 0:
+    lower, count = np.zeros(len(charts.chart), np.bool_), np.bincount(place)
+    if count.max(initial=0) < 2:
         return lower
-    shared = np.bincount(place)[place] > 1
+    shared = count[place] > 1
     place, face = place[shared], face[shared]
     order = np.lexsort((face, -charts.corners[face, :, 2].mean(axis=1), place))
     place, face = place[order], face[order]
@@ -112,9 +112,12 @@ def connect_faces(pairs: Labels, label: Labels) -> Labels:
 def _read_surface(mesh: Mesh) -> _Surface:
     points, weld = np.unique(mesh.positions, axis=0, return_inverse=True)
     faces = weld.reshape(-1)[mesh.faces].astype(np.int64)
-    points = _smooth_points(points.astype(np.float64), faces)
-    normals, areas = (item.astype(np.float64) for item in compute_face_normals(points, faces))
-    return _Surface(points[faces], normals, areas, _pair_faces(faces, len(points)))
+    points = points.astype(np.float64)
+    smooth = _smooth_points(points, faces)
+    normals, areas = compute_face_normals(points, faces)
+    smooth_normals, _ = compute_face_normals(smooth, faces)
+    pairs = _pair_faces(faces, len(points))
+    return _Surface(points[faces], normals, areas, smooth[faces], smooth_normals, pairs)
 
 
 def _smooth_points(points: Floats, faces: Labels) -> Floats:
@@ -217,17 +220,41 @@ def _stand_upright(outward: npt.NDArray[np.float64]) -> Floats:
     return np.stack((right, np.cross(outward, right), outward), axis=1)
 
 
-def _split_layers(charts: Charts) -> Charts:
-    """Split off, again and again, the faces that fold over or lie under others of their chart."""
+def _project_charts(surface: _Surface, label: Labels, chart: Labels) -> Charts:
+    planes = _fit_planes(surface, label, chart)[chart]
+    return Charts(chart, np.einsum("fij,fcj->fci", planes, surface.corners), surface.pairs)
+
+
+def _split_folds(surface: _Surface, label: Labels, charts: Charts) -> Charts:
+    """Split off the faces that fold away from their plane or nearly so, in pieces, then one by one.
+
+    Smoothing, good for what lies around them, may have crushed them: they are projected as they are, and so
+    are the charts in which nothing folds then.
+    """
+    count, rough = len(label), np.zeros(len(label), np.bool_)
+    bare = surface._replace(corners=surface.solid, normals=surface.solid_normals)
+    for single in (False, True):
+        as_is = _project_charts(bare, label, charts.chart)
+        rough = ~_spread(_find_folded(surface, as_is), charts.chart) | rough
+        charts = charts._replace(corners=np.where(rough[:, None, None], as_is.corners, charts.corners))
+        folded = _find_folded(surface, charts)
+        if not folded.any():
+            break
+        rough |= folded
+        piece = np.where(folded, count + (np.arange(count) if single else charts.chart), charts.chart)
+        smoothed = charts.corners
+        charts = _project_charts(bare, label, connect_faces(surface.pairs, piece))
+        charts = charts._replace(corners=np.where(rough[:, None, None], charts.corners, smoothed))
+    return charts
+
+
+def _spread(marked: npt.NDArray[np.bool_], chart: Labels) -> npt.NDArray[np.bool_]:
+    """(F,): whether the face's chart has a marked face."""
+    return (np.bincount(chart, marked) > 0)[chart]
+
+
+def _find_folded(surface: _Surface, charts: Charts) -> npt.NDArray[np.bool_]:
     flat = charts.corners[..., :2]
     one, two = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
     doubled = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
-    charts = part_charts(charts, doubled < 0)
-    flat = flat * np.sqrt(2 * _SAMPLES / max(float(np.abs(doubled).sum()), 1e-20))
-    for _ in range(_LAYER_ROUNDS):
-        face, place = list_texels(open_windows(flat, charts.chart), charts.chart)
-        hidden = find_lower(charts, face, place)
-        if not hidden.any():
-            break
-        charts = part_charts(charts, hidden)
-    return charts
+    return (doubled < _LEAST_SIZE * 2 * surface.areas) & (surface.areas > 1e-9 * surface.areas.mean())

@@ -14,15 +14,19 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from ..progress import Progress
+from ..progress import Progress, ignore_progress
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_ROUNDS = 8
-_HALVINGS = 4
+_ROUNDS = 20
+_LEAST_GAIN = 3e-4
+"""Share of the energy that a round must take away, or it is the last."""
+_SHORTENINGS = 4
 _STIFFNESS = 8.0
 """Of the energy where lengths are kept, in multiples of Dirichlet's."""
+_LEAST_SIZE = 1e-6
+"""Faces that have lost more of their area count as folded: at the start they are left out, later avoided."""
 _LEAST_HEIGHT = 1e-3
 """Faces flatter than this, height to length, count as that high: their energy would rule their chart."""
 
@@ -36,37 +40,38 @@ class _Rest(NamedTuple):
     chart: Ints
 
 
-def flatten_charts(corners: Floats, flat: Floats, faces: Ints, chart: Ints, progress: Progress) -> Floats:
-    """Return (W, 2), near the lengths of the surface; charts that hold a folded face stay as they are.
+def flatten_charts(
+    corners: Floats, flat: Floats, faces: Ints, chart: Ints, progress: Progress = ignore_progress
+) -> Floats:
+    """Return (W, 2), near the lengths of the surface; faces that are folded to begin with may stay so.
 
     corners: (F, 3, 3), metres. flat: (W, 2), where to start. faces: (F, 3). chart: (F,).
     """
-    rest = _read_rest(corners, faces, chart)
+    rest = _read_rest(corners, flat, faces, chart)
     charts = int(chart.max()) + 1
-    solve = splu(_build_laplacian(rest, len(flat)), "MMD_AT_PLUS_A", 0.0, options={"SymmetricMode": True}).solve
-    energy, slope = _measure_energy(rest, flat, charts)
-    step = np.where(np.isfinite(energy), 1.0, 0.0)
     owner = np.zeros(len(flat), np.int64)
     owner[faces] = chart[:, None]
+    solve = splu(_build_laplacian(rest, len(flat)), "MMD_AT_PLUS_A", 0.0, options={"SymmetricMode": True}).solve
+    (energy, slope), step = _measure_energy(rest, flat, charts), np.ones(charts)
     for done in range(_ROUNDS):
         progress(done / _ROUNDS)
-        way = -solve(slope)
-        step = np.minimum(2 * step, 1.0)
-        for _ in range(_HALVINGS):
-            tried = flat + step[owner, None] * way
+        way, before = solve(slope), energy.sum()
+        for _ in range(_SHORTENINGS):
+            tried = flat - step[owner, None] * way
             after, tried_slope = _measure_energy(rest, tried, charts)
-            worse = ~(after <= energy)
-            if not worse.any():
+            moves = after <= energy
+            if moves.all():
                 break
-            step[worse] /= 4
-        moved = ~worse
-        flat = np.where(moved[owner, None], tried, flat)
-        slope = np.where(moved[owner, None], tried_slope, slope)
-        energy = np.where(moved, after, energy)
+            step[~moves] /= 4
+        flat = np.where(moves[owner, None], tried, flat)
+        slope = np.where(moves[owner, None], tried_slope, slope)
+        energy, step = np.where(moves, after, energy), np.minimum(2 * step, 1.0)
+        if energy.sum() > (1 - _LEAST_GAIN) * before:
+            break
     return flat
 
 
-def _read_rest(corners: Floats, faces: Ints, chart: Ints) -> _Rest:
+def _read_rest(corners: Floats, flat: Floats, faces: Ints, chart: Ints) -> _Rest:
     side, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     length = np.maximum(np.linalg.norm(side, axis=1), 1e-12)
     along = (side * other).sum(axis=1) / length
@@ -75,7 +80,10 @@ def _read_rest(corners: Floats, faces: Ints, chart: Ints) -> _Rest:
     inverse = np.zeros((len(faces), 2, 2))
     inverse[:, 0, 0], inverse[:, 1, 1] = 1 / length, 1 / height
     inverse[:, 0, 1] = -along / (length * height)
-    return _Rest(faces, inverse, length * height / 2, chart)
+    one, two = flat[faces[:, 1]] - flat[faces[:, 0]], flat[faces[:, 2]] - flat[faces[:, 0]]
+    size = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    areas = np.where(size > 2 * _LEAST_SIZE * length * height, length * height / 2, 0.0)
+    return _Rest(faces, inverse, areas, chart)
 
 
 def _measure_energy(rest: _Rest, flat: Floats, charts: int) -> tuple[Floats, Floats]:
@@ -86,8 +94,8 @@ def _measure_energy(rest: _Rest, flat: Floats, charts: int) -> tuple[Floats, Flo
     b = (u[:, 1] - u[:, 0]) * j + (u[:, 2] - u[:, 0]) * k
     d = (v[:, 1] - v[:, 0]) * j + (v[:, 2] - v[:, 0]) * k
     det = a * d - b * c
-    folded = det <= 1e-6
-    det = np.where(folded, 1.0, det)
+    folded = (det <= _LEAST_SIZE) & (rest.areas > 0)
+    det = np.where(det <= _LEAST_SIZE, 1.0, det)
     size, shrunk = a * a + b * b + c * c + d * d, 1 / det**2
     energy = np.bincount(rest.chart, rest.areas * size * (1 + shrunk), charts)
     energy[rest.chart[folded]] = np.inf

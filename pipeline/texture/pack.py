@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..progress import Progress
 from ..rasterize import SUBPIXELS
 from .place import Bitmap, place_bitmaps
 from .windows import bound_charts, list_texels, open_windows
@@ -25,9 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 _CELLS = 512
 """Cells across the square, about: finer ones pack closer and take longer."""
-_COARSE = 2
 _EXPECTED = 0.68
-_ROUGH_TRIES = 4
 _ANGLES = 24
 
 
@@ -63,23 +60,11 @@ def _rotation(angle: float) -> Floats:
     return np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
 
 
-def find_scale(corners: Floats, chart: Ints, size: int, padding: int, progress: Progress) -> float:
-    """Texels per metre at which charts, corners (F, 3, 2) in metres, should just fit the square."""
+def estimate_scale(corners: Floats, size: int) -> float:
+    """Texels per metre at which charts, corners (F, 3, 2) in metres, may fit a square of `size` texels."""
     one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     area = np.abs(one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]).sum() / 2
-    scale = size * math.sqrt(_EXPECTED / max(area, 1e-20))
-    # Twice the cell keeps charts as far apart as the cell and this padding more.
-    spared = max(padding - measure_cell(size), 0) // _COARSE
-    for done in range(_ROUGH_TRIES):
-        progress(done / _ROUGH_TRIES)
-        drawing = draw_charts(corners * (scale / _COARSE), chart, size, spared)
-        columns = (size - 2 * padding) // _COARSE // drawing.cell
-        found = place_bitmaps(drawing.bitmaps, columns, 2 * columns)
-        filled = 2.0 if found is None else found.rows / columns
-        scale /= math.sqrt(filled)
-        if abs(filled - 1) < 0.02:
-            break
-    return scale
+    return size * math.sqrt(_EXPECTED / max(float(area), 1e-20))
 
 
 def measure_cell(size: int) -> int:
@@ -87,9 +72,14 @@ def measure_cell(size: int) -> int:
     return max(round(size / _CELLS), 1)
 
 
-def draw_charts(corners: Floats, chart: Ints, size: int, padding: int) -> Drawing:
+def measure_largest_scale(corners: Floats, chart: Ints, inner: int) -> float:
+    """Texels per metre at which the longest chart, corners (F, 3, 2) in metres, is so many texels long."""
+    low, high = bound_charts(corners, chart)
+    return inner / max(float((high - low).max()), 1e-20)
+
+
+def draw_charts(corners: Floats, chart: Ints, cell: int, padding: int) -> Drawing:
     """Draw charts, corners (F, 3, 2) in texels, each into a window of its own, kept to whole subpixels."""
-    cell = measure_cell(size)
     margin = -(-padding // cell)
     windows = open_windows(np.round(corners * SUBPIXELS) / SUBPIXELS, chart, cell, margin)
     face, texel = list_texels(windows, chart)
@@ -116,18 +106,21 @@ def _shrink_window(window: npt.NDArray[np.float32], cell: int, padding: int, mar
     return Bitmap(solid, pooled[0].numpy() > 0)
 
 
-def place_drawing(drawing: Drawing, chart: Ints, size: int, padding: int) -> Floats | None:
-    """Corners (F, 3, 2), in texels of the square, of charts side by side; None where they do not fit."""
-    columns = (size - 2 * padding) // drawing.cell
-    found = place_bitmaps(drawing.bitmaps, columns, columns)
+def place_drawing(drawing: Drawing, chart: Ints, inner: int) -> tuple[Floats, float]:
+    """Charts side by side: corners (F, 3, 2) in texels, and how high they stand in a square of so many texels.
+
+    The height is in squares, 4 for all above 2; those above 1 reach out of the square.
+    """
+    columns = inner // drawing.cell
+    found = place_bitmaps(drawing.bitmaps, columns, 2 * columns)
     if found is None:
-        return None
+        return drawing.corners, 4.0
     high, wide = (np.array([item.solid.shape for item in drawing.bitmaps])[chart] * drawing.cell).T[..., None]
     row, column, turn = found.places[chart].T[..., None]
     u, v = drawing.corners[..., 0], drawing.corners[..., 1]
     x = np.choose(turn, (u, v, wide - u, high - v)) + column * drawing.cell
     y = np.choose(turn, (v, wide - u, high - v, u)) + row * drawing.cell
-    return np.stack((x, y), axis=-1) + padding
+    return np.stack((x, y), axis=-1), found.rows / columns
 
 
 def shelve_charts(corners: Floats, chart: Ints, size: int, padding: int) -> Floats:

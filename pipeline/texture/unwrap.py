@@ -7,6 +7,8 @@ their stretch in one sparse system (`flatten_charts`), and bitmaps are packed (`
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,13 +18,23 @@ from ..progress import Progress, ignore_progress, span_progress
 from ..types import Mesh
 from .charts import Charts, find_lower, part_charts, segment_charts
 from .flatten import flatten_charts
-from .pack import draw_charts, find_scale, place_drawing, shelve_charts, stand_charts
+from .pack import (
+    Drawing,
+    draw_charts,
+    estimate_scale,
+    measure_cell,
+    measure_largest_scale,
+    place_drawing,
+    shelve_charts,
+    stand_charts,
+)
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_TRIES = 16
-_CLOSE_TRIES = 6
+_COARSE_TRIES = 3
+_TRIES = 12
+_PARTING_ROUNDS = 12
 _MANY = 3000
 """Charts from which on boxes in rows must do: placing by shape takes about a millisecond each."""
 
@@ -74,18 +86,30 @@ def _pack(
     charts: Charts, corners: Floats, size: int, padding: int, progress: Progress
 ) -> tuple[Charts, Floats]:
     """Charts, some parted further so that no two faces own one texel, and their corners in texels."""
-    if int(charts.chart.max()) >= _MANY:
-        return charts, shelve_charts(corners, charts.chart, size, padding)
-    scale = find_scale(corners, charts.chart, size, padding, span_progress(progress, 0.0, 0.4))
-    for done in range(_TRIES):
-        progress(0.4 + 0.6 * done / _TRIES)
-        drawing = draw_charts(corners * scale, charts.chart, size, padding)
-        doubled = find_lower(charts, drawing.face, drawing.texel)
-        if doubled.any():
-            charts = part_charts(charts, doubled)
-            continue
-        packed = place_drawing(drawing, charts.chart, size, padding)
-        if packed is not None:
-            return charts, packed
-        scale *= 0.985 if done < _CLOSE_TRIES else 0.7
+    cell, inner = measure_cell(size), size - 2 * padding
+    largest = measure_largest_scale(corners, charts.chart, inner - cell)
+    scale = min(estimate_scale(corners, size), largest)
+    # Cells twice as wide with so much less padding leave about the same gaps, at a quarter of the work.
+    tries = [(2, max(padding - cell, 0) // 2)] * _COARSE_TRIES + [(1, padding)] * _TRIES
+    for done, (coarse, gap) in enumerate(tries):
+        progress(done / len(tries))
+        if int(charts.chart.max()) >= _MANY:
+            break
+        charts, drawing = _draw_parted(charts, corners * (scale / coarse), cell, gap)
+        placed, filled = place_drawing(drawing, charts.chart, inner // coarse)
+        if coarse == 1 and filled <= 1:
+            return charts, placed + padding
+        scale = min(scale / math.sqrt(filled), largest) * (1 if coarse > 1 else 0.998)
     return charts, shelve_charts(corners, charts.chart, size, padding)
+
+
+def _draw_parted(charts: Charts, corners: Floats, cell: int, padding: int) -> tuple[Charts, Drawing]:
+    """Draw charts, corners (F, 3, 2) in texels, and part the faces that share a texel with one above."""
+    drawing = draw_charts(corners, charts.chart, cell, padding)
+    for _ in range(_PARTING_ROUNDS):
+        doubled = find_lower(charts, drawing.face, drawing.texel)
+        if not doubled.any():
+            break
+        charts = part_charts(charts, doubled)
+        drawing = draw_charts(corners, charts.chart, cell, padding)
+    return charts, drawing
