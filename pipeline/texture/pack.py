@@ -25,21 +25,21 @@ Floats = npt.NDArray[np.float64]
 _CELLS = 512
 """Cells across the square, about: finer ones pack closer and take longer."""
 _EXPECTED = 0.68
+"""Share of the square that charts may cover."""
+_COARSE_TRIES = 3
+_CLOSE = 0.04
+_CAUTION = 0.99
+"""Of the scale found on coarse bitmaps: a second try on fine ones costs more than one part in a hundred."""
+_OVERFULL = 4.0
+"""Stands for the filling where not even two squares hold the charts."""
 _ANGLES = 24
 
 
-class Drawing(NamedTuple):
-    """Charts as they will be rasterized.
-
-    corners: (F, 3, 2) texels, each chart's in its window. bitmaps: of each chart, in cells of `cell` texels.
-    face, texel: (N,) every face's texels, those of two charts never the same.
-    """
+class _Drawing(NamedTuple):
+    """corners: (F, 3, 2) texels, each chart's in its window. bitmaps: of each chart."""
 
     corners: Floats
     bitmaps: list[Bitmap]
-    cell: int
-    face: Ints
-    texel: Ints
 
 
 def stand_charts(flat: Floats, owner: Ints) -> Floats:
@@ -60,29 +60,54 @@ def _rotation(angle: float) -> Floats:
     return np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
 
 
-def estimate_scale(corners: Floats, size: int) -> float:
-    """Texels per metre at which charts, corners (F, 3, 2) in metres, may fit a square of `size` texels."""
+def estimate_scale(corners: Floats, chart: Ints, inner: int) -> float:
+    """Texels per metre at which charts, corners (F, 3, 2) in metres, may fit a square of so many texels."""
     one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     area = np.abs(one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]).sum() / 2
-    return size * math.sqrt(_EXPECTED / max(float(area), 1e-20))
+    by_area = inner * math.sqrt(_EXPECTED / max(float(area), 1e-20))
+    return min(by_area, _find_largest_scale(corners, chart, inner))
 
 
-def measure_cell(size: int) -> int:
+def find_scale(corners: Floats, chart: Ints, scale: float, size: int, padding: int) -> float:
+    """A scale, from one near it, at which charts just fit the square of `size` texels with its padding.
+
+    Measured on cells twice as wide, which with so much less padding leave gaps alike, at a quarter of the work.
+    """
+    cell, inner = _measure_cell(size), size - 2 * padding
+    largest = _find_largest_scale(corners, chart, inner - 2 * cell)
+    scale, spared = min(scale, largest), max(padding - cell, 0) // 2
+    for _ in range(_COARSE_TRIES):
+        drawing = _draw_charts(corners * (scale / 2), chart, cell, spared)
+        columns = max(inner // (2 * cell), 1)
+        found = place_bitmaps(drawing.bitmaps, columns, 2 * columns)
+        filled = _OVERFULL if found is None else found.rows / columns
+        scale = min(scale / math.sqrt(filled), largest)
+        if abs(filled - 1) < _CLOSE:
+            break
+    return scale * _CAUTION
+
+
+def _find_largest_scale(corners: Floats, chart: Ints, inner: int) -> float:
+    """Texels per metre at which the longest chart is so many texels long."""
+    low, high = bound_charts(corners, chart)
+    return max(inner, 1) / max(float((high - low).max()), 1e-20)
+
+
+def _measure_cell(size: int) -> int:
     """Texels across one cell."""
     return max(round(size / _CELLS), 1)
 
 
-def measure_largest_scale(corners: Floats, chart: Ints, inner: int) -> float:
-    """Texels per metre at which the longest chart, corners (F, 3, 2) in metres, is so many texels long."""
-    low, high = bound_charts(corners, chart)
-    return inner / max(float((high - low).max()), 1e-20)
+def snap_corners(corners: Floats) -> Floats:
+    """Keep texels to the rasterizer's subpixels, so that nothing changes where charts move by whole texels."""
+    return np.round(corners * SUBPIXELS) / SUBPIXELS
 
 
-def draw_charts(corners: Floats, chart: Ints, cell: int, padding: int) -> Drawing:
-    """Draw charts, corners (F, 3, 2) in texels, each into a window of its own, kept to whole subpixels."""
+def _draw_charts(corners: Floats, chart: Ints, cell: int, padding: int) -> _Drawing:
+    """Draw charts, corners (F, 3, 2) in texels, each into a window of its own, in cells of so many texels."""
     margin = -(-padding // cell)
-    windows = open_windows(np.round(corners * SUBPIXELS) / SUBPIXELS, chart, cell, margin)
-    face, texel = list_texels(windows, chart)
+    windows = open_windows(snap_corners(corners), chart, cell, margin)
+    _, texel = list_texels(windows, chart)
     drawn = np.zeros(int(windows.sides.prod(axis=1).sum()), np.float32)
     drawn[texel] = 1
     # Faces too thin to own a texel need their place too.
@@ -92,7 +117,7 @@ def draw_charts(corners: Floats, chart: Ints, cell: int, padding: int) -> Drawin
         _shrink_window(drawn[start : start + wide * high].reshape(high, wide), cell, padding, margin)
         for start, (wide, high) in zip(windows.start, windows.sides, strict=True)
     ]
-    return Drawing(windows.corners - margin * cell, bitmaps, cell, face, texel)
+    return _Drawing(windows.corners - margin * cell, bitmaps)
 
 
 def _shrink_window(window: npt.NDArray[np.float32], cell: int, padding: int, margin: int) -> Bitmap:
@@ -106,21 +131,23 @@ def _shrink_window(window: npt.NDArray[np.float32], cell: int, padding: int, mar
     return Bitmap(solid, pooled[0].numpy() > 0)
 
 
-def place_drawing(drawing: Drawing, chart: Ints, inner: int) -> tuple[Floats, float]:
-    """Charts side by side: corners (F, 3, 2) in texels, and how high they stand in a square of so many texels.
+def place_charts(corners: Floats, chart: Ints, size: int, padding: int) -> tuple[Floats, float]:
+    """Place charts, corners (F, 3, 2) in texels, by whole texels and quarter turns, in a square of `size`.
 
-    The height is in squares, 4 for all above 2; those above 1 reach out of the square.
+    Returns the new corners and how much of the square's height they take; above 1 they reach out of it.
     """
-    columns = inner // drawing.cell
+    cell = _measure_cell(size)
+    drawing = _draw_charts(corners, chart, cell, padding)
+    columns = max((size - 2 * padding) // cell, 1)
     found = place_bitmaps(drawing.bitmaps, columns, 2 * columns)
     if found is None:
-        return drawing.corners, 4.0
-    high, wide = (np.array([item.solid.shape for item in drawing.bitmaps])[chart] * drawing.cell).T[..., None]
+        return corners, _OVERFULL
+    high, wide = (np.array([item.solid.shape for item in drawing.bitmaps])[chart] * cell).T[..., None]
     row, column, turn = found.places[chart].T[..., None]
     u, v = drawing.corners[..., 0], drawing.corners[..., 1]
-    x = np.choose(turn, (u, v, wide - u, high - v)) + column * drawing.cell
-    y = np.choose(turn, (v, wide - u, high - v, u)) + row * drawing.cell
-    return np.stack((x, y), axis=-1), found.rows / columns
+    x = np.choose(turn, (u, v, wide - u, high - v)) + column * cell
+    y = np.choose(turn, (v, wide - u, high - v, u)) + row * cell
+    return np.stack((x, y), axis=-1) + padding, found.rows / columns
 
 
 def shelve_charts(corners: Floats, chart: Ints, size: int, padding: int) -> Floats:

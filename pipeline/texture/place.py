@@ -58,7 +58,7 @@ def place_bitmaps(bitmaps: list[Bitmap], columns: int, rows: int) -> Placement |
     width = columns + 2 * margin
     free = np.tile(np.arange(width, 0, -1, dtype=np.int16), (rows + 2 * margin, 1))
     sheet, places = _Sheet(free, margin, 0), np.zeros((len(bitmaps), 3), np.int64)
-    for index in np.argsort([-item.solid.size for item in bitmaps], kind="stable"):
+    for index in np.argsort([-max(item.solid.shape) for item in bitmaps], kind="stable"):
         found = _find_best(sheet, bitmaps[index])
         if found is None:
             return None

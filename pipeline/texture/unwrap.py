@@ -18,21 +18,12 @@ from ..progress import Progress, ignore_progress, span_progress
 from ..types import Mesh
 from .charts import Charts, find_lower, part_charts, segment_charts
 from .flatten import flatten_charts
-from .pack import (
-    Drawing,
-    draw_charts,
-    estimate_scale,
-    measure_cell,
-    measure_largest_scale,
-    place_drawing,
-    shelve_charts,
-    stand_charts,
-)
+from .pack import estimate_scale, find_scale, place_charts, shelve_charts, snap_corners, stand_charts
+from .windows import list_texels, open_windows
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_COARSE_TRIES = 3
 _TRIES = 12
 _PARTING_ROUNDS = 12
 _MANY = 3000
@@ -86,30 +77,33 @@ def _pack(
     charts: Charts, corners: Floats, size: int, padding: int, progress: Progress
 ) -> tuple[Charts, Floats]:
     """Charts, some parted further so that no two faces own one texel, and their corners in texels."""
-    cell, inner = measure_cell(size), size - 2 * padding
-    largest = measure_largest_scale(corners, charts.chart, inner - cell)
-    scale = min(estimate_scale(corners, size), largest)
-    # Cells twice as wide with so much less padding leave about the same gaps, at a quarter of the work.
-    tries = [(2, max(padding - cell, 0) // 2)] * _COARSE_TRIES + [(1, padding)] * _TRIES
-    for done, (coarse, gap) in enumerate(tries):
-        progress(done / len(tries))
+    scale = estimate_scale(corners, charts.chart, size - 2 * padding)
+    for done in range(_TRIES):
+        progress(done / _TRIES)
+        charts = _part_doubled(charts, corners * scale)
         if int(charts.chart.max()) >= _MANY:
             break
-        charts, drawing = _draw_parted(charts, corners * (scale / coarse), cell, gap)
-        placed, filled = place_drawing(drawing, charts.chart, inner // coarse)
-        if coarse == 1 and filled <= 1:
-            return charts, placed + padding
-        scale = min(scale / math.sqrt(filled), largest) * (1 if coarse > 1 else 0.998)
+        if done == 0:
+            scale = find_scale(corners, charts.chart, scale, size, padding)
+            continue
+        placed, filled = place_charts(corners * scale, charts.chart, size, padding)
+        if filled <= 1:
+            return charts, placed
+        scale *= 0.995 / math.sqrt(filled)
     return charts, shelve_charts(corners, charts.chart, size, padding)
 
 
-def _draw_parted(charts: Charts, corners: Floats, cell: int, padding: int) -> tuple[Charts, Drawing]:
-    """Draw charts, corners (F, 3, 2) in texels, and part the faces that share a texel with one above."""
-    drawing = draw_charts(corners, charts.chart, cell, padding)
+def _part_doubled(charts: Charts, corners: Floats) -> Charts:
+    """Part the faces, corners (F, 3, 2) in texels, that own a texel which one above them owns too.
+
+    What is left has no such texel however it moves by whole texels; only what was parted is looked at again.
+    """
+    doubled = np.arange(len(corners))
     for _ in range(_PARTING_ROUNDS):
-        doubled = find_lower(charts, drawing.face, drawing.texel)
-        if not doubled.any():
+        _, chart = np.unique(charts.chart[doubled], return_inverse=True)
+        face, texel = list_texels(open_windows(snap_corners(corners[doubled]), chart), chart)
+        lower = find_lower(charts, doubled[face], texel)
+        if not lower.any():
             break
-        charts = part_charts(charts, doubled)
-        drawing = draw_charts(corners, charts.chart, cell, padding)
-    return charts, drawing
+        charts, doubled = part_charts(charts, lower), np.flatnonzero(lower)
+    return charts
