@@ -12,20 +12,21 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ..normals import compute_face_normals
-from ..rasterize import list_covered_samples
-from ..types import FloatArray, Mesh
+from ..types import Mesh
 from .cuts import cut_sprawling_charts
 
 Labels = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 AXES = np.array([(0, 0, 1), (0, 0, -1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)], np.float64)
 _FAVOUR = np.array((1.0, 1.0, 0.9, 0.9, 0.75, 0.75))
 """Front and back reach farther round, so that no seam runs through a face."""
+_SURFACE_STEPS = 8
+_FARTHEST = 0.005
 _SMOOTHING_STEPS = 12
 _VOTING_STEPS = 10
 _VOTE = 0.35
@@ -35,63 +36,103 @@ _SMALL_CHART = 0.002
 """Charts below this share of the surface join a neighbour if they can."""
 _MERGING_ROUNDS = 6
 _CUTTING_ROUNDS = 3
-_LAYER_ROUNDS = 8
+_LEAST_SIZE = 0.03
+"""Share of its area that a face must keep in its chart."""
 
 
 class _Surface(NamedTuple):
-    """corners: (F, 3, 3). faces: (F, 3) corner indices after welding. pairs: (E, 2) that share an edge."""
+    """solid: (F, 3, 3) corners, and corners smoothed. pairs: (E, 2) faces that share an edge."""
 
-    corners: FloatArray
-    faces: Labels
-    normals: npt.NDArray[np.float64]
-    areas: npt.NDArray[np.float64]
+    solid: Floats
+    solid_normals: Floats
+    areas: Floats
+    corners: Floats
+    normals: Floats
     pairs: Labels
 
 
 class Charts(NamedTuple):
-    """chart: (F,) index of each face's chart. planes: (C, 3, 3) rows right, up, outward."""
+    """chart: (F,) each face's chart. corners: (F, 3, 3) right, up and height in its plane, about in metres.
+
+    pairs: (E, 2) faces that share an edge of the mesh.
+    """
 
     chart: Labels
-    planes: npt.NDArray[np.float64]
+    corners: Floats
+    pairs: Labels
 
 
-def segment_charts(mesh: Mesh, samples: int = 1 << 22) -> Charts:
-    """Cut the mesh into connected charts that do not overlap themselves in their own plane.
+def segment_charts(mesh: Mesh) -> Charts:
+    """Cut the mesh into connected charts whose faces all face out of their chart's plane.
 
-    samples: how many points, spread over the whole surface, are searched for overlaps; folds that
-    are smaller than their spacing may stay.
+    It is the smoothed mesh that is cut and projected, so that noise neither folds faces nor parts charts.
     """
     surface = _read_surface(mesh)
     label = _label_faces(surface)
-    chart = _connect_faces(surface, label)
+    chart = connect_faces(surface.pairs, label)
     for _ in range(_MERGING_ROUNDS):
         merged = _merge_small(surface, label, chart)
         if np.array_equal(merged, label):
             break
-        label, chart = merged, _connect_faces(surface, merged)
-    charts = Charts(chart, _fit_planes(surface, label, chart))
+        label, chart = merged, connect_faces(surface.pairs, merged)
+    charts = _project_charts(surface, label, chart)
     for _ in range(_CUTTING_ROUNDS):
-        corners = _project(surface.corners, charts)[..., :2]
-        far = cut_sprawling_charts(corners, charts.chart, surface.areas)
-        charts = _part_charts(surface, charts, far)
-    return _split_layers(surface, charts, samples)
+        far = cut_sprawling_charts(charts.corners[..., :2], charts.chart, surface.areas)
+        charts = part_charts(charts, far)
+    return _split_folds(surface, label, charts)
 
 
-def project_charts(positions: FloatArray, faces: Labels, charts: Charts) -> npt.NDArray[np.float64]:
-    """Corners (F, 3, 3) in their chart's plane: right, up and height, in metres."""
-    return _project(positions[faces], charts)
+def part_charts(charts: Charts, parted: npt.NDArray[np.bool_]) -> Charts:
+    """Part the marked faces from the others of their chart; every connected piece becomes a chart."""
+    if not parted.any():
+        return charts
+    return charts._replace(chart=connect_faces(charts.pairs, charts.chart * 2 + parted))
 
 
-def _project(corners: FloatArray, charts: Charts) -> npt.NDArray[np.float64]:
-    return np.einsum("fij,fcj->fci", charts.planes[charts.chart], corners.astype(np.float64))
+def find_lower(charts: Charts, face: Labels, place: Labels) -> npt.NDArray[np.bool_]:
+    """Of the faces (N,) that meet at one place (N,), mark all but the highest in their chart: (F,)."""
+    lower, count = np.zeros(len(charts.chart), np.bool_), np.bincount(place)
+    if count.max(initial=0) < 2:
+        return lower
+    shared = count[place] > 1
+    place, face = place[shared], face[shared]
+    order = np.lexsort((face, -charts.corners[face, :, 2].mean(axis=1), place))
+    place, face = place[order], face[order]
+    lower[face[1:][place[1:] == place[:-1]]] = True
+    return lower
+
+
+def connect_faces(pairs: Labels, label: Labels) -> Labels:
+    """Number the pieces (F,) of faces with one label that pairs (E, 2) connect."""
+    same = label[pairs[:, 0]] == label[pairs[:, 1]]
+    _, chart = connected_components(_adjacency(pairs[same], len(label)), directed=False)
+    return chart.astype(np.int64)
 
 
 def _read_surface(mesh: Mesh) -> _Surface:
-    _, weld = np.unique(mesh.positions, axis=0, return_inverse=True)
+    points, weld = np.unique(mesh.positions, axis=0, return_inverse=True)
     faces = weld.reshape(-1)[mesh.faces].astype(np.int64)
-    normals, areas = (item.astype(np.float64) for item in compute_face_normals(mesh.positions, mesh.faces))
-    pairs = _pair_faces(faces, int(faces.max(initial=0)) + 1)
-    return _Surface(mesh.positions[mesh.faces], faces, normals, areas, pairs)
+    points = points.astype(np.float64)
+    smooth = _smooth_points(points, faces)
+    normals, areas = compute_face_normals(points, faces)
+    smooth_normals, _ = compute_face_normals(smooth, faces)
+    pairs = _pair_faces(faces, len(points))
+    return _Surface(points[faces], normals, areas, smooth[faces], smooth_normals, pairs)
+
+
+def _smooth_points(points: Floats, faces: Labels) -> Floats:
+    """Taubin's smoothing, as far as _FARTHEST of the mesh's size."""
+    tail, head = faces.ravel(), faces[:, (1, 2, 0)].ravel()
+    links = sparse.csr_array((np.ones(len(tail)), (tail, head)), shape=(len(points),) * 2)
+    links = links + links.T
+    degree = np.maximum(links.sum(axis=1), 1)[:, None]
+    smooth = points
+    for step in (0.5, -0.53) * _SURFACE_STEPS:
+        smooth = smooth + step * (links @ smooth / degree - smooth)
+    moved = smooth - points
+    farthest = _FARTHEST * float(np.linalg.norm(np.ptp(points, axis=0)))
+    length = np.linalg.norm(moved, axis=1, keepdims=True)
+    return points + moved * np.minimum(1, farthest / np.maximum(length, 1e-20))
 
 
 def _pair_faces(faces: Labels, vertex_count: int) -> Labels:
@@ -104,16 +145,14 @@ def _pair_faces(faces: Labels, vertex_count: int) -> Labels:
     return np.stack((owner[:-1][same], owner[1:][same]), axis=1)
 
 
-def _adjacency(surface: _Surface, keep: npt.NDArray[np.bool_] | None = None) -> sparse.csr_array:
-    pairs = surface.pairs if keep is None else surface.pairs[keep]
-    count = len(surface.faces)
+def _adjacency(pairs: Labels, count: int) -> sparse.csr_array:
     one, two = np.concatenate((pairs, pairs[:, ::-1])).T
     return sparse.csr_array((np.ones(len(one)), (one, two)), shape=(count, count))
 
 
 def _label_faces(surface: _Surface) -> Labels:
     """One axis per face: nearest to the smoothed normal, straightened by the neighbours' votes."""
-    adjacency = _adjacency(surface)
+    adjacency = _adjacency(surface.pairs, len(surface.normals))
     smooth = surface.normals * surface.areas[:, None]
     for _ in range(_SMOOTHING_STEPS):
         smooth = smooth + adjacency @ smooth / 3
@@ -125,12 +164,6 @@ def _label_faces(surface: _Surface) -> Labels:
     for _ in range(_VOTING_STEPS):
         label = (preference + _VOTE * (adjacency @ np.eye(6)[label])).argmax(axis=1)
     return label
-
-
-def _connect_faces(surface: _Surface, label: Labels) -> Labels:
-    same = label[surface.pairs[:, 0]] == label[surface.pairs[:, 1]]
-    _, chart = connected_components(_adjacency(surface, same), directed=False)
-    return chart.astype(np.int64)
 
 
 def _merge_small(surface: _Surface, label: Labels, chart: Labels) -> Labels:
@@ -163,7 +196,7 @@ def _is_local_minimum(
     return rank < lowest
 
 
-def _fit_planes(surface: _Surface, label: Labels, chart: Labels) -> npt.NDArray[np.float64]:
+def _fit_planes(surface: _Surface, label: Labels, chart: Labels) -> Floats:
     """Each chart's plane faces its mean normal where all its faces then still face out, else its axis."""
     count = int(chart.max(initial=-1)) + 1
     weighted = surface.normals * surface.areas[:, None]
@@ -178,7 +211,7 @@ def _fit_planes(surface: _Surface, label: Labels, chart: Labels) -> npt.NDArray[
     return _stand_upright(outward)
 
 
-def _stand_upright(outward: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _stand_upright(outward: npt.NDArray[np.float64]) -> Floats:
     """Planes (C, 3, 3) for unit normals (C, 3), with +Y up, or -Z where the normal is nearly vertical."""
     steep = np.abs(outward[:, 1:2]) > 0.9
     up = np.where(steep, (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))
@@ -187,62 +220,41 @@ def _stand_upright(outward: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.stack((right, np.cross(outward, right), outward), axis=1)
 
 
-def _split_layers(surface: _Surface, charts: Charts, samples: int) -> Charts:
-    """Split off, again and again, the faces that lie under others of their chart."""
-    hidden = _find_hidden(surface, charts, samples)
-    for _ in range(_LAYER_ROUNDS):
-        if not hidden.any():
+def _project_charts(surface: _Surface, label: Labels, chart: Labels) -> Charts:
+    planes = _fit_planes(surface, label, chart)[chart]
+    return Charts(chart, np.einsum("fij,fcj->fci", planes, surface.corners), surface.pairs)
+
+
+def _split_folds(surface: _Surface, label: Labels, charts: Charts) -> Charts:
+    """Split off the faces that fold away from their plane or nearly so, in pieces, then one by one.
+
+    Smoothing, good for what lies around them, may have crushed them: they are projected as they are, and so
+    are the charts in which nothing folds then.
+    """
+    count, rough = len(label), np.zeros(len(label), np.bool_)
+    bare = surface._replace(corners=surface.solid, normals=surface.solid_normals)
+    for single in (False, True):
+        as_is = _project_charts(bare, label, charts.chart)
+        rough = ~_spread(_find_folded(surface, as_is), charts.chart) | rough
+        charts = charts._replace(corners=np.where(rough[:, None, None], as_is.corners, charts.corners))
+        folded = _find_folded(surface, charts)
+        if not folded.any():
             break
-        charts = _part_charts(surface, charts, hidden)
-        hidden = _find_hidden(surface, charts, samples)
+        rough |= folded
+        piece = np.where(folded, count + (np.arange(count) if single else charts.chart), charts.chart)
+        smoothed = charts.corners
+        charts = _project_charts(bare, label, connect_faces(surface.pairs, piece))
+        charts = charts._replace(corners=np.where(rough[:, None, None], charts.corners, smoothed))
     return charts
 
 
-def _part_charts(surface: _Surface, charts: Charts, parted: npt.NDArray[np.bool_]) -> Charts:
-    """Part the marked faces from the others of their chart; every connected piece becomes a chart."""
-    if not parted.any():
-        return charts
-    chart = _connect_faces(surface, charts.chart * 2 + parted)
-    planes = np.empty((int(chart.max()) + 1, 3, 3))
-    planes[chart] = charts.planes[charts.chart]
-    return Charts(chart, planes)
+def _spread(marked: npt.NDArray[np.bool_], chart: Labels) -> npt.NDArray[np.bool_]:
+    """(F,): whether the face's chart has a marked face."""
+    return (np.bincount(chart, marked) > 0)[chart]
 
 
-def _find_hidden(surface: _Surface, charts: Charts, samples: int) -> npt.NDArray[np.bool_]:
-    """(F,): faces that fold away from their plane, or have a sample under another face of their chart."""
-    corners = _project(surface.corners, charts)
-    corners *= np.sqrt(samples / max(float(surface.areas.sum()), 1e-20))
-    face, place = _sample_charts(corners[..., :2], charts.chart)
-    hidden = (surface.normals * charts.planes[charts.chart, 2]).sum(axis=1) <= 0
-    shared = np.bincount(place)[place] > 1
-    return hidden | _find_lower(place[shared], face[shared], -corners[..., 2].mean(axis=1))
-
-
-def _sample_charts(corners: npt.NDArray[np.float64], chart: Labels) -> tuple[Labels, Labels]:
-    """Sample flat corners (F, 3, 2), in pixels, each chart in a window of its own.
-
-    Returns the face and the place of every sample, each (N,); places of two charts never coincide.
-    """
-    count = int(chart.max(initial=-1)) + 1
-    low, high = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
-    np.minimum.at(low, chart, corners.min(axis=1))
-    np.maximum.at(high, chart, corners.max(axis=1))
-    size = np.ceil(high - low).astype(np.int64) + 1
-    side = int(size.max(initial=1))
-    flat = torch.from_numpy((corners - low[chart][:, None]).reshape(-1, 2))
-    triangles = torch.arange(len(flat)).reshape(-1, 3)
-    face, pixel = (item.numpy() for item in list_covered_samples(flat, triangles, (side, side)))
-    row = pixel // side
-    area = size.prod(axis=1)
-    start = np.cumsum(area) - area
-    owner = chart[face]
-    return face, start[owner] + row * (size[owner, 0] - side) + pixel
-
-
-def _find_lower(place: Labels, face: Labels, depth: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Of the faces (N,) that meet at one place (N,), mark all but the nearest: (F,)."""
-    order = np.lexsort((face, depth[face], place))
-    place, face = place[order], face[order]
-    lower = np.zeros(len(depth), np.bool_)
-    lower[face[1:][place[1:] == place[:-1]]] = True
-    return lower
+def _find_folded(surface: _Surface, charts: Charts) -> npt.NDArray[np.bool_]:
+    flat = charts.corners[..., :2]
+    one, two = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
+    doubled = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    return (doubled < _LEAST_SIZE * 2 * surface.areas) & (surface.areas > 1e-9 * surface.areas.mean())

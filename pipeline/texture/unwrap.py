@@ -1,52 +1,33 @@
-"""Give a mesh texture coordinates: own charts, xatlas only packs them.
+"""Give a mesh texture coordinates: few large charts, flattened at once, packed by their shapes.
 
-Growing charts is what makes plain xatlas take 8 s and cut a 40,000-face character into a thousand
-pieces; packing our few takes a fraction of a second.
+Growing charts face by face and flattening each is what makes xatlas take many seconds and cut a character
+into hundreds of pieces. Here the mesh is cut by its smoothed normals (`segment_charts`), all charts lose
+their stretch in one sparse system (`flatten_charts`), and bitmaps are packed (`place_bitmaps`).
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import MeshError
 from ..normals import vertex_normals
-from ..progress import Progress, ignore_progress
+from ..progress import Progress, ignore_progress, span_progress
 from ..types import Mesh
-from .charts import project_charts, segment_charts
+from .charts import Charts, find_lower, part_charts, segment_charts
+from .flatten import flatten_charts
+from .pack import estimate_scale, find_scale, place_charts, shelve_charts, snap_corners, stand_charts
+from .windows import list_texels, open_windows
 
-_FEW_CHARTS = 160
-_PACKING_TRIES = 4
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
-
-class _Method(NamedTuple):
-    """padding: in the packer's own pixels; the layout is so small that, scaled up, it is what was asked.
-
-    is_exhaustive: every place is tried for each chart, not random ones. expected: utilization.
-    """
-
-    padding: int
-    is_exhaustive: bool
-    expected: float
-
-
-_FOR_FEW = (_Method(1, True, 0.52), _Method(2, False, 0.50))
-_FOR_MANY = (_Method(3, False, 0.48),)
-
-
-class _Layout(NamedTuple):
-    """source: (W,) flat vertex that each vertex comes from. faces: (F, 3). uvs: (W, 2), v up, 0..1.
-
-    scale: uv units per metre.
-    """
-
-    source: npt.NDArray[np.int64]
-    faces: npt.NDArray[np.int64]
-    uvs: npt.NDArray[np.float64]
-    scale: float
+_TRIES = 12
+_PARTING_ROUNDS = 12
+_MANY = 3000
+"""Charts from which on boxes in rows must do: placing by shape takes about a millisecond each."""
 
 
 def unwrap_mesh(
@@ -55,7 +36,8 @@ def unwrap_mesh(
     """Return the mesh with uvs for a square texture, its vertices doubled where charts part.
 
     Faces keep their number, order and corner order; normals are those of the mesh before the cuts.
-    padding: least number of texels between charts, and between charts and the texture's border.
+    padding: least number of texels between charts, and between charts and the texture's border; less where
+    thousands of charts leave no room for it. No texel's centre is in two faces.
     Raises MeshError for a mesh without faces or with coordinates that are not finite.
     """
     if len(mesh.faces) == 0:
@@ -63,86 +45,65 @@ def unwrap_mesh(
     if not np.isfinite(mesh.positions).all():
         raise MeshError("unwrapping needs finite coordinates, got NaN or infinity")
     progress(0.0)
-    charts = segment_charts(mesh, texture_size**2)
-    progress(0.4)
+    charts = segment_charts(mesh)
+    progress(0.3)
+    corners = _flatten(mesh, charts, span_progress(progress, 0.3, 0.5))
+    charts, corners = _pack(charts, corners, texture_size, padding, span_progress(progress, 0.5, 1.0))
     faces = mesh.faces.astype(np.int64)
-    vertex, flat_faces, first = _split_vertices(faces, charts.chart)
-    flat = project_charts(mesh.positions, faces, charts)[..., :2].reshape(-1, 2)[first]
-    layout = _pack_charts(flat, flat_faces, charts.chart, texture_size, padding)
+    vertex, split, first = _split_vertices(faces, charts.chart)
+    uvs = corners.reshape(-1, 2)[first] / texture_size
     progress(1.0)
-    source = vertex[layout.source]
-    uvs = np.stack((layout.uvs[:, 0], 1.0 - layout.uvs[:, 1]), axis=1)
-    return Mesh(mesh.positions[source], layout.faces, vertex_normals(mesh)[source], uvs)
+    return Mesh(mesh.positions[vertex], split, vertex_normals(mesh)[vertex], uvs.clip(0, 1))
 
 
-def _split_vertices(
-    faces: npt.NDArray[np.int64], chart: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _split_vertices(faces: Ints, chart: Ints) -> tuple[Ints, Ints, Ints]:
     """One vertex per (chart, vertex): its old index (W,), new faces (F, 3), a corner that shows it (W,)."""
     key = chart[:, None] * (int(faces.max()) + 1) + faces
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     return faces.reshape(-1)[first], inverse.reshape(-1, 3), first
 
 
-def _pack_charts(
-    flat: npt.NDArray[np.float64],
-    faces: npt.NDArray[np.int64],
-    chart: npt.NDArray[np.int64],
-    texture_size: int,
-    padding: int,
-) -> _Layout:
-    """Pack metric charts (W, 2) into the unit square, all at one scale, the largest of a few tries.
-
-    Vertices of faces without area may end on the border: the packer leaves them out.
-    """
-    inner = texture_size - 2 * padding
-    methods = _FOR_FEW if int(chart.max()) < _FEW_CHARTS else _FOR_MANY
-    layouts = [_pack_with(method, flat, faces, chart, inner / max(padding, 1)) for method in methods]
-    layout = max(layouts, key=lambda item: item.scale)
-    uvs = (padding + inner * layout.uvs.clip(0, 1)) / texture_size
-    return layout._replace(uvs=uvs)
+def _flatten(mesh: Mesh, charts: Charts, progress: Progress) -> Floats:
+    """Corners (F, 3, 2) in metres, v down as in a texture, each chart lying in its smallest box."""
+    _, faces, first = _split_vertices(mesh.faces.astype(np.int64), charts.chart)
+    flat = charts.corners[..., :2].reshape(-1, 2)[first]
+    solid = mesh.positions[mesh.faces].astype(np.float64)
+    flat = flatten_charts(solid, flat, faces, charts.chart, progress) * (1, -1)
+    owner = charts.chart[first // 3]
+    return stand_charts(flat, owner)[faces]
 
 
-def _pack_with(
-    method: _Method,
-    flat: npt.NDArray[np.float64],
-    faces: npt.NDArray[np.int64],
-    chart: npt.NDArray[np.int64],
-    paddings_across: float,
-) -> _Layout:
-    """Pack so that one padding is at least 1 / paddings_across of the layout's side."""
-    corner = flat[faces]
-    one, two = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
-    area = np.abs(one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]).sum() / 2
-    wanted_side = method.padding * paddings_across
-    scale = wanted_side * math.sqrt(method.expected / max(area, 1e-20))
-    for _ in range(_PACKING_TRIES):
-        layout, side = _run_packer(method, flat * scale, faces, chart)
-        if side <= wanted_side:
+def _pack(
+    charts: Charts, corners: Floats, size: int, padding: int, progress: Progress
+) -> tuple[Charts, Floats]:
+    """Charts, some parted further so that no two faces own one texel, and their corners in texels."""
+    scale = estimate_scale(corners, charts.chart, size - 2 * padding)
+    for done in range(_TRIES):
+        progress(done / _TRIES)
+        charts = _part_doubled(charts, corners * scale)
+        if int(charts.chart.max()) >= _MANY:
             break
-        scale *= 0.98 * wanted_side / side
-    return layout._replace(scale=scale / side)
+        if done == 0:
+            scale = find_scale(corners, charts.chart, scale, size, padding)
+            continue
+        placed, filled = place_charts(corners * scale, charts.chart, size, padding)
+        if filled <= 1:
+            return charts, placed
+        scale *= 0.995 / math.sqrt(filled)
+    return charts, shelve_charts(corners, charts.chart, size, padding)
 
 
-def _run_packer(
-    method: _Method,
-    flat: npt.NDArray[np.float64],
-    faces: npt.NDArray[np.int64],
-    chart: npt.NDArray[np.int64],
-) -> tuple[_Layout, float]:
-    """Pack charts given in pixels; return the layout in its bounding square, and that square's side."""
-    import xatlas
+def _part_doubled(charts: Charts, corners: Floats) -> Charts:
+    """Part the faces, corners (F, 3, 2) in texels, that own a texel which one above them owns too.
 
-    atlas = xatlas.Atlas()
-    atlas.add_uv_mesh(flat.astype(np.float32), faces.astype(np.uint32), chart.astype(np.uint32)[:, None])
-    options = xatlas.PackOptions()
-    options.padding = method.padding
-    options.bruteForce = method.is_exhaustive
-    options.texels_per_unit = 1.0
-    atlas.generate(pack_options=options)
-    if atlas.atlas_count != 1:
-        raise MeshError(f"packing the charts gave {atlas.atlas_count} sheets, expected 1")
-    source, packed, uvs = atlas.get_mesh(0)
-    size = np.array((atlas.width, atlas.height), np.float64)
-    side = float(size.max())
-    return _Layout(source.astype(np.int64), packed.astype(np.int64), uvs * (size / side), 1 / side), side
+    What is left has no such texel however it moves by whole texels; only what was parted is looked at again.
+    """
+    doubled = np.arange(len(corners))
+    for _ in range(_PARTING_ROUNDS):
+        _, chart = np.unique(charts.chart[doubled], return_inverse=True)
+        face, texel = list_texels(open_windows(snap_corners(corners[doubled]), chart), chart)
+        lower = find_lower(charts, doubled[face], texel)
+        if not lower.any():
+            break
+        charts, doubled = part_charts(charts, lower), np.flatnonzero(lower)
+    return charts
