@@ -76,9 +76,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--draw", type=Path)
     arguments = parser.parse_args()
-    print(f"{'mesh':10}{'faces':>8}  {'method':8}{'s':>7}{'charts':>8}{'stretch':>22}{'used':>7}{'twice':>12}  gap")
+    print(
+        f"{'mesh':10}{'faces':>8}  {'method':8}{'s':>7}{'charts':>8}{'stretch':>22}{'used':>7}{'twice':>12}  gap"
+    )
     for name, mesh in make_meshes(arguments.only, arguments.faces or _FACES, arguments.cache):
-        methods = ["ours"] if arguments.ours else ["xatlas", "xatlas+"] if arguments.exhaustive else ["xatlas"]
+        methods = (
+            ["ours"] if arguments.ours else ["xatlas", "xatlas+"] if arguments.exhaustive else ["xatlas"]
+        )
         for method in dict.fromkeys([*methods, "ours"]):
             unwrapped, seconds = measure_seconds(method, mesh)
             twice = count_shared(unwrapped, _SIZE)
@@ -128,12 +132,16 @@ def march_figure(noise: float, step: float = 0.0027) -> tuple[np.ndarray, np.nda
     folds = np.sin(90 * y + 3 * np.sin(25 * x)) * np.sin(40 * z + 20 * x)
     rough = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(field.shape, np.float32), 0.7)
     field += 0.0035 * folds * np.clip((y - 0.05) * 5, 0, 1) + noise * step * rough / rough.std()
-    return marching_cubes(np.where(np.abs(field) < 1e-6, np.float32(1e-6), field), 0.0, spacing=(step,) * 3)[:2]
+    return marching_cubes(np.where(np.abs(field) < 1e-6, np.float32(1e-6), field), 0.0, spacing=(step,) * 3)[
+        :2
+    ]
 
 
 def measure_seconds(method: str, mesh: Mesh) -> tuple[Mesh, float]:
     """The atlas, and the seconds of the fastest of up to three runs."""
-    run: Callable[[Mesh], Mesh] = unwrap_mesh if method == "ours" else lambda m: run_xatlas(m, method == "xatlas+")
+    run: Callable[[Mesh], Mesh] = (
+        unwrap_mesh if method == "ours" else lambda m: run_xatlas(m, method == "xatlas+")
+    )
     spent: list[float] = []
     while not spent or (len(spent) < 3 and spent[0] < 10):
         started = time.perf_counter()
@@ -218,7 +226,11 @@ def measure_gaps(mesh: Mesh) -> str:
     rows, columns = np.nonzero((framed > 0) & (ndimage.minimum_filter(framed, 3) == 0))
     steps = sorted(product(range(-reach, reach + 1), repeat=2), key=lambda step: np.hypot(*step))
     here = framed[rows, columns]
-    near = (np.hypot(*s) - 1 for s in steps if ((there := framed[rows + s[0], columns + s[1]]) != here)[there > 0].any())
+    near = (
+        np.hypot(*s) - 1
+        for s in steps
+        if ((there := framed[rows + s[0], columns + s[1]]) != here)[there > 0].any()
+    )
     used = [np.flatnonzero((owner > 0).any(axis=axis)) for axis in (0, 1)]
     border = min(min(line[0], _SIZE - 1 - line[-1]) for line in used)
     return f"{next(near, reach):.1f} {border}"

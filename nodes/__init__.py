@@ -10,7 +10,7 @@ from .mesh_generation import GenerateMesh
 from .preprocessing import PreprocessPicture
 from .rigging import RigCharacter
 from .shape_steps import CleanMesh, DecodeShape, LoadShapeModel
-from .texture_baking import BakeTexture
+from .texture_baking import ApplyTexture, BakeTexture
 from .view_steps import ApplyIG2MV, RenderViewMaps
 
 NODES: tuple[type[io.ComfyNode], ...] = (
@@ -24,6 +24,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     ApplyIG2MV,
     GenerateViews,
     BakeTexture,
+    ApplyTexture,
     RigCharacter,
     SaveMesh,
     SaveCharacter,

@@ -10,11 +10,18 @@ from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.progress import span_progress
-from ..pipeline.texture import bake_views, unwrap_mesh
+from ..pipeline.texture import apply_texture, bake_views, unwrap_mesh
 from ..pipeline.types import Mesh, ViewImages
 from .compat import io, make_schema
 from .inputs import mesh_input
-from .sockets import Trimesh, array_to_image, array_to_mask, socket_to_mesh, textured_to_trimesh
+from .sockets import (
+    Trimesh,
+    array_to_image,
+    array_to_mask,
+    image_to_picture,
+    socket_to_mesh,
+    textured_to_trimesh,
+)
 from .stage import StageRun
 
 
@@ -49,24 +56,71 @@ class BakeTexture(io.ComfyNode):
                     default=2048,
                     tooltip="Side of the texture in texels.",
                 ),
+                io.Mask.Input(
+                    "weights",
+                    optional=True,
+                    tooltip="view_weights of a former bake, painted over: how much each pixel counts.",
+                ),
             ],
             outputs=[
                 Trimesh.Output(display_name="trimesh", tooltip="The mesh with UVs and texture."),
                 io.Image.Output(display_name="texture", tooltip="The texture atlas."),
                 io.Mask.Output(display_name="coverage", tooltip="White where a view saw the texel."),
+                io.Mask.Output(
+                    display_name="view_weights", tooltip="How much each pixel of each view counted."
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, mesh: Any, views: torch.Tensor, masks: torch.Tensor, texture_size: int) -> io.NodeOutput:
-        """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), MASK (1, T, T)."""
+    def execute(
+        cls,
+        mesh: Any,
+        views: torch.Tensor,
+        masks: torch.Tensor,
+        texture_size: int,
+        weights: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK."""
         run, shape, side = StageRun("texture_baking"), socket_to_mesh(mesh), int(texture_size)
         images = _read_views(shape, views, masks)
         unwrapped = unwrap_mesh(shape, texture_size=side, progress=span_progress(run.progress, 0, 0.5))
-        baked = bake_views(unwrapped, images, texture_size=side, progress=span_progress(run.progress, 0.5, 1))
+        baked = bake_views(
+            unwrapped,
+            images,
+            texture_size=side,
+            weights=None if weights is None else weights.cpu().numpy(),
+            progress=span_progress(run.progress, 0.5, 1),
+        )
         return io.NodeOutput(
             textured_to_trimesh(baked.textured),
             array_to_image(baked.textured.material.base_color[..., :3]),
             array_to_mask(baked.coverage),
+            array_to_mask(baked.weights),
             ui=run.finish("projection_bake", baked.warnings, baked.metrics),
         )
+
+
+class ApplyTexture(io.ComfyNode):
+    """Puts a texture that was painted over back onto its mesh."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DApplyTexture",
+            display_name="Apply Texture",
+            category="character3d/4 texture baking",
+            description="Puts a picture of the atlas, painted over or upscaled, onto the unwrapped mesh.",
+            search_aliases=["paint texture", "replace texture"],
+            inputs=[
+                mesh_input("mesh", "The mesh from Bake Texture, or any mesh with UVs."),
+                io.Image.Input("texture", tooltip="The atlas, of any size."),
+            ],
+            outputs=[Trimesh.Output(display_name="trimesh", tooltip="The mesh with that texture.")],
+        )
+
+    @classmethod
+    def execute(cls, mesh: Any, texture: torch.Tensor) -> io.NodeOutput:
+        """TRIMESH with UVs, IMAGE (1, H, W, 3) -> TRIMESH."""
+        textured = apply_texture(socket_to_mesh(mesh), image_to_picture(texture))
+        return io.NodeOutput(textured_to_trimesh(textured))

@@ -51,7 +51,9 @@ def flatten_charts(
     charts = int(chart.max()) + 1
     owner = np.zeros(len(flat), np.int64)
     owner[faces] = chart[:, None]
-    solve = splu(_build_laplacian(rest, len(flat)), "MMD_AT_PLUS_A", 0.0, options={"SymmetricMode": True}).solve
+    solve = splu(
+        _build_laplacian(rest, len(flat)), "MMD_AT_PLUS_A", 0.0, options={"SymmetricMode": True}
+    ).solve
     (energy, slope), step = _measure_energy(rest, flat, charts), np.ones(charts)
     for done in range(_ROUNDS):
         progress(done / _ROUNDS)

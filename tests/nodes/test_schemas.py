@@ -8,13 +8,14 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 IN_OTHER_GRAPHS = {
     "C3DLoadMesh",
+    "C3DApplyTexture",
     "C3DRenderViewMaps",
     "C3DApplyIG2MV",
     "C3DLoadShapeModel",
     "C3DDecodeShape",
     "C3DCleanMesh",
 }
-SIDE_PICTURES = {f"{side}{kind}" for side in ("left", "back", "right") for kind in ("", "_mask")}
+OPTIONAL = {"weights", *(f"{side}{kind}" for side in ("left", "back", "right") for kind in ("", "_mask"))}
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_the_api_graph_sets_every_input_of_every_node(schemas):
     assert {node["class_type"] for node in own} == set(schemas) - IN_OTHER_GRAPHS
     for node in own:
         every = {item.id for item in schemas[node["class_type"]].inputs}
-        assert every - SIDE_PICTURES <= set(node["inputs"]) <= every
+        assert every - OPTIONAL <= set(node["inputs"]) <= every
 
 
 def test_schema_fields_that_this_comfyui_does_not_know_are_left_out(load_nodes):
