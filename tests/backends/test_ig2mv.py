@@ -129,6 +129,25 @@ def test_the_adapter_is_loaded_and_offloaded_by_comfyui(comfy, sdxl, patch, adap
     assert adapter.model in [patcher.model for patcher in loaded]
 
 
+def test_the_adapter_runs_while_its_weights_stay_off_the_card(adapt, maps):
+    """ComfyUI's low memory mode: every module casts its weights when it is run."""
+    adapter = adapt(2)
+    place, hidden = ("middle", 0, 1), draw(1, 6, 4, 128)
+
+    def run():
+        attended = adapter.model.at(place)(hidden, [draw(2, 1, 4, 128)], 8, {})
+        return *adapter.model.condition(maps), attended
+
+    before = run()
+    adapter.load(torch.device("cpu"), lowvram_model_memory=1)
+    assert adapter.model.model_lowvram and adapter.lowvram_patch_counter() == 0
+    modules = [module for module in adapter.model.modules() if hasattr(module, "comfy_cast_weights")]
+    weights = sum(value.numel() for module in modules for value in module.parameters(recurse=False))
+    assert weights == sum(value.numel() for value in adapter.model.parameters())
+    for one, two in zip(before, run(), strict=True):
+        assert torch.equal(one, two)
+
+
 def test_half_precision_runs(ig2mv, small_sdxl, sdxl, model_patches, maps):
     small_sdxl.save(model_patches / "ig2mv_sdxl.safetensors", small_sdxl.draw_adapter(2))
     base = sdxl(1)
