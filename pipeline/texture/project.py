@@ -186,7 +186,7 @@ def _measure_trust(outline: torch.Tensor, ramp: float) -> torch.Tensor:
     if not outline.any():
         return torch.ones(outline.shape)
     distance = torch.from_numpy(distance_transform_edt(~outline.numpy())).float()
-    return ((distance - 0.5) / ramp).clamp(0, 1)
+    return ((distance - 1.0) / ramp).clamp(0, 1)
 
 
 def _look_up(
