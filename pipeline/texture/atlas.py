@@ -116,8 +116,7 @@ def _join_once(
     """Two lists of indices and faces as one in which every index stands once."""
     index, face = (torch.cat(items) for items in zip(first, second, strict=True))
     unique, place = torch.unique(index, return_inverse=True)
-    owner = torch.empty_like(unique)
-    owner[place] = face
+    owner = torch.empty_like(unique).scatter_reduce_(0, place, face, "amin", include_self=False)
     return unique, owner
 
 
