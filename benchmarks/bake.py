@@ -151,7 +151,7 @@ def _march_figure(step: float, count: int) -> Mesh:
     x, y, z = axes
     cape = np.abs(z + 0.17 + 0.15 * (1.3 - y)) - 0.009
     np.minimum(field, np.maximum(cape, np.maximum(np.abs(x) - 0.3, np.abs(y - 0.85) - 0.45)), out=field)
-    positions, faces = marching_cubes(field / step, 0.0)[:2]
+    positions, faces = marching_cubes(np.where(np.abs(field) < 1e-5, np.float32(1e-5), field), 0.0)[:2]
     positions = positions * step + (-0.75, -0.03, -0.35)
     return Mesh(*decimate_surface(positions.astype(np.float32), faces.astype(np.int32), count))
 

@@ -3,7 +3,8 @@
 As in the texture baker of Stable Fast 3D the atlas is rasterized once and every attribute is
 interpolated from that. Around each chart lies a ring of texels whose centres are outside but which
 bilinear filtering reads at the chart's border: they continue their neighbour's face in its plane, so
-that the colour at a border comes out the same in both charts.
+that the colour at a border comes out the same in both charts. Faces too small to hold a texel's centre
+get the texels around them.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _REACH = 2.0
 class Texels(NamedTuple):
     """The N texels in charts and in the ring around them.
 
-    index: (N,) int64, row * W + column. face: (N,) int64. weight: (N, 3) float32 barycentrics, in the
+    place: (N,) int64, row * W + column. face: (N,) int64. weight: (N, 3) float32 barycentrics, in the
     ring some below 0. inside: (N,) bool, whether the centre lies in a chart.
     """
 
-    index: torch.Tensor
+    place: torch.Tensor
     face: torch.Tensor
     weight: torch.Tensor
     inside: torch.Tensor
@@ -39,12 +40,12 @@ def list_texels(mesh: Mesh, size: int) -> Texels:
     """List the texels of a (size, size) atlas of a mesh with uvs."""
     uvs, faces = torch.tensor(mesh.uvs) * size, torch.tensor(mesh.faces).long()
     raster = rasterize_triangles(torch.cat((uvs, uvs[:, :1] * 0), dim=1), faces, (size, size))
-    index, face, weight = _grow_ring(raster, uvs, faces)
     inside = torch.nonzero(raster.mask.view(-1)).squeeze(1)
+    index, face = _join_once(_grow_ring(raster), _surround_undrawn(raster, uvs, faces))
     return Texels(
         torch.cat((inside, index)),
         torch.cat((raster.face_index.view(-1)[inside], face)),
-        torch.cat((raster.barycentric.view(-1, 3)[inside], weight)),
+        torch.cat((raster.barycentric.view(-1, 3)[inside], _weigh_outside(index, uvs[faces[face]], size))),
         torch.arange(len(inside) + len(index)) < len(inside),
     )
 
@@ -86,23 +87,48 @@ def apply_texture(mesh: Mesh, picture: FloatArray) -> TexturedMesh:
     return TexturedMesh(mesh, Material(np.concatenate((picture[..., :3], alpha), axis=2).clip(0, 1)))
 
 
-def _grow_ring(
-    raster: Raster, uvs: torch.Tensor, faces: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Flat indices, faces and barycentrics of the texels beside charts; uvs: (V, 2) in texels."""
+def _grow_ring(raster: Raster) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flat indices of the texels beside charts, and a face that each of them touches."""
     # float32 holds the indices of 16 million faces; any neighbour's face will do.
     near = F.max_pool2d(raster.face_index.to(torch.float32)[None], 3, 1, 1)[0].view(-1)
     index = torch.nonzero((near >= 0) & ~raster.mask.view(-1)).squeeze(1)
-    face = near[index].long()
-    width = raster.mask.shape[1]
-    centre = torch.stack((index % width, index.div(width, rounding_mode="floor")), dim=1) + 0.5
-    corners = uvs[faces[face]].double() - centre[:, None]
-    one, two, three = corners.unbind(dim=1)
+    return index, near[index].long()
+
+
+def _surround_undrawn(
+    raster: Raster, uvs: torch.Tensor, faces: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flat indices of empty texels that are read for faces too small to hold a centre, and such a face."""
+    drawn = torch.zeros(len(faces), dtype=torch.bool)
+    drawn[raster.face_index[raster.mask]] = True
+    face = torch.nonzero(~drawn).squeeze(1)
+    size = len(raster.face_index)
+    steps = torch.tensor(((0, 0), (0, 1), (1, 0), (1, 1)))
+    place = ((uvs[faces[face]] - 0.5).floor().long()[:, :, None] + steps).clamp(0, size - 1).view(-1, 2)
+    index = place[:, 1] * size + place[:, 0]
+    empty = ~raster.mask.view(-1)[index]
+    return index[empty], face.repeat_interleave(12)[empty]
+
+
+def _join_once(
+    first: tuple[torch.Tensor, torch.Tensor], second: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two lists of indices and faces as one in which every index stands once."""
+    index, face = (torch.cat(items) for items in zip(first, second, strict=True))
+    unique, place = torch.unique(index, return_inverse=True)
+    owner = torch.empty_like(unique).scatter_reduce_(0, place, face, "amin", include_self=False)
+    return unique, owner
+
+
+def _weigh_outside(index: torch.Tensor, corners: torch.Tensor, size: int) -> torch.Tensor:
+    """Barycentrics (M, 3) of the centres of texels (M,) in faces (M, 3, 2), in texels, around them."""
+    centre = torch.stack((index % size, index.div(size, rounding_mode="floor")), dim=1) + 0.5
+    one, two, three = (corners.double() - centre[:, None]).unbind(dim=1)
     area = torch.stack([_cross(two, three), _cross(three, one), _cross(one, two)], dim=1)
     total = area.sum(dim=1, keepdim=True)
     offset = torch.where(total == 0, 0.0, area / total - 1 / 3)
     far = offset.abs().amax(dim=1, keepdim=True)
-    return index, face, (1 / 3 + offset * (_REACH / far.clamp(min=_REACH))).float()
+    return (1 / 3 + offset * (_REACH / far.clamp(min=_REACH))).float()
 
 
 def _cross(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:

@@ -72,11 +72,11 @@ def bake_views(
     blend, used = _blend_views(fine, texels, images, weights, span_progress(progress, 0.15, 0.75))
     color, share = blend.read()
     color = _mix_fill(fine, texels, color, share, span_progress(progress, 0.75, 0.9))
-    texture = fill_gutters(color, texels.index, texture_size).numpy()
+    texture = fill_gutters(color, texels.place, texture_size).numpy()
     progress(0.95)
-    coverage = torch.zeros(texture_size**2)
-    coverage[texels.index[texels.inside]] = share[texels.inside]
-    textured, coverage = apply_texture(mesh, texture), coverage.view(texture_size, texture_size).numpy()
+    coverage = np.zeros((texture_size, texture_size), np.float32)
+    coverage.flat[texels.place[texels.inside].numpy()] = share[texels.inside].numpy()
+    textured = apply_texture(mesh, texture)
     metrics = _measure_bake(textured, coverage, blend.visible[texels.inside])
     progress(1.0)
     return BakedTexture(textured, coverage, used, _list_warnings(metrics), metrics)
@@ -94,7 +94,7 @@ def _blend_views(
     mesh: Mesh, texels: Texels, images: ViewImages, weights: FloatArray | None, progress: Progress
 ) -> tuple[Blend, FloatArray]:
     """The views' colours at the texels, and the weights (N, S, S) that their pixels had."""
-    surface = Surface(*(torch.tensor(item) for item in (mesh.positions, mesh.normals)), _faces(mesh))
+    surface = Surface(torch.tensor(mesh.positions), torch.tensor(mesh.normals), _faces(mesh))
     blend, used = Blend(*_place_texels(texels, surface)), []
     for number, camera in enumerate(images.rig.cameras):
         progress(number / len(images.rig))
@@ -109,7 +109,7 @@ def _blend_views(
 
 def _place_texels(texels: Texels, surface: Surface) -> tuple[torch.Tensor, torch.Tensor]:
     """Points and unit normals, (N, 3) each."""
-    placed = torch.empty((len(texels.index), 6))
+    placed = torch.empty((len(texels.place), 6))
     attributes = torch.cat((surface.positions, surface.normals), dim=1)
     for rows in torch.arange(len(placed)).split(_TEXELS_PER_BLOCK):
         placed[rows] = interpolate_texels(texels, surface.faces, attributes, rows)

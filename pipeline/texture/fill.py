@@ -24,26 +24,25 @@ _MANY_FACES = 200_000
 
 
 def split_long_edges(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
-    """Cut faces in four until no edge is longer than a 64th of the extent, so that a fill can bend there.
+    """Halve faces at their longest edge until none exceeds a 64th of the extent, so that a fill can bend.
 
-    vertices: (V, C) attributes, positions first. faces: (F, 3). Vertices of two faces are not shared
-    anew; no face is cut once there are 200,000. Returns both anew, or as they were.
+    vertices: (V, C) attributes, positions first. faces: (F, 3). Both faces beside an edge are cut at its
+    middle, each with a vertex of its own; no face is cut once there are 200,000. Returns new arrays, or
+    the same where nothing was long.
     """
-    extent = float(np.ptp(vertices[:, :3], axis=0).max())
+    limit = _LONGEST_EDGE * float(np.ptp(vertices[:, :3], axis=0).max())
     while len(faces) < _MANY_FACES:
         corner = vertices[faces][..., :3]
-        longest = np.linalg.norm(corner - corner[:, (1, 2, 0)], axis=2).max(axis=1)
-        long = longest > _LONGEST_EDGE * extent
+        length = np.linalg.norm(corner - corner[:, (1, 2, 0)], axis=2)
+        long = length.max(axis=1) > limit
         if not long.any():
             break
-        corner = vertices[faces[long]]
-        middle = len(vertices) + np.arange(3 * len(corner)).reshape(-1, 3)
-        vertices = np.concatenate(
-            (vertices, ((corner + corner[:, (1, 2, 0)]) / 2).reshape(-1, corner.shape[2]))
-        )
-        (a, b, c), (d, e, f) = faces[long].T, middle.T
-        quarters = [np.stack(part, axis=1) for part in ((a, d, f), (d, b, e), (f, e, c), (d, e, f))]
-        faces = np.concatenate((faces[~long], *quarters)).astype(np.int32)
+        turn = (length[long].argmax(axis=1)[:, None] + (0, 1, 2)) % 3
+        a, b, c = np.take_along_axis(faces[long], turn, axis=1).T
+        middle = len(vertices) + np.arange(len(a))
+        halves = np.concatenate((np.stack((a, middle, c), axis=1), np.stack((middle, b, c), axis=1)))
+        vertices = np.concatenate((vertices, (vertices[a] + vertices[b]) / 2))
+        faces = np.concatenate((faces[~long], halves)).astype(np.int32)
     return vertices, faces
 
 
@@ -75,12 +74,11 @@ def fill_unseen(
 
 def _find_faces_around(faces: IntArray, unseen: IntArray, count: int) -> BoolArray:
     """(F,) bool: faces with an unseen texel, and two rings around them."""
-    near = np.zeros(len(faces), np.bool_)
-    near[unseen] = True
+    near: BoolArray = np.isin(np.arange(len(faces)), unseen)
     for _ in range(2):
         touched = np.zeros(count, np.bool_)
         touched[faces[near]] = True
-        near = touched[faces].any(axis=1)
+        near = np.asarray(touched[faces].any(axis=1))
     return near
 
 

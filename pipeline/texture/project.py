@@ -14,8 +14,6 @@ from ..rasterize import interpolate_attributes, rasterize_triangles
 from ..types import Camera, FloatArray
 from .atlas import fill_between
 
-_SHARPNESS = 6
-"""Power of a view's weight: high, so that two views mix only in a narrow band and no ghosts appear."""
 _PREFERENCE = {"front": 8.0, "top": 0.25, "bottom": 0.25}
 """The front view is the picture itself; top and bottom are farthest from it and see little."""
 _OPAQUE = 0.97
@@ -109,7 +107,8 @@ class Blend:
         facing = self._normals @ towards
         for rows in torch.nonzero(facing > _LEAST_FACING).squeeze(1).split(_POINTS_PER_BLOCK):
             color, weight, visible = _look_up(view, self._points[rows], facing[rows])
-            sharp = weight**_SHARPNESS * visible * _PREFERENCE.get(view.camera.name, 1.0)
+            # The sixth power: two views mix only in a narrow band, so that no ghosts appear.
+            sharp = (weight**3) ** 2 * visible * _PREFERENCE.get(view.camera.name, 1.0)
             self._color[rows] += color * sharp[:, None]
             self._total[rows] += sharp
             self._best[rows] = torch.maximum(self._best[rows], weight * visible)
@@ -186,7 +185,7 @@ def _measure_trust(outline: torch.Tensor, ramp: float) -> torch.Tensor:
     if not outline.any():
         return torch.ones(outline.shape)
     distance = torch.from_numpy(distance_transform_edt(~outline.numpy())).float()
-    return ((distance - 0.5) / ramp).clamp(0, 1)
+    return ((distance - 1.0) / ramp).clamp(0, 1)
 
 
 def _look_up(
