@@ -7,11 +7,11 @@
     python benchmarks/unwrap.py --draw FOLDER                  # every atlas as a picture
 
 Meshes: `figure` and `noisy` are marching-cubes surfaces of a smooth union of capsules with folds, `noisy`
-with noise in the field; decimated as the product does it. `elf`, `kid` and `wanderer` are what the embedded method
-makes of examples/, `anny` a body of anny's, subdivided. xatlas is `parametrize` with its default options
-but for resolution and padding, which make it one sheet of about 2048 x 2048 with the gaps asked: its padding
-is a margin around each chart, so half of them. `xatlas+` is the same packed exhaustively (bruteForce); that
-takes minutes. Columns:
+with noise in the field; decimated as the product does it. `elf`, `kid` and `wanderer` are what the embedded
+method makes of examples/, `anny` a body of anny's, subdivided. xatlas is `parametrize` with its default
+options but for resolution and padding, which make it one sheet of about 2048 x 2048 with the gaps asked:
+its padding is a margin around each chart, so half of them. `xatlas+` is the same packed exhaustively
+(bruteForce); that takes minutes. Columns:
 
 s        seconds, the best of three (of one for xatlas from 10 s on)
 charts   pieces of the surface that are connected in the atlas

@@ -21,7 +21,7 @@ from ..types import Mesh
 from .cuts import cut_sprawling_charts
 
 Labels = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float64]
 
 AXES = np.array([(0, 0, 1), (0, 0, -1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)], np.float64)
 _FAVOUR = np.array((1.0, 1.0, 0.9, 0.9, 0.75, 0.75))
@@ -111,6 +111,25 @@ def find_lower(charts: Charts, face: Labels, place: Labels) -> npt.NDArray[np.bo
     return lower
 
 
+def find_suspects(charts: Charts, folded: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(F,): faces with a corner on their chart's border, or on one of the faces (F,) that are folded over.
+
+    Where faces overlap, some of these do: borders cross, or a face folds.
+    """
+    ends = np.sort(charts.faces[:, ((0, 1), (1, 2), (2, 0))].reshape(-1, 2), axis=1)
+    count = int(charts.faces.max()) + 1
+    edge = ends[:, 0] * count + ends[:, 1]
+    order = np.lexsort((np.repeat(charts.chart, 3), edge))
+    edge, owner = edge[order], np.repeat(charts.chart, 3)[order]
+    twin = (edge[1:] == edge[:-1]) & (owner[1:] == owner[:-1])
+    alone = ~(np.append(twin, False) | np.insert(twin, 0, False))
+    border = np.zeros(count, np.bool_)
+    border[ends[order[alone]]] = True
+    border[charts.faces[folded]] = True
+    suspect: npt.NDArray[np.bool_] = np.any(border[charts.faces], axis=1)
+    return suspect
+
+
 def connect_faces(pairs: Labels, label: Labels) -> Labels:
     """Number the pieces (F,) of faces with one label that pairs (E, 2) connect."""
     same = label[pairs[:, 0]] == label[pairs[:, 1]]
@@ -121,12 +140,12 @@ def connect_faces(pairs: Labels, label: Labels) -> Labels:
 def _read_surface(mesh: Mesh) -> _Surface:
     points, weld = np.unique(mesh.positions, axis=0, return_inverse=True)
     faces = weld.reshape(-1)[mesh.faces].astype(np.int64)
-    points = points.astype(np.float64)
-    smooth = _smooth_points(points, faces)
-    normals, areas = compute_face_normals(points, faces)
-    smooth_normals, _ = compute_face_normals(smooth, faces)
-    pairs = _pair_faces(faces, len(points))
-    return _Surface(faces, points[faces], normals, areas, smooth[faces], smooth_normals, pairs)
+    solid: Floats = points.astype(np.float64)
+    smooth = _smooth_points(solid, faces)
+    normals, areas = (item.astype(np.float64) for item in compute_face_normals(solid, faces))
+    smooth_normals = compute_face_normals(smooth, faces)[0].astype(np.float64)
+    pairs = _pair_faces(faces, len(solid))
+    return _Surface(faces, solid[faces], normals, areas, smooth[faces], smooth_normals, pairs)
 
 
 def _smooth_points(points: Floats, faces: Labels) -> Floats:

@@ -99,7 +99,7 @@ def _measure_energy(rest: _Rest, flat: Floats, charts: int) -> tuple[Floats, Flo
     folded = (det <= _LEAST_SIZE) & (rest.areas > 0)
     det = np.where(det <= _LEAST_SIZE, 1.0, det)
     size, shrunk = a * a + b * b + c * c + d * d, 1 / det**2
-    energy: Floats = np.bincount(rest.chart, rest.areas * size * (1 + shrunk), charts)
+    energy = np.bincount(rest.chart, rest.areas * size * (1 + shrunk), charts).astype(np.float64)
     energy[rest.chart[folded]] = np.inf
     grow, turn = 2 * rest.areas * (1 + shrunk), 2 * rest.areas * size * shrunk / det
     slopes = []

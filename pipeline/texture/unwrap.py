@@ -16,7 +16,7 @@ from ..errors import MeshError
 from ..normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import Mesh
-from .charts import Charts, find_lower, part_charts, segment_charts
+from .charts import Charts, find_lower, find_suspects, part_charts, segment_charts
 from .flatten import flatten_charts
 from .pack import estimate_scale, find_scale, place_charts, shelve_charts, snap_corners, stand_charts
 from .windows import list_texels, open_windows
@@ -77,7 +77,7 @@ def _pack(
 ) -> tuple[Charts, Floats]:
     """Charts, some parted further so that no two faces own one texel, and their corners in texels."""
     scale = estimate_scale(corners, charts.chart, size - 2 * padding)
-    charts = _part_doubled(charts, corners * (scale / 2))
+    charts = _part_among(charts, corners * (scale / 2), np.arange(len(corners)))
     if int(charts.chart.max()) < _MANY:
         scale = find_scale(corners, charts.chart, scale, size, padding, span_progress(progress, 0.0, 0.4))
     for done in range(_TRIES):
@@ -95,12 +95,24 @@ def _pack(
 def _part_doubled(charts: Charts, corners: Floats) -> Charts:
     """Part the faces, corners (F, 3, 2) in texels, that own a texel which one above them owns too.
 
-    What is left has no such texel however it moves by whole texels; only what was parted is looked at again.
+    What is left has no such texel however it moves by whole texels. Where overlaps begin, texels of half the
+    size are searched too, so that the atlas serves a texture twice as large.
     """
-    doubled = np.arange(len(corners))
+    snapped = snap_corners(corners)
+    charts = _part_among(charts, snapped, np.arange(len(corners)))
+    one, two = snapped[:, 1] - snapped[:, 0], snapped[:, 2] - snapped[:, 0]
+    # Faces of the surface wind left in charts, and charts are drawn with v down.
+    folded = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] > 0
+    return _part_among(charts, 2 * snapped, np.flatnonzero(find_suspects(charts, folded)))
+
+
+def _part_among(charts: Charts, corners: Floats, doubled: Ints) -> Charts:
+    """Part the lower of some faces (N,) that share texels; only what was parted is looked at again."""
     for _ in range(_PARTING_ROUNDS):
+        if len(doubled) == 0:
+            break
         _, chart = np.unique(charts.chart[doubled], return_inverse=True)
-        face, texel = list_texels(open_windows(snap_corners(corners[doubled]), chart), chart)
+        face, texel = list_texels(open_windows(corners[doubled], chart), chart)
         lower = find_lower(charts, doubled[face], texel)
         if not lower.any():
             break

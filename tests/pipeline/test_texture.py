@@ -119,7 +119,7 @@ def label_charts(mesh):
 
 
 def measure_stretch(mesh):
-    """Lengths in the atlas over those on the surface, least and greatest in each face (F, 2); 1 on the whole."""
+    """(F, 2): lengths in the atlas over those on the surface, least and greatest; 1 on the whole."""
     solid, flat = (values[mesh.faces].astype(float) for values in (mesh.positions, mesh.uvs))
     sides, flat_sides = solid[:, 1:] - solid[:, :1], flat[:, 1:] - flat[:, :1]
     metric, flat_metric = (item @ item.transpose(0, 2, 1) for item in (sides, flat_sides))
