@@ -29,8 +29,8 @@ _EXPECTED = 0.68
 """Share of the square that charts may cover."""
 _COARSE_TRIES = 3
 _CLOSE = 0.04
-_CAUTION = 0.985
-"""Of the scale found on coarse bitmaps: a second try on fine ones costs more than one part in a hundred."""
+_CAUTION = 0.965
+"""Of the scale found on coarse bitmaps: a second try on fine ones costs more than these few parts in a hundred."""
 _OVERFULL = 4.0
 """Stands for the filling where not even two squares hold the charts."""
 _ANGLES = 24
