@@ -30,7 +30,7 @@ _EXPECTED = 0.68
 _COARSE_TRIES = 3
 _CLOSE = 0.04
 _CAUTION = 0.965
-"""Of the scale found on coarse bitmaps: a second try on fine ones costs more than these few parts in a hundred."""
+"""Of the scale found on coarse bitmaps: a second try on fine ones costs more than these few percent."""
 _OVERFULL = 4.0
 """Stands for the filling where not even two squares hold the charts."""
 _ANGLES = 24
@@ -130,7 +130,7 @@ def _trace_thin_faces(corners: Floats) -> tuple[Ints, Floats]:
     sides = np.roll(corners, -1, axis=1) - corners
     longest = np.linalg.norm(sides, axis=2).max(axis=1)
     doubled = sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0]
-    thin = np.flatnonzero(np.abs(doubled) < 2 * longest)
+    thin = np.flatnonzero(np.abs(doubled) <= 2 * longest)
     steps = np.ceil(2 * longest[thin]).astype(np.int64) + 1
     face = np.repeat(thin, steps)
     along = (np.arange(len(face)) - np.repeat(np.cumsum(steps) - steps, steps)) / np.repeat(steps, steps)
