@@ -90,7 +90,10 @@ def main() -> None:
                 others = (count_shared(unwrap_mesh(mesh, texture_size=size), size) for size in (1024, 4096))
                 twice = "{1} {0} {2}".format(twice, *others)
             print(f"{name:10}{len(mesh.faces):8}  {method:8}{seconds:7.2f}", end="")
-            print(f"{describe_atlas(unwrapped)}{twice:>12}  {measure_gaps(unwrapped)}", flush=True)
+            print(
+                f"{describe_atlas(unwrapped, is_oblong=method != 'ours')}{twice:>12}  {measure_gaps(unwrapped)}",
+                flush=True,
+            )
             if arguments.draw:
                 draw_atlas(unwrapped, arguments.draw / f"{name}_{len(mesh.faces)}_{method}.png")
 
@@ -162,10 +165,11 @@ def run_xatlas(mesh: Mesh, is_exhaustive: bool) -> Mesh:
     return Mesh(mesh.positions[source], faces.astype(np.int32), None, uvs * (size / size.max()))
 
 
-def describe_atlas(mesh: Mesh) -> str:
-    """Columns charts to used."""
+def describe_atlas(mesh: Mesh, is_oblong: bool) -> str:
+    """Columns charts to used; is_oblong: the sheet ends where the charts do."""
     whole, each = measure_stretch(mesh)
-    used = (list_samples(mesh, _SIZE) > 0).mean() / min(*mesh.uvs.max(axis=0), 1)
+    used = (list_samples(mesh, _SIZE) > 0).mean()
+    used /= min(*mesh.uvs.max(axis=0), 1) if is_oblong else 1
     spread = f"{whole:8.3f}{np.percentile(each, 95):7.2f}{each.max():7.1f}"
     return f"{label_charts(mesh).max():8}{spread}{100 * used:7.1f}"
 
