@@ -6,18 +6,18 @@
     python benchmarks/unwrap.py --cache people.npz             # an anny body too; see fit.py
     python benchmarks/unwrap.py --draw FOLDER                  # every atlas as a picture
 
-Meshes: `figure` and `noisy` are marching-cubes surfaces of a smooth union of capsules with folds, `noisy` with
-noise in the field; decimated as the product does it. `elf`, `kid` and `wanderer` are what the embedded method
-makes of examples/, `anny` a body of anny's, subdivided. xatlas is `parametrize` with its default options
-but for resolution and padding, which make it one sheet of about 2048 x 2048 with the gaps asked: its padding
-is a margin around each chart, so half of them. `xatlas+` is the same packed exhaustively (bruteForce); that
-takes minutes. Columns:
+Meshes: `figure` and `noisy` are marching-cubes surfaces of a smooth union of capsules with folds, `noisy`
+with noise in the field; decimated as the product does it. `elf`, `kid` and `wanderer` are what the embedded
+method makes of examples/, `anny` a body of anny's, subdivided. xatlas is `parametrize` with its default
+options but for resolution and padding, which make it one sheet of about 2048 x 2048 with the gaps asked:
+its padding is a margin around each chart, so half of them. `xatlas+` is the same packed exhaustively
+(bruteForce); that takes minutes. Columns:
 
 s        seconds, the best of three (of one for xatlas from 10 s on)
 charts   pieces of the surface that are connected in the atlas
-stretch  L2 stretch of Sander et al. 2001 of the whole atlas, 1 where all is to one scale; then the 95th percentile
-         and the largest of the faces' own
-used     share of the texels of a 2048 x 2048 texture that charts cover, %; xatlas: of its own sheet, if oblong
+stretch  L2 stretch of Sander et al. 2001 of the whole atlas, 1 where all is to one scale; then the 95th
+         percentile and the largest of the faces' own
+used     share of the texels of a 2048 x 2048 texture that charts cover, %; xatlas: of its own oblong sheet
 twice    texels whose centre two faces own, at 1024, 2048 and 4096, unwrapped for each; xatlas at 2048 only
 gap      texels between the two charts that are nearest to each other, and to the border (2048, 4 asked)
 """
@@ -29,6 +29,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -58,7 +59,8 @@ _FACES = (20_000, 50_000, 100_000, 200_000)
 _SIZE, _PADDING = 2048, 4
 _PICTURES = ("elf", "kid", "wanderer")
 _LIMBS = (
-    ((0, 0.52, 0), (0, 0.78, 0), 0.10), ((0, 0.78, 0), (0, 0.88, 0), 0.04), ((0, 0.95, 0.01), (0, 0.99, 0), 0.075),
+    ((0, 0.52, 0), (0, 0.78, 0), 0.10), ((0, 0.78, 0), (0, 0.88, 0), 0.04),
+    ((0, 0.95, 0.01), (0, 0.99, 0), 0.075),
     ((0.06, 0.5, 0), (0.08, 0.28, 0.01), 0.06), ((0.08, 0.28, 0.01), (0.09, 0.05, 0), 0.04),
     ((0.09, 0.03, 0), (0.10, 0.025, 0.1), 0.03), ((0.1, 0.79, 0), (0.24, 0.66, 0), 0.04),
     ((0.24, 0.66, 0), (0.36, 0.5, 0.03), 0.03),
@@ -76,21 +78,22 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--draw", type=Path)
     arguments = parser.parse_args()
-    print(
-        f"{'mesh':10}{'faces':>8}  {'method':8}{'s':>7}{'charts':>8}{'stretch':>22}{'used':>7}{'twice':>12}  gap"
-    )
+    methods = ["ours"] if arguments.ours else ["xatlas", "ours"]
+    methods[:0] = ["xatlas+"] if arguments.exhaustive else []
+    print(f"{'mesh':10}{'faces':>8}  {'method':8}{'s':>7}{'charts':>8}{'stretch':>22}{'used':>7}", end="")
+    print(f"{'twice':>12}  gap")
     for name, mesh in make_meshes(arguments.only, arguments.faces or _FACES, arguments.cache):
-        methods = (
-            ["ours"] if arguments.ours else ["xatlas", "xatlas+"] if arguments.exhaustive else ["xatlas"]
-        )
-        for method in dict.fromkeys([*methods, "ours"]):
+        for method in methods:
             unwrapped, seconds = measure_seconds(method, mesh)
             twice = count_shared(unwrapped, _SIZE)
             if method == "ours":
                 others = (count_shared(unwrap_mesh(mesh, texture_size=size), size) for size in (1024, 4096))
                 twice = "{1} {0} {2}".format(twice, *others)
             print(f"{name:10}{len(mesh.faces):8}  {method:8}{seconds:7.2f}", end="")
-            print(f"{describe_atlas(unwrapped)}{twice:>12}  {measure_gaps(unwrapped)}", flush=True)
+            print(
+                f"{describe_atlas(unwrapped, is_oblong=method != 'ours')}{twice:>12}  {measure_gaps(unwrapped)}",
+                flush=True,
+            )
             if arguments.draw:
                 draw_atlas(unwrapped, arguments.draw / f"{name}_{len(mesh.faces)}_{method}.png")
 
@@ -139,9 +142,9 @@ def march_figure(noise: float, step: float = 0.0027) -> tuple[np.ndarray, np.nda
 
 def measure_seconds(method: str, mesh: Mesh) -> tuple[Mesh, float]:
     """The atlas, and the seconds of the fastest of up to three runs."""
-    run: Callable[[Mesh], Mesh] = (
-        unwrap_mesh if method == "ours" else lambda m: run_xatlas(m, method == "xatlas+")
-    )
+    run: Callable[[Mesh], Mesh] = unwrap_mesh
+    if method != "ours":
+        run = partial(run_xatlas, is_exhaustive=method == "xatlas+")
     spent: list[float] = []
     while not spent or (len(spent) < 3 and spent[0] < 10):
         started = time.perf_counter()
@@ -162,10 +165,11 @@ def run_xatlas(mesh: Mesh, is_exhaustive: bool) -> Mesh:
     return Mesh(mesh.positions[source], faces.astype(np.int32), None, uvs * (size / size.max()))
 
 
-def describe_atlas(mesh: Mesh) -> str:
-    """Columns charts to used."""
+def describe_atlas(mesh: Mesh, is_oblong: bool) -> str:
+    """Columns charts to used; is_oblong: the sheet ends where the charts do."""
     whole, each = measure_stretch(mesh)
-    used = (list_samples(mesh, _SIZE) > 0).mean() / min(*mesh.uvs.max(axis=0), 1)
+    used = (list_samples(mesh, _SIZE) > 0).mean()
+    used /= min(*mesh.uvs.max(axis=0), 1) if is_oblong else 1
     spread = f"{whole:8.3f}{np.percentile(each, 95):7.2f}{each.max():7.1f}"
     return f"{label_charts(mesh).max():8}{spread}{100 * used:7.1f}"
 
@@ -226,14 +230,15 @@ def measure_gaps(mesh: Mesh) -> str:
     rows, columns = np.nonzero((framed > 0) & (ndimage.minimum_filter(framed, 3) == 0))
     steps = sorted(product(range(-reach, reach + 1), repeat=2), key=lambda step: np.hypot(*step))
     here = framed[rows, columns]
-    near = (
-        np.hypot(*s) - 1
-        for s in steps
-        if ((there := framed[rows + s[0], columns + s[1]]) != here)[there > 0].any()
-    )
+    found = float(reach)
+    for down, right in steps:
+        there = framed[rows + down, columns + right]
+        if ((there != here) & (there > 0)).any():
+            found = np.hypot(down, right) - 1
+            break
     used = [np.flatnonzero((owner > 0).any(axis=axis)) for axis in (0, 1)]
     border = min(min(line[0], _SIZE - 1 - line[-1]) for line in used)
-    return f"{next(near, reach):.1f} {border}"
+    return f"{found:.1f} {border}"
 
 
 def draw_atlas(mesh: Mesh, path: Path) -> None:

@@ -16,6 +16,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ..normals import compute_face_normals
+from ..progress import Progress, ignore_progress
 from ..types import Mesh
 from .cuts import cut_sprawling_charts
 
@@ -41,8 +42,12 @@ _LEAST_SIZE = 0.03
 
 
 class _Surface(NamedTuple):
-    """solid: (F, 3, 3) corners, and corners smoothed. pairs: (E, 2) faces that share an edge."""
+    """solid: (F, 3, 3) corners, and corners smoothed. pairs: (E, 2) faces that share an edge.
 
+    faces: (F, 3) corners at one place have one number.
+    """
+
+    faces: Labels
     solid: Floats
     solid_normals: Floats
     areas: Floats
@@ -54,21 +59,24 @@ class _Surface(NamedTuple):
 class Charts(NamedTuple):
     """chart: (F,) each face's chart. corners: (F, 3, 3) right, up and height in its plane, about in metres.
 
-    pairs: (E, 2) faces that share an edge of the mesh.
+    faces: (F, 3) corners at one place have one number. pairs: (E, 2) faces that share an edge.
     """
 
     chart: Labels
     corners: Floats
+    faces: Labels
     pairs: Labels
 
 
-def segment_charts(mesh: Mesh) -> Charts:
+def segment_charts(mesh: Mesh, progress: Progress = ignore_progress) -> Charts:
     """Cut the mesh into connected charts whose faces all face out of their chart's plane.
 
     It is the smoothed mesh that is cut and projected, so that noise neither folds faces nor parts charts.
     """
     surface = _read_surface(mesh)
+    progress(0.25)
     label = _label_faces(surface)
+    progress(0.5)
     chart = connect_faces(surface.pairs, label)
     for _ in range(_MERGING_ROUNDS):
         merged = _merge_small(surface, label, chart)
@@ -76,7 +84,8 @@ def segment_charts(mesh: Mesh) -> Charts:
             break
         label, chart = merged, connect_faces(surface.pairs, merged)
     charts = _project_charts(surface, label, chart)
-    for _ in range(_CUTTING_ROUNDS):
+    for done in range(_CUTTING_ROUNDS):
+        progress(0.6 + 0.4 * done / _CUTTING_ROUNDS)
         far = cut_sprawling_charts(charts.corners[..., :2], charts.chart, surface.areas)
         charts = part_charts(charts, far)
     return _split_folds(surface, label, charts)
@@ -102,6 +111,25 @@ def find_lower(charts: Charts, face: Labels, place: Labels) -> npt.NDArray[np.bo
     return lower
 
 
+def find_suspects(charts: Charts, folded: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(F,): faces with a corner on their chart's border, or on one of the faces (F,) that are folded over.
+
+    Where faces overlap, some of these do: borders cross, or a face folds.
+    """
+    ends = np.sort(charts.faces[:, ((0, 1), (1, 2), (2, 0))].reshape(-1, 2), axis=1)
+    count = int(charts.faces.max()) + 1
+    edge = ends[:, 0] * count + ends[:, 1]
+    order = np.lexsort((np.repeat(charts.chart, 3), edge))
+    edge, owner = edge[order], np.repeat(charts.chart, 3)[order]
+    twin = (edge[1:] == edge[:-1]) & (owner[1:] == owner[:-1])
+    alone = ~(np.append(twin, False) | np.insert(twin, 0, False))
+    border = np.zeros(count, np.bool_)
+    border[ends[order[alone]]] = True
+    border[charts.faces[folded]] = True
+    suspect: npt.NDArray[np.bool_] = np.any(border[charts.faces], axis=1)
+    return suspect
+
+
 def connect_faces(pairs: Labels, label: Labels) -> Labels:
     """Number the pieces (F,) of faces with one label that pairs (E, 2) connect."""
     same = label[pairs[:, 0]] == label[pairs[:, 1]]
@@ -112,12 +140,12 @@ def connect_faces(pairs: Labels, label: Labels) -> Labels:
 def _read_surface(mesh: Mesh) -> _Surface:
     points, weld = np.unique(mesh.positions, axis=0, return_inverse=True)
     faces = weld.reshape(-1)[mesh.faces].astype(np.int64)
-    points = points.astype(np.float64)
-    smooth = _smooth_points(points, faces)
-    normals, areas = compute_face_normals(points, faces)
-    smooth_normals, _ = compute_face_normals(smooth, faces)
-    pairs = _pair_faces(faces, len(points))
-    return _Surface(points[faces], normals, areas, smooth[faces], smooth_normals, pairs)
+    solid: Floats = points.astype(np.float64)
+    smooth = _smooth_points(solid, faces)
+    normals, areas = (item.astype(np.float64) for item in compute_face_normals(solid, faces))
+    smooth_normals = compute_face_normals(smooth, faces)[0].astype(np.float64)
+    pairs = _pair_faces(faces, len(solid))
+    return _Surface(faces, solid[faces], normals, areas, smooth[faces], smooth_normals, pairs)
 
 
 def _smooth_points(points: Floats, faces: Labels) -> Floats:
@@ -136,13 +164,13 @@ def _smooth_points(points: Floats, faces: Labels) -> Floats:
 
 
 def _pair_faces(faces: Labels, vertex_count: int) -> Labels:
-    """(E, 2): faces that share an edge; around a non-manifold edge, a chain of them."""
+    """(E, 2): faces that share an edge; around a non-manifold edge, each with the next two."""
     start, stop = faces.ravel(), faces[:, (1, 2, 0)].ravel()
     key = np.minimum(start, stop) * vertex_count + np.maximum(start, stop)
     order = np.argsort(key, kind="stable")
-    owner = order // 3
-    same = key[order[1:]] == key[order[:-1]]
-    return np.stack((owner[:-1][same], owner[1:][same]), axis=1)
+    owner, key = order // 3, key[order]
+    near, far = (np.flatnonzero(key[step:] == key[:-step]) for step in (1, 2))
+    return np.stack((owner[np.append(near, far)], owner[np.append(near + 1, far + 2)]), axis=1)
 
 
 def _adjacency(pairs: Labels, count: int) -> sparse.csr_array:
@@ -222,7 +250,7 @@ def _stand_upright(outward: npt.NDArray[np.float64]) -> Floats:
 
 def _project_charts(surface: _Surface, label: Labels, chart: Labels) -> Charts:
     planes = _fit_planes(surface, label, chart)[chart]
-    return Charts(chart, np.einsum("fij,fcj->fci", planes, surface.corners), surface.pairs)
+    return Charts(chart, np.einsum("fij,fcj->fci", planes, surface.corners), surface.faces, surface.pairs)
 
 
 def _split_folds(surface: _Surface, label: Labels, charts: Charts) -> Charts:

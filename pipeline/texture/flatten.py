@@ -32,7 +32,7 @@ _LEAST_HEIGHT = 1e-3
 
 
 class _Rest(NamedTuple):
-    """faces: (F, 3). inverse: (F, 2, 2), from edges in the chart to the Jacobian. areas: (F,). chart: (F,)."""
+    """inverse: (F, 2, 2), from edges in the chart to the Jacobian. areas: (F,), 0 to leave a face out."""
 
     faces: Ints
     inverse: Floats
@@ -99,7 +99,7 @@ def _measure_energy(rest: _Rest, flat: Floats, charts: int) -> tuple[Floats, Flo
     folded = (det <= _LEAST_SIZE) & (rest.areas > 0)
     det = np.where(det <= _LEAST_SIZE, 1.0, det)
     size, shrunk = a * a + b * b + c * c + d * d, 1 / det**2
-    energy = np.bincount(rest.chart, rest.areas * size * (1 + shrunk), charts)
+    energy = np.bincount(rest.chart, rest.areas * size * (1 + shrunk), charts).astype(np.float64)
     energy[rest.chart[folded]] = np.inf
     grow, turn = 2 * rest.areas * (1 + shrunk), 2 * rest.areas * size * shrunk / det
     slopes = []
@@ -108,7 +108,7 @@ def _measure_energy(rest: _Rest, flat: Floats, charts: int) -> tuple[Floats, Flo
         first, second = x * i + y * j, y * k
         parts = np.stack((-first - second, first, second), axis=1)
         slopes.append(np.bincount(rest.faces.ravel(), parts.ravel(), len(flat)))
-    return energy, np.stack(slopes, axis=1)
+    return energy, np.stack(slopes, axis=1).astype(np.float64, copy=False)
 
 
 def _build_laplacian(rest: _Rest, count: int) -> sparse.csc_matrix:

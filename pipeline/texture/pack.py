@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..progress import Progress, span_progress
 from ..rasterize import SUBPIXELS
 from .place import Bitmap, place_bitmaps
 from .windows import bound_charts, list_texels, open_windows
@@ -28,8 +29,8 @@ _EXPECTED = 0.68
 """Share of the square that charts may cover."""
 _COARSE_TRIES = 3
 _CLOSE = 0.04
-_CAUTION = 0.99
-"""Of the scale found on coarse bitmaps: a second try on fine ones costs more than one part in a hundred."""
+_CAUTION = 0.965
+"""Of the scale found on coarse bitmaps: a second try on fine ones costs more than these few percent."""
 _OVERFULL = 4.0
 """Stands for the filling where not even two squares hold the charts."""
 _ANGLES = 24
@@ -68,18 +69,21 @@ def estimate_scale(corners: Floats, chart: Ints, inner: int) -> float:
     return min(by_area, _find_largest_scale(corners, chart, inner))
 
 
-def find_scale(corners: Floats, chart: Ints, scale: float, size: int, padding: int) -> float:
+def find_scale(
+    corners: Floats, chart: Ints, scale: float, size: int, padding: int, progress: Progress
+) -> float:
     """A scale, from one near it, at which charts just fit the square of `size` texels with its padding.
 
-    Measured on cells twice as wide, which with so much less padding leave gaps alike, at a quarter of the work.
+    Measured on cells twice as wide: with so much less padding they leave like gaps, at a quarter of the work.
     """
     cell, inner = _measure_cell(size), size - 2 * padding
     largest = _find_largest_scale(corners, chart, inner - 2 * cell)
     scale, spared = min(scale, largest), max(padding - cell, 0) // 2
-    for _ in range(_COARSE_TRIES):
+    for done in range(_COARSE_TRIES):
+        watch = span_progress(progress, done / _COARSE_TRIES, (done + 1) / _COARSE_TRIES)
         drawing = _draw_charts(corners * (scale / 2), chart, cell, spared)
         columns = max(inner // (2 * cell), 1)
-        found = place_bitmaps(drawing.bitmaps, columns, 2 * columns)
+        found = place_bitmaps(drawing.bitmaps, columns, 2 * columns, watch)
         filled = _OVERFULL if found is None else found.rows / columns
         scale = min(scale / math.sqrt(filled), largest)
         if abs(filled - 1) < _CLOSE:
@@ -99,7 +103,7 @@ def _measure_cell(size: int) -> int:
 
 
 def snap_corners(corners: Floats) -> Floats:
-    """Keep texels to the rasterizer's subpixels, so that nothing changes where charts move by whole texels."""
+    """Keep to the rasterizer's subpixels, so that a chart owns the same texels wherever it goes."""
     return np.round(corners * SUBPIXELS) / SUBPIXELS
 
 
@@ -110,14 +114,28 @@ def _draw_charts(corners: Floats, chart: Ints, cell: int, padding: int) -> _Draw
     _, texel = list_texels(windows, chart)
     drawn = np.zeros(int(windows.sides.prod(axis=1).sum()), np.float32)
     drawn[texel] = 1
-    # Faces too thin to own a texel need their place too.
-    column, row = np.moveaxis(np.floor(windows.corners).astype(np.int64), 2, 0)
-    drawn[windows.start[chart, None] + row * windows.sides[chart, :1] + column] = 1
+    # Faces too thin to own all texels that they cross need their place too.
+    face, points = _trace_thin_faces(windows.corners)
+    column, row = np.floor(points).astype(np.int64).T
+    drawn[windows.start[chart[face]] + row * windows.sides[chart[face], 0] + column] = 1
     bitmaps = [
         _shrink_window(drawn[start : start + wide * high].reshape(high, wide), cell, padding, margin)
         for start, (wide, high) in zip(windows.start, windows.sides, strict=True)
     ]
     return _Drawing(windows.corners - margin * cell, bitmaps)
+
+
+def _trace_thin_faces(corners: Floats) -> tuple[Ints, Floats]:
+    """Faces less than two texels high and points on their sides, half a texel apart: (N,) and (N, 2)."""
+    sides = np.roll(corners, -1, axis=1) - corners
+    longest = np.linalg.norm(sides, axis=2).max(axis=1)
+    doubled = sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0]
+    thin = np.flatnonzero(np.abs(doubled) <= 2 * longest)
+    steps = np.ceil(2 * longest[thin]).astype(np.int64) + 1
+    face = np.repeat(thin, steps)
+    along = (np.arange(len(face)) - np.repeat(np.cumsum(steps) - steps, steps)) / np.repeat(steps, steps)
+    points = corners[face] + along[:, None, None] * sides[face]
+    return np.repeat(face, 3), points.reshape(-1, 2)
 
 
 def _shrink_window(window: npt.NDArray[np.float32], cell: int, padding: int, margin: int) -> Bitmap:
@@ -131,7 +149,9 @@ def _shrink_window(window: npt.NDArray[np.float32], cell: int, padding: int, mar
     return Bitmap(solid, pooled[0].numpy() > 0)
 
 
-def place_charts(corners: Floats, chart: Ints, size: int, padding: int) -> tuple[Floats, float]:
+def place_charts(
+    corners: Floats, chart: Ints, size: int, padding: int, progress: Progress
+) -> tuple[Floats, float]:
     """Place charts, corners (F, 3, 2) in texels, by whole texels and quarter turns, in a square of `size`.
 
     Returns the new corners and how much of the square's height they take; above 1 they reach out of it.
@@ -139,7 +159,7 @@ def place_charts(corners: Floats, chart: Ints, size: int, padding: int) -> tuple
     cell = _measure_cell(size)
     drawing = _draw_charts(corners, chart, cell, padding)
     columns = max((size - 2 * padding) // cell, 1)
-    found = place_bitmaps(drawing.bitmaps, columns, 2 * columns)
+    found = place_bitmaps(drawing.bitmaps, columns, 2 * columns, progress)
     if found is None:
         return corners, _OVERFULL
     high, wide = (np.array([item.solid.shape for item in drawing.bitmaps])[chart] * cell).T[..., None]

@@ -1,6 +1,6 @@
 """Place bitmaps in a strip, close together: bottom-left fill, as in the nesting of irregular shapes.
 
-From large to small, each goes to the lowest free place of all, in the quarter turn that ends lowest, so
+From long to short, each goes to the lowest free place of all, in the quarter turn that ends lowest, so
 small ones fill bays and holes of large ones (a survey: Bennell and Oliveira, "The geometry of nesting
 problems", European Journal of Operational Research 2008). A place is free where each run of cells in the
 bitmap's rows meets a run of free cells as long: one comparison of whole arrays tries a run at all places.
@@ -13,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..progress import Progress, ignore_progress
 from ..types import BoolArray
 
 Ints = npt.NDArray[np.int64]
 
 _PROBES = 6
 """Runs of a bitmap that are tried at all places; the other ones, only where these are free."""
-_FIRST_CHUNK = 64
+_FIRST_CHUNK, _LARGEST_CHUNK = 64, 4096
 
 
 class Bitmap(NamedTuple):
@@ -52,13 +53,17 @@ class _Runs(NamedTuple):
     length: Ints
 
 
-def place_bitmaps(bitmaps: list[Bitmap], columns: int, rows: int) -> Placement | None:
+def place_bitmaps(
+    bitmaps: list[Bitmap], columns: int, rows: int, progress: Progress = ignore_progress
+) -> Placement | None:
     """Place all bitmaps in so many columns and rows, turned by np.rot90; None where there is no room."""
     margin = (bitmaps[0].wide.shape[0] - bitmaps[0].solid.shape[0]) // 2
     width = columns + 2 * margin
     free = np.tile(np.arange(width, 0, -1, dtype=np.int16), (rows + 2 * margin, 1))
     sheet, places = _Sheet(free, margin, 0), np.zeros((len(bitmaps), 3), np.int64)
-    for index in np.argsort([-max(item.solid.shape) for item in bitmaps], kind="stable"):
+    order = np.argsort([-max(item.solid.shape) for item in bitmaps], kind="stable")
+    for done, index in enumerate(order):
+        progress(done / len(order))
         found = _find_best(sheet, bitmaps[index])
         if found is None:
             return None
@@ -93,13 +98,16 @@ def _find_place(sheet: _Sheet, wide: BoolArray) -> tuple[int, int] | None:
     places, chunk = np.flatnonzero(fits), _FIRST_CHUNK
     while len(places):
         near, places = places[:chunk], places[chunk:]
-        for some in (slice(_PROBES, 4 * _PROBES), slice(4 * _PROBES, None)):
+        tried = _PROBES
+        while tried < len(runs.row) and len(near):
+            some = slice(tried, 4 * tried)
             row, column = np.divmod(near, across)
             at = row[:, None] + runs.row[some], column[:, None] + runs.column[some]
             near = near[(sheet.free[at] >= runs.length[some]).all(axis=1)]
+            tried *= 4
         if len(near):
             return int(near[0]) // across, int(near[0]) % across
-        chunk *= 2
+        chunk = min(2 * chunk, _LARGEST_CHUNK)
     return None
 
 
@@ -111,11 +119,9 @@ def _list_runs(bitmap: BoolArray) -> _Runs:
     length = stop - column
     order = np.argsort(-length, kind="stable")
     # The longest runs alone would lie side by side and agree: a sample of all tells more.
-    step = max(len(order) // (4 * _PROBES), 1)
-    probes = np.concatenate([order[start :: step * 4] for start in range(0, 4 * step, step)])
-    rest = np.ones(len(order), np.bool_)
-    rest[probes] = False
-    order = np.concatenate((probes, order[rest[order]]))
+    sampled = np.zeros(len(order), np.bool_)
+    sampled[:: -(-len(order) // _PROBES)] = True
+    order = np.concatenate((order[sampled], order[~sampled]))
     return _Runs(row[order], column[order], length[order])
 
 

@@ -16,7 +16,7 @@ from ..errors import MeshError
 from ..normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import Mesh
-from .charts import Charts, find_lower, part_charts, segment_charts
+from .charts import Charts, find_lower, find_suspects, part_charts, segment_charts
 from .flatten import flatten_charts
 from .pack import estimate_scale, find_scale, place_charts, shelve_charts, snap_corners, stand_charts
 from .windows import list_texels, open_windows
@@ -24,9 +24,9 @@ from .windows import list_texels, open_windows
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_TRIES = 12
+_TRIES = 6
 _PARTING_ROUNDS = 12
-_MANY = 3000
+_MANY = 2000
 """Charts from which on boxes in rows must do: placing by shape takes about a millisecond each."""
 
 
@@ -37,7 +37,7 @@ def unwrap_mesh(
 
     Faces keep their number, order and corner order; normals are those of the mesh before the cuts.
     padding: least number of texels between charts, and between charts and the texture's border; less where
-    thousands of charts leave no room for it. No texel's centre is in two faces.
+    thousands of charts leave no room for it. But for those, no texel's centre is in two faces.
     Raises MeshError for a mesh without faces or with coordinates that are not finite.
     """
     if len(mesh.faces) == 0:
@@ -45,8 +45,7 @@ def unwrap_mesh(
     if not np.isfinite(mesh.positions).all():
         raise MeshError("unwrapping needs finite coordinates, got NaN or infinity")
     progress(0.0)
-    charts = segment_charts(mesh)
-    progress(0.3)
+    charts = segment_charts(mesh, span_progress(progress, 0.0, 0.3))
     corners = _flatten(mesh, charts, span_progress(progress, 0.3, 0.5))
     charts, corners = _pack(charts, corners, texture_size, padding, span_progress(progress, 0.5, 1.0))
     faces = mesh.faces.astype(np.int64)
@@ -65,7 +64,7 @@ def _split_vertices(faces: Ints, chart: Ints) -> tuple[Ints, Ints, Ints]:
 
 def _flatten(mesh: Mesh, charts: Charts, progress: Progress) -> Floats:
     """Corners (F, 3, 2) in metres, v down as in a texture, each chart lying in its smallest box."""
-    _, faces, first = _split_vertices(mesh.faces.astype(np.int64), charts.chart)
+    _, faces, first = _split_vertices(charts.faces, charts.chart)
     flat = charts.corners[..., :2].reshape(-1, 2)[first]
     solid = mesh.positions[mesh.faces].astype(np.float64)
     flat = flatten_charts(solid, flat, faces, charts.chart, progress) * (1, -1)
@@ -78,15 +77,15 @@ def _pack(
 ) -> tuple[Charts, Floats]:
     """Charts, some parted further so that no two faces own one texel, and their corners in texels."""
     scale = estimate_scale(corners, charts.chart, size - 2 * padding)
+    charts = _part_among(charts, corners * (scale / 2), np.arange(len(corners)))
+    if int(charts.chart.max()) < _MANY:
+        scale = find_scale(corners, charts.chart, scale, size, padding, span_progress(progress, 0.0, 0.4))
     for done in range(_TRIES):
-        progress(done / _TRIES)
         charts = _part_doubled(charts, corners * scale)
         if int(charts.chart.max()) >= _MANY:
             break
-        if done == 0:
-            scale = find_scale(corners, charts.chart, scale, size, padding)
-            continue
-        placed, filled = place_charts(corners * scale, charts.chart, size, padding)
+        watch = span_progress(progress, 1 - 0.6 * 0.5**done, 1 - 0.3 * 0.5**done)
+        placed, filled = place_charts(corners * scale, charts.chart, size, padding, watch)
         if filled <= 1:
             return charts, placed
         scale *= 0.995 / math.sqrt(filled)
@@ -96,12 +95,24 @@ def _pack(
 def _part_doubled(charts: Charts, corners: Floats) -> Charts:
     """Part the faces, corners (F, 3, 2) in texels, that own a texel which one above them owns too.
 
-    What is left has no such texel however it moves by whole texels; only what was parted is looked at again.
+    What is left has no such texel however it moves by whole texels. Where overlaps begin, texels of half the
+    size are searched too, so that the atlas serves a texture twice as large.
     """
-    doubled = np.arange(len(corners))
+    snapped = snap_corners(corners)
+    charts = _part_among(charts, snapped, np.arange(len(corners)))
+    one, two = snapped[:, 1] - snapped[:, 0], snapped[:, 2] - snapped[:, 0]
+    # Faces of the surface wind left in charts, and charts are drawn with v down.
+    folded = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] > 0
+    return _part_among(charts, 2 * snapped, np.flatnonzero(find_suspects(charts, folded)))
+
+
+def _part_among(charts: Charts, corners: Floats, doubled: Ints) -> Charts:
+    """Part the lower of some faces (N,) that share texels; only what was parted is looked at again."""
     for _ in range(_PARTING_ROUNDS):
+        if len(doubled) == 0:
+            break
         _, chart = np.unique(charts.chart[doubled], return_inverse=True)
-        face, texel = list_texels(open_windows(snap_corners(corners[doubled]), chart), chart)
+        face, texel = list_texels(open_windows(corners[doubled], chart), chart)
         lower = find_lower(charts, doubled[face], texel)
         if not lower.any():
             break
