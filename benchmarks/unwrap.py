@@ -89,9 +89,10 @@ def main() -> None:
             if method == "ours":
                 others = (count_shared(unwrap_mesh(mesh, texture_size=size), size) for size in (1024, 4096))
                 twice = "{1} {0} {2}".format(twice, *others)
+            columns = describe_atlas(unwrapped, is_oblong=method != "ours")
             print(f"{name:10}{len(mesh.faces):8}  {method:8}{seconds:7.2f}", end="")
             print(
-                f"{describe_atlas(unwrapped, is_oblong=method != 'ours')}{twice:>12}  {measure_gaps(unwrapped)}",
+                f"{columns}{twice:>12}  {measure_gaps(unwrapped)}",
                 flush=True,
             )
             if arguments.draw:
