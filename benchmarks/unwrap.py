@@ -1,5 +1,6 @@
 """Unwrapping beside plain xatlas, on characters of about 20,000, 50,000, 100,000 and 200,000 faces.
 
+    pip install xatlas==0.0.11
     python benchmarks/unwrap.py                                # everything: 25 minutes on two cores
     python benchmarks/unwrap.py --only figure --faces 50000    # one mesh
     python benchmarks/unwrap.py --ours                         # without xatlas
@@ -91,10 +92,7 @@ def main() -> None:
                 twice = "{1} {0} {2}".format(twice, *others)
             columns = describe_atlas(unwrapped, is_oblong=method != "ours")
             print(f"{name:10}{len(mesh.faces):8}  {method:8}{seconds:7.2f}", end="")
-            print(
-                f"{columns}{twice:>12}  {measure_gaps(unwrapped)}",
-                flush=True,
-            )
+            print(f"{columns}{twice:>12}  {measure_gaps(unwrapped)}", flush=True)
             if arguments.draw:
                 draw_atlas(unwrapped, arguments.draw / f"{name}_{len(mesh.faces)}_{method}.png")
 

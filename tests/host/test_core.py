@@ -83,6 +83,6 @@ def test_import_is_quick(comfyui):
     assert line[1] == "" and float(line[0]) < 1.0
 
 
-@pytest.mark.parametrize("package", ["skimage", "diffusers", "igl", "trimesh", "xatlas", "bpy"])
+@pytest.mark.parametrize("package", ["skimage", "diffusers", "igl", "trimesh", "bpy"])
 def test_import_loads_no_heavy_package(comfyui, package):
     assert [name for name in comfyui.modules if name.split(".")[0] == package] == []
