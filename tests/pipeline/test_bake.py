@@ -118,7 +118,8 @@ def test_baking_brings_the_paint_back(figure, baked):
     assert np.count_nonzero(baked.coverage[~mask]) <= 1e-4 * mask.sum()
     assert seen.sum() / mask.sum() > 0.64
     assert measure_psnr(color[seen], paint_waves(points[seen])) >= 52
-    assert np.abs(color[seen] - paint_waves(points[seen])).max() < 0.08
+    gap = np.abs(color[seen] - paint_waves(points[seen])).max(axis=1)
+    assert np.quantile(gap, 0.999) < 0.04 and gap.max() < 0.1
     assert measure_psnr(color[mask], paint_waves(points[mask])) >= 25
 
 
