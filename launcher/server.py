@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -101,9 +102,17 @@ def run_server(installation: Installation, port: int) -> Iterator[Server]:
         else {"start_new_session": True}  # Ctrl-C reaches ComfyUI through us only
     )
     command = make_server_command(installation, port)
+    # Threads that wait by spinning take the processor from those they wait for.
+    environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
     with installation.log.open("wb") as sink:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=installation.comfyui, **own_group
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            cwd=installation.comfyui,
+            env=environment,
+            **own_group,
         )
     server = Server(process, installation, port)
     try:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# Threads that wait by spinning take the processor from those they wait for; read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _spec = importlib.util.spec_from_file_location(
     "character3d", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]

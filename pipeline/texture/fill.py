@@ -12,8 +12,8 @@ from ..progress import Progress
 from ..types import BoolArray, FloatArray, IntArray, Mesh
 from .atlas import Texels
 
-_NORMAL_METRES = 0.05
-"""Distance that opposite normals count for when the nearest seen vertex is sought."""
+_NORMAL_REACH = 0.03
+"""Share of the mesh's extent that a normal counts for when the nearest seen vertex is sought."""
 _KNOWN = 0.95
 """A vertex with this share of the surface around it seen has the mean colour of that."""
 _SPRING = 1e-3
@@ -64,7 +64,8 @@ def fill_unseen(
     loose = np.zeros(len(first), np.bool_)
     loose[welded[near]] = True
     loose &= ~known
-    key = np.concatenate((positions, normals * _NORMAL_METRES), axis=1)
+    reach = _NORMAL_REACH * float(np.ptp(positions, axis=0).max())
+    key = np.concatenate((positions, normals * reach), axis=1)
     if loose.any():
         _, nearest = cKDTree(key[known]).query(key[loose])
         values[loose] = values[known][nearest]

@@ -25,7 +25,7 @@ _EDGE_RAMP = 1 / 128
 _ENOUGH = 0.04
 """From this weight on a texel takes the views' colour alone; below, it fades into the fill."""
 _NOWHERE = -1e3
-"""Depth of the background, in metres: in front of all, so that nothing is seen through it."""
+"""Depth of the background, in half extents: in front of all, so that nothing is seen through it."""
 _STEEPEST_JUMP = 6.0
 """Neighbouring pixels whose depths differ by more pixel widths than this lie on different parts."""
 _FINER = 2
@@ -155,7 +155,7 @@ def _render_shape(camera: Camera, surface: Surface, window: Window) -> _Shape:
     raster = rasterize_triangles(placed, surface.faces, (height * _FINER, width * _FINER))
     towards = torch.as_tensor(camera_basis(camera)[2], dtype=torch.float32)
     facing = interpolate_attributes(raster, surface.faces, (surface.normals @ towards)[:, None])[..., 0]
-    depth = torch.where(raster.mask, raster.depth, _NOWHERE)
+    depth = torch.where(raster.mask, raster.depth, _NOWHERE * camera.half_extent)
     edges = ~raster.mask | _find_jumps(depth, 2 * camera.half_extent / (window.side * _FINER))
     outline = edges.view(height, _FINER, width, _FINER).any(dim=3).any(dim=1)
     return _Shape(depth, F.avg_pool2d(facing[None], _FINER)[0].clamp(0, 1), outline)

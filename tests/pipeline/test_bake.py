@@ -400,3 +400,16 @@ def test_long_edges_are_split_and_the_surface_stays():
     assert split.area == pytest.approx(box.area)
     again = split_long_edges(vertices, faces)
     assert again[0] is vertices and again[1] is faces
+
+
+@pytest.mark.parametrize("unit", [0.01, 1000.0])
+def test_the_unit_of_a_mesh_does_not_matter(figure, baked, unit):
+    """Meshes of others come in centimetres and inches; their views and texture are the same."""
+    scaled = Mesh(figure.positions * unit, figure.faces, figure.normals, figure.uvs)
+    waves = render(scaled, lambda points: paint_waves(points / unit))
+    again = bake_views(scaled, waves, texture_size=SIDE)
+    gap = np.abs(read_color(again) - read_color(baked)).max(axis=2)
+    assert gap[baked.coverage == 1].mean() < 1e-5
+    # The fill starts from the nearest seen vertex; where two are as near, rounding decides.
+    assert gap.mean() < 1e-3
+    assert np.abs(again.coverage - baked.coverage).mean() < 1e-4
