@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import trimesh
 from character3d.launcher.installation import Installation, copy_examples, link_pack
 from character3d.launcher.server import find_free_port, run_server
 from PIL import Image
@@ -98,6 +99,32 @@ class Client:
             answers.append(self.get_json(f"/job/{job_id}/status"))
         return answers
 
+    def cancel_while_in(self, stage, image, **fields):
+        """Cancel a job in the midst of `stage`: its last status, and the seconds that it took to end."""
+        status, acceptance = self.post_form(image, **fields)
+        assert status == 202, acceptance
+        job, deadline, seen = f"/job/{acceptance['job_id']}", time.monotonic() + JOB_SECONDS, set()
+        while len(seen) < 3:
+            assert time.monotonic() < deadline
+            answer = self.get_json(f"{job}/status")
+            if answer.get("current_stage") == stage:
+                seen.add(answer["progress"])
+            time.sleep(0.05)
+        assert self.request("POST", f"{job}/cancel", b"")[0] in (200, 202)
+        cancelled = time.monotonic()
+        return self.watch(acceptance["job_id"])[-1], time.monotonic() - cancelled
+
+    def run_graph(self, graph):
+        """The history of a graph that was submitted to ComfyUI's own queue."""
+        body = json.dumps({"prompt": graph, "client_id": "steps"})
+        status, _, answer = self.request("POST", "/prompt", body, {"Content-Type": "application/json"})
+        assert status == 200, answer
+        prompt_id, deadline = json.loads(answer)["prompt_id"], time.monotonic() + JOB_SECONDS
+        while not (history := self.get_json(f"/history/{prompt_id}")):
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+        return history[prompt_id]
+
     def download(self, job_id, path):
         """The bytes of a result, by the path that `results` gave."""
         status, headers, body = self.request("GET", f"/job/{job_id}/download/{path.rsplit('/', 1)[-1]}")
@@ -105,6 +132,19 @@ class Client:
         assert headers["Content-Type"] == "application/octet-stream"
         assert headers["Content-Disposition"].startswith("attachment; filename=")
         return body
+
+
+def load_graph(name):
+    """A shipped API graph, and its nodes' inputs by title."""
+    graph = json.loads((REPOSITORY / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
+    return graph, {node["_meta"]["title"]: node["inputs"] for node in graph.values()}
+
+
+def find_saved(base, history):
+    """The first mesh that a graph saved under the output folder of `base`."""
+    assert history["status"]["status_str"] == "success", history["status"]
+    saved = [out["3d"][0] for out in history["outputs"].values() if "character3d_file" in out]
+    return trimesh.load_mesh(base / "output" / saved[0]["subfolder"] / saved[0]["filename"])
 
 
 @pytest.fixture

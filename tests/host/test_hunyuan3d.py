@@ -1,6 +1,5 @@
 """The learned mesh stage through REST, in a real ComfyUI with small random checkpoints."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from character3d.launcher.server import find_free_port, run_server
 from character3d.tests import small_hunyuan3d as small
 from safetensors.torch import load_file, save_file
 
-from .conftest import REPOSITORY, Client
+from .conftest import Client, find_saved, load_graph
 
 FIGURE = "hunyuan3d-dit-v2-mini-fp16.safetensors"
 NOISE = "hunyuan3d-dit-v2-mini-turbo-fp16.safetensors"
@@ -123,40 +122,19 @@ def test_a_model_that_is_not_installed_is_refused(client, elf):
 
 def test_cancelling_while_it_samples(client, elf):
     """It stops within a step, which takes some seconds here; tests/backends counts the steps."""
-    status, acceptance = client.post_form(elf, **{**QUICK, "mesh_model": FIGURE, "mesh_steps": 12})
-    assert status == 202
-    job = f"/job/{acceptance['job_id']}"
-    deadline, seen = time.monotonic() + 120, set()
-    while len(seen) < 3:
-        assert time.monotonic() < deadline
-        answer = client.get_json(f"{job}/status")
-        if answer.get("current_stage") == "mesh_generation":
-            seen.add(answer["progress"])
-        time.sleep(0.05)
-    assert client.request("POST", f"{job}/cancel", b"")[0] in (200, 202)
-    cancelled = time.monotonic()
-    final = client.watch(acceptance["job_id"])[-1]
+    fields = {**QUICK, "mesh_model": FIGURE, "mesh_steps": 12}
+    final, seconds = client.cancel_while_in("mesh_generation", elf, **fields)
     assert final.get("cancelled") and final["failed_stage"] == "mesh_generation"
-    assert time.monotonic() - cancelled < 15
+    assert seconds < 15
 
 
 def test_step_by_step_with_comfyuis_own_nodes(client, server):
     """The second workflow: our loader, decoder and clean-up around ComfyUI's conditioning and KSampler."""
-    graph = json.loads((REPOSITORY / "workflows/api/hunyuan3d_steps.json").read_text(encoding="utf-8"))
-    by_title = {node["_meta"]["title"]: node["inputs"] for node in graph.values()}
+    graph, by_title = load_graph("hunyuan3d_steps")
     by_title["Load shape model"]["mesh_model"] = FIGURE
     by_title["Sample"]["steps"] = 1
     by_title["Decode shape"]["octree_resolution"] = 64
-    body = json.dumps({"prompt": graph, "client_id": "steps"})
-    status, _, answer = client.request("POST", "/prompt", body, {"Content-Type": "application/json"})
-    assert status == 200, answer
-    prompt_id, deadline = json.loads(answer)["prompt_id"], time.monotonic() + 120
-    while not (history := client.get_json(f"/history/{prompt_id}")):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-    assert history[prompt_id]["status"]["status_str"] == "success", history[prompt_id]["status"]
-    saved = [out["3d"][0] for out in history[prompt_id]["outputs"].values() if "character3d_file" in out]
-    mesh = trimesh.load_mesh(server.base / "output" / saved[0]["subfolder"] / saved[0]["filename"])
+    mesh = find_saved(server.base, client.run_graph(graph))
     assert mesh.is_watertight and mesh.bounds[:, 1] == pytest.approx([0, 1.7], abs=1e-4)
 
 

@@ -4,7 +4,6 @@ import importlib
 import itertools
 import json
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +16,7 @@ from character3d.launcher.server import find_free_port, run_server
 from PIL import Image
 from safetensors.torch import save_file
 
-from .conftest import REPOSITORY, Client
+from .conftest import REPOSITORY, Client, find_saved, load_graph
 
 SDXL, DAMAGED = "small_xl.safetensors", "other_xl.safetensors"
 ADAPTER = "mvadapter_ig2mv_sdxl.safetensors"
@@ -53,30 +52,6 @@ def server(comfyui_folder, comfyui_modules, tmp_path_factory):
 @pytest.fixture
 def client(server):
     return Client(server.url)
-
-
-def load_graph(name):
-    """An API graph, and its nodes' inputs by title."""
-    graph = json.loads((REPOSITORY / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
-    return graph, {node["_meta"]["title"]: node["inputs"] for node in graph.values()}
-
-
-def run_graph(client, graph):
-    """The history of a graph submitted to ComfyUI's own queue."""
-    body = json.dumps({"prompt": graph, "client_id": "steps"})
-    status, _, answer = client.request("POST", "/prompt", body, {"Content-Type": "application/json"})
-    assert status == 200, answer
-    prompt_id, deadline = json.loads(answer)["prompt_id"], time.monotonic() + 180
-    while not (history := client.get_json(f"/history/{prompt_id}")):
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-    return history[prompt_id]
-
-
-def find_saved(server, history):
-    assert history["status"]["status_str"] == "success", history["status"]
-    saved = [out["3d"][0] for out in history["outputs"].values() if "character3d_file" in out]
-    return trimesh.load_mesh(server.base / "output" / saved[0]["subfolder"] / saved[0]["filename"])
 
 
 def read_views(server, graph, history):
@@ -116,20 +91,10 @@ def test_a_checkpoint_that_is_none_fails_at_its_stage(client, elf):
 
 
 def test_cancelling_while_it_paints(client, elf):
-    status, acceptance = client.post_form(elf, model_name=SDXL, image_size=512, steps=100)
-    assert status == 202
-    job, deadline, seen = f"/job/{acceptance['job_id']}", time.monotonic() + 120, set()
-    while len(seen) < 3:
-        assert time.monotonic() < deadline
-        answer = client.get_json(f"{job}/status")
-        if answer.get("current_stage") == "generating_multiview_texture":
-            seen.add(answer["progress"])
-        time.sleep(0.05)
-    assert client.request("POST", f"{job}/cancel", b"")[0] in (200, 202)
-    cancelled = time.monotonic()
-    final = client.watch(acceptance["job_id"])[-1]
+    fields = {"model_name": SDXL, "image_size": 512, "steps": 100}
+    final, seconds = client.cancel_while_in("generating_multiview_texture", elf, **fields)
     assert final.get("cancelled") and final["failed_stage"] == "generating_multiview_texture"
-    assert time.monotonic() - cancelled < 15
+    assert seconds < 15
 
 
 def test_step_by_step_between_comfyuis_own_nodes(client, server):
@@ -139,8 +104,8 @@ def test_step_by_step_between_comfyuis_own_nodes(client, server):
     by_title["Render view maps"]["image_size"] = 512
     by_title["Sample six views"]["steps"] = 2
     by_title["Bake texture"]["texture_size"] = 1024
-    history = run_graph(client, graph)
-    mesh = find_saved(server, history)
+    history = client.run_graph(graph)
+    mesh = find_saved(server.base, history)
     assert len(mesh.faces) == 12_000 and mesh.visual.material.baseColorTexture.size == (1024, 1024)
     views = read_views(server, graph, history)
     assert views.shape == (6, 512, 512, 3)
@@ -150,7 +115,7 @@ def test_step_by_step_between_comfyuis_own_nodes(client, server):
 def test_an_existing_mesh_is_textured(client, server):
     """The workflow texture_mesh with the embedded method: the mesh stays, its texture shows the picture."""
     graph, _ = load_graph("texture_mesh")
-    mesh = find_saved(server, run_graph(client, graph))
+    mesh = find_saved(server.base, client.run_graph(graph))
     given = trimesh.load_mesh(REPOSITORY / "examples" / "elf.glb")
     assert len(mesh.faces) == len(given.faces)
     np.testing.assert_allclose(mesh.bounds, given.bounds, atol=1e-6)
