@@ -138,7 +138,8 @@ def test_2_1_answers_as_comfyui_where_comfyui_is_right(model_2_1):
     context = torch.cat([torch.randn((1, 20, 1024), generator=generator), torch.zeros(1, 20, 1024)])
     time = torch.tensor([0.5, 0.5])
     theirs = type(model_2_1).forward(model_2_1, x, time, context)
-    assert torch.allclose(model_2_1(x, time, context), theirs, atol=1e-6)
+    # PyTorch's attention rounds a batch of one otherwise than a batch of two.
+    torch.testing.assert_close(model_2_1(x, time, context), theirs, atol=5e-6, rtol=0)
 
 
 def test_2_1_runs_without_guidance(hunyuan3d, load, picture):
