@@ -28,9 +28,9 @@ WATCH = """() => {
         app.api.addEventListener(type, event => window.seen.push({type, detail: event.detail}));
 }"""
 ENDED = "() => seen.find(e => e.type.startsWith('execution_'))"
-SHOW_VIEWER = """title => {
+SHOW_VIEWER = """([title, scale]) => {
     const node = app.graph.nodes.find(n => n.title === title);
-    app.canvas.ds.scale = 1.5;
+    app.canvas.ds.scale = scale;
     app.canvas.centerOnNode(node);
     app.canvas.setDirty(true, true);
 }"""
@@ -156,12 +156,14 @@ def describe(pixels):
     [("Show raw mesh", False), ("Show textured mesh", True), ("Show rigged character", True)],
 )
 def test_the_viewer_shows_the_model(queued, editor, title, is_coloured, tmp_path):
-    editor.evaluate(SHOW_VIEWER, title)
     path = tmp_path / f"{title}.png"
     seen = None
-    for _ in range(40):  # software rendering draws about two frames a second
+    for attempt in range(40):  # software rendering draws about two frames a second
         if seen == (True, is_coloured):
             break
+        if attempt % 8 == 0:
+            # Laid anew: now and then a viewer does not notice the mouse until its node has moved.
+            editor.evaluate(SHOW_VIEWER, [title, 1.5 - attempt / 160])
         seen = describe(shoot_viewer(editor, path))
     sys.stdout.write(f"screenshot: {path}\n")
     assert seen == (True, is_coloured), path
