@@ -27,24 +27,6 @@ sys.path.insert(0, str(REPOSITORY))
 from launcher.environment import prepare_own_comfyui  # noqa: E402
 
 GIB = 2**30
-SDXL = {
-    "image_size": 32,
-    "in_channels": 4,
-    "out_channels": 4,
-    "use_spatial_transformer": True,
-    "legacy": False,
-    "model_channels": 320,
-    "num_res_blocks": [2, 2, 2],
-    "use_temporal_attention": False,
-    "channel_mult": [1, 2, 4],
-    "transformer_depth": [0, 0, 2, 2, 10, 10],
-    "transformer_depth_middle": 10,
-    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-    "context_dim": 2048,
-    "adm_in_channels": 2816,
-    "num_classes": "sequential",
-    "use_linear_in_transformer": True,
-}
 VAE = {
     "double_z": True,
     "z_channels": 4,
@@ -101,33 +83,20 @@ def import_pack() -> None:
     sys.modules["character3d"] = importlib.util.module_from_spec(spec)
 
 
-def build_adapter(loading: Any, model: Any) -> torch.nn.Module:
-    """The adapter at its published size; the numbers of its file are not needed."""
-    places = {name: place for name, (place, _) in loading._list_blocks(model).items()}
-    weights = {
-        f"{name}.attn1.processor.to_q_mv.weight": torch.empty((width, width))
-        for name, (_, width) in loading._list_blocks(model).items()
-    }
-    weights["adapter.conv_in.weight"] = torch.empty((320, 1536, 3, 3))
-    for number, width in enumerate((320, 640, 1280, 1280)):
-        for index in (0, 1):
-            weights[f"adapter.body.{number}.resnets.{index}.block1.weight"] = torch.empty(
-                (width, width, 3, 3)
-            )
-    return loading.ViewAdapter(weights, places, torch.float16).eval()
-
-
 def measure_step(size: int, groups: int) -> tuple[int, int, int]:
     """Bytes of the UNet, of the adapter, and the peak of what one step adds to them."""
     loading = importlib.import_module("character3d.backends.mv_adapter.loading")
     patch = importlib.import_module("character3d.backends.mv_adapter.patch")
     supported = importlib.import_module("comfy.supported_models")
     patcher = importlib.import_module("comfy.model_patcher").ModelPatcher
-    config = supported.SDXL(dict(SDXL))
+    small = importlib.import_module("character3d.tests.small_sdxl")
+    config = supported.SDXL(dict(small.PUBLISHED_UNET))
     config.set_inference_dtype(torch.float16, None)
     cpu, side = torch.device("cpu"), size // 8
     model = patcher(config.get_model({}, device=cpu), cpu, cpu)
-    adapter = patcher(build_adapter(loading, model), cpu, cpu)
+    adapter = patcher(
+        small.build_published_adapter(loading.list_blocks(model), torch.float16).eval(), cpu, cpu
+    )
     sizes = [sum(value.nbytes for value in module.parameters()) for module in (model.model, adapter.model)]
     patched = patch.apply_ig2mv(
         model, adapter, torch.empty((1, 4, side, side)), torch.empty((6, 6, size, size))

@@ -114,7 +114,6 @@ class GenerateViews(io.ComfyNode):
             return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
         color = generate_views(
             load_base(model_name),
-            "auto",
             frame_reference(picture, int(image_size)),
             maps_to_condition(maps),
             seed=seed,

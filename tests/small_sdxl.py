@@ -4,6 +4,8 @@ ComfyUI knows SDXL by its exact sizes, so `register` adds one entry to its list 
 shallower. Every loader, sampler and text encoder is ComfyUI's own. All numbers are drawn from numpy's PCG64.
 """
 
+import importlib
+
 import comfy.sdxl_clip
 import comfy.supported_models
 import comfy.supported_models_base
@@ -53,8 +55,7 @@ class SmallSDXL(comfy.supported_models.SDXL):
         return comfy.supported_models_base.ClipTarget(comfy.sdxl_clip.SDXLTokenizer, SmallSDXLClipModel)
 
 
-FULL_UNET = {
-    **_UNET,
+_LAYOUT = {
     "in_channels": 4,
     "out_channels": 4,
     "image_size": 32,
@@ -63,9 +64,20 @@ FULL_UNET = {
     "num_classes": "sequential",
     "num_res_blocks": [2, 2, 2],
     "channel_mult": [1, 2, 4],
+}
+FULL_UNET = {
+    **_UNET,
+    **_LAYOUT,
     "transformer_depth_middle": 2,
     "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2],
 }
+PUBLISHED_UNET = {
+    **comfy.supported_models.SDXL.unet_config,
+    **_LAYOUT,
+    "transformer_depth_middle": 10,
+    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
+}
+"""SDXL itself, as ComfyUI reads it from the keys of its file."""
 
 
 def register():
@@ -123,6 +135,21 @@ def draw_checkpoint(seed):
     text = SmallSDXLClipModel(dtype=torch.float32).state_dict()
     shapes = {name: tuple(value.shape) for name, value in text.items() if value.is_floating_point()}
     return weights | build_config().process_clip_state_dict_for_saving(draw_weights(shapes, seed + 2))
+
+
+def build_published_adapter(blocks, dtype):
+    """The adapter at its published size for SDXL's `blocks` (loading.list_blocks), its numbers not set."""
+    loading = importlib.import_module("character3d.backends.mv_adapter.loading")
+    weights = {
+        f"{block.name}.attn1.processor.to_q_mv.weight": torch.empty((block.width, block.width))
+        for block in blocks
+    }
+    weights["adapter.conv_in.weight"] = torch.empty((320, 6 * 256, 3, 3))
+    for number, width in enumerate((320, 640, 1280, 1280)):
+        for index in (0, 1):
+            name = f"adapter.body.{number}.resnets.{index}.block1.weight"
+            weights[name] = torch.empty((width, width, 3, 3))
+    return loading.ViewAdapter(weights, {block.name: block.place for block in blocks}, dtype)
 
 
 def save(path, weights, dtype=torch.float16):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import comfy.utils
 import torch
 
 from ...pipeline.errors import WeightsError
+from ..weight_files import read_weights
 
 Weights = dict[str, torch.Tensor]
 
@@ -44,11 +44,7 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
     Safetensors with the prefixes `model.`, `conditioner.` and `vae.`, or a pickle (weights only) of one
     dictionary each. WeightsError: damaged, or another kind of file; says what was found and expected.
     """
-    try:
-        raw = comfy.utils.load_torch_file(str(path), safe_load=True)
-    except Exception as error:  # whatever the readers of three formats raise on damaged bytes
-        raise WeightsError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
-    weights = dict(_flatten(raw))
+    weights = dict(_flatten(read_weights(path, name)))
     parts = {part: _take_part(weights, part) for part in _PREFIXES}
     absent = [part for part, keys in parts.items() if not keys]
     if absent:

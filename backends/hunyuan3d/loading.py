@@ -14,7 +14,6 @@ from typing import Any
 import comfy.clip_vision
 import comfy.ldm.hunyuan3d.vae
 import comfy.sd
-import folder_paths
 
 from ...pipeline.errors import WeightsError
 from ...pipeline.weights import (
@@ -24,6 +23,7 @@ from ...pipeline.weights import (
     list_shape_models,
     read_traits,
 )
+from ..weight_files import WeightsFile, find_file, list_files
 from .checkpoint import Checkpoint, Weights, read_checkpoint, require_keys
 from .corrections import correct_model
 
@@ -52,10 +52,7 @@ class ShapeModel:
 
 def list_installed_models() -> list[str]:
     """Names of the shape models on disk, best first. Scans folders, which ComfyUI caches."""
-    names = set()
-    for folder in SHAPE_MODEL_FOLDERS:
-        names.update(folder_paths.get_filename_list(folder))
-    return list_shape_models(names)
+    return list_shape_models(list_files(SHAPE_MODEL_FOLDERS))
 
 
 def find_model(name: str, *, multiview: bool) -> str:
@@ -81,16 +78,12 @@ def load_shape_model(name: str = "auto", *, multiview: bool = False) -> ShapeMod
 
     multiview: several pictures are given. WeightsError: missing, damaged, or no Hunyuan3D model.
     """
-    name = find_model(name, multiview=multiview)
-    paths = (folder_paths.get_full_path(folder, name) for folder in SHAPE_MODEL_FOLDERS)
-    path = Path(next(path for path in paths if path))
-    state = path.stat()
-    return _load_file(path, name, state.st_mtime_ns, state.st_size)
+    return _load_file(find_file(SHAPE_MODEL_FOLDERS, find_model(name, multiview=multiview)))
 
 
 @functools.lru_cache(maxsize=1)
-def _load_file(path: Path, name: str, _modified: int, _size: int) -> ShapeModel:
-    checkpoint = read_checkpoint(path, name)
+def _load_file(file: WeightsFile) -> ShapeModel:
+    name, checkpoint = file.name, read_checkpoint(file.path, file.name)
     try:
         model = _build_diffusion_model(checkpoint)
         encoder, vae = _build_image_encoder(checkpoint), _build_shape_decoder(checkpoint)

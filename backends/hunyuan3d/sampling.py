@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import comfy.sample
-import comfy.samplers
 import torch
 
 from ...pipeline.progress import Progress
+from ..sampling import sample_euler
 from .loading import ShapeModel
 
 _TRAINED, _CONSISTENT = 1000, 100
@@ -44,21 +43,12 @@ def sample_latent(
 
     Returns the latent (1, C, N) as ComfyUI's VAEs take it.
     """
-    sigmas = build_sigmas(steps, turbo=shape.traits.turbo)
-
-    def report(step: int, _denoised: torch.Tensor, _x: torch.Tensor, total: int) -> None:
-        progress((step + 1) / total)
-
-    progress(0.0)
-    return comfy.sample.sample_custom(
+    return sample_euler(
         shape.model,
         noise,
         1.0 if shape.has_guidance_embedding else guidance_scale,
-        comfy.samplers.ksampler("euler"),
-        sigmas,
+        build_sigmas(steps, turbo=shape.traits.turbo),
         positive,
         negative,
-        torch.zeros_like(noise),
-        callback=report,
-        disable_pbar=True,
+        progress,
     )

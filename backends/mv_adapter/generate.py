@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import comfy.model_management
 import comfy.sample
-import comfy.samplers
 import comfy.sd
 import folder_paths
 import numpy as np
@@ -18,6 +16,8 @@ import torch
 from ...pipeline.errors import WeightsError
 from ...pipeline.progress import Progress, ignore_progress, span_progress
 from ...pipeline.types import FloatArray
+from ..sampling import sample_euler
+from ..weight_files import WeightsFile, find_file
 from .attention import VIEW_COUNT
 from .loading import load_adapter
 from .patch import apply_ig2mv
@@ -45,17 +45,15 @@ def load_base(name: str) -> BaseModel:
 
     WeightsError: not there, damaged, or without text encoder or VAE.
     """
-    path = folder_paths.get_full_path("checkpoints", name)
-    if path is None:
+    if name not in list_checkpoints():
         known = ", ".join(list_checkpoints()) or "none"
         raise WeightsError(f"checkpoint {name} is not in models/checkpoints; found {known}")
-    state = Path(path).stat()
-    return _load_file(path, name, state.st_mtime_ns, state.st_size)
+    return _load_file(find_file(["checkpoints"], name))
 
 
 @functools.lru_cache(maxsize=1)
-def _load_file(path: str, name: str, _modified: int, _size: int) -> BaseModel:
-    embeddings = folder_paths.get_folder_paths("embeddings")
+def _load_file(file: WeightsFile) -> BaseModel:
+    path, name, embeddings = str(file.path), file.name, folder_paths.get_folder_paths("embeddings")
     try:
         model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(path, embedding_directory=embeddings)
     except Exception as error:  # whatever the readers of three formats raise on damaged bytes
@@ -88,7 +86,6 @@ def stack_maps(position: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
 
 def generate_views(
     base: BaseModel,
-    adapter_name: str,
     reference: FloatArray,
     maps: tuple[FloatArray, FloatArray],
     *,
@@ -105,7 +102,7 @@ def generate_views(
     classifier-free guidance, 1 for none. The same seed gives the same noise as ComfyUI's KSampler.
     """
     progress(0.0)
-    adapter = load_adapter(adapter_name, base.model)
+    adapter = load_adapter("auto", base.model)
     position, normal = (torch.from_numpy(np.array(item)) for item in maps)
     latent = encode_reference(base.vae, torch.from_numpy(np.array(reference))[None])
     model = apply_ig2mv(base.model, adapter, latent, stack_maps(position, normal))
@@ -120,7 +117,6 @@ def generate_views(
         steps=steps,
         cfg_scale=cfg_scale,
         noise=comfy.sample.prepare_noise(empty, seed),
-        seed=seed,
         progress=span_progress(progress, 0.1, 0.85),
     )
     return _decode_views(base.vae, denoised, span_progress(progress, 0.85, 1.0))
@@ -134,31 +130,13 @@ def sample_views(
     steps: int,
     cfg_scale: float,
     noise: torch.Tensor,
-    seed: int,
     progress: Progress,
 ) -> torch.Tensor:
     """Denoise `noise` (6, 4, H, W) by Euler steps, as the reference does. Prompts: CONDITIONING."""
     sigmas = list_sigmas(model.get_model_object("model_sampling"), steps)
     # ComfyUI starts at noise * sigma where the reference has the variance of a noised image.
     noise = noise * torch.sqrt(1 + sigmas[0] ** -2)
-
-    def report(step: int, _denoised: torch.Tensor, _x: torch.Tensor, total: int) -> None:
-        progress((step + 1) / total)
-
-    progress(0.0)
-    return comfy.sample.sample_custom(
-        model,
-        noise,
-        cfg_scale,
-        comfy.samplers.ksampler("euler"),
-        sigmas,
-        positive,
-        negative,
-        torch.zeros_like(noise),
-        callback=report,
-        disable_pbar=True,
-        seed=seed,
-    )
+    return sample_euler(model, noise, cfg_scale, sigmas, positive, negative, progress)
 
 
 def _decode_views(vae: Any, latent: torch.Tensor, progress: Progress) -> FloatArray:

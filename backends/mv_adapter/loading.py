@@ -5,17 +5,16 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import comfy.model_management
 import comfy.model_patcher
 import comfy.utils
-import folder_paths
 import torch
 
 from ...pipeline.errors import WeightsError
 from ...pipeline.weights import VIEW_ADAPTER_FOLDERS, describe_view_adapters, list_view_adapters
+from ..weight_files import WeightsFile, find_file, list_files, read_weights
 from .attention import ViewAttention
 from .condition import ConditionEncoder
 
@@ -23,6 +22,24 @@ Weights = Mapping[str, torch.Tensor]
 Place = tuple[str, int, int]
 """Where ComfyUI has a transformer block: "input", "middle" or "output", block number, index in the block."""
 
+
+class Block(NamedTuple):
+    """A transformer block: diffusers' name, ComfyUI's place, and the width of its self-attention."""
+
+    name: str
+    place: Place
+    width: int
+
+
+class _Base(NamedTuple):
+    """What an adapter is built for: the kind of model and its blocks, and the precision it computes in."""
+
+    kind: str
+    blocks: tuple[Block, ...]
+    dtype: torch.dtype
+
+
+_QUERY = ".attn1.to_q.weight"
 _BRANCH = ".attn1.processor."
 _ENCODER = "adapter."
 _PROJECTION = re.compile(r"^(to_\w+)_(mv|ref)(?:\.0)?\.")
@@ -58,14 +75,13 @@ def join_place(place: Place) -> str:
 
 def list_installed_adapters() -> list[str]:
     """Names of the adapters on disk, best first. Scans folders, which ComfyUI caches."""
-    known = [folder for folder in VIEW_ADAPTER_FOLDERS if folder in folder_paths.folder_names_and_paths]
-    return list_view_adapters({name for folder in known for name in folder_paths.get_filename_list(folder)})
+    return list_view_adapters(list_files(VIEW_ADAPTER_FOLDERS))
 
 
 def load_adapter(name: str, model: Any) -> Any:
     """Load an adapter by its name in ComfyUI's folders, or `auto`: a ModelPatcher of ViewAdapter for a MODEL.
 
-    The file read last is kept. WeightsError: missing, damaged, of another kind, or made for another base
+    The one used last is kept. WeightsError: missing, damaged, of another kind, or made for another base
     model than `model`; says what was found and what was expected.
     """
     installed = list_installed_adapters()
@@ -77,30 +93,23 @@ def load_adapter(name: str, model: Any) -> Any:
             f"{', '.join(installed) or 'none'}. Nothing is downloaded by itself. Put one of these there:\n"
             f"{describe_view_adapters()}"
         )
-    paths = (folder_paths.get_full_path(folder, name) for folder in VIEW_ADAPTER_FOLDERS)
-    path = Path(next(path for path in paths if path))
-    state = path.stat()
-    weights = _read_weights(path, name, state.st_mtime_ns, state.st_size)
-    return _build(name, weights, model)
+    base = _Base(
+        type(model.model.model_config).__name__,
+        tuple(list_blocks(model)),
+        model.model.manual_cast_dtype or model.model.get_dtype(),
+    )
+    return _load_file(find_file(VIEW_ADAPTER_FOLDERS, name), base)
 
 
 @functools.lru_cache(maxsize=1)
-def _read_weights(path: Path, name: str, _modified: int, _size: int) -> Weights:
+def _load_file(file: WeightsFile, base: _Base) -> Any:
+    weights = read_weights(file.path, file.name)
+    places = _match_blocks(file.name, weights, base)
     try:
-        weights: Weights = comfy.utils.load_torch_file(str(path), safe_load=True)
-    except Exception as error:  # whatever the readers of three formats raise on damaged bytes
-        raise WeightsError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
-    return weights
-
-
-def _build(name: str, weights: Weights, model: Any) -> Any:
-    places = _match_blocks(name, weights, model)
-    dtype = model.model.manual_cast_dtype or model.model.get_dtype()
-    try:
-        adapter = ViewAdapter(weights, places, dtype)
+        adapter = ViewAdapter(weights, places, base.dtype)
         adapter.load_state_dict(_rename_keys(weights, places))
     except (RuntimeError, KeyError) as error:  # torch's word for missing keys and tensors of the wrong shape
-        raise WeightsError(f"{name} is damaged, or no IG2MV adapter: {str(error)[:300]}") from error
+        raise WeightsError(f"{file.name} is damaged, or no IG2MV adapter: {str(error)[:300]}") from error
     management = comfy.model_management
     return comfy.model_patcher.ModelPatcher(
         adapter.eval().requires_grad_(False),
@@ -121,7 +130,7 @@ def _rename_keys(weights: Weights, places: Mapping[str, Place]) -> dict[str, tor
     return renamed
 
 
-def _match_blocks(name: str, weights: Weights, model: Any) -> dict[str, Place]:
+def _match_blocks(name: str, weights: Weights, base: _Base) -> dict[str, Place]:
     """Where each block of the adapter is in the model, by the name that diffusers gives the block.
 
     WeightsError when the model does not have exactly the blocks that the adapter was made for.
@@ -138,27 +147,22 @@ def _match_blocks(name: str, weights: Weights, model: Any) -> dict[str, Place]:
             f"mid_block.attentions.0.transformer_blocks.0{_BRANCH}to_q_mv.weight and "
             f"{_ENCODER}conv_in.weight; found {len(weights)} keys, such as {found}"
         )
-    there = _list_blocks(model)
-    if {key: width for key, (_, width) in there.items()} != ours:
-        kind = type(model.model.model_config).__name__
+    if {block.name: block.width for block in base.blocks} != ours:
         raise WeightsError(
-            f"{name} was made for an SDXL checkpoint ({_describe(ours.values())}); the model given is {kind} "
-            f"({_describe(width for _, width in there.values())}). Choose an SDXL checkpoint."
+            f"{name} was made for an SDXL checkpoint ({_describe(ours.values())}); the model given is "
+            f"{base.kind} ({_describe(block.width for block in base.blocks)}). Choose an SDXL checkpoint."
         )
-    return {key: place for key, (place, _) in there.items()}
+    return {block.name: block.place for block in base.blocks}
 
 
-def _list_blocks(model: Any) -> dict[str, tuple[Place, int]]:
-    """Place and width of each transformer block of a UNet, by diffusers' name; empty for other models."""
-    blocks = {}
+def list_blocks(model: Any) -> list[Block]:
+    """The transformer blocks of a UNet; none for other models."""
+    blocks = []
     parameters = dict(model.model.diffusion_model.named_parameters())
     for theirs, ours in comfy.utils.unet_to_diffusers(model.model.model_config.unet_config).items():
-        if theirs.endswith(".attn1.to_q.weight"):
-            kind, number, index = _split_name(ours)
-            blocks[theirs.removesuffix(".attn1.to_q.weight")] = (
-                (kind, number, index),
-                int(parameters[ours].shape[1]),
-            )
+        if theirs.endswith(_QUERY):
+            width = int(parameters[ours].shape[1])
+            blocks.append(Block(theirs.removesuffix(_QUERY), _split_name(ours), width))
     return blocks
 
 

@@ -173,29 +173,14 @@ def build_meta(comfy, config):
     return comfy.model_patcher.ModelPatcher(config.get_model({}, device=device), device, device)
 
 
-COMMON = {
+SD15 = {
     "image_size": 32,
     "in_channels": 4,
     "out_channels": 4,
     "use_spatial_transformer": True,
     "legacy": False,
     "model_channels": 320,
-    "num_res_blocks": [2, 2, 2],
     "use_temporal_attention": False,
-}
-SDXL = {
-    **COMMON,
-    "channel_mult": [1, 2, 4],
-    "transformer_depth": [0, 0, 2, 2, 10, 10],
-    "transformer_depth_middle": 10,
-    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-    "context_dim": 2048,
-    "adm_in_channels": 2816,
-    "num_classes": "sequential",
-    "use_linear_in_transformer": True,
-}
-SD15 = {
-    **COMMON,
     "num_res_blocks": [2, 2, 2, 2],
     "channel_mult": [1, 2, 4, 4],
     "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
@@ -208,25 +193,13 @@ SD15 = {
 }
 
 
-def test_the_adapter_of_the_published_size_fits_sdxl_key_by_key(comfy, ig2mv):
+def test_the_adapter_of_the_published_size_fits_sdxl_key_by_key(comfy, small_sdxl, ig2mv):
     """738 tensors, 900,606,400 numbers: as the reference builds it."""
-    model = build_meta(comfy, comfy.supported_models.SDXL(dict(SDXL)))
-    blocks = ig2mv.loading._list_blocks(model)
-    assert len(blocks) == 70 and sorted({width for _, width in blocks.values()}) == [640, 1280]
-    encoder = {"conv_in.weight": torch.empty((320, 1536, 3, 3), device="meta")}
-    for number, width in enumerate((320, 640, 1280, 1280)):
-        for index in (0, 1):
-            shape = (width, width, 3, 3)
-            encoder[f"body.{number}.resnets.{index}.block1.weight"] = torch.empty(shape, device="meta")
-    weights = {f"adapter.{key}": value for key, value in encoder.items()}
-    weights |= {
-        f"{prefix}.attn1.processor.to_q_mv.weight": torch.empty((width, width), device="meta")
-        for prefix, (_, width) in blocks.items()
-    }
+    model = build_meta(comfy, comfy.supported_models.SDXL(dict(small_sdxl.PUBLISHED_UNET)))
+    blocks = ig2mv.loading.list_blocks(model)
+    assert len(blocks) == 70 and sorted({block.width for block in blocks}) == [640, 1280]
     with torch.device("meta"):
-        adapter = ig2mv.loading.ViewAdapter(
-            weights, {prefix: place for prefix, (place, _) in blocks.items()}, torch.float16
-        )
+        adapter = small_sdxl.build_published_adapter(blocks, torch.float16)
     state = adapter.state_dict()
     assert len(state) == 738 and sum(value.numel() for value in state.values()) == 900_606_400
 

@@ -1,5 +1,6 @@
 """A real ComfyUI in a process of its own, with this very pack, and clients that behave like a user's."""
 
+import contextlib
 import io
 import itertools
 import json
@@ -34,6 +35,16 @@ async def list_modules(request):
 """
 
 
+@contextlib.contextmanager
+def run_comfyui(comfyui_folder, base):
+    """Run a ComfyUI in the folder `base` with this pack and its examples; the server and its log."""
+    link_pack(base / "custom_nodes")
+    copy_examples(base / "input")
+    installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
+    with run_server(installation, find_free_port()) as server:
+        yield server, installation.log
+
+
 @pytest.fixture(scope="session")
 def comfyui(comfyui_folder, tmp_path_factory):
     """url, base (its folder), log (of its process), modules (what was loaded before the first job)."""
@@ -41,12 +52,9 @@ def comfyui(comfyui_folder, tmp_path_factory):
     probe = base / "custom_nodes" / "probe"
     probe.mkdir(parents=True)
     (probe / "__init__.py").write_text(PROBE)
-    link_pack(base / "custom_nodes")
-    copy_examples(base / "input")
-    installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
-    with run_server(installation, find_free_port()) as server:
+    with run_comfyui(comfyui_folder, base) as (server, log):
         modules = json.load(urllib.request.urlopen(f"{server.address}/probe/modules"))
-        yield SimpleNamespace(url=server.address, base=base, log=installation.log, modules=modules)
+        yield SimpleNamespace(url=server.address, base=base, log=log, modules=modules)
 
 
 _addresses = (f"127.{a}.{b}.7" for a, b in itertools.product(range(3, 250), range(250)))

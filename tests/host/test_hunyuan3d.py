@@ -1,19 +1,15 @@
 """The learned mesh stage through REST, in a real ComfyUI with small random checkpoints."""
 
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 import trimesh
-from character3d.launcher.installation import Installation, copy_examples, link_pack
-from character3d.launcher.server import find_free_port, run_server
 from character3d.tests import small_hunyuan3d as small
 from safetensors.torch import load_file, save_file
 
-from .conftest import Client, find_saved, load_graph
+from .conftest import Client, find_saved, load_graph, run_comfyui
 
 FIGURE = "hunyuan3d-dit-v2-mini-fp16.safetensors"
 NOISE = "hunyuan3d-dit-v2-mini-turbo-fp16.safetensors"
@@ -35,11 +31,7 @@ def server(comfyui_folder, tmp_path_factory):
     small.save_checkpoint(base / "models" / "checkpoints" / SOLID, solid)
     save_file({"model.something.weight": torch.zeros(2)}, str(models / DAMAGED))
     (models / CUT_OFF).write_bytes((models / FIGURE).read_bytes()[:100_000])
-    (base / "custom_nodes").mkdir()
-    link_pack(base / "custom_nodes")
-    copy_examples(base / "input")
-    installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
-    with run_server(installation, find_free_port()) as running:
+    with run_comfyui(comfyui_folder, base) as (running, _):
         yield SimpleNamespace(url=running.address, models=models, base=base)
 
 

@@ -3,20 +3,16 @@
 import importlib
 import itertools
 import json
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import trimesh
-from character3d.launcher.installation import Installation, copy_examples, link_pack
-from character3d.launcher.server import find_free_port, run_server
 from PIL import Image
 from safetensors.torch import save_file
 
-from .conftest import REPOSITORY, Client, find_saved, load_graph
+from .conftest import REPOSITORY, Client, find_saved, load_graph, run_comfyui
 
 SDXL, DAMAGED = "small_xl.safetensors", "other_xl.safetensors"
 ADAPTER = "mvadapter_ig2mv_sdxl.safetensors"
@@ -42,10 +38,7 @@ def server(comfyui_folder, comfyui_modules, tmp_path_factory):
     register = base / "custom_nodes" / "register_small_sdxl"
     register.mkdir(parents=True)
     (register / "__init__.py").write_text(REGISTER)
-    link_pack(base / "custom_nodes")
-    copy_examples(base / "input")
-    installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
-    with run_server(installation, find_free_port()) as running:
+    with run_comfyui(comfyui_folder, base) as (running, _):
         yield SimpleNamespace(url=running.address, base=base)
 
 
