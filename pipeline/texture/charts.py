@@ -19,6 +19,7 @@ from ..normals import compute_face_normals
 from ..progress import Progress, ignore_progress
 from ..types import Mesh
 from .cuts import cut_sprawling_charts
+from .windows import double_areas
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -282,7 +283,5 @@ def _spread(marked: npt.NDArray[np.bool_], chart: Labels) -> npt.NDArray[np.bool
 
 
 def _find_folded(surface: _Surface, charts: Charts) -> npt.NDArray[np.bool_]:
-    flat = charts.corners[..., :2]
-    one, two = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
-    doubled = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    doubled = double_areas(charts.corners[..., :2])
     return (doubled < _LEAST_SIZE * 2 * surface.areas) & (surface.areas > 1e-9 * surface.areas.mean())

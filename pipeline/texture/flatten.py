@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from ..progress import Progress, ignore_progress
+from .windows import double_areas
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -82,9 +83,7 @@ def _read_rest(corners: Floats, flat: Floats, faces: Ints, chart: Ints) -> _Rest
     inverse = np.zeros((len(faces), 2, 2))
     inverse[:, 0, 0], inverse[:, 1, 1] = 1 / length, 1 / height
     inverse[:, 0, 1] = -along / (length * height)
-    one, two = flat[faces[:, 1]] - flat[faces[:, 0]], flat[faces[:, 2]] - flat[faces[:, 0]]
-    size = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
-    areas = np.where(size > 2 * _LEAST_SIZE * length * height, length * height / 2, 0.0)
+    areas = np.where(double_areas(flat[faces]) > 2 * _LEAST_SIZE * length * height, length * height / 2, 0.0)
     return _Rest(faces, inverse, areas, chart)
 
 

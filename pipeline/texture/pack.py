@@ -18,7 +18,7 @@ import torch
 from ..progress import Progress, span_progress
 from ..rasterize import SUBPIXELS
 from .place import Bitmap, place_bitmaps
-from .windows import bound_charts, list_texels, open_windows
+from .windows import bound_charts, double_areas, list_texels, open_windows
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -63,8 +63,7 @@ def _rotation(angle: float) -> Floats:
 
 def estimate_scale(corners: Floats, chart: Ints, inner: int) -> float:
     """Texels per metre at which charts, corners (F, 3, 2) in metres, may fit a square of so many texels."""
-    one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    area = np.abs(one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]).sum() / 2
+    area = np.abs(double_areas(corners)).sum() / 2
     by_area = inner * math.sqrt(_EXPECTED / max(float(area), 1e-20))
     return min(by_area, _find_largest_scale(corners, chart, inner))
 

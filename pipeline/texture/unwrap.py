@@ -19,7 +19,7 @@ from ..types import Mesh
 from .charts import Charts, find_lower, find_suspects, part_charts, segment_charts
 from .flatten import flatten_charts
 from .pack import estimate_scale, find_scale, place_charts, shelve_charts, snap_corners, stand_charts
-from .windows import list_texels, open_windows
+from .windows import double_areas, list_texels, open_windows
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -100,9 +100,8 @@ def _part_doubled(charts: Charts, corners: Floats) -> Charts:
     """
     snapped = snap_corners(corners)
     charts = _part_among(charts, snapped, np.arange(len(corners)))
-    one, two = snapped[:, 1] - snapped[:, 0], snapped[:, 2] - snapped[:, 0]
     # Faces of the surface wind left in charts, and charts are drawn with v down.
-    folded = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] > 0
+    folded = double_areas(snapped) > 0
     return _part_among(charts, 2 * snapped, np.flatnonzero(find_suspects(charts, folded)))
 
 

@@ -14,6 +14,7 @@ from character3d.pipeline.texture.fill import split_long_edges
 from character3d.pipeline.texture.seams import measure_seam_differences
 from character3d.pipeline.types import Mesh, ViewImages
 from character3d.pipeline.views.maps import render_view_maps
+from character3d.tests.capsules import join_capsules
 
 SIDE = 512
 RED, GREEN, BLUE = np.eye(3, dtype=np.float32)
@@ -25,14 +26,7 @@ def make_figure():
     for side in (-1, 1):
         limbs.append(((0.2 * side, 1.2, 0), (0.5 * side, 0.75, 0.08), 0.05))
         limbs.append(((0.1 * side, 0.75, 0), (0.12 * side, 0.08, 0), 0.08))
-    parts = []
-    for start, stop, radius in limbs:
-        axis = np.subtract(stop, start)
-        part = trimesh.creation.capsule(height=np.linalg.norm(axis), radius=radius, count=[26, 26])
-        place = trimesh.geometry.align_vectors([0, 0, 1], axis)
-        place[:3, 3] = start
-        parts.append(part.apply_transform(place))
-    return from_trimesh(trimesh.util.concatenate(parts))
+    return from_trimesh(join_capsules(limbs, 26))
 
 
 def from_trimesh(mesh):

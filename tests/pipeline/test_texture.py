@@ -9,6 +9,7 @@ from character3d.pipeline.texture.cuts import cut_sprawling_charts
 from character3d.pipeline.texture.flatten import flatten_charts
 from character3d.pipeline.texture.place import Bitmap, place_bitmaps
 from character3d.pipeline.types import Mesh
+from character3d.tests.capsules import join_capsules
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
@@ -26,15 +27,7 @@ def make_figure():
         ((0.1, 0.75, 0), (0.12, 0.08, 0), 0.08),
         ((-0.1, 0.75, 0), (-0.12, 0.08, 0), 0.08),
     ]
-    parts = []
-    for start, stop, radius in limbs:
-        axis = np.subtract(stop, start)
-        part = trimesh.creation.capsule(height=np.linalg.norm(axis), radius=radius, count=[28, 28])
-        place = trimesh.geometry.align_vectors([0, 0, 1], axis)
-        place[:3, 3] = start
-        parts.append(part.apply_transform(place))
-    whole = trimesh.util.concatenate(parts)
-    return Mesh(whole.vertices, whole.faces)
+    return from_trimesh(join_capsules(limbs, 28))
 
 
 def count_texels(mesh, side):
