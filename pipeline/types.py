@@ -222,12 +222,36 @@ class SkinWeights:
 
 
 @dataclass(frozen=True, eq=False)
+class AnimationClip:
+    """Motion of one skeleton, keyed at common times; between keys rotations are slerped.
+
+    times: (T,) float32 seconds, rising from 0. rotations: (T, J, 4) float32 unit quaternions x, y, z, w,
+    each joint's whole rotation in its parent's axes (a root's in the mesh frame), as glTF keys them.
+    translations: (T, 3) float32 metres, of the first joint, in the mesh frame. loop: the last key equals
+    the first.
+    """
+
+    name: str
+    times: FloatArray
+    rotations: FloatArray
+    translations: FloatArray
+    loop: bool = True
+
+    def __post_init__(self) -> None:
+        count = len(self.times)
+        _freeze(self, "times", np.float32, count)
+        _freeze(self, "rotations", np.float32, count, np.shape(self.rotations)[1], 4)
+        _freeze(self, "translations", np.float32, count, 3)
+
+
+@dataclass(frozen=True, eq=False)
 class RiggedCharacter:
-    """A textured mesh bound to a skeleton in its rest pose."""
+    """A textured mesh bound to a skeleton in its rest pose, and the clips that move it."""
 
     textured: TexturedMesh
     skeleton: Skeleton
     skin: SkinWeights
+    clips: tuple[AnimationClip, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,19 @@ _LIMBS = (
     ("ToeBase", "Foot", "Toes", "Toe_End"),
     ("Toe_End", "ToeBase", "", ""),
 )
+_FINGERS = {
+    "Thumb": ("ThumbMetacarpal", "ThumbProximal", "ThumbDistal"),
+    **{
+        finger: tuple(role + part for part in ("Proximal", "Intermediate", "Distal"))
+        for finger, role in (("Index", "Index"), ("Middle", "Middle"), ("Ring", "Ring"), ("Pinky", "Little"))
+    },
+}
 SIDES = ("Left", "Right")
 ARM_PARTS = ("Shoulder", "Arm", "ForeArm", "Hand")
 LEG_PARTS = ("UpLeg", "Leg", "Foot", "ToeBase")
+FINGERS = tuple(_FINGERS)
+FINGER_PARTS = tuple(f"Hand{finger}{number}" for finger in FINGERS for number in (1, 2, 3, 4))
+"""Three joints of each finger, and the fourth at its tip."""
 
 
 def _list_joints() -> list[tuple[str, str, str, str]]:
@@ -53,26 +63,42 @@ def _list_joints() -> list[tuple[str, str, str, str]]:
     return joints
 
 
+def _list_finger_joints() -> list[tuple[str, str, str, str]]:
+    joints = []
+    for side in SIDES:
+        for finger, roles in _FINGERS.items():
+            names = [f"{side}Hand{finger}{number}" for number in (1, 2, 3, 4)]
+            parents, children = (side + "Hand", *names[:3]), (*names[1:], "")
+            for name, parent, role, child in zip(names, parents, (*roles, ""), children, strict=True):
+                joints.append((name, parent, side.lower() + role if role else "", child))
+    return joints
+
+
 JOINTS = tuple(_list_joints())
+FINGER_JOINTS = tuple(_list_finger_joints())
 
 
 def build_skeleton(places: Mapping[str, Points]) -> Skeleton:
     """Make the skeleton from joint positions (3,), metres, keyed by the names of JOINTS.
 
-    `LeftHand` and `RightHand` have no child joint: their bones continue the forearms.
+    Joints of FINGER_JOINTS follow, those that `places` has. `LeftHand` and `RightHand` point at the
+    middle finger; without one their bones continue the forearms.
     """
-    order = {name: index for index, (name, *_) in enumerate(JOINTS)}
-    rest = np.tile(np.eye(4), (len(JOINTS), 1, 1))
-    for name, parent, _, child in JOINTS:
+    joints = JOINTS + tuple(joint for joint in FINGER_JOINTS if joint[0] in places)
+    order = {name: index for index, (name, *_) in enumerate(joints)}
+    rest = np.tile(np.eye(4), (len(joints), 1, 1))
+    for name, parent, _, child in joints:
+        if name in ("LeftHand", "RightHand") and name + "Middle1" in places:
+            child = name + "Middle1"
         start, end = (name, child) if child else (parent, name)
         up = UP if "Toe" in name or name.endswith("Foot") else FORWARD
         rest[order[name], :3, :3] = _orient_bone(places[end] - places[start], np.array(up))
         rest[order[name], :3, 3] = places[name]
     return Skeleton(
         names=tuple(PREFIX + name for name in order),
-        parents=[order.get(parent, -1) for _, parent, _, _ in JOINTS],  # type: ignore[arg-type]
+        parents=[order.get(parent, -1) for _, parent, _, _ in joints],  # type: ignore[arg-type]
         rest=rest,  # type: ignore[arg-type]
-        roles={role: order[name] for name, _, role, _ in JOINTS if role},
+        roles={role: order[name] for name, _, role, _ in joints if role},
     )
 
 
