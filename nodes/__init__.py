@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from .animation import AddAnimation, PreviewAnimation
 from .compat import ComfyExtension, io
-from .export import PreviewMesh, SaveCharacter, SaveMesh
+from .export import PreviewMesh, SaveMesh
 from .generating_multiview_texture import GenerateViews
 from .load_mesh import LoadMesh
 from .mesh_generation import GenerateMesh
 from .preprocessing import PreprocessPicture
 from .rigging import RigCharacter
+from .save_character import SaveCharacter
 from .shape_steps import CleanMesh, DecodeShape, LoadShapeModel
 from .texture_baking import ApplyTexture, BakeTexture
 from .view_steps import ApplyIG2MV, RenderViewMaps
+from .vrm_meta import MakeVrmMeta
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     PreprocessPicture,
@@ -26,9 +29,12 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     BakeTexture,
     ApplyTexture,
     RigCharacter,
+    AddAnimation,
     SaveMesh,
     SaveCharacter,
+    MakeVrmMeta,
     PreviewMesh,
+    PreviewAnimation,
 )
 
 

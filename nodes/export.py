@@ -1,4 +1,4 @@
-"""Save and preview: meshes as GLB, characters as FBX, shaded pictures as PNG."""
+"""Save and preview meshes: GLB, and shaded pictures as PNG."""
 
 from __future__ import annotations
 
@@ -8,43 +8,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..pipeline.formats import write_fbx, write_glb
+from ..pipeline.formats import write_glb
 from ..pipeline.preview import render_preview
-from ..pipeline.types import RiggedCharacter
-from .compat import file_3d_outputs, file_3d_values, io, make_schema
-from .inputs import mesh_input
-from .output_files import OutputFile, reserve_beside, reserve_counted
-from .sockets import Character, array_to_image, socket_to_surface
+from .compat import io, make_schema
+from .inputs import job_input, mesh_input, prefix_input
+from .output_files import model_outputs, reserve_counted, saved_model
+from .sockets import array_to_image, socket_to_surface
 from .stage import StageRun
 
 _CATEGORY = "character3d/6 export"
-
-
-def _prefix_input(default: str) -> io.Input:
-    return io.String.Input(
-        "filename_prefix",
-        default=default,
-        tooltip="Start of the file's name in the output folder; may name a subfolder.",
-    )
-
-
-def _job_input() -> io.Input:
-    return io.String.Input(
-        "job_id",
-        default="",
-        optional=True,
-        tooltip="Set by the REST service, so that every job writes files of its own. Leave it empty here.",
-    )
-
-
-def _model_outputs() -> list[io.Output]:
-    path = io.String.Output(display_name="model_file", tooltip="Path below the output folder.")
-    return [path, *file_3d_outputs()]
-
-
-def _saved_model(file: OutputFile) -> io.NodeOutput:
-    ui = {"3d": [file.entry], "character3d_file": [file.entry]}
-    return io.NodeOutput(file.relative, *file_3d_values(file.path), ui=ui)
 
 
 class SaveMesh(io.ComfyNode):
@@ -58,8 +30,8 @@ class SaveMesh(io.ComfyNode):
             category=_CATEGORY,
             description="Writes the mesh, with its texture when it has one, as binary glTF.",
             is_output_node=True,
-            inputs=[mesh_input("mesh", "The mesh to save."), _prefix_input("3D/Hy3D"), _job_input()],
-            outputs=_model_outputs(),
+            inputs=[mesh_input("mesh", "The mesh to save."), prefix_input("3D/Hy3D"), job_input()],
+            outputs=model_outputs(),
         )
 
     @classmethod
@@ -67,45 +39,7 @@ class SaveMesh(io.ComfyNode):
         """TRIMESH or MESH -> path below the output folder."""
         file = reserve_counted(filename_prefix, ".glb")
         write_glb(file.path, socket_to_surface(mesh))
-        return _saved_model(file)
-
-
-class SaveCharacter(io.ComfyNode):
-    """Writes a rigged character as FBX."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:  # noqa: D102
-        return make_schema(
-            node_id="C3DSaveCharacter",
-            display_name="Save Character (FBX)",
-            category=_CATEGORY,
-            description="Writes mesh, texture, skeleton and skin weights as one binary FBX.",
-            is_output_node=True,
-            inputs=[
-                Character.Input("character", tooltip="The rigged character from Rig Character."),
-                _prefix_input("3D/Hy3D_rigged"),
-                io.String.Input(
-                    "model_file",
-                    optional=True,
-                    force_input=True,
-                    tooltip="When connected, the FBX is named after this file and lies beside it.",
-                ),
-                _job_input(),
-            ],
-            outputs=_model_outputs(),
-        )
-
-    @classmethod
-    def execute(
-        cls, character: RiggedCharacter, filename_prefix: str, model_file: str = "", job_id: str = ""
-    ) -> io.NodeOutput:
-        """C3D_CHARACTER -> path below the output folder."""
-        if model_file:
-            file = reserve_beside(model_file, "_rigged.fbx")
-        else:
-            file = reserve_counted(filename_prefix, ".fbx")
-        write_fbx(file.path, character)
-        return _saved_model(file)
+        return saved_model(file)
 
 
 class PreviewMesh(io.ComfyNode):
@@ -132,8 +66,8 @@ class PreviewMesh(io.ComfyNode):
                 io.Float.Input(
                     "elevation", default=8.0, min=-90.0, max=90.0, tooltip="Degrees above the horizon."
                 ),
-                _prefix_input("preview_mesh"),
-                _job_input(),
+                prefix_input("preview_mesh"),
+                job_input(),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The rendered picture.")],
         )

@@ -7,12 +7,36 @@ from collections.abc import Sequence
 from ..backends.hunyuan3d import list_installed_models
 from ..backends.mv_adapter import list_installed_adapters
 from .compat import io
-from .sockets import SIDES, Trimesh
+from .sockets import SIDES, Character, Trimesh
 
 
 def mesh_input(name: str, tooltip: str) -> io.Input:
     """A mesh input that takes TRIMESH as well as core's MESH."""
     return io.MultiType.Input(name, [Trimesh, io.Mesh], tooltip=tooltip)
+
+
+def character_input(tooltip: str) -> io.Input:
+    """A rigged character."""
+    return Character.Input("character", tooltip=tooltip)
+
+
+def prefix_input(default: str) -> io.Input:
+    """Where a file goes and how its name starts."""
+    return io.String.Input(
+        "filename_prefix",
+        default=default,
+        tooltip="Start of the file's name in the output folder; may name a subfolder.",
+    )
+
+
+def job_input() -> io.Input:
+    """What keeps the files of one job apart from another's with the same values."""
+    return io.String.Input(
+        "job_id",
+        default="",
+        optional=True,
+        tooltip="Set by the REST service, so that every job writes files of its own. Leave it empty here.",
+    )
 
 
 def picture_inputs() -> list[io.Input]:

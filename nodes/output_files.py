@@ -7,6 +7,8 @@ from pathlib import Path
 
 import folder_paths
 
+from .compat import file_3d_outputs, file_3d_values, io
+
 
 @dataclass(frozen=True)
 class OutputFile:
@@ -49,3 +51,15 @@ def reserve_beside(model_file: str, suffix: str) -> OutputFile:
         raise ValueError(f"model_file: expected a path below the output folder, found {model_file!r}")
     path.touch()
     return OutputFile(path, relative.parent.as_posix() if relative.parent.name else "")
+
+
+def model_outputs() -> list[io.Output]:
+    """The outputs of a node that writes a model's file."""
+    path = io.String.Output(display_name="model_file", tooltip="Path below the output folder.")
+    return [path, *file_3d_outputs()]
+
+
+def saved_model(file: OutputFile) -> io.NodeOutput:
+    """The values that belong to `model_outputs`, and the file for the editor and the job."""
+    ui = {"3d": [file.entry], "character3d_file": [file.entry]}
+    return io.NodeOutput(file.relative, *file_3d_values(file.path), ui=ui)

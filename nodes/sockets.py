@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Trimesh = io.Custom("TRIMESH")
 Character = io.Custom("C3D_CHARACTER")
+VrmMetaSocket = io.Custom("C3D_VRM_META")
 
 SIDES = ("left", "back", "right")
 """Names of the inputs of further pictures; each has a mask, NAME_mask."""

@@ -45,3 +45,9 @@ REST_POSES = ("大-pose", "T-pose", "A-pose", "No")
 """The rest poses of the wire contract's `pose_type`; `No` recognises the pose from the mesh."""
 
 MAX_INFLUENCES = 4
+
+BIND_POSES = ("as generated", "T-pose")
+CHARACTER_FORMATS = ("fbx", "glb", "vrm")
+BONE_NAMES = ("mixamo", "vrm", "unreal", "unity")
+CLIPS = ("idle", "walk", "wave", "t_pose")
+"""What a rigged character can be bound in, written as, named by and moved by; form fields take these words."""

@@ -11,7 +11,12 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-MEDIA_TYPES: Mapping[str, str] = {".glb": "model/gltf-binary", ".png": "image/png"}
+MEDIA_TYPES: Mapping[str, str] = {
+    ".glb": "model/gltf-binary",
+    ".vrm": "model/gltf-binary",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
 OCTET_STREAM = "application/octet-stream"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,12 @@ RESULT_NODES: Mapping[str, str] = {
     "Save rigged character": "rigged_character",
     "Preview raw mesh": "preview_images",
     "Preview textured mesh": "preview_images",
+    "Preview animation": "preview_images",
 }
 """Title of a node in the graph -> key of the file it writes in a job's results."""
 
-RIGGING_NODES = ("C3DRigCharacter", "C3DSaveCharacter")
-UNBOUND_FIELDS = frozenset({"enable_rigging"})
+SWITCHES: Mapping[str, str] = {"enable_rigging": "C3DRigCharacter", "animated_preview": "C3DPreviewAnimation"}
+"""Form field -> the nodes that go, with all that depends on them, when it is false."""
 
 Prompt = dict[str, dict[str, Any]]
 
@@ -113,7 +114,7 @@ def _assign_stages(prompt: Prompt) -> dict[str, str]:
     return stages
 
 
-def _prune(prompt: Prompt, class_types: tuple[str, ...]) -> Prompt:
+def _prune(prompt: Prompt, class_types: Collection[str]) -> Prompt:
     """The prompt without the nodes of these types and all that depends on them."""
     removed = {node_id for node_id, node in prompt.items() if node["class_type"] in class_types}
     depths = _node_depths(prompt)
@@ -149,7 +150,7 @@ def load_template(path: Path = GRAPH_FILE) -> Prompt:
     """Read a graph in API format; raises GraphError when a field or a result has no node."""
     prompt: Prompt = json.loads(path.read_text(encoding="utf-8"))
     bound = {name for _, name in _own_inputs(prompt)}
-    missing = sorted(FIELDS.keys() - bound - UNBOUND_FIELDS)
+    missing = sorted(FIELDS.keys() - bound - SWITCHES.keys())
     missing += sorted(set(RESULT_NODES.values()) - set(_result_nodes(prompt).values()))
     if missing:
         raise GraphError(f"{path.name}: no node for {', '.join(missing)}")
@@ -165,8 +166,7 @@ def build_graph(template: Prompt, job_id: str, image: str, values: Mapping[str, 
     value, `job_id` inputs take the job's id, and LoadImage takes the picture.
     """
     prompt = copy.deepcopy(template)
-    if not values["enable_rigging"]:
-        prompt = _prune(prompt, RIGGING_NODES)
+    prompt = _prune(prompt, {node for field, node in SWITCHES.items() if not values[field]})
     bound = {**values, "job_id": job_id}
     for node_id, name in _own_inputs(prompt):
         if name in bound:

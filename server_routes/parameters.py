@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..pipeline.conventions import REST_POSES
+from ..pipeline.conventions import BIND_POSES, BONE_NAMES, CHARACTER_FORMATS, CLIPS, REST_POSES
 from .errors import INVALID_PARAMETERS, ApiError
 
 DEFAULT_MODEL = "dreamshaper.safetensors"
@@ -138,6 +138,15 @@ def _reread(text: str, codec: str) -> str | None:
         return None
 
 
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.strip() not in allowed:
+            raise _Refusal(f"Must be {_join_choices(allowed)}", _echo(text), allowed=list(allowed))
+        return text.strip()
+
+    return parse
+
+
 def _pose_type(text: str) -> str:
     pose = repair_mojibake(text)
     if pose not in REST_POSES:
@@ -164,6 +173,12 @@ FIELDS: Mapping[str, Field] = {
         Field("model_name", DEFAULT_MODEL, str),
         Field("pose_type", REST_POSES[0], _pose_type),
         Field("enable_rigging", True, _boolean),
+        Field("fingers", False, _boolean),
+        Field("bind_pose", BIND_POSES[0], _choice(*BIND_POSES)),
+        Field("animation", "none", _choice("none", "all", *CLIPS)),
+        Field("character_format", CHARACTER_FORMATS[0], _choice(*CHARACTER_FORMATS)),
+        Field("bone_names", BONE_NAMES[0], _choice(*BONE_NAMES)),
+        Field("animated_preview", False, _boolean),
     )
 }
 

@@ -1,0 +1,108 @@
+"""Clips for a rigged character, and pictures that move."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from ..pipeline.animation import retarget_clip
+from ..pipeline.conventions import CLIPS
+from ..pipeline.preview import encode_webp, render_animation, render_turntable
+from ..pipeline.types import RiggedCharacter
+from .compat import io, make_schema
+from .inputs import character_input, job_input, prefix_input
+from .output_files import reserve_counted
+from .sockets import Character, array_to_image
+from .stage import StageRun
+
+_TURNTABLE = "turntable"
+_FRAMES_PER_SECOND = 15
+
+
+class AddAnimation(io.ComfyNode):
+    """Gives a rigged character a clip, or all of them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DAddAnimation",
+            display_name="Add Animation",
+            category="character3d/5 rigging",
+            description="Retargets an animation clip to the character's skeleton; chain nodes for several.",
+            search_aliases=["retarget", "walk cycle", "idle", "motion"],
+            inputs=[
+                character_input("The rigged character from Rig Character."),
+                io.Combo.Input(
+                    "animation",
+                    options=["none", "all", *CLIPS],
+                    default="walk",
+                    tooltip="The clip to add; all adds every one. A clip that it has already is replaced.",
+                ),
+            ],
+            outputs=[Character.Output(display_name="character", tooltip="The character with its clips.")],
+        )
+
+    @classmethod
+    def execute(cls, character: RiggedCharacter, animation: str) -> io.NodeOutput:
+        """C3D_CHARACTER -> C3D_CHARACTER."""
+        names = {"none": (), "all": CLIPS}.get(animation, (animation,))
+        kept = tuple(clip for clip in character.clips if clip.name not in names)
+        added = tuple(retarget_clip(name, character) for name in names)
+        return io.NodeOutput(replace(character, clips=kept + added))
+
+
+class PreviewAnimation(io.ComfyNode):
+    """Renders a character that moves, or turns, as an animated picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DPreviewAnimation",
+            display_name="Preview Animation (WebP)",
+            category="character3d/6 export",
+            description="Renders the character in motion, or on a turntable, and saves an animated WebP.",
+            search_aliases=["turntable", "animated preview", "gif"],
+            is_output_node=True,
+            inputs=[
+                character_input("The rigged character; it needs no clips of its own."),
+                io.Combo.Input(
+                    "motion",
+                    options=[_TURNTABLE, *CLIPS],
+                    default="walk",
+                    tooltip="What it does: turntable turns it once around, in its bind pose.",
+                ),
+                io.Int.Input("size", default=320, min=64, max=1024, tooltip="Side of the picture in pixels."),
+                io.Float.Input(
+                    "azimuth",
+                    default=35.0,
+                    min=-180.0,
+                    max=180.0,
+                    tooltip="Degrees around the character; 0 is the front, 90 its left side.",
+                ),
+                prefix_input("preview_animation"),
+                job_input(),
+            ],
+            outputs=[io.Image.Output(display_name="frames", tooltip="The frames, 15 a second.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        character: RiggedCharacter,
+        motion: str,
+        size: int,
+        azimuth: float,
+        filename_prefix: str,
+        job_id: str = "",
+    ) -> io.NodeOutput:
+        """C3D_CHARACTER -> IMAGE (T, size, size, 4)."""
+        progress, angle = StageRun("preview").progress, math.radians(azimuth)
+        if motion == _TURNTABLE:
+            frames = render_turntable(character.textured, size=size, azimuth=angle, progress=progress)
+        else:
+            clip = retarget_clip(motion, character)
+            frames = render_animation(character, clip, size=size, azimuth=angle, progress=progress)
+        file = reserve_counted(filename_prefix, ".webp")
+        file.path.write_bytes(encode_webp(frames, _FRAMES_PER_SECOND))
+        ui = {"images": [file.entry], "animated": (True,), "character3d_file": [file.entry]}
+        return io.NodeOutput(array_to_image(frames), ui=ui)
