@@ -119,10 +119,19 @@ def _rig(**values):
 
 def _save(filename_prefix, **values):
     data = json.dumps({key: value for key, value in values.items() if isinstance(value, str)}).encode()
-    suffix = ".fbx" if "character" in values else ".glb"
+    suffix = f".{values['character_format']}" if "character" in values else ".glb"
     files = _write(filename_prefix, suffix, data)
     relative = f"{files[0]['subfolder']}/{files[0]['filename']}"
     return io.NodeOutput(relative, ui={"character3d_file": files, "3d": files})
+
+
+def _add_animation(character, animation):
+    return io.NodeOutput(f"{character} {animation}")
+
+
+def _preview_animation(filename_prefix, **values):
+    files = _write(filename_prefix, ".webp", b"RIFF")
+    return io.NodeOutput(_image(), ui={"character3d_file": files, "images": files})
 
 
 def _preview(filename_prefix, **values):
@@ -180,7 +189,19 @@ NODES = [
         [TRIMESH.Output(), io.Image.Output(), io.Mask.Output()],
         _bake,
     ),
-    _node("C3DRigCharacter", [TRIMESH.Input("mesh"), *_texts("pose_type")], [CHARACTER.Output()], _rig),
+    _node(
+        "C3DRigCharacter",
+        [TRIMESH.Input("mesh"), *_texts("pose_type", "bind_pose"), io.Boolean.Input("fingers")],
+        [CHARACTER.Output()],
+        _rig,
+    ),
+    _node(
+        "C3DAddAnimation",
+        [CHARACTER.Input("character"), *_texts("animation")],
+        [CHARACTER.Output()],
+        _add_animation,
+        is_output=False,
+    ),
     _node(
         "C3DSaveMesh",
         [TRIMESH.Input("mesh"), *_texts("filename_prefix", "job_id")],
@@ -189,9 +210,18 @@ NODES = [
     ),
     _node(
         "C3DSaveCharacter",
-        [CHARACTER.Input("character"), *_texts("filename_prefix", "job_id")],
+        [
+            CHARACTER.Input("character"),
+            *_texts("filename_prefix", "job_id", "character_format", "bone_names"),
+        ],
         [io.String.Output()],
         _save,
+    ),
+    _node(
+        "C3DPreviewAnimation",
+        [CHARACTER.Input("character"), *_texts("filename_prefix", "job_id")],
+        [io.Image.Output()],
+        _preview_animation,
     ),
     _node(
         "C3DPreviewMesh",
