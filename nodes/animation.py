@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..pipeline.animation import retarget_clip
+from ..pipeline.animation import load_clip, retarget_clip
 from ..pipeline.conventions import CLIPS
 from ..pipeline.preview import encode_webp, render_animation, render_turntable
 from ..pipeline.types import RiggedCharacter
@@ -47,7 +47,7 @@ class AddAnimation(io.ComfyNode):
         """C3D_CHARACTER -> C3D_CHARACTER."""
         names = {"none": (), "all": CLIPS}.get(animation, (animation,))
         kept = tuple(clip for clip in character.clips if clip.name not in names)
-        added = tuple(retarget_clip(name, character) for name in names)
+        added = tuple(retarget_clip(load_clip(name), character) for name in names)
         return io.NodeOutput(replace(character, clips=kept + added))
 
 
@@ -69,7 +69,7 @@ class PreviewAnimation(io.ComfyNode):
                     "motion",
                     options=[_TURNTABLE, *CLIPS],
                     default="walk",
-                    tooltip="What it does: turntable turns it once around, in its bind pose.",
+                    tooltip="What it does; turntable goes once around it as it stands.",
                 ),
                 io.Int.Input("size", default=320, min=64, max=1024, tooltip="Side of the picture in pixels."),
                 io.Float.Input(
@@ -77,7 +77,7 @@ class PreviewAnimation(io.ComfyNode):
                     default=35.0,
                     min=-180.0,
                     max=180.0,
-                    tooltip="Degrees around the character; 0 is the front, 90 its left side.",
+                    tooltip="Degrees around the character; 0 is the front, 90 its left side. Not for turntable.",
                 ),
                 prefix_input("preview_animation"),
                 job_input(),
@@ -96,12 +96,18 @@ class PreviewAnimation(io.ComfyNode):
         job_id: str = "",
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> IMAGE (T, size, size, 4)."""
-        progress, angle = StageRun("preview").progress, math.radians(azimuth)
+        progress = StageRun("preview").progress
         if motion == _TURNTABLE:
-            frames = render_turntable(character.textured, size=size, azimuth=angle, progress=progress)
+            frames = render_turntable(character.textured, size=size, progress=progress)
         else:
-            clip = retarget_clip(motion, character)
-            frames = render_animation(character, clip, size=size, azimuth=angle, progress=progress)
+            frames = render_animation(
+                character,
+                retarget_clip(load_clip(motion), character),
+                size=size,
+                azimuth=math.radians(azimuth),
+                fps=_FRAMES_PER_SECOND,
+                progress=progress,
+            )
         file = reserve_counted(filename_prefix, ".webp")
         file.path.write_bytes(encode_webp(frames, _FRAMES_PER_SECOND))
         ui = {"images": [file.entry], "animated": (True,), "character3d_file": [file.entry]}

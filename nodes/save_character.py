@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..pipeline.conventions import BONE_NAMES, CHARACTER_FORMATS
-from ..pipeline.formats import VrmMeta, rename_joints, write_fbx, write_glb, write_vrm
+from ..pipeline.formats import VrmMeta, rename_character, write_fbx, write_glb, write_vrm
 from ..pipeline.rig import normalise_to_t_pose
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
 from .output_files import model_outputs, reserve_beside, reserve_counted, saved_model
 from .sockets import VrmMetaSocket
+
+_NO_META = VrmMeta("Character", ("Unknown",))
 
 
 class SaveCharacter(io.ComfyNode):
@@ -74,8 +76,8 @@ class SaveCharacter(io.ComfyNode):
             file = reserve_counted(filename_prefix, f".{character_format}")
         if character_format == "vrm":
             character = normalise_to_t_pose(character)
-            write_vrm(file.path, rename_joints(character, bone_names), vrm_meta or VrmMeta())
+            write_vrm(file.path, rename_character(character, bone_names), vrm_meta or _NO_META)
         else:
             write = write_fbx if character_format == "fbx" else write_glb
-            write(file.path, rename_joints(character, bone_names))
+            write(file.path, rename_character(character, bone_names))
         return saved_model(file)
