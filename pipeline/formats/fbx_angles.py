@@ -35,6 +35,8 @@ def quaternions_to_continuous_euler(quaternions: Float64Array, before: Float64Ar
     Three angles and (x + 180, 180 - y, z + 180) are one rotation, and whole turns add nothing: each key
     takes the one that is nearest to its predecessor.
     """
+    if not quaternions.size:
+        return np.zeros((*quaternions.shape[:2], 3))
     matrices = Rotation.from_quat(quaternions.reshape(-1, 4)).as_matrix()
     angles = matrix_to_euler(matrices.reshape(*quaternions.shape[:2], 3, 3))
     is_locked = 90 - np.abs(angles[..., 1]) < np.degrees(_GIMBAL_COSINE)

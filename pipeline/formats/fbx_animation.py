@@ -55,7 +55,9 @@ def _add_stack(scene: SceneBuilder, clip: AnimationClip) -> int:
     stop = np.int64(seconds_to_ktime(clip.times[-1:].astype(np.float64))[0])
     span = make_properties(("LocalStop", "time", stop), ("ReferenceStop", "time", stop))
     stack = scene.add("AnimationStack", clip.name, "AnimStack", "", span)
-    layer = scene.add("AnimationLayer", "BaseLayer", "AnimLayer", "")
+    # With a property, because assimp drops a layer that has nothing inside.
+    weight = make_properties(("Weight", "factor", 100.0))
+    layer = scene.add("AnimationLayer", "BaseLayer", "AnimLayer", "", weight)
     scene.connect(layer, stack)
     scene.add_take(clip.name, stop)
     return layer
@@ -69,14 +71,23 @@ def _find_keys(
     times = _merge_frames(clip.times.astype(np.float64))
     while True:
         angles = quaternions_to_continuous_euler(sample_rotations(clip, times)[:, moving], before)
-        middles = (times[1:] + times[:-1]) / 2
-        straight = euler_to_quaternion((angles[1:] + angles[:-1]) / 2)
-        wanted = sample_rotations(clip, middles)[:, moving]
-        apart = _angle_between(straight, wanted).max(axis=1, initial=0.0)
-        bent = (apart > STRAIGHT_TOLERANCE) & (np.diff(times) > _SHORTEST_STEP)
-        if not bent.any():
+        bends = _find_bends(clip, moving, times, angles)
+        if not len(bends):
             return times, angles
-        times = np.sort(np.concatenate((times, middles[bent])))
+        times = np.sort(np.concatenate((times, bends)))
+
+
+def _find_bends(
+    clip: AnimationClip, moving: list[int], times: Float64Array, angles: Float64Array
+) -> Float64Array:
+    """Middles between two keys where going straight misses the clip."""
+    is_long = np.diff(times) > _SHORTEST_STEP
+    if not moving or not is_long.any():
+        return times[:0]
+    middles = ((times[1:] + times[:-1]) / 2)[is_long]
+    straight = euler_to_quaternion((angles[1:] + angles[:-1])[is_long] / 2)
+    apart = _angle_between(straight, sample_rotations(clip, middles)[:, moving])
+    return middles[(apart > STRAIGHT_TOLERANCE).any(axis=1)]
 
 
 def _merge_frames(key_times: Float64Array) -> Float64Array:

@@ -71,11 +71,10 @@ def make_mesh():
     return Mesh(*(np.concatenate(parts) for parts in (positions, faces, normals, uvs)))
 
 
-def make_weights(positions):
-    """Nearest joints, HeadTop_End left out; some vertices have one influence, some four."""
-    joints = np.array([joint[2] for joint in JOINTS])
+def bind_to_nearest(positions, joints, is_left_out):
+    """Up to four nearest joints of those not left out; every fifth vertex has one influence."""
     distance = np.linalg.norm(positions[:, None] - joints, axis=-1)
-    distance[:, 3] = np.inf
+    distance[:, is_left_out] = np.inf
     nearest = np.argsort(distance, axis=1)[:, :4]
     weights = 1 / np.take_along_axis(distance, nearest, axis=1) ** 3
     weights[weights < 0.02 * weights.sum(axis=1, keepdims=True)] = 0
@@ -91,7 +90,9 @@ def make_character():
     texture = np.random.default_rng(7).random((64, 64, 4))
     texture[:32, :, 0], texture[..., 3] = 0.9, 1
     mesh = make_mesh()
-    return RiggedCharacter(TexturedMesh(mesh, Material(texture)), skeleton, make_weights(mesh.positions))
+    is_end = [name == "mixamorig:HeadTop_End" for name in skeleton.names]
+    skin = bind_to_nearest(mesh.positions, np.array([joint[2] for joint in JOINTS]), is_end)
+    return RiggedCharacter(TexturedMesh(mesh, Material(texture)), skeleton, skin)
 
 
 def find_local_rest(skeleton):
