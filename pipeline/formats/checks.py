@@ -52,13 +52,13 @@ def _check_skeleton(skeleton: Skeleton, format_name: str) -> None:
     if len(roots) != 1:
         found = ", ".join(names[root] for root in roots)
         raise FormatError(f"{format_name}: expected one root joint, found {len(roots)}: {found}")
+    if not np.isfinite(skeleton.rest).all():
+        raise FormatError(f"{format_name}: expected finite rest transforms, got NaN or infinity")
     turn = skeleton.rest[:, :3, :3].astype(np.float64)
     error = np.abs(turn @ turn.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
-    wrong = ~((error < _ROTATION_TOLERANCE) & (np.linalg.det(turn) > 0))
+    wrong = (error > _ROTATION_TOLERANCE) | (np.linalg.det(turn) < 0)
     if wrong.any():
         raise FormatError(f"{format_name}: the rest of joint {names[wrong.argmax()]!r} is not a rotation")
-    if not np.isfinite(skeleton.positions).all():
-        raise FormatError(f"{format_name}: expected finite joint positions, got NaN or infinity")
 
 
 def _check_skin(skin: SkinWeights, vertex_count: int, joint_count: int, format_name: str) -> None:
@@ -67,14 +67,10 @@ def _check_skin(skin: SkinWeights, vertex_count: int, joint_count: int, format_n
         raise FormatError(f"{format_name}: expected skin weights for {vertex_count} vertices, got {found}")
     highest = skin.joints.max()
     if highest >= joint_count:
-        raise FormatError(
-            f"{format_name}: skin weights name joint {highest}, the skeleton has {joint_count}"
-        )
+        raise FormatError(f"{format_name}: skin weights name joint {highest}, the skeleton has {joint_count}")
     worst = float(np.abs(skin.weights.sum(axis=1) - 1).max())
     if not worst <= _WEIGHT_TOLERANCE or skin.weights.min() < 0:
-        raise FormatError(
-            f"{format_name}: skin weights are negative, or a row is off 1 by {worst:.2g}"
-        )
+        raise FormatError(f"{format_name}: skin weights are negative, or a row is off 1 by {worst:.2g}")
 
 
 def _check_clip(clip: AnimationClip, joint_count: int, format_name: str) -> None:

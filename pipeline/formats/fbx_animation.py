@@ -93,8 +93,9 @@ def _find_bends(
 def _merge_frames(key_times: Float64Array) -> Float64Array:
     """The clip's keys and the frames between them that are not keys already."""
     frames = np.arange(0, key_times[-1], 1 / FRAME_RATE)
-    is_new = np.abs(frames[:, None] - key_times).min(axis=1) > _SAME_TIME
-    return np.sort(np.concatenate((key_times, frames[is_new])))
+    after = np.searchsorted(key_times, frames).clip(max=len(key_times) - 1)
+    nearest = np.minimum(np.abs(key_times[after] - frames), np.abs(frames - key_times[after - 1]))
+    return np.sort(np.concatenate((key_times, frames[nearest > _SAME_TIME])))
 
 
 def _angle_between(first: Float64Array, second: Float64Array) -> Float64Array:

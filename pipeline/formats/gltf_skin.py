@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from ..types import AnimationClip, RiggedCharacter, Skeleton, SkinWeights
+from ..types import AnimationClip, FloatArray, IntArray, RiggedCharacter, Skeleton, SkinWeights
 from .gltf_document import VERTICES, GltfDocument
 from .joint_transforms import find_moving_joints, make_continuous, make_exact_rest, world_to_local
 
@@ -42,7 +42,7 @@ def add_skin_attributes(document: GltfDocument, skin: SkinWeights, joint_count: 
     }
 
 
-def _normalize_influences(skin: SkinWeights) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+def _normalize_influences(skin: SkinWeights) -> tuple[IntArray, FloatArray]:
     """glTF's rules: a joint once per vertex, joint 0 where the weight is 0, sums of 1 to float32's end."""
     joints, weights = skin.joints.copy(), skin.weights.astype(np.float64)
     for later in range(1, joints.shape[1]):
@@ -88,16 +88,15 @@ def _add_joints(
     return added
 
 
-def _add_animation(
-    document: GltfDocument, clip: AnimationClip, moving: list[int], joints: list[int]
-) -> None:
+def _add_animation(document: GltfDocument, clip: AnimationClip, moving: list[int], joints: list[int]) -> None:
     """A rotation channel per moving joint and the translation of the root, all at the clip's own keys."""
     turns = clip.rotations.astype(np.float64)
     turns = make_continuous(turns / np.linalg.norm(turns, axis=-1, keepdims=True)).astype(np.float32)
     times = document.add_accessor(clip.times, has_bounds=True)
     tracks = [(joints[0], "translation", clip.translations)]
     tracks += [(joints[joint], "rotation", turns[:, joint]) for joint in moving]
-    channels, samplers = [], []
+    channels: list[dict[str, Any]] = []
+    samplers: list[dict[str, Any]] = []
     for node, path, values in tracks:
         channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
         output = document.add_accessor(values)

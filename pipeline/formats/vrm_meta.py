@@ -55,9 +55,10 @@ class VrmMeta:
         for field, allowed in ALLOWED_VALUES.items():
             if (found := getattr(self, field)) not in allowed:
                 raise FormatError(f"VRM: expected {field} to be one of {', '.join(allowed)}, got {found!r}")
-        shape = np.shape(self.thumbnail)
-        if self.thumbnail is not None and (len(shape) != 3 or shape[0] != shape[1] or shape[2] != 4):
-            raise FormatError(f"VRM: expected a square thumbnail (S, S, 4), got {shape}")
+        if self.thumbnail is not None:
+            shape = np.shape(self.thumbnail)
+            if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 4:
+                raise FormatError(f"VRM: expected a square thumbnail (S, S, 4), got {shape}")
 
     def describe(self) -> dict[str, Any]:
         """The `meta` object of the extension, without the thumbnail; what is empty is left out."""

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import write_fbx, write_glb
-from character3d.pipeline.formats.fbx_animation import FRAME_RATE, STRAIGHT_TOLERANCE
 from character3d.pipeline.formats.fbx_angles import euler_to_quaternion, quaternions_to_continuous_euler
+from character3d.pipeline.formats.fbx_animation import FRAME_RATE, STRAIGHT_TOLERANCE
 from character3d.pipeline.formats.joint_transforms import sample_rotations
 from character3d.pipeline.types import AnimationClip
 from character3d.tests.readers.compare import largest_difference, limit, write_ask
@@ -134,7 +134,7 @@ def test_one_key_and_a_clip_that_keeps_the_rest_pose(tmp_path, reader):
     """A pose is a clip of one key; a clip without motion still is one."""
     rest = Rotation.from_matrix(find_local_rest(BARE.skeleton)[:, :3, :3]).as_quat()
     still = AnimationClip("still", [0.0, 1.0], np.stack([rest, rest]), BARE.skeleton.positions[[0, 0]])
-    moved = BARE.skeleton.positions[:1] + (0.1, 0.2, 0.3)
+    moved = np.add(BARE.skeleton.positions[:1], (0.1, 0.2, 0.3))
     pose = AnimationClip("pose", [0.0], rest[None], moved)
     write_fbx(tmp_path / "c.fbx", replace(BARE, clips=(still, pose)))
     report = run_reader(
