@@ -53,8 +53,8 @@ def _normalize_influences(skin: SkinWeights) -> tuple[IntArray, FloatArray]:
     weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     # What rounding takes or gives goes to the largest weight.
     rows, largest = np.arange(len(weights)), weights.argmax(axis=1)
-    rest = 1 - weights.sum(axis=1, dtype=np.float64)
-    weights[rows, largest] = (weights[rows, largest] + rest).astype(np.float32)
+    remainder = 1 - weights.sum(axis=1, dtype=np.float64)
+    weights[rows, largest] = (weights[rows, largest] + remainder).astype(np.float32)
     joints[weights == 0] = 0
     return joints, weights
 

@@ -1,12 +1,14 @@
 """The elf, rigged by the pipeline, in every format: each reader agrees to 1e-5 on every vertex."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import VrmMeta, write_fbx, write_glb, write_vrm
 from character3d.pipeline.normals import vertex_normals
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton
+from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, separate_limbs
 from character3d.pipeline.types import Material, Mesh, RiggedCharacter, TexturedMesh
 from character3d.tests.conftest import REPOSITORY
 from character3d.tests.readers.compare import (
@@ -48,14 +50,14 @@ def elf():
     places = np.asarray(loaded.vertices)
     around = np.arctan2(places[:, 0], places[:, 2]) / (2 * np.pi) + 0.5
     uvs = np.stack((around, 1 - places[:, 1] / places[:, 1].max()), axis=1)
-    bare = Mesh(places, loaded.faces, uvs=uvs)
-    mesh = Mesh(places, loaded.faces, vertex_normals(bare), uvs)
-    skeleton = fit_skeleton(mesh, pose_type="No").skeleton
+    closed = Mesh(places, loaded.faces, uvs=uvs)
+    skeleton = fit_skeleton(closed, pose_type="No").skeleton
+    separated = separate_limbs(closed, skeleton, compute_skin_weights(closed, skeleton))
+    mesh = replace(separated.mesh, normals=vertex_normals(separated.mesh))
     texture = np.random.default_rng(5).random((256, 256, 4))
     texture[..., 3] = 1
     clip = make_clip(skeleton, "walk", np.linspace(0, 1, 31), STEPS, sway=(0, 0.05, 0.4))
-    skin = compute_skin_weights(mesh, skeleton)
-    return RiggedCharacter(TexturedMesh(mesh, Material(texture)), skeleton, skin, (clip,))
+    return RiggedCharacter(TexturedMesh(mesh, Material(texture)), skeleton, separated.skin, (clip,))
 
 
 @pytest.fixture(scope="module")

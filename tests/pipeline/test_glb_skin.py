@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import encode_glb, write_glb
 from character3d.pipeline.types import Skeleton, SkinWeights
@@ -111,6 +112,14 @@ def test_readers_play_it_as_we_do(read, reader, name):
     for time in wanted:
         expected = follow_clip_by_hand(CHARACTER, clip, time)[MESH.faces]
         assert largest_difference(found[name][TIMES.index(time)], expected) < limit(reader, "posed"), time
+
+
+def test_trimesh_sees_the_mesh(tmp_path):
+    """It knows no skins; whoever opens the file with it has the mesh at rest."""
+    write_glb(tmp_path / "a.glb", CHARACTER)
+    (found,) = trimesh.load_scene(tmp_path / "a.glb", process=False).geometry.values()
+    assert np.array_equal(found.vertices, MESH.positions)
+    assert np.array_equal(found.faces, MESH.faces)
 
 
 def test_validator_has_no_complaint(tmp_path):
