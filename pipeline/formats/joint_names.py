@@ -40,9 +40,9 @@ NAME_PROFILES = _read_profiles()
 def rename_joints(skeleton: Skeleton, profile: str) -> Skeleton:
     """Return the skeleton with a profile's names, joints in their order.
 
-    A profile with a root puts a joint of that name at the origin before all others. Joints without a role
-    are end joints when they have no children and no siblings of that kind; others keep their names.
-    ValueError for an unknown profile lists the known ones.
+    A profile with a root puts a joint of that name at the origin above the hips, where there is none yet; a
+    root that is there stays. Joints without a role are end joints when they have no children and no siblings
+    of that kind; others keep their names. ValueError for an unknown profile lists the known ones.
     """
     wanted = _get_profile(profile)
     names = tuple(_name_joint(skeleton, wanted, joint) for joint in range(len(skeleton.names)))
