@@ -1,7 +1,22 @@
-"""Files that other programs open, FBX and GLB, and the meshes of others."""
+"""Files that other programs open, FBX, GLB and VRM, and the meshes of others."""
 
 from .fbx import write_fbx
 from .glb import encode_glb, write_glb
+from .joint_names import NAME_PROFILES, rename_character, rename_joints
 from .mesh_files import MESH_SUFFIXES, read_mesh
+from .vrm import encode_vrm, write_vrm
+from .vrm_meta import VrmMeta
 
-__all__ = ["MESH_SUFFIXES", "encode_glb", "read_mesh", "write_fbx", "write_glb"]
+__all__ = [
+    "MESH_SUFFIXES",
+    "NAME_PROFILES",
+    "VrmMeta",
+    "encode_glb",
+    "encode_vrm",
+    "read_mesh",
+    "rename_character",
+    "rename_joints",
+    "write_fbx",
+    "write_glb",
+    "write_vrm",
+]

@@ -1,4 +1,4 @@
-"""Rigged characters as binary FBX 7.4: mesh, embedded texture, skeleton, skin and bind pose."""
+"""Rigged characters as binary FBX 7.4: mesh, embedded texture, skeleton, skin, bind pose and clips."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import FormatError
 from ..normals import vertex_normals
 from ..types import Material, Mesh, RiggedCharacter, Skeleton, SkinWeights
+from .checks import check_character
+from .fbx_angles import matrix_to_euler
+from .fbx_animation import add_clips
 from .fbx_binary import FbxNode, encode_document
 from .fbx_scene import ROOT_ID, SceneBuilder, flatten_matrix, make_properties
 from .files import encode_png, replace_file
+from .joint_transforms import make_exact_rest, world_to_local
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -23,9 +26,6 @@ _CHARACTER_NAME = "Character"
 _UV_SET = "UVMap"
 _DIELECTRIC = 0.04
 """Specular colour, glTF's for what is no metal; three.js leaves SpecularFactor out."""
-_ROTATION_TOLERANCE = 1e-3
-_WEIGHT_TOLERANCE = 1e-4
-_GIMBAL_COSINE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -41,58 +41,23 @@ def write_fbx(path: str | os.PathLike[str], character: RiggedCharacter) -> None:
     """Writes `character` as a binary FBX 7.4 file that stands on its own: the texture is inside.
 
     Vertices keep their order and number; missing normals are computed. Centimetres, +Y up, facing +Z.
+    Clips become animation stacks (fbx_animation.py).
     The same character and file name give the same bytes. The file appears whole or not at all.
     Raises FormatError where the parts of the character do not fit together, OSError from writing.
     """
-    _check_character(character)
+    check_character(character, "FBX")
     path = Path(path)
     scene = SceneBuilder()
     _add_character(scene, character, f"{path.stem}_base_color.png")
     replace_file(path, encode_document(scene.document()))
 
 
-def _check_character(character: RiggedCharacter) -> None:
-    mesh, skeleton, skin = character.textured.mesh, character.skeleton, character.skin
-    vertex_count, joint_count = len(mesh.positions), len(skeleton.names)
-    if len(mesh.faces) == 0 or joint_count == 0:
-        raise FormatError(f"FBX: expected faces and joints, got {len(mesh.faces)} and {joint_count}")
-    if mesh.faces.min() < 0 or mesh.faces.max() >= vertex_count:
-        raise FormatError(f"FBX: a face names a vertex outside 0..{vertex_count - 1}")
-    for name, values in (("position", mesh.positions), ("uv", mesh.uvs), ("normal", mesh.normals)):
-        if values is not None and not np.isfinite(values).all():
-            raise FormatError(f"FBX: a {name} is not finite")
-    _check_skeleton(skeleton)
-    if len(skin.joints) != vertex_count:
-        raise FormatError(f"FBX: expected skin weights for {vertex_count} vertices, got {len(skin.joints)}")
-    if skin.joints.max() >= joint_count:
-        raise FormatError(f"FBX: skin weights name joint {skin.joints.max()}, the skeleton has {joint_count}")
-    worst = float(np.abs(skin.weights.sum(axis=1) - 1).max())
-    if not worst <= _WEIGHT_TOLERANCE or skin.weights.min() < 0:
-        raise FormatError(f"FBX: skin weights are negative, or a row is off 1 by {worst:.2g}")
-
-
-def _check_skeleton(skeleton: Skeleton) -> None:
-    if len(set(skeleton.names)) != len(skeleton.names):
-        raise FormatError("FBX: two joints have the same name")
-    late = np.flatnonzero(skeleton.parents >= np.arange(len(skeleton.names)))
-    if len(late):
-        raise FormatError(f"FBX: joint {skeleton.names[late[0]]!r} stands before its parent")
-    turn = skeleton.rest[:, :3, :3].astype(np.float64)
-    error = np.abs(turn @ turn.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
-    wrong = ~((error < _ROTATION_TOLERANCE) & (np.linalg.det(turn) > 0))
-    if wrong.any():
-        raise FormatError(f"FBX: the rest of joint {skeleton.names[wrong.argmax()]!r} is not a rotation")
-
-
 def _character_to_fbx(character: RiggedCharacter) -> _FbxFigure:
     """The one place where metres become centimetres, and v down becomes v up."""
     mesh = character.textured.mesh
     assert mesh.uvs is not None  # TexturedMesh sees to it
-    rest = np.tile(np.eye(4), (len(character.skeleton.names), 1, 1))
-    # float32 rotations are off by 1e-7; made exact, local angles multiply back to the bind matrices.
-    left, _, right = np.linalg.svd(character.skeleton.rest[:, :3, :3].astype(np.float64))
-    rest[:, :3, :3] = left @ right
-    rest[:, :3, 3] = character.skeleton.positions.astype(np.float64) * _CENTIMETRES_PER_METRE
+    rest = make_exact_rest(character.skeleton)
+    rest[:, :3, 3] *= _CENTIMETRES_PER_METRE
     positions = mesh.positions.astype(np.float64) * _CENTIMETRES_PER_METRE
     return _FbxFigure(positions, rest, mesh.uvs * np.array((1.0, -1.0)) + (0, 1))
 
@@ -104,9 +69,11 @@ def _add_character(scene: SceneBuilder, character: RiggedCharacter, image_name: 
     geometry = _add_geometry(scene, character.textured.mesh, figure)
     scene.connect(geometry, mesh_model)
     scene.connect(_add_material(scene, character.textured.material, image_name), mesh_model)
-    joints = _add_skeleton(scene, character.skeleton, figure.rest)
+    local = world_to_local(character.skeleton.parents, figure.rest)
+    joints = _add_skeleton(scene, character.skeleton, local)
     scene.connect(_add_skin(scene, character.skin, figure.rest, joints), geometry)
     _add_bind_pose(scene, [mesh_model, *joints], [np.eye(4), *figure.rest])
+    add_clips(scene, character.clips, joints, local, _CENTIMETRES_PER_METRE)
 
 
 def _add_geometry(scene: SceneBuilder, mesh: Mesh, figure: _FbxFigure) -> int:
@@ -219,35 +186,23 @@ def _add_texture(scene: SceneBuilder, png: bytes, image_name: str) -> int:
     return texture
 
 
-def _matrix_to_euler(matrix: Float64Array) -> tuple[float, float, float]:
-    """Degrees about X, then Y, then Z (FBX's default order, matrix = Rz Ry Rx) of a (3, 3) rotation."""
-    cosine = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    y = np.arctan2(-matrix[2, 0], cosine)
-    if cosine > _GIMBAL_COSINE:
-        x, z = np.arctan2(matrix[2, 1], matrix[2, 2]), np.arctan2(matrix[1, 0], matrix[0, 0])
-    else:  # X and Z turn about the same axis: all of it goes to X
-        x, z = np.arctan2(-matrix[1, 2], matrix[1, 1]), 0.0
-    return float(np.degrees(x)), float(np.degrees(y)), float(np.degrees(z))
-
-
 def _add_model(scene: SceneBuilder, name: str, subclass: str, local: Float64Array) -> int:
     properties = make_properties(
         ("DefaultAttributeIndex", "integer", 0),
         ("InheritType", "enum", 1),
         ("Lcl Translation", "Lcl Translation", *map(float, local[:3, 3])),
-        ("Lcl Rotation", "Lcl Rotation", *_matrix_to_euler(local[:3, :3])),
+        ("Lcl Rotation", "Lcl Rotation", *map(float, matrix_to_euler(local[:3, :3]))),
         ("Lcl Scaling", "Lcl Scaling", 1.0, 1.0, 1.0),
     )
     shading = FbxNode("Shading", (True,)), FbxNode("Culling", ("CullingOff",))
     return scene.add("Model", name, "Model", subclass, FbxNode("Version", (232,)), properties, *shading)
 
 
-def _add_skeleton(scene: SceneBuilder, skeleton: Skeleton, rest: Float64Array) -> list[int]:
+def _add_skeleton(scene: SceneBuilder, skeleton: Skeleton, local: Float64Array) -> list[int]:
     """A LimbNode per joint; returns their ids in the skeleton's order."""
     joints: list[int] = []
-    for name, parent, transform in zip(skeleton.names, skeleton.parents, rest, strict=True):
-        local = transform if parent < 0 else np.linalg.inv(rest[parent]) @ transform
-        joints.append(_add_model(scene, name, "LimbNode", local))
+    for name, parent, transform in zip(skeleton.names, skeleton.parents, local, strict=True):
+        joints.append(_add_model(scene, name, "LimbNode", transform))
         scene.connect(joints[-1], ROOT_ID if parent < 0 else joints[parent])
         flags = FbxNode("TypeFlags", ("Skeleton",))
         attribute = scene.add("NodeAttribute", name, "NodeAttribute", "LimbNode", flags)

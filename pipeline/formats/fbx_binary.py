@@ -26,7 +26,7 @@ _MAGIC = b"Kaydara FBX Binary  \x00\x1a\x00"
 _RECORD = struct.Struct("<IIIB")
 _END_OF_LIST = bytes(_RECORD.size)
 _COMPRESS_FROM_BYTES = 128
-_ARRAY_CODES = {"float64": b"d", "int32": b"i", "int64": b"l"}
+_ARRAY_CODES = {"float64": b"d", "float32": b"f", "int32": b"i", "int64": b"l"}
 
 
 @dataclass(frozen=True)

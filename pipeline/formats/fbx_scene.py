@@ -13,6 +13,9 @@ CREATOR = "Character3D"
 ROOT_ID = 0
 _FIRST_ID = 1_000_000
 _DOCUMENT_ID = np.int64(999_999)
+KTIME_PER_SECOND = 46_186_158_000
+_TWENTY_FOUR_FRAMES, _THIRTY_FRAMES = 11, 6
+"""Of the frame rates that FBX numbers, those of a file without takes and with takes."""
 
 # What Autodesk's files put in a property's type, label and flag fields, by the kind of value.
 _PROPERTY_FIELDS = {
@@ -44,12 +47,18 @@ def flatten_matrix(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.ascontiguousarray(matrix.T, dtype=np.float64).reshape(16)
 
 
+def seconds_to_ktime(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """FBX's times: whole numbers of the 46,186,158,000th part of a second."""
+    return np.rint(seconds * KTIME_PER_SECOND).astype(np.int64)
+
+
 class SceneBuilder:
     """Collects objects, numbers them in the order of their making, and records their connections."""
 
     def __init__(self) -> None:
         self._objects: list[FbxNode] = []
         self._connections: list[FbxNode] = []
+        self._takes: list[tuple[str, np.int64]] = []
 
     def add(self, kind: str, name: str, fbx_class: str, subclass: str, *children: FbxNode) -> int:
         """Adds an object and returns its id. In the file its name is `name`, 0, 1, class."""
@@ -64,6 +73,10 @@ class SceneBuilder:
         kind = ("OP", *ends, parent_property) if parent_property else ("OO", *ends)
         self._connections.append(FbxNode("C", kind))
 
+    def add_take(self, name: str, stop: np.int64) -> None:
+        """Lists an animation stack that ends at `stop` (KTime) where readers look for takes."""
+        self._takes.append((name, stop))
+
     def document(self) -> list[FbxNode]:
         """Every top-level node of the file."""
         return [
@@ -71,13 +84,13 @@ class SceneBuilder:
             FbxNode("FileId", (FILE_ID,)),
             FbxNode("CreationTime", (CREATION_TIME,)),
             FbxNode("Creator", (CREATOR,)),
-            _make_global_settings(),
-            _make_documents(),
+            _make_global_settings(self._takes),
+            _make_documents(self._takes[0][0] if self._takes else ""),
             FbxNode("References"),
             self._make_definitions(),
             FbxNode("Objects", (), tuple(self._objects)),
             FbxNode("Connections", (), tuple(self._connections)),
-            FbxNode("Takes", (), (FbxNode("Current", ("",)),)),
+            _make_takes(self._takes),
         ]
 
     def _make_definitions(self) -> FbxNode:
@@ -116,31 +129,42 @@ def _make_header_extension() -> FbxNode:
     return FbxNode("FBXHeaderExtension", (), children)
 
 
-def _make_global_settings() -> FbxNode:
-    """+Y up, +Z towards the viewer, +X right; one unit is one centimetre."""
+def _make_global_settings(takes: list[tuple[str, np.int64]]) -> FbxNode:
+    """+Y up, +Z towards the viewer, +X right; one unit is one centimetre; time spans the longest take."""
     axes = {"UpAxis": 1, "UpAxisSign": 1, "FrontAxis": 2, "FrontAxisSign": 1, "CoordAxis": 0}
     axes |= {"CoordAxisSign": 1, "OriginalUpAxis": 1, "OriginalUpAxisSign": 1}
+    stop = max((stop for _, stop in takes), default=np.int64(KTIME_PER_SECOND))
     settings = make_properties(
         *((name, "integer", value) for name, value in axes.items()),
         ("UnitScaleFactor", "number", 1.0),
         ("OriginalUnitScaleFactor", "number", 1.0),
         ("AmbientColor", "color_rgb", 0.0, 0.0, 0.0),
         ("DefaultCamera", "text", "Producer Perspective"),
-        ("TimeMode", "enum", 11),
+        ("TimeMode", "enum", _THIRTY_FRAMES if takes else _TWENTY_FOUR_FRAMES),
         ("TimeSpanStart", "time", np.int64(0)),
-        ("TimeSpanStop", "time", np.int64(46_186_158_000)),
+        ("TimeSpanStop", "time", stop),
         ("CustomFrameRate", "number", 24.0),
     )
     return FbxNode("GlobalSettings", (), (FbxNode("Version", (1000,)), settings))
 
 
-def _make_documents() -> FbxNode:
+def _make_documents(active_stack: str) -> FbxNode:
     document = FbxNode(
         "Document",
         (_DOCUMENT_ID, "", "Scene"),
         (
-            make_properties(("SourceObject", "object"), ("ActiveAnimStackName", "text", "")),
+            make_properties(("SourceObject", "object"), ("ActiveAnimStackName", "text", active_stack)),
             FbxNode("RootNode", (np.int64(ROOT_ID),)),
         ),
     )
     return FbxNode("Documents", (), (FbxNode("Count", (1,)), document))
+
+
+def _make_takes(takes: list[tuple[str, np.int64]]) -> FbxNode:
+    nodes = [FbxNode("Current", (takes[0][0] if takes else "",))]
+    for name, stop in takes:
+        span = np.int64(0), stop
+        file_name = FbxNode("FileName", (f"{name}.tak",))
+        times = FbxNode("LocalTime", span), FbxNode("ReferenceTime", span)
+        nodes.append(FbxNode("Take", (name,), (file_name, *times)))
+    return FbxNode("Takes", (), tuple(nodes))

@@ -15,12 +15,18 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parent
 PYTHON_MODULES = {"ufbx": "ufbx", "blender": "bpy"}
-NODE_MODULES = {"assimp": "assimpjs", "three": "three", "gltf-validator": "gltf-validator"}
+NODE_MODULES = {
+    "assimp": "assimpjs",
+    "three": "three",
+    "three-vrm": "@pixiv/three-vrm",
+    "gltf-validator": "gltf-validator",
+}
 SCRIPTS = {
     "ufbx": "read_ufbx.py",
     "blender": "read_blender.py",
     "assimp": "read_assimp.mjs",
     "three": "read_three.mjs",
+    "three-vrm": "read_three.mjs",
     "gltf-validator": "validate_gltf.mjs",
 }
 BLENDER_PYTHON = (3, 11)  # the one that bpy 4.5 is built for; others do without Blender

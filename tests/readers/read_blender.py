@@ -1,8 +1,9 @@
-"""Blender imports an FBX file with its defaults, poses it, and reports as README.md here states."""
+"""Blender imports an FBX or GLB file with its defaults, poses it, and reports as README.md here states."""
 
 import hashlib
 import json
 import sys
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -30,11 +31,35 @@ def find_rest(armature, bone):
 
 
 def pose_points(item, armature, pose):
+    armature.animation_data_clear()
+    for bone in armature.pose.bones:
+        bone.matrix_basis = Matrix()
     for name, rotation in pose.items():
         armature.pose.bones[name].matrix_basis = Matrix(rotation).to_4x4()
     bpy.context.view_layer.update()
     evaluated = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
     return world_points(evaluated, evaluated.to_mesh())
+
+
+def follow_clip(item, armature, action, times):
+    """Points at `times`, seconds into the clip; the importers put its start at different frames."""
+    scene, animation = bpy.context.scene, armature.animation_data
+    for track in animation.nla_tracks:
+        track.mute = True
+    animation.action, animation.action_slot = action, action.slots[0]
+    start = min(curve.range()[0] for curve in list_curves(action))
+    rate = scene.render.fps / scene.render.fps_base
+    points = []
+    for time in times:
+        frame = start + time * rate
+        scene.frame_set(int(frame), subframe=frame - int(frame))
+        evaluated = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        points.append(world_points(evaluated, evaluated.to_mesh()))
+    return points
+
+
+def list_curves(action):
+    return [curve for strip in action.layers[0].strips for bag in strip.channelbags for curve in bag.fcurves]
 
 
 def read_weights(item):
@@ -49,9 +74,16 @@ def read_texture(material):
     return {"sha256": hashlib.sha256(content).hexdigest(), "size": list(image.size)}
 
 
-def main(model, pose, report):
+def import_model(model):
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    bpy.ops.import_scene.fbx(filepath=model)
+    if Path(model).suffix == ".fbx":
+        bpy.ops.import_scene.fbx(filepath=model)
+    else:
+        bpy.ops.import_scene.gltf(filepath=model, disable_bone_shape=True)
+
+
+def main(model, ask, report):
+    import_model(model)
     (item,) = (entry for entry in bpy.data.objects if entry.type == "MESH")
     (armature,) = (entry for entry in bpy.data.objects if entry.type == "ARMATURE")
     mesh = item.data
@@ -81,7 +113,14 @@ def main(model, pose, report):
         "uvs": (uvs * (1, -1) + (0, 1)).reshape(-1, 3, 2).tolist(),
         "weights": [weights[i] for i in corners],
         "texture": read_texture(mesh.materials[0]),
-        "posed": pose_points(item, armature, pose)[corners].reshape(-1, 3, 3).tolist(),
+        "clips": {
+            action.name.removeprefix(f"{armature.name}|").removesuffix("|BaseLayer"): [
+                points[corners].reshape(-1, 3, 3).tolist()
+                for points in follow_clip(item, armature, action, ask["times"])
+            ]
+            for action in bpy.data.actions
+        },
+        "posed": pose_points(item, armature, ask["pose"])[corners].reshape(-1, 3, 3).tolist(),
     }
     with open(report, "w") as stream:
         json.dump(result, stream)

@@ -1,21 +1,35 @@
-// three.js's FBXLoader reads an FBX file, poses it, and reports as README.md here states.
+// three.js reads an FBX, GLB or VRM file, poses it, and reports as README.md here states; of a VRM,
+// three-vrm takes the pose by humanoid bone, and the report has its `meta` and
+// `human_bones` too.
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const modules = process.env.CHARACTER3D_NODE_MODULES;
-const load = (path) => import(pathToFileURL(join(modules, "three", path)).href);
-const THREE = await load("build/three.module.js");
-const { FBXLoader } = await load("examples/jsm/loaders/FBXLoader.js");
+const load = (path) => import(pathToFileURL(join(modules, path)).href);
+const THREE = await load("three/build/three.module.js");
+const { FBXLoader } = await load("three/examples/jsm/loaders/FBXLoader.js");
+const { GLTFLoader } = await load("three/examples/jsm/loaders/GLTFLoader.js");
 
-const [modelPath, posePath, reportPath] = process.argv.slice(2);
+const [modelPath, askPath, reportPath] = process.argv.slice(2);
+const { pose, times } = JSON.parse(readFileSync(askPath, "utf8"));
 
-// What the loader wants of a browser: a blob's URL (the picture in the file) and an <img>.
+// What the loaders want of a browser: a blob's URL (the picture in the file) and an <img>, loaded at once.
 const pictures = [];
 globalThis.window = globalThis;
+globalThis.self = globalThis;
 globalThis.document = {
-  createElementNS: () => ({ addEventListener() {}, removeEventListener() {} }),
+  createElementNS: () => {
+    const listeners = {};
+    return {
+      addEventListener: (name, listener) => (listeners[name] = listener),
+      removeEventListener() {},
+      set src(_) {
+        setTimeout(() => listeners.load?.call(this));
+      },
+    };
+  },
 };
 URL.createObjectURL = (blob) => `blob:${pictures.push(blob)}`;
 
@@ -23,8 +37,22 @@ const warnings = [];
 console.warn = (...words) => warnings.push(words.join(" "));
 console.error = console.warn;
 
-const data = readFileSync(modelPath);
-const scene = new FBXLoader().parse(data.buffer.slice(data.byteOffset, data.byteOffset + data.length), "");
+const bytes = readFileSync(modelPath);
+const data = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+const isFbx = extname(modelPath) === ".fbx";
+const loadFbx = () => {
+  const scene = new FBXLoader().parse(data, "");
+  return { scene, animations: scene.animations, userData: {} };
+};
+const loadGltf = async () => {
+  const loader = new GLTFLoader();
+  if (extname(modelPath) === ".vrm") {
+    const { VRMLoaderPlugin } = await load("@pixiv/three-vrm/lib/three-vrm.module.js");
+    loader.register((parser) => new VRMLoaderPlugin(parser));
+  }
+  return loader.parseAsync(data, "");
+};
+const { scene, animations, userData } = isFbx ? loadFbx() : await loadGltf();
 scene.updateMatrixWorld(true);
 
 const meshes = [];
@@ -38,7 +66,7 @@ const mesh = meshes[0];
 const { position, normal, uv, skinIndex, skinWeight } = mesh.geometry.attributes;
 const order = mesh.geometry.index ? [...mesh.geometry.index.array] : [...Array(position.count).keys()];
 
-const METRES = 0.01; // FBXLoader leaves the file's centimetres as they are
+const METRES = isFbx ? 0.01 : 1; // FBXLoader leaves the file's centimetres as they are
 const rows = (matrix) => {
   const m = matrix.clone().transpose().elements;
   const out = [0, 4, 8, 12].map((k) => [m[k], m[k + 1], m[k + 2], m[k + 3]]);
@@ -72,17 +100,48 @@ for (const bone of bones) {
 const rest = {
   positions: triangles(order.map((i) => metres(vertexAt(i).applyMatrix4(mesh.matrixWorld)))),
   normals: triangles(order.map((i) => [normal.getX(i), normal.getY(i), normal.getZ(i)])),
-  uvs: triangles(order.map((i) => [uv.getX(i), 1 - uv.getY(i)])),
+  uvs: triangles(order.map((i) => [uv.getX(i), isFbx ? 1 - uv.getY(i) : uv.getY(i)])),
   weights: order.map(weightsOf),
 };
 
-for (const [name, r] of Object.entries(JSON.parse(readFileSync(posePath, "utf8")))) {
-  const bone = bones.find((item) => item.name === THREE.PropertyBinding.sanitizeNodeName(name));
-  const turn = new THREE.Matrix4().set(...r[0], 0, ...r[1], 0, ...r[2], 0, 0, 0, 0, 1);
-  bone.quaternion.multiply(new THREE.Quaternion().setFromRotationMatrix(turn));
+const skinned = () => {
+  scene.updateMatrixWorld(true);
+  const place = (i) => mesh.applyBoneTransform(i, vertexAt(i)).applyMatrix4(mesh.matrixWorld);
+  return triangles(order.map((i) => metres(place(i))));
+};
+
+const clips = {};
+for (const clip of animations) {
+  const mixer = new THREE.AnimationMixer(scene);
+  const action = mixer.clipAction(clip).setLoop(THREE.LoopOnce);
+  action.clampWhenFinished = true;
+  action.play();
+  clips[clip.name] = times.map((time) => {
+    mixer.setTime(time);
+    return skinned();
+  });
+  mixer.stopAllAction();
 }
-scene.updateMatrixWorld(true);
-const pose = (i) => mesh.applyBoneTransform(i, vertexAt(i)).applyMatrix4(mesh.matrixWorld);
+
+const quaternionOf = (r) =>
+  new THREE.Quaternion().setFromRotationMatrix(
+    new THREE.Matrix4().set(...r[0], 0, ...r[1], 0, ...r[2], 0, 0, 0, 0, 1),
+  );
+const { vrm } = userData;
+for (const [name, r] of Object.entries(pose)) {
+  if (vrm) {
+    vrm.humanoid.setNormalizedPose({
+      ...vrm.humanoid.getNormalizedPose(),
+      [name]: { rotation: quaternionOf(r).toArray() },
+    });
+  } else {
+    const bone = bones.find((item) => item.name === THREE.PropertyBinding.sanitizeNodeName(name));
+    bone.quaternion.multiply(quaternionOf(r));
+  }
+}
+vrm?.update(0);
+const posed = skinned();
+const humanBones = Object.entries(vrm?.humanoid.humanBones ?? {});
 
 const content = mesh.material.map && pictures.length ? Buffer.from(await pictures[0].arrayBuffer()) : null;
 const report = {
@@ -90,7 +149,10 @@ const report = {
   vertex_count: position.count,
   joints,
   ...rest,
-  posed: triangles(order.map((i) => metres(pose(i)))),
+  posed,
+  clips,
+  meta: vrm?.meta,
+  human_bones: vrm && Object.fromEntries(humanBones.map(([role, { node }]) => [role, node.name])),
   texture: content && {
     sha256: createHash("sha256").update(content).digest("hex"),
     size: [content.readUInt32BE(16), content.readUInt32BE(20)], // the PNG's IHDR

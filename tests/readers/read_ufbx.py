@@ -46,7 +46,19 @@ def blend_points(points, clusters, weights, pose):
     return blended[:, :3]
 
 
-def main(model, pose, report):
+def follow_clip(scene, stack, points, weights, time):
+    """Skinned points, the joints where ufbx's own evaluation of the stack has them."""
+    evaluated = keep_alive(ufbx.evaluate_scene(scene, stack.anim, time))
+    joints = {node.name: to_matrix(node.node_to_world) for node in evaluated.nodes}
+    points, blended = np.c_[points, np.ones(len(points))], np.zeros((len(points), 4))
+    for cluster in evaluated.skin_deformers[0].clusters:
+        name = cluster.bone_node.name
+        share = np.array([row.get(name, 0) for row in weights])
+        blended += share[:, None] * (points @ (joints[name] @ to_matrix(cluster.geometry_to_bone)).T)
+    return blended[:, :3]
+
+
+def main(model, ask, report):
     scene = keep_alive(ufbx.load_file(model))
     metres = scene.settings.unit_meters
     scale = np.diag([metres] * 3 + [1]), np.diag([1 / metres] * 3 + [1])
@@ -64,7 +76,7 @@ def main(model, pose, report):
     positions = points @ to_world[:3, :3].T + to_world[:3, 3]
     uvs = np.array(mesh.vertex_uv.values)[np.array(mesh.vertex_uv.indices)]
     normals = np.array(mesh.vertex_normal.values)[np.array(mesh.vertex_normal.indices)]
-    posed = blend_points(points, clusters, weights, pose)
+    posed = blend_points(points, clusters, weights, ask["pose"])
     texture = mesh.materials[0].fbx.diffuse_color.texture
     content = texture.content
     result = {
@@ -85,6 +97,15 @@ def main(model, pose, report):
         "uvs": (uvs * (1, -1) + (0, 1)).reshape(-1, 3, 2).tolist(),
         "weights": [weights[i] for i in indices],
         "posed": (posed[indices] * metres).reshape(-1, 3, 3).tolist(),
+        "clips": {
+            stack.name: [
+                (follow_clip(scene, stack, points, weights, time)[indices] * metres)
+                .reshape(-1, 3, 3)
+                .tolist()
+                for time in ask["times"]
+            ]
+            for stack in scene.anim_stacks
+        },
         "texture": {
             "sha256": hashlib.sha256(content).hexdigest(),
             "size": Image.open(io.BytesIO(content)).size,

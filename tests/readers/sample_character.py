@@ -1,8 +1,16 @@
 """A small rigged character with nothing symmetric about it: every swapped axis or index shows."""
 
 import numpy as np
-from character3d.pipeline.types import Material, Mesh, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
-from scipy.spatial.transform import Rotation
+from character3d.pipeline.types import (
+    AnimationClip,
+    Material,
+    Mesh,
+    RiggedCharacter,
+    Skeleton,
+    SkinWeights,
+    TexturedMesh,
+)
+from scipy.spatial.transform import Rotation, Slerp
 
 # name, parent, position in metres, rest rotation in the mesh frame (rotation vector, radians)
 JOINTS = (
@@ -63,11 +71,10 @@ def make_mesh():
     return Mesh(*(np.concatenate(parts) for parts in (positions, faces, normals, uvs)))
 
 
-def make_weights(positions):
-    """Nearest joints, HeadTop_End left out; some vertices have one influence, some four."""
-    joints = np.array([joint[2] for joint in JOINTS])
+def bind_to_nearest(positions, joints, is_left_out):
+    """Up to four nearest joints of those not left out; every fifth vertex has one influence."""
     distance = np.linalg.norm(positions[:, None] - joints, axis=-1)
-    distance[:, 3] = np.inf
+    distance[:, is_left_out] = np.inf
     nearest = np.argsort(distance, axis=1)[:, :4]
     weights = 1 / np.take_along_axis(distance, nearest, axis=1) ** 3
     weights[weights < 0.02 * weights.sum(axis=1, keepdims=True)] = 0
@@ -83,19 +90,64 @@ def make_character():
     texture = np.random.default_rng(7).random((64, 64, 4))
     texture[:32, :, 0], texture[..., 3] = 0.9, 1
     mesh = make_mesh()
-    return RiggedCharacter(TexturedMesh(mesh, Material(texture)), skeleton, make_weights(mesh.positions))
+    is_end = [name == "mixamorig:HeadTop_End" for name in skeleton.names]
+    skin = bind_to_nearest(mesh.positions, np.array([joint[2] for joint in JOINTS]), is_end)
+    return RiggedCharacter(TexturedMesh(mesh, Material(texture)), skeleton, skin)
+
+
+def find_local_rest(skeleton):
+    """(J, 4, 4) float64, each joint in its parent's axes."""
+    rest = skeleton.rest.astype(np.float64)
+    above = [np.eye(4) if parent < 0 else rest[parent] for parent in skeleton.parents]
+    return np.linalg.inv(np.array(above)) @ rest
+
+
+def make_clip(skeleton, name, times, turns, sway=(0.0, 0.0, 0.0), loop=True):
+    """turns: joint name -> rotation vector on top of rest at phase 1; phases go as sine over `times`."""
+    times = np.asarray(times, np.float32).astype(np.float64)
+    local = Rotation.from_matrix(find_local_rest(skeleton)[:, :3, :3])
+    phase = np.sin(2 * np.pi * times / times[-1]) if loop else times / times[-1]
+    keys = np.empty((len(times), len(skeleton.names), 4))
+    for index, joint in enumerate(skeleton.names):
+        turn = Rotation.from_rotvec(np.outer(phase, turns.get(joint, np.zeros(3))))
+        keys[:, index] = (local[index] * turn).as_quat()
+    keys[1::2] *= -1  # the same rotations: writers must not take them for others
+    places = skeleton.positions[0] + np.outer(phase, sway)
+    return AnimationClip(name, times, keys, places, loop)
+
+
+def make_clips(skeleton):
+    """One of even keys that sways, and one of few uneven keys that turns far, past 180 degrees."""
+    even = make_clip(skeleton, "walk", np.linspace(0, 1, 31), _TURNS, sway=(0.1, -0.2, 0.3))
+    spin = {"mixamorig:LeftForeArm": (0.0, 4.0, 0.0), "mixamorig:Head": (0.4, 0.2, -0.9)}
+    uneven = make_clip(skeleton, "spin", (0.0, 0.13, 0.5, 0.61, 1.1), spin, loop=False)
+    return even, uneven
 
 
 def pose_by_hand(character, rotations):
     """(V, 3) linear blend skinning in float64: joint = parent joint · local rest · rotation."""
+    locals_ = find_local_rest(character.skeleton)
+    for index, name in enumerate(character.skeleton.names):
+        locals_[index, :3, :3] = locals_[index, :3, :3] @ rotations.get(name, np.eye(3))
+    return skin_by_hand(character, locals_)
+
+
+def follow_clip_by_hand(character, clip, time):
+    """(V, 3) positions at `time`, with scipy's Slerp between the keys."""
+    time = min(time, float(clip.times[-1]))
+    locals_ = find_local_rest(character.skeleton)
+    for index in range(len(locals_)):
+        turn = Slerp(clip.times, Rotation.from_quat(clip.rotations[:, index]))(time)
+        locals_[index, :3, :3] = turn.as_matrix()
+    locals_[0, :3, 3] = [np.interp(time, clip.times, column) for column in clip.translations.T]
+    return skin_by_hand(character, locals_)
+
+
+def skin_by_hand(character, locals_):
     rest, parents = character.skeleton.rest.astype(np.float64), character.skeleton.parents
     posed = np.empty_like(rest)
-    for index, name in enumerate(character.skeleton.names):
-        parent = parents[index]
-        local = rest[index] if parent < 0 else np.linalg.inv(rest[parent]) @ rest[index]
-        turn = np.eye(4)
-        turn[:3, :3] = rotations.get(name, np.eye(3))
-        posed[index] = (local if parent < 0 else posed[parent] @ local) @ turn
+    for index, parent in enumerate(parents):
+        posed[index] = locals_[index] if parent < 0 else posed[parent] @ locals_[index]
     moves = posed @ np.linalg.inv(rest)
     positions = np.c_[character.textured.mesh.positions, np.ones(len(character.skin.joints))]
     blended = np.einsum("vk,vkij->vij", character.skin.weights, moves[character.skin.joints])

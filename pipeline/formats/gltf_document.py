@@ -1,0 +1,73 @@
+"""A glTF document under construction, and the GLB container it is packed into (glTF 2.0, section 4.4)."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+GENERATOR = "ComfyUI-Character3D"
+VERTICES, INDICES = 34962, 34963
+"""Targets of buffer views: what a graphics card is given them as."""
+_COMPONENTS = {"uint8": 5121, "uint16": 5123, "uint32": 5125, "float32": 5126}
+_SHAPES = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
+
+
+class GltfDocument:
+    """The JSON of a glTF asset and its one binary buffer."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {"asset": {"version": "2.0", "generator": GENERATOR}, "scene": 0}
+        self.binary = bytearray()
+
+    def add(self, kind: str, item: dict[str, Any]) -> int:
+        """Append to one of the document's top-level lists; return the item's index there."""
+        self.tree.setdefault(kind, []).append(item)
+        return len(self.tree[kind]) - 1
+
+    def add_extension(self, name: str, content: dict[str, Any]) -> None:
+        """Put an extension of the whole asset into the document and its list of those used."""
+        self.tree.setdefault("extensionsUsed", []).append(name)
+        self.tree.setdefault("extensions", {})[name] = content
+
+    def add_view(self, data: bytes, target: int | None = None) -> int:
+        """Append bytes, at a multiple of 4, as a buffer view."""
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)}
+        if target is not None:
+            view["target"] = target
+        self.binary += data + bytes(-len(data) % 4)
+        return self.add("bufferViews", view)
+
+    def add_accessor(
+        self, values: npt.NDArray[Any], target: int | None = None, has_bounds: bool = False
+    ) -> int:
+        """Append (N,) scalars, (N, k) vectors or (N, 4, 4) matrices, already of the component's dtype."""
+        if values.ndim == 3:  # column after column
+            values = values.transpose(0, 2, 1)
+        accessor: dict[str, Any] = {
+            "bufferView": self.add_view(np.ascontiguousarray(values).tobytes(), target),
+            "componentType": _COMPONENTS[values.dtype.name],
+            "count": len(values),
+            "type": _SHAPES[values.shape[1:]],
+        }
+        if has_bounds:
+            rows = values.reshape(len(values), -1)
+            accessor["min"], accessor["max"] = rows.min(axis=0).tolist(), rows.max(axis=0).tolist()
+        return self.add("accessors", accessor)
+
+    def add_image(self, name: str, png: bytes) -> int:
+        """Append a PNG that lies in the file."""
+        view = self.add_view(png)
+        return self.add("images", {"name": name, "bufferView": view, "mimeType": "image/png"})
+
+    def pack(self) -> bytes:
+        """Header, JSON chunk and binary chunk."""
+        self.tree["buffers"] = [{"byteLength": len(self.binary)}]
+        text = json.dumps(self.tree, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 4)
+        chunks = struct.pack("<I4s", len(text), b"JSON") + text
+        chunks += struct.pack("<I4s", len(self.binary), b"BIN\0") + self.binary
+        return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks

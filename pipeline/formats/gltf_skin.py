@@ -1,0 +1,104 @@
+"""Skeleton, skin and clips as glTF 2.0 holds them (sections 3.7.3, 3.8 and 3.11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from ..types import AnimationClip, FloatArray, IntArray, RiggedCharacter, Skeleton, SkinWeights
+from .gltf_document import VERTICES, GltfDocument
+from .joint_transforms import find_moving_joints, make_continuous, make_exact_rest, world_to_local
+
+
+def add_skinned_nodes(document: GltfDocument, character: RiggedCharacter, mesh: int) -> list[int]:
+    """Append the node of `mesh` with its skin, then a node per joint; return the joints' nodes.
+
+    The mesh's node and the root joint stand side by side at the top of the scene, as glTF recommends: a
+    skinned mesh ignores its own node's transform. Clips become animations.
+    """
+    skeleton, first = character.skeleton, len(document.tree.get("nodes", [])) + 1
+    rest = make_exact_rest(skeleton)
+    local = world_to_local(skeleton.parents, rest)
+    skin = _add_skin(document, rest, first)
+    node = document.add("nodes", {"name": "character", "mesh": mesh, "skin": skin})
+    joints = _add_joints(document, skeleton, local, first)
+    document.add("scenes", {"nodes": [node, joints[0]]})
+    moving = find_moving_joints(local, character.clips)
+    for clip in character.clips:
+        _add_animation(document, clip, moving, joints)
+    return joints
+
+
+def add_skin_attributes(document: GltfDocument, skin: SkinWeights, joint_count: int) -> dict[str, int]:
+    """Append JOINTS_0 and WEIGHTS_0; return the accessors by attribute."""
+    joints, weights = _normalize_influences(skin)
+    dtype = np.uint8 if joint_count <= 256 else np.uint16
+    return {
+        "JOINTS_0": document.add_accessor(joints.astype(dtype), VERTICES),
+        "WEIGHTS_0": document.add_accessor(weights, VERTICES),
+    }
+
+
+def _normalize_influences(skin: SkinWeights) -> tuple[IntArray, FloatArray]:
+    """glTF's rules: a joint once per vertex, joint 0 where the weight is 0, sums of 1 to float32's end."""
+    joints, weights = skin.joints.copy(), skin.weights.astype(np.float64)
+    for later in range(1, joints.shape[1]):
+        for earlier in range(later):
+            same = joints[:, later] == joints[:, earlier]
+            weights[same, earlier] += weights[same, later]
+            weights[same, later] = 0
+    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    # What rounding takes or gives goes to the largest weight.
+    rows, largest = np.arange(len(weights)), weights.argmax(axis=1)
+    remainder = 1 - weights.sum(axis=1, dtype=np.float64)
+    weights[rows, largest] = (weights[rows, largest] + remainder).astype(np.float32)
+    joints[weights == 0] = 0
+    return joints, weights
+
+
+def _add_skin(document: GltfDocument, rest: npt.NDArray[np.float64], first: int) -> int:
+    bind = np.linalg.inv(rest).astype(np.float32)
+    bind[:, 3] = 0, 0, 0, 1  # exactly, as the format demands
+    skin = {
+        "inverseBindMatrices": document.add_accessor(bind),
+        "skeleton": first,
+        "joints": list(range(first, first + len(rest))),
+    }
+    return document.add("skins", skin)
+
+
+def _add_joints(
+    document: GltfDocument, skeleton: Skeleton, local: npt.NDArray[np.float64], first: int
+) -> list[int]:
+    turns = Rotation.from_matrix(local[:, :3, :3]).as_quat()
+    added = []
+    for index, name in enumerate(skeleton.names):
+        node: dict[str, Any] = {
+            "name": name,
+            "translation": local[index, :3, 3].tolist(),
+            "rotation": turns[index].tolist(),
+        }
+        children = np.flatnonzero(skeleton.parents == index)
+        if len(children):
+            node["children"] = (children + first).tolist()
+        added.append(document.add("nodes", node))
+    return added
+
+
+def _add_animation(document: GltfDocument, clip: AnimationClip, moving: list[int], joints: list[int]) -> None:
+    """A rotation channel per moving joint and the translation of the root, all at the clip's own keys."""
+    turns = clip.rotations.astype(np.float64)
+    turns = make_continuous(turns / np.linalg.norm(turns, axis=-1, keepdims=True)).astype(np.float32)
+    times = document.add_accessor(clip.times, has_bounds=True)
+    tracks = [(joints[0], "translation", clip.translations)]
+    tracks += [(joints[joint], "rotation", turns[:, joint]) for joint in moving]
+    channels: list[dict[str, Any]] = []
+    samplers: list[dict[str, Any]] = []
+    for node, path, values in tracks:
+        channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
+        output = document.add_accessor(values)
+        samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
+    document.add("animations", {"name": clip.name, "channels": channels, "samplers": samplers})

@@ -1,0 +1,109 @@
+"""Names of joints as other programs expect them: profiles in bone_names.json, keyed by humanoid role.
+
+Each profile's `source` says where its names are published.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..types import AnimationClip, RiggedCharacter, Skeleton, SkinWeights
+
+
+@dataclass(frozen=True)
+class NameProfile:
+    """root: name of a joint at the origin above the hips, or empty. joints: humanoid role -> name.
+
+    ends: role -> name of the end joint below it. Other end joints are called after their parents, with
+    `end_suffix`.
+    """
+
+    source: str
+    root: str
+    joints: dict[str, str]
+    ends: dict[str, str]
+    end_suffix: str
+
+
+def _read_profiles() -> dict[str, NameProfile]:
+    text = Path(__file__).with_name("bone_names.json").read_text(encoding="utf-8")
+    return {name: NameProfile(**entry) for name, entry in json.loads(text).items()}
+
+
+NAME_PROFILES = _read_profiles()
+
+
+def rename_joints(skeleton: Skeleton, profile: str) -> Skeleton:
+    """Return the skeleton with a profile's names, joints in their order.
+
+    A profile with a root puts a joint of that name at the origin above the hips, where there is none yet; a
+    root that is there stays. Joints without a role are end joints when they have no children and no siblings
+    of that kind; others keep their names. ValueError for an unknown profile lists the known ones.
+    """
+    wanted = _get_profile(profile)
+    names = tuple(_name_joint(skeleton, wanted, joint) for joint in range(len(skeleton.names)))
+    renamed = replace(skeleton, names=names)
+    return _add_root(renamed, wanted.root) if _lacks_root(skeleton, wanted) else renamed
+
+
+def rename_character(character: RiggedCharacter, profile: str) -> RiggedCharacter:
+    """Return the character with a profile's names; skin and clips follow where a root comes in.
+
+    The root then carries the motion that the clips had in the hips' translation, which is what game
+    engines call root motion; the hips keep their rotations. ValueError as in `rename_joints`.
+    """
+    skeleton = rename_joints(character.skeleton, profile)
+    if not _lacks_root(character.skeleton, _get_profile(profile)):
+        return replace(character, skeleton=skeleton)
+    skin = SkinWeights(character.skin.joints + 1, character.skin.weights)
+    start = character.skeleton.positions[0]
+    clips = tuple(_move_to_root(clip, start) for clip in character.clips)
+    return replace(character, skeleton=skeleton, skin=skin, clips=clips)
+
+
+def _get_profile(profile: str) -> NameProfile:
+    if profile not in NAME_PROFILES:
+        raise ValueError(f"unknown bone names {profile!r}; known are {', '.join(NAME_PROFILES)}")
+    return NAME_PROFILES[profile]
+
+
+def _lacks_root(skeleton: Skeleton, profile: NameProfile) -> bool:
+    """The skeleton begins with its hips, and the profile wants a joint above them."""
+    return bool(profile.root) and skeleton.roles.get("hips") == 0
+
+
+def _name_joint(skeleton: Skeleton, profile: NameProfile, joint: int) -> str:
+    roles = {index: role for role, index in skeleton.roles.items()}
+    old, parent = skeleton.names[joint], int(skeleton.parents[joint])
+    if joint in roles:
+        return profile.joints.get(roles[joint], old)
+    if parent not in roles or not _is_end(skeleton, joint):
+        return old
+    role = roles[parent]
+    return profile.ends.get(role, _name_joint(skeleton, profile, parent) + profile.end_suffix)
+
+
+def _is_end(skeleton: Skeleton, joint: int) -> bool:
+    """No children, and the only one below its parent without a role."""
+    below_parent = np.flatnonzero(skeleton.parents == skeleton.parents[joint])
+    alike = [other for other in below_parent if other not in skeleton.roles.values()]
+    return len(alike) == 1 and not (skeleton.parents == joint).any()
+
+
+def _add_root(skeleton: Skeleton, name: str) -> Skeleton:
+    return Skeleton(
+        names=(name, *skeleton.names),
+        parents=np.concatenate(([-1], skeleton.parents + 1)),
+        rest=np.concatenate((np.eye(4)[None], skeleton.rest)),
+        roles={role: joint + 1 for role, joint in skeleton.roles.items()},
+    )
+
+
+def _move_to_root(clip: AnimationClip, start: np.ndarray) -> AnimationClip:
+    still = np.tile(np.array((0, 0, 0, 1), np.float32), (len(clip.times), 1, 1))
+    rotations = np.concatenate((still, clip.rotations), axis=1)
+    return replace(clip, rotations=rotations, translations=clip.translations - start)

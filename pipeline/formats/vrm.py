@@ -1,0 +1,45 @@
+"""VRM 1.0: a GLB whose extension VRMC_vrm says which node is which humanoid bone, and the licence.
+
+Source: VRM Consortium, specification/VRMC_vrm-1.0/README.md. VRM uses neither animations nor cameras.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..types import RiggedCharacter
+from .checks import check_character
+from .files import encode_png, replace_file
+from .glb import describe_character
+from .vrm_humanoid import check_humanoid
+from .vrm_meta import VrmMeta
+
+EXTENSION = "VRMC_vrm"
+SPEC_VERSION = "1.0"
+
+
+def write_vrm(path: str | Path, character: RiggedCharacter, meta: VrmMeta) -> None:
+    """Write a character that rests in the T-pose, facing +Z, as one .vrm file. Clips stay out of it.
+
+    Joints are found by `Skeleton.roles`. Raises FormatError where a bone that VRM requires is missing or
+    hangs in the wrong place, where the rest pose is not the T-pose, and for whatever `write_glb` refuses;
+    OSError from writing. The same input gives the same bytes; the file appears whole or not at all.
+    """
+    replace_file(Path(path), encode_vrm(character, meta))
+
+
+def encode_vrm(character: RiggedCharacter, meta: VrmMeta) -> bytes:
+    """Return the bytes of `write_vrm`."""
+    check_character(character, "VRM")
+    check_humanoid(character.skeleton)
+    document, joints = describe_character(replace(character, clips=()))
+    description = meta.describe()
+    if meta.thumbnail is not None:
+        description["thumbnailImage"] = document.add_image("thumbnail", encode_png(meta.thumbnail)[0])
+    bones = {role: {"node": joints[joint]} for role, joint in character.skeleton.roles.items()}
+    document.add_extension(
+        EXTENSION,
+        {"specVersion": SPEC_VERSION, "meta": description, "humanoid": {"humanBones": bones}},
+    )
+    return document.pack()
