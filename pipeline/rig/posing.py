@@ -35,6 +35,13 @@ def pose_joints(skeleton: Skeleton, rotations: Mapping[str, npt.ArrayLike]) -> T
     return place_joints(skeleton, turns, skeleton.positions[0])
 
 
+def turn_about(axis: str, degrees: npt.ArrayLike) -> Transforms:
+    """Return the turns (..., 3, 3) by `degrees` (...) about "x", "y" or "z" of the mesh frame."""
+    vectors = np.asarray(degrees, np.float64)[..., None] * np.eye(3)["xyz".index(axis)]
+    turns = Rotation.from_rotvec(vectors.reshape(-1, 3), degrees=True).as_matrix()
+    return turns.reshape(*vectors.shape, 3)
+
+
 def place_joints(skeleton: Skeleton, turns: npt.ArrayLike, root: npt.ArrayLike) -> Transforms:
     """Return (..., J, 4, 4) transforms of joints turned by `turns` (..., J, 3, 3), the bones' lengths kept.
 

@@ -14,16 +14,13 @@ from scipy.spatial.transform import Rotation
 from ..conventions import FORWARD, UP
 from ..errors import RigError
 from ..types import AnimationClip, RiggedCharacter, Skeleton
-from .posing import Transforms, place_joints, read_turns, skin_mesh, turns_to_rotations
+from .posing import Transforms, place_joints, read_turns, skin_mesh, turn_about, turns_to_rotations
 from .skeleton import orient_bone
 from .solid import Points
 
 SIDE_SIGNS = {"left": 1.0, "right": -1.0}
-NEEDED_ROLES = ("hips",) + tuple(
-    side + part
-    for side in SIDE_SIGNS
-    for part in ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
-)
+_NEEDED_PARTS = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
+NEEDED_ROLES = ("hips", *(side + part for side in SIDE_SIGNS for part in _NEEDED_PARTS))
 """Roles without which there is no T-pose; the others may be missing."""
 
 TRUNK_ROLES = ("spine", "chest", "upperChest")
@@ -142,21 +139,17 @@ def turn_between(start: Points, stop: Points) -> Transforms:
     return Rotation.from_rotvec(axis / max(length, 1e-12) * angle).as_matrix()
 
 
-def _turn_about(axis: str, degrees: float) -> Transforms:
-    return Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
-
-
 def _right_trunk(bones: _Bones, role: str) -> Transforms:
     top = next((name for name in ("neck", "head") if name in bones.skeleton.roles), "")
     way = bones.way(role, top)
-    return np.eye(3) if way is None else _turn_about("z", np.degrees(np.arctan2(way[0], way[1])))
+    return np.eye(3) if way is None else turn_about("z", np.degrees(np.arctan2(way[0], way[1])))
 
 
 def _face_foot(bones: _Bones, side: str) -> Transforms:
     """The turn about the vertical that points the toes forward; the sole stays as it lies."""
     way = bones.way(side + "Foot", side + "Toes")
     outward = 0.0 if way is None else float(np.degrees(np.arctan2(way[0], way[2])))
-    return _turn_about("y", -outward) if abs(outward) <= _WIDEST_TOES else np.eye(3)
+    return turn_about("y", -outward) if abs(outward) <= _WIDEST_TOES else np.eye(3)
 
 
 def _turn_lower_arm(bones: _Bones, side: str, part: str, inherited: Transforms) -> Transforms:
@@ -164,10 +157,10 @@ def _turn_lower_arm(bones: _Bones, side: str, part: str, inherited: Transforms) 
     outwards, hand = _outwards(side), bones.way(side + "Hand", side + "MiddleProximal")
     if part == "Hand":
         straight = _lay_along(hand, outwards, inherited)
-        return _turn_about("x", _measure_palm(bones, side, straight)) @ straight
+        return turn_about("x", _measure_palm(bones, side, straight)) @ straight
     straight = _lay_along(bones.way(side + "LowerArm", side + "Hand"), outwards, inherited)
     palm = _measure_palm(bones, side, _lay_along(hand, outwards, straight))
-    return _turn_about("x", palm / 2) @ straight
+    return turn_about("x", palm / 2) @ straight
 
 
 def _measure_palm(bones: _Bones, side: str, turn: Transforms) -> float:
@@ -188,7 +181,7 @@ def _raise_shoulders(skeleton: Skeleton, turns: Transforms) -> Transforms:
             joint = skeleton.roles[side + "Shoulder"]
             way = _Bones(skeleton).way(side + "UpperArm", side + "LowerArm")
             rise = follow_with_shoulder(-arm_elevations(np.asarray(way)))
-            raised[joint] = _turn_about("z", sign * float(rise)) @ turns[joint]
+            raised[joint] = turn_about("z", sign * float(rise)) @ turns[joint]
     return raised
 
 
