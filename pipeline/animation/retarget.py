@@ -33,7 +33,7 @@ def retarget_clip(clip: HumanoidClip, character: RiggedCharacter) -> AnimationCl
     """
     skeleton = character.skeleton
     t_pose = measure_t_pose(skeleton)
-    times = np.linspace(0.0, clip.duration, max(round(clip.duration * _FRAMES_PER_SECOND), 1) + 1)
+    times = np.linspace(0.0, clip.duration, 2 * max(round(clip.duration * _FRAMES_PER_SECOND / 2), 1) + 1)
     roles = clip.sample_turns(times[:-1])
     _turn_arms(roles, character)
     hips = stand_on_ground(clip, times[:-1], roles, measure_legs(character, t_pose))
