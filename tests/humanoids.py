@@ -18,9 +18,8 @@ def make_tube(start, stop, radius):
     tilt = np.linspace(0, np.pi / 2, 6)
     cap = radius * np.stack((np.sin(tilt), -np.cos(tilt)), axis=1)
     side = [(radius, z) for z in np.linspace(0, length, max(int(length / 0.02), 2) + 1)[1:-1]]
-    tube = trimesh.creation.revolve(
-        np.concatenate((cap, side, (cap * (1, -1))[::-1] + (0, length))), sections=20
-    )
+    profile = np.concatenate((cap, side, np.array((0, length)) + (cap * (1, -1))[::-1]))
+    tube = trimesh.creation.revolve(profile, sections=20)
     tube.update_faces(tube.nondegenerate_faces())
     place = trimesh.geometry.align_vectors([0, 0, 1], way)
     place[:3, 3] = start
@@ -106,7 +105,7 @@ def change_axes(skeleton, seed=0):
 
 
 def walk_tree(skeleton, rotations, place):
-    """(J, 4, 4) transforms of one key as a reader of glTF makes them: local matrices multiplied down the tree."""
+    """(J, 4, 4) transforms of one key as a reader of glTF makes them, local matrices down the tree."""
     rest = skeleton.rest.astype(float)
     world = []
     for joint, parent in enumerate(skeleton.parents):
@@ -122,17 +121,11 @@ def skin_points(character, world):
     """(V, 3) positions by the textbook formula, vertex by vertex in blocks of four influences."""
     moves = world @ np.linalg.inv(character.skeleton.rest.astype(float))
     points = np.c_[character.textured.mesh.positions, np.ones(len(character.textured.mesh.positions))]
-    moved = sum(
-        character.skin.weights[:, k, None]
-        * (moves[character.skin.joints[:, k]] @ points[..., None])[:, :3, 0]
-        for k in range(4)
-    )
-    return moved
+    joints, weights = character.skin.joints, character.skin.weights
+    return sum(weights[:, k, None] * (moves[joints[:, k]] @ points[..., None])[:, :3, 0] for k in range(4))
 
 
 def degrees_between(a, b):
     """(...) degrees between directions (..., 3)."""
-    a, b = (
-        v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (np.asarray(a, float), np.asarray(b, float))
-    )
+    a, b = np.asarray(a, float), np.asarray(b, float)
     return np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(axis=-1)))

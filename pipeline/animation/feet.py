@@ -20,8 +20,9 @@ _SWING_CLEARANCE = 0.012
 
 @dataclass(frozen=True, eq=False)
 class Sole:
-    """Vertices of one foot in T-pose. points: (N, 3) metres off the ankle. toe_share: (N,) weight of the toes.
+    """Vertices of one foot in T-pose.
 
+    points: (N, 3) metres off the ankle. toe_share: (N,) weight of the toes.
     toe: (3,) the joint of the toes off the ankle.
     """
 
@@ -67,9 +68,9 @@ def _list_below(skeleton: Skeleton, joint: int) -> list[int]:
 
 
 def level_feet(feet: Transforms) -> tuple[Transforms, Points]:
-    """Return the turns (T, 3, 3) of a foot without roll, level where nearly so, and their pitch (T,), radians.
+    """Return the turns (T, 3, 3) of a foot without roll and their pitch (T,), radians.
 
-    A positive pitch lowers the toes.
+    A foot that is nearly level is made level. A positive pitch lowers the toes.
     """
     forward = feet[:, :, 2]
     yaw = np.arctan2(forward[:, 0], forward[:, 2])
@@ -94,7 +95,7 @@ class Step:
     stance: BoolArray
 
     def roll(self) -> Points:
-        """(T, 2) metres in x and z by which rolling over the sole moves the ankle; 0 where the foot is level."""
+        """(T, 2) metres in x and z by which rolling over the sole moves the ankle, 0 where it is level."""
         order = np.argsort(self.since, kind="stable")
         pitch, height = self.pitch[order], self.height[order]
         steps = np.diff(pitch) * (height[1:] + height[:-1]) / 2

@@ -111,7 +111,7 @@ def _circle_camera(mesh: Mesh | TexturedMesh, azimuth: float, elevation: float) 
 
 
 def _reduce_texture(textured: TexturedMesh, size: int) -> TexturedMesh:
-    """The texture halved, by means of 2 x 2 texels, until it is less than four times as wide as the picture."""
+    """The texture halved, by means of 2 x 2 texels, until it is not four times as wide as the picture."""
     color = textured.material.base_color
     while min(color.shape[:2]) >= 4 * size and not any(side % 2 for side in color.shape[:2]):
         color = (color[::2, ::2] + color[1::2, ::2] + color[::2, 1::2] + color[1::2, 1::2]) / 4

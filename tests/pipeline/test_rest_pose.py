@@ -63,10 +63,15 @@ def way(skeleton, start, stop):
     return skeleton.positions[skeleton.roles[stop]] - skeleton.positions[skeleton.roles[start]]
 
 
-def bound_to(character, role):
-    """(V,) bool: vertices that only this role's joint moves."""
+def measure_bones(skeleton):
+    """(J - 1,) metres from each joint to its parent."""
+    return np.linalg.norm(skeleton.positions[1:] - skeleton.positions[skeleton.parents[1:]], axis=1)
+
+
+def bound_to(character, role, least=0.999):
+    """(V,) bool: vertices that this role's joint moves alone, or by the share `least`."""
     share = (character.skin.weights * (character.skin.joints == character.skeleton.roles[role])).sum(axis=1)
-    return share > 0.999
+    return share >= least
 
 
 def test_limbs_lie_as_in_the_t_pose(posed):
@@ -85,15 +90,11 @@ def test_the_mesh_goes_with_the_joints_and_stands_on_the_ground(character, posed
     for side, sign in (("left", 1), ("right", -1)):
         joints = posed.skeleton.positions
         elbow, wrist = (joints[posed.skeleton.roles[side + part]] for part in ("LowerArm", "Hand"))
-        arm = posed.textured.mesh.positions[bound_to(character, side + "LowerArm")]
+        arm = posed.textured.mesh.positions[bound_to(character, side + "LowerArm", 0.7)]
         assert len(arm) > 20
         assert np.abs(arm[:, 1] - elbow[1]).max() < 0.1 and np.abs(arm[:, 2] - elbow[2]).max() < 0.1
         assert sign * (arm[:, 0].mean() - elbow[0]) > 0.2 * sign * (wrist[0] - elbow[0])
-    for before, after in zip(
-        *(np.diff(c.skeleton.positions[[c.skeleton.parents[1:], np.arange(1, len(c.skeleton.names))]], axis=0)[0]
-           for c in (character, posed)), strict=True
-    ):  # fmt: skip
-        assert np.linalg.norm(before) == pytest.approx(np.linalg.norm(after), abs=1e-5)
+    np.testing.assert_allclose(measure_bones(posed.skeleton), measure_bones(character.skeleton), atol=1e-6)
 
 
 def test_a_second_time_changes_nothing(posed):
@@ -103,14 +104,10 @@ def test_a_second_time_changes_nothing(posed):
 
 
 def test_the_joints_are_oriented_as_the_fit_orients_them(posed):
-    places = dict(
-        zip((n.removeprefix(PREFIX) for n in posed.skeleton.names), posed.skeleton.positions, strict=True)
-    )
-    assert np.abs(build_skeleton(places).rest - posed.skeleton.rest).max() < 1e-4
-    assert (build_skeleton(places).names, posed.skeleton.roles) == (
-        posed.skeleton.names,
-        build_skeleton(places).roles,
-    )
+    names = [name.removeprefix(PREFIX) for name in posed.skeleton.names]
+    built = build_skeleton(dict(zip(names, posed.skeleton.positions, strict=True)))
+    assert np.abs(built.rest - posed.skeleton.rest).max() < 1e-4
+    assert (built.names, built.roles) == (posed.skeleton.names, posed.skeleton.roles)
 
 
 def test_names_and_axes_of_the_joints_do_not_matter(character, posed):
@@ -149,7 +146,7 @@ def test_clips_show_the_same_motion(character):
 def test_palms_are_turned_down_where_fingers_show_them():
     """The hands' planes are turned by 50 degrees about the arms; both come back."""
     places = place_joints(ADULT, 40, 3)
-    for side, sign in (("Left", 1), ("Right", -1)):
+    for side in ("Left", "Right"):
         along = places[side + "Hand"] - places[side + "ForeArm"]
         along /= np.linalg.norm(along)
         across = Rotation.from_rotvec(np.radians(50) * along).apply((0.0, 0.0, 1.0))
