@@ -1,12 +1,17 @@
 """Rigged figures of capsules whose joints are known, in any pose of the arms and legs."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import trimesh
-from character3d.pipeline.rig import compute_skin_weights
+from character3d.pipeline.formats.mesh_files import read_mesh
+from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, separate_limbs
 from character3d.pipeline.rig.skeleton import build_skeleton
 from character3d.pipeline.types import Material, Mesh, RiggedCharacter, Skeleton, TexturedMesh
 from scipy.spatial.transform import Rotation
 
+ELF = Path(__file__).resolve().parents[1] / "examples" / "elf.glb"
 ADULT = {"head": 0.1, "neck": 1.45, "shoulder": 1.35, "hips": 0.92, "arm": 0.27, "foot": 0.16, "width": 0.13}
 CHIBI = {"head": 0.26, "neck": 0.88, "shoulder": 0.8, "hips": 0.42, "arm": 0.15, "foot": 0.13, "width": 0.14}
 
@@ -94,6 +99,15 @@ def make_humanoid(build=ADULT, arm_drop=50.0, leg_spread=4.0, knee_out=0.0):
     skeleton = build_skeleton(places)
     textured = TexturedMesh(mesh, Material(np.full((4, 4, 4), 0.7)))
     return RiggedCharacter(textured, skeleton, compute_skin_weights(mesh, skeleton))
+
+
+def rig_elf():
+    """The example's mesh through the embedded rig, as the node does it."""
+    mesh = read_mesh(ELF)
+    skeleton = fit_skeleton(mesh).skeleton
+    apart = separate_limbs(mesh, skeleton, compute_skin_weights(mesh, skeleton))
+    mesh = replace(apart.mesh, uvs=np.full((len(apart.mesh.positions), 2), 0.5))
+    return RiggedCharacter(TexturedMesh(mesh, Material(np.full((4, 4, 4), 0.7))), skeleton, apart.skin)
 
 
 def change_axes(skeleton, seed=0):

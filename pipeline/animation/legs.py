@@ -13,7 +13,7 @@ from ..rig.rest_pose import SIDE_SIGNS
 from ..rig.solid import Points
 from ..types import RiggedCharacter
 from .clips import HumanoidClip
-from .feet import Sole, Step, level_feet, measure_sole, plan_ankles
+from .feet import Contact, Sole, Step, level_feet, measure_pitch, measure_sole, plan_ankles
 
 _LONGEST_REACH = 0.995
 _REACH_SMOOTHING = 0.04
@@ -37,7 +37,8 @@ class Leg:
     def height(self) -> float:
         """Metres of the hips' joint above the ground in T-pose."""
         level = np.eye(3)[None]
-        return self.thigh + self.shin - float(self.hip[1]) + float(self.sole.measure_heights(level, level)[0])
+        ankle, _ = self.sole.measure_heights(level, level)
+        return self.thigh + self.shin - float(self.hip[1]) + float(ankle[0])
 
     def place_hip(self, hips: Points, roles: Mapping[str, Transforms]) -> Points:
         """Return (T, 3), the joint of the leg for hips at (T, 3) and sampled turns."""
@@ -71,7 +72,7 @@ def stand_on_ground(
     if not clip.contacts:
         hips[:, 1] -= np.min([step.ankle[:, 1] - step.height for step in steps.values()], axis=0)
         return hips
-    ankles = plan_ankles(steps, clip.duration)
+    ankles = plan_ankles(steps)
     hips = _limit_reach(hips, roles, legs, ankles)
     for side, leg in legs.items():
         joint = leg.place_hip(hips, roles)
@@ -86,13 +87,14 @@ def _take_step(
     """What the clip makes of one foot; levels the foot of `roles`, in place."""
     thigh, shin, foot, toes = (roles[side + part] for part in ("UpperLeg", "LowerLeg", "Foot", "Toes"))
     ankle = leg.place_hip(hips, roles) - leg.thigh * thigh[:, :, 1] - leg.shin * shin[:, :, 1]
-    feet, pitch = level_feet(foot)
+    start, stop = clip.contacts.get(side + "Foot", (0.0, -1.0))
+    since = (times - start) % clip.duration
+    contact = Contact(since, since <= stop - start, clip.duration)
+    feet, pitch = level_feet(foot, contact)
     toes = feet @ np.swapaxes(foot, 1, 2) @ toes
     roles[side + "Foot"], roles[side + "Toes"] = feet, toes
-    start, stop = clip.contacts.get(side + "Foot", (0.0, 0.0))
-    since = (times - start) % clip.duration
-    stance = since <= stop - start
-    return Step(ankle, feet, pitch, leg.sole.measure_heights(feet, toes), since, stance)
+    heights = leg.sole.measure_heights(feet, toes)
+    return Step(ankle, feet, pitch, measure_pitch(toes), *heights, contact)
 
 
 def _limit_reach(

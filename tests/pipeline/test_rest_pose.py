@@ -1,23 +1,18 @@
 """A character whose rest pose becomes the T-pose."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from character3d.pipeline.animation import load_clip, retarget_clip
 from character3d.pipeline.errors import RigError
-from character3d.pipeline.formats.mesh_files import read_mesh
 from character3d.pipeline.rig import (
-    compute_skin_weights,
-    fit_skeleton,
     normalise_to_t_pose,
     pose_vertices,
-    separate_limbs,
 )
 from character3d.pipeline.rig.rest_pose import measure_t_pose
 from character3d.pipeline.rig.skeleton import PREFIX, build_skeleton
-from character3d.pipeline.types import Material, RiggedCharacter, Skeleton, TexturedMesh
+from character3d.pipeline.types import Skeleton
 from character3d.tests.humanoids import (
     ADULT,
     CHIBI,
@@ -25,21 +20,11 @@ from character3d.tests.humanoids import (
     degrees_between,
     make_humanoid,
     place_joints,
+    rig_elf,
     skin_points,
     walk_tree,
 )
 from scipy.spatial.transform import Rotation
-
-ELF = Path(__file__).resolve().parents[2] / "examples" / "elf.glb"
-
-
-def rig_elf():
-    mesh = read_mesh(ELF)
-    skeleton = fit_skeleton(mesh).skeleton
-    apart = separate_limbs(mesh, skeleton, compute_skin_weights(mesh, skeleton))
-    mesh = replace(apart.mesh, uvs=np.full((len(apart.mesh.positions), 2), 0.5))
-    return RiggedCharacter(TexturedMesh(mesh, Material(np.full((4, 4, 4), 0.7))), skeleton, apart.skin)
-
 
 MAKERS = {
     "elf": rig_elf,
