@@ -36,7 +36,7 @@ def render_animation(
     count = max(round(seconds * fps), 1)
     character = replace(character, textured=_reduce_texture(character.textured, size))
     poses = pose_character(character, clip, np.arange(count) * seconds / count)
-    everywhere = Mesh(np.concatenate([pose.mesh.positions for pose in poses]), np.zeros((1, 3)))
+    everywhere = Mesh(np.concatenate([pose.mesh.positions for pose in poses]), poses[0].mesh.faces)
     cameras = [frame_camera(everywhere, azimuth, elevation, MARGIN)] * count
     return _render_frames(poses, cameras, size, transparent, progress)
 
@@ -63,8 +63,11 @@ def render_turntable(
 def encode_webp(frames: FloatArray, fps: float) -> bytes:
     """Encode frames (T, H, W, 3 or 4), 0..1, as an animated WebP that loops for ever, lossy.
 
-    Times are whole milliseconds; they are rounded so that the whole lasts T / fps seconds.
+    Times are whole milliseconds; they are rounded so that the whole lasts T / fps seconds. ValueError if
+    there are no frames.
     """
+    if not len(frames):
+        raise ValueError("frames: expected at least one, got none")
     pictures = [Image.fromarray(np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8)) for frame in frames]
     ends = np.round(1000 * np.arange(len(pictures) + 1) / fps).astype(int)
     stream = io.BytesIO()
