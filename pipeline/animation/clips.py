@@ -133,9 +133,7 @@ def parse_clip(name: str, data: Mapping[str, Any]) -> HumanoidClip:
         )
     contacts = {foot: (float(start), float(stop)) for foot, (start, stop) in data["contacts"].items()}
     if len(contacts) == 1 and not data["symmetric"]:
-        raise ValueError(
-            f"clip {name}: expected contacts of both feet or of none, got those of {[*contacts][0]}"
-        )
+        raise ValueError(f"clip {name}: expected contacts of both feet or none, got {', '.join(contacts)}")
     half = data["duration"] / 2
     if data["symmetric"]:
         lefts = [role for role in tracks if role.startswith("left")]

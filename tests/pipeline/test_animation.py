@@ -317,5 +317,5 @@ def test_unknown_names_list_the_known_ones(adult):
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"expected roles of hips, .*, got tail"):
         parse_clip("wag", data)
-    with pytest.raises(ValueError, match="both feet or of none, got those of leftFoot"):
+    with pytest.raises(ValueError, match="both feet or none, got leftFoot"):
         parse_clip("hop", data | {"tracks": {}, "contacts": {"leftFoot": [0.0, 0.5]}})
