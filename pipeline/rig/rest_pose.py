@@ -25,6 +25,7 @@ NEEDED_ROLES = ("hips", *(side + part for side in SIDE_SIGNS for part in _NEEDED
 
 TRUNK_ROLES = ("spine", "chest", "upperChest")
 _SHOULDER_SHARE, _SHOULDER_LOWEST, _SHOULDER_HIGHEST = 0.25, -8.0, 25.0
+_FINGERS_ACROSS = ("Index", "Middle", "Ring", "Little")
 _WIDEST_TOES, _WIDEST_PALM = 60.0, 100.0
 _SAME_AXES = 1e-3
 
@@ -165,10 +166,11 @@ def _turn_lower_arm(bones: _Bones, side: str, part: str, inherited: Transforms) 
 
 def _measure_palm(bones: _Bones, side: str, turn: Transforms) -> float:
     """Degrees about X that bring the back of a hand so turned up; 0 where the fingers do not tell."""
-    index, little = (bones.way(side + "Hand", side + finger + "Proximal") for finger in ("Index", "Little"))
-    if index is None or little is None:
+    ways = [bones.way(side + "Hand", f"{side}{finger}Proximal") for finger in _FINGERS_ACROSS]
+    across = [way for way in ways if way is not None]
+    if len(across) < 2:
         return 0.0
-    back = SIDE_SIGNS[side] * (turn @ np.cross(index, little))
+    back = SIDE_SIGNS[side] * (turn @ np.cross(across[0], across[-1]))
     degrees = -float(np.degrees(np.arctan2(back[2], back[1])))
     return degrees if abs(degrees) <= _WIDEST_PALM else 0.0
 
