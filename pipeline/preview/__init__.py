@@ -1,5 +1,12 @@
 """Pictures of meshes for people to look at."""
 
+from .animation import encode_webp, render_animation, render_turntable
 from .render import render_contact_sheet, render_preview
 
-__all__ = ["render_contact_sheet", "render_preview"]
+__all__ = [
+    "encode_webp",
+    "render_animation",
+    "render_contact_sheet",
+    "render_preview",
+    "render_turntable",
+]

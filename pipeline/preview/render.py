@@ -25,7 +25,8 @@ from .shading import (
 
 _SUPERSAMPLING = 2
 _CLAY = (0.50, 0.485, 0.47)
-_MARGIN = 0.16
+MARGIN = 0.16
+"""Of the picture around the mesh, as a share of the mesh."""
 _EIGHT_DIRECTIONS = tuple(index * np.pi / 4 for index in range(8))
 
 
@@ -44,8 +45,8 @@ def render_preview(
     alpha is 1 on the studio backdrop, and the coverage if `transparent`.
     """
     shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
-    camera = frame_camera(shape, azimuth, elevation, _MARGIN)
-    return _render_camera(mesh, camera, size, transparent, progress)
+    camera = frame_camera(shape, azimuth, elevation, MARGIN)
+    return render_camera(mesh, camera, size, transparent, progress)
 
 
 def render_contact_sheet(
@@ -62,21 +63,22 @@ def render_contact_sheet(
     Returns (rows * size, columns * size, 4) float32 sRGB.
     """
     shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
-    cameras = [frame_camera(shape, azimuth, elevation, _MARGIN) for azimuth in azimuths]
+    cameras = [frame_camera(shape, azimuth, elevation, MARGIN) for azimuth in azimuths]
     half_extent = max(camera.half_extent for camera in cameras)
     rows = -(-len(cameras) // columns)
     sheet = np.zeros((rows * size, columns * size, 4), np.float32)
     for number, camera in enumerate(cameras):
         row, column = divmod(number, columns)
         part = span_progress(progress, number / len(cameras), (number + 1) / len(cameras))
-        tile = _render_camera(mesh, replace(camera, half_extent=half_extent), size, False, part)
+        tile = render_camera(mesh, replace(camera, half_extent=half_extent), size, False, part)
         sheet[row * size : (row + 1) * size, column * size : (column + 1) * size] = tile
     return sheet
 
 
-def _render_camera(
+def render_camera(
     mesh: Mesh | TexturedMesh, camera: Camera, size: int, transparent: bool, progress: Progress
 ) -> FloatArray:
+    """Render what `camera` sees: (size, size, 4); see `render_preview`."""
     shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
     progress(0.0)
     color, alpha = _render_subject(mesh, camera, size * _SUPERSAMPLING, progress)

@@ -2,6 +2,7 @@
 
 from .fit import FittedSkeleton, fit_skeleton
 from .posing import pose_joints, pose_vertices
+from .rest_pose import normalise_to_t_pose
 from .separate import SeparatedMesh, separate_limbs
 from .skinning import compute_skin_weights
 
@@ -10,6 +11,7 @@ __all__ = [
     "SeparatedMesh",
     "compute_skin_weights",
     "fit_skeleton",
+    "normalise_to_t_pose",
     "pose_joints",
     "pose_vertices",
     "separate_limbs",

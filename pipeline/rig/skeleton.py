@@ -92,7 +92,7 @@ def build_skeleton(places: Mapping[str, Points]) -> Skeleton:
             child = name + "Middle1"
         start, end = (name, child) if child else (parent, name)
         up = UP if "Toe" in name or name.endswith("Foot") else FORWARD
-        rest[order[name], :3, :3] = _orient_bone(places[end] - places[start], np.array(up))
+        rest[order[name], :3, :3] = orient_bone(places[end] - places[start], np.array(up))
         rest[order[name], :3, 3] = places[name]
     return Skeleton(
         names=tuple(PREFIX + name for name in order),
@@ -102,7 +102,8 @@ def build_skeleton(places: Mapping[str, Points]) -> Skeleton:
     )
 
 
-def _orient_bone(direction: Points, facing: Points) -> Points:
+def orient_bone(direction: Points, facing: Points) -> Points:
+    """Return the axes (3, 3), as columns, of a joint: +Y along `direction`, +Z as near `facing` as can be."""
     y = direction / max(float(np.linalg.norm(direction)), 1e-12)
     if np.linalg.norm(y) < 0.5:
         y = np.array(UP)
