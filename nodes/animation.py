@@ -77,7 +77,7 @@ class PreviewAnimation(io.ComfyNode):
                     default=35.0,
                     min=-180.0,
                     max=180.0,
-                    tooltip="Degrees around the character; 0 is the front, 90 its left side. Not for turntable.",
+                    tooltip="Degrees around the character: 0 is the front, 90 its left; not for turntable.",
                 ),
                 prefix_input("preview_animation"),
                 job_input(),

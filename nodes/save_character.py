@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..pipeline.conventions import BONE_NAMES, CHARACTER_FORMATS
 from ..pipeline.formats import VrmMeta, rename_character, write_fbx, write_glb, write_vrm
 from ..pipeline.rig import normalise_to_t_pose
@@ -52,7 +50,7 @@ class SaveCharacter(io.ComfyNode):
                     tooltip="Whose names the joints get. unreal has a root joint on the ground as well.",
                 ),
                 VrmMetaSocket.Input(
-                    "vrm_meta", optional=True, tooltip="Title, authors and permissions of a VRM; see VRM Meta."
+                    "vrm_meta", optional=True, tooltip="Title, authors and permissions of a VRM."
                 ),
             ],
             outputs=model_outputs(),

@@ -50,4 +50,4 @@ BIND_POSES = ("as generated", "T-pose")
 CHARACTER_FORMATS = ("fbx", "glb", "vrm")
 BONE_NAMES = ("mixamo", "vrm", "unreal", "unity")
 CLIPS = ("idle", "walk", "wave", "t_pose")
-"""What a rigged character can be bound in, written as, named by and moved by; form fields take these words."""
+"""What a rigged character is bound in, written as, named by and moved by: words of form fields, too."""

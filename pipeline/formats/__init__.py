@@ -5,9 +5,10 @@ from .glb import encode_glb, write_glb
 from .joint_names import NAME_PROFILES, rename_character, rename_joints
 from .mesh_files import MESH_SUFFIXES, read_mesh
 from .vrm import encode_vrm, write_vrm
-from .vrm_meta import VrmMeta
+from .vrm_meta import ALLOWED_VALUES, VrmMeta
 
 __all__ = [
+    "ALLOWED_VALUES",
     "MESH_SUFFIXES",
     "NAME_PROFILES",
     "VrmMeta",

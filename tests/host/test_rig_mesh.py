@@ -1,4 +1,4 @@
-"""The workflow rig_mesh in a real ComfyUI: a mesh file in; GLB, FBX and VRM with skin, and a moving picture out."""
+"""The workflow rig_mesh in a real ComfyUI: a mesh in; GLB, FBX and VRM with skin and a moving picture out."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,8 @@ def test_the_preview_moves(files):
 def test_the_unreal_rig_has_a_root_and_the_clips(files, tmp_path):
     require_reader("ufbx")
     (tmp_path / "pose.json").write_text("{}")
-    report = run_reader("ufbx", tmp_path / "report.json", files["Save FBX for Unreal"], tmp_path / "pose.json")
+    model = files["Save FBX for Unreal"]
+    report = run_reader("ufbx", tmp_path / "report.json", model, tmp_path / "pose.json")
     names = set(report["joints"])
     assert {"root", "pelvis", "spine_01", "upperarm_l", "calf_r", "head"} <= names
 
