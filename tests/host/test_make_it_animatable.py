@@ -56,10 +56,8 @@ def test_a_job_is_rigged_by_make_it_animatable(client, elf):
     assert final["methods"]["rigging"] == "make_it_animatable"
     ufbx = pytest.importorskip("ufbx")
     scene = ufbx.load_memory(client.download(job, final["results"]["rigged_character"]))
-    bound = [cluster.bone_node.name for cluster in scene.skin_deformers[0].clusters]
-    assert len(bound) == len(set(bound)) == 65 and set(FINGERS) <= set(bound)
-    points = np.array([tuple(point) for point in scene.meshes[0].vertices])
-    assert np.isfinite(points).all()
+    names = [node.name for node in scene.nodes if node.bone]
+    assert len(names) == len(set(names)) == 65 and set(FINGERS) <= set(names)
     assert not [text for text in final["warnings"] if "turned to the T-pose" in text]
 
 
