@@ -14,7 +14,7 @@ import torch
 from comfy.ops import manual_cast
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from ...pipeline.progress import Progress, ignore_progress
+from ...pipeline.progress import Progress, ignore_progress, span_progress
 from .joints import NAMES
 from .points import pick_farthest
 from .tree import TreeDecoder
@@ -23,8 +23,10 @@ Weights = Mapping[str, torch.Tensor]
 
 LATENTS = 512
 _HEAD = 64
+_FIRST = 0.3
+"""Share of the points' embedding in the time of encode."""
 _CHUNK = 8192
-"""Vertices at a time: what a small card holds, and a fraction of a second on a processor."""
+"""Points or vertices at a time: what a small card holds, and a fraction of a second on a processor."""
 
 
 class PointCloud(NamedTuple):
@@ -179,10 +181,11 @@ class PointModel(torch.nn.Module):
         chosen = _spread(cloud)
         x = self._embed(cloud.positions[chosen], cloud.normals[chosen])
         attend, feed = self.base.cross_attend_blocks
-        x = attend(x, self._embed(cloud.positions, cloud.normals)) + x
+        x = attend(x, self._embed_all(cloud, span_progress(progress, 0, _FIRST))) + x
         x = feed(x) + x
+        progress = span_progress(progress, _FIRST, 1)
         for number, (attend, feed) in enumerate(self.base.layers):  # type: ignore[misc]
-            progress((number + 1) / (len(self.base.layers) + 1))
+            progress(number / len(self.base.layers))
             x = attend(x) + x
             x = feed(x) + x
         progress(1.0)
@@ -224,6 +227,14 @@ class PointModel(torch.nn.Module):
     def _embed(self, positions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
         embedded: torch.Tensor = self.base.point_embed(positions)
         return self.input_attn(embedded, self.normal_embed(normals)) if self.has_normals else embedded
+
+    def _embed_all(self, cloud: PointCloud, progress: Progress) -> torch.Tensor:
+        parts = []
+        for start in range(0, len(cloud.positions), _CHUNK):
+            progress(start / len(cloud.positions))
+            some = slice(start, start + _CHUNK)
+            parts.append(self._embed(cloud.positions[some], cloud.normals[some]))
+        return torch.cat(parts)
 
     def _decode(self, latents: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
         decoded: torch.Tensor = self.base.decoder_cross_attn(queries, latents)
