@@ -8,7 +8,7 @@ import pytest
 import torch
 import trimesh
 from character3d.pipeline.errors import MeshError, RigError, WeightsError
-from character3d.pipeline.types import Mesh
+from character3d.pipeline.types import Mesh, SkinWeights
 from character3d.pipeline.weights import load_catalogue
 from character3d.tests import small_make_it_animatable as small
 from safetensors.torch import save_file
@@ -191,6 +191,33 @@ def test_a_larger_mesh_gets_a_larger_rig(make_it_animatable, files, body):
     one, two = (make_it_animatable.generate.rig_mesh(mesh) for mesh in (body, larger))
     np.testing.assert_allclose(two.skeleton.positions, one.skeleton.positions * 4, rtol=1e-6)
     assert np.array_equal(one.skin.joints, two.skin.joints)
+
+
+def test_the_t_pose_becomes_the_rest_pose(make_it_animatable, files, body):
+    """A mesh that follows one joint turns with it, normals and children too, and stays on the ground."""
+    rig = make_it_animatable.generate.rig_mesh(body)
+    joint = rig.skeleton.index("mixamorig:LeftArm")
+    rows = np.zeros((len(body.positions), 4))
+    skin = SkinWeights(rows + joint, rows + np.eye(4)[0])
+    normals = np.random.default_rng(3).normal(size=body.positions.shape)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    mesh = Mesh(body.positions, body.faces, normals)
+    own = np.array([(0, 0, 1), (1, 0, 0), (0, 1, 0)], float)
+    turns = {"mixamorig:LeftArm": own}
+    moved, rest = make_it_animatable.rest.reset_to_rest(mesh, rig.skeleton, skin, turns)
+    frame = rig.skeleton.rest[joint].astype(np.float64)
+    turn, centre = frame[:3, :3] @ own @ frame[:3, :3].T, frame[:3, 3]
+    expected = (mesh.positions - centre) @ turn.T + centre
+    lift = np.array((0, mesh.positions[:, 1].min() - expected[:, 1].min(), 0))
+    np.testing.assert_allclose(moved.positions, expected + lift, atol=1e-4)
+    np.testing.assert_allclose(moved.normals, normals @ turn.T, atol=1e-4)
+    assert moved.positions[:, 1].min() == pytest.approx(mesh.positions[:, 1].min(), abs=1e-5)
+    below = [name for name in rest.names if name.startswith(("mixamorig:LeftArm", "mixamorig:LeftForeArm",
+             "mixamorig:LeftHand"))]  # fmt: skip
+    for name in rest.names:
+        place = rig.skeleton.positions[rig.skeleton.index(name)]
+        place = (place - centre) @ turn.T + centre if name in below else place
+        np.testing.assert_allclose(rest.positions[rest.index(name)], place + lift, atol=1e-4)
 
 
 def test_cancelling_between_layers(make_it_animatable, files, body):
