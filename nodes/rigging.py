@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backends.make_it_animatable import (
+    PredictedRig,
+    is_installed,
+    list_installed_files,
+    reset_to_rest,
+    rig_mesh,
+)
 from ..pipeline.conventions import REST_POSES
-from ..pipeline.progress import span_progress
+from ..pipeline.progress import Progress, span_progress
 from ..pipeline.rig import compute_skin_weights, fit_skeleton, separate_limbs
-from ..pipeline.types import RiggedCharacter, TexturedMesh
+from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .inputs import mesh_input, method_input
 from .sockets import Character, socket_to_textured
 from .stage import StageRun, choose_method
 
-_METHODS = ("geodesic_voxel_binding",)
+_METHODS = ("make_it_animatable", "geodesic_voxel_binding")
+
+
+def _list_ready() -> tuple[str, ...]:
+    """The methods whose weights are on disk, best first."""
+    return _METHODS if is_installed() else _METHODS[1:]
+
+
+def _fit_rig(mesh: Mesh, *, pose_type: str, progress: Progress) -> PredictedRig:
+    """The embedded method: the skeleton follows the mesh, whose pose stays."""
+    fitted = fit_skeleton(mesh, pose_type=pose_type, progress=span_progress(progress, 0, 0.5))
+    skin = compute_skin_weights(mesh, fitted.skeleton, progress=span_progress(progress, 0.5, 1))
+    return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics)
 
 
 class RigCharacter(io.ComfyNode):
@@ -34,8 +53,9 @@ class RigCharacter(io.ComfyNode):
                     "pose_type",
                     options=list(REST_POSES),
                     default=REST_POSES[0],
-                    tooltip="The pose the mesh stands in: 大-pose (arms and legs spread), T-pose or A-pose; "
-                    "No recognises it from the mesh.",
+                    tooltip="The pose the mesh stands in: 大-pose (arms and legs spread), T-pose or A-pose. "
+                    "No: another; make_it_animatable then turns it to the T-pose, as it does the arms of an "
+                    "A-pose; geodesic_voxel_binding recognises it.",
                 ),
                 method_input(_METHODS, "geodesic_voxel_binding"),
             ],
@@ -43,24 +63,25 @@ class RigCharacter(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> str:
+        """Weights that were installed since make `auto` run again."""
+        return "\n".join(list_installed_files().values())
+
+    @classmethod
     def execute(cls, mesh: Any, pose_type: str, method: str) -> io.NodeOutput:
         """TRIMESH or MESH -> C3D_CHARACTER."""
-        chosen = choose_method(method, _METHODS)
+        chosen = choose_method(method, _METHODS, _list_ready())
         run, textured = StageRun("rigging"), socket_to_textured(mesh)
-        fitted = fit_skeleton(
-            textured.mesh, pose_type=pose_type, progress=span_progress(run.progress, 0, 0.5)
-        )
-        skin = compute_skin_weights(
-            textured.mesh, fitted.skeleton, progress=span_progress(run.progress, 0.5, 0.9)
-        )
-        separated = separate_limbs(textured.mesh, fitted.skeleton, skin, colors=textured.vertex_colors)
-        textured = TexturedMesh(separated.mesh, textured.material)
-        cuts = ("arms were cut free where they touched the body",) if separated.cut_faces else ()
+        make = rig_mesh if chosen == "make_it_animatable" else _fit_rig
+        rig = make(textured.mesh, pose_type=pose_type, progress=span_progress(run.progress, 0, 0.9))
+        separated = separate_limbs(textured.mesh, rig.skeleton, rig.skin, colors=textured.vertex_colors)
+        shape, skeleton, notes = separated.mesh, rig.skeleton, list(rig.warnings)
+        if separated.cut_faces:
+            notes.append("arms were cut free where they touched the body")
+        if rig.turns:
+            shape, skeleton = reset_to_rest(shape, skeleton, separated.skin, rig.turns)
+            notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")
         return io.NodeOutput(
-            RiggedCharacter(textured, fitted.skeleton, separated.skin),
-            ui=run.finish(
-                chosen,
-                (*fitted.warnings, *cuts),
-                {**fitted.metrics, "cut_faces": separated.cut_faces},
-            ),
+            RiggedCharacter(TexturedMesh(shape, textured.material), skeleton, separated.skin),
+            ui=run.finish(chosen, notes, {**rig.metrics, "cut_faces": separated.cut_faces}),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ SHAPE_MODEL_SUFFIXES = (".safetensors", ".ckpt")
 
 VIEW_ADAPTER_FOLDERS = ("model_patches", "controlnet")
 """ComfyUI's model folders that view adapters are looked for in; older ComfyUI has only the second."""
+
+RIG_MODEL_FOLDERS = ("make_it_animatable",)
+"""The model folder of Make-It-Animatable's files, which the pack adds to ComfyUI's."""
+_RIG_SUFFIXES = (".pth", ".safetensors")
 
 _SHAPE_MODEL = re.compile(r"hunyuan[-_ ]?3d|hy3d", re.IGNORECASE)
 _NOT_SHAPE = re.compile(r"paint|delight|vae|texgen", re.IGNORECASE)
@@ -83,6 +88,17 @@ def list_view_adapters(names: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda name: ("partial" in name.lower(), name))
 
 
+def list_rig_files(names: Iterable[str]) -> dict[str, str]:
+    """Those of the names that are Make-It-Animatable's files, by stem; the least nested of several."""
+    known = {os.path.splitext(model["file"])[0] for model in load_catalogue()["rig_models"]}
+    found: dict[str, str] = {}
+    for name in sorted(names, key=lambda file: (len(re.split(r"[/\\]", file)), file)):
+        stem, suffix = os.path.splitext(re.split(r"[/\\]", name)[-1])
+        if stem in known and suffix.lower() in _RIG_SUFFIXES:
+            found.setdefault(stem, name)
+    return found
+
+
 def describe_shape_models() -> str:
     """Every shape model of the catalogue, one a line: file, size, licence, territory, source."""
     return _describe_models("shape_models")
@@ -91,6 +107,11 @@ def describe_shape_models() -> str:
 def describe_view_adapters() -> str:
     """Every view adapter of the catalogue, one a line: file, size, licence, territory, source."""
     return _describe_models("view_adapters")
+
+
+def describe_rig_models() -> str:
+    """Every file of the learned rigging method, one a line: file, size, licence, territory, source."""
+    return _describe_models("rig_models")
 
 
 def _describe_models(kind: str) -> str:

@@ -24,6 +24,26 @@ def ig2mv(comfyui_modules):
 
 
 @pytest.fixture(scope="session")
+def make_it_animatable(comfyui_modules):
+    """The modules of backends/make_it_animatable."""
+    names = ("frame", "generate", "joints", "loading", "model", "points", "rest", "skin", "tree")
+    package = "character3d.backends.make_it_animatable"
+    return SimpleNamespace(**{name: importlib.import_module(f"{package}.{name}") for name in names})
+
+
+@pytest.fixture
+def rig_models(make_it_animatable, tmp_path, monkeypatch):
+    """A folder that is ComfyUI's models/make_it_animatable for this test."""
+    folder_paths = importlib.import_module("folder_paths")
+    folder = tmp_path / "make_it_animatable"
+    folder.mkdir()
+    entry = ([str(folder)], set())
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "make_it_animatable", entry)
+    folder_paths.filename_list_cache.pop("make_it_animatable", None)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def small_sdxl(comfyui_modules):
     """tests/small_sdxl.py, whose checkpoints ComfyUI now recognises."""
     module = importlib.import_module("character3d.tests.small_sdxl")

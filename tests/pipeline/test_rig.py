@@ -10,6 +10,8 @@ from character3d.pipeline.rig import (
     pose_vertices,
     separate_limbs,
 )
+from character3d.pipeline.rig.skeleton import build_skeleton
+from character3d.pipeline.rig.welds import label_regions
 from character3d.pipeline.types import Mesh
 
 LIMB_PARTS = ("Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase", "Toe_End")
@@ -431,3 +433,15 @@ def test_cut_mesh_keeps_uvs_and_normals(welded):
 def test_a_free_body_is_not_cut(body, fitted, skin):
     apart = separate_limbs(body[0], fitted.skeleton, skin)
     assert apart.cut_faces == 0 and apart.mesh is body[0] and apart.skin is skin
+
+
+def test_fingers_belong_to_the_arm(fitted):
+    """Else a cut would take them off the hand."""
+    places = {
+        name.removeprefix("mixamorig:"): place
+        for name, place in zip(fitted.skeleton.names, fitted.skeleton.positions, strict=True)
+    }
+    tips = {f"LeftHandIndex{number}": places["LeftHand"] + (0.02 * number, 0, 0) for number in (1, 2, 3, 4)}
+    skeleton = build_skeleton(places | tips)
+    joints = np.array([skeleton.index(f"mixamorig:Left{part}") for part in ("ForeArm", "Hand", "HandIndex2")])
+    assert list(label_regions(skeleton, skeleton.positions[joints], joints)) == [1, 1, 1]

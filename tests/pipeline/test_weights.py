@@ -2,9 +2,12 @@
 
 import pytest
 from character3d.pipeline.weights import (
+    RIG_MODEL_FOLDERS,
     SHAPE_MODEL_FOLDERS,
+    describe_rig_models,
     describe_shape_models,
     describe_view_adapters,
+    list_rig_files,
     list_shape_models,
     list_view_adapters,
     load_catalogue,
@@ -70,3 +73,19 @@ def test_view_adapters_are_known_by_their_names():
     for model in load_catalogue()["view_adapters"]:
         assert list_view_adapters([model["file"]]) == [model["file"]]
         assert model["file"] in describe_view_adapters() and model["licence"] in load_catalogue()["licences"]
+
+
+def test_the_files_of_the_learned_rig_are_in_the_catalogue():
+    models = load_catalogue()["rig_models"]
+    assert list(list_rig_files(model["file"] for model in models)) == sorted(
+        model["file"].removesuffix(".pth") for model in models
+    )
+    for model in models:
+        assert set(model) == {"model", "file", "also", "folder", "gigabytes", "licence", "source"}
+        assert model["folder"] in RIG_MODEL_FOLDERS and model["licence"] == "apache-2.0"
+        assert f"{model['file']} ({model['model']}, {model['gigabytes']} GB" in describe_rig_models()
+
+
+def test_which_names_are_files_of_the_learned_rig():
+    names = ["joints.txt", "my_joints.pth", "a/joints.pth", "joints.pth", "b\\pose.safetensors", "BW.pth"]
+    assert list_rig_files(names) == {"joints": "joints.pth", "pose": "b\\pose.safetensors"}

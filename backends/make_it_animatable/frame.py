@@ -1,0 +1,65 @@
+"""The model's frame: the body in -1..1, and after a first look Hips at the origin, facing +Z."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...pipeline.errors import RigError
+from ...pipeline.types import FloatArray
+from .joints import NAMES
+
+_FLATTEST = 1e-6
+_HIPS, _LEFT, _RIGHT = (NAMES.index(name) for name in ("Hips", "LeftUpLeg", "RightUpLeg"))
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFrame:
+    """How a mesh lies in the model's frame: moved by -origin (metres), turned, scaled.
+
+    origin: (3,). rotation: (3, 3), mesh to model.
+    """
+
+    origin: Array
+    rotation: Array
+    scale: float
+
+    def to_model(self, points: FloatArray) -> FloatArray:
+        """Points (N, 3) of the mesh, in metres -> float32 in the model's frame."""
+        return ((points - self.origin) @ self.rotation.T * self.scale).astype(np.float32)
+
+    def to_mesh(self, points: FloatArray) -> Array:
+        """Points (N, 3) in the model's frame -> metres in the mesh's."""
+        return points.astype(np.float64) / self.scale @ self.rotation + self.origin
+
+
+def fit_bounds(points: FloatArray) -> ModelFrame:
+    """The frame of the first look: the middle of the points' bounds at the origin, the longest side 2."""
+    low, high = (bound.astype(np.float64) for bound in (points.min(axis=0), points.max(axis=0)))
+    return ModelFrame((low + high) / 2, np.eye(3), 2.0 / max(float((high - low).max()), 1e-12))
+
+
+def face_forward(frame: ModelFrame, joints: FloatArray) -> ModelFrame:
+    """Turn the frame by the joints (52, 3) that were seen in it: Hips at the origin, left +X, forward +Z.
+
+    RigError where Hips and both upper legs lie on one line, which has no forward.
+    """
+    hips, left, right = (joints[index].astype(np.float64) for index in (_HIPS, _LEFT, _RIGHT))
+    forward, across = np.cross(right - hips, left - hips), left - right
+    lengths = np.linalg.norm(forward), np.linalg.norm(across)
+    if not min(lengths) > _FLATTEST:
+        raise RigError(
+            "Make-It-Animatable placed Hips and both upper legs on one line, at "
+            + ", ".join(str(np.round(place, 4).tolist()) for place in (hips, left, right))
+        )
+    z, x = forward / lengths[0], across / lengths[1]
+    turn = np.stack((x, np.cross(z, x), z))
+    return ModelFrame(frame.to_mesh(hips), turn @ frame.rotation, frame.scale)
+
+
+def fit_scale(frame: ModelFrame, points: FloatArray) -> ModelFrame:
+    """The frame scaled so that the farthest coordinate of the points (N, 3), given in it, is 1."""
+    return ModelFrame(frame.origin, frame.rotation, frame.scale / float(np.abs(points).max()))

@@ -1,0 +1,179 @@
+"""The whole method: a mesh in, its skeleton, skin weights and the way to the T-pose out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import trimesh
+
+from ...pipeline.conventions import REST_POSES
+from ...pipeline.errors import MeshError
+from ...pipeline.normals import compute_vertex_normals
+from ...pipeline.progress import Progress, ignore_progress, span_progress
+from ...pipeline.rig.skeleton import PREFIX, build_skeleton
+from ...pipeline.rig.solid import Points
+from ...pipeline.types import FloatArray, Mesh, Skeleton, SkinWeights
+from .frame import ModelFrame, face_forward, fit_bounds, fit_scale
+from .joints import ENDS, NAMES
+from .loading import list_installed_files, load_model, move_model
+from .model import PointCloud, PointModel
+from .points import Samples, sample_body_and_hands, sample_surface
+from .rest import list_turns
+from .skin import keep_strongest, mix_weights, refine_weights
+from .tree import axes_to_matrices
+
+_HANDS = [NAMES.index("LeftHand"), NAMES.index("RightHand")]
+_HEAD = NAMES.index("Head")
+_SEED = 0
+"""Of the points drawn on the surface: the same mesh always gets the same rig."""
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedRig:
+    """skeleton: in the pose that the mesh stands in. turns: joint name -> (3, 3), to the T-pose where needed.
+
+    metrics: joints_outside, how many joints lie outside the mesh's bounds.
+    """
+
+    skeleton: Skeleton
+    skin: SkinWeights
+    turns: Mapping[str, FloatArray]
+    warnings: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """In the model's frame: both ends of bones (52, 6), turns (52, 3, 3), weights (V, 52)."""
+
+    joints: FloatArray
+    turns: FloatArray
+    weights: FloatArray
+
+
+def rig_mesh(mesh: Mesh, *, pose_type: str = "大-pose", progress: Progress = ignore_progress) -> PredictedRig:
+    """Predict the 52 joints of Mixamo's skeleton and the skin of a mesh that stands upright.
+
+    pose_type: the pose that it stands in, which tells the joints that `turns` names (rest.MOVING). At most
+    four influences a vertex, rows sum to 1, vertices at one place get equal weights. ValueError: unknown
+    `pose_type`; MeshError: no surface; WeightsError: a file is missing or damaged; RigError: no forward.
+    """
+    if pose_type not in REST_POSES:
+        raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
+    places, copies = np.unique(mesh.positions, axis=0, return_inverse=True)
+    copies = copies.reshape(-1)
+    faces = copies[mesh.faces]
+    frame, samples = _draw_samples(places, faces, span_progress(progress, 0, 0.25))
+    seen = frame.to_model(places), compute_vertex_normals(places, faces) @ frame.rotation.T.astype(np.float32)
+    predicted = predict_rig(samples, seen, span_progress(progress, 0.25, 1))
+    skeleton = build_skeleton(_collect_places(frame, predicted.joints))
+    skin = _bind(predicted, seen[0], skeleton)
+    turns = frame.rotation.T @ predicted.turns @ frame.rotation
+    outside = _count_outside(mesh, skeleton)
+    doubt = f"{outside} of {len(skeleton.names)} joints lie outside the mesh: it may be no humanoid"
+    return PredictedRig(
+        skeleton,
+        SkinWeights(skin.joints[copies], skin.weights[copies]),
+        list_turns(turns, skeleton, pose_type),
+        (doubt,) if outside else (),
+        {"joints_outside": float(outside)},
+    )
+
+
+def _draw_samples(places: FloatArray, faces: Any, progress: Progress) -> tuple[ModelFrame, Samples]:
+    """The model's frame for a mesh, and in it the points that all models but the first see."""
+    rng = np.random.default_rng(_SEED)
+    surface = trimesh.Trimesh(places, faces, process=False)
+    if not surface.area > 0:
+        raise MeshError(f"the mesh has no surface: {len(faces)} faces of {surface.area:g} square metres")
+    frame, hands = look_at_body(sample_surface(surface, rng), progress)
+    turned = trimesh.Trimesh(frame.to_model(places), faces, process=False)
+    positions, normals = sample_body_and_hands(turned, hands, rng)
+    scaled = fit_scale(frame, positions)
+    return scaled, (positions * np.float32(scaled.scale / frame.scale), normals)
+
+
+def look_at_body(samples: Samples, progress: Progress = ignore_progress) -> tuple[ModelFrame, FloatArray]:
+    """The frame in which Hips are the origin and face +Z, and in it the tips of the hands (2, 3).
+
+    samples: points of the surface, metres. The frame's scale is not yet that of the other models.
+    """
+    first = fit_bounds(samples[0])
+    joints = _run_joints("joints_coarse", _to_cloud((first.to_model(samples[0]), samples[1]), 0), progress)
+    frame = face_forward(first, joints[:, :3])
+    return frame, frame.to_model(first.to_mesh(joints[_HANDS, 3:]))
+
+
+def predict_rig(samples: Samples, seen: Samples, progress: Progress = ignore_progress) -> Prediction:
+    """Joints, turns and weights from drawn points, the second half at the hands, for the vertices `seen`.
+
+    Positions and normals in the model's frame.
+    """
+    cloud = _to_cloud(samples, len(samples[0]) // 2)
+    spans = [span_progress(progress, start, start + 0.25) for start in (0, 0.25, 0.5, 0.75)]
+    joints = _run_joints("joints", cloud, spans[0])
+    turns = _run_turns(cloud, joints, spans[1])
+    if "bw_normal" not in list_installed_files():
+        return Prediction(joints, turns, _run_weights("bw", cloud, seen, span_progress(progress, 0.5, 1)))
+    weights = _run_weights("bw", cloud, seen, spans[2])
+    with_normals = _run_weights("bw_normal", cloud, seen, spans[3])
+    return Prediction(joints, turns, mix_weights(weights, with_normals))
+
+
+def _to_cloud(samples: Samples, around_hands: int) -> PointCloud:
+    positions, normals = (torch.from_numpy(array) for array in samples)
+    return PointCloud(positions, normals, around_hands)
+
+
+def _encode(kind: str, cloud: PointCloud, progress: Progress) -> tuple[PointModel, torch.Tensor]:
+    progress(0.0)
+    model, device = move_model(load_model(kind))
+    there = PointCloud(cloud.positions.to(device), cloud.normals.to(device), cloud.around_hands)
+    return model, model.encode(there, progress)
+
+
+def _run_joints(kind: str, cloud: PointCloud, progress: Progress) -> FloatArray:
+    model, latents = _encode(kind, cloud, progress)
+    return _to_array(model.predict_joints(latents))
+
+
+def _run_turns(cloud: PointCloud, joints: FloatArray, progress: Progress) -> FloatArray:
+    model, latents = _encode("pose", cloud, progress)
+    axes = model.predict_turns(latents, torch.from_numpy(joints).to(latents))
+    return _to_array(axes_to_matrices(axes))
+
+
+def _run_weights(kind: str, cloud: PointCloud, seen: Samples, progress: Progress) -> FloatArray:
+    model, latents = _encode(kind, cloud, span_progress(progress, 0, 0.6))
+    positions, normals = (torch.from_numpy(array).to(latents) for array in seen)
+    decoding = span_progress(progress, 0.6, 1)
+    return _to_array(model.predict_weights(latents, positions, normals, decoding))
+
+
+def _to_array(values: torch.Tensor) -> FloatArray:
+    return values.float().cpu().numpy()
+
+
+def _collect_places(frame: ModelFrame, joints: FloatArray) -> dict[str, Points]:
+    """Joint positions (3,), metres, by name: the joints themselves, and the far ends of the last bones."""
+    starts, ends = frame.to_mesh(joints[:, :3]), frame.to_mesh(joints[:, 3:])
+    places = dict(zip(NAMES, starts, strict=True))
+    return places | {end: ends[NAMES.index(name)] for name, end in ENDS.items()}
+
+
+def _bind(predicted: Prediction, positions: FloatArray, skeleton: Skeleton) -> SkinWeights:
+    above = positions[:, 1] >= predicted.joints[_HEAD, 4]
+    joints, weights = keep_strongest(refine_weights(predicted.weights, above))
+    index = np.array([skeleton.index(PREFIX + name) for name in NAMES])
+    return SkinWeights(index[joints], weights)
+
+
+def _count_outside(mesh: Mesh, skeleton: Skeleton) -> int:
+    low, high = mesh.bounds
+    margin = 0.05 * float((high - low).max())
+    inside = (skeleton.positions >= low - margin) & (skeleton.positions <= high + margin)
+    return int((~inside.all(axis=1)).sum())

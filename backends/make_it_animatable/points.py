@@ -1,0 +1,63 @@
+"""Points on a mesh's surface, and points of a set that are far from each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import trimesh
+
+from ...pipeline.types import FloatArray
+
+COUNT = 32_768
+_HAND_BOX = 0.15
+"""Side of the box around a hand; 1 is from the lowest of all coordinates to the highest."""
+
+Samples = tuple[FloatArray, FloatArray]
+"""Positions and the normals of the faces they lie on, (N, 3) each."""
+
+
+def sample_surface(mesh: trimesh.Trimesh, rng: np.random.Generator, count: int = COUNT) -> Samples:
+    """`count` points spread evenly over the surface."""
+    points, faces = trimesh.sample.sample_surface(mesh, count, seed=rng)
+    return np.asarray(points, np.float32), np.asarray(mesh.face_normals[faces], np.float32)
+
+
+def sample_body_and_hands(mesh: trimesh.Trimesh, hands: FloatArray, rng: np.random.Generator) -> Samples:
+    """COUNT points: half over the whole surface, then a quarter in a box around each of the hands (2, 3).
+
+    Where a box is empty, its share follows, from the whole surface.
+    """
+    side = _HAND_BOX * float(mesh.vertices.max() - mesh.vertices.min())
+    share = COUNT // 4
+    parts = [sample_surface(mesh, rng, COUNT - 2 * share)]
+    boxes = [_cut_box(mesh, centre, side) for centre in hands]
+    parts += [sample_surface(box, rng, share) for box in boxes if len(box.faces)]
+    missing = COUNT - sum(len(points) for points, _ in parts)
+    if missing:
+        parts.append(sample_surface(mesh, rng, missing))
+    positions, normals = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return positions, normals
+
+
+def _cut_box(mesh: trimesh.Trimesh, centre: FloatArray, side: float) -> trimesh.Trimesh:
+    """The part of the surface inside an upright box, open where it was cut."""
+    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    for normal in np.concatenate((np.eye(3), -np.eye(3))):
+        # Trimesh.slice_plane is this and an import of shapely, which ComfyUI does not bring.
+        origin = centre - normal * side / 2
+        vertices, faces, _ = trimesh.intersections.slice_faces_plane(vertices, faces, normal, origin)
+    return trimesh.Trimesh(vertices, faces, process=False)
+
+
+def pick_farthest(points: torch.Tensor, count: int) -> torch.Tensor:
+    """Indices (count,) of points (N, 3): the first, then always the one farthest from those picked.
+
+    Y. Eldar et al., "The farthest point strategy", 1997.
+    """
+    picked = torch.zeros(count, dtype=torch.long, device=points.device)
+    distance = (points - points[0]).square().sum(dim=1)
+    for number in range(1, count):
+        farthest = distance.argmax()
+        picked[number] = farthest
+        distance = torch.minimum(distance, (points - points[farthest]).square().sum(dim=1))
+    return picked

@@ -1,0 +1,81 @@
+"""The learned rig in a real ComfyUI with small random weights: REST and a graph."""
+
+import importlib
+from types import SimpleNamespace
+
+import pytest
+
+from .conftest import Client, run_comfyui
+
+FINGERS = [f"mixamorig:LeftHand{finger}1" for finger in ("Thumb", "Index", "Middle", "Ring", "Pinky")]
+
+
+@pytest.fixture(scope="module")
+def small():
+    return importlib.import_module("character3d.tests.small_make_it_animatable")
+
+
+@pytest.fixture(scope="module")
+def server(comfyui_folder, small, tmp_path_factory):
+    """ComfyUI with the files of Make-It-Animatable where the published ones go."""
+    base = tmp_path_factory.mktemp("mia")
+    small.save_files(base / "models" / "make_it_animatable", 12)
+    with run_comfyui(comfyui_folder, base) as (running, _):
+        yield SimpleNamespace(url=running.address, base=base)
+
+
+@pytest.fixture
+def client(server):
+    return Client(server.url)
+
+
+@pytest.fixture
+def damaged(server):
+    """(file) -> the file is cut off for this test."""
+    kept = {}
+
+    def cut(file):
+        path = server.base / "models" / "make_it_animatable" / file
+        kept[path] = path.read_bytes()
+        path.write_bytes(kept[path][: len(kept[path]) // 2])
+
+    yield cut
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def run_job(client, elf, **fields):
+    status, acceptance = client.post_form(elf, image_size=512, **fields)
+    assert status == 202, acceptance
+    return acceptance["job_id"], client.watch(acceptance["job_id"])[-1]
+
+
+def test_a_job_is_rigged_by_make_it_animatable(client, elf):
+    job, final = run_job(client, elf)
+    assert final["status"] == "completed", final["error_details"]
+    assert final["methods"]["rigging"] == "make_it_animatable"
+    ufbx = pytest.importorskip("ufbx")
+    scene = ufbx.load_memory(client.download(job, final["results"]["rigged_character"]))
+    names = [node.name for node in scene.nodes if node.bone]
+    assert len(names) == len(set(names)) == 65 and set(FINGERS) <= set(names)
+    assert not [text for text in final["warnings"] if "turned to the T-pose" in text]
+
+
+def test_a_pose_that_is_none_is_turned_to_the_t_pose(client, elf):
+    _, final = run_job(client, elf, pose_type="No", seed=5)
+    assert final["status"] == "completed", final["error_details"]
+    (text,) = (text for text in final["warnings"] if "turned to the T-pose" in text)
+    assert "pose_type is No: 51 joints" in text
+
+
+def test_a_damaged_file_fails_at_its_stage_and_is_named(client, elf, damaged):
+    damaged("pose.pth")
+    _, final = run_job(client, elf, seed=6)
+    assert (final["status"], final["failed_stage"]) == ("failed", "rigging")
+    assert "pose.pth cannot be read" in final["error_details"]
+
+
+def test_cancelling_while_it_rigs(client, elf):
+    final, seconds = client.cancel_while_in("rigging", elf, image_size=512, seed=7)
+    assert final.get("cancelled") and final["failed_stage"] == "rigging"
+    assert seconds < 15
