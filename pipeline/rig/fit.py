@@ -15,7 +15,8 @@ from .arms import Arm, fit_arm
 from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
 from .skeleton import ARM_PARTS, LEG_PARTS, build_skeleton
-from .solid import Points, VoxelSolid, voxelise_mesh
+from .solid import Points, VoxelSolid
+from .voxels import voxelise_mesh
 from .torso import Torso, measure_torso
 
 _SPINE_LEVELS = {"Hips": 0.205, "Spine": 0.365, "Spine1": 0.54, "Spine2": 0.73}

@@ -18,7 +18,8 @@ from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, Mesh, Skeleton, SkinWeights
 from .bones import Bone, list_bones, measure_bones
 from .skeleton import PREFIX
-from .solid import Indices, Points, VoxelSolid, voxelise_mesh
+from .solid import Indices, Points, VoxelSolid
+from .voxels import voxelise_mesh
 from .welds import are_apart, cut_links, label_regions
 
 _FALLOFF = 8.0
