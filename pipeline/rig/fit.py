@@ -19,9 +19,11 @@ from .solid import Points, VoxelSolid
 from .voxels import voxelise_mesh
 from .torso import Torso, measure_torso
 
-_SPINE_LEVELS = {"Hips": 0.205, "Spine": 0.365, "Spine1": 0.54, "Spine2": 0.73}
-_SPINE_BACK = {"Hips": 0.10, "Spine": 0.20, "Spine1": 0.27, "Spine2": 0.40, "Neck": 0.25, "Head": 0.22}
-_HEAD_SHARE = 0.19
+_SPINE_LEVELS = {"Hips": 0.202, "Spine": 0.362, "Spine1": 0.538, "Spine2": 0.736}
+_SPINE_BACK = {"Hips": 0.116, "Spine": 0.29, "Spine1": 0.355, "Spine2": 0.575}
+_NECK_BELOW, _NECK_BACK = 0.15, 0.1
+_HEAD_ABOVE, _HEAD_AHEAD = 0.079, 0.02
+_HIGHEST_HEAD = 0.3
 _DEEPEST, _WIDEST, _LONG_ARM = 0.85, 2.2, 0.2
 
 
@@ -95,9 +97,11 @@ def _collect_places(
 ) -> dict[str, Points]:
     top = torso.ground + torso.height
     levels = {name: torso.crotch + share * torso.length for name, share in _SPINE_LEVELS.items()}
-    levels["Neck"] = torso.neck
-    levels["Head"] = torso.neck + _HEAD_SHARE * (top - torso.neck)
     places = {name: _axis_point(solid, torso, y, _SPINE_BACK[name]) for name, y in levels.items()}
+    chest = _axis_point(solid, torso, torso.neck - _NECK_BELOW * torso.length, _NECK_BACK)
+    places["Neck"] = np.array((chest[0], torso.neck, chest[2]))
+    above = min(_HEAD_ABOVE * torso.length, _HIGHEST_HEAD * (top - torso.neck))
+    places["Head"] = places["Neck"] + (0.0, above, _HEAD_AHEAD * torso.length)
     places["HeadTop_End"] = np.array((places["Head"][0], top, places["Head"][2]))
     for side, arm in arms.items():
         upper = zip(ARM_PARTS, (arm.collar, arm.shoulder, arm.elbow, arm.wrist), strict=True)

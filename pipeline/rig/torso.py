@@ -16,7 +16,8 @@ _VALLEY_DEPTH = 0.55
 _SHORTEST_LEGS = 0.10
 _HIGHEST_CROTCH = 0.62
 _NECK_PROMINENCE = 1.15
-_NECK_SHARE = 0.65
+_NECK_SHARE = 0.6
+_NECK_AREAS, _NECK_LIFTS = (0.2, 0.31, 0.6), (-0.02, 0.026, 0.07)
 _NECK_BASE = 1.12
 _NECK_ZONE = (0.25, 0.93)
 _SMALLEST_HEAD = 0.015
@@ -118,9 +119,10 @@ def _axis_areas(thickness: Points, x: Points, middle: float) -> Points:
 
 
 def _find_neck(areas: Points, rows: Points, crotch: float, top: float) -> tuple[float, float]:
-    """The foot of the highest clear waist, and its prominence.
+    """Height of the joint at the highest clear waist, and the waist's prominence.
 
-    Prominence is the smaller of the largest areas above and below over the waist's own.
+    Prominence is the smaller of the largest areas above and below over the waist's own. The joint is near
+    the waist's foot, lower where the neck is slender, higher where a large head hides it.
     """
     level = (rows - crotch) / (top - crotch)
     volume = np.cumsum(areas[::-1])[::-1] / areas.sum()
@@ -132,10 +134,14 @@ def _find_neck(areas: Points, rows: Points, crotch: float, top: float) -> tuple[
     prominence = np.where(zone, np.minimum(above, below) / np.maximum(smooth, 1e-12), 0.0)
     if not prominence.max() > 0:
         return float(crotch), 0.0
-    good = np.flatnonzero(prominence >= _NECK_SHARE * prominence.max())
+    good = np.flatnonzero(prominence >= 1 + _NECK_SHARE * (prominence.max() - 1))
     run = _top_run(good)
     slim = run[smooth[run] <= _NECK_BASE * smooth[run].min()]
-    return float(rows[slim[0]]), float(prominence[run].max())
+    foot = float(rows[slim[0]])
+    chest = float(np.median(smooth[(level > 0) & (rows < foot)])) if slim[0] > 0 else 0.0
+    share = smooth[run].min() / max(chest, 1e-12)
+    lift = float(np.interp(share, _NECK_AREAS, _NECK_LIFTS))
+    return foot + lift * (foot - crotch), float(prominence[run].max())
 
 
 def _top_run(indices: Indices) -> Indices:
