@@ -17,6 +17,7 @@ _SHORTEST_LEGS = 0.10
 _HIGHEST_CROTCH = 0.62
 _NECK_PROMINENCE = 1.15
 _NECK_SHARE = 0.6
+_NECK_GAP = 0.12
 _NECK_AREAS, _NECK_LIFTS = (0.2, 0.31, 0.6), (-0.02, 0.026, 0.07)
 _NECK_BASE = 1.12
 _NECK_ZONE = (0.25, 0.93)
@@ -135,7 +136,7 @@ def _find_neck(areas: Points, rows: Points, crotch: float, top: float) -> tuple[
     if not prominence.max() > 0:
         return float(crotch), 0.0
     good = np.flatnonzero(prominence >= 1 + _NECK_SHARE * (prominence.max() - 1))
-    run = _top_run(good)
+    run = _top_run(good, _NECK_GAP * (top - crotch) / (rows[1] - rows[0]))
     slim = run[smooth[run] <= _NECK_BASE * smooth[run].min()]
     foot = float(rows[slim[0]])
     chest = float(np.median(smooth[(level > 0) & (rows < foot)])) if slim[0] > 0 else 0.0
@@ -144,7 +145,7 @@ def _find_neck(areas: Points, rows: Points, crotch: float, top: float) -> tuple[
     return foot + lift * (foot - crotch), float(prominence[run].max())
 
 
-def _top_run(indices: Indices) -> Indices:
-    """The last block of consecutive numbers in a sorted list."""
-    breaks = np.flatnonzero(np.diff(indices) > 1)
+def _top_run(indices: Indices, gap: float) -> Indices:
+    """The last block of a sorted list whose numbers are at most `gap`, or 1, apart."""
+    breaks = np.flatnonzero(np.diff(indices) > max(gap, 1.0))
     return indices[breaks[-1] + 1 :] if len(breaks) else indices

@@ -356,7 +356,7 @@ def test_same_mesh_same_rig(body, fitted, skin):
 
 def weld_parts(mesh):
     """One closed surface around overlapping parts, so that what touches grows together."""
-    from character3d.pipeline.rig.solid import voxelise_mesh
+    from character3d.pipeline.rig.voxels import voxelise_mesh
     from skimage.measure import marching_cubes
 
     solid = voxelise_mesh(mesh)
