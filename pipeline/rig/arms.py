@@ -43,11 +43,9 @@ class Arm:
 
 def fit_arm(solid: VoxelSolid, torso: Torso, hand: HandTip | None, side: int) -> Arm:
     """Fit one arm (side +1 is the left). Without a free hand the arm is laid along the outline."""
-    guess = np.array(
-        (torso.middle + side * _SHOULDER_ASIDE * torso.length, torso.neck - _SHOULDER_BELOW * torso.length)
-    )
+    guess = _guess_shoulder(torso, side)
     tip = hand.position if hand else _lay_tip(solid, torso, guess, side)
-    armpit = _find_armpit(solid, torso, guess, tip, side)
+    armpit = find_armpit(solid, torso, tip, side)
     is_welded = armpit is None or guess[1] - armpit[1] > _ARMPIT_REACH * torso.length
     shoulder = _place_shoulder(solid, torso, guess, None if is_welded else armpit, tip, side)
     radius = _ARM_RADIUS * torso.length
@@ -72,12 +70,19 @@ def column_depth(solid: VoxelSolid, point: Points, reach: float) -> float:
     return float(solid.centres[near, 2].mean())
 
 
-def _find_armpit(solid: VoxelSolid, torso: Torso, guess: Points, tip: Points, side: int) -> Points | None:
+def _guess_shoulder(torso: Torso, side: int) -> Points:
+    """Average place (x, y) of the shoulder joint."""
+    aside, below = side * _SHOULDER_ASIDE * torso.length, _SHOULDER_BELOW * torso.length
+    return np.array((torso.middle + aside, torso.neck - below))
+
+
+def find_armpit(solid: VoxelSolid, torso: Torso, tip: Points, side: int) -> Points | None:
     """(x, y) of the deepest point of the gap between arm and trunk, None where there is no gap.
 
     Looked for among the undersides of the front silhouette; deepest is measured against the bisector
     of the arm's direction and straight down.
     """
+    guess = _guess_shoulder(torso, side)
     filled = np.asarray(solid.cells.any(axis=2))
     underside = ~filled[:, :-1] & filled[:, 1:]
     places = solid.origin[:2] + solid.size * np.argwhere(underside)
