@@ -41,6 +41,14 @@ def find_pieces(mesh: Mesh) -> Pieces:
     return Pieces(points[first], copies, faces, names)
 
 
+def measure_spans(pieces: Pieces) -> Points:
+    """(N,) diagonal of the bounds of each piece, metres."""
+    order = np.argsort(pieces.names, kind="stable")
+    starts = np.searchsorted(pieces.names[order], np.arange(int(pieces.names.max()) + 1))
+    low, high = (extreme.reduceat(pieces.places[order], starts) for extreme in (np.minimum, np.maximum))
+    return np.asarray(np.linalg.norm(high - low, axis=1))
+
+
 def split_closed(pieces: Pieces) -> tuple[Points, Points]:
     """Corners (F, 3, 3) of the closed pieces' faces, wound outward, and those of all others.
 
