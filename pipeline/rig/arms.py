@@ -11,11 +11,13 @@ from .limbs import Centreline, find_bend, trace_limb
 from .solid import Points, VoxelSolid
 from .torso import Torso
 
-_SHOULDER_ASIDE, _SHOULDER_BELOW = 0.25, 0.15
-_COLLAR_ASIDE, _COLLAR_BELOW = 0.10, 0.05
-_ARMPIT_BELOW_SHOULDER = 0.08
+_SHOULDER_ASIDE, _SHOULDER_BELOW = 0.265, 0.155
+_COLLAR_ASIDE, _COLLAR_BELOW, _COLLAR_AHEAD = 0.107, 0.047, 0.02
+_ARMPIT_ASIDE, _ARMPIT_BELOW = 0.015, 0.104
+_ARMPIT_TRUST = (0.7, 0.5)
 _ARMPIT_REACH = 0.28
-_ELBOW, _WRIST = 0.527, 0.73
+_ELBOW = 0.528
+_WRIST, _WRIST_SLOPE, _ARM_SHARE, _WRIST_ZONE = 0.75, 1.0, 1.07, (0.6, 0.76)
 _ARM_LENGTH, _ARM_RADIUS = 1.07, 0.057
 _HANGING = 0.75
 
@@ -41,22 +43,21 @@ class Arm:
 
 def fit_arm(solid: VoxelSolid, torso: Torso, hand: HandTip | None, side: int) -> Arm:
     """Fit one arm (side +1 is the left). Without a free hand the arm is laid along the outline."""
-    guess = np.array(
-        (torso.middle + side * _SHOULDER_ASIDE * torso.length, torso.neck - _SHOULDER_BELOW * torso.length)
-    )
+    guess = _guess_shoulder(torso, side)
     tip = hand.position if hand else _lay_tip(solid, torso, guess, side)
-    armpit = _find_armpit(solid, torso, guess, tip, side)
+    armpit = find_armpit(solid, torso, tip, side)
     is_welded = armpit is None or guess[1] - armpit[1] > _ARMPIT_REACH * torso.length
     shoulder = _place_shoulder(solid, torso, guess, None if is_welded else armpit, tip, side)
     radius = _ARM_RADIUS * torso.length
     line = trace_limb(solid, shoulder, tip, radius=1.4 * radius, hold=0.2)
-    wrist = _find_wrist(line)
+    reach = float(np.linalg.norm(tip - shoulder)) / torso.length
+    wrist = _find_wrist(line, float(np.clip(_WRIST + _WRIST_SLOPE * (reach - _ARM_SHARE), *_WRIST_ZONE)))
     elbow = find_bend(line, _ELBOW * wrist, wrist)
     collar = np.array(
         (torso.middle + side * _COLLAR_ASIDE * torso.length, torso.neck - _COLLAR_BELOW * torso.length)
     )
     depth = column_depth(solid, collar, 2 * solid.size)
-    collar3 = np.array((*collar, 0.5 * (depth + shoulder[2])))
+    collar3 = np.array((*collar, min(depth, shoulder[2]) + _COLLAR_AHEAD * torso.length))
     return Arm(collar3, shoulder, line.at(elbow), line.at(wrist), tip, hand is not None, is_welded)
 
 
@@ -69,12 +70,19 @@ def column_depth(solid: VoxelSolid, point: Points, reach: float) -> float:
     return float(solid.centres[near, 2].mean())
 
 
-def _find_armpit(solid: VoxelSolid, torso: Torso, guess: Points, tip: Points, side: int) -> Points | None:
+def _guess_shoulder(torso: Torso, side: int) -> Points:
+    """Average place (x, y) of the shoulder joint."""
+    aside, below = side * _SHOULDER_ASIDE * torso.length, _SHOULDER_BELOW * torso.length
+    return np.array((torso.middle + aside, torso.neck - below))
+
+
+def find_armpit(solid: VoxelSolid, torso: Torso, tip: Points, side: int) -> Points | None:
     """(x, y) of the deepest point of the gap between arm and trunk, None where there is no gap.
 
     Looked for among the undersides of the front silhouette; deepest is measured against the bisector
     of the arm's direction and straight down.
     """
+    guess = _guess_shoulder(torso, side)
     filled = np.asarray(solid.cells.any(axis=2))
     underside = ~filled[:, :-1] & filled[:, 1:]
     places = solid.origin[:2] + solid.size * np.argwhere(underside)
@@ -97,8 +105,8 @@ def _place_shoulder(
     """The average place, corrected by the armpit, or by the outline where the arm hangs welded."""
     place = guess.copy()
     if armpit is not None:
-        seen = np.array((armpit[0], armpit[1] + _ARMPIT_BELOW_SHOULDER * torso.length))
-        place = 0.5 * (guess + seen)
+        seen = armpit + torso.length * np.array((-side * _ARMPIT_ASIDE, _ARMPIT_BELOW))
+        place += _ARMPIT_TRUST * (seen - guess)
     elif guess[1] - tip[1] > _HANGING * abs(tip[0] - guess[0]):
         place[0] = (
             _outline_edge(solid, guess[1] - 0.05 * torso.length, side) - side * _ARM_RADIUS * torso.length
@@ -120,10 +128,10 @@ def _lay_tip(solid: VoxelSolid, torso: Torso, guess: Points, side: int) -> Point
     return np.array((x, y, column_depth(solid, np.array((x, y)), 2 * solid.size)))
 
 
-def _find_wrist(line: Centreline) -> float:
-    """Fraction of the narrowing between forearm and hand, near the average one."""
+def _find_wrist(line: Centreline, expected: float) -> float:
+    """Fraction of the narrowing between forearm and hand, near the expected one."""
     samples = np.linspace(0.0, 1.0, len(line.points))
-    zone = (samples > _WRIST - 0.1) & (samples < _WRIST + 0.1)
+    zone = (samples > expected - 0.1) & (samples < expected + 0.1)
     width = np.sqrt(np.convolve(line.areas, np.ones(3) / 3, mode="same"))
-    cost = width / max(float(width[zone].mean()), 1e-9) + 25.0 * (samples - _WRIST) ** 2
+    cost = width / max(float(width[zone].mean()), 1e-9) + 25.0 * (samples - expected) ** 2
     return float(samples[zone][np.argmin(cost[zone])])

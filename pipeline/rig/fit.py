@@ -1,4 +1,4 @@
-"""Fitting the humanoid skeleton to a closed mesh."""
+"""Fitting the humanoid skeleton to a mesh."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from ..conventions import REST_POSES
 from ..errors import RigError
 from ..progress import Progress, ignore_progress
 from ..types import Mesh, Skeleton
-from .arms import Arm, fit_arm
+from .arms import Arm, find_armpit, fit_arm
+from .drapery import strip_sheets
 from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
 from .skeleton import ARM_PARTS, LEG_PARTS, build_skeleton
-from .solid import Points, VoxelSolid, voxelise_mesh
-from .torso import Torso, measure_torso
+from .solid import Points, VoxelSolid
+from .voxels import voxelise_mesh
+from .torso import NECK_PROMINENCE, Torso, measure_torso, move_neck
 
-_SPINE_LEVELS = {"Hips": 0.205, "Spine": 0.365, "Spine1": 0.54, "Spine2": 0.73}
-_SPINE_BACK = {"Hips": 0.10, "Spine": 0.20, "Spine1": 0.27, "Spine2": 0.40, "Neck": 0.25, "Head": 0.22}
-_HEAD_SHARE = 0.19
+_SPINE_LEVELS = {"Hips": 0.202, "Spine": 0.362, "Spine1": 0.538, "Spine2": 0.736}
+_SPINE_BACK = {"Hips": 0.116, "Spine": 0.29, "Spine1": 0.355, "Spine2": 0.575}
+_NECK_BELOW, _NECK_BACK = 0.15, 0.1
+_HEAD_ABOVE, _HEAD_AHEAD = 0.079, 0.02
+_HIGHEST_HEAD = 0.3
 _DEEPEST, _WIDEST, _LONG_ARM = 0.85, 2.2, 0.2
 
 
@@ -28,7 +32,8 @@ _DEEPEST, _WIDEST, _LONG_ARM = 0.85, 2.2, 0.2
 class FittedSkeleton:
     """skeleton: fitted joints. pose: the rest pose recognised, one of REST_POSES (`No`: none of them).
 
-    metrics: arm_drop_left/right and leg_spread_left/right in degrees, neck_prominence, arms_found,
+    metrics: arm_drop_left/right and leg_spread_left/right in degrees; arm_span, from fingertip to
+    fingertip, and head_share, from the neck up, as shares of the height; neck_prominence, arms_found,
     legs_found.
     """
 
@@ -41,19 +46,19 @@ class FittedSkeleton:
 def fit_skeleton(
     mesh: Mesh, *, pose_type: str = "大-pose", progress: Progress = ignore_progress
 ) -> FittedSkeleton:
-    """Fit a skeleton with Mixamo's joint names to a closed mesh that stands and faces +Z.
+    """Fit a skeleton with Mixamo's joint names to a mesh that stands and faces +Z.
 
+    The mesh may be in any unit and place, in several pieces, open or wound inward.
     The limbs follow the mesh; where it contradicts `pose_type`, or hides a part, a warning says so.
     ValueError for an unknown `pose_type`; RigError, with measurements, if the mesh is no humanoid.
     """
     if pose_type not in REST_POSES:
         raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
     progress(0.0)
-    solid = voxelise_mesh(mesh)
-    torso = measure_torso(solid)
+    solid = strip_sheets(voxelise_mesh(mesh))
     progress(0.2)
-    hands = find_hands(solid, torso)
-    _require_humanoid(mesh, torso, hands)
+    torso, hands = _measure_body(solid)
+    _require_humanoid(solid, torso, hands)
     progress(0.4)
     arms = {}
     for number, (side, sign, hand) in enumerate(zip(("Left", "Right"), (1, -1), hands, strict=True)):
@@ -68,25 +73,52 @@ def fit_skeleton(
     return FittedSkeleton(skeleton, pose, warnings, _list_metrics(torso, hands, arms, legs))
 
 
-def _require_humanoid(mesh: Mesh, torso: Torso, hands: tuple[HandTip | None, HandTip | None]) -> None:
-    """RigError unless the body is taller than deep, with a neck and legs or arms, or legs and long arms."""
-    low, high = mesh.bounds
-    width, height, depth = (float(value) for value in high - low)
+def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:
+    """Torso and hands; a neck that nothing shows is sought above the armpits."""
+    torso = measure_torso(solid)
+    hands = find_hands(solid, torso)
+    if torso.has_neck:
+        return torso, hands
+    for _ in range(2):
+        armpits = [find_armpit(solid, torso, hand.position, side) for side, hand in zip((1, -1), hands, strict=True) if hand]
+        levels = [armpit[1] for armpit in armpits if armpit is not None]
+        if levels:
+            torso = move_neck(torso, max(levels))
+    return torso, find_hands(solid, torso)
+
+
+def _require_humanoid(
+    solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | None, HandTip | None]
+) -> None:
+    """RigError unless the body is taller than deep, with a neck and legs or arms, or legs and long arms.
+
+    Without legs it has to stand on the ground below its middle, as a robe does.
+    """
+    width, height, depth = (float(value) for value in solid.size * (np.ptp(solid.indices, axis=0) + 1))
     arms = sum(hand is not None for hand in hands)
     reach = min(hand.reach if hand else 0.0 for hand in hands)
+    stands = torso.has_legs or _is_on_ground(solid, torso)
     if torso.has_neck:
         is_body = torso.has_legs or arms == 2
     else:
         is_body = torso.has_legs and reach > _LONG_ARM * torso.height
-    if is_body and depth <= _DEEPEST * height and width <= _WIDEST * height:
+    if is_body and stands and depth <= _DEEPEST * height and width <= _WIDEST * height:
         return
+    legs = "no pair of legs was found" + ("" if stands else " and nothing stands below its middle")
     raise RigError(
-        "the mesh is no standing humanoid: "
-        f"{'two legs' if torso.has_legs else 'no pair of legs'}, "
-        f"neck prominence {torso.neck_prominence:.2f} (a neck has 1.15 or more), {arms} free arms, "
-        f"the shorter {reach:.2f} m, "
-        f"width {width:.2f} m, height {height:.2f} m, depth {depth:.2f} m"
+        f"the mesh is no standing humanoid: {'two legs were found' if torso.has_legs else legs}, "
+        f"neck prominence {torso.neck_prominence:.2f} (a neck has {NECK_PROMINENCE} or more), "
+        f"{arms} of 2 arms stand free, the shorter by {reach:.2f} m; it is {width:.2f} m wide, height "
+        f"{height:.2f} m, {depth:.2f} m deep (a body is at most {_WIDEST} times as wide and {_DEEPEST} times as "
+        "deep as tall)"
     )
+
+
+def _is_on_ground(solid: VoxelSolid, torso: Torso) -> bool:
+    """Whether most rows of the lowest quarter have something below the middle."""
+    low = solid.indices[:, 1] < solid.indices[:, 1].min() + 0.25 * torso.height / solid.size
+    near = np.abs(solid.centres[:, 0] - torso.middle) < 0.1 * torso.height
+    return len(np.unique(solid.indices[low & near, 1])) > 0.5 * len(np.unique(solid.indices[low, 1]))
 
 
 def _collect_places(
@@ -94,9 +126,11 @@ def _collect_places(
 ) -> dict[str, Points]:
     top = torso.ground + torso.height
     levels = {name: torso.crotch + share * torso.length for name, share in _SPINE_LEVELS.items()}
-    levels["Neck"] = torso.neck
-    levels["Head"] = torso.neck + _HEAD_SHARE * (top - torso.neck)
     places = {name: _axis_point(solid, torso, y, _SPINE_BACK[name]) for name, y in levels.items()}
+    chest = _axis_point(solid, torso, torso.neck - _NECK_BELOW * torso.length, _NECK_BACK)
+    places["Neck"] = np.array((chest[0], torso.neck, chest[2]))
+    above = min(_HEAD_ABOVE * torso.length, _HIGHEST_HEAD * (top - torso.neck))
+    places["Head"] = places["Neck"] + (0.0, above, _HEAD_AHEAD * torso.length)
     places["HeadTop_End"] = np.array((places["Head"][0], top, places["Head"][2]))
     for side, arm in arms.items():
         upper = zip(ARM_PARTS, (arm.collar, arm.shoulder, arm.elbow, arm.wrist), strict=True)
@@ -147,6 +181,8 @@ def _list_hidden(torso: Torso, arms: Mapping[str, Arm]) -> list[str]:
     warnings = []
     if not torso.has_legs:
         warnings.append("the legs are not separate; they were placed by average proportions")
+    elif torso.has_hem:
+        warnings.append("a skirt hides where the legs part; the hips were placed by average proportions")
     if not torso.has_neck:
         warnings.append("no neck is visible; it was placed by average proportions")
     for side, arm in arms.items():
@@ -167,6 +203,8 @@ def _list_metrics(
 ) -> dict[str, float]:
     metrics = {
         "neck_prominence": torso.neck_prominence,
+        "head_share": (torso.ground + torso.height - torso.neck) / torso.height,
+        "arm_span": float(arms["Left"].tip[0] - arms["Right"].tip[0]) / torso.height,
         "arms_found": float(sum(hand is not None for hand in hands)),
         "legs_found": 2.0 * torso.has_legs,
     }

@@ -11,10 +11,11 @@ from .limbs import find_bend, trace_limb
 from .solid import Points, VoxelSolid
 from .torso import Torso
 
-_HIP_ASIDE, _HIP_ABOVE = 0.16, 0.15
-_ANKLE_LEVEL, _TOE_LEVEL, _FOOT_LEVEL = 0.093, 0.053, 0.09
+_HIP_ASIDE, _HIP_ABOVE, _HIP_BACK = 0.17, 0.141, 0.015
+_ANKLE_LEVEL, _TOE_SHARE, _FOOT_LEVEL = 0.145, 0.52, 0.09
+_ANKLE_ZONE = (0.07, 0.16)
 _SHIN_LEVELS = (0.16, 0.32)
-_KNEE = 0.49
+_KNEE = 0.5
 _TOE_BASE = 0.75
 _LEG_RADIUS = 0.13
 _SHORTEST_FOOT = 0.12
@@ -43,7 +44,7 @@ def fit_leg(solid: VoxelSolid, torso: Torso, side: int) -> Leg:
     thigh = _row_centre(solid, torso, torso.crotch - 0.1 * torso.length, side)
     aside = 0.5 * (_HIP_ASIDE * torso.length + abs(thigh[0] - torso.middle))
     hip = np.array((torso.middle + side * aside, torso.crotch + _HIP_ABOVE * torso.length, 0.0))
-    hip[2] = column_depth(solid, hip, 2 * solid.size)
+    hip[2] = column_depth(solid, hip, 2 * solid.size) - _HIP_BACK * torso.length
     ankle = _place_ankle(solid, torso, length, side)
     line = trace_limb(solid, hip, ankle, radius=_LEG_RADIUS * torso.length, hold=0.25)
     knee = line.at(find_bend(line, _KNEE, 1.0))
@@ -71,7 +72,7 @@ def _place_ankle(solid: VoxelSolid, torso: Torso, length: float, side: int) -> P
     levels = torso.ground + length * np.linspace(*_SHIN_LEVELS, 6)
     centres = np.array([_row_centre(solid, torso, y, side) for y in levels])
     slope, offset = np.polyfit(centres[:, 1], centres[:, [0, 2]], 1)
-    y = torso.ground + _ANKLE_LEVEL * length
+    y = torso.ground + length * float(np.clip(_ANKLE_LEVEL * (torso.length / length) ** 2, *_ANKLE_ZONE))
     x, z = slope * y + offset
     return np.array((x, y, z))
 
@@ -90,5 +91,5 @@ def _place_toes(
     base, end = ankle.copy(), ankle.copy()
     base[[0, 2]] += _TOE_BASE * way
     end[[0, 2]] += way
-    base[1] = end[1] = torso.ground + _TOE_LEVEL * length
+    base[1] = end[1] = torso.ground + _TOE_SHARE * (ankle[1] - torso.ground)
     return base, end

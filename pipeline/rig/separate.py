@@ -19,6 +19,7 @@ from scipy.sparse import csgraph
 from ..conventions import MAX_INFLUENCES
 from ..normals import vertex_normals
 from ..types import BoolArray, FloatArray, Mesh, Skeleton, SkinWeights
+from .pieces import find_pieces
 from .solid import Indices, Points
 from .welds import are_apart, label_regions
 
@@ -45,8 +46,8 @@ def separate_limbs(
     (uv), that of a vertex of its rim; colors (V, C), where given, help to choose it. A mesh that was
     closed stays closed up to vertices at one place.
     """
-    places, copies = np.unique(mesh.positions, axis=0, return_inverse=True)
-    copies = copies.reshape(-1)
+    pieces = find_pieces(mesh)
+    places, copies = pieces.places, pieces.copies
     owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
     label = label_regions(skeleton, mesh.positions.astype(np.float64), owner.astype(np.int64))
     corners = label[mesh.faces]

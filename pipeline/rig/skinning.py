@@ -17,8 +17,10 @@ from ..conventions import MAX_INFLUENCES
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, Mesh, Skeleton, SkinWeights
 from .bones import Bone, list_bones, measure_bones
+from .pieces import Pieces, find_pieces, measure_spans
 from .skeleton import PREFIX
-from .solid import Indices, Points, VoxelSolid, voxelise_mesh
+from .solid import Indices, Points, VoxelSolid
+from .voxels import voxelise_mesh
 from .welds import are_apart, cut_links, label_regions
 
 _FALLOFF = 8.0
@@ -28,15 +30,17 @@ _CHEST = ("Spine1", "Spine2")
 _SIDE_FADE = 0.15
 _SMOOTHING = 0.015
 _SMALLEST_WEIGHT = 0.01
+_TRIFLE, _MOST_TRIFLES = 0.1, 0.25
 
 
 def compute_skin_weights(
     mesh: Mesh, skeleton: Skeleton, *, progress: Progress = ignore_progress
 ) -> SkinWeights:
-    """Bind a closed mesh to a skeleton from `fit_skeleton`.
+    """Bind a mesh to a skeleton from `fit_skeleton`.
 
     At most 4 influences a vertex, rows sum to 1; end joints carry no weight, and vertices at one place
-    (UV seams) get equal weights. RigError if the mesh encloses no volume.
+    (UV seams) get equal weights. Pieces that stand off the body are bound like the place nearest to
+    them, small ones as a whole. RigError if the mesh encloses no volume.
     """
     progress(0.0)
     solid = voxelise_mesh(mesh)
@@ -46,15 +50,15 @@ def compute_skin_weights(
     graph = cut_links(solid.graph, region)
     if graph.nnz < solid.graph.nnz:
         distances = measure_bones(solid, graph, bones, span_progress(progress, 0.4, 0.7))
-    places, copies = np.unique(mesh.positions.astype(np.float64), axis=0, return_inverse=True)
-    cells = _nearby_cells(solid, places, region)
-    faces = copies.reshape(-1)[mesh.faces]
+    pieces = find_pieces(mesh)
+    cells = _nearby_cells(solid, pieces.places, region)
     near = np.asarray(distances[cells].mean(axis=1), np.float64)
-    weights = _blend_weights(near, places, faces, region[cells[:, 0]], skeleton, bones)
+    weights = _blend_weights(near, pieces.places, pieces.faces, region[cells[:, 0]], skeleton, bones)
+    weights = _stiffen_trifles(weights, pieces)
     progress(0.95)
     joints, shares = _keep_strongest(weights, np.array([bone.joint for bone in bones]))
     progress(1.0)
-    return SkinWeights(joints[copies.reshape(-1)], shares[copies.reshape(-1)])
+    return SkinWeights(joints[pieces.copies], shares[pieces.copies])
 
 
 def _nearest_joints(bones: list[Bone], distances: Points) -> Indices:
@@ -116,6 +120,24 @@ def _smooth_weights(weights: Points, places: Points, faces: Indices, region: Ind
     for _ in range(rounds):
         weights = step @ weights
     return weights
+
+
+def _stiffen_trifles(weights: Points, pieces: Pieces) -> Points:
+    """One weight for all of a piece smaller than a tenth of the height: an eye, a button, a bead.
+
+    A mesh that consists of such pieces, unwelded triangles, is left as it is.
+    """
+    spans = measure_spans(pieces)
+    small = spans < _TRIFLE * float(np.ptp(pieces.places[:, 1]))
+    chosen = np.flatnonzero(small[pieces.names])
+    if not len(chosen) or len(chosen) > _MOST_TRIFLES * len(weights):
+        return weights
+    names = pieces.names[chosen]
+    order = (np.ones(len(chosen)), (names, np.arange(len(chosen))))
+    totals = sparse.coo_matrix(order, shape=(len(spans), len(chosen))).tocsr() @ weights[chosen]
+    stiff = weights.copy()
+    stiff[chosen] = totals[names] / np.bincount(names, minlength=len(spans))[names][:, None]
+    return stiff
 
 
 def _related_bones(skeleton: Skeleton, bones: list[Bone]) -> BoolArray:

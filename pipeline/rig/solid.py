@@ -1,4 +1,4 @@
-"""The inside of a closed mesh as voxels, and distances that stay inside it."""
+"""The inside of a mesh as voxels, and distances that stay inside it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, sparse
+from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
-from ..errors import RigError
-from ..types import BoolArray, Mesh
+from ..types import BoolArray
 
 Points = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-_CELL_GOAL = 60_000
-_COARSEST, _FINEST = 64, 256
 _EVERY_NEIGHBOUR = np.ones((3, 3, 3), dtype=bool)
-_TIE_BREAK = np.array((0.00137, 0.00091))
-_PAIR_BATCH = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,71 +82,3 @@ class VoxelSolid:
         while path[-1] != start:
             path.append(int(before[path[-1]]))
         return np.array(path[::-1])
-
-
-def voxelise_mesh(mesh: Mesh) -> VoxelSolid:
-    """Fill a closed, outward-wound mesh (overlapping shells allowed) and keep its largest body.
-
-    A cell is filled where the winding number of its centre, counted along z, is positive. The cell
-    size gives about 60,000 filled cells. RigError if the mesh encloses no volume.
-    """
-    corners = mesh.positions.astype(np.float64)[mesh.faces]
-    volume = float(np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6)
-    low, high = (bound.astype(np.float64) for bound in mesh.bounds)
-    span = float((high - low).max())
-    if not volume > 1e-6 * span**3:
-        raise RigError(f"the mesh must be closed and wound outward; it encloses {volume:.3g} m³")
-    size = float(np.clip((volume / _CELL_GOAL) ** (1 / 3), span / _FINEST, span / _COARSEST))
-    origin = low - 1.5 * size
-    shape = tuple(int(count) for count in np.ceil((high - low) / size) + 3)
-    cells = _fill_columns((corners - origin) / size, shape)
-    touched = cells.copy()
-    touched[tuple(np.rint((mesh.positions - origin) / size).astype(int).T)] = True
-    return VoxelSolid(_largest_body(cells, touched), origin, size)
-
-
-def _fill_columns(corners: Points, shape: tuple[int, ...]) -> BoolArray:
-    """Fill the cells of a grid; corners (F, 3, 3) in cells."""
-    steps = np.zeros((shape[0], shape[1], shape[2] + 1), np.int32)
-    flat = corners[..., :2]
-    low = np.ceil(flat.min(axis=1) - _TIE_BREAK).astype(np.int64)
-    extent = np.maximum(np.floor(flat.max(axis=1) - _TIE_BREAK).astype(np.int64) - low + 1, 0)
-    counts = extent.prod(axis=1)
-    ends = np.cumsum(counts)
-    batches = np.searchsorted(ends, np.arange(_PAIR_BATCH, ends[-1] + _PAIR_BATCH, _PAIR_BATCH))
-    first = 0
-    for last in np.minimum(batches + 1, len(corners)):
-        _add_crossings(steps, corners[first:last], low[first:last], extent[first:last], counts[first:last])
-        first = int(last)
-    return np.cumsum(steps, axis=2)[..., :-1] > 0
-
-
-def _add_crossings(
-    steps: npt.NDArray[np.int32], corners: Points, low: Indices, extent: Indices, counts: Indices
-) -> None:
-    face = np.repeat(np.arange(len(corners)), counts)
-    rank = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
-    column = low[face] + np.stack((rank % extent[face, 0], rank // extent[face, 0]), axis=1)
-    at = column + _TIE_BREAK
-    a, b, c = (corners[face, index] for index in range(3))
-    area = _cross(b - a, c - a)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share_b, share_c = _cross(at - a[:, :2], c - a) / area, _cross(b - a, at - a[:, :2]) / area
-    inside = (share_b >= 0) & (share_c >= 0) & (share_b + share_c <= 1) & (np.abs(area) > 1e-12)
-    z = a[:, 2] + share_b * (b - a)[:, 2] + share_c * (c - a)[:, 2]
-    level = np.clip(np.ceil(z[inside]).astype(int), 0, steps.shape[2] - 1)
-    np.add.at(steps, (*column[inside].T, level), -np.sign(area[inside]).astype(np.int32))
-
-
-def _cross(a: Points, b: Points) -> Points:
-    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-
-
-def _largest_body(cells: BoolArray, touched: BoolArray) -> BoolArray:
-    """The largest connected body; parts thinner than a cell are joined through the cells they touch."""
-    labels, count = ndimage.label(cells, _EVERY_NEIGHBOUR)
-    sizes = np.bincount(labels.ravel())[1:]
-    if count > 1 and sizes.max() < 0.995 * sizes.sum():
-        labels, _ = ndimage.label(touched, _EVERY_NEIGHBOUR)
-        sizes = np.bincount(labels.ravel())[1:]
-    return labels == 1 + int(np.argmax(sizes))

@@ -6,17 +6,23 @@ of the front silhouette.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .solid import Indices, Points, VoxelSolid
 
 _VALLEY_DEPTH = 0.55
+_HEM_STEP, _HEM_REACH = 2.2, 0.012
+_NECK_LEVELS, _CROTCH_SHARES = (0.645, 0.776, 0.865), (0.496, 0.543, 0.553)
+_NECK_LEVEL = 0.86
+_ARMPIT_BELOW_NECK = 0.257
 _SHORTEST_LEGS = 0.10
 _HIGHEST_CROTCH = 0.62
-_NECK_PROMINENCE = 1.15
-_NECK_SHARE = 0.65
+NECK_PROMINENCE = 1.15
+_NECK_SHARE = 0.6
+_NECK_GAP = 0.12
+_NECK_AREAS, _NECK_LIFTS = (0.2, 0.31, 0.6), (-0.02, 0.026, 0.07)
 _NECK_BASE = 1.12
 _NECK_ZONE = (0.25, 0.93)
 _SMALLEST_HEAD = 0.015
@@ -27,7 +33,8 @@ class Torso:
     """Landmarks, metres in the mesh frame.
 
     height: of the whole body. ground: lowest y. middle: x of the body's axis.
-    crotch, neck: y; `has_legs`, `has_neck` tell whether they were seen or are guesses.
+    crotch, neck: y; `has_legs`, `has_neck` tell whether they were seen or are guesses. has_hem: the legs
+    are seen only below the hem of a skirt, and the crotch is a guess.
     rows: (Y,) y of the voxel rows. valley: (Y,) x between the legs, NaN above the crotch.
     """
 
@@ -38,6 +45,7 @@ class Torso:
     neck: float
     has_legs: bool
     has_neck: bool
+    has_hem: bool
     neck_prominence: float
     rows: Points
     valley: Points
@@ -60,14 +68,32 @@ def measure_torso(solid: VoxelSolid) -> Torso:
     seen = (rows - ground) / height < _HIGHEST_CROTCH
     legs = _longest_run(~np.isnan(valley) & seen)
     has_legs = len(legs) * solid.size > _SHORTEST_LEGS * height
+    has_hem = has_legs and _is_hem(thickness.sum(axis=0), int(legs[-1]), height / solid.size)
     crotch = float(rows[legs[-1]]) if has_legs else ground + 0.47 * height
     above = np.arange(len(rows)) > (legs[-1] if has_legs else -1)
     neck, prominence = _find_neck(_axis_areas(thickness, x, middle), rows, crotch, ground + height)
-    has_neck = prominence > _NECK_PROMINENCE
+    has_neck = prominence > NECK_PROMINENCE
+    is_crotch = has_legs and not has_hem
     if not has_neck:
-        neck = crotch + 0.74 * (ground + height - crotch)
+        neck = crotch + 0.74 * (ground + height - crotch) if is_crotch else ground + _NECK_LEVEL * height
+    if not is_crotch:
+        share = float(np.interp((neck - ground) / height, _NECK_LEVELS, _CROTCH_SHARES))
+        crotch = ground + share * (neck - ground)
     valley = np.where(above | ~has_legs, np.nan, valley)
-    return Torso(height, ground, middle, crotch, neck, has_legs, has_neck, prominence, rows, valley)
+    return Torso(height, ground, middle, crotch, neck, has_legs, has_neck, has_hem, prominence, rows, valley)
+
+
+def move_neck(torso: Torso, armpit: float) -> Torso:
+    """The torso with the neck, where none was seen, placed by the height of the armpits."""
+    neck = torso.crotch + (armpit - torso.crotch) / (1 - _ARMPIT_BELOW_NECK)
+    return replace(torso, neck=min(neck, torso.ground + 0.95 * torso.height))
+
+
+def _is_hem(areas: Points, crotch: int, rows: float) -> bool:
+    """Whether the slices (Y,) shrink at once where the legs part: a skirt ends, the thighs do not begin."""
+    reach = max(2, round(_HEM_REACH * rows))
+    above, below = areas[crotch + reach : crotch + 2 * reach], areas[max(0, crotch - 2 * reach) : crotch - reach]
+    return bool(len(above) and len(below) and np.median(above) > _HEM_STEP * np.median(below))
 
 
 def _find_middle(thickness: Points, x: Points, level: Points) -> float:
@@ -118,9 +144,10 @@ def _axis_areas(thickness: Points, x: Points, middle: float) -> Points:
 
 
 def _find_neck(areas: Points, rows: Points, crotch: float, top: float) -> tuple[float, float]:
-    """The foot of the highest clear waist, and its prominence.
+    """Height of the joint at the highest clear waist, and the waist's prominence.
 
-    Prominence is the smaller of the largest areas above and below over the waist's own.
+    Prominence is the smaller of the largest areas above and below over the waist's own. The joint is near
+    the waist's foot, lower where the neck is slender, higher where a large head hides it.
     """
     level = (rows - crotch) / (top - crotch)
     volume = np.cumsum(areas[::-1])[::-1] / areas.sum()
@@ -132,13 +159,17 @@ def _find_neck(areas: Points, rows: Points, crotch: float, top: float) -> tuple[
     prominence = np.where(zone, np.minimum(above, below) / np.maximum(smooth, 1e-12), 0.0)
     if not prominence.max() > 0:
         return float(crotch), 0.0
-    good = np.flatnonzero(prominence >= _NECK_SHARE * prominence.max())
-    run = _top_run(good)
+    good = np.flatnonzero(prominence >= 1 + _NECK_SHARE * (prominence.max() - 1))
+    run = _top_run(good, _NECK_GAP * (top - crotch) / (rows[1] - rows[0]))
     slim = run[smooth[run] <= _NECK_BASE * smooth[run].min()]
-    return float(rows[slim[0]]), float(prominence[run].max())
+    foot = float(rows[slim[0]])
+    chest = float(np.median(smooth[(level > 0) & (rows < foot)])) if slim[0] > 0 else 0.0
+    share = smooth[run].min() / max(chest, 1e-12)
+    lift = float(np.interp(share, _NECK_AREAS, _NECK_LIFTS))
+    return foot + lift * (foot - crotch), float(prominence[run].max())
 
 
-def _top_run(indices: Indices) -> Indices:
-    """The last block of consecutive numbers in a sorted list."""
-    breaks = np.flatnonzero(np.diff(indices) > 1)
+def _top_run(indices: Indices, gap: float) -> Indices:
+    """The last block of a sorted list whose numbers are at most `gap`, or 1, apart."""
+    breaks = np.flatnonzero(np.diff(indices) > max(gap, 1.0))
     return indices[breaks[-1] + 1 :] if len(breaks) else indices

@@ -14,76 +14,13 @@ from character3d.pipeline.rig.skeleton import build_skeleton
 from character3d.pipeline.rig.welds import label_regions
 from character3d.pipeline.types import Mesh
 
+from .figures import join_parts, make_body, make_capsule
+
 LIMB_PARTS = ("Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase", "Toe_End")
 TRUNK = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head", "HeadTop_End")
 
 
-def make_capsule(start, end, radius, flat=1.0):
-    """A closed, outward-wound tube with round ends; flat scales its depth (z)."""
-    start, end = np.array(start, float), np.array(end, float)
-    along = (end - start) / np.linalg.norm(end - start)
-    side = np.cross(along, (0.0, 0.0, 1.0) if abs(along[2]) < 0.9 else (0.0, 1.0, 0.0))
-    side /= np.linalg.norm(side)
-    front = np.cross(along, side)
-    turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-    ring = np.cos(turn)[:, None] * side + np.sin(turn)[:, None] * front
-    tilts = np.linspace(-np.pi / 2, 0, 6)[1:]
-    steps = int(np.linalg.norm(end - start) / 0.025)
-    bottom = [start + radius * (np.cos(tilt) * ring + np.sin(tilt) * along) for tilt in tilts]
-    tube = [start + share * (end - start) + radius * ring for share in np.linspace(0, 1, steps + 1)[1:-1]]
-    top = [end + radius * (np.cos(tilt) * ring - np.sin(tilt) * along) for tilt in tilts[::-1]]
-    rows = bottom + tube + top
-    points = np.concatenate([(start - radius * along)[None], *rows, (end + radius * along)[None]])
-    faces, count = [], len(turn)
-    for k in range(count):
-        following = (k + 1) % count
-        faces.append((0, 1 + following, 1 + k))
-        faces.append((len(points) - 1, len(points) - 1 - count + k, len(points) - 1 - count + following))
-        for row in range(len(rows) - 1):
-            a, b = 1 + row * count + k, 1 + row * count + following
-            faces += [(a, b, a + count), (b, b + count, a + count)]
-    points[:, 2] *= flat
-    corners = points[np.array(faces)]
-    volume = np.einsum("ij,ij->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
-    return points, np.array(faces) if volume > 0 else np.array(faces)[:, ::-1]
 
-
-def join_parts(parts):
-    points, faces, start = [], [], 0
-    for part_points, part_faces in parts:
-        points.append(part_points)
-        faces.append(part_faces + start)
-        start += len(part_points)
-    return Mesh(np.concatenate(points), np.concatenate(faces))
-
-
-def make_body(arm_drop=45.0, leg_spread=3.0):
-    """A figure 1.7 m tall; returns the mesh and its joints (left side and trunk)."""
-    arm = np.radians(arm_drop)
-    leg = np.radians(leg_spread)
-    joints = {}
-    parts = [
-        make_capsule((0, 0.92, 0), (0, 1.28, 0), 0.13, 0.75),
-        make_capsule((0, 1.3, 0), (0, 1.5, 0), 0.05),
-        make_capsule((0, 1.55, 0), (0, 1.61, 0), 0.09),
-        make_capsule((-0.12, 1.35, 0), (0.12, 1.35, 0), 0.06),
-    ]
-    for side, sign in (("Left", 1), ("Right", -1)):
-        shoulder = np.array((sign * 0.165, 1.345, 0))
-        out = np.array((sign * np.cos(arm), -np.sin(arm), 0))
-        elbow, wrist, tip = shoulder + 0.28 * out, shoulder + 0.53 * out, shoulder + 0.70 * out
-        parts += [make_capsule(shoulder, wrist, 0.042), make_capsule(wrist, tip, 0.032)]
-        hip = np.array((sign * 0.09, 0.9, 0))
-        down = np.array((sign * np.sin(leg), -np.cos(leg), 0))
-        length = 0.82 / np.cos(leg)
-        knee, ankle = hip + 0.5 * length * down, hip + length * down
-        parts += [make_capsule(hip, knee, 0.072), make_capsule(knee, ankle, 0.055)]
-        parts.append(make_capsule(ankle - (0, 0.04, 0), ankle + np.array((0, -0.04, 0.15)), 0.04))
-        names = ("Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot")
-        joints |= dict(
-            zip((side + n for n in names), (shoulder, elbow, wrist, hip, knee, ankle), strict=True)
-        )
-    return join_parts(parts), joints
 
 
 def bound_share(skeleton, skin, words):
@@ -214,34 +151,6 @@ def test_arms_against_the_body_are_reported():
     assert any("right" in text and "arm" in text for text in warnings)
 
 
-def make_box(low, high):
-    corners = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
-    quads = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
-    faces = [tri for a, b, c, d in quads for tri in ((a, b, c), (a, c, d))]
-    return np.array(low) + corners * (np.array(high) - np.array(low)), np.array(faces)
-
-
-def make_chair():
-    legs = [make_box((x, 0, z), (x + 0.06, 0.45, z + 0.06)) for x in (-0.22, 0.16) for z in (-0.22, 0.16)]
-    seat, back = (
-        make_box((-0.22, 0.44, -0.22), (0.22, 0.5, 0.22)),
-        make_box((-0.22, 0.49, -0.22), (0.22, 1.0, -0.17)),
-    )
-    return join_parts([*legs, seat, back])
-
-
-@pytest.mark.parametrize(
-    "mesh",
-    [
-        join_parts([make_capsule((0, 0.84, 0), (0, 0.86, 0), 0.84)]),
-        join_parts([make_box((-0.4, 0, -0.4), (0.4, 1.7, 0.4))]),
-        make_chair(),
-    ],
-    ids=["ball", "box", "chair"],
-)
-def test_no_humanoid_is_refused_with_measurements(mesh):
-    with pytest.raises(RigError, match=r"neck prominence \d.*height \d"):
-        fit_skeleton(mesh)
 
 
 def test_open_surface_is_refused():
@@ -358,7 +267,7 @@ def test_same_mesh_same_rig(body, fitted, skin):
 
 def weld_parts(mesh):
     """One closed surface around overlapping parts, so that what touches grows together."""
-    from character3d.pipeline.rig.solid import voxelise_mesh
+    from character3d.pipeline.rig.voxels import voxelise_mesh
     from skimage.measure import marching_cubes
 
     solid = voxelise_mesh(mesh)
