@@ -67,7 +67,9 @@ def _parse_arguments() -> argparse.Namespace:
 
 def _fit_person(job: tuple[str, Person]) -> dict:
     name, person = job
-    rng = np.random.default_rng(zlib.crc32(f"{name} {person.name} {person.pose} {person.proportion}".encode()))
+    rng = np.random.default_rng(
+        zlib.crc32(f"{name} {person.name} {person.pose} {person.proportion}".encode())
+    )
     mesh = Mesh(*ALTERATIONS[name](person, rng))
     row = {"altered": name, "proportion": person.proportion, "asked": person.pose, "name": person.name}
     try:
@@ -76,9 +78,7 @@ def _fit_person(job: tuple[str, Person]) -> dict:
         return row | {"refused": str(error)}
     skeleton = fitted.skeleton
     joints = [name for name in skeleton.names if name in person.joints]
-    gaps = [
-        np.linalg.norm(skeleton.positions[skeleton.index(name)] - person.joints[name]) for name in joints
-    ]
+    gaps = [np.linalg.norm(skeleton.positions[skeleton.index(name)] - person.joints[name]) for name in joints]
     height = np.ptp(person.positions[:, 1])
     errors = dict(zip(joints, 100 * np.array(gaps) / height, strict=True))
     return row | {"errors": errors, "seen": fitted.pose, "warnings": fitted.warnings}
@@ -118,7 +118,9 @@ def _print_joints(rows: list[dict]) -> None:
         for row in rows:
             if row["proportion"] == proportion:
                 for name, error in row.get("errors", {}).items():
-                    found[name.removeprefix("mixamorig:").removeprefix("Left").removeprefix("Right")].append(error)
+                    found[name.removeprefix("mixamorig:").removeprefix("Left").removeprefix("Right")].append(
+                        error
+                    )
         print(proportion, ", ".join(f"{name} {np.mean(values):.2f}" for name, values in found.items()))
 
 

@@ -11,16 +11,17 @@ from ..backends.make_it_animatable import (
     reset_to_rest,
     rig_mesh,
 )
-from ..pipeline.conventions import REST_POSES
+from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.progress import Progress, span_progress
-from ..pipeline.rig import compute_skin_weights, fit_skeleton, separate_limbs
+from ..pipeline.rig import compute_skin_weights, fit_skeleton, normalise_to_t_pose, separate_limbs
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .inputs import mesh_input, method_input
 from .sockets import Character, socket_to_textured
 from .stage import StageRun, choose_method
 
-_METHODS = ("make_it_animatable", "geodesic_voxel_binding")
+_LEARNED = "make_it_animatable"
+_METHODS = (_LEARNED, "geodesic_voxel_binding")
 
 
 def _list_ready() -> tuple[str, ...]:
@@ -28,9 +29,10 @@ def _list_ready() -> tuple[str, ...]:
     return _METHODS if is_installed() else _METHODS[1:]
 
 
-def _fit_rig(mesh: Mesh, *, pose_type: str, progress: Progress) -> PredictedRig:
+def _fit_rig(mesh: Mesh, *, pose_type: str, fingers: bool, progress: Progress) -> PredictedRig:
     """The embedded method: the skeleton follows the mesh, whose pose stays."""
-    fitted = fit_skeleton(mesh, pose_type=pose_type, progress=span_progress(progress, 0, 0.5))
+    steps = span_progress(progress, 0, 0.5)
+    fitted = fit_skeleton(mesh, pose_type=pose_type, fingers=fingers, progress=steps)
     skin = compute_skin_weights(mesh, fitted.skeleton, progress=span_progress(progress, 0.5, 1))
     return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics)
 
@@ -58,6 +60,17 @@ class RigCharacter(io.ComfyNode):
                     "A-pose; geodesic_voxel_binding recognises it.",
                 ),
                 method_input(_METHODS, "geodesic_voxel_binding"),
+                io.Combo.Input(
+                    "bind_pose",
+                    options=list(BIND_POSES),
+                    default=BIND_POSES[0],
+                    tooltip="The pose that the character is bound in: as generated, or turned to the T-pose.",
+                ),
+                io.Boolean.Input(
+                    "fingers",
+                    default=False,
+                    tooltip="Rig the fingers of hands that show them apart. make_it_animatable always does.",
+                ),
             ],
             outputs=[Character.Output(display_name="character", tooltip="Mesh, skeleton and skin weights.")],
         )
@@ -68,20 +81,40 @@ class RigCharacter(io.ComfyNode):
         return "\n".join(list_installed_files().values())
 
     @classmethod
-    def execute(cls, mesh: Any, pose_type: str, method: str) -> io.NodeOutput:
+    def execute(
+        cls,
+        mesh: Any,
+        pose_type: str,
+        method: str,
+        bind_pose: str = BIND_POSES[0],
+        fingers: bool = False,
+    ) -> io.NodeOutput:
         """TRIMESH or MESH -> C3D_CHARACTER."""
         chosen = choose_method(method, _METHODS, _list_ready())
         run, textured = StageRun("rigging"), socket_to_textured(mesh)
-        make = rig_mesh if chosen == "make_it_animatable" else _fit_rig
-        rig = make(textured.mesh, pose_type=pose_type, progress=span_progress(run.progress, 0, 0.9))
-        separated = separate_limbs(textured.mesh, rig.skeleton, rig.skin, colors=textured.vertex_colors)
-        shape, skeleton, notes = separated.mesh, rig.skeleton, list(rig.warnings)
-        if separated.cut_faces:
-            notes.append("arms were cut free where they touched the body")
-        if rig.turns:
-            shape, skeleton = reset_to_rest(shape, skeleton, separated.skin, rig.turns)
-            notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")
-        return io.NodeOutput(
-            RiggedCharacter(TexturedMesh(shape, textured.material), skeleton, separated.skin),
-            ui=run.finish(chosen, notes, {**rig.metrics, "cut_faces": separated.cut_faces}),
-        )
+        progress, is_learned = span_progress(run.progress, 0, 0.9), chosen == _LEARNED
+        if is_learned:
+            rig = rig_mesh(textured.mesh, pose_type=pose_type, progress=progress)
+        else:
+            rig = _fit_rig(textured.mesh, pose_type=pose_type, fingers=fingers, progress=progress)
+        character, notes, cut_faces = _bind_mesh(textured, rig, pose_type)
+        if bind_pose != BIND_POSES[0]:
+            character = normalise_to_t_pose(character)
+        metrics = {**rig.metrics, "cut_faces": cut_faces}
+        ignored = ("fingers",) if is_learned else ()
+        return io.NodeOutput(character, ui=run.finish(chosen, notes, metrics, ignored))
+
+
+def _bind_mesh(
+    textured: TexturedMesh, rig: PredictedRig, pose_type: str
+) -> tuple[RiggedCharacter, list[str], int]:
+    """The character in the pose that it is bound in, what there is to say of it, and faces cut."""
+    separated = separate_limbs(textured.mesh, rig.skeleton, rig.skin, colors=textured.vertex_colors)
+    shape, skeleton, notes = separated.mesh, rig.skeleton, list(rig.warnings)
+    if separated.cut_faces:
+        notes.append("arms were cut free where they touched the body")
+    if rig.turns:
+        shape, skeleton = reset_to_rest(shape, skeleton, separated.skin, rig.turns)
+        notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")
+    character = RiggedCharacter(TexturedMesh(shape, textured.material), skeleton, separated.skin)
+    return character, notes, separated.cut_faces

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from character3d.pipeline.errors import RigError
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, pose_vertices
+from character3d.pipeline.rig import fit_skeleton
 from character3d.pipeline.types import Mesh
 
-from .figures import join_parts, make_body, make_box, make_capsule
+from .figures import join_parts, make_box, make_capsule
 
 
 def make_ball():
@@ -29,7 +29,9 @@ def make_table():
 
 def make_house():
     """Walls, a saddle roof and a chimney."""
-    roof = np.array([(-2.2, 2.5, -2.2), (2.2, 2.5, -2.2), (-2.2, 2.5, 2.2), (2.2, 2.5, 2.2), (0, 4, -2.2), (0, 4, 2.2)])
+    roof = np.array(
+        [(-2.2, 2.5, -2.2), (2.2, 2.5, -2.2), (-2.2, 2.5, 2.2), (2.2, 2.5, 2.2), (0, 4, -2.2), (0, 4, 2.2)]
+    )
     faces = np.array([(0, 1, 3), (0, 3, 2), (0, 4, 1), (2, 3, 5), (0, 2, 5), (0, 5, 4), (1, 4, 5), (1, 5, 3)])
     corners = roof[faces]
     volume = np.einsum("ij,ij->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
@@ -41,7 +43,13 @@ def make_car():
     wheels = [
         make_capsule((x - 0.1, 0.32, z), (x + 0.1, 0.32, z), 0.3) for x in (-0.75, 0.75) for z in (-1.3, 1.3)
     ]
-    return join_parts([make_box((-0.85, 0.3, -2.1), (0.85, 0.9, 2.1)), make_box((-0.7, 0.85, -1.1), (0.7, 1.45, 0.9)), *wheels])
+    return join_parts(
+        [
+            make_box((-0.85, 0.3, -2.1), (0.85, 0.9, 2.1)),
+            make_box((-0.7, 0.85, -1.1), (0.7, 1.45, 0.9)),
+            *wheels,
+        ]
+    )
 
 
 def make_dog():
@@ -64,11 +72,15 @@ def make_dog_aside():
 
 
 def make_bottle():
-    return join_parts([make_capsule((0, 0.3, 0), (0, 1.0, 0), 0.3), make_capsule((0, 1.2, 0), (0, 1.7, 0), 0.09)])
+    return join_parts(
+        [make_capsule((0, 0.3, 0), (0, 1.0, 0), 0.3), make_capsule((0, 1.2, 0), (0, 1.7, 0), 0.09)]
+    )
 
 
 def make_tree():
-    return join_parts([make_capsule((0, 0.1, 0), (0, 1.2, 0), 0.12), make_capsule((0, 1.6, 0), (0, 1.9, 0), 0.6)])
+    return join_parts(
+        [make_capsule((0, 0.1, 0), (0, 1.2, 0), 0.12), make_capsule((0, 1.6, 0), (0, 1.9, 0), 0.6)]
+    )
 
 
 REFUSED = {
