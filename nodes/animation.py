@@ -99,16 +99,12 @@ class PreviewAnimation(io.ComfyNode):
         progress = StageRun("preview").progress
         if motion == _TURNTABLE:
             frames = render_turntable(character.textured, size=size, progress=progress)
+            seconds = len(frames) / _FRAMES_PER_SECOND
         else:
-            frames = render_animation(
-                character,
-                retarget_clip(load_clip(motion), character),
-                size=size,
-                azimuth=math.radians(azimuth),
-                fps=_FRAMES_PER_SECOND,
-                progress=progress,
-            )
+            clip, angle = retarget_clip(load_clip(motion), character), math.radians(azimuth)
+            fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
+            frames = render_animation(character, clip, size=size, azimuth=angle, fps=fps, progress=progress)
         file = reserve_counted(filename_prefix, ".webp")
-        file.path.write_bytes(encode_webp(frames, _FRAMES_PER_SECOND))
+        file.path.write_bytes(encode_webp(frames, len(frames) / seconds))
         ui = {"images": [file.entry], "animated": (True,), "character3d_file": [file.entry]}
         return io.NodeOutput(array_to_image(frames), ui=ui)

@@ -227,8 +227,8 @@ class AnimationClip:
 
     times: (T,) float32 seconds, rising from 0. rotations: (T, J, 4) float32 unit quaternions x, y, z, w,
     each joint's whole rotation in its parent's axes (a root's in the mesh frame), as glTF keys them.
-    translations: (T, 3) float32 metres, of the first joint, in the mesh frame. loop: the last key equals
-    the first.
+    translations: (T, 3) float32 metres, where the joint number `mover` is, in the mesh frame; joints above it
+    stand still without a turn. loop: the last key equals the first.
     """
 
     name: str
@@ -236,6 +236,7 @@ class AnimationClip:
     rotations: FloatArray
     translations: FloatArray
     loop: bool = True
+    mover: int = 0
 
     def __post_init__(self) -> None:
         count = len(self.times)

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from ..animation.sampling import sample_rotations, sample_translations
 from ..types import AnimationClip
 from .fbx_angles import euler_to_quaternion, matrix_to_euler, quaternions_to_continuous_euler
 from .fbx_binary import FbxNode
 from .fbx_scene import SceneBuilder, make_properties, seconds_to_ktime
-from .joint_transforms import find_moving_joints, sample_rotations, sample_translations
+from .joint_transforms import find_moving_joints
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -45,7 +46,7 @@ def add_clips(
         times, angles = _find_keys(clip, moving, local_rest)
         ktimes = seconds_to_ktime(times)
         places = sample_translations(clip, times) * units_per_metre
-        _add_curves(scene, layer, joints[0], "Translation", ktimes, places)
+        _add_curves(scene, layer, joints[clip.mover], "Translation", ktimes, places)
         for column, joint in enumerate(moving):
             _add_curves(scene, layer, joints[joint], "Rotation", ktimes, angles[:, column])
 

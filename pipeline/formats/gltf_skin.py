@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from ..animation.sampling import make_continuous
 from ..types import AnimationClip, FloatArray, IntArray, RiggedCharacter, Skeleton, SkinWeights
 from .gltf_document import VERTICES, GltfDocument
-from .joint_transforms import find_moving_joints, make_continuous, make_exact_rest, world_to_local
+from .joint_transforms import find_moving_joints, make_exact_rest, world_to_local
 
 
 def add_skinned_nodes(document: GltfDocument, character: RiggedCharacter, mesh: int) -> list[int]:
@@ -89,11 +90,11 @@ def _add_joints(
 
 
 def _add_animation(document: GltfDocument, clip: AnimationClip, moving: list[int], joints: list[int]) -> None:
-    """A rotation channel per moving joint and the translation of the root, all at the clip's own keys."""
+    """A rotation channel per moving joint and the translation of the mover, all at the clip's own keys."""
     turns = clip.rotations.astype(np.float64)
     turns = make_continuous(turns / np.linalg.norm(turns, axis=-1, keepdims=True)).astype(np.float32)
     times = document.add_accessor(clip.times, has_bounds=True)
-    tracks = [(joints[0], "translation", clip.translations)]
+    tracks = [(joints[clip.mover], "translation", clip.translations)]
     tracks += [(joints[joint], "rotation", turns[:, joint]) for joint in moving]
     channels: list[dict[str, Any]] = []
     samplers: list[dict[str, Any]] = []

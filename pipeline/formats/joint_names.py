@@ -53,15 +53,13 @@ def rename_joints(skeleton: Skeleton, profile: str) -> Skeleton:
 def rename_character(character: RiggedCharacter, profile: str) -> RiggedCharacter:
     """Return the character with a profile's names; skin and clips follow where a root comes in.
 
-    The root then carries the motion that the clips had in the hips' translation, which is what game
-    engines call root motion; the hips keep their rotations. ValueError as in `rename_joints`.
+    The root stands still: clips move the hips below it as before. ValueError as in `rename_joints`.
     """
     skeleton = rename_joints(character.skeleton, profile)
     if not _lacks_root(character.skeleton, _get_profile(profile)):
         return replace(character, skeleton=skeleton)
     skin = SkinWeights(character.skin.joints + 1, character.skin.weights)
-    start = character.skeleton.positions[0]
-    clips = tuple(_move_to_root(clip, start) for clip in character.clips)
+    clips = tuple(map(_move_below_root, character.clips))
     return replace(character, skeleton=skeleton, skin=skin, clips=clips)
 
 
@@ -103,7 +101,6 @@ def _add_root(skeleton: Skeleton, name: str) -> Skeleton:
     )
 
 
-def _move_to_root(clip: AnimationClip, start: np.ndarray) -> AnimationClip:
+def _move_below_root(clip: AnimationClip) -> AnimationClip:
     still = np.tile(np.array((0, 0, 0, 1), np.float32), (len(clip.times), 1, 1))
-    rotations = np.concatenate((still, clip.rotations), axis=1)
-    return replace(clip, rotations=rotations, translations=clip.translations - start)
+    return replace(clip, rotations=np.concatenate((still, clip.rotations), axis=1), mover=clip.mover + 1)

@@ -1,4 +1,4 @@
-"""Rest transforms as files hold them, exact in float64, and clips between their keys."""
+"""Rest transforms as files hold them, exact in float64."""
 
 from __future__ import annotations
 
@@ -47,37 +47,3 @@ def find_moving_joints(local_rest: Float64Array, clips: Sequence[AnimationClip])
         signs = np.where((clip.rotations * rest).sum(axis=-1, keepdims=True) < 0, -1.0, 1.0)
         moving |= (np.linalg.norm(clip.rotations * signs - rest, axis=-1) > _STILL).any(axis=0)
     return np.flatnonzero(moving).tolist()
-
-
-def make_continuous(quaternions: Float64Array) -> Float64Array:
-    """(T, …, 4) unit quaternions, each the nearer of q and -q to the one before it."""
-    turned = (quaternions[1:] * quaternions[:-1]).sum(axis=-1, keepdims=True) < 0
-    signs = np.cumprod(np.where(turned, -1.0, 1.0), axis=0)
-    return np.concatenate((quaternions[:1], quaternions[1:] * signs))
-
-
-def sample_rotations(clip: AnimationClip, times: Float64Array) -> Float64Array:
-    """(T, J, 4) unit quaternions x, y, z, w at `times` (seconds), slerped between the clip's keys."""
-    keys = clip.rotations.astype(np.float64)
-    keys = make_continuous(keys / np.linalg.norm(keys, axis=-1, keepdims=True))
-    if len(keys) == 1:
-        return np.repeat(keys, len(times), axis=0)
-    key_times = clip.times.astype(np.float64)
-    after = np.clip(np.searchsorted(key_times, times, side="right"), 1, len(keys) - 1)
-    start, end = keys[after - 1], keys[after]
-    share = ((times - key_times[after - 1]) / (key_times[after] - key_times[after - 1]))[:, None, None]
-    share = np.clip(share, 0, 1)
-    angle = np.arccos(np.clip((start * end).sum(axis=-1, keepdims=True), -1, 1))
-    sine = np.sin(angle)
-    is_small = sine < 1e-6
-    sine = np.where(is_small, 1.0, sine)
-    first = np.where(is_small, 1 - share, np.sin((1 - share) * angle) / sine)
-    second = np.where(is_small, share, np.sin(share * angle) / sine)
-    mixed = first * start + second * end
-    return mixed / np.linalg.norm(mixed, axis=-1, keepdims=True)
-
-
-def sample_translations(clip: AnimationClip, times: Float64Array) -> Float64Array:
-    """(T, 3) metres, of the first joint in the mesh frame, linear between the clip's keys."""
-    columns = clip.translations.astype(np.float64).T
-    return np.stack([np.interp(times, clip.times, column) for column in columns], axis=1)

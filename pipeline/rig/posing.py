@@ -71,6 +71,15 @@ def read_turns(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
     return world @ np.swapaxes(skeleton.rest[:, :3, :3], 1, 2)
 
 
+def place_clip(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
+    """Return the (T, J, 4, 4) joint transforms of a clip's keys."""
+    placed = place_joints(skeleton, read_turns(skeleton, clip), np.zeros(3))
+    shift = clip.translations.astype(np.float64) - placed[:, clip.mover, :3, 3]
+    placed[:, clip.mover :, :3, 3] += shift[:, None]
+    placed[:, : clip.mover] = skeleton.rest[: clip.mover]
+    return placed
+
+
 def turns_to_rotations(skeleton: Skeleton, turns: Transforms) -> FloatArray:
     """Return the (T, J, 4) quaternions of an AnimationClip whose keys have these turns (T, J, 3, 3).
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from character3d.pipeline.animation.sampling import sample_rotations
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import write_fbx, write_glb
 from character3d.pipeline.formats.fbx_angles import euler_to_quaternion, quaternions_to_continuous_euler
 from character3d.pipeline.formats.fbx_animation import FRAME_RATE, STRAIGHT_TOLERANCE
-from character3d.pipeline.formats.joint_transforms import sample_rotations
 from character3d.pipeline.types import AnimationClip
 from character3d.tests.readers.compare import largest_difference, limit, write_ask
 from character3d.tests.readers.locate import require_reader, run_reader

@@ -139,7 +139,7 @@ def follow_clip_by_hand(character, clip, time):
     for index in range(len(locals_)):
         turn = Slerp(clip.times, Rotation.from_quat(clip.rotations[:, index]))(time)
         locals_[index, :3, :3] = turn.as_matrix()
-    locals_[0, :3, 3] = [np.interp(time, clip.times, column) for column in clip.translations.T]
+    locals_[clip.mover, :3, 3] = [np.interp(time, clip.times, column) for column in clip.translations.T]
     return skin_by_hand(character, locals_)
 
 
