@@ -318,5 +318,6 @@ def test_offloaded_in_parts(make_it_animatable, files):
     cloud = make_it_animatable.model.PointCloud(*torch.rand(2, 1024, 3), 512)
     whole = patcher.model.predict_joints(patcher.model.encode(cloud))
     patcher.load(patcher.load_device, lowvram_model_memory=1)
+    assert patcher.model.model_lowvram and patcher.model.model_loaded_weight_memory == 0
     assert torch.equal(patcher.model.predict_joints(patcher.model.encode(cloud)), whole)
     patcher.unpatch_model()

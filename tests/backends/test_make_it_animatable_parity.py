@@ -24,7 +24,7 @@ from character3d.pipeline.types import Mesh
 from character3d.tests import small_make_it_animatable as small
 
 GOLDEN = np.load(Path(__file__).resolve().parents[1] / "golden" / "make_it_animatable.npz")
-CLOSE = 1e-4
+CLOSE = 5e-5
 POSES = {"T-pose": "T", "大-pose": "big", "A-pose": "A", "No": "No"}
 
 
