@@ -17,6 +17,7 @@ from ..conventions import MAX_INFLUENCES
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, Mesh, Skeleton, SkinWeights
 from .bones import Bone, list_bones, measure_bones
+from .finger_skin import share_with_fingers
 from .skeleton import PREFIX
 from .solid import Indices, Points, VoxelSolid, voxelise_mesh
 from .welds import are_apart, cut_links, label_regions
@@ -51,8 +52,11 @@ def compute_skin_weights(
     faces = copies.reshape(-1)[mesh.faces]
     near = np.asarray(distances[cells].mean(axis=1), np.float64)
     weights = _blend_weights(near, places, faces, region[cells[:, 0]], skeleton, bones)
-    progress(0.95)
-    joints, shares = _keep_strongest(weights, np.array([bone.joint for bone in bones]))
+    owners = np.array([bone.joint for bone in bones])
+    weights, owners = share_with_fingers(
+        weights, owners, Mesh(places, faces), skeleton, span_progress(progress, 0.7, 0.95)
+    )
+    joints, shares = _keep_strongest(weights, owners)
     progress(1.0)
     return SkinWeights(joints[copies.reshape(-1)], shares[copies.reshape(-1)])
 

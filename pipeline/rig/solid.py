@@ -110,12 +110,22 @@ def voxelise_mesh(mesh: Mesh) -> VoxelSolid:
     return VoxelSolid(_largest_body(cells, touched), origin, size)
 
 
+def fill_box(mesh: Mesh, low: Points, high: Points, size: float) -> BoolArray:
+    """(X, Y, Z) bool, the filled cells of a box; the centre of cell (0, 0, 0) is `low`, all in metres."""
+    shape = tuple(int(count) for count in np.ceil((high - low) / size) + 1)
+    corners = mesh.positions.astype(np.float64)[mesh.faces]
+    near = (corners[..., :2].max(axis=1) >= low[:2]) & (corners[..., :2].min(axis=1) <= high[:2] + size)
+    near = near.all(axis=1)
+    return _fill_columns((corners[near] - low) / size, shape) if near.any() else np.zeros(shape, bool)
+
+
 def _fill_columns(corners: Points, shape: tuple[int, ...]) -> BoolArray:
-    """Fill the cells of a grid; corners (F, 3, 3) in cells."""
+    """Fill the cells of a grid; corners (F, 3, 3) in cells, which may lie outside."""
     steps = np.zeros((shape[0], shape[1], shape[2] + 1), np.int32)
     flat = corners[..., :2]
-    low = np.ceil(flat.min(axis=1) - _TIE_BREAK).astype(np.int64)
-    extent = np.maximum(np.floor(flat.max(axis=1) - _TIE_BREAK).astype(np.int64) - low + 1, 0)
+    low = np.maximum(np.ceil(flat.min(axis=1) - _TIE_BREAK), 0).astype(np.int64)
+    high = np.minimum(np.floor(flat.max(axis=1) - _TIE_BREAK), np.array(shape[:2]) - 1).astype(np.int64)
+    extent = np.maximum(high - low + 1, 0)
     counts = extent.prod(axis=1)
     ends = np.cumsum(counts)
     batches = np.searchsorted(ends, np.arange(_PAIR_BATCH, ends[-1] + _PAIR_BATCH, _PAIR_BATCH))
