@@ -19,22 +19,30 @@ _STEP = 1.5
 _SHORTEST = 0.09
 _SLENDER = 1.0
 _SAMPLES = 10
+_EVERY_NEIGHBOUR = np.ones((3, 3, 3), bool)
 
 
 @dataclass(frozen=True, eq=False)
 class Branch:
     """line: (11, 3) metres, the centreline of the free part from its foot to its tip.
 
-    base: metres from the forearm's cut at which the branch meets another one.
+    base: metres from the forearm's cut at which the branch meets another one. flatness: width over depth
+    of its cross-sections, 1 for a round one and 2.2 for two round ones side by side.
     """
 
     line: Points
     base: float
+    flatness: float
 
     @property
     def length(self) -> float:
         """Metres along the line."""
         return float(np.linalg.norm(np.diff(self.line, axis=0), axis=1).sum())
+
+    @property
+    def straightness(self) -> float:
+        """Distance between the ends over the length."""
+        return float(np.linalg.norm(self.line[-1] - self.line[0])) / max(self.length, 1e-12)
 
 
 def find_branches(hand: HandSolid) -> list[Branch]:
@@ -49,11 +57,11 @@ def find_branches(hand: HandSolid) -> list[Branch]:
     branches = []
     for tip in kept if len(kept) > 1 else []:
         base = float(max(meets[tip, other] for other in kept if other != tip))
-        names, _ = ndimage.label(field >= base + 0.99 * step)
+        names, _ = ndimage.label(field >= levels[levels > base].min(), _EVERY_NEIGHBOUR)
         cells = names[solid.cells] == names.ravel()[tips[tip]]
         branch = _trace_branch(solid.centres[cells], distances[cells], base)
-        width = 2 * np.sqrt(cells.sum() * solid.size**3 / (np.pi * branch.length))
-        if branch.length > _SLENDER * width:
+        section = cells.sum() * solid.size**3 / max(branch.length, solid.size)
+        if branch.length > _SLENDER * 2 * np.sqrt(section / np.pi):
             branches.append(branch)
     return branches
 
@@ -63,12 +71,13 @@ def _track_tips(field: Points, levels: Points) -> tuple[Indices, Points]:
     tips: list[int] = []
     rows = []
     for level in levels:
-        labels, count = ndimage.label(field >= level)
+        labels, count = ndimage.label(field >= level, _EVERY_NEIGHBOUR)
         flat = labels.ravel()
         known = set(flat[tips].tolist())
-        fresh = [name for name in range(1, count + 1) if name not in known]
-        peaks = ndimage.maximum_position(field, labels, fresh) if fresh else []
-        tips += [int(np.ravel_multi_index(peak, field.shape)) for peak in peaks]
+        for name in range(1, count + 1):
+            if name not in known:
+                cells = np.flatnonzero(flat == name)
+                tips.append(int(cells[field.ravel()[cells].argmax()]))
         rows.append(flat[tips])
     meets = np.zeros((len(tips), len(tips)))
     for level, row in zip(levels[::-1], rows[::-1], strict=True):
@@ -90,5 +99,8 @@ def _trace_branch(centres: Points, distances: Points, base: float) -> Branch:
     """Centres of equal steps of distance, and the farthest cell."""
     share = (distances - distances.min()) / max(float(np.ptp(distances)), 1e-12)
     steps = np.minimum((share * _SAMPLES).astype(int), _SAMPLES - 1)
-    middles = [centres[steps == step].mean(axis=0) for step in range(_SAMPLES) if (steps == step).any()]
-    return Branch(np.array([*middles, centres[distances.argmax()]]), base)
+    _, steps, counts = np.unique(steps, return_inverse=True, return_counts=True)
+    middles = np.stack([np.bincount(steps, column) for column in centres.T], axis=1) / counts[:, None]
+    spread = np.linalg.eigvalsh(np.cov((centres - middles[steps]).T)) if len(centres) > 1 else np.ones(3)
+    flatness = float(np.sqrt(spread[2] / max(spread[1], 1e-12 * spread[2])))
+    return Branch(np.concatenate((middles, centres[distances.argmax()][None])), base, flatness)

@@ -63,7 +63,7 @@ def _share_hand(mesh: Mesh, skeleton: Skeleton, palm: int, chains: list[list[int
     shares[:, 0] = 1.0
     tips = at[[chain[3] for chain in chains]]
     farthest = tips[np.linalg.norm(tips - at[palm], axis=1).argmax()]
-    hand = crop_hand(mesh, at[palm], farthest)
+    hand = crop_hand(mesh, at[skeleton.parents[palm]], at[palm], farthest)
     if hand is None:
         return shares
     vertices, cells = _match_cells(mesh, hand)

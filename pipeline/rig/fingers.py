@@ -38,6 +38,11 @@ _HUMAN = {
 }
 _FEWEST = 3
 _FOOT_SHARE = 0.4
+_THUMB_BEFORE = 0.06
+_PALM_SPREAD = 0.18
+_STRAIGHT = 0.8
+_FLATTEST = 1.8
+_LEAST_SCALE = 0.85
 
 
 def fit_fingers(
@@ -60,16 +65,19 @@ def fit_fingers(
 
 
 def _fit_hand(mesh: Mesh, arm: Arm) -> tuple[dict[str, Points], str]:
-    hand = crop_hand(mesh, arm.wrist, arm.tip) if arm.is_free else None
+    hand = crop_hand(mesh, arm.elbow, arm.wrist, arm.tip) if arm.is_free else None
     if hand is None or not hand.is_free:
         return {}, "is not free of the body; no fingers were rigged"
     branches = sorted(find_branches(hand), key=lambda branch: -branch.length)[: len(FINGERS)]
     if len(branches) < _FEWEST:
         return {}, "shows no separate fingers; none were rigged"
     ordered = _order_branches(branches, arm.wrist)
+    if not _is_open(ordered, hand.length):
+        return {}, "has fingers that touch or bend; none were rigged"
+    scales = _scale_fingers(ordered)
     places = {}
-    for finger, branch in zip(FINGERS, ordered, strict=False):
-        joints = _place_joints(branch, finger, arm.wrist)
+    for finger, branch, scale in zip(FINGERS, ordered, scales, strict=False):
+        joints = _place_joints(branch, finger, scale, arm.wrist)
         places |= {f"{finger}{number + 1}": joint for number, joint in enumerate(joints)}
     if len(ordered) < len(FINGERS):
         names = ", ".join(FINGERS[: len(ordered)]).lower()
@@ -91,11 +99,31 @@ def _order_branches(branches: list[Branch], wrist: Points) -> list[Branch]:
     return [thumb, *(others[rank] for rank in ranks)]
 
 
-def _place_joints(branch: Branch, finger: str, wrist: Points) -> list[Points]:
+def _is_open(ordered: list[Branch], length: float) -> bool:
+    """Whether the thumb parts before the others, these near each other, and all are straight and round.
+
+    Fingers that touch show as one broad branch, or part too late.
+    """
+    thumb, *others = ordered
+    bases = [branch.base for branch in others]
+    return (
+        min(bases) - thumb.base >= _THUMB_BEFORE * length
+        and max(bases) - min(bases) <= _PALM_SPREAD * length
+        and min(branch.straightness for branch in ordered) >= _STRAIGHT
+        and max(branch.flatness for branch in others) <= _FLATTEST
+    )
+
+
+def _scale_fingers(ordered: list[Branch]) -> list[float]:
+    """Metres per millimetre of the human hand; one finger that parts late is as large as its neighbours."""
+    scales = [branch.length / _HUMAN[finger].free for finger, branch in zip(FINGERS, ordered, strict=False)]
+    least = _LEAST_SCALE * sorted(scales[1:])[-2]
+    return [scales[0], *(max(scale, least) for scale in scales[1:])]
+
+
+def _place_joints(branch: Branch, finger: str, scale: float, wrist: Points) -> list[Points]:
     """Four joints from root to tip: along the centreline, and before it straight on into the palm."""
-    human = _HUMAN[finger]
-    bones = np.array(human.bones)
-    lengths = bones * branch.length / human.free
+    lengths = scale * np.array(_HUMAN[finger].bones)
     if finger == "Thumb":
         knuckle, *rest = _cut_line(branch, lengths[1:])
         way = wrist - knuckle

@@ -31,8 +31,10 @@ class HandSolid:
     is_free: bool
 
 
-def crop_hand(mesh: Mesh, wrist: Points, tip: Points) -> HandSolid | None:
+def crop_hand(mesh: Mesh, elbow: Points, wrist: Points, tip: Points) -> HandSolid | None:
     """Voxelise what hangs together with the wrist (3,) in a box around it and the fingertip (3,), metres.
+
+    The cut is square to the forearm, from the elbow (3,).
 
     None where the mesh has no forearm before the wrist.
     """
@@ -41,7 +43,8 @@ def crop_hand(mesh: Mesh, wrist: Points, tip: Points) -> HandSolid | None:
     low, high = np.minimum(wrist, tip) - _MARGIN * length, np.maximum(wrist, tip) + _MARGIN * length
     cells = fill_box(mesh, low, high, size)
     places = np.argwhere(cells)
-    beyond = (low + size * places - wrist) @ (tip - wrist) / length**2 >= -_BEFORE_WRIST
+    forearm = (wrist - elbow) / max(float(np.linalg.norm(wrist - elbow)), 1e-12)
+    beyond = (low + size * places - wrist) @ forearm >= -_BEFORE_WRIST * length
     cells[tuple(places[~beyond].T)] = False
     places = places[beyond]
     if not len(places):
@@ -52,6 +55,5 @@ def crop_hand(mesh: Mesh, wrist: Points, tip: Points) -> HandSolid | None:
     box = ndimage.find_objects(body.astype(np.int8))[0]
     is_free = all(part.start > 0 and part.stop < count for part, count in zip(box, body.shape, strict=True))
     solid = VoxelSolid(body[box], low + size * np.array([part.start for part in box]), size)
-    along = (solid.centres - wrist) @ (tip - wrist) / length**2
-    start = np.flatnonzero(along < _SLAB - _BEFORE_WRIST)
+    start = np.flatnonzero((solid.centres - wrist) @ forearm < (_SLAB - _BEFORE_WRIST) * length)
     return HandSolid(solid, start, length, is_free) if len(start) else None

@@ -145,9 +145,10 @@ def _add_crossings(
     at = column + _TIE_BREAK
     a, b, c = (corners[face, index] for index in range(3))
     area = _cross(b - a, c - a)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share_b, share_c = _cross(at - a[:, :2], c - a) / area, _cross(b - a, at - a[:, :2]) / area
-    inside = (share_b >= 0) & (share_c >= 0) & (share_b + share_c <= 1) & (np.abs(area) > 1e-12)
+    is_seen = np.abs(area) > 1e-12
+    divisor = np.where(is_seen, area, 1.0)
+    share_b, share_c = _cross(at - a[:, :2], c - a) / divisor, _cross(b - a, at - a[:, :2]) / divisor
+    inside = is_seen & (share_b >= 0) & (share_c >= 0) & (share_b + share_c <= 1)
     z = a[:, 2] + share_b * (b - a)[:, 2] + share_c * (c - a)[:, 2]
     level = np.clip(np.ceil(z[inside]).astype(int), 0, steps.shape[2] - 1)
     np.add.at(steps, (*column[inside].T, level), -np.sign(area[inside]).astype(np.int32))
