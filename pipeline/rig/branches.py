@@ -96,11 +96,14 @@ def _keep_persistent(reach: Points, meets: Points, shortest: float) -> list[int]
 
 
 def _trace_branch(centres: Points, distances: Points, base: float) -> Branch:
-    """Centres of equal steps of distance, and the farthest cell."""
+    """Centres of equal steps of distance, and the tip straight on from the last ones."""
     share = (distances - distances.min()) / max(float(np.ptp(distances)), 1e-12)
     steps = np.minimum((share * _SAMPLES).astype(int), _SAMPLES - 1)
     _, steps, counts = np.unique(steps, return_inverse=True, return_counts=True)
     middles = np.stack([np.bincount(steps, column) for column in centres.T], axis=1) / counts[:, None]
     spread = np.linalg.eigvalsh(np.cov((centres - middles[steps]).T)) if len(centres) > 1 else np.ones(3)
     flatness = float(np.sqrt(spread[2] / max(spread[1], 1e-12 * spread[2])))
-    return Branch(np.concatenate((middles, centres[distances.argmax()][None])), base, flatness)
+    ahead = middles[-1] - middles[max(len(middles) - 3, 0)]
+    ahead /= max(float(np.linalg.norm(ahead)), 1e-12)
+    tip = middles[-1] + max(float(((centres - middles[-1]) @ ahead).max()), 0.0) * ahead
+    return Branch(np.concatenate((middles, tip[None])), base, flatness)

@@ -1,4 +1,4 @@
-"""Sharing a hand's skin weight among the palm and the fingers, by distances inside of the hand.
+"""Giving fingers their share of a hand's skin, by distances inside of the hand.
 
 Geodesic voxel binding as in skinning.py, on the hand's own fine cells, so that the way from one finger to
 the next leads through the palm.
@@ -15,33 +15,32 @@ from ..progress import Progress
 from ..types import Mesh, Skeleton
 from .hand_solid import HandSolid, crop_hand
 from .skeleton import FINGERS, PREFIX, SIDES
+from .smoothing import smooth_over_edges
 from .solid import Indices, Points
 
 _FALLOFF = 8.0
 _TREE_REACH = 2
 _INSET = 0.7
 _REACH = 2.5
-_SMOOTHING = 3
+_SMOOTHING = 0.03
 _PALM_END = 0.9
 
 
 def share_with_fingers(
     weights: Points, joints: Indices, mesh: Mesh, skeleton: Skeleton, progress: Progress
 ) -> tuple[Points, Indices]:
-    """Weights (V, B) of joints (B,) with columns for the finger joints, taken from the hands' columns.
+    """Weights (V, B) of joints (B,) with columns for the finger joints, and the joints of all columns.
 
-    The sum of each row stays. A skeleton without fingers, or a mesh without the hand, changes nothing.
+    The sum of each row stays: what a finger gets, the row's other columns give up in proportion. A
+    skeleton without fingers changes nothing.
     """
     for number, side in enumerate(SIDES):
         chains = _list_chains(skeleton, side)
         if chains:
-            palm = skeleton.index(f"{PREFIX}{side}Hand")
-            column = int(np.flatnonzero(joints == palm)[0])
-            shares = _share_hand(mesh, skeleton, palm, chains)
-            total = weights[:, column, None] * shares
-            weights = np.concatenate((weights, total[:, 1:]), axis=1)
-            weights[:, column] = total[:, 0]
-            joints = np.concatenate((joints, np.concatenate([chain[:3] for chain in chains])))
+            shares = _share_hand(mesh, skeleton, skeleton.index(f"{PREFIX}{side}Hand"), chains)
+            gained = shares * weights.sum(axis=1, keepdims=True)
+            weights = np.concatenate((weights * (1.0 - shares.sum(axis=1, keepdims=True)), gained), axis=1)
+            joints = np.concatenate((joints, *(chain[:3] for chain in chains)))
         progress((number + 1) / len(SIDES))
     return weights, joints
 
@@ -57,10 +56,9 @@ def _list_chains(skeleton: Skeleton, side: str) -> list[list[int]]:
 
 
 def _share_hand(mesh: Mesh, skeleton: Skeleton, palm: int, chains: list[list[int]]) -> Points:
-    """(V, 1 + 3 F) shares of the palm and of three bones for each finger; rows sum to 1."""
+    """(V, 3 F) shares of three bones for each finger; what a row lacks to 1 is the palm's and the body's."""
     at = skeleton.positions.astype(np.float64)
-    shares = np.zeros((len(mesh.positions), 1 + 3 * len(chains)))
-    shares[:, 0] = 1.0
+    shares = np.zeros((len(mesh.positions), 3 * len(chains)))
     tips = at[[chain[3] for chain in chains]]
     farthest = tips[np.linalg.norm(tips - at[palm], axis=1).argmax()]
     hand = crop_hand(mesh, at[skeleton.parents[palm]], at[palm], farthest)
@@ -69,9 +67,9 @@ def _share_hand(mesh: Mesh, skeleton: Skeleton, palm: int, chains: list[list[int
     vertices, cells = _match_cells(mesh, hand)
     distances = np.stack([_measure_bone(hand, bone) for bone in _list_bones(at, palm, chains)], axis=1)[cells]
     near = (distances.min(axis=1, keepdims=True) / distances) ** _FALLOFF
-    near = _smooth(near / near.sum(axis=1, keepdims=True), vertices, mesh)
+    near = _smooth(near / near.sum(axis=1, keepdims=True), vertices, mesh, _SMOOTHING * hand.length)
     near *= _relate(len(chains))[near.argmax(axis=1)]
-    shares[vertices] = near / near.sum(axis=1, keepdims=True)
+    shares[vertices] = near[:, 1:] / near.sum(axis=1, keepdims=True)
     return shares
 
 
@@ -105,21 +103,14 @@ def _match_cells(mesh: Mesh, hand: HandSolid) -> tuple[Indices, Indices]:
     return vertices[found], cells[found]
 
 
-def _smooth(shares: Points, vertices: Indices, mesh: Mesh) -> Points:
-    """Average over the edges between the hand's vertices."""
+def _smooth(shares: Points, vertices: Indices, mesh: Mesh, reach: float) -> Points:
+    """Smooth over the edges between the hand's vertices."""
     number = np.full(len(mesh.positions), -1)
     number[vertices] = np.arange(len(vertices))
     faces = number[mesh.faces]
     edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
     edges = edges[(edges >= 0).all(axis=1)]
-    ones = np.ones(len(edges))
-    links = sparse.coo_matrix((ones, (edges[:, 0], edges[:, 1])), shape=(len(vertices),) * 2).tocsr()
-    links = ((links + links.T) > 0).astype(np.float64)
-    degree = np.asarray(links.sum(axis=1)).ravel()
-    step = sparse.diags(np.where(degree > 0, 0.5, 1.0)) + sparse.diags(0.5 / np.maximum(degree, 1)) @ links
-    for _ in range(_SMOOTHING):
-        shares = step @ shares
-    return shares
+    return smooth_over_edges(shares, mesh.positions[vertices].astype(np.float64), edges, reach)
 
 
 def _relate(fingers: int) -> Points:

@@ -19,6 +19,7 @@ from ..types import BoolArray, Mesh, Skeleton, SkinWeights
 from .bones import Bone, list_bones, measure_bones
 from .finger_skin import share_with_fingers
 from .skeleton import PREFIX
+from .smoothing import smooth_over_edges
 from .solid import Indices, Points, VoxelSolid, voxelise_mesh
 from .welds import are_apart, cut_links, label_regions
 
@@ -102,24 +103,10 @@ def _distances_to_weights(distances: Points, farther: Points) -> Points:
 
 
 def _smooth_weights(weights: Points, places: Points, faces: Indices, region: Indices) -> Points:
-    """Average over edges until the weights are smooth on about 1.5 % of the body's height.
-
-    Edges longer than that pass on less, so that coarse meshes are not blurred; edges over a weld nothing.
-    """
+    """Smooth on about 1.5 % of the body's height; edges over a weld pass nothing on."""
     edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
     edges = edges[~are_apart(region[edges[:, 0]], region[edges[:, 1]])]
-    lengths = np.linalg.norm(places[edges[:, 0]] - places[edges[:, 1]], axis=1)
-    wanted = _SMOOTHING * float(np.ptp(places[:, 1]))
-    rounds = int(np.clip(np.ceil(4 * (wanted / max(float(lengths.mean()), 1e-9)) ** 2), 2, 40))
-    shares = np.minimum(1.0, wanted / np.maximum(lengths, 1e-9)) ** 2
-    half = sparse.coo_matrix((shares, (edges[:, 0], edges[:, 1])), shape=(len(places),) * 2).tocsr()
-    links = half.maximum(half.T)
-    degree = np.maximum(np.asarray((links > 0).sum(axis=1)).ravel(), 1)
-    kept = 1.0 - 0.5 * np.asarray(links.sum(axis=1)).ravel() / degree
-    step = sparse.diags(kept) + sparse.diags(0.5 / degree) @ links
-    for _ in range(rounds):
-        weights = step @ weights
-    return weights
+    return smooth_over_edges(weights, places, edges, _SMOOTHING * float(np.ptp(places[:, 1])))
 
 
 def _related_bones(skeleton: Skeleton, bones: list[Bone]) -> BoolArray:
