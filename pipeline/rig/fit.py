@@ -9,10 +9,11 @@ import numpy as np
 
 from ..conventions import REST_POSES
 from ..errors import RigError
-from ..progress import Progress, ignore_progress
+from ..progress import Progress, ignore_progress, span_progress
 from ..types import Mesh, Skeleton
 from .arms import Arm, find_armpit, fit_arm
 from .drapery import strip_sheets
+from .fingers import fit_fingers
 from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
 from .skeleton import ARM_PARTS, LEG_PARTS, build_skeleton
@@ -44,12 +45,13 @@ class FittedSkeleton:
 
 
 def fit_skeleton(
-    mesh: Mesh, *, pose_type: str = "大-pose", progress: Progress = ignore_progress
+    mesh: Mesh, *, pose_type: str = "大-pose", fingers: bool = False, progress: Progress = ignore_progress
 ) -> FittedSkeleton:
     """Fit a skeleton with Mixamo's joint names to a mesh that stands and faces +Z.
 
-    The mesh may be in any unit and place, in several pieces, open or wound inward.
-    The limbs follow the mesh; where it contradicts `pose_type`, or hides a part, a warning says so.
+    The mesh may be in any unit and place, in several pieces, open or wound inward. The limbs follow the mesh;
+    where it contradicts `pose_type`, or hides a part, a warning says so. With `fingers`, each hand that shows
+    separate ones gets theirs, see `fit_fingers`; a warning says what is not.
     ValueError for an unknown `pose_type`; RigError, with measurements, if the mesh is no humanoid.
     """
     if pose_type not in REST_POSES:
@@ -66,9 +68,11 @@ def fit_skeleton(
         progress(0.5 + 0.1 * number)
     legs = {side: fit_leg(solid, torso, sign) for side, sign in (("Left", 1), ("Right", -1))}
     progress(0.8)
-    skeleton = build_skeleton(_collect_places(solid, torso, arms, legs))
+    places = _collect_places(solid, torso, arms, legs)
+    found, notes = fit_fingers(mesh, arms, span_progress(progress, 0.8, 1.0)) if fingers else ({}, [])
+    skeleton = build_skeleton(places | found)
     pose = _recognise_pose(torso, arms, legs)
-    warnings = (*_list_hidden(torso, arms), *_compare_pose(pose_type, pose, arms, legs))
+    warnings = (*_list_hidden(torso, arms), *_compare_pose(pose_type, pose, arms, legs), *notes)
     progress(1.0)
     return FittedSkeleton(skeleton, pose, warnings, _list_metrics(torso, hands, arms, legs))
 

@@ -17,8 +17,10 @@ from ..conventions import MAX_INFLUENCES
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, Mesh, Skeleton, SkinWeights
 from .bones import Bone, list_bones, measure_bones
+from .finger_skin import share_with_fingers
 from .pieces import Pieces, find_pieces, measure_spans
 from .skeleton import PREFIX
+from .smoothing import smooth_over_edges
 from .solid import Indices, Points, VoxelSolid
 from .voxels import voxelise_mesh
 from .welds import are_apart, cut_links, label_regions
@@ -55,8 +57,11 @@ def compute_skin_weights(
     near = np.asarray(distances[cells].mean(axis=1), np.float64)
     weights = _blend_weights(near, pieces.places, pieces.faces, region[cells[:, 0]], skeleton, bones)
     weights = _stiffen_trifles(weights, pieces)
-    progress(0.95)
-    joints, shares = _keep_strongest(weights, np.array([bone.joint for bone in bones]))
+    owners = np.array([bone.joint for bone in bones])
+    weights, owners = share_with_fingers(
+        weights, owners, Mesh(pieces.places, pieces.faces), skeleton, span_progress(progress, 0.7, 0.95)
+    )
+    joints, shares = _keep_strongest(weights, owners)
     progress(1.0)
     return SkinWeights(joints[pieces.copies], shares[pieces.copies])
 
@@ -102,24 +107,10 @@ def _distances_to_weights(distances: Points, farther: Points) -> Points:
 
 
 def _smooth_weights(weights: Points, places: Points, faces: Indices, region: Indices) -> Points:
-    """Average over edges until the weights are smooth on about 1.5 % of the body's height.
-
-    Edges longer than that pass on less, so that coarse meshes are not blurred; edges over a weld nothing.
-    """
+    """Smooth on about 1.5 % of the body's height; edges over a weld pass nothing on."""
     edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
     edges = edges[~are_apart(region[edges[:, 0]], region[edges[:, 1]])]
-    lengths = np.linalg.norm(places[edges[:, 0]] - places[edges[:, 1]], axis=1)
-    wanted = _SMOOTHING * float(np.ptp(places[:, 1]))
-    rounds = int(np.clip(np.ceil(4 * (wanted / max(float(lengths.mean()), 1e-9)) ** 2), 2, 40))
-    shares = np.minimum(1.0, wanted / np.maximum(lengths, 1e-9)) ** 2
-    half = sparse.coo_matrix((shares, (edges[:, 0], edges[:, 1])), shape=(len(places),) * 2).tocsr()
-    links = half.maximum(half.T)
-    degree = np.maximum(np.asarray((links > 0).sum(axis=1)).ravel(), 1)
-    kept = 1.0 - 0.5 * np.asarray(links.sum(axis=1)).ravel() / degree
-    step = sparse.diags(kept) + sparse.diags(0.5 / degree) @ links
-    for _ in range(rounds):
-        weights = step @ weights
-    return weights
+    return smooth_over_edges(weights, places, edges, _SMOOTHING * float(np.ptp(places[:, 1])))
 
 
 def _stiffen_trifles(weights: Points, pieces: Pieces) -> Points:

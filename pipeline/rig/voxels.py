@@ -59,6 +59,13 @@ def voxelise_mesh(mesh: Mesh) -> VoxelSolid:
     return VoxelSolid(_join_bodies(cells, touched, _WIDEST_GAP * span / size), origin, size)
 
 
+def fill_box(mesh: Mesh, low: Points, high: Points, size: float) -> BoolArray:
+    """(X, Y, Z) bool, the filled cells of a box; the centre of cell (0, 0, 0) is `low`, all in metres."""
+    shape = tuple(int(count) for count in np.ceil((high - low) / size) + 1)
+    closed, loose = ((corners - low) / size for corners in split_closed(find_pieces(mesh)))
+    return _fill_columns(closed, shape) | _fill_enclosed(loose, shape)
+
+
 def _measure_volume(corners: Points) -> float:
     if not len(corners):
         return 0.0
@@ -90,7 +97,7 @@ def _fill_enclosed(corners: Points, shape: tuple[int, ...]) -> BoolArray:
 
 
 def _mark_surface(corners: Points, shape: tuple[int, ...]) -> BoolArray:
-    """Cells within which a face runs, found by points at most half a cell apart; corners in cells."""
+    """Cells within which a face runs, found by points at most half a cell apart; faces may lie outside."""
     surface = np.zeros(shape, bool)
     edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
     steps = np.maximum(np.ceil(2 * edges), 1).astype(np.int64)
@@ -100,18 +107,26 @@ def _mark_surface(corners: Points, shape: tuple[int, ...]) -> BoolArray:
         chosen = np.flatnonzero(steps == count)
         for part in np.array_split(chosen, 1 + len(chosen) * len(shares) // _BATCH):
             points = np.einsum("sc,fcd->fsd", shares, corners[part]).reshape(-1, 3)
-            surface[tuple(np.rint(points + _NO_TIE).astype(np.int64).T)] = True
+            places = np.rint(points + _NO_TIE).astype(np.int64)
+            places = places[((places >= 0) & (places < shape)).all(axis=1)]
+            surface[tuple(places.T)] = True
     return surface
 
 
 def _fill_columns(corners: Points, shape: tuple[int, ...]) -> BoolArray:
-    """Fill the cells whose winding number, counted along z, is positive; corners (F, 3, 3) in cells."""
+    """Fill the cells whose winding number, counted along z, is positive.
+
+    corners: (F, 3, 3) in cells; faces may lie outside.
+    """
+    near = (corners[..., :2].max(axis=1) >= 0) & (corners[..., :2].min(axis=1) <= shape[:2])
+    corners = corners[near.all(axis=1)]
     if not len(corners):
         return np.zeros(shape, bool)
     steps = np.zeros((shape[0], shape[1], shape[2] + 1), np.int32)
     flat = corners[..., :2]
-    low = np.ceil(flat.min(axis=1) - _TIE_BREAK).astype(np.int64)
-    extent = np.maximum(np.floor(flat.max(axis=1) - _TIE_BREAK).astype(np.int64) - low + 1, 0)
+    low = np.maximum(np.ceil(flat.min(axis=1) - _TIE_BREAK), 0).astype(np.int64)
+    high = np.minimum(np.floor(flat.max(axis=1) - _TIE_BREAK), np.array(shape[:2]) - 1).astype(np.int64)
+    extent = np.maximum(high - low + 1, 0)
     counts = extent.prod(axis=1)
     ends = np.cumsum(counts)
     batches = np.searchsorted(ends, np.arange(_BATCH, ends[-1] + _BATCH, _BATCH))
@@ -131,10 +146,11 @@ def _add_crossings(
     at = column + _TIE_BREAK
     a, b, c = (corners[face, index] for index in range(3))
     area = _cross(b - a, c - a)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share_b, share_c = _cross(at - a[:, :2], c - a) / area, _cross(b - a, at - a[:, :2]) / area
-        inside = (share_b >= 0) & (share_c >= 0) & (share_b + share_c <= 1) & (np.abs(area) > 1e-12)
-        z = a[:, 2] + share_b * (b - a)[:, 2] + share_c * (c - a)[:, 2]
+    is_seen = np.abs(area) > 1e-12
+    divisor = np.where(is_seen, area, 1.0)
+    share_b, share_c = _cross(at - a[:, :2], c - a) / divisor, _cross(b - a, at - a[:, :2]) / divisor
+    inside = is_seen & (share_b >= 0) & (share_c >= 0) & (share_b + share_c <= 1)
+    z = a[:, 2] + share_b * (b - a)[:, 2] + share_c * (c - a)[:, 2]
     level = np.clip(np.ceil(z[inside]).astype(int), 0, steps.shape[2] - 1)
     np.add.at(steps, (*column[inside].T, level), -np.sign(area[inside]).astype(np.int32))
 
@@ -168,7 +184,7 @@ def _bridge_gaps(labels: npt.NDArray[np.int32], reach: float) -> BoolArray:
         met = np.moveaxis(np.stack(np.nonzero(here[:-1] != here[1:])), 0, 1)
         first = np.insert(np.delete(met, 0, 1), axis, met[:, 0], axis=1)
         second = first + np.eye(3, dtype=np.int64)[axis]
-        ends.append(np.stack([near[:, *place.T].T for place in (first, second)], axis=1))
+        ends.append(np.stack([near[(slice(None), *place.T)].T for place in (first, second)], axis=1))
         gaps.append(away[tuple(first.T)] + away[tuple(second.T)])
     return _draw_bridges(cells, labels, np.concatenate(ends), np.concatenate(gaps), reach)
 

@@ -26,11 +26,11 @@ def label_regions(skeleton: Skeleton, points: Points, joints: Indices) -> Indice
         collar, upper, lower = (
             skeleton.index(f"{PREFIX}{side}{part}") for part in ("Shoulder", "Arm", "ForeArm")
         )
+        hand = [at for at, name in enumerate(skeleton.names) if name.startswith(f"{PREFIX}{side}Hand")]
         start, end = (skeleton.positions[joint].astype(np.float64) for joint in (upper, lower))
         along = (points - start) @ (end - start) / max(float((end - start) @ (end - start)), 1e-12)
         is_upper = joints == upper
         labels[(joints == collar) | is_upper] = sign * _SHOULDER
-        hand = [index for index, name in enumerate(skeleton.names) if name.startswith(f"{PREFIX}{side}Hand")]
         labels[(is_upper & (along > _SHOULDER_SHARE)) | np.isin(joints, (lower, *hand))] = sign * _ARM
     return labels
 
