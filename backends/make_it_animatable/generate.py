@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import trimesh
 
 from ...pipeline.conventions import REST_POSES
 from ...pipeline.errors import MeshError
@@ -21,7 +20,7 @@ from .frame import ModelFrame, face_forward, fit_bounds, fit_scale
 from .joints import ENDS, NAMES
 from .loading import list_installed_files, load_model, move_model
 from .model import PointCloud, PointModel
-from .points import Samples, sample_body_and_hands, sample_surface
+from .points import Samples, build_surface, sample_body_and_hands, sample_surface
 from .rest import list_turns
 from .skin import keep_strongest, mix_weights, refine_weights
 from .tree import axes_to_matrices
@@ -87,11 +86,11 @@ def rig_mesh(mesh: Mesh, *, pose_type: str = "大-pose", progress: Progress = ig
 def _draw_samples(places: FloatArray, faces: Any, progress: Progress) -> tuple[ModelFrame, Samples]:
     """The model's frame for a mesh, and in it the points that all models but the first see."""
     rng = np.random.default_rng(_SEED)
-    surface = trimesh.Trimesh(places, faces, process=False)
+    surface = build_surface(places, faces)
     if not surface.area > 0:
         raise MeshError(f"the mesh has no surface: {len(faces)} faces of {surface.area:g} square metres")
     frame, hands = look_at_body(sample_surface(surface, rng), progress)
-    turned = trimesh.Trimesh(frame.to_model(places), faces, process=False)
+    turned = build_surface(frame.to_model(places), faces)
     positions, normals = sample_body_and_hands(turned, hands, rng)
     scaled = fit_scale(frame, positions)
     return scaled, (positions * np.float32(scaled.scale / frame.scale), normals)

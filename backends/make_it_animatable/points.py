@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
-import trimesh
 
 from ...pipeline.types import FloatArray
+
+if TYPE_CHECKING:  # ComfyUI's start does not wait for it
+    import trimesh
 
 COUNT = 32_768
 _HAND_BOX = 0.15
@@ -16,9 +20,18 @@ Samples = tuple[FloatArray, FloatArray]
 """Positions and the normals of the faces they lie on, (N, 3) each."""
 
 
+def build_surface(positions: FloatArray, faces: Any) -> trimesh.Trimesh:
+    """The triangles of positions (V, 3) and faces (F, 3), as they are."""
+    import trimesh
+
+    return trimesh.Trimesh(positions, faces, process=False)
+
+
 def sample_surface(mesh: trimesh.Trimesh, rng: np.random.Generator, count: int = COUNT) -> Samples:
     """`count` points spread evenly over the surface."""
-    points, faces = trimesh.sample.sample_surface(mesh, count, seed=rng)
+    from trimesh.sample import sample_surface as sample_even
+
+    points, faces = sample_even(mesh, count, seed=rng)
     return np.asarray(points, np.float32), np.asarray(mesh.face_normals[faces], np.float32)
 
 
@@ -31,7 +44,7 @@ def sample_body_and_hands(mesh: trimesh.Trimesh, hands: FloatArray, rng: np.rand
     share = COUNT // 4
     parts = [sample_surface(mesh, rng, COUNT - 2 * share)]
     boxes = [_cut_box(mesh, centre, side) for centre in hands]
-    parts += [sample_surface(box, rng, share) for box in boxes if len(box.faces)]
+    parts += [sample_surface(box, rng, share) for box in boxes if box.area > 0]
     missing = COUNT - sum(len(points) for points, _ in parts)
     if missing:
         parts.append(sample_surface(mesh, rng, missing))
@@ -41,12 +54,14 @@ def sample_body_and_hands(mesh: trimesh.Trimesh, hands: FloatArray, rng: np.rand
 
 def _cut_box(mesh: trimesh.Trimesh, centre: FloatArray, side: float) -> trimesh.Trimesh:
     """The part of the surface inside an upright box, open where it was cut."""
+    from trimesh.intersections import slice_faces_plane
+
     vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
     for normal in np.concatenate((np.eye(3), -np.eye(3))):
         # Trimesh.slice_plane is this and an import of shapely, which ComfyUI does not bring.
         origin = centre - normal * side / 2
-        vertices, faces, _ = trimesh.intersections.slice_faces_plane(vertices, faces, normal, origin)
-    return trimesh.Trimesh(vertices, faces, process=False)
+        vertices, faces, _ = slice_faces_plane(vertices, faces, normal, origin)
+    return build_surface(vertices, faces)
 
 
 def pick_farthest(points: torch.Tensor, count: int) -> torch.Tensor:
