@@ -64,11 +64,13 @@ class RigCharacter(io.ComfyNode):
                     "bind_pose",
                     options=list(BIND_POSES),
                     default=BIND_POSES[0],
+                    optional=True,
                     tooltip="The pose that the character is bound in: as generated, or turned to the T-pose.",
                 ),
                 io.Boolean.Input(
                     "fingers",
                     default=False,
+                    optional=True,
                     tooltip="Rig the fingers of hands that show them apart. make_it_animatable always does.",
                 ),
             ],

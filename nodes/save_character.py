@@ -40,6 +40,7 @@ class SaveCharacter(io.ComfyNode):
                     "character_format",
                     options=list(CHARACTER_FORMATS),
                     default="fbx",
+                    optional=True,
                     tooltip="fbx: binary FBX 7.4. glb: glTF with skin. vrm: VRM 1.0, bound in a T-pose, "
                     "without animations.",
                 ),
@@ -47,6 +48,7 @@ class SaveCharacter(io.ComfyNode):
                     "bone_names",
                     options=list(BONE_NAMES),
                     default="mixamo",
+                    optional=True,
                     tooltip="Whose names the joints get. unreal has a root joint on the ground as well.",
                 ),
                 VrmMetaSocket.Input(

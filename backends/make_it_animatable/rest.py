@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...pipeline.normals import vertex_normals
-from ...pipeline.rig import pose_joints, pose_vertices
+from ...pipeline.rig import pose_joints
+from ...pipeline.rig.posing import skin_mesh
 from ...pipeline.rig.skeleton import PREFIX, SIDES, build_skeleton
 from ...pipeline.types import FloatArray, Mesh, Skeleton, SkinWeights
 from .joints import NAMES, PARENTS
@@ -43,22 +43,11 @@ def reset_to_rest(
 
     turns: joint name -> (3, 3) in the joint's rest frame.
     """
-    positions = pose_vertices(mesh, skeleton, skin, turns)
-    lift = np.array((0.0, mesh.positions[:, 1].min() - positions[:, 1].min(), 0.0))
-    posed = pose_joints(skeleton, turns)[:, :3, 3] + lift
-    places = {name.removeprefix(PREFIX): place for name, place in zip(skeleton.names, posed, strict=True)}
-    normals = None if mesh.normals is None else _turn_normals(mesh, positions, skeleton, skin, turns)
-    return replace(mesh, positions=positions + lift, normals=normals), build_skeleton(places)
-
-
-def _turn_normals(
-    mesh: Mesh,
-    positions: FloatArray,
-    skeleton: Skeleton,
-    skin: SkinWeights,
-    turns: Mapping[str, FloatArray],
-) -> FloatArray:
-    """Where the normals' tips go, seen from where their vertices go: smooth over seams, as they were."""
-    tips = replace(mesh, positions=mesh.positions + vertex_normals(mesh))
-    turned = pose_vertices(tips, skeleton, skin, turns) - positions
-    return turned / np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-12)
+    posed = pose_joints(skeleton, turns)
+    moved = skin_mesh(mesh, skeleton, skin, posed)
+    lift = np.array((0.0, mesh.positions[:, 1].min() - moved.positions[:, 1].min(), 0.0))
+    places = {
+        name.removeprefix(PREFIX): place
+        for name, place in zip(skeleton.names, posed[:, :3, 3] + lift, strict=True)
+    }
+    return replace(moved, positions=moved.positions + lift), build_skeleton(places)
