@@ -17,7 +17,7 @@ from .events import (
     STAGE_COMPLETED,
     EventLog,
 )
-from .files import JobFile
+from .files import FileFacts, JobFile
 from .graph import JobGraph
 from .parameters import Parameters
 
@@ -72,7 +72,7 @@ class Job:
         self.reports: dict[str, StageReport] = {}
         self.cached_nodes: frozenset[str] = frozenset()
         self.files: list[JobFile] = []
-        self.sizes: dict[JobFile, int] = {}
+        self.facts: dict[JobFile, FileFacts] = {}
         self.failure: Failure | None = None
         self.cancel_requested = False
         self.started: float | None = None
@@ -151,17 +151,17 @@ class Job:
             data = {"stage": file.stage, "preview": file.public_path, "url": file.url(self.id)}
             self.log.publish(PREVIEW_READY, data)
 
-    def complete(self, sizes: Mapping[JobFile, int]) -> None:
+    def complete(self, facts: Mapping[JobFile, FileFacts]) -> None:
         """All files are final."""
         self.advance(dict.fromkeys(self._weights, 1.0))
-        self.sizes = dict(sizes)
+        self.facts = dict(facts)
         self.state, self.progress, self.ended = COMPLETED, 100, time.monotonic()
         self.log.publish(JOB_COMPLETED, status.describe_job(self))
 
-    def fail(self, failure: Failure, sizes: Mapping[JobFile, int]) -> None:
+    def fail(self, failure: Failure, facts: Mapping[JobFile, FileFacts]) -> None:
         """The job ended without all its files; those that exist stay."""
-        self.failure, self.sizes = failure, dict(sizes)
-        self.files = [file for file in self.files if file in sizes]
+        self.failure, self.facts = failure, dict(facts)
+        self.files = [file for file in self.files if file in facts]
         self.state, self.queue_position, self.ended = FAILED, None, time.monotonic()
         self.log.publish(ERROR, status.describe_job(self))
 

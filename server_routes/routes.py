@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from .downloads import open_regular, send_file
 from .errors import ApiError, Handler, answer_errors, error_response, invalid_parameter, refuse_method
-from .files import JobFile, file_response, locate_file
+from .files import FileFacts, JobFile, locate_file, read_facts
 from .graph import GRAPH_FILE, GraphError
 from .jobs import Job
 from .limits import network_of
@@ -53,9 +55,10 @@ class Routes:
         """GET /job/{job_id}/download/{filename}: exactly the files that the job's nodes wrote."""
         job, name = self._find_job(request), request.match_info["filename"]
         for file in job.files:
-            path = await self._locate(file) if file.name == name else None
-            if path:
-                return file_response(path)
+            opened = await self._open(job, file) if file.name == name else None
+            if opened:
+                with opened[0] as stream:
+                    return await send_file(request, stream, name, opened[1])
         raise _file_not_found(job, name)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
@@ -82,8 +85,18 @@ class Routes:
         location = {"Location": f"/job/{job.id}/status"}
         return web.json_response(describe_acceptance(job), status=202, headers=location)
 
-    async def _locate(self, file: JobFile) -> Path | None:
-        return await asyncio.to_thread(locate_file, self._service.output_folder, file)
+    async def _open(self, job: Job, file: JobFile) -> tuple[FileIO, FileFacts] | None:
+        def open_file() -> tuple[FileIO, FileFacts] | None:
+            path = locate_file(self._service.output_folder, file)
+            try:
+                return (open_regular(path), read_facts(path, job.facts.get(file))) if path else None
+            except OSError:
+                return None
+
+        opened = await asyncio.to_thread(open_file)
+        if opened:
+            job.facts[file] = opened[1]
+        return opened
 
     def _find_job(self, request: web.Request) -> Job:
         return self._service.find_job(request.match_info["job_id"])

@@ -162,12 +162,12 @@ class CharacterService:
 
     async def _settle(self, job: Job, listener: JobListener) -> None:
         listener.absorb_history(self._submitter.read_history(job.id))
-        sizes = await asyncio.to_thread(measure_files, self.output_folder, job.files)
-        failure = _find_failure(job, listener) or _find_missing_result(job, set(sizes))
+        facts = await asyncio.to_thread(measure_files, self.output_folder, job.files)
+        failure = _find_failure(job, listener) or _find_missing_result(job, set(facts))
         if failure:
-            job.fail(failure, sizes)
+            job.fail(failure, facts)
         else:
-            job.complete(sizes)
+            job.complete(facts)
 
     def _clean_up(self, job: Job, listener: JobListener) -> None:
         client_id = self._client_id(job)

@@ -60,16 +60,17 @@ def describe_results(job: Job) -> dict[str, Any]:
 
 
 def describe_downloads(job: Job) -> list[dict[str, Any]]:
-    """Every file of the job with its URL; the size is known once the job has ended."""
+    """Every file of the job with its URL; size and hash are known once the job has ended."""
     return [
         {
             "name": file.name,
             "result": file.key,
             "url": file.url(job.id),
             "media_type": file.media_type,
-            "size": job.sizes.get(file),
+            "size": facts.size if facts else None,
+            "sha256": facts.sha256 if facts else None,
         }
-        for file in job.files
+        for file, facts in ((file, job.facts.get(file)) for file in job.files)
     ]
 
 

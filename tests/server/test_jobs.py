@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+from character3d.server_routes.downloads import content_disposition
 from character3d.server_routes.events import MAX_WAITING, Event, EventLog, Subscriber
-from character3d.server_routes.files import JobFile, content_disposition, measure_files, read_file_entry
+from character3d.server_routes.files import JobFile, measure_files, read_file_entry
 from character3d.server_routes.graph import build_graph, load_template
 from character3d.server_routes.jobs import Failure, Job, JobStore
 from character3d.server_routes.listener import JobListener
