@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -92,3 +92,11 @@ def measure_files(output_folder: Path, files: list[JobFile]) -> dict[JobFile, Fi
     """The facts of each file that is there. Blocks."""
     located = {file: locate_file(output_folder, file) for file in files}
     return {file: read_facts(path) for file, path in located.items() if path}
+
+
+def remove_files(output_folder: Path, files: Iterable[JobFile]) -> None:
+    """Delete what there is of the files. Blocks."""
+    for file in files:
+        path = locate_file(output_folder, file)
+        if path:
+            path.unlink(missing_ok=True)

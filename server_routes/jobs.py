@@ -33,7 +33,6 @@ STAGE_WEIGHTS: Mapping[str, float] = {
 STAGE_NODE_WEIGHT = 10.0
 OTHER_NODE_WEIGHT = 1.0
 PROGRESS_INTERVAL = 0.25
-MAX_FINISHED = 1000
 
 QUEUED = "queued"
 PROCESSING = "processing"
@@ -56,9 +55,18 @@ class Job:
     """State of one job. Every change goes through a method, which also publishes its events."""
 
     def __init__(
-        self, job_id: str, user: str, parameters: Parameters, graph: JobGraph, expected: tuple[int, int]
+        self,
+        job_id: str,
+        user: str,
+        parameters: Parameters,
+        graph: JobGraph,
+        expected: tuple[int, int],
+        *,
+        created: float | None = None,
     ) -> None:
+        """created: seconds since 1970, by default now."""
         self.id = job_id
+        self.created = time.time() if created is None else created
         self.user = user
         self.parameters = parameters
         self.graph = graph
@@ -75,8 +83,10 @@ class Job:
         self.facts: dict[JobFile, FileFacts] = {}
         self.failure: Failure | None = None
         self.cancel_requested = False
+        self.attempts = 0
         self.started: float | None = None
         self.ended: float | None = None
+        self.ran_seconds = 0.0
         self._fractions: dict[str, float] = {}
         self._weights = _weigh_nodes(graph, graph.prompt.keys())
         self._published = 0.0
@@ -88,10 +98,10 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """How long the job has been, or was, running."""
-        if self.started is None:
-            return 0.0
-        return (self.ended or time.monotonic()) - self.started
+        """How long the job has been, or was, running in its last attempt."""
+        if self.started is None or self.is_terminal:
+            return self.ran_seconds
+        return time.monotonic() - self.started
 
     @property
     def current_stage(self) -> str:
@@ -123,6 +133,7 @@ class Job:
         """ComfyUI began to execute the prompt."""
         if self.state == QUEUED:
             self.state, self.started, self.queue_position = PROCESSING, time.monotonic(), None
+            self.attempts += 1
             self._publish_progress(now=True)
 
     def advance(self, fractions: Mapping[str, float]) -> None:
@@ -150,20 +161,32 @@ class Job:
         if file.key == "preview_images":
             data = {"stage": file.stage, "preview": file.public_path, "url": file.url(self.id)}
             self.log.publish(PREVIEW_READY, data)
+        else:
+            self._publish_progress(now=True)
 
     def complete(self, facts: Mapping[JobFile, FileFacts]) -> None:
         """All files are final."""
         self.advance(dict.fromkeys(self._weights, 1.0))
         self.facts = dict(facts)
-        self.state, self.progress, self.ended = COMPLETED, 100, time.monotonic()
+        self._end(COMPLETED)
+        self.progress = 100
         self.log.publish(JOB_COMPLETED, status.describe_job(self))
 
     def fail(self, failure: Failure, facts: Mapping[JobFile, FileFacts]) -> None:
         """The job ended without all its files; those that exist stay."""
         self.failure, self.facts = failure, dict(facts)
         self.files = [file for file in self.files if file in facts]
-        self.state, self.queue_position, self.ended = FAILED, None, time.monotonic()
+        self._end(FAILED)
         self.log.publish(ERROR, status.describe_job(self))
+
+    def requeue(self) -> None:
+        """Begin again after the server was killed; progress stays where it was, since it never falls."""
+        self.state, self.completed_stages, self.reports = QUEUED, (), {}
+        self.files, self.facts, self._fractions = [], {}, {}
+
+    def _end(self, state: str) -> None:
+        self.ran_seconds, self.ended = self.seconds, time.time()
+        self.state, self.queue_position = state, None
 
     def _is_stage_done(self, stage: str) -> bool:
         nodes = [node for node in self._weights if self.graph.node_stages[node] == stage]
@@ -199,25 +222,6 @@ def _weigh_nodes(graph: JobGraph, node_ids: Iterable[str]) -> dict[str, float]:
         for node, weight in raw.items()
         for stage in (graph.node_stages[node],)
     }
-
-
-class JobStore:
-    """The jobs by id: all live ones, and the newest `max_finished` ended ones."""
-
-    def __init__(self, max_finished: int = MAX_FINISHED) -> None:
-        self._jobs: dict[str, Job] = {}
-        self._max_finished = max_finished
-
-    def add(self, job: Job) -> None:
-        """Keep a job; forget the oldest ended ones beyond the bound."""
-        self._jobs[job.id] = job
-        ended = [known.id for known in self._jobs.values() if known.is_terminal]
-        for job_id in ended[: max(0, len(ended) - self._max_finished)]:
-            del self._jobs[job_id]
-
-    def get(self, job_id: str) -> Job | None:
-        """The job with exactly this id."""
-        return self._jobs.get(job_id)
 
 
 def new_job_id() -> str:

@@ -14,12 +14,14 @@ from .downloads import open_regular, send_file
 from .errors import ApiError, Handler, answer_errors, error_response, invalid_parameter, refuse_method
 from .files import FileFacts, JobFile, locate_file, read_facts
 from .graph import GRAPH_FILE, GraphError
+from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs import Job
 from .limits import network_of
+from .listing import describe_page, read_page
 from .models import models_handler
 from .service import CharacterService, refuse_or_take_slot
 from .status import describe_acceptance, describe_job
-from .upload import read_form
+from .upload import Form, read_form
 from .websocket import serve_job_events
 
 log = logging.getLogger("character3d")
@@ -33,16 +35,18 @@ class Routes:
     def __init__(self, service: CharacterService, user_manager: Any) -> None:
         self._service = service
         self._user_manager = user_manager
+        self._keys = KeysInFlight()
 
     async def generate_character(self, request: web.Request) -> web.StreamResponse:
         """POST /generate_character."""
-        user = self._identify_user(request)
-        refusal = refuse_or_take_slot(self._service, user)
+        user, key = self._identify_user(request), read_key(request)
+        known = self._service.find_request(user, key) if key else None
+        refusal = refuse_or_take_slot(self._service, user, is_replay=known is not None)
         if refusal:
             refusal.closes = True
             response = error_response(refusal)
         else:
-            response = await self._accept(request, user)
+            response = await self._accept(request, user, key)
         response.headers.update(self._service.rate_limit.headers(user))
         return response
 
@@ -62,28 +66,56 @@ class Routes:
         raise _file_not_found(job, name)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        """POST /job/{job_id}/cancel and DELETE /job/{job_id}."""
+        """POST /job/{job_id}/cancel: stop a job; one that has ended stays as it is."""
         job = self._find_job(request)
         ended = await self._service.cancel_job(job)
         return web.json_response(describe_job(job), status=200 if ended else 202)
 
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """DELETE /job/{job_id}: stop a job that lives; delete the files and record of one that has ended."""
+        job = self._find_job(request)
+        if not job.is_terminal:
+            return await self.cancel(request)
+        body = describe_job(job)
+        await self._service.delete_job(job)
+        return web.json_response(body)
+
+    async def list_jobs(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/jobs: the user's own jobs, newest first."""
+        page = read_page(request)
+        user = self._identify_user(request)
+        jobs = self._service.list_jobs(user, page.states, page.before, page.limit + 1)
+        return web.json_response(describe_page(jobs, page.limit), headers={"Cache-Control": "no-store"})
+
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """WS /ws/{job_id}."""
-        return await serve_job_events(request, self._service.jobs.get(request.match_info["job_id"]))
+        return await serve_job_events(request, self._service.jobs.find)
 
-    async def _accept(self, request: web.Request, user: str) -> web.Response:
-        """Read and queue a job that holds a slot; the slot is given back on every refusal."""
-        accepted = False
+    async def _accept(self, request: web.Request, user: str, key: str | None) -> web.Response:
+        """Read and queue a job that holds a slot; the slot is given back where none begins."""
+        began = False
         try:
-            job = await self._service.create_job(await read_form(request), user)
-            accepted = True
+            async with self._keys.hold(user, key):
+                form = await read_form(request)
+                known = self._service.find_request(user, key) if key else None
+                if known:
+                    return self._replay(known, form)
+                job = await self._service.create_job(form, user, key)
+                began = True
+                return accept_response(job)
         except ApiError as error:
             return error_response(error)
         finally:
-            if not accepted:
+            if not began:
                 self._service.slots.release(user)
-        location = {"Location": f"/job/{job.id}/status"}
-        return web.json_response(describe_acceptance(job), status=202, headers=location)
+
+    def _replay(self, known: tuple[str, str], form: Form) -> web.Response:
+        digest, job_id = known
+        if digest != form.digest:
+            raise key_reused()
+        response = accept_response(self._service.jobs.find(job_id))
+        response.headers["Idempotency-Replayed"] = "true"
+        return response
 
     async def _open(self, job: Job, file: JobFile) -> tuple[FileIO, FileFacts] | None:
         def open_file() -> tuple[FileIO, FileFacts] | None:
@@ -99,7 +131,7 @@ class Routes:
         return opened
 
     def _find_job(self, request: web.Request) -> Job:
-        return self._service.find_job(request.match_info["job_id"])
+        return self._service.jobs.find(request.match_info["job_id"])
 
     def _identify_user(self, request: web.Request) -> str:
         """ComfyUI's user where it has several and this one is known, else the peer's network.
@@ -111,6 +143,12 @@ class Routes:
         if name and name != "default" and name in users:
             return f"user:{name}"
         return f"peer:{network_of(request.remote)}"
+
+
+def accept_response(job: Job) -> web.Response:
+    """The 202 answer."""
+    location = {"Location": f"/job/{job.id}/status"}
+    return web.json_response(describe_acceptance(job), status=202, headers=location)
 
 
 def _file_not_found(job: Job, name: str) -> ApiError:
@@ -135,7 +173,8 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         f"/job/{job}/status": {"GET": routes.get_status},
         f"/job/{job}/download/{name}": {"GET": routes.download},
         f"/job/{job}/cancel": {"POST": routes.cancel},
-        f"/job/{job}": {"DELETE": routes.cancel},
+        f"/job/{job}": {"DELETE": routes.delete},
+        "/generate_character/jobs": {"GET": routes.list_jobs},
         f"/ws/{job}": {"GET": routes.watch},
     }
     for path, handlers in paths.items():
@@ -156,6 +195,8 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
     except (OSError, ValueError, GraphError) as error:
         log.error("the REST service is off: %s", error)
         return
+    server.app.on_startup.append(service.resume)
+    server.app.on_cleanup.append(service.close)
     _add_routes(server.routes, Routes(service, getattr(server, "user_manager", None)))
     server.app.router.add_get("/models", models_handler(server))
     log.info("POST /generate_character, GET /job/{id}/status, GET /models, WS /ws/{id} are served")

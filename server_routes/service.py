@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import time
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
 import folder_paths
 
 from . import models, picture
-from .errors import ApiError, job_not_found
-from .files import measure_files
+from .database import JobDatabase, Row
+from .errors import ApiError
+from .files import measure_files, remove_files
 from .graph import JobGraph, build_graph, load_template
-from .jobs import Failure, Job, JobStore, new_job_id
+from .jobs import Failure, Job, new_job_id
 from .limits import JobSlots, RateLimit
-from .listener import JobListener, stage_failure
+from .listener import CANCELLED, JobListener, stage_failure
 from .parameters import parse_parameters
+from .records import job_to_row, read_parameters, row_to_job
 from .redact import redact_paths
+from .store import JobStore
 from .submission import IN_HISTORY, MISSING, PromptSubmitter, ValidPrompt
 from .upload import Form
 
@@ -27,6 +31,11 @@ log = logging.getLogger("character3d")
 DECODING_AT_ONCE = 2
 """A decoded picture may take 160 MB."""
 
+MAX_ATTEMPTS = 2
+"""Times that a job is begun; one that takes the server down with it must not do so for ever."""
+
+KEY_SECONDS = 24 * 3600.0
+RESTARTED = "Server restarted"
 WATCH_SECONDS = 1.0
 INTERRUPT_SECONDS = 0.05
 EXPECTED_SECONDS = (8, 20)
@@ -54,21 +63,27 @@ class CharacterService:
         self._listeners: dict[str, JobListener] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._decoding = asyncio.Semaphore(DECODING_AT_ONCE)
-        self.jobs = JobStore()
+        self._database = JobDatabase(Path(folder_paths.get_user_directory()) / "character3d")
+        self.jobs = JobStore(self._database, self._restore)
         self.rate_limit = RateLimit()
         self.slots = JobSlots()
 
-    def find_job(self, job_id: str) -> Job:
-        """The job with this id; raises ApiError JOB_NOT_FOUND."""
-        job = self.jobs.get(job_id)
-        if job is None:
-            raise job_not_found(job_id)
-        return job
+    async def resume(self, app: Any = None) -> None:
+        """Take up the jobs that lived when the server ended; called once, before requests come."""
+        for row in self._database.live_jobs():
+            job = self._restore(row)
+            self.jobs.add(job)
+            self.slots.take(job.user)
+            await self._resume_job(job)
 
-    async def create_job(self, form: Form, user: str) -> Job:
+    async def close(self, app: Any = None) -> None:
+        """Let go of the file of jobs."""
+        self._database.close()
+
+    async def create_job(self, form: Form, user: str, key: str | None = None) -> Job:
         """Check a form and queue its job, which from then on owns one of the user's slots.
 
-        Raises ApiError; nothing is left behind by a refusal.
+        It is on disk when this returns. Raises ApiError; nothing is left behind by a refusal.
         """
         installed = await asyncio.to_thread(models.list_diffusion_models)
         shape_models = await asyncio.to_thread(models.list_shape_models)
@@ -82,6 +97,8 @@ class CharacterService:
             expected = EXPECTED_SECONDS_LEARNED if shape_models else EXPECTED_SECONDS
             job = Job(job_id, user, parameters, graph, expected)
             valid = await self._submitter.validate(job_id, self._client_id(job), graph.prompt)
+            request = (key, form.digest) if key else None
+            await asyncio.to_thread(self._database.insert, job_to_row(job), request)
             self._submit(job, valid)
         except BaseException:
             await asyncio.to_thread(picture.remove_input, self._input_folder, job_id)
@@ -93,11 +110,26 @@ class CharacterService:
         if job.is_terminal or job.cancel_requested:
             return job.is_terminal
         job.cancel_requested = True
+        self.jobs.save(job)
         if self._submitter.remove(job.id):
             await self._end(job)
         else:
             self._spawn(self._interrupt(job))
         return job.is_terminal
+
+    async def delete_job(self, job: Job) -> None:
+        """Delete an ended job's files and record; its id answers 410 from then on."""
+        await asyncio.to_thread(remove_files, self.output_folder, job.files)
+        self.jobs.forget(job)
+
+    def list_jobs(self, user: str, states: Collection[str], before: float, limit: int) -> list[Job]:
+        """A user's jobs in some states, created before a moment, newest first."""
+        rows = self._database.jobs_of(user, states, before, limit)
+        return [self.jobs.find(row.id) for row in rows]
+
+    def find_request(self, user: str, key: str) -> tuple[str, str] | None:
+        """(digest of the form, job id) of the user's accepted request with this idempotency key."""
+        return self._database.find_request(user, key, time.time() - KEY_SECONDS)
 
     @property
     def output_folder(self) -> Path:
@@ -111,6 +143,29 @@ class CharacterService:
     @staticmethod
     def _client_id(job: Job) -> str:
         return f"character3d-{job.id}"
+
+    def _restore(self, row: Row) -> Job:
+        image = picture.input_name(row.id)
+        graph = build_graph(self._template, row.id, image, read_parameters(row.body).values)
+        return row_to_job(row, graph, self._database.events(row.id))
+
+    async def _resume_job(self, job: Job) -> None:
+        """Queue a job again, or end it where it cannot be."""
+        failure = _why_not_again(job)
+        try:
+            if failure is None:
+                valid = await self._submitter.validate(job.id, self._client_id(job), job.graph.prompt)
+        except ApiError as error:
+            failure = Failure(RESTARTED, error.message, None)
+        if failure is None:
+            await asyncio.to_thread(remove_files, self.output_folder, job.files)
+            job.requeue()
+            self._submit(job, valid)
+            log.info("job %s: queued again after a restart", job.id)
+            return
+        job.fail(failure, await asyncio.to_thread(measure_files, self.output_folder, job.files))
+        await asyncio.to_thread(picture.remove_input, self._input_folder, job.id)
+        self.slots.release(job.user)
 
     def _submit(self, job: Job, valid: ValidPrompt) -> None:
         outputs = _order_outputs(job.graph, valid.outputs)
@@ -176,6 +231,17 @@ class CharacterService:
         self.slots.release(job.user)
 
 
+def _why_not_again(job: Job) -> Failure | None:
+    stage = job.current_stage if job.attempts else None
+    if job.cancel_requested:
+        return Failure(CANCELLED, "Cancelled by the client", stage, cancelled=True)
+    if job.attempts >= MAX_ATTEMPTS:
+        return Failure(
+            RESTARTED, f"The server stopped while the job was running, {job.attempts} times", stage
+        )
+    return None
+
+
 def _order_outputs(graph: JobGraph, outputs: list[str]) -> list[str]:
     """The output nodes in the order of the stages; nodes that another pack has added come last."""
     known = [node for node in outputs if node in graph.node_stages]
@@ -197,9 +263,12 @@ def _find_missing_result(job: Job, present: set[Any]) -> Failure | None:
     return None
 
 
-def refuse_or_take_slot(service: CharacterService, user: str) -> ApiError | None:
-    """Count a request against the user's limits and occupy a slot, or return why not."""
-    refusal = service.rate_limit.refusal(user) or service.slots.refusal(user)
+def refuse_or_take_slot(service: CharacterService, user: str, is_replay: bool = False) -> ApiError | None:
+    """Count a request against the user's limits and occupy a slot, or return why not.
+
+    A request that was accepted before starts no job, so it may come while all slots are taken.
+    """
+    refusal = service.rate_limit.refusal(user) or (None if is_replay else service.slots.refusal(user))
     if refusal is None:
         service.rate_limit.count(user)
         service.slots.take(user)

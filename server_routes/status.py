@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import PROCESSING_ERROR
+from .errors import PROCESSING_ERROR, format_moment
 
 if TYPE_CHECKING:
     from .jobs import Job
@@ -151,6 +151,8 @@ def describe_job(job: Job) -> dict[str, Any]:
         "status": job.state if job.is_terminal else "processing",
         "job_id": job.id,
         "progress": job.progress,
+        "created_at": format_moment(job.created),
+        "attempts": job.attempts,
         **_BODIES.get(job.state, _describe_processing)(job),
         "stages": [describe_stage(job, stage) for stage in job.graph.stages],
         "methods": {stage: report.method for stage, report in job.reports.items()},
