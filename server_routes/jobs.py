@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..pipeline.types import StageReport
 from . import status
+from .estimates import Estimate
 from .events import (
     ERROR,
     JOB_COMPLETED,
@@ -20,15 +21,6 @@ from .events import (
 from .files import FileFacts, JobFile
 from .graph import JobGraph
 from .parameters import Parameters
-
-STAGE_WEIGHTS: Mapping[str, float] = {
-    "preprocessing": 1.0,
-    "mesh_generation": 1.5,
-    "generating_multiview_texture": 1.5,
-    "texture_baking": 4.0,
-    "rigging": 1.5,
-}
-"""Share of a job's time: seconds of the embedded methods on two CPU cores, from benchmarks/job.py."""
 
 STAGE_NODE_WEIGHT = 10.0
 OTHER_NODE_WEIGHT = 1.0
@@ -60,7 +52,7 @@ class Job:
         user: str,
         parameters: Parameters,
         graph: JobGraph,
-        expected: tuple[int, int],
+        expected: Estimate,
         *,
         created: float | None = None,
     ) -> None:
@@ -70,7 +62,7 @@ class Job:
         self.user = user
         self.parameters = parameters
         self.graph = graph
-        self.expected_seconds = expected
+        self.expected = expected
         self.log = EventLog(self.id)
         self.state = QUEUED
         self.progress = 0
@@ -88,7 +80,7 @@ class Job:
         self.ended: float | None = None
         self.ran_seconds = 0.0
         self._fractions: dict[str, float] = {}
-        self._weights = _weigh_nodes(graph, graph.prompt.keys())
+        self._weights = _weigh_nodes(graph, graph.prompt.keys(), expected.stages)
         self._published = 0.0
 
     @property
@@ -121,7 +113,8 @@ class Job:
 
     def use_outputs(self, outputs: list[str]) -> None:
         """Count only the nodes that ComfyUI runs for these outputs."""
-        self._weights = _weigh_nodes(self.graph, self.graph.needed_nodes(outputs))
+        needed = self.graph.needed_nodes(outputs)
+        self._weights = _weigh_nodes(self.graph, needed, self.expected.stages)
 
     def set_queue_position(self, position: int | None) -> None:
         """Place in ComfyUI's queue, 1 is next."""
@@ -212,13 +205,15 @@ class Job:
             self.log.publish(PROGRESS_UPDATE, status.describe_job(self))
 
 
-def _weigh_nodes(graph: JobGraph, node_ids: Iterable[str]) -> dict[str, float]:
+def _weigh_nodes(
+    graph: JobGraph, node_ids: Iterable[str], stage_weights: Mapping[str, float]
+) -> dict[str, float]:
     raw = {node: STAGE_NODE_WEIGHT if graph.is_stage_node(node) else OTHER_NODE_WEIGHT for node in node_ids}
-    totals = dict.fromkeys(STAGE_WEIGHTS, 0.0)
+    totals = dict.fromkeys(stage_weights, 0.0)
     for node, weight in raw.items():
         totals[graph.node_stages[node]] += weight
     return {
-        node: STAGE_WEIGHTS[stage] * weight / totals[stage]
+        node: stage_weights[stage] * weight / totals[stage]
         for node, weight in raw.items()
         for stage in (graph.node_stages[node],)
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..pipeline.types import StageReport
 from .database import Row
+from .estimates import Estimate
 from .events import Event
 from .files import FileFacts, JobFile
 from .graph import JobGraph
@@ -22,7 +23,7 @@ def job_to_row(job: Job) -> Row:
         "sent": sorted(job.parameters.sent),
         "model_installed": job.parameters.model_installed,
         "warnings": list(job.parameters.warnings),
-        "expected_seconds": list(job.expected_seconds),
+        "expected": asdict(job.expected),
         "attempts": job.attempts,
         "progress": job.progress,
         "completed_stages": list(job.completed_stages),
@@ -50,9 +51,9 @@ def read_parameters(body: Mapping[str, Any]) -> Parameters:
 def row_to_job(row: Row, graph: JobGraph, events: Iterable[Event]) -> Job:
     """The job of a row, as it was when the row was written."""
     body = row.body
-    job = Job(
-        row.id, row.user, read_parameters(body), graph, tuple(body["expected_seconds"]), created=row.created
-    )
+    low, high = body["expected"]["seconds"]
+    expected = Estimate((low, high), body["expected"]["stages"])
+    job = Job(row.id, row.user, read_parameters(body), graph, expected, created=row.created)
     job.state, job.attempts, job.progress = row.state, body["attempts"], body["progress"]
     job.completed_stages = tuple(body["completed_stages"])
     job.reports = {report["stage"]: _read_report(report) for report in body["reports"]}

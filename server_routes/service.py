@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Collection, Coroutine
 from pathlib import Path
@@ -13,10 +14,11 @@ import folder_paths
 
 from . import models, picture
 from .database import JobDatabase, Row
-from .errors import ApiError
+from .errors import ApiError, server_busy
+from .estimates import REMEMBERED, History
 from .files import measure_files, remove_files
 from .graph import JobGraph, build_graph, load_template
-from .jobs import Failure, Job, new_job_id
+from .jobs import COMPLETED, Failure, Job, new_job_id
 from .limits import JobSlots, RateLimit
 from .listener import CANCELLED, JobListener, stage_failure
 from .parameters import parse_parameters
@@ -24,13 +26,14 @@ from .records import job_to_row, read_parameters, row_to_job
 from .redact import redact_paths
 from .store import JobStore
 from .submission import IN_HISTORY, MISSING, PromptSubmitter, ValidPrompt
-from .upload import Form
+from .upload import MEBIBYTE, Form
 
 log = logging.getLogger("character3d")
 
 DECODING_AT_ONCE = 2
 """A decoded picture may take 160 MB."""
 
+LEAST_FREE_BYTES = 512 * MEBIBYTE
 MAX_ATTEMPTS = 2
 """Times that a job is begun; one that takes the server down with it must not do so for ever."""
 
@@ -38,10 +41,6 @@ KEY_SECONDS = 24 * 3600.0
 RESTARTED = "Server restarted"
 WATCH_SECONDS = 1.0
 INTERRUPT_SECONDS = 0.05
-EXPECTED_SECONDS = (8, 20)
-"""For the embedded methods on two CPU cores, from benchmarks/job.py."""
-EXPECTED_SECONDS_LEARNED = (120, 180)
-"""With a learned mesh: the wire contract's example, since it has been measured on no GPU yet."""
 
 
 def _redact(message: str) -> str:
@@ -65,11 +64,13 @@ class CharacterService:
         self._decoding = asyncio.Semaphore(DECODING_AT_ONCE)
         self._database = JobDatabase(Path(folder_paths.get_user_directory()) / "character3d")
         self.jobs = JobStore(self._database, self._restore)
+        self._history = History()
         self.rate_limit = RateLimit()
         self.slots = JobSlots()
 
     async def resume(self, app: Any = None) -> None:
         """Take up the jobs that lived when the server ended; called once, before requests come."""
+        self._history.load(self._database.newest(COMPLETED, REMEMBERED))
         for row in self._database.live_jobs():
             job = self._restore(row)
             self.jobs.add(job)
@@ -85,6 +86,7 @@ class CharacterService:
 
         It is on disk when this returns. Raises ApiError; nothing is left behind by a refusal.
         """
+        await asyncio.to_thread(_require_space, self.output_folder)
         installed = await asyncio.to_thread(models.list_diffusion_models)
         shape_models = await asyncio.to_thread(models.list_shape_models)
         parameters = parse_parameters(form.fields, installed, shape_models)
@@ -94,7 +96,7 @@ class CharacterService:
         try:
             image = await asyncio.to_thread(picture.store_input, self._input_folder, job_id, png)
             graph = build_graph(self._template, job_id, image, parameters.values)
-            expected = EXPECTED_SECONDS_LEARNED if shape_models else EXPECTED_SECONDS
+            expected = self._history.estimate(parameters.values, is_learned=bool(shape_models))
             job = Job(job_id, user, parameters, graph, expected)
             valid = await self._submitter.validate(job_id, self._client_id(job), graph.prompt)
             request = (key, form.digest) if key else None
@@ -223,6 +225,7 @@ class CharacterService:
             job.fail(failure, facts)
         else:
             job.complete(facts)
+            self._history.add(job_to_row(job))
 
     def _clean_up(self, job: Job, listener: JobListener) -> None:
         client_id = self._client_id(job)
@@ -240,6 +243,15 @@ def _why_not_again(job: Job) -> Failure | None:
             RESTARTED, f"The server stopped while the job was running, {job.attempts} times", stage
         )
     return None
+
+
+def _require_space(folder: Path) -> None:
+    """Refuse a job whose files would fill the disk."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < LEAST_FREE_BYTES:
+        message = f"The disk of the results is almost full, {free // MEBIBYTE} MiB are free"
+        raise server_busy(503, message, "low_disk", 300, minimum=LEAST_FREE_BYTES)
 
 
 def _order_outputs(graph: JobGraph, outputs: list[str]) -> list[str]:

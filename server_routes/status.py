@@ -24,7 +24,7 @@ def _seconds_range(low: int, high: int) -> str:
 
 def describe_acceptance(job: Job) -> dict[str, Any]:
     """Body of the 202 answer."""
-    low, high = (seconds * (job.jobs_ahead + 1) for seconds in job.expected_seconds)
+    low, high = (seconds * (job.jobs_ahead + 1) for seconds in job.expected.seconds)
     return {
         "status": "accepted",
         "job_id": job.id,
@@ -100,7 +100,7 @@ def describe_warnings(job: Job) -> list[str]:
 def _remaining_seconds(job: Job) -> int:
     if job.progress < ENOUGH_PROGRESS:
         runs = (job.queue_position or 0) + 1
-        return max(1, round(runs * sum(job.expected_seconds) / 2 - job.seconds))
+        return max(1, round(runs * sum(job.expected.seconds) / 2 - job.seconds))
     return max(1, round(job.seconds * (100 - job.progress) / job.progress))
 
 

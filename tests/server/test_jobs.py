@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from character3d.server_routes.downloads import content_disposition
+from character3d.server_routes.estimates import STAGE_SECONDS, Estimate
 from character3d.server_routes.events import MAX_WAITING, Event, EventLog, Subscriber
 from character3d.server_routes.files import JobFile, measure_files, read_file_entry
 from character3d.server_routes.graph import build_graph, load_template
@@ -12,6 +13,7 @@ from character3d.server_routes.listener import JobListener
 from character3d.server_routes.parameters import parse_parameters
 from character3d.server_routes.status import describe_job
 
+EXPECTED = Estimate((15, 45), STAGE_SECONDS)
 STAGES = ["preprocessing", "mesh_generation", "generating_multiview_texture", "texture_baking", "rigging"]
 FILES = {
     "Save raw mesh": "raw.glb",
@@ -28,7 +30,7 @@ class Run:
     def __init__(self, **form):
         parameters = parse_parameters(form, [])
         graph = build_graph(load_template(), "job", "x.png", parameters.values)
-        self.job = Job("job", "user", parameters, graph, (15, 45))
+        self.job = Job("job", "user", parameters, graph, EXPECTED)
         self.ended = 0
         self.listener = JobListener(self.job, self._on_end, lambda message: message)
         self.ids = {node["_meta"]["title"]: node_id for node_id, node in graph.prompt.items()}

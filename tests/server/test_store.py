@@ -14,7 +14,7 @@ from character3d.server_routes.records import job_to_row, read_parameters, row_t
 from character3d.server_routes.status import describe_job
 from character3d.server_routes.store import JobStore
 
-from .test_jobs import FILES, Run
+from .test_jobs import EXPECTED, FILES, Run
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def store(database):
 
 def start(database, store, number, user="u"):
     run = Run()
-    job = Job(f"job{number}", user, run.job.parameters, run.job.graph, (1, 2), created=1000.0 + number)
+    job = Job(f"job{number}", user, run.job.parameters, run.job.graph, EXPECTED, created=1000.0 + number)
     database.insert(job_to_row(job))
     store.add(job)
     return job
