@@ -145,7 +145,7 @@ class JobDatabase:
                 "SELECT type, job_id, seq, timestamp, data FROM events WHERE job_id = ? ORDER BY seq",
                 (job_id,),
             ).fetchall()
-        return [Event(*head, json.loads(data)) for *head, data in found]
+        return [Event(kind, of, seq, moment, json.loads(data)) for kind, of, seq, moment, data in found]
 
     def live_jobs(self) -> list[Row]:
         """The jobs that have not ended, oldest first."""
@@ -186,7 +186,10 @@ class JobDatabase:
             found = self._connection.execute(
                 f"SELECT id, user, created, ended, state, body FROM jobs {condition}", values
             ).fetchall()
-        return [Row(*head, json.loads(body)) for *head, body in found]
+        return [
+            Row(job_id, user, created, ended, state, json.loads(body))
+            for job_id, user, created, ended, state, body in found
+        ]
 
 
 def _claim_file(folder: Path) -> tuple[Path, sqlite3.Connection]:

@@ -10,13 +10,15 @@ from typing import Any
 
 from aiohttp import web
 
+from .access import Access
 from .downloads import open_regular, send_file
 from .errors import ApiError, Handler, answer_errors, error_response, invalid_parameter, refuse_method
+from .event_stream import stream_job_events
 from .files import FileFacts, JobFile, locate_file, read_facts
 from .graph import GRAPH_FILE, GraphError
+from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs import Job
-from .limits import network_of
 from .listing import describe_page, read_page
 from .models import models_handler
 from .service import CharacterService, refuse_or_take_slot
@@ -32,8 +34,9 @@ NOT_READY_SECONDS = 5
 class Routes:
     """The request handlers."""
 
-    def __init__(self, service: CharacterService, user_manager: Any) -> None:
+    def __init__(self, service: CharacterService, user_manager: Any, access: Access) -> None:
         self._service = service
+        self.access = access
         self._user_manager = user_manager
         self._keys = KeysInFlight()
 
@@ -44,7 +47,7 @@ class Routes:
         refusal = refuse_or_take_slot(self._service, user, is_replay=known is not None)
         if refusal:
             refusal.closes = True
-            response = error_response(refusal)
+            response = self._refuse(refusal)
         else:
             response = await self._accept(request, user, key)
         response.headers.update(self._service.rate_limit.headers(user))
@@ -91,6 +94,22 @@ class Routes:
         """WS /ws/{job_id}."""
         return await serve_job_events(request, self._service.jobs.find)
 
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """GET /job/{job_id}/events."""
+        return await stream_job_events(request, self._find_job(request))
+
+    async def health(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/health: 200 when a job would be taken, else 503 with the reasons."""
+        reasons = await asyncio.to_thread(self._service.why_not_ready)
+        body = describe_health(reasons, self._service.jobs.live)
+        status = 503 if reasons else 200
+        return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/metrics, for Prometheus."""
+        text = describe_metrics(self._service.tally, self._service.jobs.live)
+        return web.Response(text=text, headers={"Content-Type": METRICS_TYPE})
+
     async def _accept(self, request: web.Request, user: str, key: str | None) -> web.Response:
         """Read and queue a job that holds a slot; the slot is given back where none begins."""
         began = False
@@ -104,10 +123,14 @@ class Routes:
                 began = True
                 return accept_response(job)
         except ApiError as error:
-            return error_response(error)
+            return self._refuse(error)
         finally:
             if not began:
                 self._service.slots.release(user)
+
+    def _refuse(self, error: ApiError) -> web.Response:
+        self._service.tally.refused[str(error.details.get("reason", error.code))] += 1
+        return error_response(error)
 
     def _replay(self, known: tuple[str, str], form: Form) -> web.Response:
         digest, job_id = known
@@ -134,15 +157,7 @@ class Routes:
         return self._service.jobs.find(request.match_info["job_id"])
 
     def _identify_user(self, request: web.Request) -> str:
-        """ComfyUI's user where it has several and this one is known, else the peer's network.
-
-        The header is an identity for the limits, not a proof of one.
-        """
-        name = request.headers.get("comfy-user")
-        users = getattr(self._user_manager, "users", {})
-        if name and name != "default" and name in users:
-            return f"user:{name}"
-        return f"peer:{network_of(request.remote)}"
+        return self.access.identify(request, self._user_manager)
 
 
 def accept_response(job: Job) -> web.Response:
@@ -165,6 +180,16 @@ def _file_not_found(job: Job, name: str) -> ApiError:
     return refusal
 
 
+def _guard(access: Access, handler: Handler) -> Handler:
+    """The handler for those who may ask."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        access.check(request)
+        return await handler(request)
+
+    return guarded
+
+
 def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
     # Wider than aiohttp's own patterns, so that odd ids and names get our answer, too.
     job, name = r"{job_id:[^/]+}", r"{filename:[\s\S]*}"
@@ -175,11 +200,14 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         f"/job/{job}/cancel": {"POST": routes.cancel},
         f"/job/{job}": {"DELETE": routes.delete},
         "/generate_character/jobs": {"GET": routes.list_jobs},
+        "/generate_character/health": {"GET": routes.health},
+        "/generate_character/metrics": {"GET": routes.metrics},
+        f"/job/{job}/events": {"GET": routes.stream},
         f"/ws/{job}": {"GET": routes.watch},
     }
     for path, handlers in paths.items():
         for method, handler in handlers.items():
-            table.route(method, path)(answer_errors(handler))
+            table.route(method, path)(answer_errors(_guard(routes.access, handler)))
         allowed = [*handlers, *(["HEAD"] if "GET" in handlers else [])]
         table.route("*", path)(refuse_method(*allowed))
 
@@ -195,8 +223,9 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
     except (OSError, ValueError, GraphError) as error:
         log.error("the REST service is off: %s", error)
         return
+    user_manager = getattr(server, "user_manager", None)
     server.app.on_startup.append(service.resume)
     server.app.on_cleanup.append(service.close)
-    _add_routes(server.routes, Routes(service, getattr(server, "user_manager", None)))
+    _add_routes(server.routes, Routes(service, user_manager, Access.from_environment()))
     server.app.router.add_get("/models", models_handler(server))
     log.info("POST /generate_character, GET /job/{id}/status, GET /models, WS /ws/{id} are served")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from .errors import ApiError, server_busy
 from .estimates import REMEMBERED, History
 from .files import measure_files, remove_files
 from .graph import JobGraph, build_graph, load_template
+from .health import Tally
 from .jobs import COMPLETED, Failure, Job, new_job_id
 from .limits import JobSlots, RateLimit
 from .listener import CANCELLED, JobListener, stage_failure
@@ -65,6 +66,7 @@ class CharacterService:
         self._database = JobDatabase(Path(folder_paths.get_user_directory()) / "character3d")
         self.jobs = JobStore(self._database, self._restore)
         self._history = History()
+        self.tally = Tally()
         self.rate_limit = RateLimit()
         self.slots = JobSlots()
 
@@ -80,6 +82,15 @@ class CharacterService:
     async def close(self, app: Any = None) -> None:
         """Let go of the file of jobs."""
         self._database.close()
+
+    def why_not_ready(self) -> list[ApiError]:
+        """The errors that any user's next job would get now. Blocks."""
+        checks = (
+            lambda: self._submitter.require_nodes(self._template),
+            lambda: _require_space(self.output_folder),
+            self.slots.require_room,
+        )
+        return [error for check in checks if (error := _catch_refusal(check))]
 
     async def create_job(self, form: Form, user: str, key: str | None = None) -> Job:
         """Check a form and queue its job, which from then on owns one of the user's slots.
@@ -102,6 +113,7 @@ class CharacterService:
             request = (key, form.digest) if key else None
             await asyncio.to_thread(self._database.insert, job_to_row(job), request)
             self._submit(job, valid)
+            self.tally.accepted += 1
         except BaseException:
             await asyncio.to_thread(picture.remove_input, self._input_folder, job_id)
             raise
@@ -232,6 +244,15 @@ class CharacterService:
         if self._server.sockets.get(client_id) is listener:
             del self._server.sockets[client_id]
         self.slots.release(job.user)
+        self.tally.count_end(job)
+
+
+def _catch_refusal(check: Callable[[], None]) -> ApiError | None:
+    try:
+        check()
+    except ApiError as error:
+        return error
+    return None
 
 
 def _why_not_again(job: Job) -> Failure | None:
