@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS requests (
     user TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, job_id TEXT NOT NULL,
     created REAL NOT NULL, PRIMARY KEY (user, key)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deliveries (
+    id TEXT PRIMARY KEY, url TEXT NOT NULL, body TEXT NOT NULL, tries INTEGER NOT NULL, due REAL NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -51,6 +54,17 @@ class Row:
     ended: float | None
     state: str
     body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A webhook that waits. due: seconds since 1970."""
+
+    id: str
+    url: str
+    body: str
+    tries: int
+    due: float
 
 
 class JobDatabase:
@@ -174,6 +188,41 @@ class JobDatabase:
                 "SELECT digest, job_id FROM requests WHERE user = ? AND key = ? AND created >= ?",
                 (user, key, since),
             ).fetchone()
+
+    def add_delivery(self, delivery: Delivery) -> None:
+        """Keep a webhook until it is taken; one with the same id stays as it is."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?)",
+                (delivery.id, delivery.url, delivery.body, delivery.tries, delivery.due),
+            )
+
+    def put_off_delivery(self, delivery_id: str, due: float) -> None:
+        """Count a try that failed, and say when the next one is."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE deliveries SET tries = tries + 1, due = ? WHERE id = ?", (due, delivery_id)
+            )
+
+    def drop_delivery(self, delivery_id: str) -> None:
+        """Forget a webhook."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM deliveries WHERE id = ?", (delivery_id,))
+
+    def due_deliveries(self, moment: float) -> list[Delivery]:
+        """The webhooks that are due."""
+        with self._lock:
+            found = self._connection.execute(
+                "SELECT id, url, body, tries, due FROM deliveries WHERE due <= ? ORDER BY due LIMIT 16",
+                (moment,),
+            ).fetchall()
+        return [Delivery(*row) for row in found]
+
+    def next_delivery(self) -> float | None:
+        """When the next webhook is due."""
+        with self._lock:
+            (due,) = self._connection.execute("SELECT MIN(due) FROM deliveries").fetchone()
+        return due
 
     def forget_graves(self, moment: float) -> None:
         """Drop what is left of jobs that went before a moment, and keys that old."""

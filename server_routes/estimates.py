@@ -28,7 +28,9 @@ REMEMBERED = 500
 _CONSIDERED = 50
 _TAILS = (0.1, 0.9)
 _MARGIN = 0.1
-_FREE = frozenset({"prompt", "negative_prompt", "seed", "pose_type", "guidance_scale", "cfg_scale"})
+_FREE = frozenset(
+    {"prompt", "negative_prompt", "seed", "pose_type", "guidance_scale", "cfg_scale", "webhook_url"}
+)
 """Fields that do not change how long a job takes."""
 
 

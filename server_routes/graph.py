@@ -37,7 +37,7 @@ RESULT_NODES: Mapping[str, str] = {
 """Title of a node in the graph -> key of the file it writes in a job's results."""
 
 RIGGING_NODES = ("C3DRigCharacter", "C3DSaveCharacter")
-UNBOUND_FIELDS = frozenset({"enable_rigging"})
+UNBOUND_FIELDS = frozenset({"enable_rigging", "webhook_url"})
 
 Prompt = dict[str, dict[str, Any]]
 

@@ -164,6 +164,7 @@ FIELDS: Mapping[str, Field] = {
         Field("model_name", DEFAULT_MODEL, str),
         Field("pose_type", REST_POSES[0], _pose_type),
         Field("enable_rigging", True, _boolean),
+        Field("webhook_url", "", str.strip),
     )
 }
 

@@ -25,9 +25,11 @@ from .listener import CANCELLED, JobListener, stage_failure
 from .parameters import parse_parameters
 from .records import job_to_row, read_parameters, row_to_job
 from .redact import redact_paths
+from .status import RETENTION_SECONDS, describe_job
 from .store import JobStore
 from .submission import IN_HISTORY, MISSING, PromptSubmitter, ValidPrompt
 from .upload import MEBIBYTE, Form
+from .webhooks import Webhooks
 
 log = logging.getLogger("character3d")
 
@@ -37,6 +39,10 @@ DECODING_AT_ONCE = 2
 LEAST_FREE_BYTES = 512 * MEBIBYTE
 MAX_ATTEMPTS = 2
 """Times that a job is begun; one that takes the server down with it must not do so for ever."""
+
+TIDY_SECONDS = 3600.0
+GRAVE_SECONDS = 30 * 24 * 3600.0
+"""How long the id of a job that is gone is known as such."""
 
 KEY_SECONDS = 24 * 3600.0
 RESTARTED = "Server restarted"
@@ -66,12 +72,15 @@ class CharacterService:
         self._database = JobDatabase(Path(folder_paths.get_user_directory()) / "character3d")
         self.jobs = JobStore(self._database, self._restore)
         self._history = History()
+        self._webhooks = Webhooks(self._database)
         self.tally = Tally()
         self.rate_limit = RateLimit()
         self.slots = JobSlots()
 
     async def resume(self, app: Any = None) -> None:
         """Take up the jobs that lived when the server ended; called once, before requests come."""
+        self._spawn(self._webhooks.run())
+        self._spawn(self._forget_old())
         self._history.load(self._database.newest(COMPLETED, REMEMBERED))
         for row in self._database.live_jobs():
             job = self._restore(row)
@@ -81,6 +90,8 @@ class CharacterService:
 
     async def close(self, app: Any = None) -> None:
         """Let go of the file of jobs."""
+        for task in self._tasks:
+            task.cancel()
         self._database.close()
 
     def why_not_ready(self) -> list[ApiError]:
@@ -101,6 +112,8 @@ class CharacterService:
         installed = await asyncio.to_thread(models.list_diffusion_models)
         shape_models = await asyncio.to_thread(models.list_shape_models)
         parameters = parse_parameters(form.fields, installed, shape_models)
+        if url := parameters.values["webhook_url"]:
+            self._webhooks.check_url(url)
         async with self._decoding:
             png = await asyncio.to_thread(picture.encode_upload, form.image)
         job_id = new_job_id()
@@ -134,7 +147,7 @@ class CharacterService:
     async def delete_job(self, job: Job) -> None:
         """Delete an ended job's files and record; its id answers 410 from then on."""
         await asyncio.to_thread(remove_files, self.output_folder, job.files)
-        self.jobs.forget(job)
+        self.jobs.forget(job.id)
 
     def list_jobs(self, user: str, states: Collection[str], before: float, limit: int) -> list[Job]:
         """A user's jobs in some states, created before a moment, newest first."""
@@ -158,6 +171,14 @@ class CharacterService:
     def _client_id(job: Job) -> str:
         return f"character3d-{job.id}"
 
+    async def _forget_old(self) -> None:
+        while True:
+            now = time.time()
+            for row in await asyncio.to_thread(self._database.ended_before, now - RETENTION_SECONDS):
+                self.jobs.forget(row.id)
+            await asyncio.to_thread(self._database.forget_graves, now - GRAVE_SECONDS)
+            await asyncio.sleep(TIDY_SECONDS)
+
     def _restore(self, row: Row) -> Job:
         image = picture.input_name(row.id)
         graph = build_graph(self._template, row.id, image, read_parameters(row.body).values)
@@ -180,6 +201,7 @@ class CharacterService:
         job.fail(failure, await asyncio.to_thread(measure_files, self.output_folder, job.files))
         await asyncio.to_thread(picture.remove_input, self._input_folder, job.id)
         self.slots.release(job.user)
+        self._announce(job)
 
     def _submit(self, job: Job, valid: ValidPrompt) -> None:
         outputs = _order_outputs(job.graph, valid.outputs)
@@ -245,6 +267,12 @@ class CharacterService:
             del self._server.sockets[client_id]
         self.slots.release(job.user)
         self.tally.count_end(job)
+        self._announce(job)
+
+    def _announce(self, job: Job) -> None:
+        if url := job.parameters.values["webhook_url"]:
+            event = "character.completed" if job.state == COMPLETED else "character.failed"
+            self._webhooks.announce(job.id, url, event, describe_job(job))
 
 
 def _catch_refusal(check: Callable[[], None]) -> ApiError | None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 LIST_RESULTS = frozenset({"preview_images"})
 RESULT_KEYS = ("raw_mesh", "textured_mesh", "rigged_character", "preview_images")
 ENOUGH_PROGRESS = 5
+RETENTION_SECONDS = 7 * 24 * 3600.0
+"""How long an ended job is remembered; its files stay until they are deleted."""
 
 
 def _seconds(value: float) -> str:
@@ -116,11 +118,13 @@ def _describe_processing(job: Job) -> dict[str, Any]:
     return body
 
 
-def _describe_completed(job: Job) -> dict[str, Any]:
+def _describe_end(job: Job) -> dict[str, Any]:
     return {
         "results": describe_results(job),
         "processing_time": _seconds(job.seconds),
         "processing_time_seconds": round(job.seconds, 3),
+        "ended_at": format_moment(job.ended or job.created),
+        "expires_at": format_moment((job.ended or job.created) + RETENTION_SECONDS),
     }
 
 
@@ -133,16 +137,14 @@ def _describe_failed(job: Job) -> dict[str, Any]:
         "error_details": failure.details,
         "failed_stage": failure.stage,
         "error_code": PROCESSING_ERROR,
-        "results": describe_results(job),
-        "processing_time": _seconds(job.seconds),
-        "processing_time_seconds": round(job.seconds, 3),
+        **_describe_end(job),
     }
     if failure.cancelled:
         body["cancelled"] = True
     return body
 
 
-_BODIES = {"completed": _describe_completed, "failed": _describe_failed}
+_BODIES = {"completed": _describe_end, "failed": _describe_failed}
 
 
 def describe_job(job: Job) -> dict[str, Any]:

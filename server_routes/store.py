@@ -54,10 +54,10 @@ class JobStore:
         """Store a change that no event tells of."""
         self._store(job, None)
 
-    def forget(self, job: Job) -> None:
+    def forget(self, job_id: str) -> None:
         """Drop an ended job; its id stays known as one that has gone."""
-        self._ended.pop(job.id, None)
-        self._database.bury(job.id)
+        self._ended.pop(job_id, None)
+        self._database.bury(job_id)
 
     def _store(self, job: Job, event: Event | None) -> None:
         try:

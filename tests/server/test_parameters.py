@@ -37,6 +37,7 @@ def test_defaults_are_the_contracts():
         "model_name": "dreamshaper.safetensors",
         "pose_type": "大-pose",
         "enable_rigging": True,
+        "webhook_url": "",
     }
 
 

@@ -85,7 +85,7 @@ def test_unknown_and_deleted_jobs(database, store):
     job.fail(Failure("x", "", None), {})
     with pytest.raises(ApiError) as unknown:
         store.find("job2")
-    store.forget(job)
+    store.forget(job.id)
     with pytest.raises(ApiError) as gone:
         store.find("job1")
     assert (unknown.value.status, gone.value.status) == (404, 410)
