@@ -21,6 +21,7 @@ from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs import Job
 from .listing import describe_page, read_page
 from .models import models_handler
+from .openapi_paths import OPENAPI_PATH, describe_service
 from .service import CharacterService, refuse_or_take_slot
 from .status import describe_acceptance, describe_job
 from .upload import Form, read_form
@@ -29,6 +30,8 @@ from .websocket import serve_job_events
 log = logging.getLogger("character3d")
 
 NOT_READY_SECONDS = 5
+PAGE = Path(__file__).with_name("reference.html")
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
 class Routes:
@@ -109,6 +112,14 @@ class Routes:
         """GET /generate_character/metrics, for Prometheus."""
         text = describe_metrics(self._service.tally, self._service.jobs.live)
         return web.Response(text=text, headers={"Content-Type": METRICS_TYPE})
+
+    async def openapi(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/openapi.json."""
+        return web.json_response(describe_service())
+
+    async def reference(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/docs: the same as a page, made of nothing but itself."""
+        return web.FileResponse(PAGE, headers={"Content-Security-Policy": PAGE_POLICY})
 
     async def _accept(self, request: web.Request, user: str, key: str | None) -> web.Response:
         """Read and queue a job that holds a slot; the slot is given back where none begins."""
@@ -200,6 +211,8 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         f"/job/{job}/cancel": {"POST": routes.cancel},
         f"/job/{job}": {"DELETE": routes.delete},
         "/generate_character/jobs": {"GET": routes.list_jobs},
+        OPENAPI_PATH: {"GET": routes.openapi},
+        "/generate_character/docs": {"GET": routes.reference},
         "/generate_character/health": {"GET": routes.health},
         "/generate_character/metrics": {"GET": routes.metrics},
         f"/job/{job}/events": {"GET": routes.stream},

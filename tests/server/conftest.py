@@ -5,12 +5,14 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import aiohttp
+import jsonschema
 import pytest
 from character3d.launcher.installation import REPOSITORY, Installation
 from character3d.launcher.server import find_free_port, run_server
@@ -35,6 +37,25 @@ def _import_without_comfyui(name):
 
 
 _import_without_comfyui("character3d.server_routes")
+DOCUMENT = importlib.import_module("character3d.server_routes.openapi_paths").describe_service()
+
+
+def check_answer(method, path, status, body):
+    """Hold a JSON answer against the OpenAPI document."""
+    for template, operations in DOCUMENT["paths"].items():
+        pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
+        operation = operations.get("get" if method == "HEAD" else method.lower())
+        if operation and re.fullmatch(pattern, path):
+            content = operation["responses"][str(status)]["content"]["application/json"]
+            schema = {**content["schema"], "components": DOCUMENT["components"]}
+            jsonschema.validate(body, schema, format_checker=jsonschema.FormatChecker())
+
+
+async def check_trace(session, context, params):
+    """Every JSON answer that a test gets from the service's own paths is checked."""
+    answer = params.response
+    if params.method != "HEAD" and answer.content_type == "application/json":
+        check_answer(params.method, params.url.path, answer.status, await answer.json())
 
 
 class Client:
@@ -120,7 +141,9 @@ def comfyui(comfyui_folder, tmp_path_factory):
 async def open_client(url, address=None):
     """A client, by default a user of its own."""
     connector = aiohttp.TCPConnector(local_addr=(address or next(_addresses), 0))
-    async with aiohttp.ClientSession(url, connector=connector) as session:
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(check_trace)
+    async with aiohttp.ClientSession(url, connector=connector, trace_configs=[trace]) as session:
         yield Client(session)
 
 
