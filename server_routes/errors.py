@@ -7,6 +7,7 @@ import logging
 import math
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +20,16 @@ UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
 JOB_NOT_FOUND = "JOB_NOT_FOUND"
 PROCESSING_ERROR = "PROCESSING_ERROR"
 SERVER_BUSY = "SERVER_BUSY"
+
+
+def format_moment(seconds: float) -> str:
+    """Seconds since 1970 as RFC 3339 in UTC."""
+    return (
+        datetime.fromtimestamp(seconds, timezone.utc)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
+
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -79,6 +90,12 @@ def unsupported_format(message: str, **details: Any) -> ApiError:
 def job_not_found(job_id: str) -> ApiError:
     """A JOB_NOT_FOUND error."""
     return ApiError(404, JOB_NOT_FOUND, "Job not found", {"job_id": job_id[:64]})
+
+
+def job_gone(job_id: str, moment: float) -> ApiError:
+    """A JOB_NOT_FOUND error about a job that was deleted, or expired, at a moment (seconds since 1970)."""
+    details = {"job_id": job_id[:64], "expired_at": format_moment(moment)}
+    return ApiError(410, JOB_NOT_FOUND, "Job is gone", details)
 
 
 def server_busy(status: int, message: str, reason: str, retry_after: float, **details: Any) -> ApiError:

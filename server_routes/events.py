@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,13 @@ class EventLog:
         self._events: list[Event] = []
         self._subscribers: set[Subscriber] = set()
         self.last_seq = 0
+        self.keep: Callable[[Event], None] | None = None
+        """Stores an event before anybody hears of it."""
+
+    def restore(self, events: Iterable[Event]) -> None:
+        """Take the events that were stored before the server started."""
+        self._events = list(events)
+        self.last_seq = self._events[-1].seq if self._events else 0
 
     @property
     def subscriber_count(self) -> int:
@@ -94,6 +102,8 @@ class EventLog:
         """
         self.last_seq += 1
         event = Event(event_type, self._job_id, self.last_seq, now_milliseconds(), data)
+        if self.keep:
+            self.keep(event)
         self._events.append(event)
         if event_type in TERMINAL:
             self._events = self.milestones()

@@ -1,15 +1,13 @@
-"""The files of a job: named by its nodes, found below ComfyUI's output folder, sent as attachments."""
+"""The files of a job: named by its nodes, found below ComfyUI's output folder."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
-
-from aiohttp import web
 
 MEDIA_TYPES: Mapping[str, str] = {
     ".glb": "model/gltf-binary",
@@ -18,6 +16,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".webp": "image/webp",
 }
 OCTET_STREAM = "application/octet-stream"
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -68,27 +67,41 @@ def locate_file(output_folder: Path, file: JobFile) -> Path | None:
         return None
 
 
-def measure_files(output_folder: Path, files: list[JobFile]) -> dict[JobFile, int]:
-    """Size in bytes of each file that is there. Blocks."""
+@dataclass(frozen=True)
+class FileFacts:
+    """What a file on disk is: its size in bytes, when it was written, and the hash of its bytes."""
+
+    size: int
+    modified: int
+    sha256: str
+
+    @property
+    def etag(self) -> str:
+        """A strong entity tag."""
+        return f'"{self.sha256}"'
+
+
+def read_facts(path: Path, known: FileFacts | None = None) -> FileFacts:
+    """The facts of a file; it is hashed again only if it is not as `known` says. Blocks."""
+    found = path.stat()
+    if known and (known.size, known.modified) == (found.st_size, found.st_mtime_ns):
+        return known
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return FileFacts(found.st_size, found.st_mtime_ns, digest.hexdigest())
+
+
+def measure_files(output_folder: Path, files: list[JobFile]) -> dict[JobFile, FileFacts]:
+    """The facts of each file that is there. Blocks."""
     located = {file: locate_file(output_folder, file) for file in files}
-    return {file: path.stat().st_size for file, path in located.items() if path}
+    return {file: read_facts(path) for file, path in located.items() if path}
 
 
-def content_disposition(name: str) -> str:
-    """An attachment header (RFC 6266); the RFC 8187 form is added where ASCII does not do."""
-    plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
-    header = f'attachment; filename="{plain}"'
-    return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def file_response(path: Path) -> web.FileResponse:
-    """The file as bytes to save: never shown, never sniffed."""
-    return web.FileResponse(
-        path,
-        headers={
-            "Content-Type": OCTET_STREAM,
-            "Content-Disposition": content_disposition(path.name),
-            "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "private, no-cache",
-        },
-    )
+def remove_files(output_folder: Path, files: Iterable[JobFile]) -> None:
+    """Delete what there is of the files. Blocks."""
+    for file in files:
+        path = locate_file(output_folder, file)
+        if path:
+            path.unlink(missing_ok=True)

@@ -40,6 +40,9 @@ RESULT_NODES: Mapping[str, str] = {
 SWITCHES: Mapping[str, str] = {"enable_rigging": "C3DRigCharacter", "animated_preview": "C3DPreviewAnimation"}
 """Form field -> the nodes that go, with all that depends on them, when it is false."""
 
+UNBOUND_FIELDS = frozenset({*SWITCHES, "webhook_url"})
+"""Fields that the service itself obeys."""
+
 Prompt = dict[str, dict[str, Any]]
 
 
@@ -150,7 +153,7 @@ def load_template(path: Path = GRAPH_FILE) -> Prompt:
     """Read a graph in API format; raises GraphError when a field or a result has no node."""
     prompt: Prompt = json.loads(path.read_text(encoding="utf-8"))
     bound = {name for _, name in _own_inputs(prompt)}
-    missing = sorted(FIELDS.keys() - bound - SWITCHES.keys())
+    missing = sorted(FIELDS.keys() - bound - UNBOUND_FIELDS)
     missing += sorted(set(RESULT_NODES.values()) - set(_result_nodes(prompt).values()))
     if missing:
         raise GraphError(f"{path.name}: no node for {', '.join(missing)}")

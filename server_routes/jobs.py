@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..pipeline.types import StageReport
 from . import status
+from .estimates import Estimate
 from .events import (
     ERROR,
     JOB_COMPLETED,
@@ -17,23 +18,13 @@ from .events import (
     STAGE_COMPLETED,
     EventLog,
 )
-from .files import JobFile
+from .files import FileFacts, JobFile
 from .graph import JobGraph
 from .parameters import Parameters
-
-STAGE_WEIGHTS: Mapping[str, float] = {
-    "preprocessing": 1.0,
-    "mesh_generation": 1.5,
-    "generating_multiview_texture": 1.5,
-    "texture_baking": 4.0,
-    "rigging": 1.5,
-}
-"""Share of a job's time: seconds of the embedded methods on two CPU cores, from benchmarks/job.py."""
 
 STAGE_NODE_WEIGHT = 10.0
 OTHER_NODE_WEIGHT = 1.0
 PROGRESS_INTERVAL = 0.25
-MAX_FINISHED = 1000
 
 QUEUED = "queued"
 PROCESSING = "processing"
@@ -56,13 +47,22 @@ class Job:
     """State of one job. Every change goes through a method, which also publishes its events."""
 
     def __init__(
-        self, job_id: str, user: str, parameters: Parameters, graph: JobGraph, expected: tuple[int, int]
+        self,
+        job_id: str,
+        user: str,
+        parameters: Parameters,
+        graph: JobGraph,
+        expected: Estimate,
+        *,
+        created: float | None = None,
     ) -> None:
+        """created: seconds since 1970, by default now."""
         self.id = job_id
+        self.created = time.time() if created is None else created
         self.user = user
         self.parameters = parameters
         self.graph = graph
-        self.expected_seconds = expected
+        self.expected = expected
         self.log = EventLog(self.id)
         self.state = QUEUED
         self.progress = 0
@@ -72,13 +72,15 @@ class Job:
         self.reports: dict[str, StageReport] = {}
         self.cached_nodes: frozenset[str] = frozenset()
         self.files: list[JobFile] = []
-        self.sizes: dict[JobFile, int] = {}
+        self.facts: dict[JobFile, FileFacts] = {}
         self.failure: Failure | None = None
         self.cancel_requested = False
+        self.attempts = 0
         self.started: float | None = None
         self.ended: float | None = None
+        self.ran_seconds = 0.0
         self._fractions: dict[str, float] = {}
-        self._weights = _weigh_nodes(graph, graph.prompt.keys())
+        self._weights = _weigh_nodes(graph, graph.prompt.keys(), expected.stages)
         self._published = 0.0
 
     @property
@@ -88,10 +90,10 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """How long the job has been, or was, running."""
-        if self.started is None:
-            return 0.0
-        return (self.ended or time.monotonic()) - self.started
+        """How long the job has been, or was, running in its last attempt."""
+        if self.started is None or self.is_terminal:
+            return self.ran_seconds
+        return time.monotonic() - self.started
 
     @property
     def current_stage(self) -> str:
@@ -111,7 +113,8 @@ class Job:
 
     def use_outputs(self, outputs: list[str]) -> None:
         """Count only the nodes that ComfyUI runs for these outputs."""
-        self._weights = _weigh_nodes(self.graph, self.graph.needed_nodes(outputs))
+        needed = self.graph.needed_nodes(outputs)
+        self._weights = _weigh_nodes(self.graph, needed, self.expected.stages)
 
     def set_queue_position(self, position: int | None) -> None:
         """Place in ComfyUI's queue, 1 is next."""
@@ -123,6 +126,7 @@ class Job:
         """ComfyUI began to execute the prompt."""
         if self.state == QUEUED:
             self.state, self.started, self.queue_position = PROCESSING, time.monotonic(), None
+            self.attempts += 1
             self._publish_progress(now=True)
 
     def advance(self, fractions: Mapping[str, float]) -> None:
@@ -150,20 +154,32 @@ class Job:
         if file.key == "preview_images":
             data = {"stage": file.stage, "preview": file.public_path, "url": file.url(self.id)}
             self.log.publish(PREVIEW_READY, data)
+        else:
+            self._publish_progress(now=True)
 
-    def complete(self, sizes: Mapping[JobFile, int]) -> None:
+    def complete(self, facts: Mapping[JobFile, FileFacts]) -> None:
         """All files are final."""
         self.advance(dict.fromkeys(self._weights, 1.0))
-        self.sizes = dict(sizes)
-        self.state, self.progress, self.ended = COMPLETED, 100, time.monotonic()
+        self.facts = dict(facts)
+        self._end(COMPLETED)
+        self.progress = 100
         self.log.publish(JOB_COMPLETED, status.describe_job(self))
 
-    def fail(self, failure: Failure, sizes: Mapping[JobFile, int]) -> None:
+    def fail(self, failure: Failure, facts: Mapping[JobFile, FileFacts]) -> None:
         """The job ended without all its files; those that exist stay."""
-        self.failure, self.sizes = failure, dict(sizes)
-        self.files = [file for file in self.files if file in sizes]
-        self.state, self.queue_position, self.ended = FAILED, None, time.monotonic()
+        self.failure, self.facts = failure, dict(facts)
+        self.files = [file for file in self.files if file in facts]
+        self._end(FAILED)
         self.log.publish(ERROR, status.describe_job(self))
+
+    def requeue(self) -> None:
+        """Begin again after the server was killed; progress stays where it was, since it never falls."""
+        self.state, self.completed_stages, self.reports = QUEUED, (), {}
+        self.files, self.facts, self._fractions = [], {}, {}
+
+    def _end(self, state: str) -> None:
+        self.ran_seconds, self.ended = self.seconds, time.time()
+        self.state, self.queue_position = state, None
 
     def _is_stage_done(self, stage: str) -> bool:
         nodes = [node for node in self._weights if self.graph.node_stages[node] == stage]
@@ -189,35 +205,18 @@ class Job:
             self.log.publish(PROGRESS_UPDATE, status.describe_job(self))
 
 
-def _weigh_nodes(graph: JobGraph, node_ids: Iterable[str]) -> dict[str, float]:
+def _weigh_nodes(
+    graph: JobGraph, node_ids: Iterable[str], stage_weights: Mapping[str, float]
+) -> dict[str, float]:
     raw = {node: STAGE_NODE_WEIGHT if graph.is_stage_node(node) else OTHER_NODE_WEIGHT for node in node_ids}
-    totals = dict.fromkeys(STAGE_WEIGHTS, 0.0)
+    totals = dict.fromkeys(stage_weights, 0.0)
     for node, weight in raw.items():
         totals[graph.node_stages[node]] += weight
     return {
-        node: STAGE_WEIGHTS[stage] * weight / totals[stage]
+        node: stage_weights[stage] * weight / totals[stage]
         for node, weight in raw.items()
         for stage in (graph.node_stages[node],)
     }
-
-
-class JobStore:
-    """The jobs by id: all live ones, and the newest `max_finished` ended ones."""
-
-    def __init__(self, max_finished: int = MAX_FINISHED) -> None:
-        self._jobs: dict[str, Job] = {}
-        self._max_finished = max_finished
-
-    def add(self, job: Job) -> None:
-        """Keep a job; forget the oldest ended ones beyond the bound."""
-        self._jobs[job.id] = job
-        ended = [known.id for known in self._jobs.values() if known.is_terminal]
-        for job_id in ended[: max(0, len(ended) - self._max_finished)]:
-            del self._jobs[job_id]
-
-    def get(self, job_id: str) -> Job | None:
-        """The job with exactly this id."""
-        return self._jobs.get(job_id)
 
 
 def new_job_id() -> str:

@@ -72,9 +72,18 @@ class JobSlots:
         if self._used[user] >= self._per_user:
             message = f"Too many jobs at once. The limit is {self._per_user} per user"
             return server_busy(429, message, "concurrent_jobs", 5, limit=self._per_user)
-        if self._used.total() >= self._total:
-            return server_busy(503, "The server's queue is full", "queue_full", 30, limit=self._total)
-        return None
+        return self._full()
+
+    def require_room(self) -> None:
+        """Raise ApiError 503 when all slots of all users are taken."""
+        full = self._full()
+        if full:
+            raise full
+
+    def _full(self) -> ApiError | None:
+        if self._used.total() < self._total:
+            return None
+        return server_busy(503, "The server's queue is full", "queue_full", 30, limit=self._total)
 
     def take(self, user: str) -> None:
         """Occupy a slot."""

@@ -39,11 +39,12 @@ class _Refusal(Exception):
 
 @dataclass(frozen=True)
 class Field:
-    """One form field. `parse` turns its text into a value or raises _Refusal."""
+    """One form field. `parse` turns its text into a value or raises _Refusal; `schema` says what it takes."""
 
     name: str
     default: Any
     parse: Callable[[str], Any]
+    schema: Mapping[str, Any]
 
     @property
     def label(self) -> str:
@@ -62,7 +63,11 @@ def _join_choices(choices: Collection[Any]) -> str:
     return ", ".join(words[:-1]) + ", or " + words[-1]
 
 
-def _integer(low: int, high: int) -> Callable[[str], int]:
+Kind = tuple[Callable[[str], Any], Mapping[str, Any]]
+"""What reads a field's text, and the JSON schema of its value."""
+
+
+def _integer(low: int, high: int) -> Kind:
     expected = f"Must be a whole number from {low} to {high}"
 
     def parse(text: str) -> int:
@@ -73,10 +78,10 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
             raise _Refusal(expected, value, minimum=low, maximum=high)
         return value
 
-    return parse
+    return parse, {"type": "integer", "minimum": low, "maximum": high}
 
 
-def _number(low: float, high: float) -> Callable[[str], float]:
+def _number(low: float, high: float) -> Kind:
     expected = f"Must be a number from {low} to {high}"
 
     def parse(text: str) -> float:
@@ -87,10 +92,10 @@ def _number(low: float, high: float) -> Callable[[str], float]:
             raise _Refusal(expected, value, minimum=low, maximum=high)
         return value
 
-    return parse
+    return parse, {"type": "number", "minimum": low, "maximum": high}
 
 
-def _integer_choice(*allowed: int) -> Callable[[str], int]:
+def _integer_choice(*allowed: int) -> Kind:
     expected = f"Must be {_join_choices(allowed)}"
 
     def parse(text: str) -> int:
@@ -99,17 +104,17 @@ def _integer_choice(*allowed: int) -> Callable[[str], int]:
             raise _Refusal(expected, provided, allowed=list(allowed))
         return provided
 
-    return parse
+    return parse, {"type": "integer", "enum": list(allowed)}
 
 
-def _boolean(text: str) -> bool:
+def _read_boolean(text: str) -> bool:
     value = _BOOLEANS.get(text.strip().lower())
     if value is None:
         raise _Refusal("Must be true or false", _echo(text), allowed=list(_BOOLEANS))
     return value
 
 
-def _prompt(text: str) -> str:
+def _read_prompt(text: str) -> str:
     if len(text) > MAX_PROMPT_CHARACTERS:
         raise _Refusal(
             f"Must have at most {MAX_PROMPT_CHARACTERS} characters",
@@ -138,47 +143,52 @@ def _reread(text: str, codec: str) -> str | None:
         return None
 
 
-def _choice(*allowed: str) -> Callable[[str], str]:
+def _choice(*allowed: str) -> Kind:
     def parse(text: str) -> str:
         if text.strip() not in allowed:
             raise _Refusal(f"Must be {_join_choices(allowed)}", _echo(text), allowed=list(allowed))
         return text.strip()
 
-    return parse
+    return parse, {"type": "string", "enum": list(allowed)}
 
 
-def _pose_type(text: str) -> str:
+def _read_pose(text: str) -> str:
     pose = repair_mojibake(text)
     if pose not in REST_POSES:
         raise _Refusal(f"Must be {_join_choices(REST_POSES)}", _echo(text), allowed=list(REST_POSES))
     return pose
 
 
+_BOOLEAN: Kind = (_read_boolean, {"type": "boolean"})
+_PROMPT: Kind = (_read_prompt, {"type": "string", "maxLength": MAX_PROMPT_CHARACTERS})
+_MODEL: Kind = (str, {"type": "string"})
+
 FIELDS: Mapping[str, Field] = {
     item.name: item
     for item in (
-        Field("prompt", "Highly Detailed", _prompt),
-        Field("negative_prompt", "watermark, ugly, deformed, noisy, blurry, low contrast", _prompt),
-        Field("image_size", 768, _integer_choice(512, 768, 1024)),
-        Field("mesh_input_size", 1024, _integer(256, 2048)),
-        Field("outline_size", 128, _integer(0, 512)),
-        Field("steps", 10, _integer(1, 100)),
-        Field("mesh_model", AUTO, str),
-        Field("mesh_steps", 0, _integer(0, 100)),
-        Field("octree_resolution", 384, _integer(16, 512)),
-        Field("face_count", 50_000, _integer(1_000, 500_000)),
-        Field("guidance_scale", 5.5, _number(1.0, 20.0)),
-        Field("cfg_scale", 2.0, _number(0.0, 20.0)),
-        Field("seed", -1, _integer(-1, MAX_SEED)),
-        Field("model_name", DEFAULT_MODEL, str),
-        Field("pose_type", REST_POSES[0], _pose_type),
-        Field("enable_rigging", True, _boolean),
-        Field("fingers", False, _boolean),
-        Field("bind_pose", BIND_POSES[0], _choice(*BIND_POSES)),
-        Field("animation", "none", _choice("none", "all", *CLIPS)),
-        Field("character_format", CHARACTER_FORMATS[0], _choice(*CHARACTER_FORMATS)),
-        Field("bone_names", BONE_NAMES[0], _choice(*BONE_NAMES)),
-        Field("animated_preview", False, _boolean),
+        Field("prompt", "Highly Detailed", *_PROMPT),
+        Field("negative_prompt", "watermark, ugly, deformed, noisy, blurry, low contrast", *_PROMPT),
+        Field("image_size", 768, *_integer_choice(512, 768, 1024)),
+        Field("mesh_input_size", 1024, *_integer(256, 2048)),
+        Field("outline_size", 128, *_integer(0, 512)),
+        Field("steps", 10, *_integer(1, 100)),
+        Field("mesh_model", AUTO, *_MODEL),
+        Field("mesh_steps", 0, *_integer(0, 100)),
+        Field("octree_resolution", 384, *_integer(16, 512)),
+        Field("face_count", 50_000, *_integer(1_000, 500_000)),
+        Field("guidance_scale", 5.5, *_number(1.0, 20.0)),
+        Field("cfg_scale", 2.0, *_number(0.0, 20.0)),
+        Field("seed", -1, *_integer(-1, MAX_SEED)),
+        Field("model_name", DEFAULT_MODEL, *_MODEL),
+        Field("pose_type", REST_POSES[0], _read_pose, {"type": "string", "enum": list(REST_POSES)}),
+        Field("enable_rigging", True, *_BOOLEAN),
+        Field("fingers", False, *_BOOLEAN),
+        Field("bind_pose", BIND_POSES[0], *_choice(*BIND_POSES)),
+        Field("animation", "none", *_choice("none", "all", *CLIPS)),
+        Field("character_format", CHARACTER_FORMATS[0], *_choice(*CHARACTER_FORMATS)),
+        Field("bone_names", BONE_NAMES[0], *_choice(*BONE_NAMES)),
+        Field("animated_preview", False, *_BOOLEAN),
+        Field("webhook_url", "", str.strip, {"type": "string"}),
     )
 }
 

@@ -48,17 +48,22 @@ def encode_upload(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def input_name(job_id: str) -> str:
+    """The name that LoadImage takes for a job's picture."""
+    return f"{FOLDER}/{job_id}.png"
+
+
 def store_input(input_folder: Path, job_id: str, png: bytes) -> str:
     """Write the PNG below ComfyUI's input folder; return the name that LoadImage takes. Blocks."""
-    path = input_folder / FOLDER / f"{job_id}.png"
+    path = input_folder / input_name(job_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png)
-    return f"{FOLDER}/{job_id}.png"
+    return input_name(job_id)
 
 
 def remove_input(input_folder: Path, job_id: str) -> None:
     """Delete what store_input wrote, if it is there. Blocks."""
-    path = input_folder / FOLDER / f"{job_id}.png"
+    path = input_folder / input_name(job_id)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:  # Windows, while a reader has it open

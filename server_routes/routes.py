@@ -4,43 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from .access import Access
+from .downloads import open_regular, send_file
 from .errors import ApiError, Handler, answer_errors, error_response, invalid_parameter, refuse_method
-from .files import JobFile, file_response, locate_file
+from .event_stream import stream_job_events
+from .files import FileFacts, JobFile, locate_file, read_facts
 from .graph import GRAPH_FILE, GraphError
+from .health import METRICS_TYPE, describe_health, describe_metrics
+from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs import Job
-from .limits import network_of
+from .listing import describe_page, read_page
 from .models import models_handler
+from .openapi_paths import OPENAPI_PATH, describe_service
 from .service import CharacterService, refuse_or_take_slot
 from .status import describe_acceptance, describe_job
-from .upload import read_form
+from .upload import Form, read_form
 from .websocket import serve_job_events
 
 log = logging.getLogger("character3d")
 
 NOT_READY_SECONDS = 5
+PAGE = Path(__file__).with_name("reference.html")
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
 class Routes:
     """The request handlers."""
 
-    def __init__(self, service: CharacterService, user_manager: Any) -> None:
+    def __init__(self, service: CharacterService, user_manager: Any, access: Access) -> None:
         self._service = service
+        self.access = access
         self._user_manager = user_manager
+        self._keys = KeysInFlight()
 
     async def generate_character(self, request: web.Request) -> web.StreamResponse:
         """POST /generate_character."""
-        user = self._identify_user(request)
-        refusal = refuse_or_take_slot(self._service, user)
+        user, key = self._identify_user(request), read_key(request)
+        known = self._service.find_request(user, key) if key else None
+        refusal = refuse_or_take_slot(self._service, user, is_replay=known is not None)
         if refusal:
             refusal.closes = True
-            response = error_response(refusal)
+            response = self._refuse(refusal)
         else:
-            response = await self._accept(request, user)
+            response = await self._accept(request, user, key)
         response.headers.update(self._service.rate_limit.headers(user))
         return response
 
@@ -53,51 +65,116 @@ class Routes:
         """GET /job/{job_id}/download/{filename}: exactly the files that the job's nodes wrote."""
         job, name = self._find_job(request), request.match_info["filename"]
         for file in job.files:
-            path = await self._locate(file) if file.name == name else None
-            if path:
-                return file_response(path)
+            opened = await self._open(job, file) if file.name == name else None
+            if opened:
+                with opened[0] as stream:
+                    return await send_file(request, stream, name, opened[1])
         raise _file_not_found(job, name)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        """POST /job/{job_id}/cancel and DELETE /job/{job_id}."""
+        """POST /job/{job_id}/cancel: stop a job; one that has ended stays as it is."""
         job = self._find_job(request)
         ended = await self._service.cancel_job(job)
         return web.json_response(describe_job(job), status=200 if ended else 202)
 
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """DELETE /job/{job_id}: stop a job that lives; delete the files and record of one that has ended."""
+        job = self._find_job(request)
+        if not job.is_terminal:
+            return await self.cancel(request)
+        body = describe_job(job)
+        await self._service.delete_job(job)
+        return web.json_response(body)
+
+    async def list_jobs(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/jobs: the user's own jobs, newest first."""
+        page = read_page(request)
+        user = self._identify_user(request)
+        jobs = self._service.list_jobs(user, page.states, page.before, page.limit + 1)
+        return web.json_response(describe_page(jobs, page.limit), headers={"Cache-Control": "no-store"})
+
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """WS /ws/{job_id}."""
-        return await serve_job_events(request, self._service.jobs.get(request.match_info["job_id"]))
+        return await serve_job_events(request, self._service.jobs.find)
 
-    async def _accept(self, request: web.Request, user: str) -> web.Response:
-        """Read and queue a job that holds a slot; the slot is given back on every refusal."""
-        accepted = False
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """GET /job/{job_id}/events."""
+        return await stream_job_events(request, self._find_job(request))
+
+    async def health(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/health: 200 when a job would be taken, else 503 with the reasons."""
+        reasons = await asyncio.to_thread(self._service.why_not_ready)
+        body = describe_health(reasons, self._service.jobs.live)
+        status = 503 if reasons else 200
+        return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/metrics, for Prometheus."""
+        text = describe_metrics(self._service.tally, self._service.jobs.live)
+        return web.Response(text=text, headers={"Content-Type": METRICS_TYPE})
+
+    async def openapi(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/openapi.json."""
+        return web.json_response(describe_service())
+
+    async def reference(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/docs: the same as a page, made of nothing but itself."""
+        return web.FileResponse(PAGE, headers={"Content-Security-Policy": PAGE_POLICY})
+
+    async def _accept(self, request: web.Request, user: str, key: str | None) -> web.Response:
+        """Read and queue a job that holds a slot; the slot is given back where none begins."""
+        began = False
         try:
-            job = await self._service.create_job(await read_form(request), user)
-            accepted = True
+            async with self._keys.hold(user, key):
+                form = await read_form(request)
+                known = self._service.find_request(user, key) if key else None
+                if known:
+                    return self._replay(known, form)
+                job = await self._service.create_job(form, user, key)
+                began = True
+                return accept_response(job)
         except ApiError as error:
-            return error_response(error)
+            return self._refuse(error)
         finally:
-            if not accepted:
+            if not began:
                 self._service.slots.release(user)
-        location = {"Location": f"/job/{job.id}/status"}
-        return web.json_response(describe_acceptance(job), status=202, headers=location)
 
-    async def _locate(self, file: JobFile) -> Path | None:
-        return await asyncio.to_thread(locate_file, self._service.output_folder, file)
+    def _refuse(self, error: ApiError) -> web.Response:
+        self._service.tally.refused[str(error.details.get("reason", error.code))] += 1
+        return error_response(error)
+
+    def _replay(self, known: tuple[str, str], form: Form) -> web.Response:
+        digest, job_id = known
+        if digest != form.digest:
+            raise key_reused()
+        response = accept_response(self._service.jobs.find(job_id))
+        response.headers["Idempotency-Replayed"] = "true"
+        return response
+
+    async def _open(self, job: Job, file: JobFile) -> tuple[FileIO, FileFacts] | None:
+        def open_file() -> tuple[FileIO, FileFacts] | None:
+            path = locate_file(self._service.output_folder, file)
+            try:
+                return (open_regular(path), read_facts(path, job.facts.get(file))) if path else None
+            except OSError:
+                return None
+
+        opened = await asyncio.to_thread(open_file)
+        if opened:
+            job.facts[file] = opened[1]
+        return opened
 
     def _find_job(self, request: web.Request) -> Job:
-        return self._service.find_job(request.match_info["job_id"])
+        return self._service.jobs.find(request.match_info["job_id"])
 
     def _identify_user(self, request: web.Request) -> str:
-        """ComfyUI's user where it has several and this one is known, else the peer's network.
+        return self.access.identify(request, self._user_manager)
 
-        The header is an identity for the limits, not a proof of one.
-        """
-        name = request.headers.get("comfy-user")
-        users = getattr(self._user_manager, "users", {})
-        if name and name != "default" and name in users:
-            return f"user:{name}"
-        return f"peer:{network_of(request.remote)}"
+
+def accept_response(job: Job) -> web.Response:
+    """The 202 answer."""
+    location = {"Location": f"/job/{job.id}/status"}
+    return web.json_response(describe_acceptance(job), status=202, headers=location)
 
 
 def _file_not_found(job: Job, name: str) -> ApiError:
@@ -114,6 +191,16 @@ def _file_not_found(job: Job, name: str) -> ApiError:
     return refusal
 
 
+def _guard(access: Access, handler: Handler) -> Handler:
+    """The handler for those who may ask."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        access.check(request)
+        return await handler(request)
+
+    return guarded
+
+
 def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
     # Wider than aiohttp's own patterns, so that odd ids and names get our answer, too.
     job, name = r"{job_id:[^/]+}", r"{filename:[\s\S]*}"
@@ -122,12 +209,18 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         f"/job/{job}/status": {"GET": routes.get_status},
         f"/job/{job}/download/{name}": {"GET": routes.download},
         f"/job/{job}/cancel": {"POST": routes.cancel},
-        f"/job/{job}": {"DELETE": routes.cancel},
+        f"/job/{job}": {"DELETE": routes.delete},
+        "/generate_character/jobs": {"GET": routes.list_jobs},
+        OPENAPI_PATH: {"GET": routes.openapi},
+        "/generate_character/docs": {"GET": routes.reference},
+        "/generate_character/health": {"GET": routes.health},
+        "/generate_character/metrics": {"GET": routes.metrics},
+        f"/job/{job}/events": {"GET": routes.stream},
         f"/ws/{job}": {"GET": routes.watch},
     }
     for path, handlers in paths.items():
         for method, handler in handlers.items():
-            table.route(method, path)(answer_errors(handler))
+            table.route(method, path)(answer_errors(_guard(routes.access, handler)))
         allowed = [*handlers, *(["HEAD"] if "GET" in handlers else [])]
         table.route("*", path)(refuse_method(*allowed))
 
@@ -143,6 +236,9 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
     except (OSError, ValueError, GraphError) as error:
         log.error("the REST service is off: %s", error)
         return
-    _add_routes(server.routes, Routes(service, getattr(server, "user_manager", None)))
+    user_manager = getattr(server, "user_manager", None)
+    server.app.on_startup.append(service.resume)
+    server.app.on_cleanup.append(service.close)
+    _add_routes(server.routes, Routes(service, user_manager, Access.from_environment()))
     server.app.router.add_get("/models", models_handler(server))
     log.info("POST /generate_character, GET /job/{id}/status, GET /models, WS /ws/{id} are served")

@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import shutil
+import time
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
 import folder_paths
 
 from . import models, picture
-from .errors import ApiError, job_not_found
-from .files import measure_files
+from .database import JobDatabase, Row
+from .errors import ApiError, server_busy
+from .estimates import REMEMBERED, History
+from .files import measure_files, remove_files
 from .graph import JobGraph, build_graph, load_template
-from .jobs import Failure, Job, JobStore, new_job_id
+from .health import Tally
+from .jobs import COMPLETED, Failure, Job, new_job_id
 from .limits import JobSlots, RateLimit
-from .listener import JobListener, stage_failure
+from .listener import CANCELLED, JobListener, stage_failure
 from .parameters import parse_parameters
+from .records import job_to_row, read_parameters, row_to_job
 from .redact import redact_paths
+from .status import RETENTION_SECONDS, describe_job
+from .store import JobStore
 from .submission import IN_HISTORY, MISSING, PromptSubmitter, ValidPrompt
-from .upload import Form
+from .upload import MEBIBYTE, Form
+from .webhooks import Webhooks
 
 log = logging.getLogger("character3d")
 
 DECODING_AT_ONCE = 2
 """A decoded picture may take 160 MB."""
 
+LEAST_FREE_BYTES = 512 * MEBIBYTE
+MAX_ATTEMPTS = 2
+"""Times that a job is begun; one that takes the server down with it must not do so for ever."""
+
+TIDY_SECONDS = 3600.0
+GRAVE_SECONDS = 30 * 24 * 3600.0
+"""How long the id of a job that is gone is known as such."""
+
+KEY_SECONDS = 24 * 3600.0
+RESTARTED = "Server restarted"
 WATCH_SECONDS = 1.0
 INTERRUPT_SECONDS = 0.05
-EXPECTED_SECONDS = (8, 20)
-"""For the embedded methods on two CPU cores, from benchmarks/job.py."""
-EXPECTED_SECONDS_LEARNED = (120, 180)
-"""With a learned mesh: the wire contract's example, since it has been measured on no GPU yet."""
 
 
 def _redact(message: str) -> str:
@@ -54,35 +69,64 @@ class CharacterService:
         self._listeners: dict[str, JobListener] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._decoding = asyncio.Semaphore(DECODING_AT_ONCE)
-        self.jobs = JobStore()
+        self._database = JobDatabase(Path(folder_paths.get_user_directory()) / "character3d")
+        self.jobs = JobStore(self._database, self._restore)
+        self._history = History()
+        self._webhooks = Webhooks(self._database)
+        self.tally = Tally()
         self.rate_limit = RateLimit()
         self.slots = JobSlots()
 
-    def find_job(self, job_id: str) -> Job:
-        """The job with this id; raises ApiError JOB_NOT_FOUND."""
-        job = self.jobs.get(job_id)
-        if job is None:
-            raise job_not_found(job_id)
-        return job
+    async def resume(self, app: Any = None) -> None:
+        """Take up the jobs that lived when the server ended; called once, before requests come."""
+        self._spawn(self._webhooks.run())
+        self._spawn(self._forget_old())
+        self._history.load(self._database.newest(COMPLETED, REMEMBERED))
+        for row in self._database.live_jobs():
+            job = self._restore(row)
+            self.jobs.add(job)
+            self.slots.take(job.user)
+            await self._resume_job(job)
 
-    async def create_job(self, form: Form, user: str) -> Job:
+    async def close(self, app: Any = None) -> None:
+        """Let go of the file of jobs."""
+        for task in self._tasks:
+            task.cancel()
+        self._database.close()
+
+    def why_not_ready(self) -> list[ApiError]:
+        """The errors that any user's next job would get now. Blocks."""
+        checks = (
+            lambda: self._submitter.require_nodes(self._template),
+            lambda: _require_space(self.output_folder),
+            self.slots.require_room,
+        )
+        return [error for check in checks if (error := _catch_refusal(check))]
+
+    async def create_job(self, form: Form, user: str, key: str | None = None) -> Job:
         """Check a form and queue its job, which from then on owns one of the user's slots.
 
-        Raises ApiError; nothing is left behind by a refusal.
+        It is on disk when this returns. Raises ApiError; nothing is left behind by a refusal.
         """
+        await asyncio.to_thread(_require_space, self.output_folder)
         installed = await asyncio.to_thread(models.list_diffusion_models)
         shape_models = await asyncio.to_thread(models.list_shape_models)
         parameters = parse_parameters(form.fields, installed, shape_models)
+        if url := parameters.values["webhook_url"]:
+            self._webhooks.check_url(url)
         async with self._decoding:
             png = await asyncio.to_thread(picture.encode_upload, form.image)
         job_id = new_job_id()
         try:
             image = await asyncio.to_thread(picture.store_input, self._input_folder, job_id, png)
             graph = build_graph(self._template, job_id, image, parameters.values)
-            expected = EXPECTED_SECONDS_LEARNED if shape_models else EXPECTED_SECONDS
+            expected = self._history.estimate(parameters.values, is_learned=bool(shape_models))
             job = Job(job_id, user, parameters, graph, expected)
             valid = await self._submitter.validate(job_id, self._client_id(job), graph.prompt)
+            request = (key, form.digest) if key else None
+            await asyncio.to_thread(self._database.insert, job_to_row(job), request)
             self._submit(job, valid)
+            self.tally.accepted += 1
         except BaseException:
             await asyncio.to_thread(picture.remove_input, self._input_folder, job_id)
             raise
@@ -93,11 +137,26 @@ class CharacterService:
         if job.is_terminal or job.cancel_requested:
             return job.is_terminal
         job.cancel_requested = True
+        self.jobs.save(job)
         if self._submitter.remove(job.id):
             await self._end(job)
         else:
             self._spawn(self._interrupt(job))
         return job.is_terminal
+
+    async def delete_job(self, job: Job) -> None:
+        """Delete an ended job's files and record; its id answers 410 from then on."""
+        await asyncio.to_thread(remove_files, self.output_folder, job.files)
+        self.jobs.forget(job.id)
+
+    def list_jobs(self, user: str, states: Collection[str], before: float, limit: int) -> list[Job]:
+        """A user's jobs in some states, created before a moment, newest first."""
+        rows = self._database.jobs_of(user, states, before, limit)
+        return [self.jobs.find(row.id) for row in rows]
+
+    def find_request(self, user: str, key: str) -> tuple[str, str] | None:
+        """(digest of the form, job id) of the user's accepted request with this idempotency key."""
+        return self._database.find_request(user, key, time.time() - KEY_SECONDS)
 
     @property
     def output_folder(self) -> Path:
@@ -111,6 +170,38 @@ class CharacterService:
     @staticmethod
     def _client_id(job: Job) -> str:
         return f"character3d-{job.id}"
+
+    async def _forget_old(self) -> None:
+        while True:
+            now = time.time()
+            for row in await asyncio.to_thread(self._database.ended_before, now - RETENTION_SECONDS):
+                self.jobs.forget(row.id)
+            await asyncio.to_thread(self._database.forget_graves, now - GRAVE_SECONDS)
+            await asyncio.sleep(TIDY_SECONDS)
+
+    def _restore(self, row: Row) -> Job:
+        image = picture.input_name(row.id)
+        graph = build_graph(self._template, row.id, image, read_parameters(row.body).values)
+        return row_to_job(row, graph, self._database.events(row.id))
+
+    async def _resume_job(self, job: Job) -> None:
+        """Queue a job again, or end it where it cannot be."""
+        failure = _why_not_again(job)
+        try:
+            if failure is None:
+                valid = await self._submitter.validate(job.id, self._client_id(job), job.graph.prompt)
+        except ApiError as error:
+            failure = Failure(RESTARTED, error.message, None)
+        if failure is None:
+            await asyncio.to_thread(remove_files, self.output_folder, job.files)
+            job.requeue()
+            self._submit(job, valid)
+            log.info("job %s: queued again after a restart", job.id)
+            return
+        job.fail(failure, await asyncio.to_thread(measure_files, self.output_folder, job.files))
+        await asyncio.to_thread(picture.remove_input, self._input_folder, job.id)
+        self.slots.release(job.user)
+        self._announce(job)
 
     def _submit(self, job: Job, valid: ValidPrompt) -> None:
         outputs = _order_outputs(job.graph, valid.outputs)
@@ -162,18 +253,54 @@ class CharacterService:
 
     async def _settle(self, job: Job, listener: JobListener) -> None:
         listener.absorb_history(self._submitter.read_history(job.id))
-        sizes = await asyncio.to_thread(measure_files, self.output_folder, job.files)
-        failure = _find_failure(job, listener) or _find_missing_result(job, set(sizes))
+        facts = await asyncio.to_thread(measure_files, self.output_folder, job.files)
+        failure = _find_failure(job, listener) or _find_missing_result(job, set(facts))
         if failure:
-            job.fail(failure, sizes)
+            job.fail(failure, facts)
         else:
-            job.complete(sizes)
+            job.complete(facts)
+            self._history.add(job_to_row(job))
 
     def _clean_up(self, job: Job, listener: JobListener) -> None:
         client_id = self._client_id(job)
         if self._server.sockets.get(client_id) is listener:
             del self._server.sockets[client_id]
         self.slots.release(job.user)
+        self.tally.count_end(job)
+        self._announce(job)
+
+    def _announce(self, job: Job) -> None:
+        if url := job.parameters.values["webhook_url"]:
+            event = "character.completed" if job.state == COMPLETED else "character.failed"
+            self._webhooks.announce(job.id, url, event, describe_job(job))
+
+
+def _catch_refusal(check: Callable[[], None]) -> ApiError | None:
+    try:
+        check()
+    except ApiError as error:
+        return error
+    return None
+
+
+def _why_not_again(job: Job) -> Failure | None:
+    stage = job.current_stage if job.attempts else None
+    if job.cancel_requested:
+        return Failure(CANCELLED, "Cancelled by the client", stage, cancelled=True)
+    if job.attempts >= MAX_ATTEMPTS:
+        return Failure(
+            RESTARTED, f"The server stopped while the job was running, {job.attempts} times", stage
+        )
+    return None
+
+
+def _require_space(folder: Path) -> None:
+    """Refuse a job whose files would fill the disk."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < LEAST_FREE_BYTES:
+        message = f"The disk of the results is almost full, {free // MEBIBYTE} MiB are free"
+        raise server_busy(503, message, "low_disk", 300, minimum=LEAST_FREE_BYTES)
 
 
 def _order_outputs(graph: JobGraph, outputs: list[str]) -> list[str]:
@@ -197,9 +324,12 @@ def _find_missing_result(job: Job, present: set[Any]) -> Failure | None:
     return None
 
 
-def refuse_or_take_slot(service: CharacterService, user: str) -> ApiError | None:
-    """Count a request against the user's limits and occupy a slot, or return why not."""
-    refusal = service.rate_limit.refusal(user) or service.slots.refusal(user)
+def refuse_or_take_slot(service: CharacterService, user: str, is_replay: bool = False) -> ApiError | None:
+    """Count a request against the user's limits and occupy a slot, or return why not.
+
+    A request that was accepted before starts no job, so it may come while all slots are taken.
+    """
+    refusal = service.rate_limit.refusal(user) or (None if is_replay else service.slots.refusal(user))
     if refusal is None:
         service.rate_limit.count(user)
         service.slots.take(user)

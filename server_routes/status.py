@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import PROCESSING_ERROR
+from .errors import PROCESSING_ERROR, format_moment
 
 if TYPE_CHECKING:
     from .jobs import Job
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 LIST_RESULTS = frozenset({"preview_images"})
 RESULT_KEYS = ("raw_mesh", "textured_mesh", "rigged_character", "preview_images")
 ENOUGH_PROGRESS = 5
+RETENTION_SECONDS = 7 * 24 * 3600.0
+"""How long an ended job is remembered; its files stay until they are deleted."""
 
 
 def _seconds(value: float) -> str:
@@ -24,7 +26,7 @@ def _seconds_range(low: int, high: int) -> str:
 
 def describe_acceptance(job: Job) -> dict[str, Any]:
     """Body of the 202 answer."""
-    low, high = (seconds * (job.jobs_ahead + 1) for seconds in job.expected_seconds)
+    low, high = (seconds * (job.jobs_ahead + 1) for seconds in job.expected.seconds)
     return {
         "status": "accepted",
         "job_id": job.id,
@@ -60,16 +62,17 @@ def describe_results(job: Job) -> dict[str, Any]:
 
 
 def describe_downloads(job: Job) -> list[dict[str, Any]]:
-    """Every file of the job with its URL; the size is known once the job has ended."""
+    """Every file of the job with its URL; size and hash are known once the job has ended."""
     return [
         {
             "name": file.name,
             "result": file.key,
             "url": file.url(job.id),
             "media_type": file.media_type,
-            "size": job.sizes.get(file),
+            "size": facts.size if facts else None,
+            "sha256": facts.sha256 if facts else None,
         }
-        for file in job.files
+        for file, facts in ((file, job.facts.get(file)) for file in job.files)
     ]
 
 
@@ -99,7 +102,7 @@ def describe_warnings(job: Job) -> list[str]:
 def _remaining_seconds(job: Job) -> int:
     if job.progress < ENOUGH_PROGRESS:
         runs = (job.queue_position or 0) + 1
-        return max(1, round(runs * sum(job.expected_seconds) / 2 - job.seconds))
+        return max(1, round(runs * sum(job.expected.seconds) / 2 - job.seconds))
     return max(1, round(job.seconds * (100 - job.progress) / job.progress))
 
 
@@ -115,11 +118,13 @@ def _describe_processing(job: Job) -> dict[str, Any]:
     return body
 
 
-def _describe_completed(job: Job) -> dict[str, Any]:
+def _describe_end(job: Job) -> dict[str, Any]:
     return {
         "results": describe_results(job),
         "processing_time": _seconds(job.seconds),
         "processing_time_seconds": round(job.seconds, 3),
+        "ended_at": format_moment(job.ended or job.created),
+        "expires_at": format_moment((job.ended or job.created) + RETENTION_SECONDS),
     }
 
 
@@ -132,16 +137,14 @@ def _describe_failed(job: Job) -> dict[str, Any]:
         "error_details": failure.details,
         "failed_stage": failure.stage,
         "error_code": PROCESSING_ERROR,
-        "results": describe_results(job),
-        "processing_time": _seconds(job.seconds),
-        "processing_time_seconds": round(job.seconds, 3),
+        **_describe_end(job),
     }
     if failure.cancelled:
         body["cancelled"] = True
     return body
 
 
-_BODIES = {"completed": _describe_completed, "failed": _describe_failed}
+_BODIES = {"completed": _describe_end, "failed": _describe_failed}
 
 
 def describe_job(job: Job) -> dict[str, Any]:
@@ -150,6 +153,8 @@ def describe_job(job: Job) -> dict[str, Any]:
         "status": job.state if job.is_terminal else "processing",
         "job_id": job.id,
         "progress": job.progress,
+        "created_at": format_moment(job.created),
+        "attempts": job.attempts,
         **_BODIES.get(job.state, _describe_processing)(job),
         "stages": [describe_stage(job, stage) for stage in job.graph.stages],
         "methods": {stage: report.method for stage, report in job.reports.items()},

@@ -41,14 +41,6 @@ class Place:
     position: int | None = None
 
 
-def _refuse_missing_nodes(prompt: Prompt) -> None:
-    wanted = {node["class_type"] for node in prompt.values()}
-    missing = sorted(wanted - nodes.NODE_CLASS_MAPPINGS.keys())
-    if missing:
-        message = f"This server lacks nodes that the job needs: {', '.join(missing)}"
-        raise server_busy(503, message, "missing_nodes", 300, missing=missing)
-
-
 def _describe_node_errors(node_errors: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
@@ -80,9 +72,18 @@ class PromptSubmitter:
         self._server = server
         self._queue = server.prompt_queue
 
+    @staticmethod
+    def require_nodes(prompt: Prompt) -> None:
+        """Raise ApiError 503 where this ComfyUI lacks nodes of the prompt."""
+        wanted = {node["class_type"] for node in prompt.values()}
+        missing = sorted(wanted - nodes.NODE_CLASS_MAPPINGS.keys())
+        if missing:
+            message = f"This server lacks nodes that the job needs: {', '.join(missing)}"
+            raise server_busy(503, message, "missing_nodes", 300, missing=missing)
+
     async def validate(self, prompt_id: str, client_id: str, prompt: Prompt) -> ValidPrompt:
         """Let other packs' handlers and ComfyUI itself see the prompt; raises ApiError on a refusal."""
-        _refuse_missing_nodes(prompt)
+        self.require_nodes(prompt)
         body = self._server.trigger_on_prompt(
             {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id, "extra_data": {}}
         )

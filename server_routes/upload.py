@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +40,12 @@ class Form:
 
     image: bytes
     fields: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that was sent, whatever the order of the fields."""
+        fields = json.dumps(sorted(self.fields.items())).encode()
+        return hashlib.sha256(hashlib.sha256(self.image).digest() + fields).hexdigest()
 
 
 class _Budget:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-from .errors import ApiError, invalid_parameter, job_not_found, server_busy
+from .errors import ApiError, invalid_parameter, server_busy
 from .events import ERROR, PROGRESS_UPDATE, TERMINAL, Event, Subscriber, now_milliseconds
 from .jobs import Job
 from .status import describe_job
@@ -106,22 +106,24 @@ async def _serve(request: web.Request, job: Job, since: int | None) -> web.WebSo
     return socket
 
 
-async def _refuse_unknown(request: web.Request, job_id: str) -> web.WebSocketResponse:
+async def _refuse_unknown(request: web.Request, job_id: str, error: ApiError) -> web.WebSocketResponse:
     """Browsers cannot read a refused handshake, so the refusal is an event and a close code."""
     socket = _new_socket()
     await socket.prepare(request)
-    event = Event(ERROR, job_id[:64], 1, now_milliseconds(), job_not_found(job_id).body())
+    event = Event(ERROR, job_id[:64], 1, now_milliseconds(), error.body())
     await socket.send_json(event.frame())
     await socket.close(code=CLOSE_JOB_NOT_FOUND, message=b"JOB_NOT_FOUND")
     return socket
 
 
-async def serve_job_events(request: web.Request, job: Job | None) -> web.StreamResponse:
+async def serve_job_events(request: web.Request, find: Callable[[str], Job]) -> web.StreamResponse:
     """Answer a WebSocket request for a job, or for an id that no job has."""
     _check_upgrade(request)
-    since = _read_since(request)
-    if job is None:
-        return await _refuse_unknown(request, request.match_info["job_id"])
+    since, job_id = _read_since(request), request.match_info["job_id"]
+    try:
+        job = find(job_id)
+    except ApiError as error:
+        return await _refuse_unknown(request, job_id, error)
     if job.log.subscriber_count >= MAX_SOCKETS_PER_JOB:
         raise server_busy(429, "Too many sockets for this job", "sockets", 5, limit=MAX_SOCKETS_PER_JOB)
     return await _serve(request, job, since)

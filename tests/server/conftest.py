@@ -5,12 +5,14 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import aiohttp
+import jsonschema
 import pytest
 from character3d.launcher.installation import REPOSITORY, Installation
 from character3d.launcher.server import find_free_port, run_server
@@ -35,6 +37,27 @@ def _import_without_comfyui(name):
 
 
 _import_without_comfyui("character3d.server_routes")
+DOCUMENT = importlib.import_module("character3d.server_routes.openapi_paths").describe_service()
+
+
+def check_answer(method, path, status, body):
+    """Hold a JSON answer against the OpenAPI document."""
+    for template, operations in DOCUMENT["paths"].items():
+        pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
+        operation = operations.get("get" if method == "HEAD" else method.lower())
+        if operation and re.fullmatch(pattern, path):
+            content = operation["responses"][str(status)]["content"]["application/json"]
+            schema = {**content["schema"], "components": DOCUMENT["components"]}
+            jsonschema.validate(body, schema, format_checker=jsonschema.FormatChecker())
+
+
+async def check_trace(session, context, params):
+    """Every JSON answer that a test gets from the service's own paths is checked."""
+    answer = params.response
+    if params.url.path == "/models" and params.url.query_string:
+        return  # core's list
+    if params.method != "HEAD" and answer.content_type == "application/json":
+        check_answer(params.method, params.url.path, answer.status, await answer.json())
 
 
 class Client:
@@ -44,12 +67,12 @@ class Client:
         self.get, self.head, self.post, self.delete = session.get, session.head, session.post, session.delete
         self.request, self.ws_connect = session.request, session.ws_connect
 
-    async def generate(self, image=None, **fields):
+    async def generate(self, image=None, headers=None, **fields):
         form = aiohttp.FormData(default_to_multipart=True)
         form.add_field("image", make_png() if image is None else image, filename="input.png")
         for name, value in fields.items():
             form.add_field(name, str(value))
-        return await self.post("/generate_character", data=form)
+        return await self.post("/generate_character", data=form, headers=headers)
 
     async def start_job(self, **fields):
         async with await self.generate(**fields) as answer:
@@ -81,10 +104,8 @@ def make_png(size=(16, 16), color=(200, 30, 30, 255), **options):
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="session")
-def comfyui(comfyui_folder, tmp_path_factory):
-    """A running ComfyUI with the stub nodes: url and base folder."""
-    base = tmp_path_factory.mktemp("comfyui")
+def lay_base_folder(base):
+    """Make a ComfyUI base folder with the stub nodes and names of models."""
     (base / "control.json").write_text(json.dumps(QUICK))
     checkpoints = base / "models" / "checkpoints"
     (checkpoints / "sub").mkdir(parents=True)
@@ -97,29 +118,46 @@ def comfyui(comfyui_folder, tmp_path_factory):
     for name in ("custom_nodes", "input"):
         (base / name).mkdir()
     (base / "custom_nodes" / "stub_pack").symlink_to(HERE / "stub_pack", target_is_directory=True)
+
+
+@contextmanager
+def run_stub_server(comfyui_folder, base):
+    """A ComfyUI on a base folder from lay_base_folder: url, base folder and process."""
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARACTER3D_REPOSITORY", str(REPOSITORY))
         with run_server(installation, find_free_port()) as server:
-            yield SimpleNamespace(url=server.address, base=base)
+            yield SimpleNamespace(url=server.address, base=base, process=server.process)
+
+
+@pytest.fixture(scope="session")
+def comfyui(comfyui_folder, tmp_path_factory):
+    """A running ComfyUI with the stub nodes: url and base folder."""
+    base = tmp_path_factory.mktemp("comfyui")
+    lay_base_folder(base)
+    with run_stub_server(comfyui_folder, base) as server:
+        yield server
 
 
 @asynccontextmanager
-async def _open_client(url):
-    connector = aiohttp.TCPConnector(local_addr=(next(_addresses), 0))
-    async with aiohttp.ClientSession(url, connector=connector) as session:
+async def open_client(url, address=None):
+    """A client, by default a user of its own."""
+    connector = aiohttp.TCPConnector(local_addr=(address or next(_addresses), 0))
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(check_trace)
+    async with aiohttp.ClientSession(url, connector=connector, trace_configs=[trace]) as session:
         yield Client(session)
 
 
 @pytest.fixture
 async def client(comfyui):
-    async with _open_client(comfyui.url) as client:
+    async with open_client(comfyui.url) as client:
         yield client
 
 
 @pytest.fixture
 async def other_client(comfyui):
-    async with _open_client(comfyui.url) as client:
+    async with open_client(comfyui.url) as client:
         yield client
 
 

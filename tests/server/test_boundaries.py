@@ -9,9 +9,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from character3d.server_routes import submission
+from character3d.server_routes.access import Access
 from character3d.server_routes.errors import ApiError, answer_errors
 from character3d.server_routes.graph import load_template
-from character3d.server_routes.routes import Routes, register_routes
+from character3d.server_routes.routes import register_routes
 
 
 class Queue:
@@ -114,7 +115,7 @@ def test_users(name, user):
     manager = SimpleNamespace(users={"anna": "Anna", "default": "default"})
     headers = {"comfy-user": name} if name else {}
     request = make_mocked_request("POST", "/generate_character", headers=headers).clone(remote="127.0.0.1")
-    assert Routes(SimpleNamespace(), manager)._identify_user(request) == user
+    assert Access().identify(request, manager) == user
 
 
 def test_a_graph_that_does_not_fit_switches_the_service_off_and_core_stays(tmp_path, caplog):

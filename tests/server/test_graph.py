@@ -87,6 +87,23 @@ def test_without_rigging_nothing_of_it_is_left(template):
     assert "pose_type" not in graph.field_stages
 
 
+def test_what_is_asked_of_the_character_reaches_its_nodes(template):
+    asked = {"fingers": True, "bind_pose": "T-pose", "animation": "all", "character_format": "vrm"}
+    nodes = by_title(build(template, **asked, bone_names="unity"))
+    assert nodes["Rig character"]["fingers"] is True and nodes["Rig character"]["bind_pose"] == "T-pose"
+    assert nodes["Add animation"]["animation"] == "all"
+    saved = nodes["Save rigged character"]
+    assert (saved["character_format"], saved["bone_names"]) == ("vrm", "unity")
+
+
+def test_the_moving_preview_is_made_on_request(template):
+    assert "Preview animation" not in by_title(build(template))
+    graph = build(template, animated_preview=True)
+    (node,) = (key for key, node in graph.prompt.items() if node["_meta"]["title"] == "Preview animation")
+    assert graph.result_nodes[node] == "preview_images" and graph.node_stages[node] == "rigging"
+    assert "Preview animation" not in by_title(build(template, animated_preview=True, enable_rigging=False))
+
+
 def test_a_graph_without_a_node_for_a_field_is_refused(tmp_path):
     graph = json.loads(GRAPH_FILE.read_text(encoding="utf-8"))
     for node in graph.values():

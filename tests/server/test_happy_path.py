@@ -125,3 +125,12 @@ async def test_mirror_under_api(client):
     async with client.get(f"/api/job/{job_id}/status") as answer:
         assert (await answer.json())["job_id"] == job_id
     await client.finish(job_id)
+
+
+async def test_a_character_in_another_format_with_a_moving_preview(client):
+    accepted = await client.start_job(character_format="glb", animation="walk", animated_preview="true")
+    body = await client.finish(accepted["job_id"])
+    assert body["results"]["rigged_character"].endswith(".glb")
+    assert [path.rsplit(".", 1)[1] for path in body["results"]["preview_images"]] == ["png", "png", "webp"]
+    types = {item["name"].rsplit(".", 1)[1]: item["media_type"] for item in body["downloads"]}
+    assert types["webp"] == "image/webp" and types["glb"] == "model/gltf-binary"

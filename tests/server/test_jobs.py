@@ -3,14 +3,17 @@
 import asyncio
 
 import pytest
+from character3d.server_routes.downloads import content_disposition
+from character3d.server_routes.estimates import STAGE_SECONDS, Estimate
 from character3d.server_routes.events import MAX_WAITING, Event, EventLog, Subscriber
-from character3d.server_routes.files import JobFile, content_disposition, measure_files, read_file_entry
+from character3d.server_routes.files import JobFile, measure_files, read_file_entry
 from character3d.server_routes.graph import build_graph, load_template
-from character3d.server_routes.jobs import Failure, Job, JobStore
+from character3d.server_routes.jobs import Failure, Job
 from character3d.server_routes.listener import JobListener
 from character3d.server_routes.parameters import parse_parameters
 from character3d.server_routes.status import describe_job
 
+EXPECTED = Estimate((15, 45), STAGE_SECONDS)
 STAGES = ["preprocessing", "mesh_generation", "generating_multiview_texture", "texture_baking", "rigging"]
 FILES = {
     "Save raw mesh": "raw.glb",
@@ -27,7 +30,7 @@ class Run:
     def __init__(self, **form):
         parameters = parse_parameters(form, [])
         graph = build_graph(load_template(), "job", "x.png", parameters.values)
-        self.job = Job("job", "user", parameters, graph, (15, 45))
+        self.job = Job("job", "user", parameters, graph, EXPECTED)
         self.ended = 0
         self.listener = JobListener(self.job, self._on_end, lambda message: message)
         self.ids = {node["_meta"]["title"]: node_id for node_id, node in graph.prompt.items()}
@@ -197,17 +200,6 @@ def test_log_numbers_have_no_gap_and_progress_goes_with_the_end():
     assert [event.seq for event in log.since(0)] == [1, 2, 3, 4, 5, 6]
     log.publish("job_completed", {})
     assert [event.seq for event in log.since(0)] == [6, 7]
-
-
-def test_store_forgets_only_ended_jobs(run):
-    store = JobStore(max_finished=2)
-    jobs = [Job(str(number), "u", run.job.parameters, run.job.graph, (1, 2)) for number in range(6)]
-    for job in jobs:
-        store.add(job)
-    for job in jobs[:4]:
-        job.fail(Failure("x", "", None), {})
-    store.add(Job("last", "u", run.job.parameters, run.job.graph, (1, 2)))
-    assert [job.id for job in jobs if store.get(job.id)] == ["2", "3", "4", "5"]
 
 
 def test_file_entries():

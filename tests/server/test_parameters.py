@@ -37,6 +37,13 @@ def test_defaults_are_the_contracts():
         "model_name": "dreamshaper.safetensors",
         "pose_type": "大-pose",
         "enable_rigging": True,
+        "fingers": False,
+        "bind_pose": "as generated",
+        "animation": "none",
+        "character_format": "fbx",
+        "bone_names": "mixamo",
+        "animated_preview": False,
+        "webhook_url": "",
     }
 
 
@@ -105,6 +112,11 @@ def test_accepted(name, text, value):
         ("prompt", "a\x00b"),
         ("enable_rigging", "maybe"),
         ("enable_rigging", ""),
+        ("character_format", "obj"),
+        ("bone_names", ""),
+        ("bind_pose", "A-pose"),
+        ("animation", "dance"),
+        ("fingers", "2"),
         ("pose_type", "Z-pose"),
         ("pose_type", ""),
         ("model_name", ""),

@@ -1,0 +1,136 @@
+"""Who may ask, and as whom: API keys where they are configured, and no foreign web page.
+
+CHARACTER3D_API_KEYS: keys, separated by commas; with them every request needs one.
+CHARACTER3D_ALLOWED_ORIGINS: origins of web pages that may use the service, separated by commas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from .errors import INVALID_PARAMETERS, ApiError
+from .limits import network_of
+
+log = logging.getLogger("character3d")
+
+KEYS, ORIGINS = "CHARACTER3D_API_KEYS", "CHARACTER3D_ALLOWED_ORIGINS"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _refuse_origin(found: str) -> ApiError:
+    return ApiError(
+        403,
+        INVALID_PARAMETERS,
+        f"Web pages of other origins are refused. {ORIGINS} names those that may ask",
+        {"parameter": "Origin", "provided": found[:100]},
+        closes=True,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass
+class Access:
+    """The rules of one server. keys: hashes of the API keys. origins: as browsers send them."""
+
+    keys: frozenset[bytes] = frozenset()
+    origins: frozenset[str] = frozenset()
+    _is_warned: bool = field(default=False, repr=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Access:
+        """The rules that the environment variables give."""
+        keys, origins = (
+            [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
+            for name in (KEYS, ORIGINS)
+        )
+        return cls(frozenset(map(_hash, keys)), frozenset(origin.rstrip("/") for origin in origins))
+
+    def check(self, request: web.Request) -> None:
+        """Raise ApiError, 401 or 403, for a request that may not pass; its body is not read for it."""
+        if self.keys:
+            if self._find_key(request) is None:
+                raise ApiError(
+                    401,
+                    INVALID_PARAMETERS,
+                    "An API key is needed. Send it as Authorization: Bearer",
+                    {"parameter": "Authorization"},
+                    headers={"WWW-Authenticate": "Bearer"},
+                    closes=True,
+                )
+            return
+        self._check_page(request)
+        self._warn_when_open(request)
+
+    def identify(self, request: web.Request, user_manager: Any) -> str:
+        """The user: of an API key, else ComfyUI's where it has several, else the peer's network.
+
+        ComfyUI's header is an identity for the limits, not a proof of one.
+        """
+        key = self._find_key(request)
+        if key:
+            return f"key:{key.hex()[:16]}"
+        name = request.headers.get("comfy-user")
+        users = getattr(user_manager, "users", {})
+        if name and name != "default" and name in users:
+            return f"user:{name}"
+        return f"peer:{network_of(request.remote)}"
+
+    def _find_key(self, request: web.Request) -> bytes | None:
+        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            # Browsers can set no header on a WebSocket or an event stream.
+            sent = request.query.get("api_key", "") if request.method == "GET" else ""
+        offered = _hash(sent.strip())
+        return next((key for key in self.keys if hmac.compare_digest(key, offered)), None)
+
+    def _check_page(self, request: web.Request) -> None:
+        """Refuse what a page of another origin sends: forms need no leave of ours, nor do WebSockets."""
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.rstrip("/") in self.origins:
+            return
+        self._check_host(request)
+        reads = request.method in _READING and "websocket" not in request.headers.get("Upgrade", "").lower()
+        if reads:
+            return
+        if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+            raise _refuse_origin(origin)
+        if origin is None and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+            raise _refuse_origin(request.headers["Sec-Fetch-Site"])
+
+    def _check_host(self, request: web.Request) -> None:
+        """On loopback a Host of another name means that a page made its own name point here."""
+        socket = request.transport and request.transport.get_extra_info("sockname")
+        host = urlsplit(f"//{request.host}").hostname or ""
+        from_page = "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
+        if from_page and socket and _is_loopback(str(socket[0])) and not _is_loopback(host):
+            raise _refuse_origin(host)
+
+    def _warn_when_open(self, request: web.Request) -> None:
+        socket = request.transport and request.transport.get_extra_info("sockname")
+        if socket and not self._is_warned and not _is_loopback(str(socket[0])):
+            self._is_warned = True
+            log.warning(
+                "ANYBODY WHO REACHES THIS SERVER MAY USE IT: it listens beyond loopback; set %s", KEYS
+            )

@@ -1,0 +1,119 @@
+"""A file as the answer to a request: conditions and ranges by RFC 9110, sections 13 and 14.
+
+aiohttp's own FileResponse is not used: it takes an If-Range that names an older file for a match, and
+refuses ranges that it should ignore.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+from io import FileIO
+from pathlib import Path
+from urllib.parse import quote
+
+from aiohttp import web
+
+from .errors import INVALID_PARAMETERS, ApiError
+from .files import OCTET_STREAM, FileFacts
+
+_CHUNK = 256 * 1024
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def content_disposition(name: str) -> str:
+    """An attachment header (RFC 6266); the RFC 8187 form is added where ASCII does not do."""
+    plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
+    header = f'attachment; filename="{plain}"'
+    return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def open_regular(path: Path) -> FileIO:
+    """Open a regular file that is no link; OSError for anything else."""
+    descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+    file = FileIO(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(f"{path.name} is no regular file")
+    return file
+
+
+def _headers(name: str, facts: FileFacts) -> dict[str, str]:
+    return {
+        "ETag": facts.etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": content_disposition(name),
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _check_conditions(request: web.Request, facts: FileFacts) -> bool:
+    """Whether the client has this very file already; raises ApiError 412 when If-Match names others."""
+    wanted, held = request.if_match, request.if_none_match
+    if wanted and not any(
+        tag.value == "*" or (tag.value == facts.sha256 and not tag.is_weak) for tag in wanted
+    ):
+        raise ApiError(
+            412,
+            INVALID_PARAMETERS,
+            "The file is not the one that If-Match names",
+            {"parameter": "If-Match", "allowed": [facts.etag]},
+            headers={"ETag": facts.etag},
+        )
+    return any(tag.value in ("*", facts.sha256) for tag in held or ())
+
+
+def _select_range(request: web.Request, facts: FileFacts) -> range | None:
+    """The bytes to send, or None for all of them; raises ApiError 416 where there are none."""
+    found = _RANGE.fullmatch(request.headers.get("Range", "").strip())
+    if request.method != "GET" or found is None or found.groups() == ("", ""):
+        return None
+    if request.headers.get("If-Range", facts.etag).strip() != facts.etag:
+        return None
+    first, last = found.groups()
+    if first and last and int(last) < int(first):
+        return None
+    start = int(first) if first else max(0, facts.size - int(last))
+    stop = min(facts.size, int(last) + 1) if first and last else facts.size
+    if start >= facts.size:
+        raise ApiError(
+            416,
+            INVALID_PARAMETERS,
+            f"The file has {facts.size} bytes",
+            {"parameter": "Range", "provided": request.headers["Range"][:100], "maximum": facts.size - 1},
+            headers={"Content-Range": f"bytes */{facts.size}", "ETag": facts.etag},
+        )
+    return range(start, stop)
+
+
+async def send_file(request: web.Request, file: FileIO, name: str, facts: FileFacts) -> web.StreamResponse:
+    """Answer a GET or HEAD with an open file: 200, 206 or 304; raises ApiError 412 or 416."""
+    headers = _headers(name, facts)
+    if _check_conditions(request, facts):
+        return web.Response(status=304, headers=headers)
+    selected = _select_range(request, facts)
+    response = web.StreamResponse(status=200 if selected is None else 206, headers=headers)
+    span = range(facts.size) if selected is None else selected
+    if selected is not None:
+        response.headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{facts.size}"
+    response.content_type, response.content_length = OCTET_STREAM, len(span)
+    await response.prepare(request)
+    if request.method == "GET":
+        await _send_bytes(response, file, span)
+    await response.write_eof()
+    return response
+
+
+async def _send_bytes(response: web.StreamResponse, file: FileIO, span: range) -> None:
+    await asyncio.to_thread(file.seek, span.start)
+    left = len(span)
+    while left:
+        chunk = await asyncio.to_thread(file.read, min(_CHUNK, left))
+        if not chunk:  # cut off under us: a short body tells the client, a wrong one would not
+            raise ConnectionResetError("the file has become shorter")
+        await response.write(chunk)
+        left -= len(chunk)

@@ -1,0 +1,94 @@
+"""How long a job takes: from this machine's own history; until there is one, from a table."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .database import Row
+
+EMBEDDED_SECONDS = (8, 20)
+"""For the embedded methods on two CPU cores, from benchmarks/job.py."""
+LEARNED_SECONDS = (120, 180)
+"""With a learned mesh: the wire contract's example, since it has been measured on no GPU yet."""
+STAGE_SECONDS: Mapping[str, float] = {
+    "preprocessing": 1.0,
+    "mesh_generation": 1.5,
+    "generating_multiview_texture": 1.5,
+    "texture_baking": 4.0,
+    "rigging": 1.5,
+}
+"""A job's time by stage, of the embedded methods on two CPU cores, from benchmarks/job.py."""
+
+ENOUGH_JOBS = 3
+REMEMBERED = 500
+_CONSIDERED = 50
+_TAILS = (0.1, 0.9)
+_MARGIN = 0.1
+_FREE = frozenset(
+    {"prompt", "negative_prompt", "seed", "pose_type", "guidance_scale", "cfg_scale", "webhook_url"}
+)
+"""Fields that do not change how long a job takes."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    kind: tuple[Any, ...]
+    seconds: float
+    stages: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """seconds: the range that four of five jobs end in. stages: the share of each stage, any unit."""
+
+    seconds: tuple[int, int]
+    stages: Mapping[str, float]
+
+
+def _kind(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple((name, values[name]) for name in sorted(values) if name not in _FREE)
+
+
+class History:
+    """The completed jobs of this machine, and what they say of the next."""
+
+    def __init__(self) -> None:
+        self._runs: deque[_Run] = deque(maxlen=REMEMBERED)
+
+    def load(self, rows: Iterable[Row]) -> None:
+        """Take records of completed jobs, newest first."""
+        for row in reversed(list(rows)):
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Take a completed job; one whose results were partly ready before it ran says nothing."""
+        if not row.body["cached_nodes"]:
+            stages = {report["stage"]: report["seconds"] for report in row.body["reports"]}
+            self._runs.append(_Run(_kind(row.body["values"]), row.body["seconds"], stages))
+
+    def estimate(self, values: Mapping[str, Any], is_learned: bool) -> Estimate:
+        """What to expect of a job; is_learned: whether a learned mesh model is installed."""
+        kind = _kind(values)
+        runs = [run for run in self._runs if run.kind == kind][-_CONSIDERED:]
+        if len(runs) < ENOUGH_JOBS:
+            return Estimate(LEARNED_SECONDS if is_learned else EMBEDDED_SECONDS, STAGE_SECONDS)
+        low, high = (_quantile(sorted(run.seconds for run in runs), share) for share in _TAILS)
+        seconds = max(1, math.floor(low * (1 - _MARGIN))), max(2, math.ceil(high * (1 + _MARGIN)))
+        return Estimate(seconds, {**STAGE_SECONDS, **_mean_stages(runs)})
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def _mean_stages(runs: Sequence[_Run]) -> dict[str, float]:
+    """Mean seconds of each stage that every run reported; no stage counts as nothing."""
+    common = set.intersection(*(set(run.stages) for run in runs))
+    return {stage: max(0.05, sum(run.stages[stage] for run in runs) / len(runs)) for stage in common}

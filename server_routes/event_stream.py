@@ -1,0 +1,73 @@
+"""GET /job/{job_id}/events: the job's log as server-sent events (WHATWG HTML, section 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from aiohttp import web
+
+from .errors import invalid_parameter, server_busy
+from .events import TERMINAL, Event, Subscriber
+from .jobs import Job
+from .websocket import HEARTBEAT_SECONDS, MAX_SOCKETS_PER_JOB, SEND_SECONDS
+
+_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+
+
+def _read_last_seq(request: web.Request) -> int:
+    """The number after which to begin: a browser that comes back says it in a header."""
+    text = request.headers.get("Last-Event-ID", request.query.get("since", "0"))
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        message = "Invalid Last-Event-ID. Must be a sequence number"
+        raise invalid_parameter(message, "Last-Event-ID", provided=text[:100])
+    return int(text)
+
+
+def _frame(event: Event) -> bytes:
+    return f"id: {event.seq}\nevent: {event.type}\ndata: {json.dumps(event.frame())}\n\n".encode()
+
+
+async def stream_job_events(request: web.Request, job: Job) -> web.StreamResponse:
+    """Send what the log holds after the client's last event, then what happens, until the job ends."""
+    last_seq = _read_last_seq(request)
+    if job.log.subscriber_count >= MAX_SOCKETS_PER_JOB:
+        raise server_busy(429, "Too many streams for this job", "sockets", 5, limit=MAX_SOCKETS_PER_JOB)
+    response = web.StreamResponse(headers=_HEADERS)
+    await response.prepare(request)
+    # No await between these: nothing is missed and nothing comes twice.
+    subscriber, stored, ended = job.log.subscribe(), job.log.since(last_seq), job.is_terminal
+    try:
+        for event in stored:
+            await _write(response, _frame(event))
+        if not ended:
+            await _follow(response, subscriber)
+        await response.write_eof()
+    except (asyncio.TimeoutError, ConnectionError):
+        pass  # the client is gone, or too slow
+    finally:
+        job.log.unsubscribe(subscriber)
+    return response
+
+
+async def _follow(response: web.StreamResponse, subscriber: Subscriber) -> None:
+    """Send live events until the last one, or until the client is too slow; a sign of life between."""
+    while True:
+        try:
+            event = await asyncio.wait_for(subscriber.take(), HEARTBEAT_SECONDS)
+        except asyncio.TimeoutError:
+            await _write(response, b": still here\n\n")
+            continue
+        if event is None:
+            return
+        await _write(response, _frame(event))
+        if event.type in TERMINAL:
+            return
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    await asyncio.wait_for(response.write(data), SEND_SECONDS)

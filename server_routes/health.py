@@ -1,0 +1,75 @@
+"""Whether the service can take a job, and why not; and figures for Prometheus."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .errors import ApiError
+from .jobs import PROCESSING, QUEUED, Job
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Tally:
+    """What has happened since the server started."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.ended: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.stage_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.stage_runs: Counter[tuple[str, str]] = Counter()
+
+    def count_end(self, job: Job) -> None:
+        """Count a job that has ended, and the stages that it ran."""
+        self.ended["cancelled" if job.failure and job.failure.cancelled else job.state] += 1
+        for stage, report in job.reports.items():
+            self.stage_seconds[stage, report.method] += report.seconds
+            self.stage_runs[stage, report.method] += 1
+
+
+def describe_metrics(tally: Tally, live: Iterable[Job]) -> str:
+    """The figures in Prometheus's text format."""
+    states = Counter({QUEUED: 0, PROCESSING: 0})
+    states.update(job.state for job in live)
+    families = (
+        ("jobs_accepted_total", "counter", "Jobs accepted.", {(): tally.accepted}),
+        ("jobs_ended_total", "counter", "Jobs ended, by how.", _label(tally.ended, "state")),
+        ("requests_refused_total", "counter", "Jobs refused, by reason.", _label(tally.refused, "reason")),
+        ("jobs_live", "gauge", "Jobs that wait or run.", _label(states, "state")),
+        ("stage_seconds_sum", "counter", "Seconds spent in a stage.", _label_stages(tally.stage_seconds)),
+        ("stage_seconds_count", "counter", "Times a stage ran.", _label_stages(tally.stage_runs)),
+    )
+    return "".join(line for family in families for line in _describe_family(*family))
+
+
+def _label(counts: Mapping[str, float], name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    return {((name, value),): count for value, count in counts.items()}
+
+
+def _label_stages(counts: Mapping[tuple[str, str], float]) -> dict[tuple[tuple[str, str], ...], float]:
+    return {(("stage", stage), ("method", method)): value for (stage, method), value in counts.items()}
+
+
+def _describe_family(
+    name: str, kind: str, help_text: str, samples: Mapping[tuple[tuple[str, str], ...], float]
+) -> Iterator[str]:
+    yield f"# HELP character3d_{name} {help_text}\n# TYPE character3d_{name} {kind}\n"
+    for labels, value in samples.items():
+        inner = ",".join(f'{label}="{_escape(text)}"' for label, text in labels)
+        yield f"character3d_{name}{{{inner}}} {value:g}\n" if inner else f"character3d_{name} {value:g}\n"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def describe_health(reasons: list[ApiError], live: list[Job]) -> dict[str, Any]:
+    """Body of GET /generate_character/health."""
+    return {
+        "status": "not_ready" if reasons else "ready",
+        "reasons": [{"message": reason.message, **reason.details} for reason in reasons],
+        "jobs": {state: sum(job.state == state for job in live) for state in (QUEUED, PROCESSING)},
+    }

@@ -1,0 +1,77 @@
+"""The jobs by id: the live ones in memory, the ended ones from disk as they are asked for."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable
+
+from .database import GONE, JobDatabase, Row
+from .errors import job_gone, job_not_found
+from .events import Event
+from .jobs import Job
+from .records import job_to_row
+
+log = logging.getLogger("character3d")
+
+ENDED_IN_MEMORY = 200
+
+
+class JobStore:
+    """Keeps jobs; `restore` makes a job of a row of the database."""
+
+    def __init__(self, database: JobDatabase, restore: Callable[[Row], Job]) -> None:
+        self._database = database
+        self._restore = restore
+        self._live: dict[str, Job] = {}
+        self._ended: OrderedDict[str, Job] = OrderedDict()
+
+    @property
+    def live(self) -> list[Job]:
+        """The jobs that have not ended."""
+        return list(self._live.values())
+
+    def add(self, job: Job) -> None:
+        """Keep a job that lives; from now on each of its events is stored before it is told."""
+        self._live[job.id] = job
+        job.log.keep = lambda event: self._keep(job, event)
+
+    def find(self, job_id: str) -> Job:
+        """The job with exactly this id; raises ApiError JOB_NOT_FOUND, 404 or 410."""
+        job = self._live.get(job_id) or self._ended.get(job_id)
+        if job is None:
+            row = self._database.find(job_id)
+            if row is None:
+                raise job_not_found(job_id)
+            if row.state == GONE:
+                raise job_gone(job_id, row.ended or 0.0)
+            job = self._restore(row)
+            self._remember(job)
+        return job
+
+    def save(self, job: Job) -> None:
+        """Store a change that no event tells of."""
+        self._store(job, None)
+
+    def forget(self, job_id: str) -> None:
+        """Drop an ended job; its id stays known as one that has gone."""
+        self._ended.pop(job_id, None)
+        self._database.bury(job_id)
+
+    def _store(self, job: Job, event: Event | None) -> None:
+        try:
+            self._database.update(job_to_row(job), event)
+        except sqlite3.Error:  # a full disk must not stop the job that runs
+            log.exception("job %s: its state could not be stored", job.id)
+
+    def _keep(self, job: Job, event: Event) -> None:
+        self._store(job, event)
+        if job.is_terminal:
+            self._live.pop(job.id, None)
+            self._remember(job)
+
+    def _remember(self, job: Job) -> None:
+        self._ended[job.id] = job
+        while len(self._ended) > ENDED_IN_MEMORY:
+            self._ended.popitem(last=False)

@@ -1,0 +1,51 @@
+"""The OpenAPI document is valid and lists every route; the page that shows it needs no other host."""
+
+import re
+
+import pytest
+from character3d.server_routes import routes as routes_module
+from character3d.server_routes.openapi_paths import describe_service
+from character3d.server_routes.parameters import FIELDS, parse_parameters
+
+DOCUMENT = describe_service()
+
+
+def list_operations():
+    return {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
+
+
+def test_the_document_is_valid():
+    validator = pytest.importorskip("openapi_spec_validator")
+    validator.validate(DOCUMENT)
+
+
+def test_every_reference_leads_somewhere():
+    names = set(re.findall(r"'#/components/schemas/(\w+)'", repr(DOCUMENT)))
+    assert names == set(DOCUMENT["components"]["schemas"]) - {"Event"}
+
+
+def test_every_route_is_described():
+    table, added = routes_module.web.RouteTableDef(), set()
+    routes_module._add_routes(table, routes_module.Routes(None, None, routes_module.Access()))
+    for route in table:
+        path = route.path.replace(r":[^/]+}", "}").replace(r":[\s\S]*}", "}")
+        if route.method != "*" and not path.endswith(("openapi.json", "/docs")):
+            added.add((route.method, path))
+    assert added | {("GET", "/models")} == list_operations()
+
+
+def test_defaults_are_what_the_schema_allows():
+    values = parse_parameters({}, []).values
+    schema = DOCUMENT["components"]["schemas"]["Parameters"]
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(dict(values), schema)
+    assert set(values) == set(FIELDS) == set(schema["properties"])
+
+
+async def test_it_is_served_and_the_page_asks_no_other_host(client):
+    async with client.get("/generate_character/openapi.json") as answer:
+        assert answer.status == 200 and await answer.json() == DOCUMENT
+    async with client.get("/generate_character/docs") as answer:
+        text = await answer.text()
+        assert answer.status == 200 and "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert not re.findall(r"(?:src|href)\s*=|https?://", text)

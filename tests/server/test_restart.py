@@ -1,0 +1,130 @@
+"""A server that is killed with -9 loses no job, runs none twice that ended, and forgets no id."""
+
+import asyncio
+import json
+
+import pytest
+
+from .conftest import QUICK, lay_base_folder, make_png, open_client, run_stub_server
+
+
+@pytest.fixture
+def base(tmp_path):
+    lay_base_folder(tmp_path)
+    return tmp_path
+
+
+def slow_down(base, **seconds):
+    (base / "control.json").write_text(json.dumps({**QUICK, "seconds": seconds}))
+
+
+async def wait_for(client, job_id, condition):
+    while not condition(body := await client.status(job_id)):
+        await asyncio.sleep(0.02)
+    return body
+
+
+def kill(server):
+    server.process.kill()
+    server.process.wait()
+
+
+def is_running(body):
+    return "queue_position" not in body and len(body["downloads"]) > 0
+
+
+async def test_jobs_survive_kill_9(comfyui_folder, base):
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client, open_client(server.url) as other:
+            ended = await client.finish((await client.start_job(seed=-1))["job_id"])
+            slow_down(base, C3DGenerateViews=30)
+            running = await client.start_job(seed=-1, steps=3)
+            waiting = await other.start_job(seed=-1, prompt="a knight")
+            gone = await other.start_job()
+            async with other.post(f"/job/{gone['job_id']}/cancel") as answer:
+                assert answer.status == 200
+            before = await wait_for(client, running["job_id"], is_running)
+            events, _ = await other.events(gone["job_id"])
+            kill(server)
+    slow_down(base)
+    (first,) = (item for item in before["downloads"] if item["result"] == "raw_mesh")
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client:
+            for accepted, attempts in ((running, 2), (waiting, 1)):
+                body = await client.finish(accepted["job_id"])
+                assert (body["status"], body["attempts"]) == ("completed", attempts)
+                assert body["parameters"] == accepted["parameters"]
+                assert len({item["name"] for item in body["downloads"]}) == len(body["downloads"]) == 5
+            assert await client.status(ended["job_id"]) == ended
+            for item in ended["downloads"]:
+                async with client.get(item["url"]) as answer:
+                    assert len(await answer.read()) == item["size"] and answer.status == 200
+            assert (await client.status(gone["job_id"]))["cancelled"] is True
+            assert (await client.events(gone["job_id"]))[0][1:] == events[1:]
+            async with client.get(first["url"]) as answer:  # of the attempt that was cut off
+                again = await client.status(running["job_id"])
+                assert (answer.status == 200) == (first["name"] in {i["name"] for i in again["downloads"]})
+            assert not [path for path in (base / "input").rglob("*") if path.is_file()]
+
+
+async def test_events_go_on_where_they_were(comfyui_folder, base):
+    slow_down(base, C3DGenerateViews=30)
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client:
+            job_id = (await client.start_job())["job_id"]
+            await wait_for(client, job_id, is_running)
+            async with client.ws_connect(f"/ws/{job_id}?since=0") as ws:
+                await ws.receive_json()
+                seen = [await ws.receive_json() for _ in range(3)]
+            kill(server)
+    slow_down(base)
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client:
+            frames, code = await client.events(job_id, since=seen[-1]["seq"])
+            numbers = [frame["seq"] for frame in frames[1:]]
+            assert code == 1000 and numbers == sorted(set(numbers)) and numbers[0] > seen[-1]["seq"]
+            assert [frame["type"] for frame in frames].count("job_completed") == 1
+            progress = [frame["data"]["progress"] for frame in frames[1:] if "progress" in frame["data"]]
+            assert progress == sorted(progress)
+
+
+async def test_a_job_that_was_running_twice_is_not_begun_again(comfyui_folder, base):
+    slow_down(base, C3DGenerateViews=30)
+    for attempt in (1, 2):
+        with run_stub_server(comfyui_folder, base) as server:
+            async with open_client(server.url) as client:
+                if attempt == 1:
+                    job_id = (await client.start_job())["job_id"]
+                await wait_for(
+                    client, job_id, lambda body, now=attempt: is_running(body) and body["attempts"] == now
+                )
+                kill(server)
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client:
+            body = await client.status(job_id)
+            assert (body["status"], body["error"]) == ("failed", "Server restarted")
+            assert "2 times" in body["error_details"]
+            assert body["results"]["raw_mesh"] and body["failed_stage"] == "generating_multiview_texture"
+            async with await client.generate() as answer:  # its slot is free
+                assert answer.status == 202
+
+
+async def test_two_servers_on_one_folder_keep_their_own_jobs(comfyui_folder, base):
+    with run_stub_server(comfyui_folder, base) as first, run_stub_server(comfyui_folder, base) as second:
+        async with open_client(first.url) as client, open_client(second.url) as other:
+            mine = (await client.start_job())["job_id"]
+            assert (await client.finish(mine))["status"] == "completed"
+            async with other.get(f"/job/{mine}/status") as answer:
+                assert answer.status == 404
+
+
+async def test_the_same_key_is_the_same_job_after_a_restart(comfyui_folder, base):
+    headers, picture = {"Idempotency-Key": "order-7"}, make_png()
+    ids = []
+    for _ in range(2):
+        with run_stub_server(comfyui_folder, base) as server:
+            async with open_client(server.url, "127.5.5.5") as client:
+                async with await client.generate(picture, headers=headers) as answer:
+                    ids.append((await answer.json())["job_id"])
+                kill(server)
+    assert ids[0] == ids[1]
