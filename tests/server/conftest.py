@@ -54,10 +54,10 @@ def check_answer(method, path, status, body):
 async def check_trace(session, context, params):
     """Every JSON answer that a test gets from the service's own paths is checked."""
     answer = params.response
-    if params.url.path == "/models" and params.url.query_string:
-        return  # core's list
     if params.method != "HEAD" and answer.content_type == "application/json":
-        check_answer(params.method, params.url.path, answer.status, await answer.json())
+        body = await answer.json()
+        if not isinstance(body, list):  # core's /models
+            check_answer(params.method, params.url.path, answer.status, body)
 
 
 class Client:
