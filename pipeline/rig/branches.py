@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..progress import Progress, ignore_progress
 from .hand_solid import HandSolid
 from .solid import Indices, Points
 
@@ -45,14 +46,14 @@ class Branch:
         return float(np.linalg.norm(self.line[-1] - self.line[0])) / max(self.length, 1e-12)
 
 
-def find_branches(hand: HandSolid) -> list[Branch]:
+def find_branches(hand: HandSolid, progress: Progress = ignore_progress) -> list[Branch]:
     """The branches that are long and slender as fingers; none where fewer than two branches part."""
     solid, step = hand.solid, _STEP * hand.solid.size
     distances = solid.measure_distances(hand.start)
     field = np.full(solid.cells.shape, -1.0)
     field[solid.cells] = np.where(np.isfinite(distances), distances, -1.0)
     levels = np.arange(field.max(), 0.0, -step)[1:]
-    tips, meets = _track_tips(field, levels)
+    tips, meets = _track_tips(field, levels, progress)
     kept = _keep_persistent(field.ravel()[tips], meets, _SHORTEST * hand.length)
     branches = []
     for tip in kept if len(kept) > 1 else []:
@@ -66,11 +67,12 @@ def find_branches(hand: HandSolid) -> list[Branch]:
     return branches
 
 
-def _track_tips(field: Points, levels: Points) -> tuple[Indices, Points]:
+def _track_tips(field: Points, levels: Points, progress: Progress) -> tuple[Indices, Points]:
     """(T,) flat numbers of the farthest cells of all components, (T, T) the levels at which they meet."""
     tips: list[int] = []
     rows = []
-    for level in levels:
+    for done, level in enumerate(levels):
+        progress(done / len(levels))
         labels, count = ndimage.label(field >= level, _EVERY_NEIGHBOUR)
         flat = labels.ravel()
         known = set(flat[tips].tolist())

@@ -6,12 +6,14 @@ the next leads through the palm.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
 from ..normals import vertex_normals
-from ..progress import Progress
+from ..progress import Progress, span_progress
 from ..types import Mesh, Skeleton
 from .hand_solid import HandSolid, crop_hand
 from .skeleton import FINGERS, PREFIX, SIDES
@@ -37,7 +39,8 @@ def share_with_fingers(
     for number, side in enumerate(SIDES):
         chains = _list_chains(skeleton, side)
         if chains:
-            shares = _share_hand(mesh, skeleton, skeleton.index(f"{PREFIX}{side}Hand"), chains)
+            part = span_progress(progress, number / len(SIDES), (number + 1) / len(SIDES))
+            shares = _share_hand(mesh, skeleton, skeleton.index(f"{PREFIX}{side}Hand"), chains, part)
             gained = shares * weights.sum(axis=1, keepdims=True)
             weights = np.concatenate((weights * (1.0 - shares.sum(axis=1, keepdims=True)), gained), axis=1)
             joints = np.concatenate((joints, *(chain[:3] for chain in chains)))
@@ -55,7 +58,9 @@ def _list_chains(skeleton: Skeleton, side: str) -> list[list[int]]:
     ]
 
 
-def _share_hand(mesh: Mesh, skeleton: Skeleton, palm: int, chains: list[list[int]]) -> Points:
+def _share_hand(
+    mesh: Mesh, skeleton: Skeleton, palm: int, chains: list[list[int]], progress: Progress
+) -> Points:
     """(V, 3 F) shares of three bones for each finger; what a row lacks to 1 is the palm's and the body's."""
     at = skeleton.positions.astype(np.float64)
     shares = np.zeros((len(mesh.positions), 3 * len(chains)))
@@ -65,7 +70,11 @@ def _share_hand(mesh: Mesh, skeleton: Skeleton, palm: int, chains: list[list[int
     if hand is None:
         return shares
     vertices, cells = _match_cells(mesh, hand)
-    distances = np.stack([_measure_bone(hand, bone) for bone in _list_bones(at, palm, chains)], axis=1)[cells]
+    bones = _list_bones(at, palm, chains)
+    distances = np.empty((len(cells), len(bones)))
+    for number, bone in enumerate(bones):
+        distances[:, number] = _measure_bone(hand, bone)[cells]
+        progress(number / len(bones))
     near = (distances.min(axis=1, keepdims=True) / distances) ** _FALLOFF
     near = _smooth(near / near.sum(axis=1, keepdims=True), vertices, mesh, _SMOOTHING * hand.length)
     near *= _relate(len(chains))[near.argmax(axis=1)]
@@ -78,7 +87,7 @@ def _list_bones(at: Points, palm: int, chains: list[list[int]]) -> list[Points]:
     roots = [chain[0] for chain in chains[1:]]
     bones = [np.array([(at[palm], at[palm] + _PALM_END * (at[root] - at[palm])) for root in roots])]
     for chain in chains:
-        bones += [np.array([(at[a], at[b])]) for a, b in zip(chain, chain[1:], strict=False)]
+        bones += [np.array([(at[a], at[b])]) for a, b in pairwise(chain)]
     return bones
 
 

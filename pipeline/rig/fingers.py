@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..progress import Progress
+from ..progress import Progress, span_progress
 from ..types import Mesh
 from .arms import Arm
 from .branches import Branch, find_branches
@@ -56,26 +56,26 @@ def fit_fingers(
     places: dict[str, Points] = {}
     warnings = []
     for number, (side, arm) in enumerate(arms.items()):
-        found, reason = _fit_hand(mesh, arm)
+        part = span_progress(progress, number / len(arms), (number + 1) / len(arms))
+        found, reason = _fit_hand(mesh, arm, part)
         places |= {f"{side}Hand{name}": place for name, place in found.items()}
         if reason:
             warnings.append(f"the {side.lower()} hand {reason}")
-        progress((number + 1) / len(arms))
     return places, warnings
 
 
-def _fit_hand(mesh: Mesh, arm: Arm) -> tuple[dict[str, Points], str]:
+def _fit_hand(mesh: Mesh, arm: Arm, progress: Progress) -> tuple[dict[str, Points], str]:
     hand = crop_hand(mesh, arm.elbow, arm.wrist, arm.tip) if arm.is_free else None
     if hand is None or not hand.is_free:
         return {}, "is not free of the body; no fingers were rigged"
-    branches = sorted(find_branches(hand), key=lambda branch: -branch.length)[: len(FINGERS)]
+    branches = sorted(find_branches(hand, progress), key=lambda branch: -branch.length)[: len(FINGERS)]
     if len(branches) < _FEWEST:
         return {}, "shows no separate fingers; none were rigged"
     ordered = _order_branches(branches, arm.wrist)
     if not _is_open(ordered, hand.length):
         return {}, "has fingers that touch or bend; none were rigged"
     scales = _scale_fingers(ordered)
-    places = {}
+    places: dict[str, Points] = {}
     for finger, branch, scale in zip(FINGERS, ordered, scales, strict=False):
         joints = _place_joints(branch, finger, scale, arm.wrist)
         places |= {f"{finger}{number + 1}": joint for number, joint in enumerate(joints)}

@@ -58,12 +58,15 @@ def list_limbs(drop, spread):
         limbs += [(wrists[side][0] - 0.06 * out, wrists[side][0] + 0.02 * out, 0.026)]
         hip = np.array((sign * 0.09, 0.9, 0))
         ankle = hip + 0.82 * np.array((sign * np.tan(leg), -1, 0))
-        limbs += [(hip, ankle, 0.06), (ankle - (0, 0.02, 0), ankle + (0, -0.02, 0.15), 0.04)]
+        limbs += [
+            (hip, ankle, 0.06),
+            (ankle - np.array((0, 0.02, 0)), ankle + np.array((0, -0.02, 0.15)), 0.04),
+        ]
     return limbs, wrists
 
 
 def list_hand(wrist, out, palm_turn, fingers, radius=FINGER_RADIUS):
-    """Capsules of a hand whose thumb is forward, turned about the arm by degrees; finger -> (knuckle, tip)."""
+    """Capsules of a hand, thumb forward but for a turn about the arm in degrees; finger -> (knuckle, tip)."""
     thumbward = Rotation.from_rotvec(np.radians(palm_turn) * np.sign(out[0]) * out).apply((0.0, 0.0, 1.0))
     limbs, places = [], {}
     for finger, (aside, along, length, lean) in fingers.items():
@@ -146,7 +149,7 @@ def test_joints_follow_each_finger_by_human_proportions(figure, fitted):
 
 def test_fingers_hang_on_their_hands_and_have_vrm_roles(fitted):
     skeleton = fitted.skeleton
-    assert len(skeleton.names) == 65 - 40 + 40
+    assert len(skeleton.names) == 65
     for side in ("Left", "Right"):
         for finger in HUMAN:
             chain = [skeleton.index(f"mixamorig:{side}Hand{finger}{k}") for k in (1, 2, 3, 4)]
