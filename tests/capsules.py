@@ -11,6 +11,6 @@ def join_capsules(limbs, count):
         axis = np.subtract(stop, start)
         part = trimesh.creation.capsule(height=np.linalg.norm(axis), radius=radius, count=[count, count])
         place = trimesh.geometry.align_vectors([0, 0, 1], axis)
-        place[:3, 3] = start
+        place[:3, 3] = np.add(start, stop) / 2  # a capsule lies around its middle
         parts.append(part.apply_transform(place))
     return trimesh.util.concatenate(parts)

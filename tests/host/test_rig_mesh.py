@@ -61,7 +61,7 @@ def test_the_preview_moves(files):
 
 def test_the_unreal_rig_has_a_root_and_the_clips(files, tmp_path):
     require_reader("ufbx")
-    (tmp_path / "pose.json").write_text("{}")
+    (tmp_path / "pose.json").write_text('{"pose": {}, "times": []}')
     model = files["Save FBX for Unreal"]
     report = run_reader("ufbx", tmp_path / "report.json", model, tmp_path / "pose.json")
     names = set(report["joints"])
@@ -80,7 +80,7 @@ def test_a_chair_is_refused_with_its_measurements(comfyui, client):
     )
     message = error["exception_message"]
     assert error["node_type"] == "C3DRigCharacter"
-    assert "no standing humanoid" in message and "width 0.5" in message
+    assert "no standing humanoid" in message and "0.50 m wide, height 1.00 m" in message
 
 
 def test_the_mesh_stays_as_it_was(files):

@@ -8,6 +8,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 IN_OTHER_GRAPHS = {
     "C3DLoadMesh",
+    "C3DVrmMeta",
     "C3DApplyTexture",
     "C3DRenderViewMaps",
     "C3DApplyIG2MV",
@@ -15,7 +16,8 @@ IN_OTHER_GRAPHS = {
     "C3DDecodeShape",
     "C3DCleanMesh",
 }
-OPTIONAL = {"weights", *(f"{side}{kind}" for side in ("left", "back", "right") for kind in ("", "_mask"))}
+_SIDES = (f"{side}{kind}" for side in ("left", "back", "right") for kind in ("", "_mask"))
+OPTIONAL = {"weights", "vrm_meta", *_SIDES}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, pose_ve
 from character3d.pipeline.rig.branches import find_branches
 from character3d.pipeline.rig.hand_solid import crop_hand
 from character3d.pipeline.types import Mesh
+from character3d.tests.capsules import join_capsules
 from scipy.spatial.transform import Rotation
 
 ELF = Path(__file__).resolve().parents[2] / "examples" / "elf.glb"
@@ -32,18 +33,6 @@ CARTOON = {"Thumb": HUMAN["Thumb"], "Index": HUMAN["Index"]} | {
 }
 THREE = {"Thumb": HUMAN["Thumb"], "Index": (0.016, 0.088, 0.085, 0.1), "Middle": (-0.016, 0.088, 0.08, -0.1)}
 FINGER_RADIUS = 0.008
-
-
-def join_capsules(limbs, count):
-    """Closed capsules between two points each, (start, stop, radius), overlapping, as one mesh."""
-    parts = []
-    for start, stop, radius in limbs:
-        axis = np.subtract(stop, start)
-        part = trimesh.creation.capsule(height=np.linalg.norm(axis), radius=radius, count=[count, count])
-        part.apply_translation(-part.bounds.mean(axis=0))
-        part.apply_transform(trimesh.geometry.align_vectors([0, 0, 1], axis))
-        parts.append(part.apply_translation((np.array(start) + stop) / 2))
-    return trimesh.util.concatenate(parts)
 
 
 def list_limbs(drop, spread):
