@@ -170,9 +170,13 @@ def _slab(
     a = (np.arange(40)[:, None] * 21 + np.arange(20)).ravel()
     grid = np.concatenate((np.stack((a, a + 21, a + 1), 1), np.stack((a + 1, a + 21, a + 22), 1)))
     rim = np.concatenate((np.arange(21), 20 + 21 * np.arange(1, 41), np.arange(839, 839, -1)))
-    rim = np.concatenate((np.arange(20), 20 + 21 * np.arange(40), 860 - np.arange(20), 840 - 21 * np.arange(40)))
+    rim = np.concatenate(
+        (np.arange(20), 20 + 21 * np.arange(40), 860 - np.arange(20), 840 - 21 * np.arange(40))
+    )
     ahead = np.roll(rim, -1)
-    side = np.concatenate((np.stack((rim, ahead, rim + 861), 1), np.stack((ahead, ahead + 861, rim + 861), 1)))
+    side = np.concatenate(
+        (np.stack((rim, ahead, rim + 861), 1), np.stack((ahead, ahead + 861, rim + 861), 1))
+    )
     return np.concatenate(layers), np.concatenate((grid, grid[:, ::-1] + 861, side))
 
 
@@ -222,7 +226,11 @@ def _ring_faces(rings: list[np.ndarray], *, closed: bool) -> Arrays:
         faces.append(np.stack((last, np.roll(last, -1), np.full(count, total + 1)), 1))
     joined, built = np.concatenate(points), np.concatenate(faces)
     corners = joined[built]
-    volume = np.einsum("ij,ij->", corners[:, 0] - corners.mean((0, 1)), np.cross(corners[:, 1] - corners.mean((0, 1)), corners[:, 2] - corners.mean((0, 1))))
+    volume = np.einsum(
+        "ij,ij->",
+        corners[:, 0] - corners.mean((0, 1)),
+        np.cross(corners[:, 1] - corners.mean((0, 1)), corners[:, 2] - corners.mean((0, 1))),
+    )
     return joined, built if volume > 0 else built[:, ::-1]
 
 

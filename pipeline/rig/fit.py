@@ -17,8 +17,8 @@ from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
 from .skeleton import ARM_PARTS, LEG_PARTS, build_skeleton
 from .solid import Points, VoxelSolid
-from .voxels import voxelise_mesh
 from .torso import NECK_PROMINENCE, Torso, measure_torso, move_neck
+from .voxels import voxelise_mesh
 
 _SPINE_LEVELS = {"Hips": 0.202, "Spine": 0.362, "Spine1": 0.538, "Spine2": 0.736}
 _SPINE_BACK = {"Hips": 0.116, "Spine": 0.29, "Spine1": 0.355, "Spine2": 0.575}
@@ -80,16 +80,18 @@ def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandT
     if torso.has_neck:
         return torso, hands
     for _ in range(2):
-        armpits = [find_armpit(solid, torso, hand.position, side) for side, hand in zip((1, -1), hands, strict=True) if hand]
+        armpits = [
+            find_armpit(solid, torso, hand.position, side)
+            for side, hand in zip((1, -1), hands, strict=True)
+            if hand
+        ]
         levels = [armpit[1] for armpit in armpits if armpit is not None]
         if levels:
             torso = move_neck(torso, max(levels))
     return torso, find_hands(solid, torso)
 
 
-def _require_humanoid(
-    solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | None, HandTip | None]
-) -> None:
+def _require_humanoid(solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | None, HandTip | None]) -> None:
     """RigError unless the body is taller than deep, with a neck and legs or arms, or legs and long arms.
 
     Without legs it has to stand on the ground below its middle, as a robe does.
@@ -109,8 +111,8 @@ def _require_humanoid(
         f"the mesh is no standing humanoid: {'two legs were found' if torso.has_legs else legs}, "
         f"neck prominence {torso.neck_prominence:.2f} (a neck has {NECK_PROMINENCE} or more), "
         f"{arms} of 2 arms stand free, the shorter by {reach:.2f} m; it is {width:.2f} m wide, height "
-        f"{height:.2f} m, {depth:.2f} m deep (a body is at most {_WIDEST} times as wide and {_DEEPEST} times as "
-        "deep as tall)"
+        f"{height:.2f} m, {depth:.2f} m deep (a body is at most {_WIDEST} times as wide and {_DEEPEST} "
+        "times as deep as tall)"
     )
 
 

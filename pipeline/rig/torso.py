@@ -92,7 +92,10 @@ def move_neck(torso: Torso, armpit: float) -> Torso:
 def _is_hem(areas: Points, crotch: int, rows: float) -> bool:
     """Whether the slices (Y,) shrink at once where the legs part: a skirt ends, the thighs do not begin."""
     reach = max(2, round(_HEM_REACH * rows))
-    above, below = areas[crotch + reach : crotch + 2 * reach], areas[max(0, crotch - 2 * reach) : crotch - reach]
+    above, below = (
+        areas[crotch + reach : crotch + 2 * reach],
+        areas[max(0, crotch - 2 * reach) : crotch - reach],
+    )
     return bool(len(above) and len(below) and np.median(above) > _HEM_STEP * np.median(below))
 
 

@@ -168,7 +168,7 @@ def _bridge_gaps(labels: npt.NDArray[np.int32], reach: float) -> BoolArray:
         met = np.moveaxis(np.stack(np.nonzero(here[:-1] != here[1:])), 0, 1)
         first = np.insert(np.delete(met, 0, 1), axis, met[:, 0], axis=1)
         second = first + np.eye(3, dtype=np.int64)[axis]
-        ends.append(np.stack([near[:, *place.T].T for place in (first, second)], axis=1))
+        ends.append(np.stack([near[(slice(None), *place.T)].T for place in (first, second)], axis=1))
         gaps.append(away[tuple(first.T)] + away[tuple(second.T)])
     return _draw_bridges(cells, labels, np.concatenate(ends), np.concatenate(gaps), reach)
 

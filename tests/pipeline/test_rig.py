@@ -18,9 +18,6 @@ LIMB_PARTS = ("Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "Toe
 TRUNK = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head", "HeadTop_End")
 
 
-
-
-
 def bound_share(skeleton, skin, words):
     """(V,) weight bound to joints whose names hold one of the words."""
     chosen = np.array([any(word in name for word in words) for name in skeleton.names])
@@ -147,8 +144,6 @@ def test_arms_against_the_body_are_reported():
     warnings = fit_skeleton(glued, pose_type="A-pose").warnings
     assert any("left" in text and "arm" in text for text in warnings)
     assert any("right" in text and "arm" in text for text in warnings)
-
-
 
 
 def test_open_surface_is_refused():
