@@ -6,8 +6,9 @@
 
 Error: distance between fitted and true joint, % of height. `mean` and `95th` run over all joints of all
 people, `worst` is the largest mean of one person. `pose`: persons whose pose was taken for another.
-`refused`: persons for whom the fitting raised RigError. `warned`: persons with a warning. Joints compared: the 22 that both rigs name; see
-fit.py. The proportions are described in people.py, the alterations in alterations.py.
+`refused`: persons for whom the fitting raised RigError. `warned`: persons with a warning. Joints compared:
+the 22 that both rigs name; see fit.py. The proportions are described in people.py, the alterations in
+alterations.py.
 """
 
 from __future__ import annotations
@@ -34,8 +35,6 @@ from character3d.pipeline.rig import fit_skeleton  # noqa: E402
 from character3d.pipeline.types import Mesh  # noqa: E402
 from people import POSES, PROPORTIONS, Person, generate_people  # noqa: E402
 
-Row = tuple[str, str, Person, np.ndarray | None, str, tuple[str, ...]]
-
 
 def main() -> None:
     """Print a table."""
@@ -46,7 +45,7 @@ def main() -> None:
     names = arguments.only or (list(ALTERATIONS) if arguments.altered else ["as it is"])
     jobs = ((name, person) for person in people for name in names)
     with multiprocessing.Pool(arguments.processes) as pool:
-        rows = [row for row in pool.imap(_fit_person, jobs, chunksize=3)]
+        rows = list(pool.imap(_fit_person, jobs, chunksize=3))
     _print_groups(rows, names)
     if arguments.joints:
         _print_joints(rows)
@@ -117,10 +116,9 @@ def _print_joints(rows: list[dict]) -> None:
         found = defaultdict(list)
         for row in rows:
             if row["proportion"] == proportion:
-                for name, error in row.get("errors", {}).items():
-                    found[name.removeprefix("mixamorig:").removeprefix("Left").removeprefix("Right")].append(
-                        error
-                    )
+                for full, error in row.get("errors", {}).items():
+                    name = full.split(":")[1].removeprefix("Left").removeprefix("Right")
+                    found[name].append(error)
         print(proportion, ", ".join(f"{name} {np.mean(values):.2f}" for name, values in found.items()))
 
 

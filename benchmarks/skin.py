@@ -20,8 +20,9 @@ import importlib.util
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import fast_simplification
 import numpy as np
@@ -40,28 +41,18 @@ from character3d.pipeline.types import Mesh, Skeleton, SkinWeights  # noqa: E402
 from people import PROPORTIONS, Person, generate_people  # noqa: E402
 
 _X, _Y, _Z = np.eye(3)
-_SIT = {"LeftUpLeg": -85 * _X, "RightUpLeg": -85 * _X, "LeftLeg": 85 * _X, "RightLeg": 85 * _X}
+_FOLDED = {"LeftUpLeg": -95 * _X, "RightUpLeg": -95 * _X, "LeftLeg": 115 * _X, "RightLeg": 115 * _X}
+_SEATED = {"LeftUpLeg": -85 * _X, "RightUpLeg": -85 * _X, "LeftLeg": 85 * _X, "RightLeg": 85 * _X}
+_STEPPING = {"LeftUpLeg": -35 * _X, "LeftLeg": 20 * _X, "RightUpLeg": 25 * _X, "RightLeg": 15 * _X}
 POSES: Mapping[str, Mapping[str, np.ndarray]] = {
     "arms up": {"LeftArm": 100 * _Z, "RightArm": -100 * _Z},
     "arms forward": {"LeftArm": 45 * _Z - 60 * _Y, "RightArm": -45 * _Z + 60 * _Y},
     "elbows bent": {"LeftForeArm": -90 * _Y, "RightForeArm": 90 * _Y},
-    "squat": {
-        "Spine": 25 * _X,
-        "LeftUpLeg": -95 * _X,
-        "RightUpLeg": -95 * _X,
-        "LeftLeg": 115 * _X,
-        "RightLeg": 115 * _X,
-    },
-    "step": {
-        "LeftUpLeg": -35 * _X,
-        "LeftLeg": 20 * _X,
-        "RightUpLeg": 25 * _X,
-        "RightLeg": 15 * _X,
-        "RightFoot": 20 * _X,
-    },
+    "squat": _FOLDED | {"Spine": 25 * _X},
+    "step": _STEPPING | {"RightFoot": 20 * _X},
     "head turned": {"Neck": 20 * _Y, "Head": 40 * _Y},
     "torso twisted": {"Spine": 15 * _Y, "Spine1": 15 * _Y, "Spine2": 15 * _Y},
-    "sitting": _SIT | {"LeftFoot": 5 * _X},
+    "sitting": _SEATED,
     "waving": {"LeftArm": 60 * _Z, "LeftForeArm": 70 * _Z, "LeftHand": 20 * _Z, "RightArm": -20 * _Z},
     "bowing": {"Spine": 25 * _X, "Spine1": 20 * _X, "Spine2": 15 * _X, "Neck": 15 * _X},
 }
@@ -84,10 +75,14 @@ def main() -> None:
         )
     for proportion in PROPORTIONS:
         chosen = [row[1] for row in rows if row[0] == proportion]
-        print("{:16} {:8.2f} {:8.2f} {:8.2f}".format(proportion, *np.mean(chosen, axis=(0, 1))))
+        _print_row(proportion, np.mean(chosen, axis=(0, 1)))
     table = np.array([row[1] for row in rows])
-    print("{:16} {:8.2f} {:8.2f} {:8.2f}".format(f"all {len(rows)}", *table.mean(axis=(0, 1))))
-    print("{:16} {:8.2f} {:8.2f} {:8.2f}".format("worst person", *table.mean(axis=1).max(axis=0)))
+    _print_row(f"all {len(rows)}", table.mean(axis=(0, 1)))
+    _print_row("worst person", table.mean(axis=1).max(axis=0))
+
+
+def _print_row(name: str, figures: np.ndarray) -> None:
+    print("{:16} {:8.2f} {:8.2f} {:8.2f}".format(name, *figures))
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -181,7 +176,7 @@ def _print_seconds(arguments: argparse.Namespace) -> None:
         print(f"{len(mesh.faces):8} {fit:6.2f} {bind:6.2f} {cut:8.2f} {fit + bind + cut:6.2f}", flush=True)
 
 
-def _time_call(function, *arguments):
+def _time_call(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     started = time.perf_counter()
     result = function(*arguments)
     return result, time.perf_counter() - started

@@ -13,6 +13,7 @@ from .torso import Torso
 
 _SHOULDER_ASIDE, _SHOULDER_BELOW = 0.265, 0.155
 _COLLAR_ASIDE, _COLLAR_BELOW, _COLLAR_AHEAD = 0.107, 0.047, 0.02
+_COLLAR_MOST = 0.05
 _ARMPIT_ASIDE, _ARMPIT_BELOW = 0.015, 0.104
 _ARMPIT_TRUST = (0.7, 0.5)
 _ARMPIT_REACH = 0.28
@@ -57,7 +58,8 @@ def fit_arm(solid: VoxelSolid, torso: Torso, hand: HandTip | None, side: int) ->
         (torso.middle + side * _COLLAR_ASIDE * torso.length, torso.neck - _COLLAR_BELOW * torso.length)
     )
     depth = column_depth(solid, collar, 2 * solid.size)
-    collar3 = np.array((*collar, min(depth, shoulder[2]) + _COLLAR_AHEAD * torso.length))
+    depth = float(np.clip(depth, shoulder[2] - _COLLAR_MOST * torso.length, shoulder[2]))
+    collar3 = np.array((*collar, depth + _COLLAR_AHEAD * torso.length))
     return Arm(collar3, shoulder, line.at(elbow), line.at(wrist), tip, hand is not None, is_welded)
 
 

@@ -26,6 +26,7 @@ _SPINE_BACK = {"Hips": 0.116, "Spine": 0.29, "Spine1": 0.355, "Spine2": 0.575}
 _NECK_BELOW, _NECK_BACK = 0.15, 0.1
 _HEAD_ABOVE, _HEAD_AHEAD = 0.079, 0.02
 _HIGHEST_HEAD = 0.3
+_PELVIS_LEVEL, _CHEST_DEPTH, _DEEPER, _BEHIND = 0.15, 0.9, 1.1, 0.1
 _DEEPEST, _WIDEST, _LONG_ARM = 0.85, 2.2, 0.2
 
 
@@ -115,8 +116,8 @@ def _require_humanoid(solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | No
         f"the mesh is no standing humanoid: {'two legs were found' if torso.has_legs else legs}, "
         f"neck prominence {torso.neck_prominence:.2f} (a neck has {NECK_PROMINENCE} or more), "
         f"{arms} of 2 arms stand free, the shorter by {reach:.2f} m; it is {width:.2f} m wide, height "
-        f"{height:.2f} m, {depth:.2f} m deep (a body is at most {_WIDEST} times as wide and {_DEEPEST} times as "
-        "deep as tall)"
+        f"{height:.2f} m, {depth:.2f} m deep (a body is at most {_WIDEST} times as wide and {_DEEPEST} "
+        "times as deep as tall)"
     )
 
 
@@ -150,11 +151,24 @@ def _collect_places(
 
 
 def _axis_point(solid: VoxelSolid, torso: Torso, y: float, back: float) -> Points:
-    """Joint of the spine: `back`, a share of half the body's depth there, behind the middle."""
-    offset = np.abs(solid.centres[:, :2] - (torso.middle, y)).max(axis=1)
-    depths = solid.centres[offset <= max(0.02 * torso.height, offset.min()), 2]
+    """Joint of the spine: `back`, a share of half the body's depth there, behind the middle.
+
+    Where the body is deeper than at the pelvis and sticks out behind it, hair or a cape lies on the back.
+    """
+    depths = _axis_depths(solid, torso, y)
+    pelvis = _axis_depths(solid, torso, torso.crotch + _PELVIS_LEVEL * torso.length)
+    deep = float(np.ptp(pelvis))
+    behind = float(pelvis.min() - depths.min())
+    if np.ptp(depths) > _DEEPER * deep and behind > _BEHIND * deep:
+        depths = depths[depths >= depths.max() - _CHEST_DEPTH * deep]
     half = 0.5 * float(np.ptp(depths))
     return np.array((torso.middle, y, depths.mean() - back * half))
+
+
+def _axis_depths(solid: VoxelSolid, torso: Torso, y: float) -> Points:
+    """z of the cells around the axis at height y."""
+    offset = np.abs(solid.centres[:, :2] - (torso.middle, y)).max(axis=1)
+    return solid.centres[offset <= max(0.02 * torso.height, offset.min()), 2]
 
 
 def _recognise_pose(torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> str:

@@ -14,6 +14,7 @@ from .torso import Torso
 _FOOT_ROWS = 0.035
 _CHEST_LEVEL = 0.70
 _SHORTEST_BRANCH = 0.06
+_FARTHEST_BACK = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,8 @@ def find_hands(solid: VoxelSolid, torso: Torso) -> tuple[HandTip | None, HandTip
     """Return the left (+X) and the right fingertip, None where no arm stands free of the body.
 
     A cell's detour is how much longer the way chest - cell - foot (or head) is than chest - foot: twice
-    the length of the branch that the cell closes. Hands are beside the chest rather than before it.
+    the length of the branch that the cell closes. Hands are beside the chest rather than before it,
+    and hardly behind it, where long hair ends.
     """
     chest_point = _chest_point(solid, torso)
     chest = solid.nearest(chest_point)
@@ -55,7 +57,8 @@ def find_hands(solid: VoxelSolid, torso: Torso) -> tuple[HandTip | None, HandTip
             detour = np.minimum(detour, solid.measure_distances(end) + from_chest - straight)
     detour[head] = 0.0
     side = solid.centres[:, 0] - torso.middle
-    detour[np.abs(solid.centres[:, 2] - chest_point[2]) > np.abs(side)] = 0.0
+    ahead = solid.centres[:, 2] - chest_point[2]
+    detour[(ahead > np.abs(side)) | (-ahead > _FARTHEST_BACK * np.abs(side))] = 0.0
     left, right = (_branch_tip(solid, torso, np.where(sign * side > 0, detour, 0.0)) for sign in (1, -1))
     return left, right
 

@@ -17,7 +17,10 @@ _STEPS = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """places: (P, 3). copies: (V,) place of each vertex. faces: (F, 3) places. names: (P,) piece of each place."""
+    """places: (P, 3). copies: (V,) place of each vertex. faces: (F, 3) places.
+
+    names: (P,) number of the piece that each place belongs to.
+    """
 
     places: Points
     copies: Indices
