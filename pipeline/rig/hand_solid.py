@@ -14,6 +14,8 @@ from .voxels import fill_box
 _CELLS = 90
 _MARGIN = 0.5
 _BEFORE_WRIST = 0.2
+_HAND_SHARE = 0.7
+"""A hand's length in forearms: where the wrist was found too far out, the thumb still lies in the box."""
 _SLAB = 0.03
 _EVERY_NEIGHBOUR = np.ones((3, 3, 3), bool)
 
@@ -40,11 +42,12 @@ def crop_hand(mesh: Mesh, elbow: Points, wrist: Points, tip: Points) -> HandSoli
     None where the mesh has no forearm before the wrist.
     """
     length = float(np.linalg.norm(tip - wrist))
-    size = length / _CELLS
-    low, high = np.minimum(wrist, tip) - _MARGIN * length, np.maximum(wrist, tip) + _MARGIN * length
+    size, reach = length / _CELLS, float(np.linalg.norm(wrist - elbow))
+    margin = _MARGIN * max(length, _HAND_SHARE * reach)
+    low, high = np.minimum(wrist, tip) - margin, np.maximum(wrist, tip) + margin
     cells = fill_box(mesh, low, high, size)
     places = np.argwhere(cells)
-    forearm = (wrist - elbow) / max(float(np.linalg.norm(wrist - elbow)), 1e-12)
+    forearm = (wrist - elbow) / max(reach, 1e-12)
     beyond = (low + size * places - wrist) @ forearm >= -_BEFORE_WRIST * length
     cells[tuple(places[~beyond].T)] = False
     places = places[beyond]
