@@ -246,3 +246,13 @@ def test_a_skirt_is_seen_and_said(body, reference):
 
 def test_a_real_body_is_not_said_to_wear_a_skirt(body):
     assert fit_skeleton(body[0], pose_type="A-pose").warnings == ()
+
+
+def test_long_hair_pulls_no_joint_out_of_the_body(body, reference):
+    mesh, _ = body
+    hair = make_box((-0.14, 0.95, -0.22), (0.14, 1.62, -0.08))
+    skeleton = fit_skeleton(join_parts([(mesh.positions, mesh.faces), hair]), pose_type="A-pose").skeleton
+    trunk = [skeleton.index(f"mixamorig:{name}") for name in ("Hips", "Spine", "Spine1", "Spine2", "Neck")]
+    assert np.abs(skeleton.positions[trunk, 2]).max() < 0.08
+    hands = [skeleton.index(f"mixamorig:{side}Hand") for side in ("Left", "Right")]
+    assert np.allclose(skeleton.positions[hands], reference[hands], atol=0.03)
