@@ -179,7 +179,7 @@ def _recognise_pose(torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Le
         return "No"
     steps = [abs(leg.ankle[0] - torso.middle) / (torso.crotch - leg.ankle[1]) for leg in legs.values()]
     stride = float(np.degrees(np.arctan(np.mean(steps))))
-    if (spread >= 10 or stride >= 18) and drop < 40:
+    if (spread >= 10 or (stride >= 18 and spread >= 6)) and drop < 40:
         return "大-pose"
     return "T-pose" if -30 < drop <= 20 else "A-pose" if drop > 0 else "No"
 
