@@ -91,6 +91,8 @@ def _measure_radii(solid: VoxelSolid, bones: list[Bone], sources: list[Indices])
     for part in set(parts):
         cells = np.concatenate([sources[number] for number in np.flatnonzero(parts == part)])
         radii[parts == part] = max(float(np.quantile(depth[cells], _RADIUS_QUANTILE)), thinnest)
+    # A head larger than the chest would take the chest over.
+    radii[parts == "head"] = np.minimum(radii[parts == "head"], radii[parts == "trunk"].max())
     return radii
 
 
