@@ -13,6 +13,7 @@ from character3d.pipeline.rig import (
 from character3d.pipeline.rig.skeleton import build_skeleton
 from character3d.pipeline.rig.welds import label_regions
 from character3d.pipeline.types import Mesh
+from character3d.tests.humanoids import rig_elf
 
 from .figures import join_parts, make_body, make_capsule
 
@@ -31,6 +32,15 @@ def turn_about(axis, degrees):
     angle = np.radians(degrees)
     skew = np.array(((0, -z, y), (z, 0, -x), (-y, x, 0)))
     return np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew
+
+
+def test_a_large_head_leaves_the_chest_to_the_trunk():
+    """The elf's head is twice as thick as her chest: nothing below the shoulders follows it."""
+    elf = rig_elf()
+    mesh, skeleton = elf.textured.mesh, elf.skeleton
+    shoulders = skeleton.positions[skeleton.index("mixamorig:LeftArm"), 1]
+    chest = mesh.positions[:, 1] < shoulders
+    assert bound_share(skeleton, elf.skin, ("Neck", "Head"))[chest].max() < 0.3
 
 
 @pytest.fixture(scope="module")
