@@ -15,8 +15,8 @@ LIMITS = {
     ("blender", "normals"): 1e-4,
 }
 """What readers themselves leave open: assimp's answer has six digits, of which posing adds up several;
-Blender keeps a custom normal as two 16-bit integers, and a joint as head, tail and roll in float32: the roll is
-worst where a bone points straight down, as thighs do."""
+Blender keeps a custom normal as two 16-bit integers, and a joint as head, tail and roll in float32: the
+roll is worst where a bone points straight down, as thighs do."""
 
 
 def limit(reader, key):
