@@ -19,34 +19,16 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation
 
+from ..humanoid import ROLE_PARENTS
 from ..rig.posing import Transforms
 from ..rig.solid import Points
 
 _FOLDER = Path(__file__).parent / "clips"
 CLIP_NAMES = ("idle", "walk", "wave", "t_pose")
 
-_TRUNK_PARENTS = {
-    "hips": "",
-    "spine": "hips",
-    "chest": "spine",
-    "upperChest": "chest",
-    "neck": "upperChest",
-    "head": "neck",
-}
-_LIMB_PARENTS = {
-    "Shoulder": "upperChest",
-    "UpperArm": "Shoulder",
-    "LowerArm": "UpperArm",
-    "Hand": "LowerArm",
-    "UpperLeg": "hips",
-    "LowerLeg": "UpperLeg",
-    "Foot": "LowerLeg",
-    "Toes": "Foot",
-}
-HUMANOID_PARENTS = _TRUNK_PARENTS | {
-    side + part: parent if parent in _TRUNK_PARENTS else side + parent
-    for side in ("left", "right")
-    for part, parent in _LIMB_PARENTS.items()
+_NOT_MOVED = ("jaw", "Eye", "Thumb", "Index", "Middle", "Ring", "Little")
+HUMANOID_PARENTS = {
+    role: parent for role, parent in ROLE_PARENTS.items() if not any(word in role for word in _NOT_MOVED)
 }
 """The roles that clips move, each after its parent."""
 

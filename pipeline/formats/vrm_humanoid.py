@@ -1,4 +1,4 @@
-"""VRM 1.0's humanoid bones: which there are, which must be, whose child each is, and its rest pose.
+"""What VRM 1.0 asks of a humanoid: which bones must be, whose child each is, and its rest pose.
 
 Source: VRM Consortium, specification/VRMC_vrm-1.0/humanoid.md and tpose.md.
 """
@@ -8,45 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import FormatError
+from ..humanoid import FINGERS, NEEDED_LIMBS, ROLE_PARENTS, SIDES
 from ..types import Skeleton
 
-_SIDES = ("left", "right")
-_FINGER_PARTS = ("Proximal", "Intermediate", "Distal")
-_LIMB_PARENTS = {
-    "Shoulder": "upperChest",
-    "UpperArm": "Shoulder",
-    "LowerArm": "UpperArm",
-    "Hand": "LowerArm",
-    "UpperLeg": "hips",
-    "LowerLeg": "UpperLeg",
-    "Foot": "LowerLeg",
-    "Toes": "Foot",
-    "Eye": "head",
-}
-_FINGERS = {
-    "Thumb": ("Metacarpal", "Proximal", "Distal"),
-    **dict.fromkeys(("Index", "Middle", "Ring", "Little"), _FINGER_PARTS),
-}
-_NEEDED_LIMBS = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
-
-
-def _list_parents() -> dict[str, str]:
-    parents = {"hips": "", "spine": "hips", "chest": "spine", "upperChest": "chest"}
-    parents |= {"neck": "upperChest", "head": "neck", "jaw": "head"}
-    for side in _SIDES:
-        for part, parent in _LIMB_PARENTS.items():
-            parents[side + part] = side + parent if parent in _LIMB_PARENTS else parent
-        for finger, parts in _FINGERS.items():
-            names = [f"{side}{finger}{part}" for part in parts]
-            parents |= dict(zip(names, (side + "Hand", *names), strict=False))
-    return parents
-
-
-BONE_PARENTS = _list_parents()
-"""Humanoid bone -> its parent; where an optional parent is missing, that one's parent takes its place."""
-REQUIRED_BONES = ("hips", "spine", "head", *(side + part for side in _SIDES for part in _NEEDED_LIMBS))
+REQUIRED_BONES = ("hips", "spine", "head", *(side + part for side in SIDES for part in NEEDED_LIMBS))
 _NEED_THEIR_PARENT = {"upperChest"} | {
-    f"{side}{finger}{part}" for side in _SIDES for finger, parts in _FINGERS.items() for part in parts[1:]
+    f"{side}{finger}{part}" for side in SIDES for finger, parts in FINGERS.items() for part in parts[1:]
 }
 
 _T_POSE_DEGREES = 15.0
@@ -55,7 +22,7 @@ _T_POSE = {
        for side, sign in (("left", 1), ("right", -1))
        for part, child in (("UpperArm", "LowerArm"), ("LowerArm", "Hand"))},
     **{(side, part, child): (0, -1, 0)
-       for side in _SIDES
+       for side in SIDES
        for part, child in (("UpperLeg", "LowerLeg"), ("LowerLeg", "Foot"))},
 }  # fmt: skip
 """(side, bone, the bone it points at) -> the direction in which it points."""
@@ -63,7 +30,7 @@ _T_POSE = {
 
 def check_humanoid(skeleton: Skeleton) -> None:
     """Raise FormatError unless the roles are VRM's, complete, in VRM's tree and in its T-pose."""
-    unknown = sorted(set(skeleton.roles) - set(BONE_PARENTS))
+    unknown = sorted(set(skeleton.roles) - set(ROLE_PARENTS))
     if unknown:
         raise FormatError(f"VRM: {', '.join(unknown)} are no humanoid bones of VRM 1.0")
     missing = [bone for bone in REQUIRED_BONES if bone not in skeleton.roles]
@@ -78,11 +45,11 @@ def check_humanoid(skeleton: Skeleton) -> None:
 
 
 def _check_parent(skeleton: Skeleton, role: str) -> None:
-    wanted = BONE_PARENTS[role]
+    wanted = ROLE_PARENTS[role]
     if role in _NEED_THEIR_PARENT and wanted not in skeleton.roles:
         raise FormatError(f"VRM: {role} may only exist with {wanted}, which is missing")
     while wanted and wanted not in skeleton.roles:
-        wanted = BONE_PARENTS[wanted]
+        wanted = ROLE_PARENTS[wanted]
     found = _find_role_above(skeleton, skeleton.roles[role])
     if found != wanted:
         raise FormatError(

@@ -13,14 +13,14 @@ from scipy.spatial.transform import Rotation
 
 from ..conventions import FORWARD, UP
 from ..errors import RigError
+from ..humanoid import NEEDED_LIMBS
 from ..types import AnimationClip, RiggedCharacter, Skeleton
 from .posing import Transforms, place_joints, read_turns, skin_mesh, turn_about, turns_to_rotations
 from .skeleton import orient_bone
 from .solid import Points
 
 SIDE_SIGNS = {"left": 1.0, "right": -1.0}
-_NEEDED_PARTS = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
-NEEDED_ROLES = ("hips", *(side + part for side in SIDE_SIGNS for part in _NEEDED_PARTS))
+NEEDED_ROLES = ("hips", *(side + part for side in SIDE_SIGNS for part in NEEDED_LIMBS))
 """Roles without which there is no T-pose; the others may be missing."""
 
 TRUNK_ROLES = ("spine", "chest", "upperChest")

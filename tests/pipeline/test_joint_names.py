@@ -12,7 +12,7 @@ from character3d.pipeline.formats import (
     write_fbx,
     write_glb,
 )
-from character3d.pipeline.formats.vrm_humanoid import BONE_PARENTS
+from character3d.pipeline.humanoid import ROLE_PARENTS
 from character3d.pipeline.rig.skeleton import FINGER_JOINTS, JOINTS, PREFIX
 from character3d.tests.readers.compare import (
     assert_joints_agree,
@@ -60,11 +60,11 @@ def test_names_are_those_published():
     unreal = {*UNREAL, *(name[:-1] + "r" for name in UNREAL if name.endswith("_l"))}
     assert set(names["unreal"]) == unreal
     assert set(names["unity"]) == {*UNITY, *(name.replace("Left", "Right") for name in UNITY)}
-    assert NAME_PROFILES["vrm"].joints == {role: role for role in BONE_PARENTS}
+    assert NAME_PROFILES["vrm"].joints == {role: role for role in ROLE_PARENTS}
     mixamo = {PREFIX + name for name, *_ in (*JOINTS, *FINGER_JOINTS)}
     assert {*names["mixamo"], *NAME_PROFILES["mixamo"].ends.values()} >= mixamo
     for entry in NAME_PROFILES.values():
-        assert entry.source and set(entry.joints) <= set(BONE_PARENTS)
+        assert entry.source and set(entry.joints) <= set(ROLE_PARENTS)
         assert len(set(entry.joints.values())) == len(entry.joints)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import VrmMeta, encode_glb, encode_vrm, write_vrm
-from character3d.pipeline.formats.vrm_humanoid import BONE_PARENTS, REQUIRED_BONES
+from character3d.pipeline.formats.vrm_humanoid import REQUIRED_BONES
+from character3d.pipeline.humanoid import ROLE_PARENTS
 from character3d.tests.readers.compare import assert_meshes_agree, largest_difference, rename, write_ask
 from character3d.tests.readers.locate import run_reader
 from character3d.tests.readers.sample_character import make_character, make_clip, pose_by_hand
@@ -83,7 +84,7 @@ def check_by_schema(tree):
         assert (values := meta.pop(name, ["absent"])) and all(isinstance(v, str) and v for v in values)
     assert 0 <= meta.pop("thumbnailImage", 0) < len(tree["images"])
     assert set(meta) <= TEXTS and all(isinstance(value, str) for value in meta.values())
-    assert set(REQUIRED) <= set(bones) <= set(BONE_PARENTS)
+    assert set(REQUIRED) <= set(bones) <= set(ROLE_PARENTS)
     assert all(set(bone) == {"node"} and 0 <= bone["node"] < len(tree["nodes"]) for bone in bones.values())
     assert len({bone["node"] for bone in bones.values()}) == len(bones)
 
@@ -98,7 +99,7 @@ def test_extension_follows_the_schema(meta):
 
 def test_required_bones_are_the_schemas():
     assert sorted(REQUIRED_BONES) == sorted(REQUIRED)
-    assert len(BONE_PARENTS) == 55
+    assert len(ROLE_PARENTS) == 55
 
 
 def test_defaults_give_no_permission():
