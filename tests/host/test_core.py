@@ -28,7 +28,7 @@ def test_system_stats_and_object_info(client):
     assert {"LoadImage", "C3DPreprocessPicture"} <= set(client.get_json("/object_info"))
 
 
-WORKFLOWS = ["character", "hunyuan3d_steps", "ig2mv_steps", "texture_mesh"]
+WORKFLOWS = ["character", "hunyuan3d_steps", "ig2mv_steps", "rig_mesh", "texture_mesh"]
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

@@ -99,9 +99,9 @@ def test_the_editor_exports_the_graph_that_the_service_submits(editor):
     assert editor.evaluate(EXPORT) == submitted
 
 
-@pytest.mark.parametrize("name", ["hunyuan3d_steps", "ig2mv_steps", "texture_mesh"])
+@pytest.mark.parametrize("name", ["hunyuan3d_steps", "ig2mv_steps", "rig_mesh", "texture_mesh"])
 def test_the_other_workflows_open_and_export_too(editor, name):
-    """In a tab of its own; their API graphs are run by test_hunyuan3d.py and test_ig2mv.py."""
+    """In a tab of its own; their API graphs are run by test_hunyuan3d.py, test_ig2mv.py and test_rig_mesh.py."""
     page = editor.context.new_page()
     page.goto(editor.url)
     page.wait_for_function(READY, timeout=60_000)
