@@ -2,7 +2,8 @@
 
     python benchmarks/look.py examples/elf.png FOLDER
 
-Writes FOLDER/<name>_around.jpg, the picture at its left, and FOLDER/<name>_posed.jpg. Run it with a
+Writes FOLDER/<name>_around.jpg, the picture at its left, FOLDER/<name>_posed.jpg and, walking,
+FOLDER/<name>_walk.webp. Run it with a
 Python that has the pack's requirements; ComfyUI is not needed.
 """
 
@@ -27,16 +28,18 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
+from character3d.pipeline.animation import load_clip, retarget_clip  # noqa: E402
 from character3d.pipeline.cameras import build_six_view_rig  # noqa: E402
 from character3d.pipeline.imaging import decode_picture, preprocess_picture  # noqa: E402
 from character3d.pipeline.normals import compute_vertex_normals  # noqa: E402
-from character3d.pipeline.preview import render_contact_sheet  # noqa: E402
+from character3d.pipeline.preview import encode_webp, render_animation, render_contact_sheet  # noqa: E402
 from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs  # noqa: E402
 from character3d.pipeline.shape import inflate_silhouette  # noqa: E402
 from character3d.pipeline.texture import bake_views, unwrap_mesh  # noqa: E402
 from character3d.pipeline.types import RiggedCharacter, Skeleton, TexturedMesh  # noqa: E402
 from character3d.pipeline.views import render_view_maps, synthesize_views  # noqa: E402
 
+_WALK_SIDE = 320
 _ARMS_RAISED, _THIGH_RAISED, _KNEE_BENT = 60.0, 70.0, 80.0
 """Degrees: arms above the horizontal, left thigh forward, left knee back."""
 
@@ -94,7 +97,7 @@ def read_square(picture: Path, side: int) -> npt.NDArray[Any]:
 
 
 def main(picture: Path, folder: Path) -> None:
-    """Make the character and write both sheets."""
+    """Make the character and write both sheets and the walk."""
     folder.mkdir(parents=True, exist_ok=True)
     character = make_character(picture)
     around = render_contact_sheet(character.textured)[..., :3]
@@ -103,6 +106,10 @@ def main(picture: Path, folder: Path) -> None:
     azimuths = [radians(angle) for angle in (0, 45, 90, 180)]
     posed = render_contact_sheet(pose_character(character), azimuths=azimuths)
     save_picture(posed, folder / f"{picture.stem}_posed.jpg")
+    clip = retarget_clip(load_clip("walk"), character)
+    frames = render_animation(character, clip, size=_WALK_SIDE)
+    walk = encode_webp(frames, len(frames) / float(clip.times[-1]))
+    (folder / f"{picture.stem}_walk.webp").write_bytes(walk)
 
 
 if __name__ == "__main__":
