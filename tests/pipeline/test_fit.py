@@ -99,7 +99,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED)
 def test_no_humanoid_is_refused_with_measurements(make):
-    with pytest.raises(RigError, match=r"no standing humanoid.*\d"):
+    with pytest.raises(RigError, match=r"no standing humanoid.*neck prominence \d.*height \d"):
         fit_skeleton(make())
 
 
