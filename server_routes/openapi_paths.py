@@ -62,7 +62,7 @@ def _header(name: str, description: str, **schema: Any) -> Schema:
 
 
 def _generate() -> Schema:
-    headers = {
+    headers: dict[str, Schema] = {
         "Location": {"description": "Where the status is.", "schema": {"type": "string"}},
         "RateLimit": {"schema": {"type": "string"}},
         "RateLimit-Policy": {"schema": {"type": "string"}},

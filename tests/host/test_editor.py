@@ -101,7 +101,7 @@ def test_the_editor_exports_the_graph_that_the_service_submits(editor):
 
 @pytest.mark.parametrize("name", ["hunyuan3d_steps", "ig2mv_steps", "rig_mesh", "texture_mesh"])
 def test_the_other_workflows_open_and_export_too(editor, name):
-    """In a tab of its own; their API graphs are run by test_hunyuan3d.py, test_ig2mv.py and test_rig_mesh.py."""
+    """In a tab of its own; the tests that are named after them run their API graphs."""
     page = editor.context.new_page()
     page.goto(editor.url)
     page.wait_for_function(READY, timeout=60_000)
