@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -233,7 +234,7 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
     """
     try:
         service = CharacterService(server, template_file)
-    except (OSError, ValueError, GraphError) as error:
+    except (OSError, ValueError, GraphError, sqlite3.Error) as error:
         log.error("the REST service is off: %s", error)
         return
     user_manager = getattr(server, "user_manager", None)

@@ -83,7 +83,12 @@ class CharacterService:
         self._spawn(self._forget_old())
         self._history.load(self._database.newest(COMPLETED, REMEMBERED))
         for row in self._database.live_jobs():
-            job = self._restore(row)
+            try:
+                job = self._restore(row)
+            except Exception:  # a record that cannot be read must not keep ComfyUI from starting
+                log.exception("job %s: its record could not be read, it is dropped", row.id)
+                self.jobs.forget(row.id)
+                continue
             self.jobs.add(job)
             self.slots.take(job.user)
             await self._resume_job(job)

@@ -1,7 +1,9 @@
 """A server that is killed with -9 loses no job, runs none twice that ended, and forgets no id."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 
 import pytest
 
@@ -107,6 +109,23 @@ async def test_a_job_that_was_running_twice_is_not_begun_again(comfyui_folder, b
             assert body["results"]["raw_mesh"] and body["failed_stage"] == "generating_multiview_texture"
             async with await client.generate() as answer:  # its slot is free
                 assert answer.status == 202
+
+
+async def test_a_damaged_record_costs_one_job_and_no_start(comfyui_folder, base):
+    slow_down(base, C3DPreprocessPicture=30)
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client:
+            jobs = [(await client.start_job())["job_id"] for _ in range(2)]
+            kill(server)
+    with contextlib.closing(sqlite3.connect(base / "user" / "character3d" / "jobs.sqlite3")) as database:
+        database.execute("UPDATE jobs SET body = '{}' WHERE id = ?", (jobs[0],))
+        database.commit()
+    slow_down(base)
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client:
+            assert (await client.finish(jobs[1]))["status"] == "completed"
+            async with client.get(f"/job/{jobs[0]}/status") as answer:
+                assert answer.status == 410
 
 
 async def test_two_servers_on_one_folder_keep_their_own_jobs(comfyui_folder, base):
