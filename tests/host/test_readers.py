@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from character3d.tests.readers.compare import write_ask
 from character3d.tests.readers.locate import require_reader, run_reader
 
 READERS = ("ufbx", "blender", "assimp", "three")
@@ -28,10 +29,8 @@ def fetch(elf_job, tmp_path_factory):
 def read(fetch, tmp_path_factory):
     """read(reader): its report on the rigged character, in its rest pose."""
     model, folder = fetch("rigged_character"), tmp_path_factory.mktemp("reports")
-    (folder / "pose.json").write_text("{}")
-    return functools.cache(
-        lambda reader: run_reader(reader, folder / f"{reader}.json", model, folder / "pose.json")
-    )
+    ask = write_ask(folder / "ask.json")
+    return functools.cache(lambda reader: run_reader(reader, folder / f"{reader}.json", model, ask))
 
 
 def plain(name):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
+from character3d.tests.readers.compare import write_ask
 from character3d.tests.readers.locate import require_reader, run_reader
 from PIL import Image
 
@@ -61,11 +62,11 @@ def test_the_preview_moves(files):
 
 def test_the_unreal_rig_has_a_root_and_the_clips(files, tmp_path):
     require_reader("ufbx")
-    (tmp_path / "pose.json").write_text('{"pose": {}, "times": []}')
-    model = files["Save FBX for Unreal"]
-    report = run_reader("ufbx", tmp_path / "report.json", model, tmp_path / "pose.json")
+    ask, model = write_ask(tmp_path / "ask.json"), files["Save FBX for Unreal"]
+    report = run_reader("ufbx", tmp_path / "report.json", model, ask)
     names = set(report["joints"])
     assert {"root", "pelvis", "spine_01", "upperarm_l", "calf_r", "head"} <= names
+    assert set(report["clips"]) == {"idle", "walk", "wave", "t_pose"}
 
 
 def test_a_chair_is_refused_with_its_measurements(comfyui, client):
