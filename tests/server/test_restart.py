@@ -32,7 +32,8 @@ def kill(server):
 
 
 def is_running(body):
-    return "queue_position" not in body and len(body["downloads"]) > 0
+    """Its mesh is made and saved, and it stays in the next stage."""
+    return body["current_stage"] == "generating_multiview_texture"
 
 
 async def test_jobs_survive_kill_9(comfyui_folder, base):
