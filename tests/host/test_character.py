@@ -111,6 +111,28 @@ def test_a_second_job_writes_files_of_its_own(elf_job, elf, client):
     )
 
 
+def test_a_job_asks_for_its_format_clips_and_a_moving_preview(elf, client):
+    asked = {"character_format": "glb", "bone_names": "unity", "animation": "all", "bind_pose": "T-pose"}
+    status, acceptance = client.post_form(elf, seed=42, animated_preview="true", **asked)
+    assert status == 202
+    final = client.watch(acceptance["job_id"])[-1]
+    assert final["status"] == "completed", final
+    gltf = read_glb(client.download(acceptance["job_id"], final["results"]["rigged_character"]))
+    names = [gltf["nodes"][joint]["name"] for joint in gltf["skins"][0]["joints"]]
+    assert {"Hips", "LeftUpperArm", "RightLowerLeg"} <= set(names)
+    assert {clip["name"] for clip in gltf["animations"]} == {"idle", "walk", "wave", "t_pose"}
+    low, high = np.array(bounds_of(gltf))
+    assert (high - low)[0] > 0.75 * (high - low)[1]  # the arms are spread
+    moving = final["results"]["preview_images"][-1]
+    picture = Image.open(io.BytesIO(client.download(acceptance["job_id"], moving)))
+    assert picture.format == "WEBP" and picture.n_frames >= 12
+
+
+def bounds_of(gltf):
+    accessor = gltf["accessors"][gltf["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
+    return accessor["min"], accessor["max"]
+
+
 # -- the commands of the wire contract, as printed there -------------------------------------------
 
 PRINTED = """\
