@@ -19,6 +19,8 @@ _NECK_LEVEL = 0.86
 _ARMPIT_BELOW_NECK = 0.257
 _SHORTEST_LEGS = 0.10
 _HIGHEST_CROTCH = 0.62
+_WIDEST_TRUNK = 0.13
+"""Half the width in which a neck is sought: spread arms would make a waist of the chest below them."""
 NECK_PROMINENCE = 1.15
 _NECK_SHARE = 0.5
 _NECK_GAP = 0.08
@@ -71,7 +73,8 @@ def measure_torso(solid: VoxelSolid) -> Torso:
     has_hem = has_legs and _is_hem(thickness.sum(axis=0), int(legs[-1]), height / solid.size)
     crotch = float(rows[legs[-1]]) if has_legs else ground + 0.47 * height
     above = np.arange(len(rows)) > (legs[-1] if has_legs else -1)
-    neck, prominence = _find_neck(_axis_areas(thickness, x, middle), rows, crotch, ground + height)
+    trunk = np.where(np.abs(x - middle)[:, None] <= _WIDEST_TRUNK * height, thickness, 0.0)
+    neck, prominence = _find_neck(_axis_areas(trunk, x, middle), rows, crotch, ground + height)
     has_neck = prominence > NECK_PROMINENCE
     is_crotch = has_legs and not has_hem
     if not has_neck:
