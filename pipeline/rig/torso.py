@@ -19,7 +19,7 @@ _NECK_LEVEL = 0.86
 _ARMPIT_BELOW_NECK = 0.257
 _SHORTEST_LEGS = 0.10
 _HIGHEST_CROTCH = 0.62
-_WIDEST_TRUNK = 0.13
+_WIDEST_TRUNK = 0.14
 """Half the width in which a neck is sought: spread arms would make a waist of the chest below them."""
 NECK_PROMINENCE = 1.15
 _NECK_SHARE = 0.5
