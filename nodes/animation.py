@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
-from ..pipeline.animation import load_clip, retarget_clip
+from ..pipeline.animation import animate_character, load_clip, retarget_clip
 from ..pipeline.conventions import CLIPS
 from ..pipeline.preview import encode_webp, render_animation, render_turntable
 from ..pipeline.types import RiggedCharacter
@@ -46,9 +45,7 @@ class AddAnimation(io.ComfyNode):
     def execute(cls, character: RiggedCharacter, animation: str) -> io.NodeOutput:
         """C3D_CHARACTER -> C3D_CHARACTER."""
         names = {"none": (), "all": CLIPS}.get(animation, (animation,))
-        kept = tuple(clip for clip in character.clips if clip.name not in names)
-        added = tuple(retarget_clip(load_clip(name), character) for name in names)
-        return io.NodeOutput(replace(character, clips=kept + added))
+        return io.NodeOutput(animate_character(character, names))
 
 
 class PreviewAnimation(io.ComfyNode):

@@ -1,11 +1,10 @@
 """Clips as data, and their way onto the skeleton of a character."""
 
-from .clips import CLIP_NAMES, HumanoidClip, load_clip, parse_clip
+from .clips import HumanoidClip, load_clip, parse_clip
 from .retarget import animate_character, retarget_clip
 from .sampling import pose_character
 
 __all__ = [
-    "CLIP_NAMES",
     "HumanoidClip",
     "animate_character",
     "load_clip",

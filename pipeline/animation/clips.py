@@ -19,12 +19,12 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation
 
+from ..conventions import CLIPS
 from ..humanoid import ROLE_PARENTS
 from ..rig.posing import Transforms
 from ..rig.solid import Points
 
 _FOLDER = Path(__file__).parent / "clips"
-CLIP_NAMES = ("idle", "walk", "wave", "t_pose")
 
 _NOT_MOVED = ("jaw", "Eye", "Thumb", "Index", "Middle", "Ring", "Little")
 HUMANOID_PARENTS = {
@@ -89,9 +89,9 @@ class HumanoidClip:
 
 
 def load_clip(name: str) -> HumanoidClip:
-    """Read one of CLIP_NAMES; ValueError for others."""
-    if name not in CLIP_NAMES:
-        raise ValueError(f"clip: expected one of {', '.join(CLIP_NAMES)}, got {name!r}")
+    """Read one of CLIPS; ValueError for others."""
+    if name not in CLIPS:
+        raise ValueError(f"clip: expected one of {', '.join(CLIPS)}, got {name!r}")
     return _read_clip(name)
 
 

@@ -18,9 +18,10 @@ _FRAMES_PER_SECOND = 30
 
 
 def animate_character(character: RiggedCharacter, names: Sequence[str]) -> RiggedCharacter:
-    """Return the character with the named clips of CLIP_NAMES as its clips; ValueError for unknown names."""
+    """Return the character with the named clips after those of other names; ValueError for unknown names."""
     clips = [load_clip(name) for name in names]
-    return replace(character, clips=tuple(retarget_clip(clip, character) for clip in clips))
+    kept = tuple(clip for clip in character.clips if clip.name not in names)
+    return replace(character, clips=kept + tuple(retarget_clip(clip, character) for clip in clips))
 
 
 def retarget_clip(clip: HumanoidClip, character: RiggedCharacter) -> AnimationClip:

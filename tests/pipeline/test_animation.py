@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from character3d.pipeline.animation import (
-    CLIP_NAMES,
     animate_character,
     load_clip,
     parse_clip,
     pose_character,
     retarget_clip,
 )
+from character3d.pipeline.conventions import CLIPS
 from character3d.pipeline.rig import normalise_to_t_pose
 from character3d.pipeline.types import AnimationClip, Skeleton
 from character3d.tests.humanoids import (
@@ -38,7 +38,7 @@ SIDES = (("left", 1), ("right", -1))
 
 @pytest.fixture(scope="module", params=list(MAKERS))
 def character(request):
-    return animate_character(MAKERS[request.param](), CLIP_NAMES)
+    return animate_character(MAKERS[request.param](), CLIPS)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_the_lowest_point_is_on_the_ground_at_every_key(character, motions):
 
 
 def test_loops_close_and_keys_are_sound(character):
-    for clip, name in zip(character.clips, CLIP_NAMES, strict=True):
+    for clip, name in zip(character.clips, CLIPS, strict=True):
         assert clip.name == name and clip.loop
         assert clip.times[0] == 0 and (np.diff(clip.times) > 0).all()
         np.testing.assert_allclose(np.linalg.norm(clip.rotations, axis=2), 1, atol=1e-6)
@@ -127,7 +127,7 @@ def test_no_vertex_flies(character, motions, request):
 
 def test_feet_in_contact_go_back_at_one_speed(character, motions):
     """What of a sole is on the ground between two keys moves with the ground."""
-    clip, motion = character.clips[CLIP_NAMES.index("walk")], load_clip("walk")
+    clip, motion = character.clips[CLIPS.index("walk")], load_clip("walk")
     points, speeds = motions["walk"][1], {}
     for side, _ in SIDES:
         foot = share_of(character, (side.capitalize() + "Foot", side.capitalize() + "ToeBase")) > 0.99
@@ -206,7 +206,7 @@ def test_t_pose_clip_spreads_the_arms(character, motions):
         assert degrees_between(hand - elbow, (sign, 0, 0)).max() < 1
 
 
-@pytest.mark.parametrize("name", CLIP_NAMES)
+@pytest.mark.parametrize("name", CLIPS)
 def test_names_and_axes_of_the_joints_do_not_matter(character, name):
     clip = load_clip(name)
     other = replace(character, skeleton=change_axes(character.skeleton))
@@ -243,7 +243,7 @@ def test_toes_shoulders_and_neck_may_be_missing(adult):
     bare = drop_roles(
         adult, "leftToes", "rightToes", "leftShoulder", "rightShoulder", "neck", "chest", "upperChest"
     )
-    for name in CLIP_NAMES:
+    for name in CLIPS:
         clip = retarget_clip(load_clip(name), bare)
         lowest = [m.mesh.positions[:, 1].min() for m in pose_character(bare, clip, clip.times[::6])]
         assert np.abs(lowest).max() < 0.01 * heights(bare)
@@ -305,6 +305,12 @@ def test_time_goes_around_in_loops_and_stops_elsewhere(adult):
     single = AnimationClip("once", clip.times[:5], clip.rotations[:5], clip.translations[:5], loop=False)
     last, beyond = pose_character(adult, single, [float(clip.times[4]), 9.0])
     np.testing.assert_allclose(last.mesh.positions, beyond.mesh.positions, atol=1e-6)
+
+
+def test_clips_of_other_names_stay(adult):
+    waving = animate_character(replace(adult, clips=()), ["wave", "walk"])
+    for more, all_of_them in ((["walk"], ["wave", "walk"]), (["wave", "idle"], ["walk", "wave", "idle"])):
+        assert [clip.name for clip in animate_character(waving, more).clips] == all_of_them
 
 
 def test_unknown_names_list_the_known_ones(adult):

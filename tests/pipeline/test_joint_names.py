@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from character3d.pipeline.conventions import BONE_NAMES
 from character3d.pipeline.formats import (
     NAME_PROFILES,
     rename_character,
@@ -97,6 +98,10 @@ def test_joints_that_no_profile_knows_keep_their_names():
     tail = replace(SKELETON, roles={role: joint for role, joint in SKELETON.roles.items() if role != "neck"})
     names = rename_joints(tail, "unity").names
     assert names[SKELETON.roles["neck"]] == "mixamorig:Neck" and names[SKELETON.roles["head"]] == "Head"
+
+
+def test_the_words_of_nodes_and_forms_are_the_profiles():
+    assert tuple(NAME_PROFILES) == BONE_NAMES
 
 
 def test_unreal_has_a_root_at_the_origin():
