@@ -165,9 +165,13 @@ class JobDatabase:
         """The jobs that have not ended, oldest first."""
         return self._select("WHERE ended IS NULL ORDER BY created", ())
 
-    def ended_before(self, moment: float) -> list[Row]:
-        """The ended jobs that ended before a moment."""
-        return self._select("WHERE ended < ? AND state != ?", (moment, GONE))
+    def ended_before(self, moment: float) -> list[str]:
+        """Ids of the jobs that ended before a moment."""
+        with self._lock:
+            found = self._connection.execute(
+                "SELECT id FROM jobs WHERE ended < ? AND state != ?", (moment, GONE)
+            ).fetchall()
+        return [job_id for (job_id,) in found]
 
     def jobs_of(self, user: str, states: Collection[str], before: float, limit: int) -> list[Row]:
         """A user's jobs in some states that were created before a moment, newest first."""

@@ -7,8 +7,8 @@ import json
 
 from aiohttp import web
 
-from .errors import invalid_parameter, server_busy
-from .events import TERMINAL, Event, Subscriber
+from .errors import server_busy
+from .events import TERMINAL, Event, Subscriber, parse_seq
 from .jobs import Job
 from .websocket import HEARTBEAT_SECONDS, MAX_SOCKETS_PER_JOB, SEND_SECONDS
 
@@ -22,10 +22,7 @@ _HEADERS = {
 def _read_last_seq(request: web.Request) -> int:
     """The number after which to begin: a browser that comes back says it in a header."""
     text = request.headers.get("Last-Event-ID", request.query.get("since", "0"))
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        message = "Invalid Last-Event-ID. Must be a sequence number"
-        raise invalid_parameter(message, "Last-Event-ID", provided=text[:100])
-    return int(text)
+    return parse_seq(text, "Last-Event-ID")
 
 
 def _frame(event: Event) -> bytes:

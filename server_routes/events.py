@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import invalid_parameter
+
 PROGRESS_UPDATE = "progress_update"
 PREVIEW_READY = "preview_ready"
 STAGE_COMPLETED = "stage_completed"
@@ -43,6 +45,14 @@ class Event:
 def now_milliseconds() -> int:
     """Wall clock, milliseconds since 1970."""
     return int(time.time() * 1000)
+
+
+def parse_seq(text: str, parameter: str) -> int:
+    """An event's number as a client names it; raises ApiError 400."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        message = f"Invalid {parameter}. Must be a sequence number"
+        raise invalid_parameter(message, parameter, provided=text[:100])
+    return int(text)
 
 
 class Subscriber:

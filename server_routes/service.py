@@ -156,8 +156,7 @@ class CharacterService:
 
     def list_jobs(self, user: str, states: Collection[str], before: float, limit: int) -> list[Job]:
         """A user's jobs in some states, created before a moment, newest first."""
-        rows = self._database.jobs_of(user, states, before, limit)
-        return [self.jobs.find(row.id) for row in rows]
+        return self.jobs.take_up(self._database.jobs_of(user, states, before, limit))
 
     def find_request(self, user: str, key: str) -> tuple[str, str] | None:
         """(digest of the form, job id) of the user's accepted request with this idempotency key."""
@@ -179,8 +178,9 @@ class CharacterService:
     async def _forget_old(self) -> None:
         while True:
             now = time.time()
-            for row in await asyncio.to_thread(self._database.ended_before, now - RETENTION_SECONDS):
-                self.jobs.forget(row.id)
+            for job_id in await asyncio.to_thread(self._database.ended_before, now - RETENTION_SECONDS):
+                self.jobs.forget(job_id)
+                await asyncio.sleep(0)  # requests come first
             await asyncio.to_thread(self._database.forget_graves, now - GRAVE_SECONDS)
             await asyncio.sleep(TIDY_SECONDS)
 

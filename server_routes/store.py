@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .database import GONE, JobDatabase, Row
 from .errors import job_gone, job_not_found
@@ -46,9 +46,12 @@ class JobStore:
                 raise job_not_found(job_id)
             if row.state == GONE:
                 raise job_gone(job_id, row.ended or 0.0)
-            job = self._restore(row)
-            self._remember(job)
+            job = self._recall(row)
         return job
+
+    def take_up(self, rows: Iterable[Row]) -> list[Job]:
+        """The jobs of rows that were read from the database."""
+        return [self._live.get(row.id) or self._ended.get(row.id) or self._recall(row) for row in rows]
 
     def save(self, job: Job) -> None:
         """Store a change that no event tells of."""
@@ -70,6 +73,11 @@ class JobStore:
         if job.is_terminal:
             self._live.pop(job.id, None)
             self._remember(job)
+
+    def _recall(self, row: Row) -> Job:
+        job = self._restore(row)
+        self._remember(job)
+        return job
 
     def _remember(self, job: Job) -> None:
         self._ended[job.id] = job

@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-from .errors import ApiError, invalid_parameter, server_busy
-from .events import ERROR, PROGRESS_UPDATE, TERMINAL, Event, Subscriber, now_milliseconds
+from .errors import ApiError, server_busy
+from .events import ERROR, PROGRESS_UPDATE, TERMINAL, Event, Subscriber, now_milliseconds, parse_seq
 from .jobs import Job
 from .status import describe_job
 
@@ -37,11 +37,7 @@ def _check_upgrade(request: web.Request) -> None:
 
 def _read_since(request: web.Request) -> int | None:
     text = request.query.get("since")
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise invalid_parameter("Invalid since. Must be a sequence number", "since", provided=text[:100])
-    return int(text)
+    return None if text is None else parse_seq(text, "since")
 
 
 def _snapshot(job: Job) -> dict[str, Any]:
