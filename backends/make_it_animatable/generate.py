@@ -14,6 +14,7 @@ from ...pipeline.errors import MeshError
 from ...pipeline.normals import compute_vertex_normals
 from ...pipeline.progress import Progress, ignore_progress, span_progress
 from ...pipeline.rig.skeleton import PREFIX, build_skeleton
+from ...pipeline.rig.skinning import keep_strongest
 from ...pipeline.rig.solid import Points
 from ...pipeline.types import FloatArray, Mesh, Skeleton, SkinWeights
 from .frame import ModelFrame, face_forward, fit_bounds, fit_scale
@@ -22,7 +23,7 @@ from .loading import list_installed_files, load_model, move_model
 from .model import PointCloud, PointModel
 from .points import Samples, build_surface, sample_body_and_hands, sample_surface
 from .rest import list_turns
-from .skin import keep_strongest, mix_weights, refine_weights
+from .skin import mix_weights, refine_weights
 from .tree import axes_to_matrices
 
 _HANDS = [NAMES.index("LeftHand"), NAMES.index("RightHand")]
@@ -166,9 +167,9 @@ def _collect_places(frame: ModelFrame, joints: FloatArray) -> dict[str, Points]:
 
 def _bind(predicted: Prediction, positions: FloatArray, skeleton: Skeleton) -> SkinWeights:
     above = positions[:, 1] >= predicted.joints[_HEAD, 4]
-    joints, weights = keep_strongest(refine_weights(predicted.weights, above))
     index = np.array([skeleton.index(PREFIX + name) for name in NAMES])
-    return SkinWeights(index[joints], weights)
+    refined = refine_weights(predicted.weights, above)
+    return SkinWeights(*keep_strongest(refined, index, smallest=0.0))
 
 
 def _count_outside(mesh: Mesh, skeleton: Skeleton) -> int:

@@ -1,11 +1,10 @@
-"""From the model's 52 weights of a vertex to the four that a character carries."""
+"""What is made of the models' 52 weights of a vertex before the strongest of them are kept."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...pipeline.conventions import MAX_INFLUENCES
-from ...pipeline.types import BoolArray, FloatArray, IntArray
+from ...pipeline.types import BoolArray, FloatArray
 from .joints import NAMES, mark_excluded
 
 _BESIDE_NORMALS = ("Spine", "Shoulder", "Arm", "ForeArm")
@@ -25,14 +24,3 @@ def refine_weights(weights: FloatArray, is_above_head: BoolArray) -> FloatArray:
     refined[is_above_head, NAMES.index("Head")] = _OVERRULES
     refined[mark_excluded()[refined.argmax(axis=1)]] = 0.0
     return refined / refined.sum(axis=1, keepdims=True)
-
-
-def keep_strongest(weights: FloatArray) -> tuple[IntArray, FloatArray]:
-    """The strongest joints (V, 4) and their weights (V, 4), rows summing to 1; joints are indices of NAMES.
-
-    Where fewer than four have any, the strongest joint fills the row with weight 0.
-    """
-    joints = np.argsort(-weights, axis=1, kind="stable")[:, :MAX_INFLUENCES]
-    strongest = np.take_along_axis(weights, joints, axis=1)
-    strongest = strongest / strongest.sum(axis=1, keepdims=True)
-    return np.where(strongest > 0, joints, joints[:, :1]), strongest

@@ -15,7 +15,7 @@ from scipy.sparse import csgraph
 
 from ..conventions import MAX_INFLUENCES
 from ..progress import Progress, ignore_progress, span_progress
-from ..types import BoolArray, Mesh, Skeleton, SkinWeights
+from ..types import BoolArray, FloatArray, IntArray, Mesh, Skeleton, SkinWeights
 from .bones import Bone, list_bones, measure_bones
 from .finger_skin import share_with_fingers
 from .pieces import Pieces, find_pieces, measure_spans
@@ -61,7 +61,7 @@ def compute_skin_weights(
     weights, owners = share_with_fingers(
         weights, owners, Mesh(pieces.places, pieces.faces), skeleton, span_progress(progress, 0.7, 0.95)
     )
-    joints, shares = _keep_strongest(weights, owners)
+    joints, shares = keep_strongest(weights, owners)
     progress(1.0)
     return SkinWeights(joints[pieces.copies], shares[pieces.copies])
 
@@ -150,10 +150,16 @@ def _keep_related(weights: Points, related: BoolArray) -> Points:
     return weights * related[weights.argmax(axis=1)]
 
 
-def _keep_strongest(weights: Points, joints: Indices) -> tuple[Indices, Points]:
+def keep_strongest(
+    weights: FloatArray, joints: IntArray, *, smallest: float = _SMALLEST_WEIGHT
+) -> tuple[IntArray, FloatArray]:
+    """The strongest four of weights (V, B) of joints (B,): joints (V, 4) and weights (V, 4), rows sum to 1.
+
+    Shares below `smallest` go; where fewer than four are left, the strongest joint fills the row with 0.
+    """
     order = np.argsort(-weights, axis=1, kind="stable")[:, :MAX_INFLUENCES]
     shares = np.take_along_axis(weights, order, axis=1)
     shares /= shares.sum(axis=1, keepdims=True)
-    shares[shares < _SMALLEST_WEIGHT] = 0.0
+    shares[shares < smallest] = 0.0
     shares /= shares.sum(axis=1, keepdims=True)
     return np.where(shares > 0, joints[order], joints[order[:, :1]]), shares

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from character3d.pipeline.rig.skeleton import PREFIX, build_skeleton
+from character3d.pipeline.rig.skinning import keep_strongest
 from character3d.pipeline.types import Mesh
 from character3d.tests import small_make_it_animatable as small
 
@@ -93,7 +94,8 @@ def test_post_processing(make_it_animatable, normals):
     mia, golden = make_it_animatable, GOLDEN[f"refined_{normals}"]
     above = GOLDEN["verts_model"][:, 1] >= GOLDEN["joints"][mia.joints.NAMES.index("Head"), 4]
     assert 0 < above.sum() < len(above)
-    joints, weights = mia.skin.keep_strongest(mia.skin.refine_weights(GOLDEN[f"weights_{normals}"], above))
+    refined = mia.skin.refine_weights(GOLDEN[f"weights_{normals}"], above)
+    joints, weights = keep_strongest(refined, np.arange(refined.shape[1]), smallest=0.0)
     dense = np.zeros_like(golden)
     np.add.at(dense, (np.arange(len(joints))[:, None], joints), weights)
     # Theirs are cut to four and left so; Blender divides by their sum.
