@@ -2,6 +2,7 @@
 
 CHARACTER3D_API_KEYS: keys, separated by commas; with them every request needs one.
 CHARACTER3D_ALLOWED_ORIGINS: origins of web pages that may use the service, separated by commas.
+CHARACTER3D_TRUSTED_PROXIES: addresses or networks of proxies whose X-Forwarded-For is believed.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import ipaddress
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from .errors import INVALID_PARAMETERS, ApiError
-from .limits import network_of
+from .limits import network_of, parse_address
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 log = logging.getLogger("character3d")
 
 KEYS, ORIGINS = "CHARACTER3D_API_KEYS", "CHARACTER3D_ALLOWED_ORIGINS"
+PROXIES = "CHARACTER3D_TRUSTED_PROXIES"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -44,28 +48,43 @@ def _refuse_origin(found: str) -> ApiError:
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    address = parse_address(host)
+    return address is not None and address.is_loopback
+
+
+def _read_network(text: str) -> Network | None:
     try:
-        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+        return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return False
+        log.error("%s: expected addresses or networks, found %s, which is left out", PROXIES, text)
+        return None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Access:
     """The rules of one server. keys: hashes of the API keys. origins: as browsers send them."""
 
     keys: frozenset[bytes] = frozenset()
     origins: frozenset[str] = frozenset()
-    _is_warned: bool = field(default=False, repr=False)
+    proxies: tuple[Network, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Access:
         """The rules that the environment variables give."""
-        keys, origins = (
+        keys, origins, proxies = (
             [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
-            for name in (KEYS, ORIGINS)
+            for name in (KEYS, ORIGINS, PROXIES)
         )
-        return cls(frozenset(map(_hash, keys)), frozenset(origin.rstrip("/") for origin in origins))
+        return cls(
+            frozenset(map(_hash, keys)),
+            frozenset(origin.rstrip("/") for origin in origins),
+            tuple(network for network in map(_read_network, proxies) if network),
+        )
+
+    def warn_when_open(self, address: str) -> None:
+        """Say it loudly when a server that listens on `address` asks nobody for a key."""
+        if not self.keys and not _is_loopback(address):
+            log.warning("ANYBODY WHO REACHES %s MAY USE THE SERVICE: set %s", address, KEYS)
 
     def check(self, request: web.Request) -> None:
         """Raise ApiError, 401 or 403, for a request that may not pass; its body is not read for it."""
@@ -81,7 +100,10 @@ class Access:
                 )
             return
         self._check_page(request)
-        self._warn_when_open(request)
+
+    def may_see(self, user: str, owner: str) -> bool:
+        """Whether a user may see an owner's job: whoever has its id; where there are keys, the owner only."""
+        return not self.keys or user == owner
 
     def identify(self, request: web.Request, user_manager: Any) -> str:
         """The user: of an API key, else ComfyUI's where it has several, else the peer's network.
@@ -95,7 +117,22 @@ class Access:
         users = getattr(user_manager, "users", {})
         if name and name != "default" and name in users:
             return f"user:{name}"
-        return f"peer:{network_of(request.remote)}"
+        return f"peer:{network_of(self._find_peer(request))}"
+
+    def _find_peer(self, request: web.Request) -> str:
+        """The address that asks; trusted proxies say whom they speak for, the nearest one last."""
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+        peer = request.remote or ""
+        while forwarded and self._is_proxy(peer):
+            said = forwarded.pop().strip()
+            if parse_address(said) is None:
+                break
+            peer = said
+        return peer
+
+    def _is_proxy(self, address: str) -> bool:
+        found = parse_address(address)
+        return found is not None and any(found in network for network in self.proxies)
 
     def _find_key(self, request: web.Request) -> bytes | None:
         scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
@@ -126,11 +163,3 @@ class Access:
         from_page = "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
         if from_page and socket and _is_loopback(str(socket[0])) and not _is_loopback(host):
             raise _refuse_origin(host)
-
-    def _warn_when_open(self, request: web.Request) -> None:
-        socket = request.transport and request.transport.get_extra_info("sockname")
-        if socket and not self._is_warned and not _is_loopback(str(socket[0])):
-            self._is_warned = True
-            log.warning(
-                "ANYBODY WHO REACHES THIS SERVER MAY USE IT: it listens beyond loopback; set %s", KEYS
-            )

@@ -8,6 +8,7 @@ import math
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +21,8 @@ UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
 JOB_NOT_FOUND = "JOB_NOT_FOUND"
 PROCESSING_ERROR = "PROCESSING_ERROR"
 SERVER_BUSY = "SERVER_BUSY"
+
+PROBLEM = "application/problem+json"
 
 
 def format_moment(seconds: float) -> str:
@@ -71,6 +74,17 @@ class ApiError(Exception):
             "details": self.details,
         }
 
+    def problem(self, path: str) -> dict[str, Any]:
+        """The same as problem details (RFC 9457), whose `status` is the number."""
+        return {
+            **self.body(),
+            "type": f"/generate_character/docs#{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.message,
+            "instance": path,
+        }
+
 
 def invalid_parameter(message: str, parameter: str, status: int = 400, **details: Any) -> ApiError:
     """An INVALID_PARAMETERS error about one request field."""
@@ -103,9 +117,13 @@ def server_busy(status: int, message: str, reason: str, retry_after: float, **de
     return ApiError(status, SERVER_BUSY, message, {"reason": reason, **details}, retry_after=retry_after)
 
 
-def error_response(error: ApiError) -> web.Response:
-    """The JSON answer of an error."""
-    response = web.json_response(error.body(), status=error.status, headers=error.headers)
+def error_response(request: web.Request, error: ApiError) -> web.Response:
+    """The JSON answer of an error: the wire contract's, or problem details for who asks for them."""
+    if PROBLEM in request.headers.get("Accept", ""):
+        body, content_type = error.problem(request.path), PROBLEM
+    else:
+        body, content_type = error.body(), "application/json"
+    response = web.json_response(body, status=error.status, headers=error.headers, content_type=content_type)
     if error.closes:
         response.force_close()
     return response
@@ -119,15 +137,14 @@ def answer_errors(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except ApiError as error:
-            return error_response(error)
+            return error_response(request, error)
         except web.HTTPException:
             raise
         except Exception:  # the boundary: a defect of ours is logged and answered
             request_id = str(uuid.uuid4())
             log.exception("request %s: %s %s failed", request_id, request.method, request.path)
-            return error_response(
-                ApiError(500, PROCESSING_ERROR, "Internal server error", {"request_id": request_id})
-            )
+            details = {"request_id": request_id}
+            return error_response(request, ApiError(500, PROCESSING_ERROR, "Internal server error", details))
 
     return answer
 
@@ -146,3 +163,12 @@ def refuse_method(*allowed: str) -> Handler:
         )
 
     return answer_errors(refuse)
+
+
+async def _refuse_path(request: web.Request) -> web.StreamResponse:
+    found = {"parameter": "path", "provided": request.path[:200]}
+    raise ApiError(404, INVALID_PARAMETERS, "There is nothing at this path", found, closes=True)
+
+
+refuse_path = answer_errors(_refuse_path)
+"""A handler for the paths beside those that are served."""

@@ -7,10 +7,9 @@ import json
 
 from aiohttp import web
 
-from .errors import server_busy
 from .events import TERMINAL, Event, Subscriber, parse_seq
 from .jobs import Job
-from .websocket import HEARTBEAT_SECONDS, MAX_SOCKETS_PER_JOB, SEND_SECONDS
+from .websocket import HEARTBEAT_SECONDS, SEND_SECONDS
 
 _HEADERS = {
     "Content-Type": "text/event-stream",
@@ -19,8 +18,8 @@ _HEADERS = {
 }
 
 
-def _read_last_seq(request: web.Request) -> int:
-    """The number after which to begin: a browser that comes back says it in a header."""
+def read_last_seq(request: web.Request) -> int:
+    """The event after which to begin: a browser that comes back says it in a header; raises ApiError 400."""
     text = request.headers.get("Last-Event-ID", request.query.get("since", "0"))
     return parse_seq(text, "Last-Event-ID")
 
@@ -29,11 +28,8 @@ def _frame(event: Event) -> bytes:
     return f"id: {event.seq}\nevent: {event.type}\ndata: {json.dumps(event.frame())}\n\n".encode()
 
 
-async def stream_job_events(request: web.Request, job: Job) -> web.StreamResponse:
-    """Send what the log holds after the client's last event, then what happens, until the job ends."""
-    last_seq = _read_last_seq(request)
-    if job.log.subscriber_count >= MAX_SOCKETS_PER_JOB:
-        raise server_busy(429, "Too many streams for this job", "sockets", 5, limit=MAX_SOCKETS_PER_JOB)
+async def stream_job_events(request: web.Request, job: Job, last_seq: int) -> web.StreamResponse:
+    """Send what the log holds after an event, then what happens, until the job ends."""
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
     # No await between these: nothing is missed and nothing comes twice.

@@ -100,11 +100,6 @@ class EventLog:
         self._events = list(events)
         self.last_seq = self._events[-1].seq if self._events else 0
 
-    @property
-    def subscriber_count(self) -> int:
-        """How many clients listen."""
-        return len(self._subscribers)
-
     def publish(self, event_type: str, data: dict[str, Any]) -> None:
         """Append an event and offer it to all subscribers.
 

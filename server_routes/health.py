@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .errors import ApiError
+from .errors import ApiError, format_moment
 from .jobs import PROCESSING, QUEUED, Job
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -17,6 +17,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.accepted = 0
+        self.last_job: dict[str, Any] | None = None
         self.ended: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.stage_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
@@ -24,6 +25,9 @@ class Tally:
 
     def count_end(self, job: Job) -> None:
         """Count a job that has ended, and the stages that it ran."""
+        stage = job.failure.stage if job.failure else None
+        moment = format_moment(job.ended or job.created)
+        self.last_job = {"status": job.state, "failed_stage": stage, "ended_at": moment}
         self.ended["cancelled" if job.failure and job.failure.cancelled else job.state] += 1
         for stage, report in job.reports.items():
             self.stage_seconds[stage, report.method] += report.seconds
@@ -66,10 +70,11 @@ def _escape(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def describe_health(reasons: list[ApiError], live: list[Job]) -> dict[str, Any]:
+def describe_health(reasons: list[ApiError], live: list[Job], tally: Tally) -> dict[str, Any]:
     """Body of GET /generate_character/health."""
     return {
         "status": "not_ready" if reasons else "ready",
         "reasons": [{"message": reason.message, **reason.details} for reason in reasons],
         "jobs": {state: sum(job.state == state for job in live) for state in (QUEUED, PROCESSING)},
+        "last_job": tally.last_job,
     }

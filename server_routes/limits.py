@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from .errors import ApiError, server_busy
 
@@ -96,14 +97,44 @@ class JobSlots:
             del self._used[user]
 
 
-def network_of(address: str | None) -> str:
-    """The address that stands for a peer: an IPv4 address, or the /64 of an IPv6 address."""
+class Listeners:
+    """At most `per_job` open sockets and event streams of one job, and `per_user` of one user."""
+
+    def __init__(self, per_job: int = 8, per_user: int = 64) -> None:
+        self._limits = {"job": per_job, "user": per_user}
+        self._open: Counter[tuple[str, str]] = Counter()
+
+    @contextmanager
+    def hold(self, job_id: str, user: str) -> Iterator[None]:
+        """Count one more while the block runs; raises ApiError 429 where it would be too many."""
+        places = (("job", job_id), ("user", user))
+        for kind, name in places:
+            if self._open[kind, name] >= self._limits[kind]:
+                message = f"Too many sockets and event streams of this {kind}"
+                raise server_busy(429, message, "sockets", 5, limit=self._limits[kind])
+        self._open.update(places)
+        try:
+            yield
+        finally:
+            self._open.subtract(places)
+            self._open += Counter()  # drops what has come to nothing
+
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def parse_address(text: str) -> Address | None:
+    """An IP address without its zone, IPv4 where it is that in an IPv6 coat; None for any other text."""
     try:
-        parsed = ipaddress.ip_address((address or "").split("%")[0])
+        found = ipaddress.ip_address(text.split("%")[0])
     except ValueError:
-        return "unknown"
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def network_of(address: str) -> str:
+    """What stands for a peer: its IPv4 address, or the /64 of its IPv6 address."""
+    parsed = parse_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    return str(parsed or "unknown")

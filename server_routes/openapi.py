@@ -20,14 +20,14 @@ from .status import RESULT_KEYS
 
 Schema = dict[str, Any]
 
-_CODES = (
-    INVALID_PARAMETERS,
-    FILE_TOO_LARGE,
-    UNSUPPORTED_FORMAT,
-    JOB_NOT_FOUND,
-    PROCESSING_ERROR,
-    SERVER_BUSY,
-)
+_CODES: Mapping[str, str] = {
+    INVALID_PARAMETERS: "The request is not acceptable; details name what was found and what would be.",
+    FILE_TOO_LARGE: "The picture has more than 10 MB or 40 megapixels, or the whole body more than 11 MB.",
+    UNSUPPORTED_FORMAT: "The bytes are no PNG or JPEG, or the body is no multipart form.",
+    JOB_NOT_FOUND: "There is no such job, or not any more (410).",
+    PROCESSING_ERROR: "A stage failed, as its status tells; as an answer, a defect of the service.",
+    SERVER_BUSY: "A limit of the user (429) or of the server (503); Retry-After says when to come again.",
+}
 ERRORS: Mapping[int, str] = {
     400: "A parameter is not acceptable; details name it and what would be.",
     401: "An API key is needed.",
@@ -131,15 +131,20 @@ def list_schemas() -> dict[str, Schema]:
         "error_code": {"const": PROCESSING_ERROR},
         **ended,
     }
+    error: dict[str, Schema] = {
+        "status": {"const": "error"},
+        "error_code": {"oneOf": [{"const": code, "description": text} for code, text in _CODES.items()]},
+        "message": _text(),
+        "details": {"type": "object"},
+    }
+    problem = {
+        **error,
+        "status": {"type": "integer"},
+        **{name: _text() for name in ("type", "title", "detail", "instance")},
+    }
     return {
-        "Error": _object(
-            {
-                "status": {"const": "error"},
-                "error_code": _text(enum=list(_CODES)),
-                "message": _text(),
-                "details": {"type": "object"},
-            }
-        ),
+        "Error": _object(error),
+        "Problem": {**_object(problem), "description": "RFC 9457, for who asks with Accept."},
         "Parameters": _object({name: dict(item.schema) for name, item in FIELDS.items()}),
         "Acceptance": _object(
             {
@@ -182,6 +187,15 @@ def list_schemas() -> dict[str, Schema]:
                 "status": _text(enum=["ready", "not_ready"]),
                 "reasons": _array(_object({"message": _text(), "reason": _text()})),
                 "jobs": _object({"queued": {"type": "integer"}, "processing": {"type": "integer"}}),
+                "last_job": _or_null(
+                    _object(
+                        {
+                            "status": _text(enum=["completed", "failed"]),
+                            "failed_stage": _or_null(_text(enum=list(STAGES))),
+                            "ended_at": _MOMENT,
+                        }
+                    )
+                ),
             }
         ),
         "Event": _object(

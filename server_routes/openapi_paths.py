@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from .access import KEYS
+from .errors import PROBLEM
 from .idempotency import HEADER, MAX_CHARACTERS
 from .listing import MOST, USUAL
 from .openapi import ERRORS, Schema, form_schema, list_schemas, reference
 
 VERSION = "1.0.0"
 OPENAPI_PATH = "/generate_character/openapi.json"
+MODELS_PATH = "/models"
 
 _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": r"^\d+$"}}}
@@ -28,7 +30,9 @@ def _answer(description: str, schema: Schema, headers: Mapping[str, Schema] | No
 
 
 def _error(status: int) -> Schema:
-    return _answer(ERRORS[status], reference("Error"), _RETRY if status in (429, 503) else None)
+    answer = _answer(ERRORS[status], reference("Error"), _RETRY if status in (429, 503) else None)
+    answer["content"][PROBLEM] = {"schema": reference("Problem")}
+    return answer
 
 
 def _operation(
@@ -178,7 +182,7 @@ def _paths() -> dict[str, Schema]:
                 {200: {"description": "The figures.", "content": text}},
             )
         },
-        "/models": {
+        MODELS_PATH: {
             "get": _operation(
                 "listModels",
                 "What model_name and mesh_model may be.",
@@ -188,12 +192,19 @@ def _paths() -> dict[str, Schema]:
     }
 
 
-def describe_service() -> Schema:
-    """The OpenAPI 3.1 document."""
+def _security(needs_key: bool, method: str) -> list[Schema]:
+    """Which keys do; browsers can set no header on a WebSocket or an event stream."""
+    schemes = ("key", "keyInQuery") if method == "get" else ("key",)
+    return [{scheme: []} for scheme in schemes] if needs_key else []
+
+
+def describe_service(needs_key: bool = False) -> Schema:
+    """The OpenAPI 3.1 document of a server with or without API keys."""
     paths = _paths()
     for path, operations in paths.items():
-        if "{job_id}" in path:
-            for operation in operations.values():
+        for method, operation in operations.items():
+            operation["security"] = [] if path == MODELS_PATH else _security(needs_key, method)
+            if "{job_id}" in path:
                 operation["parameters"] = [_JOB_ID, *operation.get("parameters", [])]
     return {
         "openapi": "3.1.0",
@@ -206,12 +217,8 @@ def describe_service() -> Schema:
         "components": {
             "schemas": list_schemas(),
             "securitySchemes": {
-                "key": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": f"Needed where the server has {KEYS} set.",
-                }
+                "key": {"type": "http", "scheme": "bearer", "description": f"One of the server's {KEYS}."},
+                "keyInQuery": {"type": "apiKey", "in": "query", "name": "api_key"},
             },
         },
-        "security": [{}, {"key": []}],
     }

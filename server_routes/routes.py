@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections.abc import AsyncIterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -13,24 +14,37 @@ from aiohttp import web
 
 from .access import Access
 from .downloads import open_regular, send_file
-from .errors import ApiError, Handler, answer_errors, error_response, invalid_parameter, refuse_method
-from .event_stream import stream_job_events
+from .errors import (
+    ApiError,
+    Handler,
+    answer_errors,
+    invalid_parameter,
+    job_not_found,
+    refuse_method,
+    refuse_path,
+)
+from .event_stream import read_last_seq, stream_job_events
 from .files import FileFacts, JobFile, locate_file, read_facts
 from .graph import GRAPH_FILE, GraphError
 from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs import Job
+from .limits import Listeners
 from .listing import describe_page, read_page
 from .models import models_handler
 from .openapi_paths import OPENAPI_PATH, describe_service
-from .service import CharacterService, refuse_or_take_slot
+from .service import CharacterService, take_slot
 from .status import describe_acceptance, describe_job
 from .upload import Form, read_form
-from .websocket import serve_job_events
+from .websocket import check_upgrade, read_since, refuse_socket, serve_job_events
 
 log = logging.getLogger("character3d")
 
 NOT_READY_SECONDS = 5
+DOCS_PATH = "/generate_character/docs"
+OPEN_PATHS = (OPENAPI_PATH, DOCS_PATH)
+"""How to ask for a key must be readable without one."""
+
 PAGE = Path(__file__).with_name("reference.html")
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
@@ -43,18 +57,19 @@ class Routes:
         self.access = access
         self._user_manager = user_manager
         self._keys = KeysInFlight()
+        self._listeners = Listeners()
 
     async def generate_character(self, request: web.Request) -> web.StreamResponse:
         """POST /generate_character."""
         user, key = self._identify_user(request), read_key(request)
-        known = self._service.find_request(user, key) if key else None
-        refusal = refuse_or_take_slot(self._service, user, is_replay=known is not None)
-        if refusal:
-            refusal.closes = True
-            response = self._refuse(refusal)
-        else:
+        rate_limit = self._service.rate_limit
+        try:
             response = await self._accept(request, user, key)
-        response.headers.update(self._service.rate_limit.headers(user))
+        except ApiError as error:
+            self._service.tally.refused[str(error.details.get("reason", error.code))] += 1
+            error.headers.update(rate_limit.headers(user))
+            raise
+        response.headers.update(rate_limit.headers(user))
         return response
 
     async def get_status(self, request: web.Request) -> web.StreamResponse:
@@ -96,16 +111,25 @@ class Routes:
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """WS /ws/{job_id}."""
-        return await serve_job_events(request, self._service.jobs.find)
+        check_upgrade(request)
+        since = read_since(request)
+        try:
+            job = self._find_job(request)
+        except ApiError as error:
+            return await refuse_socket(request, error)
+        with self._listeners.hold(job.id, self._identify_user(request)):
+            return await serve_job_events(request, job, since)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """GET /job/{job_id}/events."""
-        return await stream_job_events(request, self._find_job(request))
+        job, last_seq = self._find_job(request), read_last_seq(request)
+        with self._listeners.hold(job.id, self._identify_user(request)):
+            return await stream_job_events(request, job, last_seq)
 
     async def health(self, request: web.Request) -> web.StreamResponse:
         """GET /generate_character/health: 200 when a job would be taken, else 503 with the reasons."""
         reasons = await asyncio.to_thread(self._service.why_not_ready)
-        body = describe_health(reasons, self._service.jobs.live)
+        body = describe_health(reasons, self._service.jobs.live, self._service.tally)
         status = 503 if reasons else 200
         return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
 
@@ -116,14 +140,16 @@ class Routes:
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """GET /generate_character/openapi.json."""
-        return web.json_response(describe_service())
+        return web.json_response(describe_service(needs_key=bool(self.access.keys)))
 
     async def reference(self, request: web.Request) -> web.StreamResponse:
         """GET /generate_character/docs: the same as a page, made of nothing but itself."""
         return web.FileResponse(PAGE, headers={"Content-Security-Policy": PAGE_POLICY})
 
     async def _accept(self, request: web.Request, user: str, key: str | None) -> web.Response:
-        """Read and queue a job that holds a slot; the slot is given back where none begins."""
+        """Read and queue a job; the slot that it takes is given back where none begins."""
+        known = self._service.find_request(user, key) if key else None
+        take_slot(self._service, user, is_replay=known is not None)
         began = False
         try:
             async with self._keys.hold(user, key):
@@ -134,15 +160,9 @@ class Routes:
                 job = await self._service.create_job(form, user, key)
                 began = True
                 return accept_response(job)
-        except ApiError as error:
-            return self._refuse(error)
         finally:
             if not began:
                 self._service.slots.release(user)
-
-    def _refuse(self, error: ApiError) -> web.Response:
-        self._service.tally.refused[str(error.details.get("reason", error.code))] += 1
-        return error_response(error)
 
     def _replay(self, known: tuple[str, str], form: Form) -> web.Response:
         digest, job_id = known
@@ -166,7 +186,10 @@ class Routes:
         return opened
 
     def _find_job(self, request: web.Request) -> Job:
-        return self._service.jobs.find(request.match_info["job_id"])
+        job = self._service.jobs.find(request.match_info["job_id"])
+        if not self.access.may_see(self._identify_user(request), job.user):
+            raise job_not_found(job.id)
+        return job
 
     def _identify_user(self, request: web.Request) -> str:
         return self.access.identify(request, self._user_manager)
@@ -213,7 +236,7 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         f"/job/{job}": {"DELETE": routes.delete},
         "/generate_character/jobs": {"GET": routes.list_jobs},
         OPENAPI_PATH: {"GET": routes.openapi},
-        "/generate_character/docs": {"GET": routes.reference},
+        DOCS_PATH: {"GET": routes.reference},
         "/generate_character/health": {"GET": routes.health},
         "/generate_character/metrics": {"GET": routes.metrics},
         f"/job/{job}/events": {"GET": routes.stream},
@@ -221,9 +244,25 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
     }
     for path, handlers in paths.items():
         for method, handler in handlers.items():
-            table.route(method, path)(answer_errors(_guard(routes.access, handler)))
+            checked = handler if path in OPEN_PATHS else _guard(routes.access, handler)
+            table.route(method, path)(answer_errors(checked))
         allowed = [*handlers, *(["HEAD"] if "GET" in handlers else [])]
         table.route("*", path)(refuse_method(*allowed))
+    for beside in ("/generate_character/{tail:.*}", "/job/{tail:.*}", "/ws/{tail:.*}"):
+        table.route("*", beside)(refuse_path)
+
+
+async def _warn_when_open(server: Any, access: Access) -> AsyncIterator[None]:
+    """ComfyUI notes where it listens only after the start hooks have run."""
+
+    async def wait_for_address() -> None:
+        while not hasattr(server, "address"):
+            await asyncio.sleep(0.1)
+        access.warn_when_open(server.address)
+
+    waiting = asyncio.create_task(wait_for_address())
+    yield
+    waiting.cancel()
 
 
 def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
@@ -238,8 +277,10 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
         log.error("the REST service is off: %s", error)
         return
     user_manager = getattr(server, "user_manager", None)
+    access = Access.from_environment()
     server.app.on_startup.append(service.resume)
     server.app.on_cleanup.append(service.close)
-    _add_routes(server.routes, Routes(service, user_manager, Access.from_environment()))
+    server.app.cleanup_ctx.append(lambda app: _warn_when_open(server, access))
+    _add_routes(server.routes, Routes(service, user_manager, access))
     server.app.router.add_get("/models", models_handler(server))
     log.info("POST /generate_character, GET /job/{id}/status, GET /models, WS /ws/{id} are served")

@@ -103,6 +103,7 @@ class CharacterService:
         """The errors that any user's next job would get now. Blocks."""
         checks = (
             lambda: self._submitter.require_nodes(self._template),
+            self._submitter.require_worker,
             lambda: _require_space(self.output_folder),
             self.slots.require_room,
         )
@@ -113,6 +114,7 @@ class CharacterService:
 
         It is on disk when this returns. Raises ApiError; nothing is left behind by a refusal.
         """
+        self._submitter.require_worker()
         await asyncio.to_thread(_require_space, self.output_folder)
         installed = await asyncio.to_thread(models.list_diffusion_models)
         shape_models = await asyncio.to_thread(models.list_shape_models)
@@ -329,13 +331,14 @@ def _find_missing_result(job: Job, present: set[Any]) -> Failure | None:
     return None
 
 
-def refuse_or_take_slot(service: CharacterService, user: str, is_replay: bool = False) -> ApiError | None:
-    """Count a request against the user's limits and occupy a slot, or return why not.
+def take_slot(service: CharacterService, user: str, is_replay: bool = False) -> None:
+    """Count a request against the user's limits and occupy a slot; raises ApiError where there is none.
 
     A request that was accepted before starts no job, so it may come while all slots are taken.
     """
     refusal = service.rate_limit.refusal(user) or (None if is_replay else service.slots.refusal(user))
-    if refusal is None:
-        service.rate_limit.count(user)
-        service.slots.take(user)
-    return refusal
+    if refusal:
+        refusal.closes = True
+        raise refusal
+    service.rate_limit.count(user)
+    service.slots.take(user)

@@ -22,6 +22,7 @@ IN_HISTORY = "history"
 RUNNING = "running"
 QUEUED = "queued"
 MISSING = "missing"
+STALLED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class PromptSubmitter:
     def __init__(self, server: Any) -> None:
         self._server = server
         self._queue = server.prompt_queue
+        self._idle_since: float | None = None
 
     @staticmethod
     def require_nodes(prompt: Prompt) -> None:
@@ -80,6 +82,12 @@ class PromptSubmitter:
         if missing:
             message = f"This server lacks nodes that the job needs: {', '.join(missing)}"
             raise server_busy(503, message, "missing_nodes", 300, missing=missing)
+
+    def require_worker(self) -> None:
+        """Raise ApiError 503 where prompts wait and ComfyUI has long begun none."""
+        if self._idle_since and time.monotonic() - self._idle_since > STALLED_SECONDS:
+            message = "ComfyUI begins no job, though some wait. Its log may say why; a restart helps"
+            raise server_busy(503, message, "stalled", 60)
 
     async def validate(self, prompt_id: str, client_id: str, prompt: Prompt) -> ValidPrompt:
         """Let other packs' handlers and ComfyUI itself see the prompt; raises ApiError on a refusal."""
@@ -111,6 +119,7 @@ class PromptSubmitter:
         """Where the prompt is now."""
         queue = self._queue
         with queue.mutex:
+            self._note_worker()
             if prompt_id in queue.history:
                 return Place(IN_HISTORY)
             if any(item[1] == prompt_id for item in queue.currently_running.values()):
@@ -118,6 +127,13 @@ class PromptSubmitter:
             waiting = sorted((item[0], item[1]) for item in queue.queue)
         ids = [waiting_id for _, waiting_id in waiting]
         return Place(QUEUED, ids.index(prompt_id) + 1) if prompt_id in ids else Place(MISSING)
+
+    def _note_worker(self) -> None:
+        """Every live job is located each second, so that a worker that has died is noticed."""
+        if self._queue.currently_running or not self._queue.queue:
+            self._idle_since = None
+        else:
+            self._idle_since = self._idle_since or time.monotonic()
 
     def count(self) -> int:
         """How many prompts run or wait."""

@@ -11,7 +11,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import json
 import logging
 import os
@@ -26,6 +25,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from .database import Delivery, JobDatabase
 from .errors import ApiError, invalid_parameter
+from .limits import parse_address
 
 log = logging.getLogger("character3d")
 
@@ -46,9 +46,8 @@ def sign(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
 
 def is_public(address: str) -> bool:
     """Whether an address is one of the public internet."""
-    found = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_global and not found.is_multicast
+    found = parse_address(address)
+    return found is not None and found.is_global and not found.is_multicast
 
 
 class PublicResolver(AbstractResolver):
@@ -95,7 +94,7 @@ class Webhooks:
         schemes = ("https", "http") if self._is_private_allowed else ("https",)
         if parts.scheme not in schemes or not host or parts.username or len(url) > MAX_URL:
             raise _refuse(url, f"Must be an {' or '.join(schemes)} URL of at most {MAX_URL} characters")
-        if _is_address(host) and not self._is_private_allowed and not is_public(host):
+        if parse_address(host) and not self._is_private_allowed and not is_public(host):
             raise _refuse(url, "Must be a public address")
 
     def announce(self, job_id: str, url: str, event: str, data: Mapping[str, Any]) -> None:
@@ -164,14 +163,6 @@ def _read_secret(text: str) -> bytes | None:
     except binascii.Error:
         log.error("webhooks are off: %s is not %s and base64", SECRET, PREFIX)
         return None
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.split("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def _refuse(url: str, expected: str) -> ApiError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-from .errors import ApiError, server_busy
+from .errors import ApiError
 from .events import ERROR, PROGRESS_UPDATE, TERMINAL, Event, Subscriber, now_milliseconds, parse_seq
 from .jobs import Job
 from .status import describe_job
@@ -16,7 +16,6 @@ from .status import describe_job
 HEARTBEAT_SECONDS = 20.0
 SEND_SECONDS = 10.0
 MAX_CLIENT_MESSAGE = 4096
-MAX_SOCKETS_PER_JOB = 8
 CLOSE_JOB_NOT_FOUND = 4404
 
 
@@ -24,7 +23,8 @@ def _new_socket() -> web.WebSocketResponse:
     return web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_CLIENT_MESSAGE)
 
 
-def _check_upgrade(request: web.Request) -> None:
+def check_upgrade(request: web.Request) -> None:
+    """Raise ApiError 426 for a request that is no WebSocket's."""
     if "websocket" not in request.headers.get("Upgrade", "").lower():
         raise ApiError(
             426,
@@ -35,7 +35,8 @@ def _check_upgrade(request: web.Request) -> None:
         )
 
 
-def _read_since(request: web.Request) -> int | None:
+def read_since(request: web.Request) -> int | None:
+    """The event after which a client wants to begin; raises ApiError 400."""
     text = request.query.get("since")
     return None if text is None else parse_seq(text, "since")
 
@@ -87,7 +88,8 @@ async def _drain(socket: web.WebSocketResponse) -> None:
         pass
 
 
-async def _serve(request: web.Request, job: Job, since: int | None) -> web.WebSocketResponse:
+async def serve_job_events(request: web.Request, job: Job, since: int | None) -> web.WebSocketResponse:
+    """Answer a WebSocket request for a job; returns when the socket is closed."""
     socket = _new_socket()
     await socket.prepare(request)
     subscriber, ended = job.log.subscribe(), job.is_terminal
@@ -102,24 +104,11 @@ async def _serve(request: web.Request, job: Job, since: int | None) -> web.WebSo
     return socket
 
 
-async def _refuse_unknown(request: web.Request, job_id: str, error: ApiError) -> web.WebSocketResponse:
-    """Browsers cannot read a refused handshake, so the refusal is an event and a close code."""
+async def refuse_socket(request: web.Request, error: ApiError) -> web.WebSocketResponse:
+    """Browsers cannot read a refused handshake, so an unknown id is told by an event and a close code."""
     socket = _new_socket()
     await socket.prepare(request)
-    event = Event(ERROR, job_id[:64], 1, now_milliseconds(), error.body())
+    event = Event(ERROR, request.match_info["job_id"][:64], 1, now_milliseconds(), error.body())
     await socket.send_json(event.frame())
     await socket.close(code=CLOSE_JOB_NOT_FOUND, message=b"JOB_NOT_FOUND")
     return socket
-
-
-async def serve_job_events(request: web.Request, find: Callable[[str], Job]) -> web.StreamResponse:
-    """Answer a WebSocket request for a job, or for an id that no job has."""
-    _check_upgrade(request)
-    since, job_id = _read_since(request), request.match_info["job_id"]
-    try:
-        job = find(job_id)
-    except ApiError as error:
-        return await _refuse_unknown(request, job_id, error)
-    if job.log.subscriber_count >= MAX_SOCKETS_PER_JOB:
-        raise server_busy(429, "Too many sockets for this job", "sockets", 5, limit=MAX_SOCKETS_PER_JOB)
-    return await _serve(request, job, since)

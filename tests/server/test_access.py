@@ -65,13 +65,41 @@ def test_other_origins_may_read_but_open_no_socket():
     assert refusal(OPEN, ask("GET", "/job/x/status", **rebound)) == 403
 
 
-def test_beyond_loopback_any_name_will_do_and_a_line_says_that_it_is_open(caplog):
-    access = Access()
-    for _ in range(3):
-        request = ask(address="192.168.1.5", Host="box.lan:8188", Origin="http://box.lan:8188")
-        assert refusal(access, request) is None
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "CHARACTER3D_API_KEYS" in caplog.text
+def test_beyond_loopback_any_name_will_do():
+    request = ask(address="192.168.1.5", Host="box.lan:8188", Origin="http://box.lan:8188")
+    assert refusal(OPEN, request) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "keys", "warned"),
+    [("127.0.0.1", "", 0), ("::1", "", 0), ("0.0.0.0", "", 1), ("::", "", 1), ("0.0.0.0", "secret", 0)],
+)
+def test_an_open_server_says_so_once_and_loudly(address, keys, warned, caplog):
+    Access.from_environment({"CHARACTER3D_API_KEYS": keys}).warn_when_open(address)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
+    assert caplog.text.count("CHARACTER3D_API_KEYS") == warned
+
+
+PROXIES = Access.from_environment({"CHARACTER3D_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8,nonsense"})
+
+
+@pytest.mark.parametrize(
+    ("access", "peer", "forwarded", "user"),
+    [
+        (OPEN, "127.0.0.1", "203.0.113.9", "127.0.0.1"),
+        (PROXIES, "127.0.0.1", None, "127.0.0.1"),
+        (PROXIES, "127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        (PROXIES, "::ffff:127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        (PROXIES, "192.0.2.7", "203.0.113.9", "192.0.2.7"),
+        (PROXIES, "127.0.0.1", "198.51.100.1, 203.0.113.9, 10.1.2.3", "203.0.113.9"),
+        (PROXIES, "127.0.0.1", "203.0.113.9, made up", "127.0.0.1"),
+        (PROXIES, "127.0.0.1", ", ,", "127.0.0.1"),
+        (PROXIES, "127.0.0.1", "2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+    ],
+)
+def test_only_trusted_proxies_say_for_whom_they_ask(access, peer, forwarded, user):
+    request = ask(**({"X_Forwarded_For": forwarded} if forwarded else {})).clone(remote=peer)
+    assert access.identify(request, None) == f"peer:{user}"
 
 
 def test_origins_that_are_allowed():
@@ -112,8 +140,12 @@ async def test_a_server_with_keys(comfyui_folder, tmp_path, monkeypatch):
                 assert answer.headers["WWW-Authenticate"] == "Bearer"
             async with await client.generate(headers=sesame) as answer:
                 job_id = (await answer.json())["job_id"]
-            async with client.get(f"/job/{job_id}/status") as answer:
-                assert answer.status == 401
+            for headers, status in (({}, 401), (other, 404), (sesame, 200)):
+                async with client.get(f"/job/{job_id}/status", headers=headers) as answer:
+                    assert answer.status == status
+            for path in ("openapi.json", "docs"):
+                async with client.get(f"/generate_character/{path}") as answer:
+                    assert answer.status == 200
             async with client.ws_connect(f"/ws/{job_id}?api_key=sesame") as ws:
                 assert (await ws.receive_json())["job_id"] == job_id
             for headers, count in ((sesame, 1), (other, 0)):

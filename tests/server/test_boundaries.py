@@ -1,6 +1,7 @@
 """Where the service meets ComfyUI and its own defects: nodes that are absent, values they refuse, users."""
 
 import asyncio
+import contextlib
 import json
 import threading
 from types import SimpleNamespace
@@ -68,6 +69,22 @@ def test_places_of_a_prompt(monkeypatch):
     assert found.locate("h").where == submission.IN_HISTORY
     assert found.locate("x").where == submission.MISSING
     assert [found.locate(name).position for name in ("early", "late")] == [1, 2]
+
+
+def test_a_worker_that_begins_nothing_is_noticed(monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(submission.time, "monotonic", lambda: clock.now)
+    queue = Queue(waiting=[(1, "w")])
+    found = submitter(monkeypatch, queue)
+    for seconds, is_stalled in ((0, False), (9, False), (2, True)):
+        clock.now += seconds
+        found.locate("w")
+        with pytest.raises(ApiError) if is_stalled else contextlib.nullcontext() as refused:
+            found.require_worker()
+    assert (refused.value.status, refused.value.details["reason"]) == (503, "stalled")
+    queue.currently_running = {0: (0, "w")}
+    found.locate("w")
+    found.require_worker()
 
 
 def test_only_the_running_prompt_is_interrupted(monkeypatch):

@@ -1,8 +1,11 @@
 """Limits of one user, by a clock that the test turns."""
 
+from contextlib import ExitStack
 from types import SimpleNamespace
 
-from character3d.server_routes.limits import JobSlots, RateLimit, network_of
+import pytest
+from character3d.server_routes.errors import ApiError
+from character3d.server_routes.limits import JobSlots, Listeners, RateLimit, network_of
 from character3d.server_routes.redact import redact_paths
 
 
@@ -41,11 +44,26 @@ def test_job_slots():
     assert slots.refusal("a") is None
 
 
+def test_listeners_of_a_job_and_of_a_user():
+    listeners = Listeners(per_job=2, per_user=3)
+    with ExitStack() as held:
+        for job_id in ("a", "a", "b"):
+            held.enter_context(listeners.hold(job_id, "anna"))
+        for job_id, user in (("a", "bert"), ("c", "anna")):
+            with pytest.raises(ApiError) as refused, listeners.hold(job_id, user):
+                pass
+            assert (refused.value.status, refused.value.details["reason"]) == (429, "sockets")
+        held.enter_context(listeners.hold("b", "bert"))
+    assert not listeners._open
+    with listeners.hold("a", "anna"):
+        pass
+
+
 def test_network_of():
     assert network_of("203.0.113.9") == "203.0.113.9"
     assert network_of("::ffff:203.0.113.9") == "203.0.113.9"
     assert network_of("2001:db8:1:2:3::4%eth0") == network_of("2001:db8:1:2::9") == "2001:db8:1:2::/64"
-    assert network_of(None) == "unknown"
+    assert network_of("") == network_of("a path") == "unknown"
 
 
 def test_paths_are_redacted():

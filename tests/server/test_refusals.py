@@ -265,6 +265,35 @@ async def test_foreign_origin_is_refused_by_comfyui(client, png):
         assert answer.status == 403
 
 
+@pytest.mark.parametrize(
+    "path", ["/generate_character/", "/generate_character/x/y", "/job/", "/job/x/y/z", "/ws/"]
+)
+async def test_paths_beside_ours(client, path):
+    for method in ("GET", "POST"):
+        async with client.request(method, path) as answer:
+            details = await refused(answer, 404, "INVALID_PARAMETERS", "path")
+            assert details["provided"] == path
+
+
+async def test_problem_details_for_who_asks_for_them(client):
+    accept = {"Accept": "application/problem+json, application/json;q=0.5"}
+    async with client.get("/job/x/status", headers=accept) as answer:
+        assert (answer.status, answer.content_type) == (404, "application/problem+json")
+        assert await answer.json(content_type=None) == {
+            "type": "/generate_character/docs#JOB_NOT_FOUND",
+            "title": "Not Found",
+            "status": 404,
+            "detail": "Job not found",
+            "instance": "/job/x/status",
+            "error_code": "JOB_NOT_FOUND",
+            "message": "Job not found",
+            "details": {"job_id": "x"},
+        }
+    async with await client.generate(b"text", headers=accept) as answer:
+        assert (answer.status, answer.content_type) == (415, "application/problem+json")
+        assert answer.headers["RateLimit"].startswith('"generate";r=9')
+
+
 async def test_error_bodies_are_json(client):
     async with await client.generate(b"text") as answer:
         assert answer.content_type == "application/json"
