@@ -75,6 +75,7 @@ _MOMENT = _text(format="date-time")
 _PATH = _text("Path below the server's output folder.", pattern="^/output/")
 _PROGRESS = {"type": "integer", "minimum": 0, "maximum": 100}
 _NULL = {"type": "null"}
+_BOOLEAN = {"type": "boolean"}
 
 
 def _or_null(schema: Schema) -> Schema:
@@ -103,11 +104,19 @@ def _job(status: str, members: Mapping[str, Schema], optional: Mapping[str, Sche
     return _object(common, optional)
 
 
+def _text_of(schema: Mapping[str, Any]) -> Schema:
+    """What a form may send for a value: forms know no booleans."""
+    return {"enum": [True, False, 1, 0, "yes", "no", "on", "off"]} if schema == _BOOLEAN else dict(schema)
+
+
 def form_schema() -> Schema:
     """The form of POST /generate_character."""
     image = _text("The picture, PNG or JPEG, at most 10 MB.", format="binary")
-    fields = {name: {**item.schema, "default": item.default} for name, item in FIELDS.items()}
-    return _object({"image": image}, fields)
+    fields = {name: {**_text_of(item.schema), "default": item.default} for name, item in FIELDS.items()}
+    return {
+        **_object({"image": image}, fields),
+        "additionalProperties": _text("Unknown fields are ignored, with a warning."),
+    }
 
 
 def list_schemas() -> dict[str, Schema]:
@@ -163,7 +172,7 @@ def list_schemas() -> dict[str, Schema]:
                 "name": _text(enum=list(STAGES)),
                 "status": _text(enum=["pending", "processing", "completed", "failed"]),
             },
-            {"method": _text(), "seconds": {"type": "number"}, "cached": {"type": "boolean"}},
+            {"method": _text(), "seconds": {"type": "number"}, "cached": _BOOLEAN},
         ),
         "Download": _object(
             {

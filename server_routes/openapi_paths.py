@@ -65,21 +65,34 @@ def _header(name: str, description: str, **schema: Any) -> Schema:
     }
 
 
+def _links() -> Schema:
+    """What can be asked of a job that was accepted."""
+    names = ("getStatus", "cancelJob", "deleteJob", "streamEvents", "watchJob")
+    job = {"job_id": "$response.body#/job_id"}
+    return {name: {"operationId": name, "parameters": job} for name in names}
+
+
 def _generate() -> Schema:
     headers: dict[str, Schema] = {
         "Location": {"description": "Where the status is.", "schema": {"type": "string"}},
         "RateLimit": {"schema": {"type": "string"}},
         "RateLimit-Policy": {"schema": {"type": "string"}},
     }
+    form = {"schema": form_schema(), "encoding": {"image": {"contentType": "image/png, image/jpeg"}}}
     return _operation(
         "generateCharacter",
         "Begin a job: a picture of a character becomes a textured, rigged 3D character.",
-        {202: _answer("The job is queued.", reference("Acceptance"), headers)},
+        {202: {**_answer("The job is queued.", reference("Acceptance"), headers), "links": _links()}},
         (400, 408, 409, 413, 415, 422, 429, 503),
         parameters=[
-            _header(HEADER, "The same key and form are the same job, for 24 hours.", maxLength=MAX_CHARACTERS)
+            _header(
+                HEADER,
+                "The same key and form are the same job, for 24 hours.",
+                maxLength=MAX_CHARACTERS,
+                pattern="^[!-~]([ -~]*[!-~])?$",
+            )
         ],
-        requestBody={"required": True, "content": {"multipart/form-data": {"schema": form_schema()}}},
+        requestBody={"required": True, "content": {"multipart/form-data": form}},
     )
 
 
@@ -122,7 +135,9 @@ def _list() -> Schema:
 
 
 def _events() -> Schema:
-    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": reference("Event")}
+    members = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}
+    stream = {"text/event-stream": {"schema": {"type": "object", "properties": members}}}
     return _operation(
         "streamEvents",
         "The job's events as server-sent events; ends with the job.",

@@ -111,8 +111,8 @@ class Routes:
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """WS /ws/{job_id}."""
-        check_upgrade(request)
         since = read_since(request)
+        check_upgrade(request)
         try:
             job = self._find_job(request)
         except ApiError as error:

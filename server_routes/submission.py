@@ -23,6 +23,8 @@ RUNNING = "running"
 QUEUED = "queued"
 MISSING = "missing"
 STALLED_SECONDS = 10.0
+NOTED_SECONDS = 3.0
+"""Each live job is located every second, and the worker noted with it."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class PromptSubmitter:
         self._server = server
         self._queue = server.prompt_queue
         self._idle_since: float | None = None
+        self._noted = 0.0
 
     @staticmethod
     def require_nodes(prompt: Prompt) -> None:
@@ -85,6 +88,8 @@ class PromptSubmitter:
 
     def require_worker(self) -> None:
         """Raise ApiError 503 where prompts wait and ComfyUI has long begun none."""
+        with self._queue.mutex:
+            self._note_worker()
         if self._idle_since and time.monotonic() - self._idle_since > STALLED_SECONDS:
             message = "ComfyUI begins no job, though some wait. Its log may say why; a restart helps"
             raise server_busy(503, message, "stalled", 60)
@@ -129,11 +134,14 @@ class PromptSubmitter:
         return Place(QUEUED, ids.index(prompt_id) + 1) if prompt_id in ids else Place(MISSING)
 
     def _note_worker(self) -> None:
-        """Every live job is located each second, so that a worker that has died is noticed."""
-        if self._queue.currently_running or not self._queue.queue:
+        """Keep since when prompts wait and none runs; what was long ago, between two prompts, is no sign."""
+        now = time.monotonic()
+        is_idle = bool(self._queue.queue) and not self._queue.currently_running
+        if not is_idle:
             self._idle_since = None
-        else:
-            self._idle_since = self._idle_since or time.monotonic()
+        elif self._idle_since is None or now - self._noted > NOTED_SECONDS:
+            self._idle_since = now
+        self._noted = now
 
     def count(self) -> int:
         """How many prompts run or wait."""

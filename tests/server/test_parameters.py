@@ -62,8 +62,13 @@ def test_whole_numbers_are_ascii_digits(text):
     assert len(str(refusal(image_size=text).details["provided"])) <= 101
 
 
+@pytest.mark.parametrize("text", ["10", " 10.0 ", "1e1", "1.0E+1", "100e-1"])
+def test_a_number_may_have_an_exponent(text):
+    assert parse_parameters({"guidance_scale": text}, []).values["guidance_scale"] == 10.0
+
+
 @pytest.mark.parametrize(
-    "text", ["nan", "inf", "-inf", "1e400", "1e1", "0x5", "", "٥", "0.5", "20.1", "1" * 400]
+    "text", ["nan", "inf", "-inf", "1e400", "1e2", "1e", "0x5", "", "٥", "0.5", "20.1", "1" * 400]
 )
 def test_guidance_scale_refuses(text):
     details = refusal(guidance_scale=text).details

@@ -1,0 +1,67 @@
+"""schemathesis holds the running service against its OpenAPI document, with all its checks."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from .conftest import lay_base_folder, run_stub_server
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def serve(comfyui_folder, tmp_path, monkeypatch):
+    """Start a server with these environment variables and stages that take no time."""
+
+    def start(**variables):
+        lay_base_folder(tmp_path)
+        (tmp_path / "control.json").write_text(json.dumps({"every": 0.0}))
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return run_stub_server(comfyui_folder, tmp_path)
+
+    return start
+
+
+def run_schemathesis(url, folder, examples):
+    """Run all checks in all phases; the number of requests that were made."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-P", "-m", "schemathesis.cli", "--config-file", HERE / "schemathesis.toml"),
+            *("run", f"{url}/generate_character/openapi.json", "--checks", "all", "--no-color"),
+            *("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", str(examples)),
+        ],
+        cwd=folder,
+        env={
+            **os.environ,
+            "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
+            "PYTHONPATH": str(HERE),
+            "API_KEY": "sesame",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    described, tested, made = (
+        int(re.search(pattern, done.stdout)[1])
+        for pattern in (r"Selected: \d+/(\d+)", r"Tested: (\d+)", r"(\d+) generated")
+    )
+    assert tested == described >= 11
+    return made
+
+
+def test_all_checks(serve, tmp_path, record_property):
+    """The number of examples is that of hypothesis' profile."""
+    with serve(CHARACTER3D_TRUSTED_PROXIES="127.0.0.1") as server:
+        record_property("requests", run_schemathesis(server.url, tmp_path, settings.default.max_examples))
+
+
+def test_all_checks_with_keys(serve, tmp_path):
+    with serve(CHARACTER3D_API_KEYS="sesame") as server:
+        assert run_schemathesis(server.url, tmp_path, 10) > 100
