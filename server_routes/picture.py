@@ -61,10 +61,12 @@ def store_input(input_folder: Path, job_id: str, png: bytes) -> str:
     return input_name(job_id)
 
 
-def remove_input(input_folder: Path, job_id: str) -> None:
-    """Delete what store_input wrote, if it is there. Blocks."""
+def remove_input(input_folder: Path, job_id: str) -> bool:
+    """Delete what store_input wrote; whether it is gone. Blocks."""
     path = input_folder / input_name(job_id)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:  # Windows, while a reader has it open
         log.warning("job %s: its picture could not be deleted: %s", job_id, error)
+        return False
+    return True

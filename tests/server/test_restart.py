@@ -5,9 +5,12 @@ import contextlib
 import json
 import sqlite3
 
+import aiohttp
 import pytest
 
 from .conftest import QUICK, lay_base_folder, make_png, open_client, run_stub_server
+from .test_webhooks import ENVIRONMENT, receive
+from .test_webhooks import wait_for as until
 
 
 @pytest.fixture
@@ -148,3 +151,45 @@ async def test_the_same_key_is_the_same_job_after_a_restart(comfyui_folder, base
                     ids.append((await answer.json())["job_id"])
                 kill(server)
     assert ids[0] == ids[1]
+
+
+def pictures(base):
+    return [path for path in (base / "input").rglob("*") if path.is_file()]
+
+
+async def test_one_job_is_killed_at_each_of_its_commits(comfyui_folder, base, monkeypatch):
+    """Before its record and after it, before its end and after it; its client asks again each time."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    slow_down(base, C3DBakeTexture=1)
+    picture, headers, answers = make_png(), {"Idempotency-Key": "order-8"}, []
+
+    async with receive() as receiver:
+
+        async def ask_until_killed(server):
+            async with open_client(server.url, "127.5.5.6") as client:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with await client.generate(
+                        picture, headers=headers, webhook_url=receiver.url
+                    ) as answer:
+                        answers.append(await answer.json())
+                await asyncio.to_thread(server.process.wait, 30)
+
+        for commit in ("before insert", "after insert", "before end", "after end"):
+            monkeypatch.setenv("CHARACTER3D_KILL", commit)
+            with run_stub_server(comfyui_folder, base) as server:
+                await ask_until_killed(server)
+            assert len(pictures(base)) == 1
+        monkeypatch.delenv("CHARACTER3D_KILL")
+        assert len(answers) == 2 and answers[0]["job_id"] == answers[1]["job_id"]
+        with run_stub_server(comfyui_folder, base) as server:
+            async with open_client(server.url, "127.5.5.6") as client:
+                body = await client.finish(answers[0]["job_id"])
+                async with client.get("/generate_character/jobs") as answer:
+                    assert (await answer.json())["jobs"] == [body]
+            assert (body["status"], body["attempts"]) == ("completed", 2)
+            assert body["parameters"] == answers[0]["parameters"]
+            assert pictures(base) == []
+            await until(lambda: receiver.requests)
+    (told,) = [json.loads(request)["data"] for _, request in receiver.requests]
+    assert told == body
