@@ -245,9 +245,18 @@ class JobDatabase:
                 f"SELECT id, user, created, ended, state, body FROM jobs {condition}", values
             ).fetchall()
         return [
-            Row(job_id, user, created, ended, state, json.loads(body))
+            Row(job_id, user, created, ended, state, _read_body(body))
             for job_id, user, created, ended, state, body in found
         ]
+
+
+def _read_body(text: str) -> Mapping[str, Any]:
+    """A record; a damaged one is empty, so that it costs its own job only."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return {}
+    return body if isinstance(body, Mapping) else {}
 
 
 def _add_event(connection: sqlite3.Connection, event: Event) -> None:

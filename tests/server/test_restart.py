@@ -29,6 +29,10 @@ async def wait_for(client, job_id, condition):
     return body
 
 
+def pictures(base):
+    return [path for path in (base / "input").rglob("*") if path.is_file()]
+
+
 def kill(server):
     server.process.kill()
     server.process.wait()
@@ -70,7 +74,7 @@ async def test_jobs_survive_kill_9(comfyui_folder, base):
             async with client.get(first["url"]) as answer:  # of the attempt that was cut off
                 again = await client.status(running["job_id"])
                 assert (answer.status == 200) == (first["name"] in {i["name"] for i in again["downloads"]})
-            assert not [path for path in (base / "input").rglob("*") if path.is_file()]
+            assert not pictures(base)
 
 
 async def test_events_go_on_where_they_were(comfyui_folder, base):
@@ -116,13 +120,15 @@ async def test_a_job_that_was_running_twice_is_not_begun_again(comfyui_folder, b
 
 
 async def test_a_damaged_record_costs_one_job_and_no_start(comfyui_folder, base):
-    slow_down(base, C3DPreprocessPicture=30)
     with run_stub_server(comfyui_folder, base) as server:
         async with open_client(server.url) as client:
+            ended = [(await client.finish((await client.start_job())["job_id"]))["job_id"] for _ in range(2)]
+            slow_down(base, C3DPreprocessPicture=30)
             jobs = [(await client.start_job())["job_id"] for _ in range(2)]
             kill(server)
     with contextlib.closing(sqlite3.connect(base / "user" / "character3d" / "jobs.sqlite3")) as database:
-        database.execute("UPDATE jobs SET body = '{}' WHERE id = ?", (jobs[0],))
+        for job_id, body in ((jobs[0], "{}"), (ended[0], "{}"), (ended[1], "no JSON")):
+            database.execute("UPDATE jobs SET body = ? WHERE id = ?", (body, job_id))
         database.commit()
     slow_down(base)
     with run_stub_server(comfyui_folder, base) as server:
@@ -130,6 +136,7 @@ async def test_a_damaged_record_costs_one_job_and_no_start(comfyui_folder, base)
             assert (await client.finish(jobs[1]))["status"] == "completed"
             async with client.get(f"/job/{jobs[0]}/status") as answer:
                 assert answer.status == 410
+    assert pictures(base) == []
 
 
 async def test_two_servers_on_one_folder_keep_their_own_jobs(comfyui_folder, base):
@@ -151,10 +158,6 @@ async def test_the_same_key_is_the_same_job_after_a_restart(comfyui_folder, base
                     ids.append((await answer.json())["job_id"])
                 kill(server)
     assert ids[0] == ids[1]
-
-
-def pictures(base):
-    return [path for path in (base / "input").rglob("*") if path.is_file()]
 
 
 async def test_one_job_is_killed_at_each_of_its_commits(comfyui_folder, base, monkeypatch):
