@@ -1,9 +1,11 @@
 """Jobs on disk: a record comes back as the job it was, and only live jobs stay in memory."""
 
+import os
 import sqlite3
 import time
 
 import pytest
+from character3d.server_routes import picture
 from character3d.server_routes import store as store_module
 from character3d.server_routes.database import JobDatabase
 from character3d.server_routes.errors import ApiError
@@ -127,6 +129,13 @@ def test_a_jobs_end_and_its_webhook_are_one_commit(database, store):
     )
     job.fail(Failure("x", "", None), {})
     assert database.find(job.id).state == "processing" and database.events(job.id)[-1].type != "error"
+
+
+def test_a_picture_is_on_disk_before_its_record(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    picture.store_input(tmp_path, "job", b"x" * 1000)
+    assert synced == [1000]
 
 
 def test_a_second_server_takes_another_file(tmp_path):
