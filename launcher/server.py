@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -13,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .installation import WINDOWS, Installation
@@ -122,6 +124,13 @@ def run_server(installation: Installation, port: int) -> Iterator[Server]:
         server.stop()
 
 
+@functools.cache
+def has_no_gpu(python: Path) -> bool:
+    """Whether this Python's torch finds no GPU; it takes seconds to ask."""
+    answer = subprocess.run([python, "-c", ASK_FOR_GPU], capture_output=True, text=True)
+    return answer.stdout.strip() == "False"
+
+
 def make_server_command(installation: Installation, port: int) -> list[str]:
     """Return the command that starts ComfyUI; on the CPU only where torch sees no GPU."""
     command = [
@@ -133,8 +142,7 @@ def make_server_command(installation: Installation, port: int) -> list[str]:
         "--port",
         str(port),
     ]
-    answer = subprocess.run([installation.python, "-c", ASK_FOR_GPU], capture_output=True, text=True)
-    if answer.stdout.strip() == "False":
+    if has_no_gpu(installation.python):
         # The attention that ComfyUI takes for a processor by itself is several times slower.
         command += ["--cpu", "--use-pytorch-cross-attention"]
     if installation.is_own:

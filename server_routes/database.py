@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS requests (
     user TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, job_id TEXT NOT NULL,
     created REAL NOT NULL, PRIMARY KEY (user, key)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pictures (job_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS deliveries (
     id TEXT PRIMARY KEY, url TEXT NOT NULL, body TEXT NOT NULL, tries INTEGER NOT NULL, due REAL NOT NULL
 ) WITHOUT ROWID;
@@ -120,22 +121,18 @@ class JobDatabase:
                     (row.user, key, digest, row.id, row.created),
                 )
 
-    def update(self, row: Row, event: Event | None = None) -> None:
-        """Keep a job's new state, and the event that tells of it."""
+    def update(self, row: Row, event: Event | None = None, delivery: Delivery | None = None) -> None:
+        """Keep a job's new state, the event that tells of it, and the webhook that waits from then on."""
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE jobs SET ended = ?, state = ?, body = ? WHERE id = ?",
                 (row.ended, row.state, json.dumps(row.body), row.id),
             )
-            if event is None:
-                return
-            connection.execute(
-                "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
-                (event.job_id, event.seq, event.type, event.timestamp, json.dumps(event.data)),
-            )
-            if event.type in TERMINAL:
+            if event:
+                _add_event(connection, event)
+            if delivery:
                 connection.execute(
-                    "DELETE FROM events WHERE job_id = ? AND type = ?", (row.id, PROGRESS_UPDATE)
+                    "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?)", astuple(delivery)
                 )
 
     def bury(self, job_id: str) -> None:
@@ -193,14 +190,6 @@ class JobDatabase:
                 (user, key, since),
             ).fetchone()
 
-    def add_delivery(self, delivery: Delivery) -> None:
-        """Keep a webhook until it is taken; one with the same id stays as it is."""
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?)",
-                (delivery.id, delivery.url, delivery.body, delivery.tries, delivery.due),
-            )
-
     def put_off_delivery(self, delivery_id: str, due: float) -> None:
         """Count a try that failed, and say when the next one is."""
         with self._transaction() as connection:
@@ -228,6 +217,22 @@ class JobDatabase:
             (due,) = self._connection.execute("SELECT MIN(due) FROM deliveries").fetchone()
         return due
 
+    def add_picture(self, job_id: str) -> None:
+        """Note that a job's picture is about to lie in ComfyUI's input folder."""
+        with self._transaction() as connection:
+            connection.execute("INSERT INTO pictures VALUES (?)", (job_id,))
+
+    def drop_picture(self, job_id: str) -> None:
+        """Note that a job's picture is gone."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM pictures WHERE job_id = ?", (job_id,))
+
+    def pictures(self) -> list[str]:
+        """Ids whose pictures may lie in ComfyUI's input folder; not each has become a job."""
+        with self._lock:
+            found = self._connection.execute("SELECT job_id FROM pictures").fetchall()
+        return [job_id for (job_id,) in found]
+
     def forget_graves(self, moment: float) -> None:
         """Drop what is left of jobs that went before a moment, and keys that old."""
         with self._transaction() as connection:
@@ -240,9 +245,29 @@ class JobDatabase:
                 f"SELECT id, user, created, ended, state, body FROM jobs {condition}", values
             ).fetchall()
         return [
-            Row(job_id, user, created, ended, state, json.loads(body))
+            Row(job_id, user, created, ended, state, _read_body(body))
             for job_id, user, created, ended, state, body in found
         ]
+
+
+def _read_body(text: str) -> Mapping[str, Any]:
+    """A record; a damaged one is empty, so that it costs its own job only."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return {}
+    return body if isinstance(body, Mapping) else {}
+
+
+def _add_event(connection: sqlite3.Connection, event: Event) -> None:
+    connection.execute(
+        "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
+        (event.job_id, event.seq, event.type, event.timestamp, json.dumps(event.data)),
+    )
+    if event.type in TERMINAL:
+        connection.execute(
+            "DELETE FROM events WHERE job_id = ? AND type = ?", (event.job_id, PROGRESS_UPDATE)
+        )
 
 
 def _claim_file(folder: Path) -> tuple[Path, sqlite3.Connection]:

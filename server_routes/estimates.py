@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .database import Row
+
+log = logging.getLogger("character3d")
 
 EMBEDDED_SECONDS = (8, 20)
 """For the embedded methods on two CPU cores, from benchmarks/job.py."""
@@ -66,9 +69,9 @@ class History:
 
     def add(self, row: Row) -> None:
         """Take a completed job; one whose results were partly ready before it ran says nothing."""
-        if not row.body["cached_nodes"]:
-            stages = {report["stage"]: report["seconds"] for report in row.body["reports"]}
-            self._runs.append(_Run(_kind(row.body["values"]), row.body["seconds"], stages))
+        run = _read_run(row)
+        if run:
+            self._runs.append(run)
 
     def estimate(self, values: Mapping[str, Any], is_learned: bool) -> Estimate:
         """What to expect of a job; is_learned: whether a learned mesh model is installed."""
@@ -79,6 +82,18 @@ class History:
         low, high = (_quantile(sorted(run.seconds for run in runs), share) for share in _TAILS)
         seconds = max(1, math.floor(low * (1 - _MARGIN))), max(2, math.ceil(high * (1 + _MARGIN)))
         return Estimate(seconds, {**STAGE_SECONDS, **_mean_stages(runs)})
+
+
+def _read_run(row: Row) -> _Run | None:
+    """What a record says; nothing where results were cached, or where it is damaged."""
+    try:
+        if row.body["cached_nodes"]:
+            return None
+        stages = {report["stage"]: report["seconds"] for report in row.body["reports"]}
+        return _Run(_kind(row.body["values"]), row.body["seconds"], stages)
+    except (KeyError, TypeError) as error:
+        log.warning("job %s: its record could not be read: %r", row.id, error)
+        return None
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -54,17 +55,25 @@ def input_name(job_id: str) -> str:
 
 
 def store_input(input_folder: Path, job_id: str, png: bytes) -> str:
-    """Write the PNG below ComfyUI's input folder; return the name that LoadImage takes. Blocks."""
+    """Write the PNG below ComfyUI's input folder; return the name that LoadImage takes. Blocks.
+
+    It is on disk when this returns, like the record that follows it.
+    """
     path = input_folder / input_name(job_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png)
+    with path.open("wb") as file:
+        file.write(png)
+        file.flush()
+        os.fsync(file.fileno())
     return input_name(job_id)
 
 
-def remove_input(input_folder: Path, job_id: str) -> None:
-    """Delete what store_input wrote, if it is there. Blocks."""
+def remove_input(input_folder: Path, job_id: str) -> bool:
+    """Delete what store_input wrote; whether it is gone. Blocks."""
     path = input_folder / input_name(job_id)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:  # Windows, while a reader has it open
         log.warning("job %s: its picture could not be deleted: %s", job_id, error)
+        return False
+    return True

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from .listener import CANCELLED, JobListener, stage_failure
 from .parameters import parse_parameters
 from .records import job_to_row, read_parameters, row_to_job
 from .redact import redact_paths
-from .status import RETENTION_SECONDS, describe_job
+from .status import RETENTION_SECONDS
 from .store import JobStore
 from .submission import IN_HISTORY, MISSING, PromptSubmitter, ValidPrompt
 from .upload import MEBIBYTE, Form
@@ -92,6 +94,8 @@ class CharacterService:
             self.jobs.add(job)
             self.slots.take(job.user)
             await self._resume_job(job)
+        for job_id in set(self._database.pictures()) - {job.id for job in self.jobs.live}:
+            self._remove_picture(job_id)
 
     async def close(self, app: Any = None) -> None:
         """Let go of the file of jobs."""
@@ -125,7 +129,7 @@ class CharacterService:
             png = await asyncio.to_thread(picture.encode_upload, form.image)
         job_id = new_job_id()
         try:
-            image = await asyncio.to_thread(picture.store_input, self._input_folder, job_id, png)
+            image = await asyncio.to_thread(self._store_picture, job_id, png)
             graph = build_graph(self._template, job_id, image, parameters.values)
             expected = self._history.estimate(parameters.values, is_learned=bool(shape_models))
             job = Job(job_id, user, parameters, graph, expected)
@@ -135,7 +139,7 @@ class CharacterService:
             self._submit(job, valid)
             self.tally.accepted += 1
         except BaseException:
-            await asyncio.to_thread(picture.remove_input, self._input_folder, job_id)
+            await asyncio.to_thread(self._remove_picture, job_id)
             raise
         return job
 
@@ -173,6 +177,17 @@ class CharacterService:
     def _input_folder(self) -> Path:
         return Path(folder_paths.get_input_directory())
 
+    def _store_picture(self, job_id: str, png: bytes) -> str:
+        """Lend a job's picture to LoadImage. Noted first: a server that is killed here finds it again."""
+        self._database.add_picture(job_id)
+        return picture.store_input(self._input_folder, job_id, png)
+
+    def _remove_picture(self, job_id: str) -> None:
+        """Take a job's picture back, after the job's end is stored: until then a restart may need it."""
+        if picture.remove_input(self._input_folder, job_id):
+            with suppress(sqlite3.Error):  # a full disk; the next start asks again
+                self._database.drop_picture(job_id)
+
     @staticmethod
     def _client_id(job: Job) -> str:
         return f"character3d-{job.id}"
@@ -206,9 +221,9 @@ class CharacterService:
             log.info("job %s: queued again after a restart", job.id)
             return
         job.fail(failure, await asyncio.to_thread(measure_files, self.output_folder, job.files))
-        await asyncio.to_thread(picture.remove_input, self._input_folder, job.id)
+        self._remove_picture(job.id)
         self.slots.release(job.user)
-        self._announce(job)
+        self._webhooks.wake()
 
     def _submit(self, job: Job, valid: ValidPrompt) -> None:
         outputs = _order_outputs(job.graph, valid.outputs)
@@ -248,7 +263,6 @@ class CharacterService:
         if listener is None:
             return
         try:
-            await asyncio.to_thread(picture.remove_input, self._input_folder, job.id)
             await self._settle(job, listener)
         except Exception:
             log.exception("job %s: its results could not be read", job.id)
@@ -269,17 +283,14 @@ class CharacterService:
             self._history.add(job_to_row(job))
 
     def _clean_up(self, job: Job, listener: JobListener) -> None:
+        """Let go of what an ended job held, before anybody hears of its end: there is no await between."""
         client_id = self._client_id(job)
         if self._server.sockets.get(client_id) is listener:
             del self._server.sockets[client_id]
+        self._remove_picture(job.id)
         self.slots.release(job.user)
         self.tally.count_end(job)
-        self._announce(job)
-
-    def _announce(self, job: Job) -> None:
-        if url := job.parameters.values["webhook_url"]:
-            event = "character.completed" if job.state == COMPLETED else "character.failed"
-            self._webhooks.announce(job.id, url, event, describe_job(job))
+        self._webhooks.wake()
 
 
 def _catch_refusal(check: Callable[[], None]) -> ApiError | None:

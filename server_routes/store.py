@@ -7,11 +7,12 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from .database import GONE, JobDatabase, Row
+from .database import GONE, Delivery, JobDatabase, Row
 from .errors import job_gone, job_not_found
 from .events import Event
-from .jobs import Job
+from .jobs import COMPLETED, Job
 from .records import job_to_row
+from .webhooks import make_delivery
 
 log = logging.getLogger("character3d")
 
@@ -63,8 +64,9 @@ class JobStore:
         self._database.bury(job_id)
 
     def _store(self, job: Job, event: Event | None) -> None:
+        delivery = _announce_end(job, event) if event and job.is_terminal else None
         try:
-            self._database.update(job_to_row(job), event)
+            self._database.update(job_to_row(job), event, delivery)
         except sqlite3.Error:  # a full disk must not stop the job that runs
             log.exception("job %s: its state could not be stored", job.id)
 
@@ -83,3 +85,10 @@ class JobStore:
         self._ended[job.id] = job
         while len(self._ended) > ENDED_IN_MEMORY:
             self._ended.popitem(last=False)
+
+
+def _announce_end(job: Job, event: Event) -> Delivery | None:
+    """The webhook that tells of a job's last event, where the client wants one."""
+    kind = "character.completed" if job.state == COMPLETED else "character.failed"
+    url = job.parameters.values["webhook_url"]
+    return make_delivery(job.id, url, kind, event.data) if url else None

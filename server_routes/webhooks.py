@@ -44,6 +44,14 @@ def sign(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
 
 
+def make_delivery(job_id: str, url: str, event: str, data: Mapping[str, Any]) -> Delivery:
+    """What tells of a job's end, due at once. event: the type that the receiver reads."""
+    now = time.time()
+    timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    body = json.dumps({"type": event, "timestamp": timestamp, "data": data})
+    return Delivery(f"msg_{job_id}", url, body, 0, now)
+
+
 def is_public(address: str) -> bool:
     """Whether an address is one of the public internet."""
     found = parse_address(address)
@@ -97,11 +105,8 @@ class Webhooks:
         if parse_address(host) and not self._is_private_allowed and not is_public(host):
             raise _refuse(url, "Must be a public address")
 
-    def announce(self, job_id: str, url: str, event: str, data: Mapping[str, Any]) -> None:
-        """Have a job's end told; kept on disk until it is."""
-        timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
-        body = json.dumps({"type": event, "timestamp": timestamp, "data": data})
-        self._database.add_delivery(Delivery(f"msg_{job_id}", url, body, 0, self._clock()))
+    def wake(self) -> None:
+        """Look for what is due now."""
         self._news.set()
 
     async def run(self) -> None:

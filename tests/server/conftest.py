@@ -16,11 +16,14 @@ import jsonschema
 import pytest
 from character3d.launcher.installation import REPOSITORY, Installation
 from character3d.launcher.server import find_free_port, run_server
+from hypothesis import settings
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 HOST_MODULES = ("execution", "folder_paths", "nodes")
 QUICK = {"every": 0.03}
+
+settings.register_profile("long", max_examples=230, stateful_step_count=50)
 
 _addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(7, 250), range(250), range(2, 250)))
 

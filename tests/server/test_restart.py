@@ -5,9 +5,12 @@ import contextlib
 import json
 import sqlite3
 
+import aiohttp
 import pytest
 
 from .conftest import QUICK, lay_base_folder, make_png, open_client, run_stub_server
+from .test_webhooks import ENVIRONMENT, receive
+from .test_webhooks import wait_for as until
 
 
 @pytest.fixture
@@ -24,6 +27,10 @@ async def wait_for(client, job_id, condition):
     while not condition(body := await client.status(job_id)):
         await asyncio.sleep(0.02)
     return body
+
+
+def pictures(base):
+    return [path for path in (base / "input").rglob("*") if path.is_file()]
 
 
 def kill(server):
@@ -67,7 +74,7 @@ async def test_jobs_survive_kill_9(comfyui_folder, base):
             async with client.get(first["url"]) as answer:  # of the attempt that was cut off
                 again = await client.status(running["job_id"])
                 assert (answer.status == 200) == (first["name"] in {i["name"] for i in again["downloads"]})
-            assert not [path for path in (base / "input").rglob("*") if path.is_file()]
+            assert not pictures(base)
 
 
 async def test_events_go_on_where_they_were(comfyui_folder, base):
@@ -113,13 +120,15 @@ async def test_a_job_that_was_running_twice_is_not_begun_again(comfyui_folder, b
 
 
 async def test_a_damaged_record_costs_one_job_and_no_start(comfyui_folder, base):
-    slow_down(base, C3DPreprocessPicture=30)
     with run_stub_server(comfyui_folder, base) as server:
         async with open_client(server.url) as client:
+            ended = [(await client.finish((await client.start_job())["job_id"]))["job_id"] for _ in range(2)]
+            slow_down(base, C3DPreprocessPicture=30)
             jobs = [(await client.start_job())["job_id"] for _ in range(2)]
             kill(server)
     with contextlib.closing(sqlite3.connect(base / "user" / "character3d" / "jobs.sqlite3")) as database:
-        database.execute("UPDATE jobs SET body = '{}' WHERE id = ?", (jobs[0],))
+        for job_id, body in ((jobs[0], "{}"), (ended[0], "{}"), (ended[1], "no JSON")):
+            database.execute("UPDATE jobs SET body = ? WHERE id = ?", (body, job_id))
         database.commit()
     slow_down(base)
     with run_stub_server(comfyui_folder, base) as server:
@@ -127,6 +136,7 @@ async def test_a_damaged_record_costs_one_job_and_no_start(comfyui_folder, base)
             assert (await client.finish(jobs[1]))["status"] == "completed"
             async with client.get(f"/job/{jobs[0]}/status") as answer:
                 assert answer.status == 410
+    assert pictures(base) == []
 
 
 async def test_two_servers_on_one_folder_keep_their_own_jobs(comfyui_folder, base):
@@ -148,3 +158,41 @@ async def test_the_same_key_is_the_same_job_after_a_restart(comfyui_folder, base
                     ids.append((await answer.json())["job_id"])
                 kill(server)
     assert ids[0] == ids[1]
+
+
+async def test_one_job_is_killed_at_each_of_its_commits(comfyui_folder, base, monkeypatch):
+    """Before its record and after it, before its end and after it; its client asks again each time."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    slow_down(base, C3DBakeTexture=1)
+    picture, headers, answers = make_png(), {"Idempotency-Key": "order-8"}, []
+
+    async with receive() as receiver:
+
+        async def ask_until_killed(server):
+            async with open_client(server.url, "127.5.5.6") as client:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with await client.generate(
+                        picture, headers=headers, webhook_url=receiver.url
+                    ) as answer:
+                        answers.append(await answer.json())
+                await asyncio.to_thread(server.process.wait, 30)
+
+        for commit in ("before insert", "after insert", "before end", "after end"):
+            monkeypatch.setenv("CHARACTER3D_KILL", commit)
+            with run_stub_server(comfyui_folder, base) as server:
+                await ask_until_killed(server)
+            assert len(pictures(base)) == 1
+        monkeypatch.delenv("CHARACTER3D_KILL")
+        assert len(answers) == 2 and answers[0]["job_id"] == answers[1]["job_id"]
+        with run_stub_server(comfyui_folder, base) as server:
+            async with open_client(server.url, "127.5.5.6") as client:
+                body = await client.finish(answers[0]["job_id"])
+                async with client.get("/generate_character/jobs") as answer:
+                    assert (await answer.json())["jobs"] == [body]
+            assert (body["status"], body["attempts"]) == ("completed", 2)
+            assert body["parameters"] == answers[0]["parameters"]
+            assert pictures(base) == []
+            await until(lambda: receiver.requests)
+    (told,) = [json.loads(request)["data"] for _, request in receiver.requests]
+    assert told == body

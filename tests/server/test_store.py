@@ -1,9 +1,11 @@
 """Jobs on disk: a record comes back as the job it was, and only live jobs stay in memory."""
 
+import os
 import sqlite3
 import time
 
 import pytest
+from character3d.server_routes import picture
 from character3d.server_routes import store as store_module
 from character3d.server_routes.database import JobDatabase
 from character3d.server_routes.errors import ApiError
@@ -35,8 +37,8 @@ def store(database):
     return JobStore(database, restore)
 
 
-def start(database, store, number, user="u"):
-    run = Run()
+def start(database, store, number, user="u", **form):
+    run = Run(**form)
     job = Job(f"job{number}", user, run.job.parameters, run.job.graph, EXPECTED, created=1000.0 + number)
     database.insert(job_to_row(job))
     store.add(job)
@@ -109,13 +111,31 @@ def test_progress_is_history_once_a_job_has_ended(database, store):
 def test_a_full_disk_does_not_stop_a_job(database, store, monkeypatch):
     job = start(database, store, 1)
 
-    def refuse(row, event=None):
+    def refuse(*update):
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(database, "update", refuse)
     job.start()
     job.fail(Failure("x", "", None), {})
     assert store.find("job1").state == "failed"
+
+
+def test_a_jobs_end_and_its_webhook_are_one_commit(database, store):
+    job = start(database, store, 1, webhook_url="https://example.com/hook")
+    job.start()
+    assert database.next_delivery() is None
+    database._connection.execute(
+        "CREATE TRIGGER no BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, ''); END"
+    )
+    job.fail(Failure("x", "", None), {})
+    assert database.find(job.id).state == "processing" and database.events(job.id)[-1].type != "error"
+
+
+def test_a_picture_is_on_disk_before_its_record(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    picture.store_input(tmp_path, "job", b"x" * 1000)
+    assert synced == [1000]
 
 
 def test_a_second_server_takes_another_file(tmp_path):

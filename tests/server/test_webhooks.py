@@ -10,9 +10,9 @@ import json
 import pytest
 from aiohttp import web
 from character3d.server_routes import webhooks as module
-from character3d.server_routes.database import JobDatabase
+from character3d.server_routes.database import JobDatabase, Row
 from character3d.server_routes.errors import ApiError
-from character3d.server_routes.webhooks import PRIVATE, SECRET, Webhooks, is_public, sign
+from character3d.server_routes.webhooks import PRIVATE, SECRET, Webhooks, is_public, make_delivery, sign
 
 from .conftest import lay_base_folder, open_client, run_stub_server
 from .test_refusals import refused
@@ -61,6 +61,11 @@ def database(tmp_path):
     database.close()
 
 
+def announce(database, url, event, data):
+    ended = Row("job-1", "user", 0.0, 1.0, "completed", {})
+    database.update(ended, None, make_delivery("job-1", url, event, data))
+
+
 @pytest.fixture
 async def hooks(database, monkeypatch):
     monkeypatch.setattr(module, "PAUSES", (0.05, 0.05))
@@ -80,8 +85,9 @@ def test_the_signature_of_the_specification():
 
 async def test_it_is_signed_and_sent_once(hooks, database):
     async with receive() as receiver:
-        hooks.announce("job-1", receiver.url, "character.completed", {"job_id": "job-1"})
-        hooks.announce("job-1", receiver.url, "character.completed", {"job_id": "job-1"})
+        announce(database, receiver.url, "character.completed", {"job_id": "job-1"})
+        announce(database, receiver.url, "character.completed", {"job_id": "job-1"})
+        hooks.wake()
         await wait_for(lambda: database.next_delivery() is None)
         ((headers, body),) = receiver.requests
     assert json.loads(body)["data"] == {"job_id": "job-1"}
@@ -92,7 +98,8 @@ async def test_it_is_signed_and_sent_once(hooks, database):
 
 async def test_it_is_repeated_with_one_id_until_it_is_taken(hooks, database):
     async with receive([500, 302]) as receiver:
-        hooks.announce("job-1", receiver.url, "character.failed", {})
+        announce(database, receiver.url, "character.failed", {})
+        hooks.wake()
         await wait_for(lambda: database.next_delivery() is None)
         assert len(receiver.requests) == 3
         assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 1
@@ -100,7 +107,8 @@ async def test_it_is_repeated_with_one_id_until_it_is_taken(hooks, database):
 
 async def test_it_is_given_up_in_the_end(hooks, database):
     async with receive([500] * 9) as receiver:
-        hooks.announce("job-1", receiver.url, "character.failed", {})
+        announce(database, receiver.url, "character.failed", {})
+        hooks.wake()
         await wait_for(lambda: database.next_delivery() is None)
         assert len(receiver.requests) == 3
 
@@ -108,7 +116,7 @@ async def test_it_is_given_up_in_the_end(hooks, database):
 async def test_what_waited_is_sent_after_a_restart(tmp_path):
     first = JobDatabase(tmp_path)
     async with receive() as receiver:
-        Webhooks(first, ENVIRONMENT).announce("job-1", receiver.url, "character.completed", {})
+        announce(first, receiver.url, "character.completed", {})
         first.close()
         second = JobDatabase(tmp_path)
         task = asyncio.create_task(Webhooks(second, ENVIRONMENT).run())
@@ -162,7 +170,8 @@ async def test_a_name_that_points_inwards_is_not_followed(database, monkeypatch)
         url = receiver.url.replace("http://127.0.0.1", "https://localhost")
         hooks.check_url(url)
         task = asyncio.create_task(hooks.run())
-        hooks.announce("job-1", url, "character.completed", {})
+        announce(database, url, "character.completed", {})
+        hooks.wake()
         await wait_for(lambda: database.next_delivery() is None)
         task.cancel()
         assert receiver.requests == []
