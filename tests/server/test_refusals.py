@@ -7,32 +7,8 @@ import json
 import aiohttp
 import pytest
 from PIL import Image
-from yarl import URL
 
-MEBIBYTE = 2**20
-BOUNDARY = "b0undary"
-
-
-async def refused(answer, status, code, parameter=None):
-    """Check the error body of an answer and return its details."""
-    body = await answer.json()
-    assert (answer.status, body["error_code"]) == (status, code), body
-    assert set(body) == {"status", "error_code", "message", "details"}
-    assert body["status"] == "error" and body["message"]
-    if parameter:
-        assert body["details"]["parameter"] == parameter
-    return body["details"]
-
-
-def encode_part(name, data, headers=""):
-    disposition = f'Content-Disposition: form-data; name="{name}"{headers}\r\n\r\n'
-    return f"--{BOUNDARY}\r\n{disposition}".encode() + data + b"\r\n"
-
-
-async def post_raw(client, body, content_type=f"multipart/form-data; boundary={BOUNDARY}", **headers):
-    return await client.post(
-        "/generate_character", data=body, headers={"Content-Type": content_type, **headers}
-    )
+from .forms import BOUNDARY, MEBIBYTE, encode_part, post_raw, refused
 
 
 @pytest.fixture(autouse=True)
@@ -180,60 +156,6 @@ async def test_parallel_posts_do_not_pass_the_limits(client):
     assert {answer.status for answer in answers} == {202, 429}
     for job in accepted:
         assert (await client.finish(job["job_id"]))["status"] == "completed"
-
-
-@pytest.mark.parametrize(
-    "job_id",
-    [
-        "00000000-0000-4000-8000-000000000000",
-        "..%2f..%2f",
-        "%2e%2e%2f",
-        "%7Bx%7D",
-        "x" * 5000,
-        "'%20OR%201=1--",
-    ],
-)
-async def test_unknown_job(client, job_id):
-    for method, path in [("GET", "/status"), ("GET", "/download/a.glb"), ("POST", "/cancel"), ("DELETE", "")]:
-        async with client.request(method, f"/job/{job_id}{path}") as answer:
-            await refused(answer, 404, "JOB_NOT_FOUND")
-
-
-async def test_download_gives_only_the_jobs_own_files(client, other_client, comfyui):
-    mine = await client.finish((await client.start_job())["job_id"])
-    theirs = await other_client.finish((await other_client.start_job())["job_id"])
-    url = f"/job/{mine['job_id']}/download"
-    name = mine["downloads"][0]["name"]
-    names = [
-        "..%2f..%2f..%2fetc%2fpasswd",
-        "%2e%2e%2f",
-        "%252e%252e%252fetc%252fpasswd",
-        "..%5c..%5cwindows%5cwin.ini",
-        "%2fetc%2fpasswd",
-        "C:%5cx",
-        f"{name}%00.png",
-        f"{name}%0d%0aSet-Cookie:x",
-        f"{name}.",
-        f"{name}%20",
-        f"3D%2f{name}",
-        f"3D/{name}",
-        name.upper(),
-        "",
-        "x" * 5000,
-        "comfyui.log",
-        f"{mine['job_id']}.png",
-        theirs["downloads"][0]["name"],
-    ]
-    for hostile in names:
-        async with client.get(URL(f"{url}/{hostile}", encoded=True)) as answer:
-            details = await refused(answer, 404, "INVALID_PARAMETERS", "filename")
-            assert details["allowed"] == sorted(item["name"] for item in mine["downloads"])
-            assert "Set-Cookie" not in answer.headers
-    path = comfyui.base / "output" / mine["results"]["raw_mesh"].removeprefix("/output/")
-    path.unlink()
-    path.symlink_to(comfyui.base / "comfyui.log")
-    async with client.get(f"{url}/{path.name}") as answer:
-        await refused(answer, 404, "INVALID_PARAMETERS", "filename")
 
 
 async def test_wrong_methods_and_slashes(client):

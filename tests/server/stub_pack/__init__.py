@@ -17,6 +17,8 @@ import torch
 from comfy_api.latest import ComfyExtension, io
 from server import PromptServer
 
+from .probes import add_probes
+
 TICKS = 10
 TRIMESH = io.Custom("TRIMESH")
 CHARACTER = io.Custom("C3D_CHARACTER")
@@ -241,4 +243,6 @@ async def comfy_entrypoint():
     return StubExtension()
 
 
-_load_repository().register_routes(PromptServer.instance)
+_service = _load_repository()
+_service.register_routes(PromptServer.instance)
+add_probes(PromptServer.instance.routes, importlib.import_module(".upload", _service.__name__))
