@@ -126,8 +126,7 @@ class Routes:
         """Read and queue a job that holds a slot; the slot is given back where none begins."""
         began = False
         try:
-            async with self._keys.hold(user, key):
-                form = await read_form(request)
+            async with self._keys.hold(user, key), read_form(request) as form:
                 known = self._service.find_request(user, key) if key else None
                 if known:
                     return self._replay(known, form)
