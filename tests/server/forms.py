@@ -1,10 +1,12 @@
-"""Forms as bytes, what a refusal looks like, and what the server opened meanwhile."""
+"""Forms as bytes, what a refusal looks like, and what the server opened and took meanwhile."""
 
 import os
 import sys
-from contextlib import asynccontextmanager
+import threading
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import psutil
 from character3d.launcher.installation import REPOSITORY
 
 MEBIBYTE = 2**20
@@ -45,3 +47,28 @@ async def record_opened(client):
     async with client.get("/stub/opened") as answer:
         paths = (await answer.json())["opened"]
     found += [path for path in paths if not any(Path(path).is_relative_to(folder) for folder in own)]
+
+
+@contextmanager
+def peak_memory(pid):
+    """Yields a function: by how many bytes the process grew, at most, while the block ran."""
+    process, done = psutil.Process(pid), threading.Event()
+    sizes = [process.memory_info().rss]
+
+    def watch():
+        while not done.wait(0.005):
+            sizes.append(process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield lambda: max(sizes) - sizes[0]
+    finally:
+        done.set()
+        watcher.join()
+
+
+async def pretend(client, **conditions):
+    """Let the server believe in a clock, a disk or a limit; without conditions, as it is."""
+    async with client.post("/stub/pretend", json=conditions) as answer:
+        assert answer.status == 200

@@ -60,31 +60,9 @@ async def test_file_size_limit_is_exact(client, other_client, png):
     assert details["maximum"] == 10 * MEBIBYTE
 
 
-async def test_endless_body_without_a_length_is_cut(client):
-    sent = 0
-
-    async def endless():
-        nonlocal sent
-        yield encode_part("image", b"", '; filename="x.png"')[:-2]
-        while sent < 100 * MEBIBYTE:
-            sent += 65536
-            yield bytes(65536)
-            await asyncio.sleep(0)  # lets this side see the answer while it sends
-
-    try:
-        answer = await post_raw(client, endless())
-        await refused(answer, 413, "FILE_TOO_LARGE", "image")
-    except aiohttp.ClientConnectionError:
-        pass  # the server has closed the connection while we sent
-    assert sent < 100 * MEBIBYTE
-
-
 async def test_forms_that_are_none(client, other_client, png):
     end = f"--{BOUNDARY}--\r\n".encode()
     image = encode_part("image", png(), '; filename="../../x.png"')
-    wrong = await post_raw(client, b"{}", "application/json")
-    assert wrong.headers["Accept"] == "multipart/form-data"
-    await refused(wrong, 415, "UNSUPPORTED_FORMAT", "Content-Type")
     await refused(await post_raw(client, image + end, "multipart/form-data"), 400, "INVALID_PARAMETERS")
     await refused(await post_raw(client, b""), 400, "INVALID_PARAMETERS")
     await refused(await post_raw(client, image), 400, "INVALID_PARAMETERS")
@@ -94,16 +72,12 @@ async def test_forms_that_are_none(client, other_client, png):
     await refused(await post_raw(client, image + image + end), 400, "INVALID_PARAMETERS", "image")
     twice = encode_part("steps", b"5") * 2
     await refused(await post_raw(client, image + twice + end), 400, "INVALID_PARAMETERS", "steps")
-    many = b"".join(encode_part(f"field{number}", b"") for number in range(1000))
-    await refused(await post_raw(client, many + end), 400, "INVALID_PARAMETERS")
     latin = encode_part("prompt", b"\xff\xfe\x00\xd8")
     await refused(await post_raw(other_client, image + latin + end), 400, "INVALID_PARAMETERS", "prompt")
     nested = encode_part("image", b"", '\r\nContent-Type: multipart/mixed; boundary="x"')
     await refused(await post_raw(other_client, nested + end), 400, "INVALID_PARAMETERS")
     long_header = encode_part("image", png(), '; filename="' + "x" * MEBIBYTE + '"')
     await refused(await post_raw(other_client, long_header + end), 400, "INVALID_PARAMETERS")
-    charset = encode_part("_charset_", b"x" * 40)
-    await refused(await post_raw(other_client, charset + image + end), 400, "INVALID_PARAMETERS")
     accepted = await post_raw(other_client, image + end)
     assert accepted.status == 202
     await other_client.finish((await accepted.json())["job_id"])
