@@ -7,11 +7,8 @@ refuses ranges that it should ignore.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import stat
 from io import FileIO
-from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import web
@@ -21,7 +18,6 @@ from .files import OCTET_STREAM, FileFacts
 
 _CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def content_disposition(name: str) -> str:
@@ -29,16 +25,6 @@ def content_disposition(name: str) -> str:
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     header = f'attachment; filename="{plain}"'
     return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def open_regular(path: Path) -> FileIO:
-    """Open a regular file that is no link; OSError for anything else."""
-    descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
-    file = FileIO(descriptor, "rb")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
-        raise OSError(f"{path.name} is no regular file")
-    return file
 
 
 def _headers(name: str, facts: FileFacts) -> dict[str, str]:

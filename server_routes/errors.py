@@ -117,6 +117,13 @@ def server_busy(status: int, message: str, reason: str, retry_after: float, **de
     return ApiError(status, SERVER_BUSY, message, {"reason": reason, **details}, retry_after=retry_after)
 
 
+def disk_full(message: str, **details: Any) -> ApiError:
+    """A SERVER_BUSY error for lack of disk; the request body may not have been read."""
+    error = server_busy(503, message, "low_disk", 300, **details)
+    error.closes = True
+    return error
+
+
 def error_response(request: web.Request, error: ApiError) -> web.Response:
     """The JSON answer of an error: the wire contract's, or problem details for who asks for them."""
     if PROBLEM in request.headers.get("Accept", ""):

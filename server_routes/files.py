@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +20,10 @@ MEDIA_TYPES: Mapping[str, str] = {
 }
 OCTET_STREAM = "application/octet-stream"
 _CHUNK = 2**20
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+# Opening a pipe that somebody has put there would wait for its writer.
+_FILE = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -81,22 +88,103 @@ class FileFacts:
         return f'"{self.sha256}"'
 
 
-def read_facts(path: Path, known: FileFacts | None = None) -> FileFacts:
-    """The facts of a file; it is hashed again only if it is not as `known` says. Blocks."""
-    found = path.stat()
+def _open_folder(folder: Path, names: Sequence[str]) -> int:
+    """The descriptor of a folder some levels below another, where no level is a link."""
+    descriptor = os.open(folder, _FOLDER)
+    for name in names:
+        try:
+            inner = os.open(name, _FOLDER | _NO_LINK, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+def _open_below(folder: Path, file: JobFile) -> int:
+    if os.open not in os.supports_dir_fd:  # Windows, where links need a privilege
+        path = locate_file(folder, file)
+        if path is None:
+            raise FileNotFoundError(file.name)
+        return os.open(path, _FILE)
+    way = PurePosixPath(file.relative)
+    if way.is_absolute() or ".." in way.parts or not way.name:
+        raise FileNotFoundError(file.name)
+    *folders, name = way.parts
+    parent = _open_folder(folder, folders)
+    try:
+        return os.open(name, _FILE, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def open_file(output_folder: Path, file: JobFile) -> FileIO | None:
+    """Open a job's file if it is a regular, non-empty file below the output folder, else None. Blocks.
+
+    Each folder on the way is opened from the one before and none may be a link, so nothing that changes
+    on the disk meanwhile leads to another file. The output folder itself may be a link.
+    """
+    try:
+        stream = FileIO(_open_below(output_folder, file), "rb")
+    except (OSError, ValueError):  # ValueError: a name with a NUL
+        return None
+    found = os.fstat(stream.fileno())
+    if stat.S_ISREG(found.st_mode) and found.st_size:
+        return stream
+    stream.close()
+    return None
+
+
+def _hash_stream(stream: FileIO) -> str:
+    digest = hashlib.sha256()
+    stream.seek(0)
+    while chunk := stream.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def read_facts(stream: FileIO, known: FileFacts | None = None) -> FileFacts | None:
+    """The facts of an open file; it is hashed again only if it is not as `known` says. Blocks.
+
+    None for a file that has a second name on the disk and other bytes than `known`: such a hard link
+    may have been put in the file's place to read something else. With the known bytes it is a link that
+    somebody made to keep the result, and a file that was edited in place has one name.
+    """
+    found = os.fstat(stream.fileno())
     if known and (known.size, known.modified) == (found.st_size, found.st_mtime_ns):
         return known
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return FileFacts(found.st_size, found.st_mtime_ns, digest.hexdigest())
+    if found.st_nlink > 1 and (known is None or known.size != found.st_size):
+        return None
+    facts = FileFacts(found.st_size, found.st_mtime_ns, _hash_stream(stream))
+    if found.st_nlink > 1 and known and facts.sha256 != known.sha256:
+        return None
+    return facts
 
 
-def measure_files(output_folder: Path, files: list[JobFile]) -> dict[JobFile, FileFacts]:
+def open_with_facts(
+    output_folder: Path, file: JobFile, known: FileFacts | None = None
+) -> tuple[FileIO, FileFacts] | None:
+    """A job's file, open, and the facts of exactly that open file; None where it is not to be had. Blocks."""
+    stream = open_file(output_folder, file)
+    if stream is None:
+        return None
+    try:
+        facts = read_facts(stream, known)
+    except OSError:
+        facts = None
+    if facts is None:
+        stream.close()
+        return None
+    return stream, facts
+
+
+def measure_files(output_folder: Path, files: Iterable[JobFile]) -> dict[JobFile, FileFacts]:
     """The facts of each file that is there. Blocks."""
-    located = {file: locate_file(output_folder, file) for file in files}
-    return {file: read_facts(path) for file, path in located.items() if path}
+    measured = {}
+    for file in files:
+        if opened := open_with_facts(output_folder, file):
+            opened[0].close()
+            measured[file] = opened[1]
+    return measured
 
 
 def remove_files(output_folder: Path, files: Iterable[JobFile]) -> None:

@@ -18,6 +18,9 @@ AUTO = "auto"
 MAX_SEED = 2**53 - 1
 DRAWN_SEEDS = 2**32
 MAX_PROMPT_CHARACTERS = 2000
+MAX_NESTED_WEIGHTS = 100
+"""ComfyUI's reader of (weighted) words calls itself for each level of parentheses; at some 900 it fails."""
+
 MAX_ECHO = 100
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
@@ -123,7 +126,20 @@ def _read_prompt(text: str) -> str:
         )
     if "\x00" in text:
         raise _Refusal("Must not contain NUL characters", _echo(text))
+    if _nesting(text) > MAX_NESTED_WEIGHTS:
+        raise _Refusal(f"Must nest parentheses at most {MAX_NESTED_WEIGHTS} deep", _echo(text))
     return text
+
+
+def _nesting(text: str) -> int:
+    """How deep the innermost closed parenthesis lies."""
+    level = deepest = 0
+    for character in text:
+        if character == "(":
+            level += 1
+        elif character == ")" and level:
+            deepest, level = max(deepest, level), level - 1
+    return deepest
 
 
 def repair_mojibake(text: str) -> str:

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -31,11 +32,12 @@ def _picture_error(error: PictureError) -> ApiError:
     return invalid_parameter(f"Invalid image: {error}", "image")
 
 
-def encode_upload(data: bytes) -> bytes:
-    """Decode an upload and return it as an RGBA PNG without metadata.
+def encode_upload(image: IO[bytes]) -> bytes:
+    """Decode an uploaded file and return it as an RGBA PNG without metadata.
 
     Blocks: call it in a thread. Raises ApiError 415, 413, or 400 (damaged or fully transparent).
     """
+    data = image.read()
     if not data:
         raise invalid_parameter("Invalid image. The file is empty", "image", provided="0 bytes")
     try:

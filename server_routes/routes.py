@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from .access import Access
-from .downloads import open_regular, send_file
+from .downloads import send_file
 from .errors import (
     ApiError,
     Handler,
@@ -24,7 +24,7 @@ from .errors import (
     refuse_path,
 )
 from .event_stream import read_last_seq, stream_job_events
-from .files import FileFacts, JobFile, locate_file, read_facts
+from .files import FileFacts, JobFile, open_with_facts
 from .graph import GRAPH_FILE, GraphError
 from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
@@ -152,8 +152,7 @@ class Routes:
         take_slot(self._service, user, is_replay=known is not None)
         began = False
         try:
-            async with self._keys.hold(user, key):
-                form = await read_form(request)
+            async with self._keys.hold(user, key), read_form(request) as form:
                 known = self._service.find_request(user, key) if key else None
                 if known:
                     return self._replay(known, form)
@@ -173,14 +172,8 @@ class Routes:
         return response
 
     async def _open(self, job: Job, file: JobFile) -> tuple[FileIO, FileFacts] | None:
-        def open_file() -> tuple[FileIO, FileFacts] | None:
-            path = locate_file(self._service.output_folder, file)
-            try:
-                return (open_regular(path), read_facts(path, job.facts.get(file))) if path else None
-            except OSError:
-                return None
-
-        opened = await asyncio.to_thread(open_file)
+        known = job.facts.get(file)
+        opened = await asyncio.to_thread(open_with_facts, self._service.output_folder, file, known)
         if opened:
             job.facts[file] = opened[1]
         return opened

@@ -16,7 +16,7 @@ import folder_paths
 
 from . import models, picture
 from .database import JobDatabase, Row
-from .errors import ApiError, server_busy
+from .errors import ApiError, disk_full
 from .estimates import REMEMBERED, History
 from .files import measure_files, remove_files
 from .graph import JobGraph, build_graph, load_template
@@ -318,7 +318,7 @@ def _require_space(folder: Path) -> None:
     free = shutil.disk_usage(existing).free
     if free < LEAST_FREE_BYTES:
         message = f"The disk of the results is almost full, {free // MEBIBYTE} MiB are free"
-        raise server_busy(503, message, "low_disk", 300, minimum=LEAST_FREE_BYTES)
+        raise disk_full(message, minimum=LEAST_FREE_BYTES)
 
 
 def _order_outputs(graph: JobGraph, outputs: list[str]) -> list[str]:

@@ -1,28 +1,50 @@
-"""Read a multipart form part by part, counting bytes; nothing is written to disk."""
+"""Read a multipart form part by part, counting every byte.
+
+Pictures wait in unnamed temporary files: ten of ten megabytes take hardly any memory, and nothing is left
+on the disk when a client, or the server, goes away.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, cast
 
-from aiohttp import BodyPartReader, ClientError, MultipartReader, web
+from aiohttp import BodyPartReader, ClientError, MultipartReader, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from .errors import INVALID_PARAMETERS, UNSUPPORTED_FORMAT, ApiError, file_too_large, invalid_parameter
+from .errors import (
+    INVALID_PARAMETERS,
+    UNSUPPORTED_FORMAT,
+    ApiError,
+    disk_full,
+    file_too_large,
+    invalid_parameter,
+)
 
 MEBIBYTE = 2**20
 MAX_IMAGE_BYTES = 10 * MEBIBYTE
 MAX_BODY_BYTES = MAX_IMAGE_BYTES + MEBIBYTE
 MAX_TEXT_BYTES = 64 * 1024
 MAX_PARTS = 64
+IMAGE_BYTES_IN_MEMORY = 256 * 1024
 READ_SECONDS = 120.0
 
 _CHUNK = 64 * 1024
 _FORM = "multipart/form-data"
+_CODINGS = frozenset({"", "identity", "binary", "8bit", "7bit"})
+_CHARSETS = frozenset(
+    {"utf-8", "ascii", "iso8859-1", "cp1252", "gbk", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"}
+)
+"""Python's names of what forms are sent in. Some others of its codecs take quadratic time, or make text
+that is no Unicode."""
+
 _PARSER_ERRORS = (
     ValueError,
     AssertionError,
@@ -36,28 +58,42 @@ _PARSER_ERRORS = (
 
 @dataclass(frozen=True)
 class Form:
-    """A read form: the picture's bytes, and the text of every other part by its name."""
+    """A read form: the picture's file, at its start, and the text of every other part by its name."""
 
-    image: bytes
+    image: IO[bytes]
+    image_hash: bytes
     fields: Mapping[str, str]
 
     @property
     def digest(self) -> str:
         """A hash of all that was sent, whatever the order of the fields."""
         fields = json.dumps(sorted(self.fields.items())).encode()
-        return hashlib.sha256(hashlib.sha256(self.image).digest() + fields).hexdigest()
+        return hashlib.sha256(self.image_hash + fields).hexdigest()
 
 
-class _Budget:
-    """Counts the bytes of one body against MAX_BODY_BYTES."""
+class _BoundedStream:
+    """A body as MultipartReader reads it. All of it counts, also what lies before and between the parts."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: StreamReader) -> None:
+        self._content = content
         self._left = MAX_BODY_BYTES
+        self.at_eof = content.at_eof
 
-    def spend(self, count: int) -> None:
-        self._left -= count
+    async def read(self, size: int = -1) -> bytes:
+        return self._spend(await self._content.read(size))
+
+    async def readline(self, **options: Any) -> bytes:
+        return self._spend(await self._content.readline(**options))
+
+    def unread_data(self, data: bytes) -> None:
+        self._left += len(data)
+        self._content.unread_data(data)
+
+    def _spend(self, data: bytes) -> bytes:
+        self._left -= len(data)
         if self._left < 0:
             raise file_too_large("Request body is too large", maximum=MAX_BODY_BYTES)
+        return data
 
 
 def _check_head(request: web.Request) -> None:
@@ -91,34 +127,66 @@ def _parser_errors() -> Iterator[None]:
         raise _malformed("The body is not a complete multipart/form-data document") from error
 
 
-async def _read_part(part: BodyPartReader, limit: int, too_large: ApiError, budget: _Budget) -> bytes:
-    data = bytearray()
+async def _read_part(
+    part: BodyPartReader, limit: int, too_large: ApiError, write: Callable[[bytes], Any]
+) -> None:
+    left = limit
     while True:
         with _parser_errors():
             chunk = await part.read_chunk(_CHUNK)
         if not chunk:
-            return bytes(data)
-        budget.spend(len(chunk))
-        data += chunk
-        if len(data) > limit:
+            return
+        left -= len(chunk)
+        if left < 0:
             raise too_large
+        write(chunk)
 
 
-async def _read_image(part: BodyPartReader, budget: _Budget) -> bytes:
+async def _read_image(part: BodyPartReader, file: IO[bytes]) -> bytes:
+    """Copy a part into a file; returns the hash of it."""
     too_large = file_too_large("Image file is too large. The limit is 10 MB", maximum=MAX_IMAGE_BYTES)
-    return await _read_part(part, MAX_IMAGE_BYTES, too_large, budget)
+    digest = hashlib.sha256()
+
+    def write(chunk: bytes) -> None:
+        digest.update(chunk)
+        file.write(chunk)
+
+    await _read_part(part, MAX_IMAGE_BYTES, too_large, write)
+    file.seek(0)
+    return digest.digest()
 
 
-async def _read_text(part: BodyPartReader, name: str, budget: _Budget) -> str:
+def _decode_text(data: bytes, charset: str) -> str:
+    if codecs.lookup(charset).name not in _CHARSETS:
+        raise LookupError(charset)
+    return data.decode(charset)
+
+
+async def _read_text(part: BodyPartReader, name: str) -> str:
     too_long = invalid_parameter(
         f"Invalid {name}. Must have at most {MAX_TEXT_BYTES} bytes", name, maximum=MAX_TEXT_BYTES
     )
     too_long.closes = True
-    data = await _read_part(part, MAX_TEXT_BYTES, too_long, budget)
+    data = bytearray()
+    await _read_part(part, MAX_TEXT_BYTES, too_long, data.extend)
     try:
-        return data.decode(part.get_charset(default="utf-8"))
-    except (UnicodeError, LookupError, RuntimeError) as error:
+        return _decode_text(bytes(data), part.get_charset(default="utf-8"))
+    except (ValueError, LookupError, RuntimeError) as error:
         raise invalid_parameter(f"Invalid {name}. Must be UTF-8 text", name) from error
+
+
+def _read_name(part: BodyPartReader) -> str:
+    """The field's name; bytes that are no UTF-8 become question marks."""
+    with _parser_errors():
+        name = part.name or ""
+    return name[:100].encode(errors="replace").decode()
+
+
+def _check_codings(part: BodyPartReader) -> None:
+    """RFC 7578, section 4.7: forms are sent as they are."""
+    for header in (hdrs.CONTENT_TRANSFER_ENCODING, hdrs.CONTENT_ENCODING):
+        if part.headers.get(header, "").strip().lower() not in _CODINGS:
+            raise _malformed(f"A part must have no {header}")
 
 
 async def _next_part(reader: MultipartReader) -> BodyPartReader | None:
@@ -129,39 +197,46 @@ async def _next_part(reader: MultipartReader) -> BodyPartReader | None:
     return part
 
 
-async def _read_parts(request: web.Request) -> Form:
+async def _read_parts(request: web.Request, file: IO[bytes]) -> Form:
     with _parser_errors():
-        reader = await request.multipart()
-    budget, fields, image = _Budget(), dict[str, str](), None
+        stream = cast(StreamReader, _BoundedStream(request.content))
+        reader = MultipartReader(request.headers, stream)
+    fields, image_hash = dict[str, str](), None
     for _ in range(MAX_PARTS):
         part = await _next_part(reader)
         if part is None:
             break
-        with _parser_errors():
-            name = (part.name or "")[:100]
-        if name in fields or (name == "image" and image is not None):
+        _check_codings(part)
+        name = _read_name(part)
+        if name in fields or (name == "image" and image_hash is not None):
             raise invalid_parameter(f"Field {name} was sent more than once", name)
         if name == "image":
-            image = await _read_image(part, budget)
+            image_hash = await _read_image(part, file)
         else:
-            fields[name] = await _read_text(part, name, budget)
+            fields[name] = await _read_text(part, name)
     else:
         raise _malformed(f"It has more than {MAX_PARTS} parts")
-    if image is None:
+    if image_hash is None:
         raise invalid_parameter("Missing image. Send a PNG or JPEG file", "image", provided=None)
-    return Form(image, fields)
+    return Form(file, image_hash, fields)
 
 
-async def read_form(request: web.Request) -> Form:
-    """Read the whole form of a request.
+@asynccontextmanager
+async def read_form(request: web.Request) -> AsyncIterator[Form]:
+    """The whole form of a request; its picture is there as long as the block runs.
 
     File names and part types are ignored. Raises ApiError: 415 for another media type, 413 beyond
-    MAX_IMAGE_BYTES or MAX_BODY_BYTES, 408 when the body does not arrive in READ_SECONDS, else 400.
+    MAX_IMAGE_BYTES or MAX_BODY_BYTES, 408 when the body does not arrive in READ_SECONDS, 503 when the disk
+    of temporary files is full, else 400.
     """
     _check_head(request)
-    try:
-        return await asyncio.wait_for(_read_parts(request), READ_SECONDS)
-    except asyncio.TimeoutError as error:
-        raise ApiError(
-            408, INVALID_PARAMETERS, "The request body did not arrive in time", closes=True
-        ) from error
+    with SpooledTemporaryFile(max_size=IMAGE_BYTES_IN_MEMORY) as file:
+        try:
+            form = await asyncio.wait_for(_read_parts(request, cast(IO[bytes], file)), READ_SECONDS)
+        except asyncio.TimeoutError as error:
+            raise ApiError(
+                408, INVALID_PARAMETERS, "The request body did not arrive in time", closes=True
+            ) from error
+        except OSError as error:
+            raise disk_full("The disk of temporary files cannot be written") from error
+        yield form

@@ -7,32 +7,8 @@ import json
 import aiohttp
 import pytest
 from PIL import Image
-from yarl import URL
 
-MEBIBYTE = 2**20
-BOUNDARY = "b0undary"
-
-
-async def refused(answer, status, code, parameter=None):
-    """Check the error body of an answer and return its details."""
-    body = await answer.json()
-    assert (answer.status, body["error_code"]) == (status, code), body
-    assert set(body) == {"status", "error_code", "message", "details"}
-    assert body["status"] == "error" and body["message"]
-    if parameter:
-        assert body["details"]["parameter"] == parameter
-    return body["details"]
-
-
-def encode_part(name, data, headers=""):
-    disposition = f'Content-Disposition: form-data; name="{name}"{headers}\r\n\r\n'
-    return f"--{BOUNDARY}\r\n{disposition}".encode() + data + b"\r\n"
-
-
-async def post_raw(client, body, content_type=f"multipart/form-data; boundary={BOUNDARY}", **headers):
-    return await client.post(
-        "/generate_character", data=body, headers={"Content-Type": content_type, **headers}
-    )
+from .forms import BOUNDARY, MEBIBYTE, encode_part, post_raw, refused
 
 
 @pytest.fixture(autouse=True)
@@ -84,31 +60,9 @@ async def test_file_size_limit_is_exact(client, other_client, png):
     assert details["maximum"] == 10 * MEBIBYTE
 
 
-async def test_endless_body_without_a_length_is_cut(client):
-    sent = 0
-
-    async def endless():
-        nonlocal sent
-        yield encode_part("image", b"", '; filename="x.png"')[:-2]
-        while sent < 100 * MEBIBYTE:
-            sent += 65536
-            yield bytes(65536)
-            await asyncio.sleep(0)  # lets this side see the answer while it sends
-
-    try:
-        answer = await post_raw(client, endless())
-        await refused(answer, 413, "FILE_TOO_LARGE", "image")
-    except aiohttp.ClientConnectionError:
-        pass  # the server has closed the connection while we sent
-    assert sent < 100 * MEBIBYTE
-
-
 async def test_forms_that_are_none(client, other_client, png):
     end = f"--{BOUNDARY}--\r\n".encode()
     image = encode_part("image", png(), '; filename="../../x.png"')
-    wrong = await post_raw(client, b"{}", "application/json")
-    assert wrong.headers["Accept"] == "multipart/form-data"
-    await refused(wrong, 415, "UNSUPPORTED_FORMAT", "Content-Type")
     await refused(await post_raw(client, image + end, "multipart/form-data"), 400, "INVALID_PARAMETERS")
     await refused(await post_raw(client, b""), 400, "INVALID_PARAMETERS")
     await refused(await post_raw(client, image), 400, "INVALID_PARAMETERS")
@@ -118,16 +72,12 @@ async def test_forms_that_are_none(client, other_client, png):
     await refused(await post_raw(client, image + image + end), 400, "INVALID_PARAMETERS", "image")
     twice = encode_part("steps", b"5") * 2
     await refused(await post_raw(client, image + twice + end), 400, "INVALID_PARAMETERS", "steps")
-    many = b"".join(encode_part(f"field{number}", b"") for number in range(1000))
-    await refused(await post_raw(client, many + end), 400, "INVALID_PARAMETERS")
     latin = encode_part("prompt", b"\xff\xfe\x00\xd8")
     await refused(await post_raw(other_client, image + latin + end), 400, "INVALID_PARAMETERS", "prompt")
     nested = encode_part("image", b"", '\r\nContent-Type: multipart/mixed; boundary="x"')
     await refused(await post_raw(other_client, nested + end), 400, "INVALID_PARAMETERS")
     long_header = encode_part("image", png(), '; filename="' + "x" * MEBIBYTE + '"')
     await refused(await post_raw(other_client, long_header + end), 400, "INVALID_PARAMETERS")
-    charset = encode_part("_charset_", b"x" * 40)
-    await refused(await post_raw(other_client, charset + image + end), 400, "INVALID_PARAMETERS")
     accepted = await post_raw(other_client, image + end)
     assert accepted.status == 202
     await other_client.finish((await accepted.json())["job_id"])
@@ -180,60 +130,6 @@ async def test_parallel_posts_do_not_pass_the_limits(client):
     assert {answer.status for answer in answers} == {202, 429}
     for job in accepted:
         assert (await client.finish(job["job_id"]))["status"] == "completed"
-
-
-@pytest.mark.parametrize(
-    "job_id",
-    [
-        "00000000-0000-4000-8000-000000000000",
-        "..%2f..%2f",
-        "%2e%2e%2f",
-        "%7Bx%7D",
-        "x" * 5000,
-        "'%20OR%201=1--",
-    ],
-)
-async def test_unknown_job(client, job_id):
-    for method, path in [("GET", "/status"), ("GET", "/download/a.glb"), ("POST", "/cancel"), ("DELETE", "")]:
-        async with client.request(method, f"/job/{job_id}{path}") as answer:
-            await refused(answer, 404, "JOB_NOT_FOUND")
-
-
-async def test_download_gives_only_the_jobs_own_files(client, other_client, comfyui):
-    mine = await client.finish((await client.start_job())["job_id"])
-    theirs = await other_client.finish((await other_client.start_job())["job_id"])
-    url = f"/job/{mine['job_id']}/download"
-    name = mine["downloads"][0]["name"]
-    names = [
-        "..%2f..%2f..%2fetc%2fpasswd",
-        "%2e%2e%2f",
-        "%252e%252e%252fetc%252fpasswd",
-        "..%5c..%5cwindows%5cwin.ini",
-        "%2fetc%2fpasswd",
-        "C:%5cx",
-        f"{name}%00.png",
-        f"{name}%0d%0aSet-Cookie:x",
-        f"{name}.",
-        f"{name}%20",
-        f"3D%2f{name}",
-        f"3D/{name}",
-        name.upper(),
-        "",
-        "x" * 5000,
-        "comfyui.log",
-        f"{mine['job_id']}.png",
-        theirs["downloads"][0]["name"],
-    ]
-    for hostile in names:
-        async with client.get(URL(f"{url}/{hostile}", encoded=True)) as answer:
-            details = await refused(answer, 404, "INVALID_PARAMETERS", "filename")
-            assert details["allowed"] == sorted(item["name"] for item in mine["downloads"])
-            assert "Set-Cookie" not in answer.headers
-    path = comfyui.base / "output" / mine["results"]["raw_mesh"].removeprefix("/output/")
-    path.unlink()
-    path.symlink_to(comfyui.base / "comfyui.log")
-    async with client.get(f"{url}/{path.name}") as answer:
-        await refused(answer, 404, "INVALID_PARAMETERS", "filename")
 
 
 async def test_wrong_methods_and_slashes(client):

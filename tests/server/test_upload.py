@@ -19,8 +19,8 @@ BODY = (
 @pytest.fixture
 async def url():
     async def read(request):
-        form = await upload.read_form(request)
-        return web.json_response({"image": form.image.decode(), **form.fields})
+        async with upload.read_form(request) as form:
+            return web.json_response({"image": form.image.read().decode(), **form.fields})
 
     app = web.Application()
     app.router.add_post("/", answer_errors(read))

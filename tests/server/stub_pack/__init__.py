@@ -19,6 +19,8 @@ import torch
 from comfy_api.latest import ComfyExtension, io
 from server import PromptServer
 
+from .probes import add_probes
+
 TICKS = 10
 TRIMESH = io.Custom("TRIMESH")
 CHARACTER = io.Custom("C3D_CHARACTER")
@@ -262,3 +264,4 @@ _service = _load_repository()
 if "CHARACTER3D_KILL" in os.environ:
     _kill_at(*os.environ["CHARACTER3D_KILL"].split(), _service.database.JobDatabase)
 _service.register_routes(PromptServer.instance)
+add_probes(PromptServer.instance.routes, importlib.import_module(".upload", _service.__name__))
