@@ -8,6 +8,7 @@ from typing import Any
 from .access import KEYS
 from .idempotency import HEADER, MAX_CHARACTERS
 from .listing import MOST, USUAL
+from .models import MODELS_PATH, SETTING
 from .openapi import ERRORS, Schema, form_schema, list_schemas, reference
 
 VERSION = "1.0.0"
@@ -147,6 +148,7 @@ def _paths() -> dict[str, Schema]:
     job, gone = _answer("The job.", reference("Job")), (404, 410)
     asked = {202: _answer("The job is being stopped.", reference("Job"))}
     health = _answer("Ready.", reference("Health"))
+    models = {200: _answer("The models.", reference("Models"))}
     text = {"text/plain": {"schema": {"type": "string"}}}
     return {
         "/generate_character": {"post": _generate()},
@@ -178,11 +180,10 @@ def _paths() -> dict[str, Schema]:
                 {200: {"description": "The figures.", "content": text}},
             )
         },
-        "/models": {
+        "/models": {"get": _operation("listModels", "What model_name and mesh_model may be.", models)},
+        MODELS_PATH: {
             "get": _operation(
-                "listModels",
-                "What model_name and mesh_model may be.",
-                {200: _answer("The models.", reference("Models"))},
+                "listModelsAnyway", f"The same, also where {SETTING} leaves /models to ComfyUI.", models
             )
         },
     }
