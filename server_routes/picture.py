@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,9 @@ from .upload import MAX_IMAGE_BYTES
 log = logging.getLogger("character3d")
 
 FOLDER = "character3d"
+_folder_lock = threading.Lock()
+"""No folder goes between its making and the first picture in it: some of ComfyUI's nodes list empty ones."""
+
 FORMATS = ["PNG", "JPG", "JPEG"]
 
 
@@ -56,15 +61,21 @@ def input_name(job_id: str) -> str:
 def store_input(input_folder: Path, job_id: str, png: bytes) -> str:
     """Write the PNG below ComfyUI's input folder; return the name that LoadImage takes. Blocks."""
     path = input_folder / input_name(job_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png)
+    with _folder_lock:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("wb")
+    with stream:
+        stream.write(png)
     return input_name(job_id)
 
 
 def remove_input(input_folder: Path, job_id: str) -> None:
-    """Delete what store_input wrote, if it is there. Blocks."""
+    """Delete what store_input wrote, if it is there, and the folder with the last picture. Blocks."""
     path = input_folder / input_name(job_id)
     try:
-        path.unlink(missing_ok=True)
+        with _folder_lock:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds pictures of other jobs, or is not there
+                path.parent.rmdir()
     except OSError as error:  # Windows, while a reader has it open
         log.warning("job %s: its picture could not be deleted: %s", job_id, error)
