@@ -1,17 +1,27 @@
-"""Which models this ComfyUI has, and GET /models beside core's route of the same path."""
+"""Which models this ComfyUI has, and GET /models beside core's route of the same path.
+
+CHARACTER3D_MODELS_ROUTE: whose GET /models is, `spec` (the wire contract's, as it is where the variable is
+not set) or `core` (ComfyUI's). GET /generate_character/models answers the contract's object with either.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any
+import logging
+import os
+from collections.abc import Mapping
 
 import folder_paths
 from aiohttp import web
 
 from ..pipeline import weights
-from .errors import answer_errors
+from .errors import Handler, answer_errors
+
+log = logging.getLogger("character3d")
+
+SETTING = "CHARACTER3D_MODELS_ROUTE"
+SPEC, CORE = "spec", "core"
+MODELS_PATH = "/generate_character/models"
 
 FOLDERS_MEDIA_TYPE = "application/vnd.comfyui.folders+json"
 
@@ -42,24 +52,46 @@ def _wants_folders(request: web.Request) -> bool:
     )
 
 
-def _core_handler(server: Any) -> Callable[[web.Request], Any] | None:
-    for route in server.routes:
-        if isinstance(route, web.RouteDef) and (route.method, route.path) == ("GET", "/models"):
-            return route.handler
-    return None
+async def list_models(request: web.Request) -> web.StreamResponse:
+    """GET /generate_character/models, and GET /models for who does not want folders."""
+    diffusion, shape = await asyncio.gather(
+        asyncio.to_thread(list_diffusion_models), asyncio.to_thread(list_shape_models)
+    )
+    return web.json_response({"diffusion_models": diffusion, "3d_models": shape})
 
 
-def models_handler(server: Any) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """The handler of GET /models: the wire contract's object, or core's list for who wants that."""
-    core = _core_handler(server)
+def read_setting(environment: Mapping[str, str] = os.environ) -> str:
+    """Whose GET /models is: `spec` or `core`; ValueError where the variable says anything else."""
+    found = environment.get(SETTING, "").strip() or SPEC
+    if found not in (SPEC, CORE):
+        raise ValueError(f"{SETTING} is {found!r}; it must be {SPEC} or {CORE}")
+    return found
 
-    async def list_models(request: web.Request) -> web.StreamResponse:
-        if core and _wants_folders(request):
-            answer = core(request)
-            return await answer if inspect.isawaitable(answer) else answer
-        diffusion, shape = await asyncio.gather(
-            asyncio.to_thread(list_diffusion_models), asyncio.to_thread(list_shape_models)
-        )
-        return web.json_response({"diffusion_models": diffusion, "3d_models": shape})
 
-    return answer_errors(list_models)
+def serve_models(router: web.UrlDispatcher, owner: str) -> None:
+    """Put GET /models onto the router, which is asked before the table of routes; `owner` is a setting.
+
+    Core's route, and those that other packs add or put in its place, are left as they are: the next
+    of them answers who wants folders, as it would without this pack.
+    """
+
+    @answer_errors
+    async def answer(request: web.Request) -> web.StreamResponse:
+        other = find_other() if _wants_folders(request) else None
+        return await (other or list_models)(request)
+
+    def find_other() -> Handler | None:
+        for route in router.routes():
+            path = route.resource and route.resource.canonical
+            if (route.method, path) == ("GET", "/models") and route.handler is not answer:
+                return route.handler
+        return None
+
+    if owner == SPEC and find_other():
+        log.warning("GET /models is another pack's, which was loaded first; ours is %s", MODELS_PATH)
+    elif owner == SPEC:
+        # With a name of its own: add_get of another pack would raise on a nameless route of this path.
+        router.add_get("/models", answer, name="character3d_models")
+        log.info("GET /models is the wire contract's; %s=core leaves it to ComfyUI", SETTING)
+    else:
+        log.info("GET /models is ComfyUI's; ours is %s", MODELS_PATH)

@@ -9,11 +9,11 @@ from .access import KEYS
 from .errors import PROBLEM
 from .idempotency import HEADER, MAX_CHARACTERS
 from .listing import MOST, USUAL
+from .models import MODELS_PATH, SETTING
 from .openapi import ERRORS, Schema, form_schema, list_schemas, reference
 
 VERSION = "1.0.0"
 OPENAPI_PATH = "/generate_character/openapi.json"
-MODELS_PATH = "/models"
 
 _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": r"^\d+$"}}}
@@ -166,6 +166,7 @@ def _paths() -> dict[str, Schema]:
     job, gone = _answer("The job.", reference("Job")), (404, 410)
     asked = {202: _answer("The job is being stopped.", reference("Job"))}
     health = _answer("Ready.", reference("Health"))
+    models = {200: _answer("The models.", reference("Models"))}
     text = {"text/plain": {"schema": {"type": "string"}}}
     return {
         "/generate_character": {"post": _generate()},
@@ -197,11 +198,10 @@ def _paths() -> dict[str, Schema]:
                 {200: {"description": "The figures.", "content": text}},
             )
         },
+        "/models": {"get": _operation("listModels", "What model_name and mesh_model may be.", models)},
         MODELS_PATH: {
             "get": _operation(
-                "listModels",
-                "What model_name and mesh_model may be.",
-                {200: _answer("The models.", reference("Models"))},
+                "listModelsAnyway", f"The same, also where {SETTING} leaves /models to ComfyUI.", models
             )
         },
     }
@@ -218,7 +218,7 @@ def describe_service(needs_key: bool = False) -> Schema:
     paths = _paths()
     for path, operations in paths.items():
         for method, operation in operations.items():
-            operation["security"] = [] if path == MODELS_PATH else _security(needs_key, method)
+            operation["security"] = [] if path == "/models" else _security(needs_key, method)
             if "{job_id}" in path:
                 operation["parameters"] = [_JOB_ID, *operation.get("parameters", [])]
     return {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +21,9 @@ from .upload import MAX_IMAGE_BYTES
 log = logging.getLogger("character3d")
 
 FOLDER = "character3d"
+_folder_lock = threading.Lock()
+"""No folder goes between its making and the first picture in it: some of ComfyUI's nodes list empty ones."""
+
 FORMATS = ["PNG", "JPG", "JPEG"]
 
 
@@ -62,19 +67,24 @@ def store_input(input_folder: Path, job_id: str, png: bytes) -> str:
     It is on disk when this returns, like the record that follows it.
     """
     path = input_folder / input_name(job_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(png)
-        file.flush()
-        os.fsync(file.fileno())
+    with _folder_lock:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("wb")
+    with stream:
+        stream.write(png)
+        stream.flush()
+        os.fsync(stream.fileno())
     return input_name(job_id)
 
 
 def remove_input(input_folder: Path, job_id: str) -> bool:
-    """Delete what store_input wrote; whether it is gone. Blocks."""
+    """Delete what store_input wrote, and the folder with the last picture; whether it is gone. Blocks."""
     path = input_folder / input_name(job_id)
     try:
-        path.unlink(missing_ok=True)
+        with _folder_lock:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds pictures of other jobs, or is not there
+                path.parent.rmdir()
     except OSError as error:  # Windows, while a reader has it open
         log.warning("job %s: its picture could not be deleted: %s", job_id, error)
         return False

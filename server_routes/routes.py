@@ -31,7 +31,7 @@ from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs import Job
 from .limits import Listeners
 from .listing import describe_page, read_page
-from .models import models_handler
+from .models import MODELS_PATH, list_models, read_setting, serve_models
 from .openapi_paths import OPENAPI_PATH, describe_service
 from .service import CharacterService, take_slot
 from .status import describe_acceptance, describe_job
@@ -228,6 +228,7 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         f"/job/{job}/cancel": {"POST": routes.cancel},
         f"/job/{job}": {"DELETE": routes.delete},
         "/generate_character/jobs": {"GET": routes.list_jobs},
+        MODELS_PATH: {"GET": list_models},
         OPENAPI_PATH: {"GET": routes.openapi},
         DOCS_PATH: {"GET": routes.reference},
         "/generate_character/health": {"GET": routes.health},
@@ -261,10 +262,14 @@ async def _warn_when_open(server: Any, access: Access) -> AsyncIterator[None]:
 def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
     """Hang the routes onto ComfyUI's PromptServer; to be called once, while the pack is imported.
 
-    ComfyUI mirrors the route table under /api. GET /models goes onto the router itself, which is
-    asked before the table: core has that path, too, and keeps /api/models.
+    ComfyUI mirrors the route table under /api. A pack that is imported once more while the server runs
+    leaves the routes as they are.
     """
+    if server.app.frozen:
+        log.warning("the REST service stays as it was: ComfyUI's server runs already")
+        return
     try:
+        models_owner = read_setting()
         service = CharacterService(server, template_file)
     except (OSError, ValueError, GraphError, sqlite3.Error) as error:
         log.error("the REST service is off: %s", error)
@@ -275,5 +280,5 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
     server.app.on_cleanup.append(service.close)
     server.app.cleanup_ctx.append(lambda app: _warn_when_open(server, access))
     _add_routes(server.routes, Routes(service, user_manager, access))
-    server.app.router.add_get("/models", models_handler(server))
-    log.info("POST /generate_character, GET /job/{id}/status, GET /models, WS /ws/{id} are served")
+    serve_models(server.app.router, models_owner)
+    log.info("POST /generate_character, GET /job/{id}/status, WS /ws/{id} are served")

@@ -15,4 +15,5 @@ def serve_workflows(server: Any) -> None:
     ComfyUI lists them by itself, but looks for the files in the first of a pack's folders that it
     knows, which here is examples/, with the pictures.
     """
-    server.app.router.add_static(f"/api/workflow_templates/{_PACK.name}", _PACK / "workflows")
+    if not server.app.frozen:  # the pack may be imported once more while the server runs
+        server.app.router.add_static(f"/api/workflow_templates/{_PACK.name}", _PACK / "workflows")

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from character3d.server_routes import submission
+from character3d.server_routes import picture, submission
 from character3d.server_routes.access import Access
 from character3d.server_routes.errors import ApiError, answer_errors
 from character3d.server_routes.graph import load_template
@@ -137,7 +138,21 @@ def test_users(name, user):
 
 def test_a_graph_that_does_not_fit_switches_the_service_off_and_core_stays(tmp_path, caplog):
     (tmp_path / "graph.json").write_text("{}")
-    server = SimpleNamespace(routes=web.RouteTableDef(), prompt_queue=None)
+    server = SimpleNamespace(app=web.Application(), routes=web.RouteTableDef(), prompt_queue=None)
     register_routes(server, tmp_path / "graph.json")
-    assert len(server.routes) == 0
+    assert len(server.routes) == len(server.app.router.routes()) == 0
     assert "the REST service is off" in caplog.text
+
+
+def test_the_folder_of_pictures_is_there_only_while_it_holds_any(tmp_path):
+    """Threads that store and delete at once never meet a folder that is gone."""
+
+    def lend(job_id):
+        for _ in range(100):
+            name = picture.store_input(tmp_path, job_id, b"png")
+            assert (tmp_path / name).read_bytes() == b"png"
+            picture.remove_input(tmp_path, job_id)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lend, map(str, range(8))))
+    assert list(tmp_path.iterdir()) == []

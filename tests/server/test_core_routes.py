@@ -16,6 +16,7 @@ async def test_models(client):
         "diffusion_models": ["realistic_vision.safetensors", "sub/other.safetensors"],
         "3d_models": ["hunyuan3d-dit-v2-0-fp16.safetensors"],
     }
+    assert await get(client, "/generate_character/models") == await get(client, "/models")
     async with client.head("/models") as answer:
         assert answer.status == 200
 
@@ -31,12 +32,24 @@ async def test_core_model_lists(client):
     assert "old.ckpt" in names and await get(client, "/api/models/checkpoints") == names
 
 
-async def test_every_listed_model_is_accepted(client):
-    for name in (await get(client, "/models"))["diffusion_models"]:
-        body = await client.start_job(model_name=name)
-        assert body["parameters"]["model_name"] == name
-        assert not any(warning.startswith("model_name") for warning in body["warnings"])
-        await client.finish(body["job_id"])
+async def test_exactly_the_listed_models_are_accepted(client, other_client):
+    """Every name in any folder of models: accepted where it is listed, refused where it is not."""
+    listed = await get(client, "/models")
+    for asker, field, key in (
+        (client, "model_name", "diffusion_models"),
+        (other_client, "mesh_model", "3d_models"),
+    ):
+        for folder in ("checkpoints", "diffusion_models"):
+            for name in await get(asker, f"/models/{folder}"):
+                async with await asker.generate(**{field: name}) as answer:
+                    body = await answer.json()
+                if name in listed[key]:
+                    assert answer.status == 202 and body["parameters"][field] == name
+                    assert not any(warning.startswith(field) for warning in body["warnings"])
+                    await asker.finish(body["job_id"])
+                else:
+                    assert answer.status == 400 and body["details"]["parameter"] == field
+                    assert set(body["details"]["allowed"]) - {"auto"} == set(listed[key])
 
 
 async def test_prompt_and_ws_of_core(client, comfyui, png):
