@@ -106,10 +106,10 @@ def _read_events(lines: Iterator[bytes]) -> Iterator[Event]:
 
 def _copy(answer: Any, sink: IO[bytes]) -> None:
     """Write a body to a file; raises ConnectionError where it is shorter than its head says."""
-    start, length = sink.tell(), answer.headers.get("Content-Length")
+    stop = sink.tell() + (answer.length or 0)
     shutil.copyfileobj(answer, sink)
-    if length is not None and sink.tell() - start < int(length):
-        raise ConnectionError(f"{answer.url} was cut off after {sink.tell() - start} of {length} bytes")
+    if sink.tell() < stop:
+        raise ConnectionError(f"{answer.url} was cut off, {stop - sink.tell()} bytes are missing")
 
 
 def _job(job_id: str) -> str:
@@ -313,6 +313,9 @@ class Client:
             request.add_unredirected_header("Authorization", f"Bearer {self._api_key}")
         try:
             with self._send(request, timeout or self.timeout) as answer:
+                if answer.length is None and not answer.chunked:
+                    # A head that was cut off reads like one that has ended.
+                    raise ConnectionError(f"{answer.url} was cut off")
                 if answer.status >= 400 and answer.status != also:
                     raise _refusal(answer)
                 yield answer
