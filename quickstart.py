@@ -18,10 +18,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from client import Client, ServiceError
 from launcher.environment import prepare_own_comfyui
 from launcher.installation import REPOSITORY, copy_examples, link_pack, prepare_existing_comfyui
 from launcher.job import run_job
-from launcher.server import run_server
+from launcher.server import Server, run_server
 from launcher.terminal import QuickstartError, terminal
 
 
@@ -36,6 +37,23 @@ def run_tests(arguments: list[str]) -> int:
     ).returncode
 
 
+def make_character(server: Server, picture: Path, out: Path | None) -> bool:
+    """Run one job; True where it completed. Raises QuickstartError where there is none."""
+    try:
+        # A server of our own that is gone does not come back.
+        return run_job(server, Client(server.address, patience=0), picture, out)
+    except ServiceError as error:
+        if error.error_code is None:  # ComfyUI's own answer: nobody has that route
+            log = server.installation.log
+            said = f"ComfyUI runs, but the pack did not load. Its log says why: {log}"
+        else:
+            said = f"The server refused {picture} ({error.status}): {error.message}"
+        raise QuickstartError(said) from error
+    except OSError:
+        server.check()
+        raise
+
+
 def run(options: argparse.Namespace) -> int:
     """Set up, serve and, unless only serving is asked for, make one character."""
     existing = options.comfyui is not None
@@ -44,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     copy_examples(installation.base / "input")
     terminal.say(f"Your files are in {installation.base} (models, input, output).")
     with run_server(installation, options.port) as server:
-        completed = options.command == "serve" or run_job(server, options.image, options.out)
+        completed = options.command == "serve" or make_character(server, options.image, options.out)
         if not options.exit:
             terminal.say(f"\nThe editor is at {server.address}  Stop with Ctrl-C.  Log: {installation.log}")
             with contextlib.suppress(KeyboardInterrupt):

@@ -22,10 +22,10 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
+from client import Client  # noqa: E402
 from launcher.environment import prepare_own_comfyui  # noqa: E402
 from launcher.installation import link_pack  # noqa: E402
-from launcher.job import post_picture  # noqa: E402
-from launcher.server import Server, fetch_json, find_free_port, run_server  # noqa: E402
+from launcher.server import Server, find_free_port, run_server  # noqa: E402
 
 MIB = 2**20
 
@@ -58,13 +58,8 @@ def watch_peak(pid: int) -> Callable[[], int]:
 def run_job(server: Server, picture: Path) -> dict[str, Any]:
     """Send the picture, wait for the end and return the status answer with `wall` and `peak` added."""
     idle, stop = read_resident(server.process.pid), watch_peak(server.process.pid)
-    started = time.monotonic()
-    job_id = post_picture(server, picture)
-    while True:
-        status: dict[str, Any] = fetch_json(f"{server.address}/job/{job_id}/status")
-        if status["status"] != "processing":
-            break
-        time.sleep(0.1)
+    started, client = time.monotonic(), Client(server.address)
+    status = client.wait(client.generate(picture)["job_id"])
     return {**status, "wall": time.monotonic() - started, "peak": stop() - idle}
 
 

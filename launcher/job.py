@@ -1,90 +1,18 @@
-"""One job: send the picture, follow its WebSocket, say where the files are."""
+"""One job: send the picture, follow its events, say where the files are."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
-import os
-import shutil
-import socket
-import struct
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-import uuid
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .server import HOST, Server, fetch_json
-from .terminal import QuickstartError, format_seconds, terminal
+from .server import Server
+from .terminal import format_seconds, terminal
 
-
-def post_picture(server: Server, picture: Path) -> str:
-    """Send the picture to POST /generate_character and return the job's id.
-
-    Raises QuickstartError with the server's own words where it refuses.
-    """
-    boundary = uuid.uuid4().hex
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="picture"\r\n\r\n'
-    body = head.encode() + picture.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-    try:
-        answer = fetch_json(
-            f"{server.address}/generate_character", body, f"multipart/form-data; boundary={boundary}"
-        )
-    except urllib.error.HTTPError as error:
-        if error.code in (404, 405):  # ComfyUI's own answers: nobody has that route
-            log = server.installation.log
-            raise QuickstartError(
-                f"ComfyUI runs, but the pack did not load. Its log says why: {log}"
-            ) from error
-        said = error.read().decode(errors="replace")
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            said = json.loads(said)["message"]
-        raise QuickstartError(f"The server refused {picture} ({error.code}): {said}") from error
-    return str(answer["job_id"])
-
-
-def read_events(port: int, path: str) -> Iterator[dict[str, Any]]:
-    """Yield the JSON messages of a WebSocket until the server closes it (RFC 6455).
-
-    Raises OSError where the connection is refused or breaks.
-    """
-    with socket.create_connection((HOST, port), timeout=60) as connection:
-        key = base64.b64encode(os.urandom(16)).decode()
-        connection.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        stream = connection.makefile("rb")
-
-        def read(count: int) -> bytes:
-            data = stream.read(count)
-            if len(data) < count:
-                raise ConnectionError("the WebSocket broke")
-            return data
-
-        if b" 101 " not in stream.readline():
-            raise ConnectionError("the server does not speak WebSocket here")
-        while stream.readline().strip():
-            pass
-        message = b""
-        while True:
-            first, length = read(2)
-            if length >= 126:
-                (length,) = struct.unpack("!H", read(2)) if length == 126 else struct.unpack("!Q", read(8))
-            payload, opcode = read(length), first & 0x0F
-            if opcode == 0x8:
-                return
-            if opcode == 0x9:  # ping: the pong is masked, with a mask of zeros
-                connection.sendall(bytes([0x8A, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
-            if opcode in (0x0, 0x1):
-                message += payload
-                if first & 0x80:
-                    yield json.loads(message)
-                    message = b""
+if TYPE_CHECKING:  # quickstart.py, beside which both packages lie, hands the client over
+    from ..client import Client, Job
 
 
 class StageList:
@@ -93,7 +21,7 @@ class StageList:
     def __init__(self) -> None:
         self.shown: set[str] = set()
 
-    def show(self, status: dict[str, Any]) -> None:
+    def show(self, status: Mapping[str, Any]) -> None:
         """Show what is new in a status answer."""
         for stage in status.get("stages", ()):
             if stage["status"] in ("completed", "failed") and stage["name"] not in self.shown:
@@ -107,40 +35,30 @@ class StageList:
             terminal.live(f"    {name:<30} {terminal.bar(progress / 100)} {progress:3d} %")
 
 
-def follow_job(server: Server, job_id: str) -> dict[str, Any]:
+def follow_job(server: Server, client: Client, job_id: str) -> Job:
     """Show the job's progress until it ends and return its final status answer."""
-    stages = StageList()
+    stages, since = StageList(), 0
     while True:
-        try:
-            for event in read_events(server.port, f"/ws/{job_id}"):
+        with contextlib.suppress(OSError):
+            for event in client.events(job_id, since):
+                since = event["seq"]
                 if "stages" in event["data"]:
                     stages.show(event["data"])
-        except OSError:
-            server.check()  # where ComfyUI runs, a broken connection is no answer: the status is
-        status: dict[str, Any] = fetch_json(f"{server.address}/job/{job_id}/status")
-        stages.show(status)
-        if status["status"] in ("completed", "failed"):
+            status = client.status(job_id)
+            stages.show(status)
             return status
+        server.check()  # where ComfyUI runs, a broken connection is no answer
         time.sleep(1)
 
 
-def list_results(status: dict[str, Any]) -> list[str]:
+def list_results(status: Mapping[str, Any]) -> list[str]:
     """Return the paths of all result files, as the server names them."""
     results = status.get("results") or {}
     meshes = [results.get(name) for name in ("raw_mesh", "textured_mesh", "rigged_character")]
     return [path for path in (*meshes, *results.get("preview_images", ())) if path]
 
 
-def download_file(server: Server, job_id: str, name: str, folder: Path) -> Path:
-    """Copy one result file into `folder` through the download route."""
-    folder.mkdir(parents=True, exist_ok=True)
-    address = f"{server.address}/job/{job_id}/download/{urllib.parse.quote(name)}"
-    with urllib.request.urlopen(address, timeout=60) as answer, (folder / name).open("wb") as sink:
-        shutil.copyfileobj(answer, sink)
-    return folder / name
-
-
-def show_end(status: dict[str, Any]) -> None:
+def show_end(status: Mapping[str, Any]) -> None:
     """Say how the job ended, and what it noted."""
     for warning in status.get("warnings", ()):
         terminal.say(f"    note: {warning}")
@@ -151,16 +69,16 @@ def show_end(status: dict[str, Any]) -> None:
         terminal.say(f"    {status['error_details']}")
 
 
-def run_job(server: Server, picture: Path, out: Path | None) -> bool:
+def run_job(server: Server, client: Client, picture: Path, out: Path | None) -> bool:
     """Send the picture, show the job, say where its files are; True where it completed."""
     terminal.say(f"\n{picture}")
-    job_id = post_picture(server, picture)
-    status = follow_job(server, job_id)
+    job_id = client.generate(picture)["job_id"]
+    status = follow_job(server, client, job_id)
     show_end(status)
     for path in list_results(status):
         if out is None:
             file = server.installation.base / "output" / path.removeprefix("/output/")
         else:
-            file = download_file(server, job_id, path.rsplit("/", 1)[-1], out)
+            file = client.download(job_id, path.rsplit("/", 1)[-1], out)
         terminal.say(f"    {file}  ({file.stat().st_size / 1e6:.1f} MB)")
-    return bool(status["status"] == "completed")
+    return status["status"] == "completed"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
-import json
 import os
 import signal
 import socket
@@ -63,7 +62,7 @@ class Server:
             self.check()
             terminal.live(f"  … starting ComfyUI  {format_seconds(seconds)}")
             with contextlib.suppress(OSError, http.client.HTTPException):
-                fetch_json(f"{self.address}/system_stats")
+                urllib.request.urlopen(f"{self.address}/system_stats", timeout=60).close()
                 terminal.done(f"ComfyUI is up at {self.address}", seconds)
                 return
             time.sleep(0.25)
@@ -154,10 +153,3 @@ def make_server_command(installation: Installation, port: int) -> list[str]:
             f"sqlite:///{database.as_posix()}",
         ]
     return command
-
-
-def fetch_json(address: str, data: bytes | None = None, content_type: str = "") -> Any:
-    """GET, or POST `data`, and return the JSON answer."""
-    headers = {"Content-Type": content_type} if data is not None else {}
-    with urllib.request.urlopen(urllib.request.Request(address, data, headers), timeout=60) as answer:
-        return json.load(answer)

@@ -10,7 +10,7 @@ import pytest
 import tomllib
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PACKAGES = ("pipeline", "backends", "nodes", "server_routes", "launcher")
+PACKAGES = ("pipeline", "backends", "nodes", "server_routes", "launcher", "client")
 STAGE_PACKAGES = {"imaging", "shape", "views", "texture", "rig"}
 
 COMFYUI = {
@@ -23,6 +23,7 @@ HOST_OF_THE_SERVICE = {"comfy_execution", "execution", "folder_paths", "nodes", 
 HOST_ALLOWED = {
     "": COMFYUI,
     "backends": COMFYUI,
+    "client": set(),
     "launcher": set(),
     "nodes": COMFYUI,
     "pipeline": set(),
@@ -38,7 +39,8 @@ SERVICE_MAY_USE = {
 }
 OWN_ALLOWED = {
     "backends": ("backends", "pipeline"),
-    "launcher": ("launcher",),
+    "client": ("client",),
+    "launcher": ("launcher", "client"),
     "nodes": ("nodes", "backends", "pipeline"),
     "pipeline": ("pipeline",),
     "server_routes": ("server_routes", *SERVICE_MAY_USE),

@@ -1,14 +1,11 @@
 """What quickstart.py is made of, without setting anything up."""
 
-import asyncio
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from character3d.launcher.environment import lock_folder, try_lock
 from character3d.launcher.installation import (
     PACK_NAME,
@@ -19,83 +16,9 @@ from character3d.launcher.installation import (
     link_pack,
     prepare_existing_comfyui,
 )
-from character3d.launcher.job import read_events
 from character3d.launcher.server import run_server
 from character3d.launcher.terminal import QuickstartError, format_seconds, run_step
-
-
-@pytest.fixture
-def serve():
-    """Serve one WebSocket handler at /ws on a thread of its own; returns the port."""
-    loop, runners = asyncio.new_event_loop(), []
-
-    async def start(handler):
-        application = web.Application()
-        application.router.add_get("/ws", handler)
-        runners.append(web.AppRunner(application))
-        await runners[-1].setup()
-        site = web.TCPSite(runners[-1], "127.0.0.1", 0)
-        await site.start()
-        return runners[-1].addresses[0][1]
-
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield lambda handler: asyncio.run_coroutine_threadsafe(start(handler), loop).result(10)
-    for runner in runners:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 300_000])
-def test_read_events_reads_frames_of_every_length(serve, size):
-    async def handler(request):
-        ws = web.WebSocketResponse(compress=False)
-        await ws.prepare(request)
-        for count in range(3):
-            await ws.send_json({"count": count, "text": "x" * size})
-        await ws.close()
-        return ws
-
-    events = list(read_events(serve(handler), "/ws"))
-    assert [(event["count"], len(event["text"])) for event in events] == [(n, size) for n in range(3)]
-
-
-def test_read_events_answers_a_ping(serve):
-    """The server's heartbeat would end a connection that stays silent."""
-
-    async def handler(request):
-        ws = web.WebSocketResponse(heartbeat=0.2)
-        await ws.prepare(request)
-        listener = asyncio.ensure_future(ws.receive())
-        await asyncio.sleep(1.0)
-        await ws.send_json({"alive": not ws.closed})
-        listener.cancel()
-        await ws.close()
-        return ws
-
-    assert list(read_events(serve(handler), "/ws")) == [{"alive": True}]
-
-
-def test_read_events_says_when_there_is_no_websocket(serve):
-    async def handler(request):
-        return web.Response(status=404)
-
-    with pytest.raises(ConnectionError):
-        list(read_events(serve(handler), "/ws"))
-
-
-def test_read_events_says_when_the_connection_breaks(serve):
-    async def handler(request):
-        ws = web.WebSocketResponse()
-        await ws.prepare(request)
-        await ws.send_json({})
-        request.transport.abort()
-        return ws
-
-    with pytest.raises(OSError):
-        list(read_events(serve(handler), "/ws"))
+from character3d.tests.loopback import serve_answers
 
 
 def test_only_one_holds_the_lock(tmp_path):
@@ -193,3 +116,38 @@ def test_a_missing_picture_is_refused_before_any_set_up(tmp_path):
     command = [sys.executable, REPOSITORY / "quickstart.py", "--image", tmp_path / "none.png"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "no such picture" in done.stderr
+
+
+MAKE_CHARACTER = """
+import quickstart, sys, types
+from pathlib import Path
+installation = types.SimpleNamespace(log="the log")
+server = types.SimpleNamespace(address=sys.argv[1], installation=installation, check=lambda: None)
+try:
+    quickstart.make_character(server, Path(sys.argv[2]), None)
+except quickstart.QuickstartError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (
+            405,
+            b"405: Method Not Allowed",
+            "ComfyUI runs, but the pack did not load. Its log says why: the log",
+        ),
+        (
+            415,
+            b'{"error_code": "UNSUPPORTED_FORMAT", "message": "It is a poem", "details": {}}',
+            "The server refused {picture} (415): It is a poem",
+        ),
+    ],
+)
+def test_a_refusal_is_said_in_words(status, body, said):
+    picture = str(REPOSITORY / "examples" / "kid.png")
+    with serve_answers(lambda request: (status, {}, body)) as url:
+        command = [sys.executable, "-c", MAKE_CHARACTER, url, picture]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip().splitlines()[-1:] == [said.format(picture=picture)], done.stderr

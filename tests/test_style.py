@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TYPED = ("nodes", "server_routes", "pipeline", "backends", "launcher")
+TYPED = ("nodes", "server_routes", "pipeline", "backends", "launcher", "client")
 
 
 def run_tool(*arguments, folder=REPOSITORY):

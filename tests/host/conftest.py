@@ -5,18 +5,19 @@ import io
 import itertools
 import json
 import sys
+import tempfile
 import time
 import urllib.request
-import uuid
-from http.client import HTTPConnection
 from pathlib import Path
 from types import SimpleNamespace
 
+import character3d.client
 import numpy as np
 import pytest
 import trimesh
 from character3d.launcher.installation import Installation, copy_examples, link_pack
 from character3d.launcher.server import find_free_port, run_server
+from character3d.tests.loopback import open_from
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -60,42 +61,21 @@ def comfyui(comfyui_folder, tmp_path_factory):
 _addresses = (f"127.{a}.{b}.7" for a, b in itertools.product(range(3, 250), range(250)))
 
 
-class Client:
+class Client(character3d.client.Client):
     """One user, with a loopback address of its own and thereby limits of its own."""
 
     def __init__(self, url):
-        self.host = url.removeprefix("http://")
-        self.address = next(_addresses)
+        self.opener = open_from(next(_addresses))
+        super().__init__(url, opener=self.opener)
 
-    def request(self, method, path, body=None, headers=None):
-        """(status, headers, body bytes)"""
-        connection = HTTPConnection(self.host, timeout=60, source_address=(self.address, 0))
-        try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            connection.close()
+    def read(self, path, data=None, **headers):
+        """The body of any route's answer; raises urllib's HTTPError where it is none of success."""
+        request = urllib.request.Request(self.address + path, data, headers)
+        with self.opener.open(request, timeout=60) as answer:
+            return answer.read()
 
     def get_json(self, path):
-        status, _, body = self.request("GET", path)
-        assert status == 200, (path, status, body)
-        return json.loads(body)
-
-    def post_form(self, image=None, filename="input.png", **fields):
-        """(status, answer) of POST /generate_character"""
-        boundary = uuid.uuid4().hex
-        parts = [(f'name="{name}"', str(value).encode()) for name, value in fields.items()]
-        if image is not None:
-            parts.append((f'name="image"; filename="{filename}"', image))
-        body = b"".join(
-            f"--{boundary}\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode() + value + b"\r\n"
-            for name, value in parts
-        )
-        body += f"--{boundary}--\r\n".encode()
-        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        status, _, answer = self.request("POST", "/generate_character", body, headers)
-        return status, json.loads(answer)
+        return json.loads(self.read(path))
 
     def watch(self, job_id):
         """Every status answer until the job has ended, the last one included."""
@@ -104,42 +84,37 @@ class Client:
         while not answers or answers[-1]["status"] == "processing":
             assert time.monotonic() < deadline, answers[-1]
             time.sleep(0.2)
-            answers.append(self.get_json(f"/job/{job_id}/status"))
+            answers.append(self.status(job_id))
         return answers
 
     def cancel_while_in(self, stage, image, **fields):
         """Cancel a job in the midst of `stage`: its last status, and the seconds that it took to end."""
-        status, acceptance = self.post_form(image, **fields)
-        assert status == 202, acceptance
-        job, deadline, seen = f"/job/{acceptance['job_id']}", time.monotonic() + JOB_SECONDS, set()
+        job_id = self.generate(image, **fields)["job_id"]
+        deadline, seen = time.monotonic() + JOB_SECONDS, set()
         while len(seen) < 3:
             assert time.monotonic() < deadline
-            answer = self.get_json(f"{job}/status")
+            answer = self.status(job_id)
             if answer.get("current_stage") == stage:
                 seen.add(answer["progress"])
             time.sleep(0.05)
-        assert self.request("POST", f"{job}/cancel", b"")[0] in (200, 202)
+        self.cancel(job_id)
         cancelled = time.monotonic()
-        return self.watch(acceptance["job_id"])[-1], time.monotonic() - cancelled
+        return self.watch(job_id)[-1], time.monotonic() - cancelled
 
     def run_graph(self, graph):
         """The history of a graph that was submitted to ComfyUI's own queue."""
         body = json.dumps({"prompt": graph, "client_id": "steps"})
-        status, _, answer = self.request("POST", "/prompt", body, {"Content-Type": "application/json"})
-        assert status == 200, answer
+        answer = self.read("/prompt", body.encode(), **{"Content-Type": "application/json"})
         prompt_id, deadline = json.loads(answer)["prompt_id"], time.monotonic() + JOB_SECONDS
         while not (history := self.get_json(f"/history/{prompt_id}")):
             assert time.monotonic() < deadline
             time.sleep(0.3)
         return history[prompt_id]
 
-    def download(self, job_id, path):
+    def read_result(self, job_id, path):
         """The bytes of a result, by the path that `results` gave."""
-        status, headers, body = self.request("GET", f"/job/{job_id}/download/{path.rsplit('/', 1)[-1]}")
-        assert status == 200, (path, status, body)
-        assert headers["Content-Type"] == "application/octet-stream"
-        assert headers["Content-Disposition"].startswith("attachment; filename=")
-        return body
+        with tempfile.TemporaryDirectory() as folder:
+            return self.download(job_id, path.rsplit("/", 1)[-1], Path(folder)).read_bytes()
 
 
 def load_graph(name):
@@ -190,8 +165,7 @@ def elf_job(comfyui, elf):
     """The one default job that many tests look at: job_id, acceptance, answers, seconds."""
     client = Client(comfyui.url)
     started = time.monotonic()
-    status, acceptance = client.post_form(elf, seed=42)
-    assert status == 202, acceptance
+    acceptance = client.generate(elf, seed=42)
     answers = client.watch(acceptance["job_id"])
     assert answers[-1]["status"] == "completed", answers[-1]
     return SimpleNamespace(

@@ -55,8 +55,8 @@ def test_every_stage_says_which_method_ran(elf_job):
 
 def test_raw_and_textured_mesh(elf_job):
     results = elf_job.answers[-1]["results"]
-    raw = read_glb(elf_job.client.download(elf_job.job_id, results["raw_mesh"]))
-    textured = read_glb(elf_job.client.download(elf_job.job_id, results["textured_mesh"]))
+    raw = read_glb(elf_job.client.read_result(elf_job.job_id, results["raw_mesh"]))
+    textured = read_glb(elf_job.client.read_result(elf_job.job_id, results["textured_mesh"]))
     assert count_vertices(raw) > 5_000
     assert count_vertices(textured) > 5_000
     primitive = textured["meshes"][0]["primitives"][0]
@@ -67,7 +67,7 @@ def test_raw_and_textured_mesh(elf_job):
 
 def test_rigged_character(elf_job):
     ufbx = pytest.importorskip("ufbx")
-    data = elf_job.client.download(elf_job.job_id, elf_job.answers[-1]["results"]["rigged_character"])
+    data = elf_job.client.read_result(elf_job.job_id, elf_job.answers[-1]["results"]["rigged_character"])
     assert data.startswith(b"Kaydara FBX Binary  \x00")
     scene = ufbx.load_memory(data)
     names = {node.name.split(":")[-1] for node in scene.nodes}
@@ -80,7 +80,7 @@ def test_previews(elf_job):
     previews = elf_job.answers[-1]["results"]["preview_images"]
     assert len(previews) == 2
     for path in previews:
-        picture = Image.open(io.BytesIO(elf_job.client.download(elf_job.job_id, path)))
+        picture = Image.open(io.BytesIO(elf_job.client.read_result(elf_job.job_id, path)))
         assert picture.format == "PNG" and min(picture.size) >= 512
         pixels = np.asarray(picture.convert("RGB"), float)
         assert pixels.std(axis=(0, 1)).min() > 10
@@ -91,7 +91,12 @@ def test_results_lie_where_their_paths_say(elf_job, comfyui):
     paths = [results[name] for name in ("raw_mesh", "textured_mesh", "rigged_character")]
     for path in [*paths, *results["preview_images"]]:
         file = comfyui.base / path.removeprefix("/")
-        assert file.read_bytes() == elf_job.client.download(elf_job.job_id, path)
+        assert file.read_bytes() == elf_job.client.read_result(elf_job.job_id, path)
+        url = f"{comfyui.url}/job/{elf_job.job_id}/download/{file.name}"
+        with elf_job.client.opener.open(url) as answer:
+            assert answer.headers["Content-Type"] == "application/octet-stream"
+            assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
+            assert answer.read() == file.read_bytes()
 
 
 def test_nothing_is_left_of_the_upload(elf_job, comfyui):
@@ -100,31 +105,29 @@ def test_nothing_is_left_of_the_upload(elf_job, comfyui):
 
 
 def test_a_second_job_writes_files_of_its_own(elf_job, elf, client):
-    status, acceptance = client.post_form(elf, seed=42)
-    assert status == 202
+    acceptance = client.generate(elf, seed=42)
     final = client.watch(acceptance["job_id"])[-1]
     assert final["status"] == "completed"
     first, second = elf_job.answers[-1]["results"], final["results"]
     assert first["textured_mesh"] != second["textured_mesh"]
-    assert elf_job.client.download(elf_job.job_id, first["raw_mesh"]) == client.download(
+    assert elf_job.client.read_result(elf_job.job_id, first["raw_mesh"]) == client.read_result(
         acceptance["job_id"], second["raw_mesh"]
     )
 
 
 def test_a_job_asks_for_its_format_clips_and_a_moving_preview(elf, client):
     asked = {"character_format": "glb", "bone_names": "unity", "animation": "all", "bind_pose": "T-pose"}
-    status, acceptance = client.post_form(elf, seed=42, animated_preview="true", **asked)
-    assert status == 202
+    acceptance = client.generate(elf, seed=42, animated_preview="true", **asked)
     final = client.watch(acceptance["job_id"])[-1]
     assert final["status"] == "completed", final
-    gltf = read_glb(client.download(acceptance["job_id"], final["results"]["rigged_character"]))
+    gltf = read_glb(client.read_result(acceptance["job_id"], final["results"]["rigged_character"]))
     names = [gltf["nodes"][joint]["name"] for joint in gltf["skins"][0]["joints"]]
     assert {"Hips", "LeftUpperArm", "RightLowerLeg"} <= set(names)
     assert {clip["name"] for clip in gltf["animations"]} == {"idle", "walk", "wave", "t_pose"}
     low, high = np.array(bounds_of(gltf))
     assert (high - low)[0] > 0.75 * (high - low)[1]  # the arms are spread
     moving = final["results"]["preview_images"][-1]
-    picture = Image.open(io.BytesIO(client.download(acceptance["job_id"], moving)))
+    picture = Image.open(io.BytesIO(client.read_result(acceptance["job_id"], moving)))
     assert picture.format == "WEBP" and picture.n_frames >= 12
 
 

@@ -37,13 +37,12 @@ def test_templates_offer_the_workflows_and_their_pictures(client, name):
     shipped = REPOSITORY / "workflows" / f"{name}.json"
     served = f"/api/workflow_templates/{PACK_NAME}/{name}"
     assert client.get_json(f"{served}.json") == json.loads(shipped.read_text(encoding="utf-8"))
-    status, _, picture = client.request("GET", f"{served}.jpg")
-    assert status == 200 and picture == shipped.with_suffix(".jpg").read_bytes()
+    assert client.read(f"{served}.jpg") == shipped.with_suffix(".jpg").read_bytes()
 
 
 def test_help_pages_are_served(client):
-    status, _, page = client.request("GET", f"/extensions/{PACK_NAME}/docs/C3DGenerateMesh.md")
-    assert status == 200 and page.startswith(b"# Generate Mesh")
+    page = client.read(f"/extensions/{PACK_NAME}/docs/C3DGenerateMesh.md")
+    assert page.startswith(b"# Generate Mesh")
 
 
 async def test_prompt_and_websocket_of_the_core(comfyui, client):

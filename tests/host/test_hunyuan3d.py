@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import trimesh
+from character3d.client import ServiceError
 from character3d.tests import small_hunyuan3d as small
 from safetensors.torch import load_file, save_file
 
@@ -41,20 +42,19 @@ def client(server):
 
 
 def run_job(client, picture, **fields):
-    status, acceptance = client.post_form(picture, **{**QUICK, **fields})
-    assert status == 202, acceptance
+    acceptance = client.generate(picture, **{**QUICK, **fields})
     return acceptance["job_id"], client.watch(acceptance["job_id"])
 
 
 def load_mesh(client, job_id, path, folder):
     file = folder / "mesh.glb"
-    file.write_bytes(client.download(job_id, path))
+    file.write_bytes(client.read_result(job_id, path))
     return trimesh.load_mesh(file, process=False)
 
 
 def test_the_service_lists_the_models_best_first(client):
     shape_models = [DAMAGED, CUT_OFF, FIGURE, SOLID, NOISE]
-    assert client.get_json("/models") == {"diffusion_models": [], "3d_models": shape_models}
+    assert client.models() == {"diffusion_models": [], "3d_models": shape_models}
 
 
 def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
@@ -72,7 +72,7 @@ def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
     feet = mesh.vertices[mesh.vertices[:, 1] < 0.1]
     assert feet[:, 2].max() > -1.5 * feet[:, 2].min() > 0
     for name in ("textured_mesh", "rigged_character"):
-        assert client.download(job_id, final["results"][name])
+        assert client.read_result(job_id, final["results"][name])
 
 
 def test_noise_goes_through_every_stage_that_takes_noise(client, elf, tmp_path):
@@ -107,9 +107,11 @@ def test_a_wrong_file_says_what_was_expected(client, elf, model, words):
 
 
 def test_a_model_that_is_not_installed_is_refused(client, elf):
-    status, body = client.post_form(elf, mesh_model="hunyuan3d-other.safetensors")
-    assert (status, body["details"]["parameter"]) == (400, "mesh_model")
-    assert FIGURE in body["details"]["allowed"] and "auto" in body["details"]["allowed"]
+    with pytest.raises(ServiceError) as refused:
+        client.generate(elf, mesh_model="hunyuan3d-other.safetensors")
+    error = refused.value
+    assert (error.status, error.details["parameter"]) == (400, "mesh_model")
+    assert FIGURE in error.details["allowed"] and "auto" in error.details["allowed"]
 
 
 def test_cancelling_while_it_samples(client, elf):

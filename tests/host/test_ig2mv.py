@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import json
+import urllib.error
 from types import SimpleNamespace
 
 import numpy as np
@@ -56,8 +57,7 @@ def read_views(server, graph, history):
 
 def test_a_job_is_painted_by_ig2mv(client, elf):
     fields = {"model_name": SDXL, "image_size": 512, "steps": 2, "prompt": "an elf", "seed": 3}
-    status, acceptance = client.post_form(elf, **fields)
-    assert status == 202, acceptance
+    acceptance = client.generate(elf, **fields)
     final = client.watch(acceptance["job_id"])[-1]
     assert final["status"] == "completed", final["error_details"]
     assert final["methods"]["generating_multiview_texture"] == "ig2mv"
@@ -65,19 +65,17 @@ def test_a_job_is_painted_by_ig2mv(client, elf):
         "warnings"
     ]
     for path in (final["results"]["textured_mesh"], final["results"]["rigged_character"]):
-        assert client.download(acceptance["job_id"], path)
+        assert client.read_result(acceptance["job_id"], path)
 
 
 def test_a_job_without_its_checkpoint_takes_the_embedded_method(client, elf):
-    status, acceptance = client.post_form(elf, image_size=512, enable_rigging="false")
-    assert status == 202
+    acceptance = client.generate(elf, image_size=512, enable_rigging="false")
     final = client.watch(acceptance["job_id"])[-1]
     assert final["methods"]["generating_multiview_texture"] == "projection"
 
 
 def test_a_checkpoint_that_is_none_fails_at_its_stage(client, elf):
-    status, acceptance = client.post_form(elf, model_name=DAMAGED, image_size=512)
-    assert status == 202
+    acceptance = client.generate(elf, model_name=DAMAGED, image_size=512)
     final = client.watch(acceptance["job_id"])[-1]
     assert (final["status"], final["failed_stage"]) == ("failed", "generating_multiview_texture")
     assert f"{DAMAGED} cannot be read as a checkpoint" in final["error_details"]
@@ -119,7 +117,9 @@ def test_an_existing_mesh_is_textured(client, server):
 def test_a_mesh_file_that_is_not_there_is_refused_before_anything_runs(client):
     graph, by_title = load_graph("texture_mesh")
     by_title["Load mesh"]["mesh_file"] = "../models/model_patches/none.glb"
-    _, _, answer = client.request("POST", "/prompt", json.dumps({"prompt": graph}), {})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        client.read("/prompt", json.dumps({"prompt": graph}).encode())
+    answer = refused.value.read()
     errors = json.loads(answer)["node_errors"]
     assert [node["class_type"] for node in errors.values()] == ["C3DLoadMesh"]
     assert "is not in ComfyUI's input folder" in answer.decode()

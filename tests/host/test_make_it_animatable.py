@@ -45,8 +45,7 @@ def damaged(server):
 
 
 def run_job(client, elf, **fields):
-    status, acceptance = client.post_form(elf, image_size=512, **fields)
-    assert status == 202, acceptance
+    acceptance = client.generate(elf, image_size=512, **fields)
     return acceptance["job_id"], client.watch(acceptance["job_id"])[-1]
 
 
@@ -55,7 +54,7 @@ def test_a_job_is_rigged_by_make_it_animatable(client, elf):
     assert final["status"] == "completed", final["error_details"]
     assert final["methods"]["rigging"] == "make_it_animatable"
     ufbx = pytest.importorskip("ufbx")
-    scene = ufbx.load_memory(client.download(job, final["results"]["rigged_character"]))
+    scene = ufbx.load_memory(client.read_result(job, final["results"]["rigged_character"]))
     names = [node.name for node in scene.nodes if node.bone]
     assert len(names) == len(set(names)) == 65 and set(FINGERS) <= set(names)
     assert not [text for text in final["warnings"] if "turned to the T-pose" in text]

@@ -19,7 +19,7 @@ def fetch(elf_job, tmp_path_factory):
 
     def save(name):
         path = folder / results[name].rsplit("/", 1)[-1]
-        path.write_bytes(elf_job.client.download(elf_job.job_id, results[name]))
+        path.write_bytes(elf_job.client.read_result(elf_job.job_id, results[name]))
         return path
 
     return save

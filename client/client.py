@@ -1,0 +1,352 @@
+"""The requests of the service as methods."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode
+from urllib.request import OpenerDirector, Request, build_opener
+
+from .types import Acceptance, CompletedJob, Event, FailedJob, Health, Job, JobList, Models
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .types import Parameters
+
+STREAM_SECONDS = 60.0
+"""Silence after which a stream of events is broken: the service says something every 20 s."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_BROKEN = (ConnectionError, TimeoutError)
+_PLAIN_NAME = re.compile(r"(?!\.+$)[^/\\:\x00-\x1f]+")
+_CHUNK = 2**18
+
+
+class ServiceError(Exception):
+    """A request was refused, or answered by something that is no Character3D service.
+
+    status: of HTTP. error_code: of the wire contract, or None where the answer is not the service's.
+    details: what was found and what would be right. retry_after: seconds, where the server names them.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        error_code: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{status} {error_code}: {message}" if error_code else message)
+        self.status = status
+        self.message = message
+        self.error_code = error_code
+        self.details = dict(details or {})
+        self.retry_after = retry_after
+
+
+def _read_object(answer: Any) -> dict[str, Any] | None:
+    """The JSON object of an answer, or None for anything else."""
+    try:
+        body = json.loads(answer.read())
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _refusal(answer: Any) -> ServiceError:
+    """What an answer says that is not the one asked for."""
+    body, pause = _read_object(answer) or {}, answer.headers.get("Retry-After", "")
+    if "error_code" not in body:
+        kind = answer.headers.get("Content-Type", "no Content-Type")
+        body["message"] = f"No Character3D service at {answer.url}: found {answer.status} with {kind}"
+    return ServiceError(
+        answer.status,
+        body["message"],
+        body.get("error_code"),
+        body.get("details"),
+        float(pause) if pause.isascii() and pause.isdigit() else None,
+    )
+
+
+def _encode_form(picture: bytes, fields: Mapping[str, Any]) -> tuple[bytes, str]:
+    """The body of a multipart form (RFC 7578), and its media type."""
+    boundary = uuid.uuid4().hex
+    parts = [('name="image"; filename="picture.png"', picture)]
+    parts += [(f'name="{name}"', str(value).encode()) for name, value in fields.items()]
+    body = b"".join(
+        f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + value + b"\r\n"
+        for head, value in parts
+    )
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def _read_events(lines: Iterator[bytes]) -> Iterator[Event]:
+    """The events of a stream (WHATWG HTML, section 9.2.6); their data has all that their fields say."""
+    data: list[str] = []
+    for line in lines:
+        field, _, value = line.decode().strip("\r\n").partition(":")
+        if field == "data":
+            data.append(value)
+        elif data and not line.strip():
+            yield json.loads("\n".join(data))
+            data = []
+
+
+def _copy(answer: Any, sink: IO[bytes]) -> None:
+    """Write a body to a file; raises ConnectionError where it is shorter than its head says."""
+    stop = sink.tell() + (answer.length or 0)
+    shutil.copyfileobj(answer, sink)
+    if sink.tell() < stop:
+        raise ConnectionError(f"{answer.url} was cut off, {stop - sink.tell()} bytes are missing")
+
+
+def _job(job_id: str) -> str:
+    return f"/job/{quote(job_id, safe='')}"
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class _Patience:
+    """Pauses between tries, longer each time, until the server has been out of reach for too long."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """The server was reached."""
+        self._pause, self._deadline = _FIRST_PAUSE, time.monotonic() + self._seconds
+
+    def pause(self) -> bool:
+        """Wait before the next try; False, at once, where there should be none."""
+        if time.monotonic() + self._pause > self._deadline:
+            return False
+        time.sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return True
+
+
+class Client:
+    """A user of one service.
+
+    address: such as http://127.0.0.1:8188. timeout: seconds of silence after which a connection counts
+    as broken. patience: seconds for which events and downloads try to reach a server that is gone.
+    opener: sends the requests; one of urllib's, for proxies, certificates and the like.
+
+    Every method raises ServiceError where the service refuses, and OSError (ConnectionError or
+    TimeoutError) where it cannot be reached.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        patience: float = 60.0,
+        opener: OpenerDirector | None = None,
+    ) -> None:
+        if not address.startswith(("http://", "https://")):
+            raise ValueError(f"address is {address!r}; expected http://HOST:PORT or https://HOST")
+        self.address = address.rstrip("/")
+        self.timeout = timeout
+        self.patience = patience
+        self._api_key = api_key
+        self._opener = opener or build_opener()
+
+    def generate(
+        self, picture: Path | bytes, *, idempotency_key: str | None = None, **parameters: Unpack[Parameters]
+    ) -> Acceptance:
+        """Begin a job for a PNG or JPEG picture.
+
+        The request is sent once more where its connection breaks, under one key (a new one where none
+        is given), so it never begins two jobs. A limit that is reached (429) or a server that takes no
+        jobs now (503) is raised with its retry_after.
+        """
+        image = picture if isinstance(picture, bytes) else picture.read_bytes()
+        body, media_type = _encode_form(image, parameters)
+        key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
+        headers = {"Content-Type": media_type, "Idempotency-Key": key}
+        patience, tries = _Patience(self.patience), 0
+        while True:
+            tries += 1
+            try:
+                return self._ask("POST", "/generate_character", body, headers)
+            except _BROKEN:
+                if tries > 1 or not patience.pause():
+                    raise
+            except ServiceError as error:
+                # 409: the server is not done with the request whose connection broke.
+                if tries == 1 or error.status != 409 or not patience.pause():
+                    raise
+
+    def status(self, job_id: str) -> Job:
+        """How a job is."""
+        return self._ask("GET", f"{_job(job_id)}/status")
+
+    def events(self, job_id: str, since: int = 0) -> Iterator[Event]:
+        """What happens to a job, from after event number `since` to its last event.
+
+        A stream that breaks is taken up where it was. Of an ended job progress is not repeated.
+        """
+        patience, has_ended = _Patience(self.patience), False
+        while True:
+            before = since
+            try:
+                headers = {"Last-Event-ID": str(since)}
+                path = f"{_job(job_id)}/events"
+                with self._open("GET", path, headers=headers, timeout=STREAM_SECONDS) as answer:
+                    patience.renew()
+                    for event in _read_events(answer):
+                        since = event["seq"]
+                        yield event
+                        if event["type"] in ("job_completed", "error"):
+                            return
+                if has_ended and since == before:
+                    return  # the caller knew the last event already
+                has_ended = self.status(job_id)["status"] != "processing"
+                time.sleep(_FIRST_PAUSE)
+            except _BROKEN:
+                if not patience.pause():
+                    raise
+
+    def wait(self, job_id: str) -> CompletedJob | FailedJob:
+        """The job once it has ended, well or not."""
+        for _ in self.events(job_id):
+            pass
+        return self._ask("GET", f"{_job(job_id)}/status")
+
+    def download(self, job_id: str, name: str, folder: Path) -> Path:
+        """Bring a file of a job into `folder`, which is made where it is not; the file's path.
+
+        It is there whole or not at all: a connection that breaks is taken up where it was, and the
+        bytes must have the SHA-256 that the service tells. Raises ServiceError where they have not,
+        ValueError for a name that is a path.
+        """
+        if not _PLAIN_NAME.fullmatch(name):
+            raise ValueError(f"name is {name!r}; expected a file name without folders")
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"{name}.part"
+        try:
+            tag = self._fetch(f"{_job(job_id)}/download/{quote(name, safe='')}", part)
+            told = [file["sha256"] for file in self.status(job_id)["downloads"] if file["name"] == name]
+            expected, found = (told and told[0]) or tag.strip('"'), _hash_file(part)
+            if found != expected:
+                raise ServiceError(200, f"{name} came with SHA-256 {found}; expected {expected}")
+            return part.replace(folder / name)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job; one that has ended stays as it is."""
+        return self._ask("POST", f"{_job(job_id)}/cancel")
+
+    def delete(self, job_id: str) -> Job:
+        """Stop a job that lives; delete the files and record of one that has ended."""
+        return self._ask("DELETE", _job(job_id))
+
+    def list_jobs(self, status: Literal["processing", "completed", "failed"] | None = None) -> Iterator[Job]:
+        """The user's jobs, newest first."""
+        query: dict[str, str] = {"status": status} if status else {}
+        while True:
+            page: JobList = self._ask("GET", f"/generate_character/jobs?{urlencode(query)}")
+            yield from page["jobs"]
+            if page["next"] is None:
+                return
+            query["before"] = page["next"]
+
+    def models(self) -> Models:
+        """What model_name and mesh_model may be."""
+        return self._ask("GET", "/models")
+
+    def health(self) -> Health:
+        """Whether a job would be taken now, and why not."""
+        return self._ask("GET", "/generate_character/health", also=503)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        also: int | None = None,
+    ) -> Any:
+        """The JSON object of an answer. also: a status that is no refusal."""
+        with self._open(method, path, data, headers, also=also) as answer:
+            body = _read_object(answer)
+            if body is None:
+                raise _refusal(answer)
+            return body
+
+    @contextmanager
+    def _open(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        also: int | None = None,
+    ) -> Iterator[Any]:
+        """An answer, to be read while the block runs."""
+        request = Request(self.address + path, data, dict(headers or {}), method=method)
+        if self._api_key is not None:
+            # A redirection does not get the key.
+            request.add_unredirected_header("Authorization", f"Bearer {self._api_key}")
+        try:
+            with self._send(request, timeout or self.timeout) as answer:
+                if answer.length is None and not answer.chunked:
+                    # A head that was cut off reads like one that has ended.
+                    raise ConnectionError(f"{answer.url} was cut off")
+                if answer.status >= 400 and answer.status != also:
+                    raise _refusal(answer)
+                yield answer
+        except URLError as error:
+            raise ConnectionError(f"{self.address} does not answer: {error.reason}") from error
+        except HTTPException as error:
+            raise ConnectionError(f"the connection to {self.address} broke: {error!r}") from error
+
+    def _send(self, request: Request, timeout: float) -> Any:
+        try:
+            return self._opener.open(request, timeout=timeout)
+        except HTTPError as error:
+            return error  # an answer like others
+
+    def _fetch(self, path: str, part: Path) -> str:
+        """Bring a file to `part`, however often the connection breaks; its entity tag."""
+        patience, longest, tag = _Patience(self.patience), 0, ""
+        with part.open("wb") as sink:
+            while True:
+                headers = {"Range": f"bytes={sink.tell()}-", "If-Range": tag} if tag else {}
+                try:
+                    with self._open("GET", path, headers=headers) as answer:
+                        if answer.status != 206:
+                            sink.seek(0)
+                            sink.truncate()
+                        tag = answer.headers.get("ETag", "")
+                        _copy(answer, sink)
+                        return tag
+                except _BROKEN:
+                    if sink.tell() > longest:
+                        longest = sink.tell()
+                        patience.renew()
+                    if not patience.pause():
+                        raise
