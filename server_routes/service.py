@@ -126,10 +126,10 @@ class CharacterService:
         if url := parameters.values["webhook_url"]:
             self._webhooks.check_url(url)
         async with self._decoding:
-            png = await asyncio.to_thread(picture.encode_upload, form.image)
+            pixels = await asyncio.to_thread(picture.encode_upload, form.image)
         job_id = new_job_id()
         try:
-            image = await asyncio.to_thread(self._store_picture, job_id, png)
+            image = await asyncio.to_thread(self._store_picture, job_id, pixels)
             graph = build_graph(self._template, job_id, image, parameters.values)
             expected = self._history.estimate(parameters.values, is_learned=bool(shape_models))
             job = Job(job_id, user, parameters, graph, expected)
@@ -177,10 +177,10 @@ class CharacterService:
     def _input_folder(self) -> Path:
         return Path(folder_paths.get_input_directory())
 
-    def _store_picture(self, job_id: str, png: bytes) -> str:
+    def _store_picture(self, job_id: str, pixels: bytes) -> str:
         """Lend a job's picture to LoadImage. Noted first: a server that is killed here finds it again."""
         self._database.add_picture(job_id)
-        return picture.store_input(self._input_folder, job_id, png)
+        return picture.store_input(self._input_folder, job_id, pixels)
 
     def _remove_picture(self, job_id: str) -> None:
         """Take a job's picture back, after the job's end is stored: until then a restart may need it."""

@@ -76,7 +76,7 @@ async def test_cancel_queued_job_leaves_the_running_one_alone(client, control, i
     queued = (await client.start_job())["job_id"]
     status, body = await cancel(client, queued, "DELETE")
     assert status == 200 and is_cancelled(body) and body["failed_stage"] is None
-    assert inputs_left() in ([f"{running}.png"], [])
+    assert inputs_left() in ([f"{running}.tif"], [])
     third = (await client.start_job())["job_id"]
     assert (await client.finish(running))["status"] == "completed"
     assert (await client.finish(third))["status"] == "completed"

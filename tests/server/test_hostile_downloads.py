@@ -72,7 +72,7 @@ async def test_only_the_jobs_own_files_are_given(client, other_client, comfyui, 
     theirs = await other_client.finish((await other_client.start_job())["job_id"])
     own = sorted(item["name"] for item in finished["downloads"])
     others = [
-        f"{finished['job_id']}.png",
+        f"{finished['job_id']}.tif",
         theirs["downloads"][0]["name"],
         *(path.name for path in (comfyui.base / "user" / "character3d").iterdir()),
     ]

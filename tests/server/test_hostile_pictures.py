@@ -56,8 +56,9 @@ def see(client, comfyui, control):
 
     async def post(data):
         job_id = (await client.start_job(image=data))["job_id"]
-        with Image.open(comfyui.base / "input" / "character3d" / f"{job_id}.png") as stored:
-            assert stored.format == "PNG" and stored.mode == "RGBA" and not stored.info
+        with Image.open(comfyui.base / "input" / "character3d" / f"{job_id}.tif") as stored:
+            assert (stored.format, stored.mode) == ("TIFF", "RGBA")
+            assert stored.info.keys() == {"compression", "dpi", "resolution"}  # what every TIFF has
             pixels = np.array(stored)
         await client.post(f"/job/{job_id}/cancel")
         await client.finish(job_id)
@@ -165,7 +166,7 @@ async def test_a_page_in_a_picture_is_never_shown(client, comfyui, control):
     page = b"<html><script>alert(1)</script></html>"
     data = insert_chunk(encode(draw_picture()), b"tEXt", b"Comment\0" + page)
     job_id = (await client.start_job(image=data))["job_id"]
-    assert page not in (comfyui.base / "input" / "character3d" / f"{job_id}.png").read_bytes()
+    assert page not in (comfyui.base / "input" / "character3d" / f"{job_id}.tif").read_bytes()
     for item in (await client.finish(job_id))["downloads"]:
         async with client.get(item["url"]) as answer:
             assert answer.content_type == "application/octet-stream"
