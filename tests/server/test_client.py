@@ -6,11 +6,14 @@ import json
 import sys
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from character3d.client import Client, ServiceError
 from character3d.launcher.installation import Installation
+from character3d.launcher.job import run_job
 from character3d.launcher.server import find_free_port, run_server
+from character3d.pipeline.conventions import STAGES
 from character3d.tests.loopback import CuttingProxy, open_from, serve_answers
 
 from .conftest import lay_base_folder, make_png, run_stub_server
@@ -393,3 +396,22 @@ def test_other_servers(status, body):
 def test_an_address_that_is_none(address):
     with pytest.raises(ValueError, match="expected http://HOST:PORT"):
         Client(address)
+
+
+# -- quickstart ------------------------------------------------------------------------------------------
+
+
+def test_quickstart_shows_a_job_though_its_connection_breaks(through, comfyui, control, tmp_path, capsys):
+    control(seconds={"C3DGenerateMesh": 1.0})
+    picture, checks = tmp_path / "input.png", []
+    picture.write_bytes(make_png())
+    server = SimpleNamespace(
+        check=lambda: checks.append("alive"), installation=SimpleNamespace(base=comfyui.base)
+    )
+    client, _ = through([None, 3_000], patience=0)
+    assert run_job(server, client, picture, tmp_path / "out") is True
+    lines = capsys.readouterr().out.splitlines()
+    stages = [words[1] for words in map(str.split, lines) if words[:1] in (["✓"], ["+"])]
+    assert stages == list(STAGES) and checks == ["alive"]
+    saved = [Path(line.split("  (")[0].strip()) for line in lines[lines.index("") + 2 :] if "  (" in line]
+    assert sorted(saved) == sorted((tmp_path / "out").iterdir()) and len(saved) == 5
