@@ -170,7 +170,7 @@ class Client:
         self.timeout = timeout
         self.patience = patience
         self._api_key = api_key
-        self._opener = opener or build_opener()
+        self.opener = opener or build_opener()
 
     def generate(
         self, picture: Path | bytes, *, idempotency_key: str | None = None, **parameters: Unpack[Parameters]
@@ -326,7 +326,7 @@ class Client:
 
     def _send(self, request: Request, timeout: float) -> Any:
         try:
-            return self._opener.open(request, timeout=timeout)
+            return self.opener.open(request, timeout=timeout)
         except HTTPError as error:
             return error  # an answer like others
 

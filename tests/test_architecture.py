@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,26 @@ def test_the_pipeline_knows_no_web_server(name, path):
     if name.startswith("pipeline"):
         outside, _ = read_imports(name, path)
         assert not {module.split(".")[0] for module in outside} & {"aiohttp", "asyncio"}
+
+
+@every_module
+def test_the_client_is_of_the_standard_library(name, path):
+    if name.startswith("client"):
+        outside, _ = read_imports(name, path)
+        for_type_checkers = {"typing_extensions"}
+        assert {module.split(".")[0] for module in outside} <= sys.stdlib_module_names | for_type_checkers
+
+
+def test_the_client_imports_where_nothing_is_installed(tmp_path):
+    """Copied to another place, under another name."""
+    shutil.copytree(REPOSITORY / "client", tmp_path / "copied")
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from copied import Client; Client('http://x')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @every_module

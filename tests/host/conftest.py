@@ -65,8 +65,7 @@ class Client(character3d.client.Client):
     """One user, with a loopback address of its own and thereby limits of its own."""
 
     def __init__(self, url):
-        self.opener = open_from(next(_addresses))
-        super().__init__(url, opener=self.opener)
+        super().__init__(url, opener=open_from(next(_addresses)))
 
     def read(self, path, data=None, **headers):
         """The body of any route's answer; raises urllib's HTTPError where it is none of success."""

@@ -1,16 +1,16 @@
-"""The Python client against the service, through connections that break, and against what is none."""
+"""The Python client against the service, and through connections that break."""
 
 import hashlib
 import itertools
 import json
-import sys
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from character3d.client import Client, ServiceError
-from character3d.launcher.installation import Installation
-from character3d.launcher.server import find_free_port, run_server
+from character3d.launcher.job import run_job
+from character3d.pipeline.conventions import STAGES
 from character3d.tests.loopback import CuttingProxy, open_from, serve_answers
 
 from .conftest import lay_base_folder, make_png, run_stub_server
@@ -351,45 +351,20 @@ def test_no_server(unused_tcp_port):
             call()
 
 
-# -- what is no such service ---------------------------------------------------------------------------
+# -- quickstart ------------------------------------------------------------------------------------------
 
 
-def test_a_comfyui_without_the_pack(comfyui_folder, tmp_path):
-    (tmp_path / "custom_nodes").mkdir()
-    installation = Installation(Path(sys.executable), comfyui_folder, tmp_path, is_own=True)
-    with run_server(installation, find_free_port()) as server:
-        client = Client(server.address)
-        calls = {
-            client.models: 200,
-            client.health: 404,
-            lambda: client.generate(make_png()): 405,
-            lambda: client.status("job"): 404,
-            lambda: client.wait("job"): 404,
-            lambda: client.cancel("job"): 405,
-            lambda: client.delete("job"): 405,
-            lambda: list(client.list_jobs()): 404,
-            lambda: client.download("job", "a.glb", tmp_path / "here"): 404,
-        }
-        for call, status in calls.items():
-            error = refusal(call)
-            assert (error.status, error.error_code, error.details) == (status, None, {})
-            assert error.message.startswith(f"No Character3D service at {server.address}/")
-
-
-@pytest.mark.parametrize(
-    ("status", "body"), [(200, b"<html>"), (200, b"[]"), (200, b"\xff"), (502, b"{}"), (503, b'{"error": 1}')]
-)
-def test_other_servers(status, body):
-    with serve_answers(lambda request: (status, {"Retry-After": "7"}, body)) as url:
-        error = refusal(Client(url).status, "job")
-    assert (error.status, error.error_code, error.retry_after) == (status, None, 7.0)
-    assert (
-        error.message
-        == f"No Character3D service at {url}/job/job/status: found {status} with no Content-Type"
+def test_quickstart_shows_a_job_though_its_connection_breaks(through, comfyui, control, tmp_path, capsys):
+    control(seconds={"C3DGenerateMesh": 1.0})
+    picture, checks = tmp_path / "input.png", []
+    picture.write_bytes(make_png())
+    server = SimpleNamespace(
+        check=lambda: checks.append("alive"), installation=SimpleNamespace(base=comfyui.base)
     )
-
-
-@pytest.mark.parametrize("address", ["", "127.0.0.1:8188", "file:///etc", "ftp://host", "HTTP//x"])
-def test_an_address_that_is_none(address):
-    with pytest.raises(ValueError, match="expected http://HOST:PORT"):
-        Client(address)
+    client, _ = through([None, 3_000], patience=0)
+    assert run_job(server, client, picture, tmp_path / "out") is True
+    lines = capsys.readouterr().out.splitlines()
+    stages = [words[1] for words in map(str.split, lines) if words[:1] in (["✓"], ["+"])]
+    assert stages == list(STAGES) and checks == ["alive"]
+    saved = [Path(line.split("  (")[0].strip()) for line in lines[lines.index("") + 2 :] if "  (" in line]
+    assert sorted(saved) == sorted((tmp_path / "out").iterdir()) and len(saved) == 5
