@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ..progress import Progress, ignore_progress
 from ..types import FloatArray
 
 _OPAQUE = 0.95
@@ -14,7 +15,9 @@ _MARGIN = 0.008
 _GROUND = 0.5
 
 
-def frame_subject(rgb: FloatArray, alpha: FloatArray, size: int, outline: int) -> FloatArray:
+def frame_subject(
+    rgb: FloatArray, alpha: FloatArray, size: int, outline: int, progress: Progress = ignore_progress
+) -> FloatArray:
     """Return (size, size, 4) float32: the subject of rgb (H, W, 3) and alpha (H, W), straight alpha.
 
     The bounds of alpha >= 0.5, which must not be empty, are centred, and their longer side becomes
@@ -27,6 +30,7 @@ def frame_subject(rgb: FloatArray, alpha: FloatArray, size: int, outline: int) -
     premultiplied = np.concatenate([rgb * alpha[..., None], alpha[..., None]], axis=-1)
     framed = _resample(premultiplied, x, y, side, size)
     framed[..., 3] = np.clip(framed[..., 3], 0.0, 1.0)
+    progress(0.5)
     framed[..., :3] /= np.maximum(framed[..., 3:], 1e-3)
     return bleed_colour(np.clip(framed, 0.0, 1.0))
 

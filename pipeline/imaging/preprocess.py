@@ -56,7 +56,7 @@ def preprocess_picture(
     cutout = _choose_cutout(picture, mask, method, span_progress(progress, 0.05, 0.7))
     alpha = remove_islands(cutout.alpha)
     progress(0.75)
-    rgba = frame_subject(cutout.rgb, alpha, size, outline)
+    rgba = frame_subject(cutout.rgb, alpha, size, outline, span_progress(progress, 0.75, 1.0))
     progress(1.0)
     metrics = {"coverage": float(alpha.mean()), "framed_coverage": float(rgba[..., 3].mean())}
     warnings = (*cutout.warnings, *_find_doubts(alpha))

@@ -67,6 +67,7 @@ def bake_views(
             f"expected weights of shape {images.mask.shape}, one per view; found {weights.shape}"
         )
     fine = _refine(mesh)
+    progress(0.05)
     texels = list_texels(fine, texture_size)
     progress(0.15)
     blend, used = _blend_views(fine, texels, images, weights, span_progress(progress, 0.15, 0.75))

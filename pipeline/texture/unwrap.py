@@ -81,10 +81,12 @@ def _pack(
     if int(charts.chart.max()) < _MANY:
         scale = find_scale(corners, charts.chart, scale, size, padding, span_progress(progress, 0.0, 0.4))
     for done in range(_TRIES):
+        watch = span_progress(progress, 1 - 0.6 * 0.5**done, 1 - 0.3 * 0.5**done)
+        watch(0.0)
         charts = _part_doubled(charts, corners * scale)
         if int(charts.chart.max()) >= _MANY:
             break
-        watch = span_progress(progress, 1 - 0.6 * 0.5**done, 1 - 0.3 * 0.5**done)
+        watch(0.0)
         placed, filled = place_charts(corners * scale, charts.chart, size, padding, watch)
         if filled <= 1:
             return charts, placed

@@ -23,8 +23,8 @@ def render_view_maps(
         progress(number / len(rig))
         raster = rasterize_view(camera, positions, faces, size)
         views.append(_read_maps(raster, interpolate_attributes(raster, faces, attributes)))
-    progress(1.0)
     position, normal, depth, mask = (np.stack(items) for items in zip(*views, strict=True))
+    progress(1.0)
     return ViewMaps(rig, position, normal, depth, mask)
 
 
