@@ -81,6 +81,7 @@ class CharacterService:
 
     async def resume(self, app: Any = None) -> None:
         """Take up the jobs that lived when the server ended; called once, before requests come."""
+        started = time.monotonic()
         self._spawn(self._webhooks.run())
         self._spawn(self._forget_old())
         self._history.load(self._database.newest(COMPLETED, REMEMBERED))
@@ -96,6 +97,7 @@ class CharacterService:
             await self._resume_job(job)
         for job_id in set(self._database.pictures()) - {job.id for job in self.jobs.live}:
             self._remove_picture(job_id)
+        log.info("%d jobs taken up in %.3f s", len(self.jobs.live), time.monotonic() - started)
 
     async def close(self, app: Any = None) -> None:
         """Let go of the file of jobs."""
