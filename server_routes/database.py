@@ -137,14 +137,24 @@ class JobDatabase:
                     "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?)", astuple(delivery)
                 )
 
-    def bury(self, job_id: str) -> None:
-        """Forget a job but for its id and when it went."""
+    def bury(self, job_id: str, left: Mapping[str, Any] | None = None) -> None:
+        """Forget a job but for its id and when it went; left: what of it has yet to be removed."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM events WHERE job_id = ?", (job_id,))
             connection.execute("DELETE FROM requests WHERE job_id = ?", (job_id,))
             connection.execute(
-                "UPDATE jobs SET state = ?, ended = ?, body = '{}' WHERE id = ?", (GONE, time.time(), job_id)
+                "UPDATE jobs SET state = ?, ended = ?, body = ? WHERE id = ?",
+                (GONE, time.time(), json.dumps(left or {}), job_id),
             )
+
+    def empty_grave(self, job_id: str) -> None:
+        """Note that nothing is left of a job that is gone."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE jobs SET body = '{}' WHERE id = ? AND state = ?", (job_id, GONE))
+
+    def graves(self) -> list[Row]:
+        """The jobs that are gone and of which something is left."""
+        return self._select("WHERE state = ? AND body != '{}'", (GONE,))
 
     def find(self, job_id: str) -> Row | None:
         """The job with exactly this id."""
