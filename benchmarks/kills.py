@@ -100,7 +100,7 @@ class Customer:
                     form = {"prompt": f"knight {self._dice.randrange(1000)}"}
                     self.orders.append(Order(f"{self._number}-{len(self.orders)}", form))
                     await self.send(session, self.orders[-1])
-                elif self._dice.random() < 0.05 and self.accepted:
+                elif self._dice.random() < 0.01 and self.accepted:
                     order = self._dice.choice(self.accepted[-2:])
                     await session.post(f"/job/{order.job_id}/cancel")
 

@@ -7,6 +7,7 @@ killed has told nobody of anything that it forgets.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -92,10 +93,8 @@ class JobDatabase:
         self._claim.close()
 
     @contextmanager
-    def _transaction(self, durable: bool = False) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            if durable:
-                self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -103,13 +102,15 @@ class JobDatabase:
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise
-            finally:
-                if durable:
-                    self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def _wait_for_disk(self) -> None:
+        """What synchronous=FULL does after a commit, but with no lock held: the event loop need not wait."""
+        with open(f"{self.path}-wal", "r+b") as log:
+            os.fsync(log.fileno())
 
     def insert(self, row: Row, request: tuple[str, str] | None = None) -> None:
         """Keep a new job, on disk when this returns; request: its idempotency key and body's digest."""
-        with self._transaction(durable=True) as connection:
+        with self._transaction() as connection:
             connection.execute(
                 "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
                 (row.id, row.user, row.created, row.ended, row.state, json.dumps(row.body)),
@@ -120,6 +121,7 @@ class JobDatabase:
                     "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)",
                     (row.user, key, digest, row.id, row.created),
                 )
+        self._wait_for_disk()
 
     def update(self, row: Row, event: Event | None = None, delivery: Delivery | None = None) -> None:
         """Keep a job's new state, the event that tells of it, and the webhook that waits from then on."""
@@ -135,14 +137,24 @@ class JobDatabase:
                     "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?)", astuple(delivery)
                 )
 
-    def bury(self, job_id: str) -> None:
-        """Forget a job but for its id and when it went."""
+    def bury(self, job_id: str, left: Mapping[str, Any] | None = None) -> None:
+        """Forget a job but for its id and when it went; left: what of it has yet to be removed."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM events WHERE job_id = ?", (job_id,))
             connection.execute("DELETE FROM requests WHERE job_id = ?", (job_id,))
             connection.execute(
-                "UPDATE jobs SET state = ?, ended = ?, body = '{}' WHERE id = ?", (GONE, time.time(), job_id)
+                "UPDATE jobs SET state = ?, ended = ?, body = ? WHERE id = ?",
+                (GONE, time.time(), json.dumps(left or {}), job_id),
             )
+
+    def empty_grave(self, job_id: str) -> None:
+        """Note that nothing is left of a job that is gone."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE jobs SET body = '{}' WHERE id = ? AND state = ?", (job_id, GONE))
+
+    def graves(self) -> list[Row]:
+        """The jobs that are gone and of which something is left."""
+        return self._select("WHERE state = ? AND body != '{}'", (GONE,))
 
     def find(self, job_id: str) -> Row | None:
         """The job with exactly this id."""

@@ -29,15 +29,29 @@ def job_to_row(job: Job) -> Row:
         "completed_stages": list(job.completed_stages),
         "reports": [report.to_dict() for report in job.reports.values()],
         "cached_nodes": sorted(job.cached_nodes),
-        "files": [
-            {**asdict(file), **(asdict(facts) if (facts := job.facts.get(file)) else {})}
-            for file in job.files
-        ],
+        "files": describe_files(job),
         "failure": asdict(job.failure) if job.failure else None,
         "cancel_requested": job.cancel_requested,
         "seconds": job.seconds,
     }
     return Row(job.id, job.user, job.created, job.ended, job.state, body)
+
+
+def describe_files(job: Job) -> list[dict[str, Any]]:
+    """A job's files with the facts of each that is known."""
+    found = ((file, job.facts.get(file)) for file in job.files)
+    return [{**asdict(file), **(asdict(facts) if facts else {})} for file, facts in found]
+
+
+def read_files(body: Mapping[str, Any]) -> tuple[list[JobFile], dict[JobFile, FileFacts]]:
+    """The files of a record, and the facts of those that are known."""
+    files, known = [], {}
+    for entry in body["files"]:
+        file = JobFile(entry["key"], entry["stage"], entry["relative"])
+        files.append(file)
+        if "sha256" in entry:
+            known[file] = FileFacts(entry["size"], entry["modified"], entry["sha256"])
+    return files, known
 
 
 def read_parameters(body: Mapping[str, Any]) -> Parameters:
@@ -58,20 +72,12 @@ def row_to_job(row: Row, graph: JobGraph, events: Iterable[Event]) -> Job:
     job.completed_stages = tuple(body["completed_stages"])
     job.reports = {report["stage"]: _read_report(report) for report in body["reports"]}
     job.cached_nodes = frozenset(body["cached_nodes"])
-    for entry in body["files"]:
-        file = JobFile(entry["key"], entry["stage"], entry["relative"])
-        job.files.append(file)
-        if "sha256" in entry:
-            job.facts[file] = FileFacts(entry["size"], entry["modified"], entry["sha256"])
+    job.files, job.facts = read_files(body)
     job.failure = Failure(**body["failure"]) if body["failure"] else None
     job.cancel_requested = body["cancel_requested"]
     job.ended, job.ran_seconds = row.ended, body["seconds"]
     job.log.restore(events)
     return job
-
-
-def _describe_file(file: JobFile, facts: FileFacts | None) -> dict[str, Any]:
-    return {**asdict(file), **(asdict(facts) if facts else {})}
 
 
 def _read_report(body: Mapping[str, Any]) -> StageReport:

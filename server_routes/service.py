@@ -25,7 +25,7 @@ from .jobs import COMPLETED, Failure, Job, new_job_id
 from .limits import JobSlots, RateLimit
 from .listener import CANCELLED, JobListener, stage_failure
 from .parameters import parse_parameters
-from .records import job_to_row, read_parameters, row_to_job
+from .records import describe_files, job_to_row, read_files, read_parameters, row_to_job
 from .redact import redact_paths
 from .status import RETENTION_SECONDS
 from .store import JobStore
@@ -81,6 +81,7 @@ class CharacterService:
 
     async def resume(self, app: Any = None) -> None:
         """Take up the jobs that lived when the server ended; called once, before requests come."""
+        started = time.monotonic()
         self._spawn(self._webhooks.run())
         self._spawn(self._forget_old())
         self._history.load(self._database.newest(COMPLETED, REMEMBERED))
@@ -94,8 +95,10 @@ class CharacterService:
             self.jobs.add(job)
             self.slots.take(job.user)
             await self._resume_job(job)
+        await asyncio.to_thread(self._empty_graves)
         for job_id in set(self._database.pictures()) - {job.id for job in self.jobs.live}:
             self._remove_picture(job_id)
+        log.info("%d jobs taken up in %.3f s", len(self.jobs.live), time.monotonic() - started)
 
     async def close(self, app: Any = None) -> None:
         """Let go of the file of jobs."""
@@ -156,9 +159,13 @@ class CharacterService:
         return job.is_terminal
 
     async def delete_job(self, job: Job) -> None:
-        """Delete an ended job's files and record; its id answers 410 from then on."""
+        """Delete an ended job's files and record; its id answers 410 from then on.
+
+        The record goes first: names of files that are gone come again, and would then be those of two jobs.
+        """
+        self.jobs.forget(job.id, {"files": describe_files(job)})
         await asyncio.to_thread(remove_files, self.output_folder, job.files)
-        self.jobs.forget(job.id)
+        self._database.empty_grave(job.id)
 
     def list_jobs(self, user: str, states: Collection[str], before: float, limit: int) -> list[Job]:
         """A user's jobs in some states, created before a moment, newest first."""
@@ -201,6 +208,14 @@ class CharacterService:
             await asyncio.to_thread(self._database.forget_graves, now - GRAVE_SECONDS)
             await asyncio.sleep(TIDY_SECONDS)
 
+    def _empty_graves(self) -> None:
+        """Remove the files of jobs whose deletion was cut off, unless others have taken their names."""
+        for row in self._database.graves():
+            files, known = read_files(row.body)
+            found = measure_files(self.output_folder, files)
+            remove_files(self.output_folder, [file for file in found if found[file] == known.get(file)])
+            self._database.empty_grave(row.id)
+
     def _restore(self, row: Row) -> Job:
         image = picture.input_name(row.id)
         graph = build_graph(self._template, row.id, image, read_parameters(row.body).values)
@@ -215,8 +230,10 @@ class CharacterService:
         except ApiError as error:
             failure = Failure(RESTARTED, error.message, None)
         if failure is None:
-            await asyncio.to_thread(remove_files, self.output_folder, job.files)
+            cut_off = job.files
             job.requeue()
+            self.jobs.save(job)
+            await asyncio.to_thread(remove_files, self.output_folder, cut_off)
             self._submit(job, valid)
             log.info("job %s: queued again after a restart", job.id)
             return

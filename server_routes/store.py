@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from .database import GONE, Delivery, JobDatabase, Row
 from .errors import job_gone, job_not_found
@@ -58,10 +59,10 @@ class JobStore:
         """Store a change that no event tells of."""
         self._store(job, None)
 
-    def forget(self, job_id: str) -> None:
-        """Drop an ended job; its id stays known as one that has gone."""
+    def forget(self, job_id: str, left: Mapping[str, Any] | None = None) -> None:
+        """Drop an ended job; its id stays known as one that has gone, with what has yet to be removed."""
         self._ended.pop(job_id, None)
-        self._database.bury(job_id)
+        self._database.bury(job_id, left)
 
     def _store(self, job: Job, event: Event | None) -> None:
         delivery = _announce_end(job, event) if event and job.is_terminal else None

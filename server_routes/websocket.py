@@ -17,6 +17,7 @@ HEARTBEAT_SECONDS = 20.0
 SEND_SECONDS = 10.0
 MAX_CLIENT_MESSAGE = 4096
 CLOSE_JOB_NOT_FOUND = 4404
+_REASONS = {WSCloseCode.TRY_AGAIN_LATER: b"too slow"}
 
 
 def _new_socket() -> web.WebSocketResponse:
@@ -59,27 +60,26 @@ async def _send(socket: web.WebSocketResponse, frame: dict[str, Any]) -> None:
     await asyncio.wait_for(socket.send_json(frame), SEND_SECONDS)
 
 
-async def _send_live(socket: web.WebSocketResponse, subscriber: Subscriber) -> None:
+async def _send_live(socket: web.WebSocketResponse, subscriber: Subscriber) -> WSCloseCode:
     while event := await subscriber.take():
         await _send(socket, event.frame())
         if event.type in TERMINAL:
-            await socket.close()
-            return
-    await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
+            return WSCloseCode.OK
+    return WSCloseCode.TRY_AGAIN_LATER
 
 
 async def _send_all(
     socket: web.WebSocketResponse, subscriber: Subscriber, opening: list[dict[str, Any]], ended: bool
-) -> None:
-    """Send the opening frames, then live events; closes the socket when done or too slow."""
+) -> WSCloseCode:
+    """Send the opening frames, then live events, until the job has ended or the client is too slow."""
     try:
         for frame in opening:
             await _send(socket, frame)
-        await (socket.close() if ended else _send_live(socket, subscriber))
+        return WSCloseCode.OK if ended else await _send_live(socket, subscriber)
     except asyncio.TimeoutError:
-        await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
+        return WSCloseCode.TRY_AGAIN_LATER
     except ConnectionError:
-        return
+        return WSCloseCode.GOING_AWAY
 
 
 async def _drain(socket: web.WebSocketResponse) -> None:
@@ -96,11 +96,17 @@ async def serve_job_events(request: web.Request, job: Job, since: int | None) ->
     # No await between subscribing and building these: nothing is missed and nothing comes twice.
     opening = [_snapshot(job), *(event.frame() for event in _missed_events(job, since))]
     sender = asyncio.create_task(_send_all(socket, subscriber, opening, ended))
+    reader = asyncio.create_task(_drain(socket))
     try:
-        await _drain(socket)
+        await asyncio.wait({sender, reader}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         job.log.unsubscribe(subscriber)
         sender.cancel()
+        reader.cancel()
+    await asyncio.wait({sender, reader})
+    if not sender.cancelled():
+        # aiohttp waits for the client's own close (RFC 6455, section 7.1.1) only where nobody else reads.
+        await socket.close(code=sender.result(), message=_REASONS.get(sender.result(), b""))
     return socket
 
 

@@ -252,9 +252,14 @@ class World:
         status = self.ask(job.user, "GET", f"/job/{job.id}/status").status
         job.is_deleted = status == 410
         assert job.is_deleted or was_live
-        if job.is_deleted:
-            names = [item["url"].rsplit("/", 1)[1] for item in json.loads(job.end)["downloads"]]
-            assert not [name for name in names for _ in (self.base / "output").rglob(name)]
+        if job.is_deleted and all(other.end for other in self.jobs.values()):
+            assert not self._names(job) & {path.name for path in (self.base / "output").rglob("*")} - {
+                name for other in self.jobs.values() if not other.is_deleted for name in self._names(other)
+            }
+
+    def _names(self, job):
+        """Its files; ComfyUI gives names that have become free to later jobs."""
+        return {item["name"] for item in json.loads(job.end)["downloads"]}
 
     def _was_live(self, job):
         if not job.is_deleted:

@@ -196,3 +196,23 @@ async def test_one_job_is_killed_at_each_of_its_commits(comfyui_folder, base, mo
             await until(lambda: receiver.requests)
     (told,) = [json.loads(request)["data"] for _, request in receiver.requests]
     assert told == body
+
+
+async def test_a_deletion_that_is_cut_off_is_finished_and_spares_what_has_a_name_now(
+    comfyui_folder, base, monkeypatch
+):
+    monkeypatch.setenv("CHARACTER3D_KILL", "after bury")
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client:
+            body = await client.finish((await client.start_job())["job_id"])
+            with pytest.raises(aiohttp.ClientError):
+                await client.delete(f"/job/{body['job_id']}")
+            server.process.wait()
+    files = [path for path in (base / "output").rglob("*") if path.is_file()]
+    assert sorted(path.name for path in files) == sorted(item["name"] for item in body["downloads"])
+    files[0].write_bytes(b"of a later job")
+    monkeypatch.delenv("CHARACTER3D_KILL")
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client, client.get(f"/job/{body['job_id']}/status") as answer:
+            assert answer.status == 410
+    assert [path for path in (base / "output").rglob("*") if path.is_file()] == [files[0]]

@@ -1,5 +1,6 @@
 """Jobs on disk: a record comes back as the job it was, and only live jobs stay in memory."""
 
+import dataclasses
 import os
 import sqlite3
 import time
@@ -129,6 +130,21 @@ def test_a_jobs_end_and_its_webhook_are_one_commit(database, store):
     )
     job.fail(Failure("x", "", None), {})
     assert database.find(job.id).state == "processing" and database.events(job.id)[-1].type != "error"
+
+
+def test_others_may_read_and_write_while_a_new_job_waits_for_the_disk(database, monkeypatch):
+    synced = []
+
+    def sync(descriptor):
+        assert os.fstat(descriptor).st_ino == os.stat(f"{database.path}-wal").st_ino
+        assert database.find("job").state == "queued"
+        database.update(dataclasses.replace(row, state="processing"))
+        synced.append(descriptor)
+
+    row = job_to_row(Run().job)
+    monkeypatch.setattr(os, "fsync", sync)
+    database.insert(row)
+    assert len(synced) == 1 and database.find("job").state == "processing"
 
 
 def test_a_picture_is_on_disk_before_its_record(tmp_path, monkeypatch):

@@ -145,3 +145,21 @@ async def test_bad_since(client):
         await client.ws_connect(f"/ws/{job_id}?since=-1")
     assert caught.value.status == 400
     await client.finish(job_id)
+
+
+async def test_the_server_waits_for_the_clients_close(client, comfyui):
+    """Else what the client sends at that moment resets the connection, and may take the last events along."""
+    job_id = (await client.finish((await client.start_job())["job_id"]))["job_id"]
+    reader, writer = await asyncio.open_connection("127.0.0.1", comfyui.url.rsplit(":", 1)[1])
+    writer.write(
+        f"GET /ws/{job_id} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    close = b"\x88\x02\x03\xe8"  # 1000
+    received = await reader.readuntil(close)
+    assert b"job_completed" in received
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(reader.read(1), 0.5)
+    writer.write(b"\x88\x82\0\0\0\0\x03\xe8")
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()

@@ -2,7 +2,7 @@
 
 Loaded by ComfyUI. CHARACTER3D_REPOSITORY names the checkout; control.json in ComfyUI's base folder
 says, for each run of a node, how long it takes and whether it fails. CHARACTER3D_KILL, "before insert",
-"after insert", "before end" or "after end", is a commit at which the process kills itself.
+"after insert", "before end", "after end" or "after bury", is a commit at which the process kills itself.
 """
 
 import importlib.util
@@ -237,12 +237,12 @@ NODES = [
 
 
 def _kill_at(moment, commit, database):
-    """Let a commit of a new job, or of a job's end, be the last thing that the process did or was to do."""
-    name = "insert" if commit == "insert" else "update"
+    """Let a commit of a new job, of a job's end, or of its deletion be the last that the process does."""
+    name = "update" if commit == "end" else commit
     write = getattr(database, name)
 
     def write_or_die(self, row, *rest):
-        is_meant = name == "insert" or row.ended is not None
+        is_meant = commit != "end" or row.ended is not None
         if not (is_meant and moment == "before"):
             write(self, row, *rest)
         if is_meant:
