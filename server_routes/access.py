@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 
@@ -43,6 +43,24 @@ def _refuse_origin(found: str) -> ApiError:
         {"parameter": "Origin", "provided": found[:100]},
         closes=True,
     )
+
+
+def _refuse_host(found: str) -> ApiError:
+    return ApiError(
+        403,
+        INVALID_PARAMETERS,
+        f"The server listens on loopback and has no such name. {ORIGINS} names others that lead to it",
+        {"parameter": "Host", "provided": found[:100]},
+        closes=True,
+    )
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL; of one that is none, none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _is_loopback(host: str) -> bool:
@@ -151,15 +169,19 @@ class Access:
         reads = request.method in _READING and "websocket" not in request.headers.get("Upgrade", "").lower()
         if reads:
             return
-        if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+        if origin is not None and _split(origin).netloc.lower() != request.host.lower():
             raise _refuse_origin(origin)
         if origin is None and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
             raise _refuse_origin(request.headers["Sec-Fetch-Site"])
 
     def _check_host(self, request: web.Request) -> None:
-        """On loopback a Host of another name means that a page made its own name point here."""
+        """On loopback a Host of another name means that a page made its own name point here.
+
+        Browsers mark what such a page reads in no other way: to them it is the page's own server.
+        """
         socket = request.transport and request.transport.get_extra_info("sockname")
-        host = urlsplit(f"//{request.host}").hostname or ""
-        from_page = "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
-        if from_page and socket and _is_loopback(str(socket[0])) and not _is_loopback(host):
-            raise _refuse_origin(host)
+        if "Host" not in request.headers or not socket or not _is_loopback(str(socket[0])):
+            return
+        host = (_split(f"//{request.host}").hostname or "").rstrip(".")
+        if not _is_loopback(host) and host not in {_split(origin).hostname for origin in self.origins}:
+            raise _refuse_host(host)

@@ -136,6 +136,17 @@ def error_response(request: web.Request, error: ApiError) -> web.Response:
     return response
 
 
+def _hang_up(request: web.Request) -> web.Response:
+    """End an answer that cannot go on: its client has gone, or must see that it was cut short.
+
+    aiohttp sends nothing of the new answer over a closed connection, where it would pass for the rest of
+    the old one.
+    """
+    if request.transport:
+        request.transport.close()
+    return web.Response()
+
+
 def answer_errors(handler: Handler) -> Handler:
     """Wrap a handler so that every error leaves it as JSON of the wire contract."""
 
@@ -147,6 +158,8 @@ def answer_errors(handler: Handler) -> Handler:
             return error_response(request, error)
         except web.HTTPException:
             raise
+        except ConnectionError:
+            return _hang_up(request)
         except Exception:  # the boundary: a defect of ours is logged and answered
             request_id = str(uuid.uuid4())
             log.exception("request %s: %s %s failed", request_id, request.method, request.path)

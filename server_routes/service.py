@@ -7,8 +7,8 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,13 +132,15 @@ class CharacterService:
             pixels = await asyncio.to_thread(picture.encode_upload, form.image)
         job_id = new_job_id()
         try:
-            image = await asyncio.to_thread(self._store_picture, job_id, pixels)
+            with _disk_errors():
+                image = await asyncio.to_thread(self._store_picture, job_id, pixels)
             graph = build_graph(self._template, job_id, image, parameters.values)
             expected = self._history.estimate(parameters.values, is_learned=bool(shape_models))
             job = Job(job_id, user, parameters, graph, expected)
             valid = await self._submitter.validate(job_id, self._client_id(job), graph.prompt)
             request = (key, form.digest) if key else None
-            await asyncio.to_thread(self._database.insert, job_to_row(job), request)
+            with _disk_errors():
+                await asyncio.to_thread(self._database.insert, job_to_row(job), request)
             self._submit(job, valid)
             self.tally.accepted += 1
         except BaseException:
@@ -327,6 +329,16 @@ def _why_not_again(job: Job) -> Failure | None:
             RESTARTED, f"The server stopped while the job was running, {job.attempts} times", stage
         )
     return None
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """A job that cannot be kept is refused: there may be room again later."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        log.error("a job was refused, since it could not be kept: %s", error)
+        raise disk_full("The disk of jobs cannot be written") from error
 
 
 def _require_space(folder: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,14 +15,18 @@ from types import ModuleType, SimpleNamespace
 import aiohttp
 import jsonschema
 import pytest
+from character3d.launcher import server as launcher
 from character3d.launcher.installation import REPOSITORY, Installation
-from character3d.launcher.server import find_free_port, run_server
 from hypothesis import settings
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 HOST_MODULES = ("execution", "folder_paths", "nodes")
 QUICK = {"every": 0.03}
+OWN_PATHS = ("/generate_character", "/job/", "/ws/")
+SECRETS = (tempfile.gettempdir(), sys.prefix, str(REPOSITORY), str(Path.home()), "Traceback")
+"""What no refusal may say: where things lie on the disk, and in which lines of code."""
+
 
 settings.register_profile("long", max_examples=10, stateful_step_count=50)
 
@@ -55,8 +60,11 @@ def check_answer(method, path, status, body):
 
 
 async def check_trace(session, context, params):
-    """Every JSON answer that a test gets from the service's own paths is checked."""
+    """Every answer that a test gets from the service's own paths is checked."""
     answer = params.response
+    if answer.status >= 400 and params.url.path.startswith(OWN_PATHS):
+        text = await answer.text()
+        assert not [secret for secret in SECRETS if secret in text], text
     if params.method != "HEAD" and answer.content_type == "application/json":
         body = await answer.json()
         if not isinstance(body, list):  # core's /models
@@ -124,13 +132,18 @@ def lay_base_folder(base):
 
 
 @contextmanager
-def run_stub_server(comfyui_folder, base):
-    """A ComfyUI on a base folder from lay_base_folder: url, base folder and process."""
+def run_stub_server(comfyui_folder, base, *arguments):
+    """A ComfyUI on a base folder from lay_base_folder: url, base folder, log and process.
+
+    arguments: of ComfyUI's command line.
+    """
+    command = launcher.make_server_command
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARACTER3D_REPOSITORY", str(REPOSITORY))
-        with run_server(installation, find_free_port()) as server:
-            yield SimpleNamespace(url=server.address, base=base, process=server.process)
+        patch.setattr(launcher, "make_server_command", lambda *where: [*command(*where), *arguments])
+        with launcher.run_server(installation, launcher.find_free_port()) as server:
+            yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +153,8 @@ def comfyui(comfyui_folder, tmp_path_factory):
     lay_base_folder(base)
     with run_stub_server(comfyui_folder, base) as server:
         yield server
+    log = server.log.read_text("utf-8", "replace")
+    assert re.findall(r"request [0-9a-f-]{36}: .* failed", log) == [], "an answer was 500"
 
 
 @asynccontextmanager

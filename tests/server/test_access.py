@@ -65,6 +65,22 @@ def test_other_origins_may_read_but_open_no_socket():
     assert refusal(OPEN, ask("GET", "/job/x/status", **rebound)) == 403
 
 
+def test_on_loopback_only_names_of_it_and_those_that_were_given():
+    """Pages that read from a name that points here send neither Origin nor Sec-Fetch-Site."""
+    access = Access.from_environment({"CHARACTER3D_ALLOWED_ORIGINS": "https://app.example"})
+    for host, status in (
+        ("evil.example:8188", 403),
+        ("app.example", None),
+        ("localhost", None),
+        ("comfy.localhost:8188", None),
+        ("127.8.9.1:8188", None),
+        ("[::1", 403),
+        ("", 403),
+    ):
+        assert refusal(access, ask("GET", "/job/x/status", Host=host)) == status, host
+        assert refusal(access, ask("GET", "/job/x/status", address="192.168.1.5", Host=host)) is None
+
+
 def test_beyond_loopback_any_name_will_do():
     request = ask(address="192.168.1.5", Host="box.lan:8188", Origin="http://box.lan:8188")
     assert refusal(OPEN, request) is None
@@ -153,3 +169,4 @@ async def test_a_server_with_keys(comfyui_folder, tmp_path, monkeypatch):
                     assert len((await answer.json())["jobs"]) == count
             async with client.get("/system_stats") as answer:  # core's routes stay as they are
                 assert answer.status == 200
+    assert "sesame" not in server.log.read_text("utf-8")

@@ -6,11 +6,12 @@ import sys
 import threading
 import unicodedata
 
+import aiohttp
 import pytest
 from character3d.server_routes.files import JobFile, measure_files, open_file, open_with_facts
 from yarl import URL
 
-from .forms import record_opened, refused
+from .forms import MEBIBYTE, record_opened, refused
 
 SECRET = b"nobody may read this"
 
@@ -62,7 +63,7 @@ def hostile_names(name):
         f"3D/{name}",
         "%ff%fe",
         "%ed%a0%80",
-        "comfyui.log",
+        "character3d-quickstart.log",
         "jobs.sqlite",
         "..%2f..%2fuser%2fcharacter3d%2fjobs.sqlite",
     ]
@@ -106,6 +107,32 @@ async def test_an_own_file_is_the_only_one_opened(client, comfyui, finished):
         assert answer.status == 200 and await answer.read() == own.read_bytes()
     way = own.relative_to(comfyui.base / "output").parts
     assert opened() in ([str(comfyui.base / "output"), *way], [str(own)])
+
+
+async def test_a_file_that_becomes_shorter_while_it_is_sent(client, comfyui, finished):
+    """The client sees that bytes are missing; no other bytes are sent in their place."""
+    own = path_of(comfyui, finished)
+    data = bytes(range(256)) * (64 * MEBIBYTE // 256)
+    own.write_bytes(data)
+    got = bytearray()
+    async with client.get(f"/job/{finished['job_id']}/download/{own.name}") as answer:
+        got += await answer.content.read(1000)
+        os.truncate(own, 1)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            async for piece in answer.content.iter_any():
+                got += piece
+    assert len(got) < len(data) and data.startswith(got)
+
+
+async def test_clients_that_leave_in_the_middle_are_no_defect(client, comfyui, finished):
+    own = path_of(comfyui, finished)
+    own.write_bytes(bytes(32 * MEBIBYTE))
+    for _ in range(3):
+        answer = await client.get(f"/job/{finished['job_id']}/download/{own.name}")
+        await answer.content.read(1000)
+        answer.connection.transport.abort()
+        answer.close()
+    assert (await client.status(finished["job_id"]))["status"] == "completed"
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symlink", "hard link"])
