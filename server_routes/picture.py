@@ -10,11 +10,8 @@ import threading
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-from PIL import Image
-
 from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
-from ..pipeline.imaging.decode import decode_picture
+from ..pipeline.imaging.decode import load_picture
 from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
 from .upload import MAX_IMAGE_BYTES
 
@@ -38,7 +35,7 @@ def _picture_error(error: PictureError) -> ApiError:
 
 
 def encode_upload(image: IO[bytes]) -> bytes:
-    """Decode an uploaded file and return it as an RGBA TIFF without metadata.
+    """Decode an uploaded file and return it as an RGB or RGBA TIFF without metadata.
 
     Not compressed: the client waits for it, and for a PNG it would wait ten times as long.
     Blocks: call it in a thread. Raises ApiError 415, 413, or 400 (damaged or fully transparent).
@@ -47,13 +44,13 @@ def encode_upload(image: IO[bytes]) -> bytes:
     if not data:
         raise invalid_parameter("Invalid image. The file is empty", "image", provided="0 bytes")
     try:
-        rgba = decode_picture(data, max_bytes=MAX_IMAGE_BYTES)
+        loaded = load_picture(data, max_bytes=MAX_IMAGE_BYTES)
     except PictureError as error:
         raise _picture_error(error) from error
-    if not np.any(rgba[..., 3]):
+    if loaded.mode == "RGBA" and loaded.getextrema()[3] == (0, 0):
         raise invalid_parameter("Invalid image. It is fully transparent", "image")
     buffer = io.BytesIO()
-    Image.fromarray(rgba).save(buffer, "TIFF")
+    loaded.save(buffer, "TIFF")
     return buffer.getvalue()
 
 

@@ -31,7 +31,12 @@ _DAMAGE = (
 def decode_picture(
     data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000
 ) -> npt.NDArray[np.uint8]:
-    """Decode a PNG or JPEG to (H, W, 4) uint8 sRGB with straight alpha, upright as its EXIF says.
+    """Decode a PNG or JPEG to (H, W, 4) uint8 sRGB with straight alpha; all else as in load_picture."""
+    return np.array(load_picture(data, max_bytes=max_bytes, max_pixels=max_pixels).convert("RGBA"))
+
+
+def load_picture(data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000) -> Image.Image:
+    """Load a PNG or JPEG as an RGB or RGBA picture, 8 bits each, straight alpha, upright as its EXIF says.
 
     The format is read from the bytes, the size from the header before anything is decoded; of an
     animation the first frame is taken. 16-bit channels are reduced to 8.
@@ -45,7 +50,7 @@ def decode_picture(
         with Image.open(io.BytesIO(data), formats=(name,)) as image:
             _check_size(image.size, max_pixels)
             image.load()
-            return _to_rgba(_turn_upright(image))
+            return _to_rgb(_turn_upright(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureTooLargeError(
             f"the picture has too many pixels; at most {max_pixels:,} count"
@@ -84,12 +89,12 @@ def _turn_upright(image: Image.Image) -> Image.Image:
         return image  # a damaged EXIF block says nothing about the pixels
 
 
-def _to_rgba(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """RGBA where there is transparency, else RGB, and nothing but the pixels."""
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
         grey = (np.asarray(image).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8)
-        opaque = np.full_like(grey, 255)
-        return np.stack([grey, grey, grey, opaque], axis=-1)
-    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-        image = image.convert("RGB")
-    return np.array(image.convert("RGBA"))
+        return Image.fromarray(grey).convert("RGB")
+    plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    plain.info.clear()
+    return plain

@@ -57,9 +57,9 @@ def see(client, comfyui, control):
     async def post(data):
         job_id = (await client.start_job(image=data))["job_id"]
         with Image.open(comfyui.base / "input" / "character3d" / f"{job_id}.tif") as stored:
-            assert (stored.format, stored.mode) == ("TIFF", "RGBA")
+            assert stored.format == "TIFF" and stored.mode in ("RGB", "RGBA")
             assert stored.info.keys() == {"compression", "dpi", "resolution"}  # what every TIFF has
-            pixels = np.array(stored)
+            pixels = np.array(stored.convert("RGBA"))
         await client.post(f"/job/{job_id}/cancel")
         await client.finish(job_id)
         return pixels
