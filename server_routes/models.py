@@ -54,9 +54,9 @@ def _wants_folders(request: web.Request) -> bool:
 
 async def list_models(request: web.Request) -> web.StreamResponse:
     """GET /generate_character/models, and GET /models for who does not want folders."""
-    diffusion, shape = await asyncio.gather(
-        asyncio.to_thread(list_diffusion_models), asyncio.to_thread(list_shape_models)
-    )
+    # One after the other: each thread that scans folders makes the event loop wait for its turn.
+    diffusion = await asyncio.to_thread(list_diffusion_models)
+    shape = await asyncio.to_thread(list_shape_models)
     return web.json_response({"diffusion_models": diffusion, "3d_models": shape})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import sqlite3
 import time
@@ -35,8 +36,8 @@ from .webhooks import Webhooks
 
 log = logging.getLogger("character3d")
 
-DECODING_AT_ONCE = 2
-"""A decoded picture may take 160 MB."""
+DECODING_AT_ONCE = min(2, max(1, (os.cpu_count() or 1) // 2))
+"""A decoded picture may take 160 MB, and the event loop needs a core."""
 
 LEAST_FREE_BYTES = 512 * MEBIBYTE
 MAX_ATTEMPTS = 2
