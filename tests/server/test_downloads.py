@@ -114,3 +114,4 @@ async def test_files_of_finished_stages_while_later_ones_run(client, control):
         await asyncio.sleep(0.01)
     answer, sent = await fetch(client, body["downloads"][0]["url"])
     assert answer.status == 200 and re.fullmatch(r'"[0-9a-f]{64}"', answer.headers["ETag"]) and sent
+    await client.finish(job_id)

@@ -1,12 +1,9 @@
 """Every refusal: its code, its status, and nothing left behind."""
 
 import asyncio
-import io
 import json
 
-import aiohttp
 import pytest
-from PIL import Image
 
 from .forms import BOUNDARY, MEBIBYTE, encode_part, post_raw, refused
 
@@ -35,19 +32,6 @@ async def test_wrong_values(client, fields, parameter):
         assert details == {"parameter": "image_size", "provided": 999, "allowed": [512, 768, 1024]}
     if parameter == "model_name":
         assert details["allowed"] == ["realistic_vision.safetensors", "sub/other.safetensors"]
-
-
-async def test_pictures_that_are_none(client, other_client, png):
-    await refused(await client.generate(b"hello, I am text"), 415, "UNSUPPORTED_FORMAT", "image")
-    await refused(await client.generate(b"GIF89a" + bytes(100)), 415, "UNSUPPORTED_FORMAT", "image")
-    await refused(await client.generate(b""), 400, "INVALID_PARAMETERS", "image")
-    await refused(await client.generate(png()[:60]), 400, "INVALID_PARAMETERS", "image")
-    transparent = png(color=(9, 9, 9, 0))
-    await refused(await other_client.generate(transparent), 400, "INVALID_PARAMETERS", "image")
-    huge = io.BytesIO()
-    Image.new("1", (13000, 13000)).save(huge, "PNG")
-    assert len(huge.getvalue()) < 100_000
-    await refused(await other_client.generate(huge.getvalue()), 413, "FILE_TOO_LARGE", "image")
 
 
 async def test_file_size_limit_is_exact(client, other_client, png):
@@ -123,15 +107,6 @@ async def test_third_job_at_once(client, other_client, control):
     await client.finish((await client.start_job())["job_id"])
 
 
-async def test_parallel_posts_do_not_pass_the_limits(client):
-    answers = await asyncio.gather(*(client.generate() for _ in range(30)))
-    accepted = [await answer.json() for answer in answers if answer.status == 202]
-    assert len(accepted) == 2
-    assert {answer.status for answer in answers} == {202, 429}
-    for job in accepted:
-        assert (await client.finish(job["job_id"]))["status"] == "completed"
-
-
 async def test_wrong_methods_and_slashes(client):
     known = (await client.start_job())["job_id"]
     for method, path, allowed in [
@@ -151,14 +126,6 @@ async def test_wrong_methods_and_slashes(client):
     async with client.head(f"/job/{known}/status") as answer:
         assert answer.status == 200 and await answer.read() == b""
     await client.finish(known)
-
-
-async def test_foreign_origin_is_refused_by_comfyui(client, png):
-    form = aiohttp.FormData()
-    form.add_field("image", png(), filename="x.png")
-    headers = {"Origin": "https://evil.example"}
-    async with client.post("/generate_character", data=form, headers=headers) as answer:
-        assert answer.status == 403
 
 
 @pytest.mark.parametrize(
