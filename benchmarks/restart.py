@@ -92,7 +92,7 @@ def lay_cases(stub: Path, base: Path, ids: tuple[str, str], options: argparse.Na
         pass
     full = shutil.copy(stub / JOBS, base / "full.sqlite3")
     for new_id in copy_jobs(stub, waiting, options.live, 0.01):
-        shutil.copy(pictures / f"{waiting}.png", pictures / f"{new_id}.png")
+        shutil.copy(pictures / f"{waiting}.tif", pictures / f"{new_id}.tif")
     busy = shutil.copy(stub / JOBS, base / "busy.sqlite3")
     return {
         "without the pack": None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..pipeline.types import StageReport
@@ -64,6 +64,8 @@ class Job:
         self.graph = graph
         self.expected = expected
         self.log = EventLog(self.id)
+        self.keep: Callable[[], None] | None = None
+        """Stores a change that no event tells of, before anybody can ask."""
         self.state = QUEUED
         self.progress = 0
         self.jobs_ahead = 0
@@ -203,6 +205,8 @@ class Job:
         if now or time.monotonic() - self._published >= PROGRESS_INTERVAL:
             self._published = time.monotonic()
             self.log.publish(PROGRESS_UPDATE, status.describe_job(self))
+        elif self.keep:
+            self.keep()
 
 
 def _weigh_nodes(

@@ -35,8 +35,9 @@ class JobStore:
         return list(self._live.values())
 
     def add(self, job: Job) -> None:
-        """Keep a job that lives; from now on each of its events is stored before it is told."""
+        """Keep a job that lives; from now on what its events and its status tell is stored before."""
         self._live[job.id] = job
+        job.keep = lambda: self.save(job)
         job.log.keep = lambda event: self._keep(job, event)
 
     def find(self, job_id: str) -> Job:

@@ -98,6 +98,18 @@ def test_unknown_and_deleted_jobs(database, store):
     assert forgotten.value.status == 404
 
 
+def test_progress_between_two_events_is_stored_like_that_of_an_event(database, store):
+    job = start(database, store, 1)
+    job.start()
+    events = job.log.last_seq
+    (node,) = (key for key, node in job.graph.prompt.items() if node["class_type"] == "C3DBakeTexture")
+    for fraction in (0.3, 0.6, 0.9):
+        before = job.progress
+        job.advance({node: fraction})
+        assert database.find(job.id).body["progress"] == job.progress > before
+    assert job.log.last_seq == events
+
+
 def test_progress_is_history_once_a_job_has_ended(database, store):
     job = start(database, store, 1)
     job.start()
