@@ -275,7 +275,7 @@ class Client:
 
     def models(self) -> Models:
         """What model_name and mesh_model may be."""
-        return self._ask("GET", "/models")
+        return self._ask("GET", "/generate_character/models")
 
     def health(self) -> Health:
         """Whether a job would be taken now, and why not."""

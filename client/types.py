@@ -176,12 +176,21 @@ class JobCounts(TypedDict):
     processing: int
 
 
+class LastJob(TypedDict):
+    """How the last job ended."""
+
+    status: Literal["completed", "failed"]
+    failed_stage: StageName | None
+    ended_at: str
+
+
 class Health(TypedDict):
-    """Whether a job would be taken now."""
+    """Whether a job would be taken now. last_job: None before the first."""
 
     status: Literal["ready", "not_ready"]
     reasons: list[Reason]
     jobs: JobCounts
+    last_job: LastJob | None
 
 
 class Event(TypedDict):

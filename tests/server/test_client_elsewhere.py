@@ -19,7 +19,7 @@ def test_a_comfyui_without_the_pack(comfyui_folder, tmp_path):
     with run_server(installation, find_free_port()) as server:
         client = Client(server.address)
         calls = {
-            client.models: 200,
+            client.models: 404,
             client.health: 404,
             lambda: client.generate(make_png()): 405,
             lambda: client.status("job"): 404,
