@@ -16,7 +16,7 @@ WRONG = {
     "image_size": ("999", "768.0", "7e2", "0x300", "٧٦٨", "１２", DIGITS, "-0"),
     "steps": ("٧", "１２", "nan", "0b1", "1_0", "1,0", "+5", "--5", DIGITS, "\t"),
     "guidance_scale": ("nan", "inf", "-inf", "1e400", "Infinity", "１", DIGITS),
-    "cfg_scale": ("-0.1", "1e-400", "0x1p3", "1.5.5", "." * 5000),
+    "cfg_scale": ("-0.1", "1e-4000", "1e400", "0x1p3", "1.5.5", "." * 5000),
     "seed": ("-2", str(2**53), str(2**64), DIGITS, "-", ""),
     "enable_rigging": ("2", "maybe", "ＴＲＵＥ", "truetrue", "null", ""),
     "pose_type": ("å¤§", "大", "大-pose\u200b", "pose", "../大-pose", "大-pose" * 1000),
