@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 CREATE INDEX IF NOT EXISTS jobs_by_end ON jobs (ended);
-CREATE INDEX IF NOT EXISTS jobs_by_user ON jobs (user, created);
+CREATE INDEX IF NOT EXISTS jobs_by_user ON jobs (user);
 CREATE TABLE IF NOT EXISTS events (
     job_id TEXT NOT NULL, seq INTEGER NOT NULL, type TEXT NOT NULL, timestamp INTEGER NOT NULL,
     data TEXT NOT NULL, PRIMARY KEY (job_id, seq)
@@ -183,12 +183,16 @@ class JobDatabase:
             ).fetchall()
         return [job_id for (job_id,) in found]
 
-    def jobs_of(self, user: str, states: Collection[str], before: float, limit: int) -> list[Row]:
-        """A user's jobs in some states that were created before a moment, newest first."""
+    def jobs_of(self, user: str, states: Collection[str], before: str | None, limit: int) -> list[Row]:
+        """A user's jobs in some states, newest first, of those before a job only where its id is given.
+
+        In the order in which they were kept: clocks jump.
+        """
         marks = ", ".join("?" * len(states))
         return self._select(
-            f"WHERE user = ? AND state IN ({marks}) AND created < ? ORDER BY created DESC LIMIT ?",
-            (user, *states, before, limit),
+            f"WHERE user = ? AND state IN ({marks})"
+            " AND (? IS NULL OR rowid < (SELECT rowid FROM jobs WHERE id = ?)) ORDER BY rowid DESC LIMIT ?",
+            (user, *states, before, before, limit),
         )
 
     def newest(self, state: str, limit: int) -> list[Row]:

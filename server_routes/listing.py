@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from .jobs import COMPLETED, FAILED, PROCESSING, QUEUED, Job
 from .status import describe_job
 
 MOST, USUAL = 100, 20
+ID_PATTERN = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_ID = re.compile(ID_PATTERN)
 _STATES: Mapping[str, tuple[str, ...]] = {
     "processing": (QUEUED, PROCESSING),
     "completed": (COMPLETED,),
@@ -22,10 +25,10 @@ _STATES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Page:
-    """Which jobs are asked for. before: seconds since 1970."""
+    """Which jobs are asked for. before: the id of a job."""
 
     states: tuple[str, ...]
-    before: float
+    before: str | None
     limit: int
 
 
@@ -42,18 +45,15 @@ def read_page(request: web.Request) -> Page:
     return Page(states, _read_before(request.query.get("before")), int(limit))
 
 
-def _read_before(text: str | None) -> float:
-    """A cursor is the microsecond in which a job was created."""
-    if text is None:
-        return float("inf")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+def _read_before(text: str | None) -> str | None:
+    if text is not None and not _ID.fullmatch(text):
         message = "Invalid before. Must be the next of a page"
         raise invalid_parameter(message, "before", provided=text[:100])
-    return int(text) / 1e6
+    return text
 
 
 def describe_page(jobs: Sequence[Job], limit: int) -> dict[str, Any]:
     """jobs: one more than `limit` where there is a further page."""
     shown = jobs[:limit]
-    further = int(shown[-1].created * 1e6) if len(jobs) > limit else None
-    return {"jobs": [describe_job(job) for job in shown], "next": str(further) if further else None}
+    further = shown[-1].id if len(jobs) > limit else None
+    return {"jobs": [describe_job(job) for job in shown], "next": further}

@@ -8,7 +8,7 @@ from typing import Any
 from .access import KEYS
 from .errors import PROBLEM
 from .idempotency import HEADER, MAX_CHARACTERS
-from .listing import MOST, USUAL
+from .listing import ID_PATTERN, MOST, USUAL
 from .models import MODELS_PATH, SETTING
 from .openapi import ERRORS, Schema, form_schema, list_schemas, reference
 
@@ -129,7 +129,7 @@ def _list() -> Schema:
         parameters=[
             _query("status", states, "Only jobs in this state."),
             _query("limit", limit, "Most jobs of the page."),
-            _query("before", {"type": "string", "pattern": r"^\d{1,18}$"}, "The `next` of the page before."),
+            _query("before", {"type": "string", "pattern": ID_PATTERN}, "The `next` of the page before."),
         ],
     )
 

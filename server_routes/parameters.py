@@ -231,8 +231,11 @@ def _parse_field(item: Field, form: Mapping[str, str]) -> Any:
         return refusal
 
 
-def _check_outline(values: Mapping[str, Any]) -> _Refusal | None:
+def _check_outline(values: dict[str, Any], is_sent: bool) -> _Refusal | None:
+    """The default gives way to a small picture; a size that was sent must fit."""
     maximum = min(512, values["mesh_input_size"] // 2 - 1)
+    if not is_sent:
+        values["outline_size"] = min(values["outline_size"], maximum)
     if values["outline_size"] <= maximum:
         return None
     return _Refusal(
@@ -276,8 +279,9 @@ def parse_parameters(
     parsed = {name: _parse_field(item, form) for name, item in FIELDS.items()}
     refusals = {name: value for name, value in parsed.items() if isinstance(value, _Refusal)}
     values = {name: value for name, value in parsed.items() if name not in refusals}
-    if "outline_size" in values and "mesh_input_size" in values and (wrong := _check_outline(values)):
-        refusals["outline_size"] = wrong
+    if "outline_size" in values and "mesh_input_size" in values:
+        wrong = _check_outline(values, "outline_size" in form)
+        refusals.update({"outline_size": wrong} if wrong else {})
     model = _check_model(values["model_name"], installed_models)
     if model and "model_name" in form:
         refusals["model_name"] = model

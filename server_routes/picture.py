@@ -47,7 +47,7 @@ def encode_upload(image: IO[bytes]) -> bytes:
         loaded = load_picture(data, max_bytes=MAX_IMAGE_BYTES)
     except PictureError as error:
         raise _picture_error(error) from error
-    if loaded.mode == "RGBA" and loaded.getextrema()[3] == (0, 0):
+    if loaded.mode == "RGBA" and loaded.getchannel("A").getbbox() is None:
         raise invalid_parameter("Invalid image. It is fully transparent", "image")
     buffer = io.BytesIO()
     loaded.save(buffer, "TIFF")

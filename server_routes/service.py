@@ -170,8 +170,8 @@ class CharacterService:
         await asyncio.to_thread(remove_files, self.output_folder, job.files)
         self._database.empty_grave(job.id)
 
-    def list_jobs(self, user: str, states: Collection[str], before: float, limit: int) -> list[Job]:
-        """A user's jobs in some states, created before a moment, newest first."""
+    def list_jobs(self, user: str, states: Collection[str], before: str | None, limit: int) -> list[Job]:
+        """A user's jobs in some states, newest first, of those before a job where its id is given."""
         return self.jobs.take_up(self._database.jobs_of(user, states, before, limit))
 
     def find_request(self, user: str, key: str) -> tuple[str, str] | None:

@@ -146,6 +146,7 @@ def test_default_model_that_is_not_installed_is_a_warning_only():
 def test_outline_must_leave_room_for_the_picture():
     assert refusal(outline_size="128", mesh_input_size="256").details["maximum"] == 127
     assert parse(outline_size="127", mesh_input_size="256").values["outline_size"] == 127
+    assert parse(mesh_input_size="256").values["outline_size"] == 127
 
 
 def test_all_wrong_fields_are_listed_in_the_order_of_the_table():
