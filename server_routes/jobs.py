@@ -56,9 +56,9 @@ class Job:
         *,
         created: float | None = None,
     ) -> None:
-        """created: seconds since 1970, by default now."""
+        """created: seconds since 1970, by default now, in whole microseconds: the list counts in these."""
         self.id = job_id
-        self.created = time.time() if created is None else created
+        self.created = round(time.time(), 6) if created is None else created
         self.user = user
         self.parameters = parameters
         self.graph = graph

@@ -55,5 +55,5 @@ def _read_before(text: str | None) -> float:
 def describe_page(jobs: Sequence[Job], limit: int) -> dict[str, Any]:
     """jobs: one more than `limit` where there is a further page."""
     shown = jobs[:limit]
-    further = int(shown[-1].created * 1e6) if len(jobs) > limit else None
+    further = round(shown[-1].created * 1e6) if len(jobs) > limit else None
     return {"jobs": [describe_job(job) for job in shown], "next": str(further) if further else None}

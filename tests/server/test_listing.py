@@ -1,8 +1,22 @@
 """Idempotency keys, the list of a user's jobs, and deleting."""
 
 import asyncio
+import random
 
+from character3d.server_routes import jobs
+from character3d.server_routes.listing import _read_before, describe_page
+
+from .test_jobs import EXPECTED, Run
 from .test_refusals import refused
+
+
+def test_a_page_goes_on_exactly_where_the_last_one_ended(monkeypatch):
+    """A cursor that is a hair later than the job it stands for would show that job twice."""
+    dice, run = random.Random(1), Run()
+    monkeypatch.setattr(jobs.time, "time", lambda: 1.79e9 + dice.random() * 1e6)
+    for _ in range(2000):
+        job = jobs.Job("job", "user", run.job.parameters, run.job.graph, EXPECTED)
+        assert _read_before(describe_page([job, job], 1)["next"]) == job.created
 
 
 async def test_a_repeated_request_is_one_job(client, png):
