@@ -28,6 +28,7 @@ SECRETS = (tempfile.gettempdir(), sys.prefix, str(REPOSITORY), str(Path.home()),
 """What no refusal may say: where things lie on the disk, and in which lines of code."""
 
 
+pytest.register_assert_rewrite(f"{__package__}.reference_model")
 settings.register_profile("long", max_examples=10, stateful_step_count=50)
 
 _addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(7, 250), range(250), range(2, 250)))

@@ -8,7 +8,7 @@ import time
 import pytest
 from character3d.server_routes import picture
 from character3d.server_routes import store as store_module
-from character3d.server_routes.database import JobDatabase
+from character3d.server_routes.database import JobDatabase, Row
 from character3d.server_routes.errors import ApiError
 from character3d.server_routes.files import measure_files
 from character3d.server_routes.graph import build_graph, load_template
@@ -183,3 +183,18 @@ def test_idempotency_keys_expire(database):
     assert database.find_request("user", "key", row.created - 1) == ("digest", "job")
     assert database.find_request("user", "key", row.created + 1) is None
     assert database.find_request("other", "key", 0) is None
+
+
+def test_pages_go_on_exactly_where_they_ended_whatever_the_clock_does(tmp_path):
+    database = JobDatabase(tmp_path)
+    ids = [str(number) for number in range(40)]
+    for number, job_id in enumerate(ids):
+        database.insert(Row(job_id, "anna", 1.79e9 - 0.37 * number, None, "queued", {}))
+    database.bury("20", None)
+    listed, before = [], None
+    while page := database.jobs_of("anna", ("queued",), before, 7):
+        listed += [row.id for row in page]
+        before = listed[-1]
+        if before == "19":
+            database.bury("19", None)  # the page that follows has lost its beginning
+    assert listed == [job_id for job_id in reversed(ids) if job_id != "20"]
