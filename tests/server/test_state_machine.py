@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from .conftest import open_client
@@ -243,9 +242,7 @@ def test_no_order_of_requests_breaks_a_promise(world):
     Clients.world = world
     options = settings(**ALWAYS, **({} if is_long else SHORT))
     for number in itertools.count(FIRST_SEED):
-        # hypothesis gives up where an old choice now leads elsewhere, as it may on a server that lives on
-        with contextlib.suppress(FlakyStrategyDefinition):
-            run_state_machine_as_test(seed(number)(Clients), settings=options)
+        run_state_machine_as_test(seed(number)(Clients), settings=options)
         log.info("%d steps, %d jobs, %d restarts", world.steps, len(world.jobs), world.restarts)
         if not is_long or world.steps >= MANY_STEPS:
             break
