@@ -31,9 +31,7 @@ from PIL import Image
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from launcher.environment import prepare_own_comfyui  # noqa: E402
-from launcher.installation import Installation  # noqa: E402
-from launcher.server import find_free_port, run_server  # noqa: E402
+from benchmarks.stub_server import enter_test_environment  # noqa: E402
 
 MIB = 2**20
 PROBE = """
@@ -67,19 +65,17 @@ _addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(10, 250)
 @contextlib.contextmanager
 def run_stub_comfyui() -> Iterator[SimpleNamespace]:
     """A ComfyUI with the stub nodes, and a probe of its event loop: url, base folder, pid."""
-    own = prepare_own_comfyui(with_tests=True)
-    os.environ["CHARACTER3D_REPOSITORY"] = str(REPOSITORY)
+    comfyui = enter_test_environment()
+    from tests.server.conftest import lay_base_folder, run_stub_server
+
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        for name in ("custom_nodes/probe", "input", "models/checkpoints"):
-            (base / name).mkdir(parents=True)
+        lay_base_folder(base)
+        (base / "custom_nodes" / "probe").mkdir()
         (base / "custom_nodes" / "probe" / "__init__.py").write_text(PROBE)
-        stub = REPOSITORY / "tests" / "server" / "stub_pack"
-        (base / "custom_nodes" / "stub_pack").symlink_to(stub, target_is_directory=True)
         control(base)
-        installation = Installation(own.python, own.comfyui, base, is_own=True)
-        with run_server(installation, find_free_port()) as server:
-            yield SimpleNamespace(url=server.address, base=base, pid=server.process.pid)
+        with run_stub_server(comfyui, base) as server:
+            yield SimpleNamespace(url=server.url, base=base, pid=server.process.pid)
 
 
 def control(base: Path, **settings: Any) -> None:
