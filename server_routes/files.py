@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,8 @@ from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
+
+log = logging.getLogger("character3d")
 
 MEDIA_TYPES: Mapping[str, str] = {
     ".glb": "model/gltf-binary",
@@ -187,9 +190,18 @@ def measure_files(output_folder: Path, files: Iterable[JobFile]) -> dict[JobFile
     return measured
 
 
-def remove_files(output_folder: Path, files: Iterable[JobFile]) -> None:
-    """Delete what there is of the files. Blocks."""
-    for file in files:
-        path = locate_file(output_folder, file)
+def remove_files(output_folder: Path, files: Iterable[JobFile]) -> bool:
+    """Delete what there is of the files; whether none is left. Blocks."""
+    gone = [_remove_file(output_folder, file) for file in files]
+    return all(gone)
+
+
+def _remove_file(output_folder: Path, file: JobFile) -> bool:
+    path = locate_file(output_folder, file)
+    try:
         if path:
             path.unlink(missing_ok=True)
+    except OSError as error:  # Windows, while a reader has it open
+        log.warning("%s could not be deleted: %s", file.name, error)
+        return False
+    return True

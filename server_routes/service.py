@@ -165,10 +165,11 @@ class CharacterService:
         """Delete an ended job's files and record; its id answers 410 from then on.
 
         The record goes first: names of files that are gone come again, and would then be those of two jobs.
+        What cannot be deleted now is at the next start.
         """
         self.jobs.forget(job.id, {"files": describe_files(job)})
-        await asyncio.to_thread(remove_files, self.output_folder, job.files)
-        self._database.empty_grave(job.id)
+        if await asyncio.to_thread(remove_files, self.output_folder, job.files):
+            self._database.empty_grave(job.id)
 
     def list_jobs(self, user: str, states: Collection[str], before: str | None, limit: int) -> list[Job]:
         """A user's jobs in some states, newest first, of those before a job where its id is given."""
@@ -216,8 +217,8 @@ class CharacterService:
         for row in self._database.graves():
             files, known = read_files(row.body)
             found = measure_files(self.output_folder, files)
-            remove_files(self.output_folder, [file for file in found if found[file] == known.get(file)])
-            self._database.empty_grave(row.id)
+            if remove_files(self.output_folder, [file for file in found if found[file] == known.get(file)]):
+                self._database.empty_grave(row.id)
 
     def _restore(self, row: Row) -> Job:
         image = picture.input_name(row.id)

@@ -1,12 +1,13 @@
 """Job state from ComfyUI's events, in orders and shapes that a real run does not show every day."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from character3d.server_routes.downloads import content_disposition
 from character3d.server_routes.estimates import STAGE_SECONDS, Estimate
 from character3d.server_routes.events import MAX_WAITING, Event, EventLog, Subscriber
-from character3d.server_routes.files import JobFile, measure_files, read_file_entry
+from character3d.server_routes.files import JobFile, measure_files, read_file_entry, remove_files
 from character3d.server_routes.graph import build_graph, load_template
 from character3d.server_routes.jobs import Failure, Job
 from character3d.server_routes.listener import JobListener
@@ -227,3 +228,20 @@ def test_content_disposition():
     assert (
         content_disposition('a"é.glb') == "attachment; filename=\"a__.glb\"; filename*=UTF-8''a%22%C3%A9.glb"
     )
+
+
+def test_a_file_that_cannot_be_deleted_is_left_and_said(tmp_path, monkeypatch, caplog):
+    files = [JobFile("raw_mesh", "mesh_generation", name) for name in ("held.glb", "free.glb", "none.glb")]
+    for name in ("held.glb", "free.glb"):
+        (tmp_path / name).write_bytes(b"x")
+    unlink = Path.unlink
+
+    def refuse(path, **options):
+        if path.name == "held.glb":
+            raise PermissionError(path.name)
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert not remove_files(tmp_path, files)
+    assert [path.name for path in tmp_path.iterdir()] == ["held.glb"] and "held.glb" in caplog.text
+    assert remove_files(tmp_path, files[1:])
