@@ -176,7 +176,10 @@ def _read_pose(text: str) -> str:
 
 
 _BOOLEAN: Kind = (_read_boolean, {"type": "boolean"})
-_PROMPT: Kind = (_read_prompt, {"type": "string", "maxLength": MAX_PROMPT_CHARACTERS})
+_PROMPT: Kind = (
+    _read_prompt,
+    {"type": "string", "maxLength": MAX_PROMPT_CHARACTERS, "pattern": r"^[^\x00]*$"},
+)
 _MODEL: Kind = (str, {"type": "string"})
 
 FIELDS: Mapping[str, Field] = {
