@@ -142,9 +142,7 @@ def run_stub_server(comfyui_folder, base, *arguments):
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARACTER3D_REPOSITORY", str(REPOSITORY))
-        # Its nodes for paid services take a quarter of its start, which many tests wait for.
-        options = ("--disable-api-nodes", *arguments)
-        patch.setattr(launcher, "make_server_command", lambda *where: [*command(*where), *options])
+        patch.setattr(launcher, "make_server_command", lambda *where: [*command(*where), *arguments])
         with launcher.run_server(installation, launcher.find_free_port()) as server:
             yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
 
