@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..pipeline.conventions import BONE_NAMES, CHARACTER_FORMATS
 from ..pipeline.formats import VrmMeta, rename_character, write_fbx, write_glb, write_vrm
-from ..pipeline.rig import normalise_to_t_pose
+from ..pipeline.rigging import normalise_to_t_pose
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
