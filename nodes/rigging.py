@@ -13,7 +13,7 @@ from ..backends.make_it_animatable import (
 )
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.progress import Progress, span_progress
-from ..pipeline.rigging import compute_skin_weights, fit_skeleton, normalise_to_t_pose, separate_limbs
+from ..pipeline.rigging import compute_skin_weights, fit_skeleton, normalize_to_t_pose, separate_limbs
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .inputs import mesh_input, method_input
@@ -101,7 +101,7 @@ class RigCharacter(io.ComfyNode):
             rig = _fit_rig(textured.mesh, pose_type=pose_type, fingers=fingers, progress=progress)
         character, notes, cut_faces = _bind_mesh(textured, rig, pose_type)
         if bind_pose != BIND_POSES[0]:
-            character = normalise_to_t_pose(character)
+            character = normalize_to_t_pose(character)
         metrics = {**rig.metrics, "cut_faces": cut_faces}
         ignored = ("fingers",) if is_learned else ()
         return io.NodeOutput(character, ui=run.finish(chosen, notes, metrics, ignored))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..pipeline.conventions import BONE_NAMES, CHARACTER_FORMATS
 from ..pipeline.formats import VrmMeta, rename_character, write_fbx, write_glb, write_vrm
-from ..pipeline.rigging import normalise_to_t_pose
+from ..pipeline.rigging import normalize_to_t_pose
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
@@ -75,7 +75,7 @@ class SaveCharacter(io.ComfyNode):
         else:
             file = reserve_counted(filename_prefix, f".{character_format}")
         if character_format == "vrm":
-            character = normalise_to_t_pose(character)
+            character = normalize_to_t_pose(character)
             write_vrm(file.path, rename_character(character, bone_names), vrm_meta or _NO_META)
         else:
             write = write_fbx if character_format == "fbx" else write_glb

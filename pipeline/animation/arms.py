@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..rigging.pose.posing import Transforms, turn_about
-from ..rigging.pose.rest_pose import SIDE_SIGNS, TRUNK_ROLES, arm_elevations, follow_with_shoulder
+from ..rigging.pose.rest_pose import SIDE_SIGNS, TRUNK_ROLES, arm_elevations, compute_shoulder_rise
 from ..rigging.voxel_solid import Points
 from ..types import RiggedCharacter
 
@@ -66,7 +66,7 @@ def raise_shoulder(turns: dict[str, Transforms], side: str, resting: Points) -> 
     sign = SIDE_SIGNS[side]
     chest = turns["upperChest"]
     way = np.einsum("tji,tj->ti", chest, sign * turns[side + "UpperArm"][:, :, 0])
-    rise = follow_with_shoulder(arm_elevations(way) - arm_elevations(resting))
+    rise = compute_shoulder_rise(arm_elevations(way) - arm_elevations(resting))
     turn = turn_about("z", sign * rise)
     local = np.swapaxes(chest, 1, 2) @ turns[side + "Shoulder"]
     turns[side + "Shoulder"] = chest @ turn @ local

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from ..animation.sampling import make_continuous
+from ..rigging.pose.posing import make_continuous
 from ..types import AnimationClip, FloatArray, IntArray, RiggedCharacter, Skeleton, SkinWeights
 from .gltf_document import VERTICES, GltfDocument
 from .joint_transforms import find_moving_joints, make_exact_rest, world_to_local

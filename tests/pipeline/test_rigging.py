@@ -272,10 +272,10 @@ def test_same_mesh_same_rig(body, fitted, skin):
 
 def weld_parts(mesh):
     """One closed surface around overlapping parts, so that what touches grows together."""
-    from character3d.pipeline.rigging.voxelize import voxelise_mesh
+    from character3d.pipeline.rigging.voxelize import voxelize_mesh
     from skimage.measure import marching_cubes
 
-    solid = voxelise_mesh(mesh)
+    solid = voxelize_mesh(mesh)
     points, faces, _, _ = marching_cubes(np.pad(solid.cells, 1).astype(np.float32), 0.5)
     return Mesh((points - 1) * solid.size + solid.origin, faces[:, ::-1])
 
