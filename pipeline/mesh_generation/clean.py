@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from ..errors import MeshError
+from ..mesh.areas import measure_areas
+from ..mesh.topology import drop_unused_vertices, label_face_components
+from ..mesh.weld import weld_equal
 from ..progress import Progress, ignore_progress
 from ..types import FloatArray, IntArray
-from .decimate import decimate_surface, drop_unused
+from .decimate import decimate_surface
 
 _LEAST_AREA = 0.005
 """Of the largest part's area: what is smaller floats by accident."""
@@ -48,27 +49,19 @@ def clean_surface(
     return CleanedSurface(positions, faces, floaters, shells)
 
 
-def measure_areas(positions: FloatArray, faces: IntArray) -> FloatArray:
-    """Area (F,) of every triangle."""
-    a, b, c = (positions[faces[:, corner]].astype(np.float64) for corner in range(3))
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-
-
 def drop_degenerate_faces(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
     """Join vertices at equal positions and drop the faces that are then lines or points."""
-    distinct, number = np.unique(positions, axis=0, return_inverse=True)
-    joined = number.reshape(-1)[faces].astype(np.int32)
+    welded = weld_equal(positions)
+    joined = welded.inverse[faces].astype(np.int32)
     first, second, third = joined.T
-    return drop_unused(distinct, joined[(first != second) & (second != third) & (third != first)])
+    return drop_unused_vertices(
+        welded.points, joined[(first != second) & (second != third) & (third != first)]
+    )
 
 
 def measure_parts(positions: FloatArray, faces: IntArray) -> tuple[IntArray, FloatArray]:
     """Number (F,) of the connected part that each face belongs to, and the area (P,) of each part."""
-    links = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    shape = (len(positions), len(positions))
-    graph = sparse.coo_matrix((np.ones(len(links), bool), links.T), shape=shape)
-    label = connected_components(graph, directed=False)[1][faces[:, 0]]
-    part: IntArray = np.unique(label, return_inverse=True)[1].reshape(-1)
+    part = label_face_components(faces, len(positions))
     area: FloatArray = np.bincount(part, weights=measure_areas(positions, faces)).astype(np.float64)
     return part, area
 
@@ -77,7 +70,7 @@ def drop_floaters(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, I
     """Drop the parts that are tiny beside the largest one; return how many they were as well."""
     part, area = measure_parts(positions, faces)
     large = area >= _LEAST_AREA * area.max()
-    return *drop_unused(positions, faces[large[part]]), int((~large).sum())
+    return *drop_unused_vertices(positions, faces[large[part]]), int((~large).sum())
 
 
 def drop_internal_shells(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray, int]:
@@ -88,7 +81,7 @@ def drop_internal_shells(positions: FloatArray, faces: IntArray) -> tuple[FloatA
     for one in parts:
         if not any(_is_inside(positions, one, other) for other in seen):
             seen.append(one)
-    return *drop_unused(positions, np.concatenate(seen)), len(parts) - len(seen)
+    return *drop_unused_vertices(positions, np.concatenate(seen)), len(parts) - len(seen)
 
 
 def _is_inside(positions: FloatArray, one: IntArray, other: IntArray) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..mesh.laplacian import smooth_positions
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import FloatArray, FramedPicture, Mesh
-from .decimate import decimate_surface, place_on_ground, smooth_surface
+from .decimate import decimate_surface, place_on_ground
 from .depth import estimate_depth
 from .ground import settle_on_ground
 from .landmarks import find_landmarks
@@ -42,8 +43,12 @@ def inflate_silhouette(
     positions, faces = join_sheets(triangles, front, back)
     # Without the soles: their long triangles would pull front and back together.
     sheets = faces[: 2 * len(triangles)]
-    positions = smooth_surface(
-        positions, sheets, _SMOOTHING_ROUNDS, _hold_soles(positions), span_progress(progress, 0.5, 0.8)
+    positions = smooth_positions(
+        positions.astype(np.float32),
+        sheets,
+        _SMOOTHING_ROUNDS,
+        held=_hold_soles(positions),
+        progress=span_progress(progress, 0.5, 0.8),
     )
     positions, faces = decimate_surface(positions, faces, min(face_count, _MOST_FACES))
     progress(0.95)

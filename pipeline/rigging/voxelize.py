@@ -13,7 +13,7 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from ..errors import RigError
-from ..mesh.components import find_pieces, split_closed
+from ..mesh.components import find_components, split_closed_components
 from ..types import BoolArray, Mesh
 from .voxel_solid import NEIGHBORS_26, Indices, Points, VoxelSolid
 
@@ -38,7 +38,7 @@ def voxelize_mesh(mesh: Mesh) -> VoxelSolid:
     if not len(mesh.faces) or not np.isfinite(mesh.positions).all():
         found = f"{len(mesh.positions)} vertices and {len(mesh.faces)} faces"
         raise RigError(f"expected a mesh with faces and finite coordinates, got {found}")
-    closed, unclosed = split_closed(find_pieces(mesh))
+    closed, unclosed = split_closed_components(find_components(mesh))
     corners = np.concatenate((closed, unclosed))
     if not len(corners):
         raise RigError("the mesh encloses no volume: all of its faces are degenerate")
@@ -66,7 +66,8 @@ def fill_box(mesh: Mesh, low: Points, high: Points, size: float) -> BoolArray:
     low, high: (3,) metres, the centers of the first and the last cell. size: edge of a cell, metres.
     """
     shape = tuple(int(count) for count in np.ceil((high - low) / size) + 1)
-    closed, unclosed = ((corners - low) / size for corners in split_closed(find_pieces(mesh)))
+    groups = split_closed_components(find_components(mesh))
+    closed, unclosed = ((corners - low) / size for corners in groups)
     return _fill_by_winding(closed, shape) | _fill_enclosed(unclosed, shape)
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...mesh.normals import vertex_normals
+from ...mesh.topology import list_directed_edges
 from ...progress import Progress, span_progress
 from ...types import Mesh, Skeleton
 from ..fit.hand_solid import HandSolid, crop_hand
@@ -117,7 +118,7 @@ def _smooth(shares: Points, vertices: Indices, mesh: Mesh, reach: float) -> Poin
     number = np.full(len(mesh.positions), -1)
     number[vertices] = np.arange(len(vertices))
     faces = number[mesh.faces]
-    edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
+    edges = np.stack(list_directed_edges(faces), axis=1)
     edges = edges[(edges >= 0).all(axis=1)]
     return smooth_over_edges(shares, mesh.positions[vertices].astype(np.float64), edges, reach)
 

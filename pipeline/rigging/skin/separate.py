@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from ...conventions import MAX_INFLUENCES
-from ...mesh.components import find_pieces
 from ...mesh.normals import vertex_normals
+from ...mesh.topology import label_components, list_directed_edges
+from ...mesh.weld import weld_near
 from ...types import BoolArray, FloatArray, Mesh, Skeleton, SkinWeights
 from ..voxel_solid import Indices, Points
 from .contact_cuts import is_contact, label_regions
@@ -47,8 +46,7 @@ def separate_limbs(
     color, the uv of a vertex on the hole's boundary; colors (V, C), if given, help to choose it. A closed
     mesh stays closed up to coincident vertices.
     """
-    pieces = find_pieces(mesh)
-    positions, copies = pieces.places, pieces.copies
+    points, first, inverse = weld_near(mesh.positions)
     owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
     label = label_regions(skeleton, mesh.positions.astype(np.float64), owner.astype(np.int64))
     corners = label[mesh.faces]
@@ -57,12 +55,10 @@ def separate_limbs(
         cut |= is_contact(corners[:, a], corners[:, b])
     if not cut.any():
         return SeparatedMesh(mesh, skin, 0)
-    kept = ~(cut | _find_small_islands(copies[mesh.faces], cut, len(positions)))
-    first = np.zeros(len(positions), np.int64)
-    first[copies[::-1]] = np.arange(len(copies))[::-1]
+    kept = ~(cut | _find_small_islands(inverse[mesh.faces], cut, len(points)))
     arm = np.where(np.abs(label) == 1, label, 0)[first]
-    vertex_colors = np.zeros((len(positions), 1)) if colors is None else colors[first]
-    triangles, centers = _close_holes(_trace_boundary_loops(copies[mesh.faces[kept]]), arm, vertex_colors)
+    vertex_colors = np.zeros((len(points), 1)) if colors is None else colors[first]
+    triangles, centers = _close_holes(_trace_boundary_loops(inverse[mesh.faces[kept]]), arm, vertex_colors)
     built, bound = _append_triangles(mesh, skin, mesh.faces[kept], first, triangles, centers)
     return SeparatedMesh(*_drop_unused(built, bound), int((~kept).sum()))
 
@@ -70,40 +66,39 @@ def separate_limbs(
 def _find_small_islands(faces: Indices, cut: BoolArray, count: int) -> BoolArray:
     """(F,) bool, the faces of small components that the cut leaves behind."""
     rest = faces[~cut]
-    pairs = np.concatenate((rest[:, [0, 1]], rest[:, [1, 2]]))
-    links = sparse.coo_matrix((np.ones(len(pairs)), pairs.T), shape=(count, count))
-    _, names = csgraph.connected_components(links, directed=False)
-    sizes = np.bincount(names[rest[:, 0]], minlength=names.max() + 1)
-    beside = np.zeros(names.max() + 1, bool)
-    beside[names[faces[cut].ravel()]] = True
+    labels = label_components(list_directed_edges(rest), count)
+    sizes = np.bincount(labels[rest[:, 0]], minlength=labels.max() + 1)
+    beside = np.zeros(labels.max() + 1, bool)
+    beside[labels[faces[cut].ravel()]] = True
     is_small = beside & (sizes < _MIN_ISLAND_SHARE * len(faces))
-    return is_small[names[faces[:, 0]]] & ~cut
+    return is_small[labels[faces[:, 0]]] & ~cut
 
 
 def _trace_boundary_loops(faces: Indices) -> list[list[int]]:
     """Closed loops of merged vertices along the directed edges that only one face has."""
-    edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
-    size = int(edges.max()) + 1
-    alone = ~np.isin(edges[:, 1] * size + edges[:, 0], edges[:, 0] * size + edges[:, 1])
     following: dict[int, list[int]] = {}
-    for a, b in edges[alone].tolist():
-        following.setdefault(a, []).append(b)
+    for start, end in _list_boundary_edges(faces).tolist():
+        following.setdefault(start, []).append(end)
     loops = []
     while following:
-        start = next(iter(following))
-        loop = [start]
-        while True:
-            choices = following.get(loop[-1])
-            if not choices:
-                break
-            target = choices.pop()
+        loop = [next(iter(following))]
+        while choices := following.get(loop[-1]):
+            vertex = choices.pop()
             if not choices:
                 del following[loop[-1]]
-            if target == start:
+            if vertex == loop[0]:
                 loops.append(loop)
                 break
-            loop.append(target)
+            loop.append(vertex)
     return loops
+
+
+def _list_boundary_edges(faces: Indices) -> Indices:
+    """(E, 2) directed edges whose opposite no face has."""
+    edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    count = int(faces.max()) + 1
+    is_boundary = ~np.isin(edges[:, 1] * count + edges[:, 0], edges[:, 0] * count + edges[:, 1])
+    return edges[is_boundary]
 
 
 def _close_holes(
