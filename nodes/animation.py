@@ -1,4 +1,4 @@
-"""Clips for a rigged character, and pictures that move."""
+"""Animation clips of a rigged character, and animated previews."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FRAMES_PER_SECOND = 15
 
 
 class AddAnimation(io.ComfyNode):
-    """Gives a rigged character a clip, or all of them."""
+    """Adds one or all of the pack's clips to a rigged character."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -35,7 +35,7 @@ class AddAnimation(io.ComfyNode):
                     "animation",
                     options=["none", "all", *CLIPS],
                     default="walk",
-                    tooltip="The clip to add; all adds every one. A clip that it has already is replaced.",
+                    tooltip="The clip to add, or all. A clip of the same name is replaced.",
                 ),
             ],
             outputs=[Character.Output(display_name="character", tooltip="The character with its clips.")],
@@ -49,7 +49,7 @@ class AddAnimation(io.ComfyNode):
 
 
 class PreviewAnimation(io.ComfyNode):
-    """Renders a character that moves, or turns, as an animated picture."""
+    """Renders a character in motion, or on a turntable, as an animated WebP."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -61,12 +61,12 @@ class PreviewAnimation(io.ComfyNode):
             search_aliases=["turntable", "animated preview", "gif"],
             is_output_node=True,
             inputs=[
-                character_input("The rigged character; it needs no clips of its own."),
+                character_input("The rigged character; clips of its own are not needed."),
                 io.Combo.Input(
                     "motion",
                     options=[_TURNTABLE, *CLIPS],
                     default="walk",
-                    tooltip="What it does; turntable goes once around it as it stands.",
+                    tooltip="The clip to show; turntable orbits the character once in its rest pose.",
                 ),
                 io.Int.Input("size", default=320, min=64, max=1024, tooltip="Side of the picture in pixels."),
                 io.Float.Input(
@@ -74,12 +74,12 @@ class PreviewAnimation(io.ComfyNode):
                     default=35.0,
                     min=-180.0,
                     max=180.0,
-                    tooltip="Degrees around the character: 0 is the front, 90 its left; not for turntable.",
+                    tooltip="Degrees around the character: 0 is the front, 90 the left. Not for turntable.",
                 ),
                 prefix_input("preview_animation"),
                 job_input(),
             ],
-            outputs=[io.Image.Output(display_name="frames", tooltip="The frames, 15 a second.")],
+            outputs=[io.Image.Output(display_name="frames", tooltip="The frames, 15 per second.")],
         )
 
     @classmethod

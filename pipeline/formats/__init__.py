@@ -1,4 +1,9 @@
-"""Files that other programs open, FBX, GLB and VRM, and the meshes of others."""
+"""File formats: writers of FBX, GLB and VRM, and a reader of meshes.
+
+fbx*.py write FBX: fbx_binary.py the container, fbx_scene.py its objects, fbx_animation.py and fbx_angles.py
+the clips. glb.py writes GLB with gltf_document.py (the container) and gltf_skin.py (skeleton, skin, clips);
+vrm*.py add what VRM requires. validate.py holds the checks that all writers share.
+"""
 
 from .fbx import write_fbx
 from .glb import encode_glb, write_glb

@@ -1,6 +1,6 @@
-"""Binary glTF 2.0 (Khronos, ISO/IEC 12113): one mesh, with or without texture, skeleton and clips.
+"""Writer of binary glTF 2.0 (Khronos, ISO/IEC 12113): one mesh, optionally with texture, skeleton and clips.
 
-The mesh's frame and UV origin are glTF's own (conventions.py), so nothing is converted.
+Frame and UV origin of the pipeline are glTF's (conventions.py), so nothing is converted.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from .gltf_document import INDICES, VERTICES, GltfDocument
 from .gltf_skin import add_skin_attributes, add_skinned_nodes
 from .validate import check_character, check_mesh
 
-_CLAY = (0.58, 0.56, 0.54, 1.0)
+_CLAY_COLOR = (0.58, 0.56, 0.54, 1.0)
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP = 9729, 9987, 33071
 
 
 def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) -> None:
-    """Write the model as one .glb file: positions, normals, uvs, indices and an embedded PNG.
+    """Write a model as one .glb file with embedded texture.
 
-    A rigged character brings its joints, inverse bind matrices, skin weights and, as animations, its clips.
-    Vertices keep their order. Missing normals are computed. The same model gives the same bytes. Raises
-    FormatError for a mesh without faces, with coordinates that are not finite, or with faces that name
-    vertices it does not have, and for parts of a character that do not fit together; OSError from writing.
-    The file appears whole or not at all.
+    A rigged character includes joints, inverse bind matrices, skin weights and, as animations, its clips.
+    Vertices keep their order; missing normals are computed. The same model gives the same bytes. The file is
+    written atomically. Raises FormatError for a mesh without faces, with coordinates that are not finite or
+    with vertex indices out of range, and for parts of a character that are not consistent; OSError if the
+    file cannot be written.
     """
     replace_file(Path(path), encode_glb(model))
 
 
 def encode_glb(model: Mesh | TexturedMesh | RiggedCharacter) -> bytes:
-    """Return the bytes of `write_glb`."""
+    """Return the content of the file that `write_glb` writes."""
     if isinstance(model, RiggedCharacter):
         check_character(model, "GLB")
         return describe_character(model)[0].pack()
@@ -46,7 +46,7 @@ def encode_glb(model: Mesh | TexturedMesh | RiggedCharacter) -> bytes:
 
 
 def describe_character(character: RiggedCharacter) -> tuple[GltfDocument, list[int]]:
-    """Return the document of a character that was checked, and the node of each of its joints."""
+    """Return the document of a validated character, and the node (J,) of each of its joints."""
     document = GltfDocument()
     skin = add_skin_attributes(document, character.skin, len(character.skeleton.names))
     mesh = _add_mesh(document, character.textured, skin)
@@ -74,7 +74,7 @@ def _add_primitive(document: GltfDocument, mesh: Mesh) -> dict[str, Any]:
 
 
 def _make_unit(normals: FloatArray) -> FloatArray:
-    """Normals of length 1, as glTF demands; +Y where there is no direction."""
+    """Normals (V, 3) of length 1, as glTF requires; +Y for normals of length 0."""
     length = np.linalg.norm(normals.astype(np.float64), axis=1, keepdims=True)
     unit = np.where(length > 1e-12, normals / np.maximum(length, 1e-12), (0.0, 1.0, 0.0))
     return unit.astype(np.float32)
@@ -82,7 +82,7 @@ def _make_unit(normals: FloatArray) -> FloatArray:
 
 def _describe_material(document: GltfDocument, material: Material | None) -> dict[str, Any]:
     if material is None:
-        surface = {"baseColorFactor": list(_CLAY), "metallicFactor": 0.0, "roughnessFactor": 0.9}
+        surface = {"baseColorFactor": list(_CLAY_COLOR), "metallicFactor": 0.0, "roughnessFactor": 0.9}
         return {"name": "clay", "pbrMetallicRoughness": surface}
     image, opaque = encode_png(material.base_color)
     source = document.add_image("base_color", image)

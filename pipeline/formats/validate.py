@@ -1,6 +1,6 @@
-"""What every writer asks of a mesh and of a rigged character; FormatError says what was found.
+"""Checks of meshes and rigged characters that all writers share.
 
-`format_name` ("FBX", "GLB", "VRM") begins each message.
+They raise FormatError, whose message starts with `format_name` ("FBX", "GLB", "VRM").
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _WEIGHT_TOLERANCE = 1e-4
 
 
 def check_mesh(mesh: Mesh, format_name: str) -> None:
-    """Faces, finite attributes, and no face that names a vertex outside the mesh."""
+    """Check that a mesh has faces, finite attributes and vertex indices within range."""
     if len(mesh.faces) == 0:
         raise FormatError(f"{format_name}: expected a mesh with faces, got one without")
     for name in ("positions", "normals", "uvs"):
@@ -28,7 +28,7 @@ def check_mesh(mesh: Mesh, format_name: str) -> None:
 
 
 def check_character(character: RiggedCharacter, format_name: str) -> None:
-    """Mesh, skeleton, skin and clips are sound by themselves and fit together."""
+    """Check that mesh, skeleton, skin and clips are valid and consistent with each other."""
     mesh, skeleton = character.textured.mesh, character.skeleton
     check_mesh(mesh, format_name)
     _check_skeleton(skeleton, format_name)
@@ -77,7 +77,7 @@ def _check_clip(clip: AnimationClip, joint_count: int, format_name: str) -> None
     where, times, found = f"{format_name}: clip {clip.name!r}", clip.times, clip.rotations.shape[1]
     if found != joint_count:
         raise FormatError(f"{where} turns {found} joints, the skeleton has {joint_count}")
-    # Written so that NaN fails too.
+    # Negated, so that NaN fails too.
     if not (len(times) and times[0] == 0 and np.isfinite(times).all() and (np.diff(times) > 0).all()):
         raise FormatError(f"{where}: expected finite times that rise from 0")
     if not np.isfinite(clip.translations).all():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ..voxel_solid import Indices, Points
+from ...types import IntArray
+from ..voxel_solid import Points
 
 
-def smooth_over_edges(weights: Points, positions: Points, edges: Indices, radius: float) -> Points:
+def smooth_over_edges(weights: Points, positions: Points, edges: IntArray, radius: float) -> Points:
     """Smooth weights (V, B) of vertices at positions (V, 3) along edges (E, 2) over about `radius` metres.
 
     Edges longer than that are weighted down, so that coarse meshes are not blurred.
