@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csgraph
+from scipy import ndimage
 
-from ..voxel_solid import Indices, Points, VoxelSolid
+from ..voxel_solid import NEIGHBORS_26, Indices, Points, VoxelSolid
 
 _SAMPLES = 33
 _MAX_SLICE_RADII = 1.9
@@ -99,8 +99,11 @@ def _slice_cells(solid: VoxelSolid, center: Points, normal: Points, radius: floa
     ball, offset = ball[flat], offset[flat]
     if not len(ball):
         return ball
-    _, names = csgraph.connected_components(solid.graph[ball][:, ball], directed=False)
-    return ball[names == names[np.argmin((offset**2).sum(axis=1))]]
+    local = solid.indices[ball] - solid.indices[ball].min(axis=0)
+    box = np.zeros(local.max(axis=0) + 1, bool)
+    box[tuple(local.T)] = True
+    labels = ndimage.label(box, NEIGHBORS_26)[0][tuple(local.T)]
+    return ball[labels == labels[np.argmin((offset**2).sum(axis=1))]]
 
 
 def find_bend(line: Centerline, expected: float, last: float) -> float:
