@@ -1,4 +1,4 @@
-"""sRGB to a colour space whose distances follow the eye."""
+"""sRGB to a color space whose distances follow the eye."""
 
 from __future__ import annotations
 
