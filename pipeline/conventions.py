@@ -1,4 +1,4 @@
-"""Axes, units, angles, the UV origin and the vocabulary of the wire contract: the only place that states them.
+"""Axes, units, angles, the UV origin and the words of the wire contract: the only place that states them.
 
 Frame (glTF 2.0, section 3.4): right-handed, +Y up, the character faces +Z, metres, origin on the
 ground between the feet. The character's left is +X, so the front view shows its left on the right.

@@ -188,7 +188,7 @@ def solve_cut(ratio: FloatArray, pairs: tuple[FloatArray, FloatArray, FloatArray
 
 
 def _cut_graph(gain: IntArray, first: IntArray, second: IntArray, link: IntArray) -> BoolArray:
-    """Return the minimum cut: positive gains (N,) are capacities from the source, negative ones to the sink."""
+    """Return the minimum cut: gains (N,) above 0 are capacities from the source, others to the sink."""
     source, sink = gain.size, gain.size + 1
     winners, losers = np.flatnonzero(gain > 0), np.flatnonzero(gain < 0)
     tail = np.concatenate([first, second, np.full(len(winners), source), losers])
