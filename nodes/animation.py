@@ -10,7 +10,7 @@ from ..pipeline.preview import encode_webp, render_animation, render_turntable
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
-from .output_files import reserve_counted
+from .output_files import save_counted
 from .sockets import Character, array_to_image
 from .stage import StageRun
 
@@ -99,9 +99,11 @@ class PreviewAnimation(io.ComfyNode):
             seconds = len(frames) / _FRAMES_PER_SECOND
         else:
             clip, angle = retarget_clip(load_clip(motion), character), math.radians(azimuth)
-            fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
-            frames = render_animation(character, clip, size=size, azimuth=angle, fps=fps, progress=progress)
-        file = reserve_counted(filename_prefix, ".webp")
-        file.path.write_bytes(encode_webp(frames, len(frames) / seconds))
+            seconds = float(clip.times[-1])
+            frames = render_animation(
+                character, clip, size=size, azimuth=angle, fps=_FRAMES_PER_SECOND, progress=progress
+            )
+        fps = len(frames) / seconds
+        file = save_counted(filename_prefix, ".webp", lambda _stem: encode_webp(frames, fps))
         ui = {"images": [file.entry], "animated": (True,), "character3d_file": [file.entry]}
         return io.NodeOutput(array_to_image(frames), ui=ui)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from ..pipeline.formats import write_glb
+from ..pipeline.formats import encode_glb, encode_png
 from ..pipeline.preview import render_preview
 from .compat import io, make_schema
 from .inputs import job_input, mesh_input, prefix_input
-from .output_files import model_outputs, reserve_counted, saved_model
+from .output_files import model_outputs, save_counted, saved_model
 from .sockets import array_to_image, socket_to_surface
 from .stage import StageRun
 
@@ -37,9 +34,8 @@ class SaveMesh(io.ComfyNode):
     @classmethod
     def execute(cls, mesh: Any, filename_prefix: str, job_id: str = "") -> io.NodeOutput:
         """TRIMESH or MESH -> path below the output folder."""
-        file = reserve_counted(filename_prefix, ".glb")
-        write_glb(file.path, socket_to_surface(mesh))
-        return saved_model(file)
+        surface = socket_to_surface(mesh)
+        return saved_model(save_counted(filename_prefix, ".glb", lambda _stem: encode_glb(surface)))
 
 
 class PreviewMesh(io.ComfyNode):
@@ -84,7 +80,6 @@ class PreviewMesh(io.ComfyNode):
             elevation=math.radians(elevation),
             progress=StageRun("preview").progress,
         )
-        file = reserve_counted(filename_prefix, ".png")
-        Image.fromarray(np.round(picture * 255).astype(np.uint8)).save(file.path)
+        file = save_counted(filename_prefix, ".png", lambda _stem: encode_png(picture)[0])
         ui = {"images": [file.entry], "character3d_file": [file.entry]}
         return io.NodeOutput(array_to_image(picture), ui=ui)

@@ -38,18 +38,23 @@ class _FbxFigure:
 
 
 def write_fbx(path: str | os.PathLike[str], character: RiggedCharacter) -> None:
-    """Writes `character` as a binary FBX 7.4 file that stands on its own: the texture is inside.
+    """Write `character` as a self-contained binary FBX 7.4 file with the texture embedded.
 
-    Vertices keep their order and number; missing normals are computed. Centimetres, +Y up, facing +Z.
-    Clips become animation stacks (fbx_animation.py).
-    The same character and file name give the same bytes. The file appears whole or not at all.
-    Raises FormatError where the parts of the character do not fit together, OSError from writing.
+    Vertices keep their order and count; missing normals are computed. Centimetres, +Y up, facing +Z.
+    Clips become animation stacks (fbx_animation.py). The file is written atomically.
+    The same character and file name give the same bytes.
+    Raises FormatError if the parts of the character do not fit together, OSError from writing.
     """
-    check_character(character, "FBX")
     path = Path(path)
+    replace_file(path, encode_fbx(character, path.stem))
+
+
+def encode_fbx(character: RiggedCharacter, stem: str) -> bytes:
+    """Return the bytes of `write_fbx`; the embedded texture is named after `stem`, the file's name."""
+    check_character(character, "FBX")
     scene = SceneBuilder()
-    _add_character(scene, character, f"{path.stem}_base_color.png")
-    replace_file(path, encode_document(scene.document()))
+    _add_character(scene, character, f"{stem}_base_color.png")
+    return encode_document(scene.document())
 
 
 def _character_to_fbx(character: RiggedCharacter) -> _FbxFigure:
