@@ -51,12 +51,12 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from character3d.pipeline.cameras import build_six_view_rig, camera_basis, project_points  # noqa: E402
-from character3d.pipeline.normals import compute_face_normals  # noqa: E402
+from character3d.pipeline.mesh.normals import compute_face_normals  # noqa: E402
+from character3d.pipeline.mesh_generation.decimate import decimate_surface  # noqa: E402
 from character3d.pipeline.preview import render_contact_sheet  # noqa: E402
 from character3d.pipeline.rasterize import interpolate_attributes, rasterize_triangles, rasterize_view  # noqa: E402
-from character3d.pipeline.shape.finish import decimate_surface  # noqa: E402
-from character3d.pipeline.texture import apply_texture, bake_views, unwrap_mesh  # noqa: E402
-from character3d.pipeline.texture.seams import measure_seam_differences  # noqa: E402
+from character3d.pipeline.texture_baking import apply_texture, bake_views, unwrap_mesh  # noqa: E402
+from character3d.pipeline.texture_baking.seam_metrics import measure_seam_differences  # noqa: E402
 from character3d.pipeline.types import Mesh, ViewImages  # noqa: E402
 from people import generate_people  # noqa: E402
 

@@ -47,7 +47,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from character3d.pipeline.shape.finish import decimate_surface, drop_unused, is_closed  # noqa: E402
+from character3d.pipeline.mesh_generation.decimate import decimate_surface, drop_unused, is_closed  # noqa: E402
 
 Surface = tuple[np.ndarray, np.ndarray]
 _CANDIDATES = {

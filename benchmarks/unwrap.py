@@ -49,11 +49,11 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from character3d.pipeline.imaging import decode_picture, preprocess_picture  # noqa: E402
+from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
+from character3d.pipeline.mesh_generation.decimate import decimate_surface  # noqa: E402
+from character3d.pipeline.preprocessing import decode_picture, preprocess_picture  # noqa: E402
 from character3d.pipeline.rasterize import list_covered_samples, rasterize_triangles  # noqa: E402
-from character3d.pipeline.shape import inflate_silhouette  # noqa: E402
-from character3d.pipeline.shape.finish import decimate_surface  # noqa: E402
-from character3d.pipeline.texture import unwrap_mesh  # noqa: E402
+from character3d.pipeline.texture_baking import unwrap_mesh  # noqa: E402
 from character3d.pipeline.types import Mesh  # noqa: E402
 
 _FACES = (20_000, 50_000, 100_000, 200_000)

@@ -9,8 +9,13 @@ import torch
 from ..backends.mv_adapter import generate_views, list_checkpoints, list_installed_adapters, load_base
 from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
+from ..pipeline.generating_multiview_texture import (
+    frame_reference,
+    maps_to_condition,
+    render_view_maps,
+    synthesize_views,
+)
 from ..pipeline.progress import span_progress
-from ..pipeline.views import frame_reference, maps_to_condition, render_view_maps, synthesize_views
 from .compat import io, make_schema
 from .inputs import mesh_input, method_input, picture_inputs, seed_input, view_size_input
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from ..backends.hunyuan3d import generate_field, list_installed_models, load_shape_model
+from ..pipeline.mesh_generation import inflate_silhouette, reconstruct_mesh
 from ..pipeline.progress import span_progress
-from ..pipeline.shape import inflate_silhouette, reconstruct_mesh
 from .compat import io, make_schema
 from .inputs import (
     face_count_input,

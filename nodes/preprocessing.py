@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..pipeline.imaging import lay_on_ground, preprocess_picture
+from ..pipeline.preprocessing import lay_on_ground, preprocess_picture
 from .compat import io, make_schema
 from .sockets import array_to_image, array_to_mask, image_to_picture, mask_to_array
 from .stage import StageRun

@@ -13,7 +13,7 @@ from ..backends.make_it_animatable import (
 )
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.progress import Progress, span_progress
-from ..pipeline.rig import compute_skin_weights, fit_skeleton, normalise_to_t_pose, separate_limbs
+from ..pipeline.rigging import compute_skin_weights, fit_skeleton, normalise_to_t_pose, separate_limbs
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .inputs import mesh_input, method_input

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..pipeline.conventions import BONE_NAMES, CHARACTER_FORMATS
 from ..pipeline.formats import VrmMeta, encode_fbx, encode_glb, encode_vrm, rename_character
-from ..pipeline.rig import normalise_to_t_pose
+from ..pipeline.rigging import normalise_to_t_pose
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input

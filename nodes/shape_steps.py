@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..backends.hunyuan3d import decode_field, load_shape_model
+from ..pipeline.mesh_generation import clean_mesh, extract_surface
 from ..pipeline.progress import span_progress
-from ..pipeline.shape import clean_mesh, extract_surface
 from ..pipeline.types import Mesh
 from .compat import io, make_schema
 from .inputs import face_count_input, mesh_input, mesh_model_input, resolution_input

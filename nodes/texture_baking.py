@@ -10,7 +10,7 @@ from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.progress import span_progress
-from ..pipeline.texture import apply_texture, bake_views, unwrap_mesh
+from ..pipeline.texture_baking import apply_texture, bake_views, unwrap_mesh
 from ..pipeline.types import Mesh, ViewImages
 from .compat import io, make_schema
 from .inputs import mesh_input

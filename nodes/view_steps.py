@@ -10,7 +10,7 @@ from ..backends.mv_adapter import apply_ig2mv, empty_latent, encode_reference, l
 from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
-from ..pipeline.views import frame_reference, maps_to_condition, render_view_maps
+from ..pipeline.generating_multiview_texture import frame_reference, maps_to_condition, render_view_maps
 from .compat import io, make_schema
 from .inputs import adapter_input, mesh_input, picture_inputs, view_size_input
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
-from ..pipeline.imaging.decode import load_picture
+from ..pipeline.preprocessing.decode import load_picture
 from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
 from .upload import MAX_IMAGE_BYTES
 

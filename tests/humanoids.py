@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import trimesh
 from character3d.pipeline.formats.mesh_files import read_mesh
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, separate_limbs
-from character3d.pipeline.rig.skeleton import build_skeleton
+from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, separate_limbs
+from character3d.pipeline.rigging.skeleton import build_skeleton
 from character3d.pipeline.types import Material, Mesh, RiggedCharacter, Skeleton, TexturedMesh
 from scipy.spatial.transform import Rotation
 

@@ -10,7 +10,7 @@ import torch
 from comfy.ldm.modules.diffusionmodules.mmdit import get_1d_sincos_pos_embed_from_grid_torch
 
 from ...pipeline.errors import PictureError
-from ...pipeline.imaging import frame_subject
+from ...pipeline.preprocessing import frame_subject
 from ...pipeline.types import FramedPicture
 from .loading import ShapeModel
 

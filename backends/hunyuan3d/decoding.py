@@ -7,8 +7,8 @@ from typing import Any
 import comfy.model_management
 import torch
 
+from ...pipeline.mesh_generation import Query, SampledField, sample_field
 from ...pipeline.progress import Progress, ignore_progress
-from ...pipeline.shape import Query, SampledField, sample_field
 
 _SHARE_OF_FREE = 0.4
 _FEWEST, _MOST = 1_000, 200_000

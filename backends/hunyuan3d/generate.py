@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import comfy.sample
 import torch
 
+from ...pipeline.mesh_generation import SampledField
 from ...pipeline.progress import Progress, ignore_progress, span_progress
-from ...pipeline.shape import SampledField
 from ...pipeline.types import FramedPicture
 from .conditioning import encode_pictures
 from .decoding import decode_field

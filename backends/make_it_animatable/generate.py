@@ -11,11 +11,11 @@ import torch
 
 from ...pipeline.conventions import REST_POSES
 from ...pipeline.errors import MeshError
-from ...pipeline.normals import compute_vertex_normals
+from ...pipeline.mesh.normals import compute_vertex_normals
 from ...pipeline.progress import Progress, ignore_progress, span_progress
-from ...pipeline.rig.skeleton import PREFIX, build_skeleton
-from ...pipeline.rig.skinning import keep_strongest
-from ...pipeline.rig.solid import Points
+from ...pipeline.rigging.skeleton import PREFIX, build_skeleton
+from ...pipeline.rigging.skin.skinning import keep_strongest
+from ...pipeline.rigging.voxel_solid import Points
 from ...pipeline.types import FloatArray, Mesh, Skeleton, SkinWeights
 from .frame import ModelFrame, face_forward, fit_bounds, fit_scale
 from .joints import ENDS, NAMES

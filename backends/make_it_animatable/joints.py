@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 
-from ...pipeline.rig.skeleton import ARM_PARTS, FINGER_JOINTS, FINGERS, JOINTS, LEG_PARTS, SIDES
+from ...pipeline.rigging.skeleton import ARM_PARTS, FINGER_JOINTS, FINGERS, JOINTS, LEG_PARTS, SIDES
 from ...pipeline.types import BoolArray
 
 _TRUNK = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head")

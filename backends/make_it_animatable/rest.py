@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...pipeline.rig import pose_joints
-from ...pipeline.rig.posing import skin_mesh
-from ...pipeline.rig.skeleton import PREFIX, SIDES, build_skeleton
+from ...pipeline.rigging import pose_joints
+from ...pipeline.rigging.pose.posing import skin_mesh
+from ...pipeline.rigging.skeleton import PREFIX, SIDES, build_skeleton
 from ...pipeline.types import FloatArray, Mesh, Skeleton, SkinWeights
 from .joints import NAMES, PARENTS
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..rig.posing import Transforms, turn_about
-from ..rig.rest_pose import SIDE_SIGNS, TRUNK_ROLES, arm_elevations, follow_with_shoulder
-from ..rig.solid import Points
+from ..rigging.pose.posing import Transforms, turn_about
+from ..rigging.pose.rest_pose import SIDE_SIGNS, TRUNK_ROLES, arm_elevations, follow_with_shoulder
+from ..rigging.voxel_solid import Points
 from ..types import RiggedCharacter
 
 _WIDE_ROLES = ("hips", *TRUNK_ROLES)

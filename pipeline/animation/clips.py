@@ -21,8 +21,8 @@ from scipy.spatial.transform import Rotation
 
 from ..conventions import CLIPS
 from ..humanoid import ROLE_PARENTS
-from ..rig.posing import Transforms
-from ..rig.solid import Points
+from ..rigging.pose.posing import Transforms
+from ..rigging.voxel_solid import Points
 
 _FOLDER = Path(__file__).parent / "clips"
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..rig.posing import Transforms, turn_about
-from ..rig.solid import Points
+from ..rigging.pose.posing import Transforms, turn_about
+from ..rigging.voxel_solid import Points
 from ..types import BoolArray, RiggedCharacter, Skeleton
 
 _LEVEL_PITCH = 4.0

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..rig.posing import Transforms, place_joints, turn_about
-from ..rig.rest_pose import SIDE_SIGNS
-from ..rig.solid import Points
+from ..rigging.pose.posing import Transforms, place_joints, turn_about
+from ..rigging.pose.rest_pose import SIDE_SIGNS
+from ..rigging.voxel_solid import Points
 from ..types import RiggedCharacter
 from .clips import HumanoidClip
 from .feet import Contact, Sole, Step, level_feet, measure_pitch, measure_sole, plan_ankles

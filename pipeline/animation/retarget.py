@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..rig.posing import Transforms, place_joints, turns_to_rotations
-from ..rig.rest_pose import SIDE_SIGNS, TRUNK_ROLES, measure_t_pose
+from ..rigging.pose.posing import Transforms, place_joints, turns_to_rotations
+from ..rigging.pose.rest_pose import SIDE_SIGNS, TRUNK_ROLES, measure_t_pose
 from ..types import AnimationClip, RiggedCharacter, Skeleton
 from .arms import hold_arm_out, measure_clearance, raise_shoulder
 from .clips import HumanoidClip, load_clip

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ..rig.posing import place_clip, skin_mesh
+from ..rigging.pose.posing import place_clip, skin_mesh
 from ..types import AnimationClip, FloatArray, RiggedCharacter, TexturedMesh
 
 Float64Array = npt.NDArray[np.float64]

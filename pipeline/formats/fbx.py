@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..normals import vertex_normals
+from ..mesh.normals import vertex_normals
 from ..types import Material, Mesh, RiggedCharacter, Skeleton, SkinWeights
-from .checks import check_character
 from .fbx_angles import matrix_to_euler
 from .fbx_animation import add_clips
 from .fbx_binary import FbxNode, encode_document
 from .fbx_scene import ROOT_ID, SceneBuilder, flatten_matrix, make_properties
 from .files import encode_png, replace_file
 from .joint_transforms import make_exact_rest, world_to_local
+from .validate import check_character
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..normals import vertex_normals
+from ..mesh.normals import vertex_normals
 from ..types import FloatArray, Material, Mesh, RiggedCharacter, TexturedMesh
-from .checks import check_character, check_mesh
 from .files import encode_png, replace_file
 from .gltf_document import INDICES, VERTICES, GltfDocument
 from .gltf_skin import add_skin_attributes, add_skinned_nodes
+from .validate import check_character, check_mesh
 
 _CLAY = (0.58, 0.56, 0.54, 1.0)
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP = 9729, 9987, 33071

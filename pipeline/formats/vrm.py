@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..types import RiggedCharacter
-from .checks import check_character
 from .files import encode_png, replace_file
 from .glb import describe_character
+from .validate import check_character
 from .vrm_humanoid import check_humanoid
 from .vrm_meta import VrmMeta
 

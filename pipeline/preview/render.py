@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ..cameras import camera_basis, frame_camera, project_points
-from ..normals import vertex_normals
+from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
 from ..rasterize import mix_corners, rasterize_view
 from ..types import Camera, FloatArray, Mesh, TexturedMesh

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from character3d.pipeline.rig.skeleton import PREFIX, build_skeleton
-from character3d.pipeline.rig.skinning import keep_strongest
+from character3d.pipeline.rigging.skeleton import PREFIX, build_skeleton
+from character3d.pipeline.rigging.skin.skinning import keep_strongest
 from character3d.pipeline.types import Mesh
 from character3d.tests import small_make_it_animatable as small
 

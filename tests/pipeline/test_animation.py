@@ -12,7 +12,7 @@ from character3d.pipeline.animation import (
     retarget_clip,
 )
 from character3d.pipeline.conventions import CLIPS
-from character3d.pipeline.rig import normalise_to_t_pose
+from character3d.pipeline.rigging import normalise_to_t_pose
 from character3d.pipeline.types import AnimationClip, Skeleton
 from character3d.tests.humanoids import (
     ADULT,

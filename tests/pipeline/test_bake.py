@@ -6,14 +6,14 @@ import torch
 import trimesh
 from character3d.pipeline.cameras import build_six_view_rig, project_points
 from character3d.pipeline.errors import MeshError, PictureError
+from character3d.pipeline.generating_multiview_texture.maps import render_view_maps
 from character3d.pipeline.rasterize import interpolate_attributes, rasterize_triangles
-from character3d.pipeline.texture import apply_texture, bake_views, unwrap_mesh
-from character3d.pipeline.texture.atlas import fill_gutters, list_texels
-from character3d.pipeline.texture.bake import LEAST_COVERAGE, MOST_HIDDEN, MOST_SEAM_CONTRAST
-from character3d.pipeline.texture.fill import split_long_edges
-from character3d.pipeline.texture.seams import measure_seam_differences
+from character3d.pipeline.texture_baking import apply_texture, bake_views, unwrap_mesh
+from character3d.pipeline.texture_baking.atlas import fill_gutters, list_texels
+from character3d.pipeline.texture_baking.bake import LEAST_COVERAGE, MOST_HIDDEN, MOST_SEAM_CONTRAST
+from character3d.pipeline.texture_baking.fill_unseen import split_long_edges
+from character3d.pipeline.texture_baking.seam_metrics import measure_seam_differences
 from character3d.pipeline.types import Mesh, ViewImages
-from character3d.pipeline.views.maps import render_view_maps
 from character3d.tests.capsules import join_capsules
 
 SIDE = 512

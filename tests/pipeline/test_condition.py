@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from character3d.pipeline.errors import PictureError
+from character3d.pipeline.generating_multiview_texture import frame_reference
 from character3d.pipeline.types import FramedPicture
-from character3d.pipeline.views import frame_reference
 
 
 def draw_block(rows, columns, side=200):

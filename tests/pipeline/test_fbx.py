@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import write_fbx
-from character3d.pipeline.normals import vertex_normals
+from character3d.pipeline.mesh.normals import vertex_normals
 from character3d.pipeline.types import Mesh, SkinWeights, TexturedMesh
 from character3d.tests.readers.compare import (
     TOLERANCE,

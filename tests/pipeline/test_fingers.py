@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs
-from character3d.pipeline.rig.branches import find_branches
-from character3d.pipeline.rig.hand_solid import crop_hand
+from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs
+from character3d.pipeline.rigging.fit.branches import find_branches
+from character3d.pipeline.rigging.fit.hand_solid import crop_hand
 from character3d.pipeline.types import Mesh
 from character3d.tests.capsules import join_capsules
 from scipy.spatial.transform import Rotation

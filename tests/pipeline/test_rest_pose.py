@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from character3d.pipeline.animation import load_clip, retarget_clip
 from character3d.pipeline.errors import RigError
-from character3d.pipeline.rig import (
-    normalise_to_t_pose,
-    pose_vertices,
-)
-from character3d.pipeline.rig.rest_pose import measure_t_pose
-from character3d.pipeline.rig.skeleton import PREFIX, build_skeleton
+from character3d.pipeline.rigging import normalise_to_t_pose, pose_vertices
+from character3d.pipeline.rigging.pose.rest_pose import measure_t_pose
+from character3d.pipeline.rigging.skeleton import PREFIX, build_skeleton
 from character3d.pipeline.types import Skeleton
 from character3d.tests.humanoids import (
     ADULT,

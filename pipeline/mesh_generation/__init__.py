@@ -1,0 +1,17 @@
+"""From the framed picture, or from a learned shape's field, to a closed mesh."""
+
+from .inflate import inflate_silhouette
+from .reconstruct import ReconstructedMesh, clean_mesh, reconstruct_mesh
+from .sparse_field_sampling import Query, SampledField, sample_field
+from .surface import extract_surface
+
+__all__ = [
+    "Query",
+    "ReconstructedMesh",
+    "SampledField",
+    "clean_mesh",
+    "extract_surface",
+    "inflate_silhouette",
+    "reconstruct_mesh",
+    "sample_field",
+]

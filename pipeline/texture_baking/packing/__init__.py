@@ -1,0 +1,1 @@
+"""Place the charts of an atlas: as boxes first, then as bitmaps."""
