@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
+import torch
 from comfy_api.latest import ComfyExtension, Types, io
 
 __all__ = [
@@ -22,11 +23,19 @@ __all__ = [
     "file_3d_to_path",
     "file_3d_values",
     "io",
+    "make_core_mesh",
     "make_schema",
 ]
 
 HAS_FILE_3D = hasattr(io, "File3DAny") and hasattr(Types, "File3D")
 _SCHEMA_FIELDS = set(inspect.signature(io.Schema).parameters)
+_MESH_FIELDS = set(inspect.signature(Types.MESH).parameters)
+
+
+def make_core_mesh(vertices: torch.Tensor, faces: torch.Tensor, **attributes: Any) -> Any:
+    """Build core's MESH with the attributes that the running ComfyUI knows; the others are left out."""
+    known = {name: value for name, value in attributes.items() if name in _MESH_FIELDS}
+    return Types.MESH(vertices, faces, **known)
 
 
 def make_schema(**fields: Any) -> io.Schema:
@@ -34,9 +43,10 @@ def make_schema(**fields: Any) -> io.Schema:
     return io.Schema(**{name: value for name, value in fields.items() if name in _SCHEMA_FIELDS})
 
 
-def file_3d_outputs() -> list[io.Output]:
+def file_3d_outputs(is_output_list: bool = False) -> list[io.Output]:
     """The FILE_3D output of newer ComfyUI releases; always the last one, so that slots keep their places."""
-    return [io.File3DAny.Output(display_name="file")] if HAS_FILE_3D else []
+    output = {"display_name": "file", "is_output_list": is_output_list}
+    return [io.File3DAny.Output(**output)] if HAS_FILE_3D else []
 
 
 def file_3d_values(path: Path) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,13 +61,25 @@ def save_beside(model_file: str, suffix: str, encode: Callable[[str], bytes]) ->
     return OutputFile(path, relative.parent.as_posix() if relative.parent.name else "")
 
 
-def model_outputs() -> list[io.Output]:
-    """The outputs of a node that saves a model file."""
-    path = io.String.Output(display_name="model_file", tooltip="Path below the output folder.")
-    return [path, *file_3d_outputs()]
+def model_outputs(is_output_list: bool = False) -> list[io.Output]:
+    """The outputs of a node that saves a model file, or a list of them."""
+    path = io.String.Output(
+        display_name="model_file", tooltip="Path below the output folder.", is_output_list=is_output_list
+    )
+    return [path, *file_3d_outputs(is_output_list)]
 
 
 def saved_model(file: OutputFile) -> io.NodeOutput:
     """The values for `model_outputs`, and the ui entries that the editor and the REST job read."""
-    ui = {"3d": [file.entry], "character3d_file": [file.entry]}
-    return io.NodeOutput(file.relative, *file_3d_values(file.path), ui=ui)
+    return io.NodeOutput(file.relative, *file_3d_values(file.path), ui=_list_models([file]))
+
+
+def saved_models(files: Sequence[OutputFile]) -> io.NodeOutput:
+    """As `saved_model`, for outputs that are lists."""
+    columns = zip(*((file.relative, *file_3d_values(file.path)) for file in files), strict=True)
+    return io.NodeOutput(*map(list, columns), ui=_list_models(files))
+
+
+def _list_models(files: Sequence[OutputFile]) -> dict[str, list[dict[str, str]]]:
+    entries = [file.entry for file in files]
+    return {"3d": entries, "character3d_file": entries}

@@ -19,10 +19,13 @@ from .sockets import (
     array_to_image,
     array_to_mask,
     image_to_picture,
+    mesh_to_core,
+    mesh_to_trimesh,
     socket_to_mesh,
-    textured_to_trimesh,
 )
 from .stage import StageRun
+
+_MESH_TOOLTIP = "The same as core's MESH; it has UVs and texture if this ComfyUI's MESH can hold them."
 
 
 def _read_views(mesh: Mesh, views: torch.Tensor, masks: torch.Tensor) -> ViewImages:
@@ -69,6 +72,7 @@ class BakeTexture(io.ComfyNode):
                 io.Mask.Output(
                     display_name="view_weights", tooltip="How much each pixel of each view counted."
                 ),
+                io.Mesh.Output(display_name="mesh", tooltip=_MESH_TOOLTIP),
             ],
         )
 
@@ -81,7 +85,7 @@ class BakeTexture(io.ComfyNode):
         texture_size: int,
         weights: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK."""
+        """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK, MESH."""
         run, shape, side = StageRun("texture_baking"), socket_to_mesh(mesh), int(texture_size)
         images = _read_views(shape, views, masks)
         unwrapped = unwrap_mesh(shape, texture_size=side, progress=span_progress(run.progress, 0, 0.5))
@@ -93,10 +97,11 @@ class BakeTexture(io.ComfyNode):
             progress=span_progress(run.progress, 0.5, 1),
         )
         return io.NodeOutput(
-            textured_to_trimesh(baked.textured),
+            mesh_to_trimesh(baked.textured),
             array_to_image(baked.textured.material.base_color[..., :3]),
             array_to_mask(baked.coverage),
             array_to_mask(baked.weights),
+            mesh_to_core(baked.textured),
             ui=run.finish("projection_bake", baked.warnings, baked.metrics),
         )
 
@@ -116,11 +121,14 @@ class ApplyTexture(io.ComfyNode):
                 mesh_input("mesh", "The mesh from Bake Texture, or any mesh with UVs."),
                 io.Image.Input("texture", tooltip="The atlas, of any size."),
             ],
-            outputs=[Trimesh.Output(display_name="trimesh", tooltip="The mesh with that texture.")],
+            outputs=[
+                Trimesh.Output(display_name="trimesh", tooltip="The mesh with that texture."),
+                io.Mesh.Output(display_name="mesh", tooltip=_MESH_TOOLTIP),
+            ],
         )
 
     @classmethod
     def execute(cls, mesh: Any, texture: torch.Tensor) -> io.NodeOutput:
-        """TRIMESH with UVs, IMAGE (1, H, W, 3) -> TRIMESH."""
+        """TRIMESH with UVs, IMAGE (1, H, W, 3) -> TRIMESH, MESH."""
         textured = apply_texture(socket_to_mesh(mesh), image_to_picture(texture))
-        return io.NodeOutput(textured_to_trimesh(textured))
+        return io.NodeOutput(mesh_to_trimesh(textured), mesh_to_core(textured))

@@ -125,7 +125,7 @@ def test_nothing_is_left_when_the_prompt_is_cancelled(save, output, name):
 
 
 def test_a_new_file_takes_the_next_free_number(save, output):
-    names = [save("mesh").args[0] for _ in range(3)]
+    names = [name for _ in range(3) for name in save("mesh").args[0]]
     assert names == ["3D/mesh_00001_.glb", "3D/mesh_00002_.glb", "3D/mesh_00003_.glb"]
 
 
