@@ -41,7 +41,8 @@ def list_input_files(suffixes: tuple[str, ...]) -> list[str]:
 
 def _walk(root: str) -> Iterator[str]:
     """All files below `root`, breadth first."""
-    waiting, seen = deque([root]), set()
+    waiting: deque[str] = deque([root])
+    seen: set[str] = set()
     while waiting and len(seen) < _MOST_FOLDERS:
         path = waiting.popleft()
         seen.add(path)
