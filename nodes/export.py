@@ -1,4 +1,4 @@
-"""Save and preview meshes: GLB, and shaded pictures as PNG."""
+"""Save meshes as GLB, and preview them as shaded PNG pictures."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class PreviewMesh(io.ComfyNode):
                     default=25.0,
                     min=-180.0,
                     max=180.0,
-                    tooltip="Degrees around the character; 0 is the front, 90 its left side.",
+                    tooltip="Camera angle in degrees: 0 is the front, 90 the character's left side.",
                 ),
                 io.Float.Input(
                     "elevation", default=8.0, min=-90.0, max=90.0, tooltip="Degrees above the horizon."

@@ -43,9 +43,9 @@ class LoadMesh(io.ComfyNode):
                     "mesh_file",
                     options=list_input_files(MESH_SUFFIXES),
                     optional=True,
-                    tooltip="A file in ComfyUI's input folder or below. It stands upright (+Y) and faces +Z.",
+                    tooltip="A file in the input folder. The mesh should stand upright (+Y) and face +Z.",
                 ),
-                *file_3d_inputs("Used in place of mesh_file when connected."),
+                *file_3d_inputs("Used instead of mesh_file if connected."),
             ],
             outputs=mesh_outputs("The triangles of the file, in its own units."),
         )

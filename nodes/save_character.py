@@ -35,7 +35,7 @@ class SaveCharacter(io.ComfyNode):
                     "model_file",
                     optional=True,
                     force_input=True,
-                    tooltip="When connected, the file is named after this one and lies beside it.",
+                    tooltip="If connected, the file is named after this one and saved next to it.",
                 ),
                 job_input(),
                 io.Combo.Input(
@@ -51,7 +51,7 @@ class SaveCharacter(io.ComfyNode):
                     options=list(BONE_NAMES),
                     default="mixamo",
                     optional=True,
-                    tooltip="Whose names the joints get. unreal has a root joint on the ground as well.",
+                    tooltip="Naming convention of the joints. unreal also adds a root joint on the ground.",
                 ),
                 VrmMetaSocket.Input(
                     "vrm_meta", optional=True, tooltip="Title, authors and permissions of a VRM."

@@ -1,4 +1,4 @@
-"""Stage `texture_baking`: six views in, a texture atlas on the unwrapped mesh out."""
+"""Stage `texture_baking`: unwrap a mesh and bake six views of it into a texture."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class BakeTexture(io.ComfyNode):
             inputs=[
                 mesh_input("mesh", "The mesh that the views were made for."),
                 io.Image.Input("views", tooltip="Six views from Generate Views, painted over or not."),
-                io.Mask.Input("masks", tooltip="Their masks; black texels of a view are not used."),
+                io.Mask.Input("masks", tooltip="Their masks; where a mask is black, the view is not used."),
                 io.Combo.Input(
                     "texture_size",
                     options=[1024, 2048, 4096],
                     default=2048,
-                    tooltip="Side of the texture in texels.",
+                    tooltip="Side length of the texture in texels.",
                 ),
                 io.Mask.Input(
                     "weights",
                     optional=True,
-                    tooltip="view_weights of a former bake, painted over: how much each pixel counts.",
+                    tooltip="view_weights of an earlier bake, painted over: how much each pixel counts.",
                 ),
             ],
             outputs=[
@@ -107,7 +107,7 @@ class BakeTexture(io.ComfyNode):
 
 
 class ApplyTexture(io.ComfyNode):
-    """Puts a texture that was painted over back onto its mesh."""
+    """Puts an edited texture back onto its mesh."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -115,7 +115,7 @@ class ApplyTexture(io.ComfyNode):
             node_id="C3DApplyTexture",
             display_name="Apply Texture",
             category="character3d/4 texture baking",
-            description="Puts a picture of the atlas, painted over or upscaled, onto the unwrapped mesh.",
+            description="Puts an edited texture atlas, painted over or upscaled, onto the unwrapped mesh.",
             search_aliases=["paint texture", "replace texture"],
             inputs=[
                 mesh_input("mesh", "The mesh from Bake Texture, or any mesh with UVs."),

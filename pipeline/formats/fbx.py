@@ -25,7 +25,7 @@ _CENTIMETRES_PER_METRE = 100.0
 _CHARACTER_NAME = "Character"
 _UV_SET = "UVMap"
 _DIELECTRIC = 0.04
-"""Specular colour, glTF's for what is no metal; three.js leaves SpecularFactor out."""
+"""Specular color of a dielectric in glTF; three.js ignores SpecularFactor."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,12 @@ def encode_fbx(character: RiggedCharacter, stem: str) -> bytes:
 
 
 def _character_to_fbx(character: RiggedCharacter) -> _FbxFigure:
-    """The one place where metres become centimetres, and v down becomes v up."""
+    """Convert meters to centimeters, and v down to v up; nothing else does."""
     mesh = character.textured.mesh
-    assert mesh.uvs is not None  # TexturedMesh sees to it
     rest = make_exact_rest(character.skeleton)
     rest[:, :3, 3] *= _CENTIMETRES_PER_METRE
     positions = mesh.positions.astype(np.float64) * _CENTIMETRES_PER_METRE
-    return _FbxFigure(positions, rest, mesh.uvs * np.array((1.0, -1.0)) + (0, 1))
+    return _FbxFigure(positions, rest, np.asarray(mesh.uvs) * (1.0, -1.0) + (0, 1))
 
 
 def _add_character(scene: SceneBuilder, character: RiggedCharacter, image_name: str) -> None:
@@ -131,7 +130,7 @@ def _make_material_layer() -> FbxNode:
 
 
 def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> int:
-    """Phong, which every reader knows. Roughness goes in as the shininess that Blender turns back into it."""
+    """Phong, which every reader supports; roughness is stored as the shininess that Blender converts back."""
     gloss = 1.0 - material.roughness
     properties = make_properties(
         ("EmissiveColor", "color", 0.0, 0.0, 0.0),
@@ -157,7 +156,7 @@ def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> i
 
 def _add_texture(scene: SceneBuilder, png: bytes, image_name: str) -> int:
     name = Path(image_name).stem
-    # Only names, no folder: readers look for the picture in the file, then beside it.
+    # A name without a folder: readers look for the image in the file, then next to it.
     video = scene.add(
         "Video",
         name,
@@ -216,7 +215,7 @@ def _add_skeleton(scene: SceneBuilder, skeleton: Skeleton, local: Float64Array) 
 
 
 def _add_skin(scene: SceneBuilder, skin: SkinWeights, rest: Float64Array, joints: list[int]) -> int:
-    """A cluster per joint, also for joints that move no vertex: it carries their bind matrix."""
+    """A cluster per joint, even for joints that move no vertex, since it holds their bind matrix."""
     identity = scene.add(
         "Deformer",
         _CHARACTER_NAME,
