@@ -1,4 +1,4 @@
-"""Clips for a rigged character, and pictures that move."""
+"""Animation clips for a rigged character, and animated previews."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..pipeline.preview import encode_webp, render_animation, render_turntable
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
-from .output_files import reserve_counted
+from .output_files import save_counted
 from .sockets import Character, array_to_image
 from .stage import StageRun
 
@@ -19,7 +19,7 @@ _FRAMES_PER_SECOND = 15
 
 
 class AddAnimation(io.ComfyNode):
-    """Gives a rigged character a clip, or all of them."""
+    """Adds one animation clip, or all of them, to a rigged character."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -35,7 +35,7 @@ class AddAnimation(io.ComfyNode):
                     "animation",
                     options=["none", "all", *CLIPS],
                     default="walk",
-                    tooltip="The clip to add; all adds every one. A clip that it has already is replaced.",
+                    tooltip="The clip to add, or all. A clip that the character already has is replaced.",
                 ),
             ],
             outputs=[Character.Output(display_name="character", tooltip="The character with its clips.")],
@@ -49,7 +49,7 @@ class AddAnimation(io.ComfyNode):
 
 
 class PreviewAnimation(io.ComfyNode):
-    """Renders a character that moves, or turns, as an animated picture."""
+    """Renders a moving or turning character as an animated picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -66,7 +66,7 @@ class PreviewAnimation(io.ComfyNode):
                     "motion",
                     options=[_TURNTABLE, *CLIPS],
                     default="walk",
-                    tooltip="What it does; turntable goes once around it as it stands.",
+                    tooltip="The clip to show; turntable rotates the character once in its rest pose.",
                 ),
                 io.Int.Input("size", default=320, min=64, max=1024, tooltip="Side of the picture in pixels."),
                 io.Float.Input(
@@ -74,12 +74,12 @@ class PreviewAnimation(io.ComfyNode):
                     default=35.0,
                     min=-180.0,
                     max=180.0,
-                    tooltip="Degrees around the character: 0 is the front, 90 its left; not for turntable.",
+                    tooltip="Camera angle in degrees: 0 is the front, 90 its left side; not for turntable.",
                 ),
                 prefix_input("preview_animation"),
                 job_input(),
             ],
-            outputs=[io.Image.Output(display_name="frames", tooltip="The frames, 15 a second.")],
+            outputs=[io.Image.Output(display_name="frames", tooltip="The frames, at 15 per second.")],
         )
 
     @classmethod
@@ -99,9 +99,11 @@ class PreviewAnimation(io.ComfyNode):
             seconds = len(frames) / _FRAMES_PER_SECOND
         else:
             clip, angle = retarget_clip(load_clip(motion), character), math.radians(azimuth)
-            fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
-            frames = render_animation(character, clip, size=size, azimuth=angle, fps=fps, progress=progress)
-        file = reserve_counted(filename_prefix, ".webp")
-        file.path.write_bytes(encode_webp(frames, len(frames) / seconds))
+            seconds = float(clip.times[-1])
+            frames = render_animation(
+                character, clip, size=size, azimuth=angle, fps=_FRAMES_PER_SECOND, progress=progress
+            )
+        fps = len(frames) / seconds
+        file = save_counted(filename_prefix, ".webp", lambda _stem: encode_webp(frames, fps))
         ui = {"images": [file.entry], "animated": (True,), "character3d_file": [file.entry]}
         return io.NodeOutput(array_to_image(frames), ui=ui)

@@ -1,4 +1,4 @@
-"""What every stage node does around its work: progress, cancellation, the report and the log line."""
+"""What all stage nodes share: progress, cancellation, the report and the log line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TICKS = 1000
 
 
 class StageRun:
-    """One run of one stage. `progress` feeds ComfyUI's progress bar, whose step is its cancellation point."""
+    """One run of one stage. `progress` updates ComfyUI's progress bar and is where a run is cancelled."""
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
@@ -25,7 +25,7 @@ class StageRun:
         self._tick = -1
 
     def progress(self, fraction: float, /) -> None:
-        """A pipeline Progress; raises InterruptProcessingException when the prompt was cancelled."""
+        """A pipeline Progress; raises InterruptProcessingException if the prompt was cancelled."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         tick = int(min(max(fraction, 0.0), 1.0) * _TICKS)
         if tick > self._tick:
@@ -39,7 +39,7 @@ class StageRun:
         metrics: Mapping[str, float] | None = None,
         ignored_inputs: Iterable[str] = (),
     ) -> dict[str, list[dict[str, object]]]:
-        """Log how the stage ran and return it as the node's ui output."""
+        """Log how the stage ran and return the report as the node's ui output."""
         seconds = round(time.monotonic() - self._start, 3)
         report = StageReport(
             self._stage, method, seconds, tuple(warnings), dict(metrics or {}), tuple(ignored_inputs)
@@ -51,7 +51,7 @@ class StageRun:
 
 
 def choose_method(name: str, methods: Iterable[str], installed: Iterable[str] | None = None) -> str:
-    """Resolve `auto` to the first of `installed`, which is by default all of `methods`, best first."""
+    """Resolve `auto` to the first of `installed`, which defaults to all `methods`; both are best first."""
     known = tuple(methods)
     if name == "auto":
         return next(iter(known if installed is None else installed))

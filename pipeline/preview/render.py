@@ -41,8 +41,8 @@ def render_preview(
 ) -> FloatArray:
     """Render the mesh in studio light, framed to its bounds, from the given angles (radians).
 
-    Untextured meshes are shown in clay. Returns (size, size, 4) float32 sRGB with straight alpha;
-    alpha is 1 on the studio backdrop, and the coverage if `transparent`.
+    Meshes without texture and vertex colors are shown in clay. Returns (size, size, 4) float32 sRGB with
+    straight alpha; alpha is 1 on the studio backdrop, and the coverage if `transparent`.
     """
     shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
     camera = frame_camera(shape, azimuth, elevation, MARGIN)
@@ -106,10 +106,9 @@ def _render_subject(
     normal = F.normalize(normal @ torch.tensor(camera_basis(camera).T, dtype=torch.float32), dim=1)
     openness = _measure_occlusion(raster.depth, normal, mask, 2 * camera.half_extent / size)
     progress(0.7)
-    if isinstance(mesh, TexturedMesh):
-        albedo, studio = _sample_texture(mesh, corners, weight), TEXTURED_STUDIO
-    else:
-        albedo, studio = torch.tensor(_CLAY).expand(len(corners), 3), CLAY_STUDIO
+    is_clay = isinstance(mesh, Mesh) and mesh.colors is None
+    albedo = torch.tensor(_CLAY).expand(len(corners), 3) if is_clay else _mix_albedo(mesh, corners, weight)
+    studio = CLAY_STUDIO if is_clay else TEXTURED_STUDIO
     color = torch.zeros((size, size, 3))
     color[mask] = shade_surface(albedo, normal, openness, studio)
     progress(0.9)
@@ -134,6 +133,17 @@ def _measure_occlusion(
     shape = mask[window].shape
     fine = F.interpolate(openness[None, None], shape, mode="bilinear")[0, 0]
     return fine[mask[window]]
+
+
+def _mix_albedo(mesh: Mesh | TexturedMesh, corners: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Linear base color (N, 3): texture times vertex colors."""
+    shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
+    albedo = torch.ones((len(corners), 3))
+    if isinstance(mesh, TexturedMesh):
+        albedo = albedo * _sample_texture(mesh, corners, weight)
+    if shape.colors is not None:
+        albedo = albedo * mix_corners(torch.tensor(shape.colors[:, :3]), corners, weight).clamp(0, 1)
+    return albedo
 
 
 def _sample_texture(mesh: TexturedMesh, corners: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

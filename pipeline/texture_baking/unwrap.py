@@ -59,7 +59,8 @@ def unwrap_mesh(
     vertex, split, first = _split_vertices(faces, charts.chart)
     uvs = corners.reshape(-1, 2)[first] / texture_size
     progress(1.0)
-    return Mesh(mesh.positions[vertex], split, vertex_normals(mesh)[vertex], uvs.clip(0, 1))
+    colors = None if mesh.colors is None else mesh.colors[vertex]
+    return Mesh(mesh.positions[vertex], split, vertex_normals(mesh)[vertex], uvs.clip(0, 1), colors)
 
 
 def _split_vertices(faces: Ints, chart: Ints) -> tuple[Ints, Ints, Ints]:
