@@ -61,7 +61,7 @@ class PreviewAnimation(io.ComfyNode):
             search_aliases=["turntable", "animated preview", "gif"],
             is_output_node=True,
             inputs=[
-                character_input("The rigged character; it needs no clips of its own."),
+                character_input("The rigged character; clips of its own are not needed."),
                 io.Combo.Input(
                     "motion",
                     options=[_TURNTABLE, *CLIPS],
