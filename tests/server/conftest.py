@@ -46,7 +46,7 @@ def _import_without_comfyui(name):
 
 
 _import_without_comfyui("character3d.server_routes")
-DOCUMENT = importlib.import_module("character3d.server_routes.openapi_paths").describe_service()
+DOCUMENT = importlib.import_module("character3d.server_routes.openapi").describe_service()
 
 
 def check_answer(method, path, status, body):

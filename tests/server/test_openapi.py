@@ -3,8 +3,10 @@
 import re
 
 import pytest
+import tomllib
+from character3d.launcher.installation import REPOSITORY
 from character3d.server_routes import routes as routes_module
-from character3d.server_routes.openapi_paths import describe_service
+from character3d.server_routes.openapi import describe_service
 from character3d.server_routes.parameters import FIELDS, parse_parameters
 
 DOCUMENT = describe_service()
@@ -22,6 +24,28 @@ def test_the_document_is_valid():
 def test_every_reference_leads_somewhere():
     names = set(re.findall(r"'#/components/schemas/(\w+)'", repr(DOCUMENT)))
     assert names == set(DOCUMENT["components"]["schemas"])
+
+
+def test_the_version_is_the_packs():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    assert DOCUMENT["info"]["version"] == project["project"]["version"]
+
+
+def list_enums(node):
+    """Every `enum` of the document."""
+    if isinstance(node, list):
+        return [found for item in node for found in list_enums(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["enum"]] if isinstance(node.get("enum"), list) else []
+    return own + [found for value in node.values() for found in list_enums(value)]
+
+
+def test_the_values_of_an_enum_are_of_one_type():
+    """Generators of clients leave out an operation where they are not."""
+    enums = list_enums(DOCUMENT)
+    assert len(enums) > 10
+    assert [values for values in enums if len({type(value) for value in values}) > 1] == []
 
 
 def test_every_route_is_described():
