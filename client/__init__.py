@@ -1,4 +1,4 @@
-"""A client of the Character3D service: one small package of the standard library alone, to use or to copy."""
+"""A client of the Character3D service: a small package without dependencies, to import or to copy."""
 
 from .client import Client, ServiceError
 from .types import (

@@ -36,12 +36,12 @@ ERRORS: Mapping[int, str] = {
     500: "A defect of the service; the log has the request id.",
     503: "The server cannot accept a job now; Retry-After says when to try again.",
 }
-"""What each status of an Error means."""
+"""HTTP status -> what an Error with it means."""
 
 _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": r"^\d+$"}}}
 _SEQ = {"type": "string", "pattern": r"^\d{1,9}$"}
-_ALWAYS = (401, 403, 500)
+_COMMON_ERRORS = (401, 403, 500)
 
 
 def read_version() -> str:
@@ -77,11 +77,11 @@ def _operation(
     errors: tuple[int, ...] = (),
     **rest: Any,
 ) -> Schema:
-    every = {**answers, **{status: _error(status) for status in (*errors, *_ALWAYS)}}
+    responses = {**answers, **{status: _error(status) for status in (*errors, *_COMMON_ERRORS)}}
     return {
         "operationId": name,
         "summary": summary,
-        "responses": {str(status): every[status] for status in sorted(every)},
+        "responses": {str(status): responses[status] for status in sorted(responses)},
         **rest,
     }
 

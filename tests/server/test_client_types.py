@@ -1,9 +1,11 @@
-"""client/types.py is what scripts/client_types.py makes of the service's schemas."""
+"""client/types.py is what scripts/client_types.py makes of the service's schemas; pip installs the client."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
+import tomllib
 from character3d import client
 from character3d.launcher.installation import REPOSITORY
 from character3d.scripts.client_types import TYPES, write_type, write_types
@@ -85,3 +87,23 @@ def test_members_that_may_be_absent():
     }
     written = write_types({"Stage": stage, "Form": form})
     assert written.endswith(f"\n\n\n{OBJECT}\n\n{FORM}")
+
+
+def read_version(folder):
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+
+def test_pip_installs_the_client_under_a_name_of_its_own(tmp_path):
+    pytest.importorskip("setuptools")
+    shutil.copytree(REPOSITORY / "client", tmp_path / "client")  # setuptools leaves files there
+    options = ("--no-deps", "--no-build-isolation", "--target", tmp_path / "site")
+    pip = [sys.executable, "-m", "pip", "install", *options, tmp_path / "client"]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    script = f"import sys; sys.path.append({str(tmp_path / 'site')!r}); from character3d_client import Client"
+    subprocess.run([sys.executable, "-I", "-S", "-c", script], check=True)
+    assert (tmp_path / "site" / "character3d_client" / "py.typed").is_file()
+
+
+def test_the_client_has_the_version_of_the_pack():
+    assert read_version(REPOSITORY / "client") == read_version(REPOSITORY)
