@@ -40,7 +40,7 @@ ERRORS: Mapping[int, str] = {
 
 _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": r"^\d+$"}}}
-_SEQ = {"type": "string", "pattern": r"^\d{1,9}$"}
+_SEQ = r"^\d{1,9}$"
 _COMMON_ERRORS = (401, 403, 500)
 
 
@@ -56,16 +56,14 @@ def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _json(schema: Schema) -> Schema:
-    return {"application/json": {"schema": schema}}
-
-
-def _answer(description: str, schema: Schema, headers: Mapping[str, Schema] | None = None) -> Schema:
-    return {"description": description, "content": _json(schema), **({"headers": headers} if headers else {})}
+def _answer(description: str, body: str, headers: Mapping[str, Schema] | None = None) -> Schema:
+    """A JSON answer; body: the name of its schema."""
+    content = {"application/json": {"schema": _reference(body)}}
+    return {"description": description, "content": content, **({"headers": headers} if headers else {})}
 
 
 def _error(status: int) -> Schema:
-    answer = _answer(ERRORS[status], _reference("Error"), _RETRY if status in (429, 503) else None)
+    answer = _answer(ERRORS[status], "Error", _RETRY if status in (429, 503) else None)
     answer["content"][PROBLEM] = {"schema": _reference("Problem")}
     return answer
 
@@ -86,14 +84,11 @@ def _operation(
     }
 
 
-def _query(name: str, schema: Schema, description: str) -> Schema:
-    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
-
-
-def _header(name: str, description: str, **schema: Any) -> Schema:
+def _optional(place: str, name: str, description: str, **schema: Any) -> Schema:
+    """A parameter that may be left out: a string, unless `schema` says otherwise."""
     return {
         "name": name,
-        "in": "header",
+        "in": place,
         "required": False,
         "schema": {"type": "string", **schema},
         "description": description,
@@ -117,10 +112,11 @@ def _generate() -> Schema:
     return _operation(
         "generateCharacter",
         "Start a job: turn a picture of a character into a textured, rigged 3D character.",
-        {202: {**_answer("The job is queued.", _reference("Acceptance"), headers), "links": _links()}},
+        {202: {**_answer("The job is queued.", "Acceptance", headers), "links": _links()}},
         (400, 408, 409, 413, 415, 422, 429, 503),
         parameters=[
-            _header(
+            _optional(
+                "header",
                 HEADER,
                 "Sending the same key and form again within 24 hours returns the same job.",
                 maxLength=MAX_CHARACTERS,
@@ -145,26 +141,26 @@ def _download() -> Schema:
         (404, 410, 412, 416),
         parameters=[
             {"name": "filename", "in": "path", "required": True, "schema": {"type": "string"}},
-            _header("Range", "A single range of bytes."),
-            _header("If-Range", "An entity tag; if the file has another, the whole file is sent."),
-            _header("If-None-Match", "Entity tags of the files that the client already has."),
-            _header("If-Match", "Entity tags, one of which the file must have."),
+            _optional("header", "Range", "A single range of bytes."),
+            _optional("header", "If-Range", "An entity tag; if the file has another, all of it is sent."),
+            _optional("header", "If-None-Match", "Entity tags of the files that the client already has."),
+            _optional("header", "If-Match", "Entity tags, one of which the file must have."),
         ],
     )
 
 
 def _list() -> Schema:
-    states = {"type": "string", "enum": ["processing", "completed", "failed"]}
-    limit = {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}
+    states = ["processing", "completed", "failed"]
+    limits = {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}
     return _operation(
         "listJobs",
         "The jobs of the current user, newest first.",
-        {200: _answer("A page of jobs.", _reference("JobList"))},
+        {200: _answer("A page of jobs.", "JobList")},
         (400,),
         parameters=[
-            _query("status", states, "Only jobs in this state."),
-            _query("limit", limit, "Maximum number of jobs on the page."),
-            _query("before", {"type": "string", "pattern": ID_PATTERN}, "The `next` of the previous page."),
+            _optional("query", "status", "Only jobs in this state.", enum=states),
+            _optional("query", "limit", "Maximum number of jobs on the page.", **limits),
+            _optional("query", "before", "The `next` of the previous page.", pattern=ID_PATTERN),
         ],
     )
 
@@ -179,12 +175,8 @@ def _events() -> Schema:
         {200: {"description": "Events; the id of each is its seq.", "content": stream}},
         (400, 404, 410, 429),
         parameters=[
-            _header("Last-Event-ID", "Start after this event.", pattern=r"^\d{1,9}$"),
-            _query(
-                "since",
-                {"type": "string", "pattern": r"^\d{1,9}$"},
-                "The same, for clients that cannot set a header.",
-            ),
+            _optional("header", "Last-Event-ID", "Start after this event.", pattern=_SEQ),
+            _optional("query", "since", "The same, for clients that cannot set a header.", pattern=_SEQ),
         ],
     )
 
@@ -195,15 +187,15 @@ def _watch() -> Schema:
         "Open a WebSocket: a snapshot, then the job's events; each frame is an Event.",
         {101: {"description": "The WebSocket is open."}},
         (400, 426, 429),
-        parameters=[_query("since", _SEQ, "Replay after this event.")],
+        parameters=[_optional("query", "since", "Replay after this event.", pattern=_SEQ)],
     )
 
 
 def _paths() -> dict[str, Schema]:
-    job, gone = _answer("The job.", _reference("Job")), (404, 410)
-    asked = {202: _answer("The job is being stopped.", _reference("Job"))}
-    health = _answer("Ready.", _reference("Health"))
-    models = {200: _answer("The models.", _reference("Models"))}
+    job, gone = _answer("The job.", "Job"), (404, 410)
+    asked = {202: _answer("The job is being stopped.", "Job")}
+    health = _answer("Ready.", "Health")
+    models = {200: _answer("The models.", "Models")}
     names = "The names that model_name and mesh_model accept."
     text = {"text/plain": {"schema": {"type": "string"}}}
     return {
@@ -237,20 +229,14 @@ def _paths() -> dict[str, Schema]:
             )
         },
         "/models": {"get": _operation("listModels", names, models)},
-        MODELS_PATH: {
-            "get": _operation(
-                "listModelsAnyway",
-                f"The same; also available when {SETTING} leaves /models to ComfyUI.",
-                models,
-            )
-        },
+        MODELS_PATH: {"get": _operation("listModelsAnyway", f"The same, even if {SETTING} is core.", models)},
     }
 
 
-def _security(needs_key: bool, method: str) -> list[Schema]:
+def _security(path: str) -> list[Schema]:
     """How a key may be sent; browsers cannot set headers on a WebSocket or an event stream."""
-    schemes = ("key", "keyInQuery") if method == "get" else ("key",)
-    return [{scheme: []} for scheme in schemes] if needs_key else []
+    is_stream = path in ("/ws/{job_id}", "/job/{job_id}/events")
+    return [{scheme: []} for scheme in (("key", "keyInQuery") if is_stream else ("key",))]
 
 
 @functools.cache
@@ -258,8 +244,8 @@ def describe_service(needs_key: bool = False) -> Schema:
     """The OpenAPI 3.1 document of a server with or without API keys."""
     paths = _paths()
     for path, operations in paths.items():
-        for method, operation in operations.items():
-            operation["security"] = [] if path == "/models" else _security(needs_key, method)
+        for operation in operations.values():
+            operation["security"] = _security(path) if needs_key and path != "/models" else []
             if "{job_id}" in path:
                 operation["parameters"] = [_JOB_ID, *operation.get("parameters", [])]
     return {

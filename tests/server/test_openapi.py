@@ -36,6 +36,20 @@ def test_the_version_is_the_packs():
     assert DOCUMENT["info"]["version"] == project["project"]["version"]
 
 
+def test_a_key_may_be_in_the_address_only_where_browsers_cannot_send_a_header():
+    paths = describe_service(needs_key=True)["paths"]
+    in_query = {
+        path
+        for path, operations in paths.items()
+        for one in operations.values()
+        if {"keyInQuery": []} in one["security"]
+    }
+    without = {
+        path for path, operations in paths.items() for one in operations.values() if not one["security"]
+    }
+    assert in_query == {"/ws/{job_id}", "/job/{job_id}/events"} and without == {"/models"}
+
+
 def list_enums(node):
     """Every `enum` of the document."""
     if isinstance(node, list):
