@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 ERRORS: Mapping[int, str] = {
     400: "A parameter is not acceptable; details name it and say what would be accepted.",
     401: "An API key is required.",
-    403: "The request came from a web page of another origin.",
+    403: "A web page of another origin asked, or another machine asked although no keys are set.",
     404: "There is no such job, or the job has no such file.",
     408: "The body did not arrive in time.",
     409: "A request with this Idempotency-Key is in progress.",

@@ -26,6 +26,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
 from ..pipeline.conventions import BIND_POSES, BONE_NAMES, CHARACTER_FORMATS, CLIPS, REST_POSES
@@ -184,7 +185,7 @@ class FormFields(BaseModel):
         return name
 
 
-FIELDS = FormFields.model_fields
+FIELDS: Mapping[str, FieldInfo] = FormFields.model_fields
 
 
 @dataclass(frozen=True)
