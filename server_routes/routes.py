@@ -32,7 +32,7 @@ from .jobs import Job
 from .limits import Listeners
 from .listing import describe_page, read_page
 from .models import MODELS_PATH, list_models, read_setting, serve_models
-from .openapi_paths import OPENAPI_PATH, describe_service
+from .openapi import OPENAPI_PATH, describe_service
 from .service import CharacterService, take_slot
 from .status import describe_acceptance, describe_job
 from .upload import Form, read_form

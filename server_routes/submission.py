@@ -16,7 +16,7 @@ import nodes
 
 from .errors import PROCESSING_ERROR, ApiError, invalid_parameter, server_busy
 from .graph import Prompt
-from .parameters import FIELDS
+from .parameters import FIELDS, label
 
 IN_HISTORY = "history"
 RUNNING = "running"
@@ -62,7 +62,7 @@ def _validation_error(error: Any, node_errors: Mapping[str, Any]) -> ApiError:
     described = _describe_node_errors(node_errors)
     for reason in described:
         if reason["input"] in FIELDS:
-            message = f"Invalid {FIELDS[reason['input']].label}. {reason['message']}"
+            message = f"Invalid {label(reason['input'])}. {reason['message']}"
             return invalid_parameter(message, reason["input"], errors=described)
     message = error["message"] if isinstance(error, Mapping) else str(error or "The graph is not valid")
     return ApiError(500, PROCESSING_ERROR, message, {"errors": described})

@@ -46,7 +46,7 @@ def _import_without_comfyui(name):
 
 
 _import_without_comfyui("character3d.server_routes")
-DOCUMENT = importlib.import_module("character3d.server_routes.openapi_paths").describe_service()
+DOCUMENT = importlib.import_module("character3d.server_routes.openapi").describe_service()
 
 
 def check_answer(method, path, status, body):
@@ -60,6 +60,15 @@ def check_answer(method, path, status, body):
             jsonschema.validate(body, schema, format_checker=jsonschema.FormatChecker())
 
 
+def read_strict_json(text):
+    """Python's reader alone accepts NaN and Infinity; other clients fail at them."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON: {text}")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 async def check_trace(session, context, params):
     """Every answer that a test gets from the service's own paths is checked."""
     answer = params.response
@@ -67,7 +76,7 @@ async def check_trace(session, context, params):
         text = await answer.text()
         assert not [secret for secret in SECRETS if secret in text], text
     if params.method != "HEAD" and answer.content_type == "application/json":
-        body = await answer.json()
+        body = await answer.json(loads=read_strict_json)
         if not isinstance(body, list):  # core's /models
             check_answer(params.method, params.url.path, answer.status, body)
 

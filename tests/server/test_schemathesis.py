@@ -1,4 +1,4 @@
-"""schemathesis holds the running service against its OpenAPI document, with all its checks."""
+"""schemathesis checks the running service against its OpenAPI document, with all its checks."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def serve(comfyui_folder, tmp_path, monkeypatch):
 
 
 def run_schemathesis(url, folder, examples):
-    """Run all checks in all phases; the number of requests that were made."""
+    """Run all checks in all phases; returns the number of requests."""
     done = subprocess.run(
         [
             *(sys.executable, "-P", "-m", "schemathesis.cli", "--config-file", HERE / "schemathesis.toml"),
