@@ -14,7 +14,7 @@ from .compat import io, make_schema
 from .inputs import job_input, mesh_input, prefix_input
 from .output_files import model_outputs, reserve_counted, saved_model
 from .sockets import array_to_image, socket_to_surface
-from .stage import StageRun
+from .stage import StageRun, reserve_device
 
 _CATEGORY = "character3d/6 export"
 
@@ -82,6 +82,7 @@ class PreviewMesh(io.ComfyNode):
             size=size,
             azimuth=math.radians(azimuth),
             elevation=math.radians(elevation),
+            device=reserve_device((2 * size) ** 2),
             progress=StageRun("preview").progress,
         )
         file = reserve_counted(filename_prefix, ".png")

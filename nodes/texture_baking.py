@@ -22,7 +22,7 @@ from .sockets import (
     socket_to_mesh,
     textured_to_trimesh,
 )
-from .stage import StageRun
+from .stage import StageRun, reserve_device
 
 
 def _read_views(mesh: Mesh, views: torch.Tensor, masks: torch.Tensor) -> ViewImages:
@@ -84,12 +84,15 @@ class BakeTexture(io.ComfyNode):
         """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK."""
         run, shape, side = StageRun("texture_baking"), socket_to_mesh(mesh), int(texture_size)
         images = _read_views(shape, views, masks)
-        unwrapped = unwrap_mesh(shape, texture_size=side, progress=span_progress(run.progress, 0, 0.5))
+        device = reserve_device(side**2)
+        progress = span_progress(run.progress, 0, 0.5)
+        unwrapped = unwrap_mesh(shape, texture_size=side, device=device, progress=progress)
         baked = bake_views(
             unwrapped,
             images,
             texture_size=side,
             weights=None if weights is None else weights.cpu().numpy(),
+            device=device,
             progress=span_progress(run.progress, 0.5, 1),
         )
         return io.NodeOutput(

@@ -1,4 +1,4 @@
-"""sRGB to a colour space whose distances follow the eye."""
+"""sRGB to CIE L*a*b*, in which distances are close to perceived differences."""
 
 from __future__ import annotations
 

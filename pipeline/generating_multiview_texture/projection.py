@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from ..device import CPU
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, FloatArray, FramedPicture, Mesh, ViewImages, ViewMaps
 from .alignment import FrontCanvas, align_picture
@@ -35,6 +37,7 @@ def synthesize_views(
     maps: ViewMaps,
     *,
     seed: int = 0,
+    device: torch.device = CPU,
     progress: Progress = ignore_progress,
 ) -> ViewImages:
     """Synthesise the views of `maps` (front, left, back, right, top, bottom) from one picture.
@@ -48,7 +51,7 @@ def synthesize_views(
     canvas = align_picture(picture, maps.mask[FRONT])
     progress(0.05)
     back = imagine_back(canvas, rng, span_progress(progress, 0.05, 0.5))
-    views = _paint_views(mesh, maps, canvas, back, span_progress(progress, 0.5, 1.0))
+    views = _paint_views(mesh, maps, canvas, back, device, span_progress(progress, 0.5, 1.0))
     progress(1.0)
     metrics = {
         "front_overlap": canvas.overlap,
@@ -68,7 +71,12 @@ def _find_mismatch(canvas: FrontCanvas) -> tuple[str, ...]:
 
 
 def _paint_views(
-    mesh: Mesh, maps: ViewMaps, canvas: FrontCanvas, back: BackCanvas, progress: Progress
+    mesh: Mesh,
+    maps: ViewMaps,
+    canvas: FrontCanvas,
+    back: BackCanvas,
+    device: torch.device,
+    progress: Progress,
 ) -> FloatArray:
     front_inner, back_inner = (_drop_rim(item, canvas.mask) for item in (canvas.color, back.color))
     colors = color_vertices(mesh, maps, front_inner, back_inner, back.skull)
@@ -82,7 +90,7 @@ def _paint_views(
         elif view == BACK:
             views[view] = extend_color(back.color, canvas.mask)[:, ::-1]
         else:
-            views[view] = _paint_around(mesh, maps, view, sheets, colors, back.skull)
+            views[view] = _paint_around(mesh, maps, view, sheets, colors, back.skull, device)
         views[view] = _set_on_ground(views[view], maps.mask[view])
         progress(0.3 + 0.7 * (view + 1) / len(maps.rig))
     return views
@@ -113,6 +121,7 @@ def _paint_around(
     sheets: tuple[FloatArray, FloatArray, FloatArray],
     colors: FloatArray,
     skull: Skull | None,
+    device: torch.device,
 ) -> FloatArray:
     """Paint one view that is neither the front nor the back; colours extended outside the mask."""
     front, back, detail = sheets
@@ -123,7 +132,7 @@ def _paint_around(
         x = skull.hold(x, y)
     from_front = (trust_angle(normals[:, 2]) * is_visible(maps, FRONT, points))[:, None]
     from_back = (trust_angle(-normals[:, 2]) * is_visible(maps, BACK, points))[:, None]
-    around = render_colors(mesh, maps.rig.cameras[view], colors, side)[mask]
+    around = render_colors(mesh, maps.rig.cameras[view], colors, side, device)[mask]
     around = around + _turn_detail(maps, detail, points, x, y)
     front_part = from_front * sample_bilinear(front, x, y)
     blend = front_part + from_back * sample_bilinear(back, x, y) + (1 - from_front - from_back) * around

@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist
 
 from ..cameras import project_points
 from ..color import srgb_to_lab
+from ..device import array_to_tensor, tensor_to_array
 from ..mesh.normals import vertex_normals
 from ..rasterize import interpolate_attributes, rasterize_view
 from ..types import BoolArray, Camera, FloatArray, Mesh, ViewMaps
@@ -153,8 +154,10 @@ def _build_laplacian(mesh: Mesh) -> sparse.csr_matrix:
     return (sparse.diags(np.asarray(links.sum(axis=1)).ravel()) - links).tocsr()
 
 
-def render_colors(mesh: Mesh, camera: Camera, colors: FloatArray, side: int) -> FloatArray:
-    """Vertex colours (V, 3) as the camera sees them, (S, S, 3); 0 outside the silhouette."""
-    positions, faces = torch.tensor(mesh.positions), torch.tensor(mesh.faces)
-    raster = rasterize_view(camera, positions, faces, side)
-    return interpolate_attributes(raster, faces, torch.tensor(colors)).numpy()
+def render_colors(
+    mesh: Mesh, camera: Camera, colors: FloatArray, side: int, device: torch.device
+) -> FloatArray:
+    """Render vertex colours (V, 3) from a camera: (side, side, 3), 0 outside the silhouette."""
+    faces = array_to_tensor(mesh.faces, device)
+    raster = rasterize_view(camera, array_to_tensor(mesh.positions), faces, side)
+    return tensor_to_array(interpolate_attributes(raster, faces, array_to_tensor(colors, device)))

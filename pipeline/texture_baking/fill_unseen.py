@@ -1,4 +1,4 @@
-"""Colours for what no view sees, carried over the surface."""
+"""Fill in colours for surface that no view sees, by diffusion along the surface."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import torch
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from ..device import array_to_tensor, tensor_to_array
 from ..mesh.normals import vertex_normals
 from ..progress import Progress
 from ..types import BoolArray, FloatArray, IntArray, Mesh
 from .atlas import Texels
 
-_NORMAL_REACH = 0.03
-"""Share of the mesh's extent that a normal counts for when the nearest seen vertex is sought."""
-_KNOWN = 0.95
-"""A vertex with this share of the surface around it seen has the mean colour of that."""
-_SPRING = 1e-3
-"""Pull towards the nearest seen vertex, beside that of the neighbours: it settles what hangs on nothing."""
+_NORMAL_WEIGHT = 0.03
+"""Weight of normals in the search for the nearest seen vertex, as a share of the mesh's extent."""
+_KNOWN_SHARE = 0.95
+"""From this share of seen texels around it on a vertex takes their mean colour."""
+_ANCHOR = 1e-3
+"""Weight of the nearest seen vertex beside the neighbours; it makes isolated parts solvable."""
 _TOLERANCE, _MOST_STEPS = 1e-4, 500
 _LONGEST_EDGE = 1 / 64
 _MANY_FACES = 200_000
 
 
 def split_long_edges(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
-    """Halve faces at their longest edge until none exceeds a 64th of the extent, so that a fill can bend.
+    """Bisect faces at their longest edge until no edge exceeds a 64th of the extent.
 
-    vertices: (V, C) attributes, positions first. faces: (F, 3). Both faces beside an edge are cut at its
-    middle, each with a vertex of its own; no face is cut once there are 200,000. Returns new arrays, or
-    the same where nothing was long.
+    This gives the fill enough vertices to vary smoothly. vertices: (V, C) attributes, positions first.
+    faces: (F, 3). Both faces at an edge are cut at its midpoint, each with a vertex of its own. Stops at
+    200,000 faces. Returns new arrays, or the same ones if there is no long edge.
     """
     limit = _LONGEST_EDGE * float(np.ptp(vertices[:, :3], axis=0).max())
     while len(faces) < _MANY_FACES:
@@ -49,23 +50,23 @@ def split_long_edges(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray,
 def fill_unseen(
     mesh: Mesh, texels: Texels, color: torch.Tensor, share: torch.Tensor, progress: Progress
 ) -> FloatArray:
-    """Give every vertex near unseen texels a colour that runs smoothly into those of the seen texels.
+    """Give every vertex near unseen texels a colour that blends smoothly into those of the seen texels.
 
-    mesh: V vertices, with normals; those at one place count as one. color: (N, 3) and share: (N,) of the
-    texels, 0..1 how far they are seen. Returns (V, 3) float32; mid grey where nothing at all was seen.
+    mesh: V vertices with normals; coincident ones are treated as one. color: (N, 3) of the texels.
+    share: (N,) 0..1, how well they are seen. Returns (V, 3) float32, mid grey if nothing at all was seen.
     """
     _, first, weld = np.unique(mesh.positions, axis=0, return_index=True, return_inverse=True)
     positions, normals = mesh.positions[first], vertex_normals(mesh)[first]
     welded = weld.reshape(-1)[mesh.faces]
-    near = _find_faces_around(welded, texels.face[share < 1].numpy(), len(first))
+    near = _find_faces_around(welded, _mark_unseen(texels, share, len(mesh.faces)), len(first))
     values, known = _average_texels(welded, near, len(first), texels, color, share)
     if not known.any():
         return np.full_like(mesh.positions, 0.5)
     loose = np.zeros(len(first), np.bool_)
     loose[welded[near]] = True
     loose &= ~known
-    reach = _NORMAL_REACH * float(np.ptp(positions, axis=0).max())
-    key = np.concatenate((positions, normals * reach), axis=1)
+    weight = _NORMAL_WEIGHT * float(np.ptp(positions, axis=0).max())
+    key = np.concatenate((positions, normals * weight), axis=1)
     if loose.any():
         _, nearest = cKDTree(key[known]).query(key[loose])
         values[loose] = values[known][nearest]
@@ -73,9 +74,15 @@ def fill_unseen(
     return values[weld.reshape(-1)].astype(np.float32)
 
 
-def _find_faces_around(faces: IntArray, unseen: IntArray, count: int) -> BoolArray:
-    """(F,) bool: faces with an unseen texel, and two rings around them."""
-    near: BoolArray = np.isin(np.arange(len(faces)), unseen)
+def _mark_unseen(texels: Texels, share: torch.Tensor, faces: int) -> BoolArray:
+    """Mark the faces (F,) that have a texel which is not fully seen."""
+    unseen = texels.inside.new_zeros(faces)
+    unseen[texels.face[share < 1]] = True
+    return tensor_to_array(unseen)
+
+
+def _find_faces_around(faces: IntArray, near: BoolArray, count: int) -> BoolArray:
+    """Grow a set of faces (F,) bool by two rings of neighbours."""
     for _ in range(2):
         touched = np.zeros(count, np.bool_)
         touched[faces[near]] = True
@@ -86,16 +93,18 @@ def _find_faces_around(faces: IntArray, unseen: IntArray, count: int) -> BoolArr
 def _average_texels(
     faces: IntArray, near: BoolArray, count: int, texels: Texels, color: torch.Tensor, share: torch.Tensor
 ) -> tuple[FloatArray, BoolArray]:
-    """Mean colour (count, 3) of the seen texels around each vertex, and where they are nearly all seen."""
-    rows = torch.nonzero(torch.from_numpy(near)[texels.face] & texels.inside).squeeze(1)
+    """Mean colour (count, 3) of the seen texels around each vertex; and whether nearly all are seen."""
+    device = color.device
+    rows = torch.nonzero(array_to_tensor(near, device)[texels.face] & texels.inside).squeeze(1)
     seen = share[rows, None]
     terms = torch.cat((color[rows] * seen, seen, torch.ones_like(seen)), dim=1)
-    corners, weight = torch.from_numpy(faces).long()[texels.face[rows]], texels.weight[rows]
-    sums = torch.zeros((count, 5))
+    corners, weight = array_to_tensor(faces, device).long()[texels.face[rows]], texels.weight[rows]
+    sums = color.new_zeros((count, 5))
     for corner in range(3):
         sums.index_add_(0, corners[:, corner], terms * weight[:, corner : corner + 1])
-    known = (sums[:, 3] > _KNOWN * sums[:, 4]) & (sums[:, 4] > 0)
-    return (sums[:, :3] / sums[:, 3:4].clamp(min=1e-9)).double().numpy(), known.numpy()
+    known = (sums[:, 3] > _KNOWN_SHARE * sums[:, 4]) & (sums[:, 4] > 0)
+    mean = (sums[:, :3] / sums[:, 3:4].clamp(min=1e-9)).double()
+    return tensor_to_array(mean), tensor_to_array(known)
 
 
 def _relax(
@@ -112,8 +121,8 @@ def _relax(
     links = sparse.csr_array((np.concatenate((pull, pull)), ends), shape=(len(values),) * 2)
     strength = links.sum(axis=1)
     inner = links[loose][:, loose]
-    system = (sparse.diags_array(strength[loose] * (1 + _SPRING)) - inner).tocsr()
-    target = links[loose][:, ~loose] @ values[~loose] + _SPRING * strength[loose, None] * values[loose]
+    system = (sparse.diags_array(strength[loose] * (1 + _ANCHOR)) - inner).tocsr()
+    target = links[loose][:, ~loose] @ values[~loose] + _ANCHOR * strength[loose, None] * values[loose]
     return _solve_definite(system, target, values[loose], progress)
 
 

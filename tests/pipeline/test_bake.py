@@ -9,7 +9,7 @@ from character3d.pipeline.errors import MeshError, PictureError
 from character3d.pipeline.generating_multiview_texture.maps import render_view_maps
 from character3d.pipeline.rasterize import interpolate_attributes, rasterize_triangles
 from character3d.pipeline.texture_baking import apply_texture, bake_views, unwrap_mesh
-from character3d.pipeline.texture_baking.atlas import fill_gutters, list_texels
+from character3d.pipeline.texture_baking.atlas import fill_gutters, rasterize_uv
 from character3d.pipeline.texture_baking.bake import LEAST_COVERAGE, MOST_HIDDEN, MOST_SEAM_CONTRAST
 from character3d.pipeline.texture_baking.fill_unseen import split_long_edges
 from character3d.pipeline.texture_baking.seam_metrics import measure_seam_differences
@@ -377,11 +377,11 @@ def test_gutters_continue_the_charts():
 
 def test_texels_beside_a_chart_continue_its_faces():
     mesh = make_quads((0, 0, (0.25, 0.25, 0.75, 0.75)))
-    texels = list_texels(mesh, 64)
+    texels = rasterize_uv(mesh.uvs, mesh.faces, 64)
     assert int(texels.inside.sum()) == 32 * 32 and int((~texels.inside).sum()) == 34 * 34 - 32 * 32
     corners = mesh.positions[mesh.faces[texels.face.numpy()]]
     points = (corners * texels.weight.numpy()[..., None]).sum(axis=1)
-    row, column = np.divmod(texels.place.numpy(), 64)
+    row, column = np.divmod(texels.index.numpy(), 64)
     np.testing.assert_allclose(points[:, 0], (column + 0.5 - 16) / 32, atol=1e-4)
     np.testing.assert_allclose(points[:, 1], (47.5 - row) / 32, atol=1e-4)
 
