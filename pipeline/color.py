@@ -1,4 +1,4 @@
-"""sRGB to CIE L*a*b*, in which distances are close to perceived differences."""
+"""sRGB to a color space whose distances follow the eye."""
 
 from __future__ import annotations
 

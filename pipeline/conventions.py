@@ -9,7 +9,7 @@ elevation lifts the camera above the ground plane.
 UV origin: top left of the texture, v down (glTF). The centre of texel (row i, column j) of an
 (H, W) texture is u = (j + 0.5) / W, v = (i + 0.5) / H. Images are (H, W, C), row 0 at the top.
 
-Colours are sRGB-encoded float32 in 0..1 with straight (not premultiplied) alpha.
+Colors are sRGB-encoded float32 in 0..1 with straight (not premultiplied) alpha.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Arrays to tensors on a device and back: the only two transfers that the pipeline makes.
 
-Functions that compute with tensors take a `device`, by default the CPU. It must have float64, which Apple's MPS
-has not. Arguments and results of the stages are numpy arrays in host memory.
+Functions that compute with tensors take a `device`, by default the CPU. It must have float64, which Apple's
+MPS has not. Arguments and results of the stages are numpy arrays in host memory.
 """
 
 from __future__ import annotations

@@ -20,6 +20,9 @@ from .conventions import MAX_INFLUENCES
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
+# Where the width matters: double precision, and indices.
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
 
 
 def _freeze(owner: object, name: str, dtype: npt.DTypeLike, *shape: int | None) -> None:

@@ -1,9 +1,10 @@
 """A second device for tests on machines without one: its tensors refuse to meet anything in host memory.
 
-They compute on the CPU, so that results can be compared, but while `OtherDevice` is active every call of torch
-passes through it. It allows what needs no hidden copy on a GPU: operations on tensors of one device, factories
-that name the device, `.to` and `.cpu()`, and reading single values. Everything else raises `ImplicitCopy`: host
-tensors and arrays as operands or indices, `.numpy()`, numpy's functions, a factory without `device=`.
+They compute on the CPU, so that results can be compared, but while `OtherDevice` is active every call of
+torch passes through it. It allows what needs no hidden copy on a GPU: operations on tensors of one device,
+factories that name the device, `.to` and `.cpu()`, and reading single values. Everything else raises
+`ImplicitCopy`: host tensors and arrays as operands or indices, `.numpy()`, numpy's functions, and tensors
+whose factory forgot the device.
 """
 
 import numpy as np
@@ -25,7 +26,7 @@ class OtherTensor(torch.Tensor):
 
 
 class OtherDevice(TorchFunctionMode):
-    """Makes OTHER a device. calls: how many used a tensor on it. downloads: elements of each copy to the host."""
+    """Makes OTHER a device. calls: how many used its tensors. downloads: elements of each copy to the host."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What computes with tensors runs on the device that it is given, without hidden copies to the host or back."""
+"""What computes with tensors runs on the device that it is given, without hidden copies."""
 
 import numpy as np
 import pytest
@@ -188,8 +188,8 @@ def test_baking(unwrapped, images, painted):
     wanted, found, device = run_on_both(work)
     check_equal(wanted, found)
     assert wanted[1].min() == 0 and wanted[1].max() == 1  # some of it is filled in
-    # Texture and coverage; where texels are unseen, colours around vertices and where they are known; per view
-    # its weights, and its outlines if their distance is needed.
+    # Texture and coverage; which faces are unseen, and colours around vertices and which are known; per view
+    # its weights, and its outlines if the distance to them is needed.
     assert len(device.downloads) == 2 + 3 + 6 * (1 if painted else 2)
 
 
