@@ -47,13 +47,6 @@ def bound_charts(corners: Floats, chart: Ints) -> tuple[Floats, Floats]:
     return low, np.maximum.reduceat(corners.max(axis=1)[order], first)
 
 
-def double_areas(corners: Floats) -> Floats:
-    """Twice the signed areas (F,) of faces (F, 3, 2), positive from the first axis to the second."""
-    one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    doubled: Floats = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
-    return doubled
-
-
 def list_window_texels(
     windows: ChartWindows, chart: Ints, device: torch.device = CPU
 ) -> tuple[torch.Tensor, torch.Tensor]:

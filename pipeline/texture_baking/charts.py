@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
+from ..mesh.areas import measure_double_areas
+from ..mesh.laplacian import smooth_positions
 from ..mesh.normals import compute_face_normals
+from ..mesh.topology import label_components, list_directed_edges
+from ..mesh.weld import weld_equal
 from ..progress import Progress, ignore_progress
 from ..types import BoolArray, Mesh
-from .chart_raster import double_areas
 from .split_large_charts import cut_sprawling_charts
 
 Labels = npt.NDArray[np.int64]
@@ -27,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 AXES = np.array([(0, 0, 1), (0, 0, -1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)], np.float64)
 _AXIS_PREFERENCE = np.array((1.0, 1.0, 0.9, 0.9, 0.75, 0.75))
 """Front and back charts extend farther around the body, so that no seam runs through the character's face."""
-_POSITION_SMOOTHING_STEPS = 8
+_POSITION_SMOOTHING_ROUNDS = 8
 _LARGEST_SHIFT = 0.005
 """Largest shift of a vertex by smoothing, as a share of the diagonal of the mesh's bounds."""
 _NORMAL_SMOOTHING_STEPS = 12
@@ -133,15 +135,15 @@ def find_overlap_candidates(charts: Charts, folded: BoolArray) -> BoolArray:
 
 def connect_faces(pairs: Labels, label: Labels) -> Labels:
     """Number (F,) the connected parts of equal label; pairs: (E, 2) faces that share an edge."""
-    same = label[pairs[:, 0]] == label[pairs[:, 1]]
-    _, chart = connected_components(_adjacency(pairs[same], len(label)), directed=False)
-    return chart.astype(np.int64)
+    one, two = pairs.T
+    same = label[one] == label[two]
+    return label_components((one[same], two[same]), len(label))
 
 
 def _read_surface(mesh: Mesh) -> _Surface:
-    points, weld = np.unique(mesh.positions, axis=0, return_inverse=True)
-    faces = weld.reshape(-1)[mesh.faces].astype(np.int64)
-    original: Floats = points.astype(np.float64)
+    welded = weld_equal(mesh.positions)
+    faces = welded.inverse[mesh.faces]
+    original = welded.points.astype(np.float64)
     smoothed = _smooth_points(original, faces)
     normals, areas = (item.astype(np.float64) for item in compute_face_normals(original, faces))
     smoothed_normals = compute_face_normals(smoothed, faces)[0].astype(np.float64)
@@ -151,14 +153,7 @@ def _read_surface(mesh: Mesh) -> _Surface:
 
 def _smooth_points(points: Floats, faces: Labels) -> Floats:
     """Taubin smoothing; no vertex moves farther than _LARGEST_SHIFT of the mesh's diagonal."""
-    tail, head = faces.ravel(), faces[:, (1, 2, 0)].ravel()
-    links = sparse.csr_array((np.ones(len(tail)), (tail, head)), shape=(len(points),) * 2)
-    links = links + links.T
-    degree = np.maximum(links.sum(axis=1), 1)[:, None]
-    smooth = points
-    for step in (0.5, -0.53) * _POSITION_SMOOTHING_STEPS:
-        smooth = smooth + step * (links @ smooth / degree - smooth)
-    moved = smooth - points
+    moved = smooth_positions(points, faces, _POSITION_SMOOTHING_ROUNDS) - points
     farthest = _LARGEST_SHIFT * float(np.linalg.norm(np.ptp(points, axis=0)))
     length = np.linalg.norm(moved, axis=1, keepdims=True)
     return points + moved * np.minimum(1, farthest / np.maximum(length, 1e-20))
@@ -166,7 +161,7 @@ def _smooth_points(points: Floats, faces: Labels) -> Floats:
 
 def _pair_faces(faces: Labels, vertex_count: int) -> Labels:
     """Pairs (E, 2) of faces that share an edge; around a non-manifold edge, each with the next two."""
-    start, stop = faces.ravel(), faces[:, (1, 2, 0)].ravel()
+    start, stop = list_directed_edges(faces)
     key = np.minimum(start, stop) * vertex_count + np.maximum(start, stop)
     order = np.argsort(key, kind="stable")
     owner, key = order // 3, key[order]
@@ -289,5 +284,5 @@ def _mark_charts(marked: BoolArray, chart: Labels) -> BoolArray:
 
 
 def _find_folded(surface: _Surface, charts: Charts) -> BoolArray:
-    doubled = double_areas(charts.corners[..., :2])
+    doubled = measure_double_areas(charts.corners[..., :2])
     return (doubled < _LEAST_AREA_KEPT * 2 * surface.areas) & (surface.areas > 1e-9 * surface.areas.mean())

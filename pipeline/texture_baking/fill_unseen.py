@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ..device import array_to_tensor, tensor_to_array
+from ..mesh.laplacian import link_neighbors, solve_harmonic, weigh_edges
 from ..mesh.normals import vertex_normals
+from ..mesh.weld import weld_equal
 from ..progress import Progress
 from ..types import BoolArray, FloatArray, IntArray, Mesh
 from .atlas import Texels
@@ -19,7 +20,6 @@ _KNOWN_SHARE = 0.95
 """From this share of seen texels around it on a vertex takes their mean colour."""
 _ANCHOR = 1e-3
 """Weight of the nearest seen vertex beside the neighbours; it makes isolated parts solvable."""
-_TOLERANCE, _MOST_STEPS = 1e-4, 500
 _LONGEST_EDGE = 1 / 64
 _MANY_FACES = 200_000
 
@@ -55,23 +55,23 @@ def fill_unseen(
     mesh: V vertices with normals; coincident ones are treated as one. color: (N, 3) of the texels.
     share: (N,) 0..1, how well they are seen. Returns (V, 3) float32, mid grey if nothing at all was seen.
     """
-    _, first, weld = np.unique(mesh.positions, axis=0, return_index=True, return_inverse=True)
-    positions, normals = mesh.positions[first], vertex_normals(mesh)[first]
-    welded = weld.reshape(-1)[mesh.faces]
-    near = _find_faces_around(welded, _mark_unseen(texels, share, len(mesh.faces)), len(first))
-    values, known = _average_texels(welded, near, len(first), texels, color, share)
+    positions, first, inverse = weld_equal(mesh.positions)
+    normals, faces = vertex_normals(mesh)[first], inverse[mesh.faces]
+    near = _find_faces_around(faces, _mark_unseen(texels, share, len(faces)), len(first))
+    values, known = _average_texels(faces, near, len(first), texels, color, share)
     if not known.any():
         return np.full_like(mesh.positions, 0.5)
-    loose = np.zeros(len(first), np.bool_)
-    loose[welded[near]] = True
-    loose &= ~known
+    unknown = np.zeros(len(first), np.bool_)
+    unknown[faces[near]] = True
+    unknown &= ~known
     weight = _NORMAL_WEIGHT * float(np.ptp(positions, axis=0).max())
     key = np.concatenate((positions, normals * weight), axis=1)
-    if loose.any():
-        _, nearest = cKDTree(key[known]).query(key[loose])
-        values[loose] = values[known][nearest]
-        values[loose] = _relax(positions, welded[near], values, loose, progress)
-    return values[weld.reshape(-1)].astype(np.float32)
+    if unknown.any():
+        _, nearest = cKDTree(key[known]).query(key[unknown])
+        values[unknown] = values[known][nearest]
+        links = link_neighbors(faces[near], len(first), weigh_edges(positions, faces[near]))
+        values[unknown] = solve_harmonic(links, values, ~unknown, spring=_ANCHOR, progress=progress)
+    return values[inverse].astype(np.float32)
 
 
 def _mark_unseen(texels: Texels, share: torch.Tensor, faces: int) -> BoolArray:
@@ -105,49 +105,3 @@ def _average_texels(
     known = (sums[:, 3] > _KNOWN_SHARE * sums[:, 4]) & (sums[:, 4] > 0)
     mean = (sums[:, :3] / sums[:, 3:4].clamp(min=1e-9)).double()
     return tensor_to_array(mean), tensor_to_array(known)
-
-
-def _relax(
-    positions: FloatArray, faces: IntArray, values: FloatArray, loose: BoolArray, progress: Progress
-) -> FloatArray:
-    """Colours (M, 3) of the loose vertices, each the mean of its neighbours weighted by nearness.
-
-    The harmonic function over the graph of edges, found by conjugate gradients from `values`.
-    """
-    start, stop = faces.ravel(), faces[:, (1, 2, 0)].ravel()
-    gap = np.linalg.norm(positions[start].astype(float) - positions[stop], axis=1)
-    pull = 1 / np.maximum(gap, 1e-3 * gap.mean() + 1e-12)
-    ends = np.concatenate((start, stop)), np.concatenate((stop, start))
-    links = sparse.csr_array((np.concatenate((pull, pull)), ends), shape=(len(values),) * 2)
-    strength = links.sum(axis=1)
-    inner = links[loose][:, loose]
-    system = (sparse.diags_array(strength[loose] * (1 + _ANCHOR)) - inner).tocsr()
-    target = links[loose][:, ~loose] @ values[~loose] + _ANCHOR * strength[loose, None] * values[loose]
-    return _solve_definite(system, target, values[loose], progress)
-
-
-def _solve_definite(
-    system: sparse.csr_array, target: FloatArray, start: FloatArray, progress: Progress
-) -> FloatArray:
-    """Solve a symmetric positive definite system (M, M) for the columns of target (M, C), from `start`.
-
-    Conjugate gradients with Jacobi's preconditioner, all columns at once. scipy's take one column, and
-    their dot products wait for BLAS threads that a busy machine does not run: a second became five.
-    """
-    found, residual = start.copy(), target - system @ start
-    scale = 1 / np.maximum(system.diagonal(), 1e-12)[:, None]
-    direction = scale * residual
-    power = (residual * direction).sum(axis=0)
-    enough = _TOLERANCE**2 * (target**2).sum(axis=0)
-    for step in range(_MOST_STEPS):
-        if ((residual**2).sum(axis=0) <= enough).all():
-            break
-        progress(step / _MOST_STEPS)
-        pushed = system @ direction
-        reach = power / np.maximum((direction * pushed).sum(axis=0), 1e-30)
-        found += reach * direction
-        residual -= reach * pushed
-        steepest = scale * residual
-        before, power = power, (residual * steepest).sum(axis=0)
-        direction = steepest + direction * (power / np.maximum(before, 1e-30))
-    return found

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from ..mesh.areas import measure_double_areas
 from ..progress import Progress, ignore_progress
-from .chart_raster import double_areas
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -89,7 +89,7 @@ def _read_rest(corners: Floats, flat: Floats, faces: Ints, chart: Ints) -> _Rest
     inverse[:, 0, 0], inverse[:, 1, 1] = 1 / length, 1 / height
     inverse[:, 0, 1] = -along / (length * height)
     areas = np.where(
-        double_areas(flat[faces]) > 2 * _LEAST_AREA_KEPT * length * height, length * height / 2, 0.0
+        measure_double_areas(flat[faces]) > 2 * _LEAST_AREA_KEPT * length * height, length * height / 2, 0.0
     )
     return _Rest(faces, inverse, areas, chart)
 

@@ -6,6 +6,8 @@ import numpy as np
 import torch.nn.functional as F
 
 from ..device import array_to_tensor, tensor_to_array
+from ..mesh.topology import list_directed_edges
+from ..mesh.weld import weld_equal
 from ..types import FloatArray, Mesh
 
 _SAMPLES_ALONG_EDGE = (0.2, 0.5, 0.8)
@@ -28,9 +30,8 @@ def measure_seam_differences(mesh: Mesh, texture: FloatArray) -> FloatArray:
 
 def _match_border_edges(mesh: Mesh) -> tuple[FloatArray, FloatArray]:
     """Vertices (E, 2) on either side of the edges that join two faces of different charts."""
-    _, weld = np.unique(mesh.positions, axis=0, return_inverse=True)
-    edges = mesh.faces[:, ((0, 1), (1, 2), (2, 0))].reshape(-1, 2)
-    ends = weld.reshape(-1)[edges].astype(np.int64)
+    edges = np.stack(list_directed_edges(mesh.faces), axis=1)
+    ends = weld_equal(mesh.positions).inverse[edges]
     turned = ends[:, 0] > ends[:, 1]
     edges = np.where(turned[:, None], edges[:, ::-1], edges)
     key = ends.min(axis=1) * len(mesh.positions) + ends.max(axis=1)

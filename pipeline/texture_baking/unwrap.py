@@ -15,10 +15,11 @@ import torch
 
 from ..device import CPU
 from ..errors import MeshError
+from ..mesh.areas import measure_double_areas
 from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import Mesh
-from .chart_raster import double_areas, list_shared_texels, make_windows
+from .chart_raster import list_shared_texels, make_windows
 from .charts import Charts, find_covered_faces, find_overlap_candidates, segment_charts, split_charts
 from .flatten import flatten_charts
 from .packing.pack_charts import (
@@ -120,7 +121,7 @@ def _split_overlaps(charts: Charts, corners: Floats, device: torch.device) -> Ch
     snapped = snap_corners(corners)
     charts = _split_covered(charts, snapped, np.arange(len(corners)), device)
     # With v down, faces that are not folded have negative areas.
-    candidates = find_overlap_candidates(charts, folded=double_areas(snapped) > 0)
+    candidates = find_overlap_candidates(charts, folded=measure_double_areas(snapped) > 0)
     return _split_covered(charts, 2 * snapped, np.flatnonzero(candidates), device)
 
 

@@ -26,7 +26,7 @@ class OtherTensor(torch.Tensor):
 
 
 class OtherDevice(TorchFunctionMode):
-    """Makes OTHER a device. calls: how many used its tensors. downloads: elements of each copy to the host."""
+    """Makes OTHER a device. calls: how many used its tensors. downloads: the elements of each copy back."""
 
     def __init__(self):
         super().__init__()

@@ -16,9 +16,10 @@ import numpy.typing as npt
 import torch
 
 from ...device import tensor_to_array
+from ...mesh.areas import measure_double_areas
 from ...progress import Progress, span_progress
 from ...rasterize import SUBPIXELS
-from ..chart_raster import bound_charts, double_areas, list_window_texels, make_windows
+from ..chart_raster import bound_charts, list_window_texels, make_windows
 from .bitmap_nesting import Bitmap, nest_bitmaps
 
 Ints = npt.NDArray[np.int64]
@@ -64,7 +65,7 @@ def _rotation(angle: float) -> Floats:
 
 def estimate_scale(corners: Floats, chart: Ints, inner: int) -> float:
     """Texels per metre at which charts, faces (F, 3, 2) in metres, may fit a square of `inner` texels."""
-    area = np.abs(double_areas(corners)).sum() / 2
+    area = np.abs(measure_double_areas(corners)).sum() / 2
     by_area = inner * math.sqrt(_EXPECTED_UTILIZATION / max(float(area), 1e-20))
     return min(by_area, _find_largest_scale(corners, chart, inner))
 
@@ -136,8 +137,7 @@ def _trace_thin_faces(corners: Floats) -> tuple[Ints, Floats]:
     """Faces less than two texels high, and points on their sides half a texel apart: (N,) and (N, 2)."""
     sides = np.roll(corners, -1, axis=1) - corners
     longest = np.linalg.norm(sides, axis=2).max(axis=1)
-    doubled = sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0]
-    thin = np.flatnonzero(np.abs(doubled) <= 2 * longest)
+    thin = np.flatnonzero(np.abs(measure_double_areas(corners)) <= 2 * longest)
     steps = np.ceil(2 * longest[thin]).astype(np.int64) + 1
     face = np.repeat(thin, steps)
     along = (np.arange(len(face)) - np.repeat(np.cumsum(steps) - steps, steps)) / np.repeat(steps, steps)
