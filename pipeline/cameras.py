@@ -45,7 +45,7 @@ def project_points(camera: Camera, points: Points) -> tuple[Points, Points]:
     """Project points (..., 3), metres, numpy or torch.
 
     Returns image coordinates (..., 2) = (u, v), 0..1 inside the image, v down, so that pixel
-    (row i, column j) of an image of side S has its centre at ((j + 0.5) / S, (i + 0.5) / S); and depth
+    (row i, column j) of an image of side S has its center at ((j + 0.5) / S, (i + 0.5) / S); and depth
     (...), metres behind the target plane, nearer is smaller. Same kind, dtype and device as `points`.
     """
     matrix = camera_matrix(camera)
@@ -72,18 +72,18 @@ def multiply_matrix(points: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 def build_six_view_rig(mesh: Mesh) -> CameraRig:
     """Return front, left, back, right, top and bottom cameras with one common scale.
 
-    The target is the centre of the bounds; the longest axis fills 1 / (1 + VIEW_MARGIN) of the image side.
+    The target is the center of the bounds; the longest axis fills 1 / (1 + VIEW_MARGIN) of the image side.
     """
     low, high = mesh.bounds
-    centre = (low + high) / 2
+    center = (low + high) / 2
     half_extent = max(float((high - low).max()) / 2 * (1.0 + VIEW_MARGIN), 1e-6)
-    x, y, z = (float(value) for value in centre)
+    x, y, z = (float(value) for value in center)
     angles = zip(VIEW_NAMES, VIEW_AZIMUTHS, VIEW_ELEVATIONS, strict=True)
     return CameraRig(tuple(Camera(name, a, e, half_extent, (x, y, z)) for name, a, e in angles))
 
 
 def frame_camera(mesh: Mesh, azimuth: float, elevation: float, margin: float = 0.05) -> Camera:
-    """Return the camera at these angles (radians) that centres the mesh and shows it as large as fits."""
+    """Return the camera at these angles (radians) that centers the mesh and shows it as large as fits."""
     unit = Camera("frame", azimuth, elevation, 0.5)
     basis = camera_basis(unit)
     seen = mesh.positions @ basis.T.astype(np.float32)

@@ -26,7 +26,7 @@ _EMPTY = torch.iinfo(torch.int64).max
 
 
 class Raster(NamedTuple):
-    """The face at each pixel centre.
+    """The face at each pixel center.
 
     face_index: (H, W) int64, -1 for background. barycentric: (H, W, 3) float32, weights of the face's
     corners, 0 for background. depth: (H, W) float32, +inf for background.
@@ -38,7 +38,7 @@ class Raster(NamedTuple):
 
     @property
     def mask(self) -> torch.Tensor:
-        """(H, W) bool, True where a face covers the pixel centre."""
+        """(H, W) bool, True where a face covers the pixel center."""
         return self.face_index >= 0
 
 
@@ -64,7 +64,7 @@ class _Spans(NamedTuple):
 def rasterize_triangles(positions: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]) -> Raster:
     """Rasterize triangles given in pixels; both windings are drawn.
 
-    positions: (V, 3) float, x and y in pixels (the centre of the top left pixel is 0.5, 0.5; y down;
+    positions: (V, 3) float, x and y in pixels (the center of the top left pixel is 0.5, 0.5; y down;
     |x|, |y| < 65536) and z a depth, nearer is smaller. faces: (F, 3) integer. size: (H, W).
     At equal depth the lower face index wins. Faces without area are not drawn.
     """
@@ -82,7 +82,7 @@ def rasterize_triangles(positions: torch.Tensor, faces: torch.Tensor, size: tupl
 def list_covered_samples(
     positions: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """List every pair of a face and a pixel whose centre it covers, as `rasterize_triangles` without depth.
+    """List every pair of a face and a pixel whose center it covers, as `rasterize_triangles` without depth.
 
     positions: (V, 2 or more), pixels. Returns two (N,) int64 tensors: face index and row * W + column.
     """
@@ -175,7 +175,7 @@ def _double_area(snapped: torch.Tensor) -> torch.Tensor:
 
 
 def _bound_rows(snapped: torch.Tensor, height: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """First row and number of rows, (F,) int64, whose pixel centres each face may cover."""
+    """First row and number of rows, (F,) int64, whose pixel centers each face may cover."""
     rows = snapped[..., 1] / SUBPIXELS - 0.5
     first = rows.amin(dim=1).ceil().clamp(0, height).to(torch.int64)
     last = rows.amax(dim=1).floor().clamp(-1, height - 1).to(torch.int64)
@@ -262,7 +262,7 @@ def _resolve(
 
 
 def _weigh_corners(snapped: torch.Tensor, pixel: torch.Tensor, width: int) -> torch.Tensor:
-    """Barycentrics (N, 3) float32 of the centres of pixels (N,) in triangles (N, 3, 2), subpixels."""
+    """Barycentrics (N, 3) float32 of the centers of pixels (N,) in triangles (N, 3, 2), subpixels."""
     row = torch.div(pixel, width, rounding_mode="floor")
     sample = torch.stack((pixel - row * width, row), dim=1).to(torch.float64) * SUBPIXELS + SUBPIXELS // 2
     (x0, y0), (x1, y1), (x2, y2) = (

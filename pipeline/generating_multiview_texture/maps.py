@@ -20,7 +20,7 @@ def render_view_maps(
     device: torch.device = CPU,
     progress: Progress = ignore_progress,
 ) -> ViewMaps:
-    """Render the maps of `mesh` for each camera at (size, size) pixels, one sample per pixel centre."""
+    """Render the maps of `mesh` for each camera at (size, size) pixels, one sample per pixel center."""
     positions, faces = array_to_tensor(mesh.positions), array_to_tensor(mesh.faces, device)
     attributes = array_to_tensor(np.concatenate((mesh.positions, vertex_normals(mesh)), axis=1), device)
     views = []
@@ -37,5 +37,4 @@ def _read_maps(raster: Raster, values: torch.Tensor) -> tuple[FloatArray, FloatA
     mask = raster.mask
     position, normal = values[..., :3], torch.nn.functional.normalize(values[..., 3:], dim=-1)
     depth = torch.where(mask, raster.depth, 0.0)
-    position, normal, depth, mask = (tensor_to_array(item) for item in (position, normal, depth, mask))
-    return position, normal, depth, mask
+    return tensor_to_array(position), tensor_to_array(normal), tensor_to_array(depth), tensor_to_array(mask)

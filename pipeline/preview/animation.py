@@ -106,7 +106,7 @@ def _render_frames(
 
 
 def _circle_camera(mesh: Mesh | TexturedMesh, azimuth: float, elevation: float) -> Camera:
-    """A camera that looks at the centre of the mesh and frames all of it from every azimuth."""
+    """A camera that looks at the center of the mesh and frames all of it from every azimuth."""
     shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
     low, high = shape.bounds
     middle = (low + high) / 2

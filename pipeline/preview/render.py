@@ -105,7 +105,7 @@ def render_camera(
 def _render_subject(
     mesh: Mesh | TexturedMesh, camera: Camera, size: int, device: torch.device, progress: Progress
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Linear premultiplied colour (1, 3, S, S) and coverage (1, 1, S, S), before antialiasing."""
+    """Linear premultiplied color (1, 3, S, S) and coverage (1, 1, S, S), before antialiasing."""
     shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
     faces = array_to_tensor(shape.faces, device).long()
     raster = rasterize_view(camera, array_to_tensor(shape.positions), faces, size)
@@ -150,7 +150,7 @@ def _measure_occlusion(
 
 
 def _sample_texture(mesh: TexturedMesh, corners: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Linear base colour (N, 3), sampled bilinearly and clamped at the borders."""
+    """Linear base color (N, 3), sampled bilinearly and clamped at the borders."""
     uv = mix_corners(array_to_tensor(mesh.uvs, weight.device), corners, weight)
     texture = array_to_tensor(mesh.material.base_color[..., :3], weight.device).permute(2, 0, 1)[None]
     grid = (uv * 2 - 1)[None, :, None]

@@ -1,6 +1,6 @@
 """Studio lighting of a rendered surface: three soft lights, ambient light, and screen-space occlusion.
 
-Directions are in the camera's frame: x right, y up, z towards the camera. Colours are linear unless stated
+Directions are in the camera's frame: x right, y up, z towards the camera. Colors are linear unless stated
 otherwise.
 """
 
@@ -43,7 +43,7 @@ CLAY_STUDIO = Studio(
     (0.24, 0.26, 0.29),
     (0.08, 0.075, 0.07),
 )
-"""High contrast, which shows the shape of a mesh of one colour."""
+"""High contrast, which shows the shape of a mesh of one color."""
 
 TEXTURED_STUDIO = Studio(
     (
@@ -77,7 +77,7 @@ def measure_openness(
     """Screen-space ambient occlusion: openness (H, W), 1 in the open and lower in crevices.
 
     depth: (H, W) metres, nearer is smaller. normal: (H, W, 3) in the camera's frame. mask: (H, W) bool.
-    pixel_size: metres. Each of 24 neighbours occludes by its elevation above the tangent plane (after
+    pixel_size: metres. Each of 24 neighbors occludes by its elevation above the tangent plane (after
     Bavoil, Sainz 2008).
     """
     height, width = depth.shape
@@ -100,7 +100,7 @@ def _measure_neighbor(
     offset: tuple[int, int],
     pixel_size: float,
 ) -> torch.Tensor:
-    """How much of the sky the neighbour at `offset` = (columns right, rows down) hides: (H, W) 0..1."""
+    """How much of the sky the neighbor at `offset` = (columns right, rows down) hides: (H, W) 0..1."""
     right, down = offset
     shift = (-down, -right)
     other = torch.roll(depth, shift, dims=(0, 1))

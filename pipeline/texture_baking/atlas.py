@@ -1,9 +1,9 @@
 """The texels of an atlas, the face and barycentrics of each, and the gutters between charts.
 
 The atlas is rasterized once and every attribute is interpolated from that, as in the texture baker of Stable
-Fast 3D. Each chart is surrounded by a ring of texels whose centres lie outside of it but which bilinear
-filtering reads at its border. They extrapolate the adjacent face in its plane, so that the colour along a
-border is the same in both charts. Faces too small to cover a texel's centre get the texels around them.
+Fast 3D. Each chart is surrounded by a ring of texels whose centers lie outside of it but which bilinear
+filtering reads at its border. They extrapolate the adjacent face in its plane, so that the color along a
+border is the same in both charts. Faces too small to cover a texel's center get the texels around them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _FARTHEST_EXTRAPOLATION = 2.0
 class Texels(NamedTuple):
     """The N texels in charts and in the rings around them.
 
-    index: (N,) int64, row * W + column. face: (N,) int64. weight: (N, 3) float32 barycentrics, some of them
-    negative in the rings. inside: (N,) bool, True where the texel's centre lies in a chart.
+    texel: (N,) int64, row * W + column. face: (N,) int64. weight: (N, 3) float32 barycentrics, some of them
+    negative in the rings. inside: (N,) bool, True where the texel's center lies in a chart.
     """
 
-    index: torch.Tensor
+    texel: torch.Tensor
     face: torch.Tensor
     weight: torch.Tensor
     inside: torch.Tensor
@@ -62,7 +62,7 @@ def interpolate(
 
 
 def fill_gutters(color: torch.Tensor, index: torch.Tensor, size: int) -> torch.Tensor:
-    """Write colours (N, 3) to flat indices (N,) of a (size, size, 3) texture and fill all other texels."""
+    """Write colors (N, 3) to flat indices (N,) of a (size, size, 3) texture and fill all other texels."""
     picture, known = color.new_zeros((3, size * size)), index.new_zeros(size * size, dtype=torch.bool)
     picture[:, index], known[index] = color.T, True
     filled = fill_between(picture.view(3, size, size), known.view(size, size))
@@ -74,7 +74,7 @@ def fill_between(picture: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
 
     An unknown pixel takes a mean of the nearest known ones, over an area that grows with their distance, from
     a pyramid of halved pictures (pull-push; Gortler et al. 1996, The Lumigraph, section 3.4). So neither
-    texture filters nor mipmaps mix in an unrelated colour.
+    texture filters nor mipmaps mix in an unrelated color.
     """
     mask = known[None].to(picture.dtype)
     return _pull_push(torch.cat((picture * mask, mask))[None])[0]
@@ -92,7 +92,7 @@ def apply_texture(mesh: Mesh, picture: FloatArray) -> TexturedMesh:
 
 
 def _grow_ring(raster: Raster) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flat indices of the texels next to charts, and the face of one of their neighbours."""
+    """Flat indices of the texels next to charts, and the face of one of their neighbors."""
     # float32 is exact up to 16 million faces; beyond that it still names some face.
     near = F.max_pool2d(raster.face_index.to(torch.float32)[None], 3, 1, 1)[0].view(-1)
     index = torch.nonzero((near >= 0) & ~raster.mask.view(-1)).squeeze(1)
@@ -125,9 +125,9 @@ def _join_once(
 
 
 def _weigh_outside(index: torch.Tensor, corners: torch.Tensor, size: int) -> torch.Tensor:
-    """Barycentrics (M, 3) of the centres of texels (M,) with respect to nearby faces (M, 3, 2), in texels."""
-    centre = torch.stack((index % size, index.div(size, rounding_mode="floor")), dim=1) + 0.5
-    one, two, three = (corners.double() - centre[:, None]).unbind(dim=1)
+    """Barycentrics (M, 3) of the centers of texels (M,) with respect to nearby faces (M, 3, 2), in texels."""
+    center = torch.stack((index % size, index.div(size, rounding_mode="floor")), dim=1) + 0.5
+    one, two, three = (corners.double() - center[:, None]).unbind(dim=1)
     area = torch.stack([_cross(two, three), _cross(three, one), _cross(one, two)], dim=1)
     total = area.sum(dim=1, keepdim=True)
     offset = torch.where(total == 0, 0.0, area / total - 1 / 3)
@@ -140,7 +140,7 @@ def _cross(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
 
 
 def _pull_push(layers: torch.Tensor) -> torch.Tensor:
-    """Extend the colour of layers (1, C + 1, H, W), colour times mask and mask, everywhere: (1, C, H, W)."""
+    """Extend the color of layers (1, C + 1, H, W), color times mask and mask, everywhere: (1, C, H, W)."""
     color, mask = layers[:, :-1], layers[:, -1:]
     height, width = mask.shape[2:]
     if max(height, width) <= 2:

@@ -19,11 +19,11 @@ from .project import Surface, ViewBlend, prepare_view
 from .seam_metrics import measure_seam_differences
 
 LEAST_COVERAGE = 0.75
-"""The result carries a warning if a smaller share of the charts' texels got a colour from the views."""
+"""The result carries a warning if a smaller share of the charts' texels got a color from the views."""
 MOST_HIDDEN = 0.25
 """The result carries a warning if a larger share of the charts' texels is hidden from all cameras."""
 MOST_SEAM_CONTRAST = 0.04
-"""Mean colour difference, 0..1, across chart borders above which the result carries a warning.
+"""Mean color difference, 0..1, across chart borders above which the result carries a warning.
 
 Ten levels of 255 are visible as a line.
 """
@@ -34,12 +34,12 @@ _TEXELS_PER_BLOCK = 1 << 18
 class BakedTexture:
     """A textured mesh, and how much of it the views showed.
 
-    coverage: (T, T) float32; 1 where the colour is from views, 0 where it was filled in and outside charts.
+    coverage: (T, T) float32; 1 where the color is from views, 0 where it was filled in and outside charts.
     weights: (N, S, S) float32 0..1, the weight of each pixel of each view: its distance to outlines times
     the cosine between surface normal and view direction, 0 in the background.
     metrics: utilization (share of the texels that lie in charts); of those, texel_coverage (share with a
-    colour from a view) and hidden_share (share that no camera sees, whatever its picture);
-    seam_contrast (mean difference, 0..1, between the colours on the two sides of chart borders).
+    color from a view) and hidden_share (share that no camera sees, whatever its picture);
+    seam_contrast (mean difference, 0..1, between the colors on the two sides of chart borders).
     """
 
     textured: TexturedMesh
@@ -58,10 +58,10 @@ def bake_views(
     device: torch.device = CPU,
     progress: Progress = ignore_progress,
 ) -> BakedTexture:
-    """Project the views onto the mesh and write a (texture_size, texture_size) base colour.
+    """Project the views onto the mesh and write a (texture_size, texture_size) base color.
 
     A view contributes where it sees the surface, with a weight that grows with the cosine of the viewing
-    angle and with the pixel's distance to an outline. Texels that no view shows take the colour of the
+    angle and with the pixel's distance to an outline. Texels that no view shows take the color of the
     surface around them. `weights`, (N, S, S) 0..1, replaces angle and distance. Raises MeshError for a mesh
     without uvs, PictureError for weights whose size is not that of the views.
 
@@ -84,7 +84,7 @@ def bake_views(
     color, share = blend.read()
     fine = Mesh(positions, faces, normals)
     color = _mix_fill(fine, surface.faces, texels, color, share, span_progress(progress, 0.75, 0.9))
-    texture = tensor_to_array(fill_gutters(color, texels.index, texture_size))
+    texture = tensor_to_array(fill_gutters(color, texels.texel, texture_size))
     progress(0.95)
     coverage = _draw_coverage(texels, share, texture_size)
     textured = apply_texture(mesh, texture)
@@ -104,7 +104,7 @@ def _refine(mesh: Mesh, uvs: FloatArray) -> tuple[FloatArray, FloatArray, FloatA
 def _project_views(
     surface: Surface, texels: Texels, images: ViewImages, weights: FloatArray | None, progress: Progress
 ) -> tuple[ViewBlend, FloatArray]:
-    """Blend the views' colours at the texels; also return the weights (N, S, S) of the views' pixels."""
+    """Blend the views' colors at the texels; also return the weights (N, S, S) of the views' pixels."""
     blend, used = ViewBlend(*_locate_texels(texels, surface)), []
     for number, camera in enumerate(images.rig.cameras):
         progress(number / len(images.rig))
@@ -120,7 +120,7 @@ def _project_views(
 def _locate_texels(texels: Texels, surface: Surface) -> tuple[torch.Tensor, torch.Tensor]:
     """Points, metres, and unit normals of the texels, (N, 3) each."""
     attributes = torch.cat((surface.positions.to(surface.normals.device), surface.normals), dim=1)
-    located = attributes.new_empty((len(texels.index), 6))
+    located = attributes.new_empty((len(texels.texel), 6))
     for rows in torch.arange(len(located), device=located.device).split(_TEXELS_PER_BLOCK):
         located[rows] = interpolate(texels, surface.faces, attributes, rows)
     return located[:, :3].contiguous(), torch.nn.functional.normalize(located[:, 3:], dim=1)
@@ -134,7 +134,7 @@ def _mix_fill(
     share: torch.Tensor,
     progress: Progress,
 ) -> torch.Tensor:
-    """Blend the views' colours (N, 3) with those of the surrounding surface where they are not fully seen."""
+    """Blend the views' colors (N, 3) with those of the surrounding surface where they are not fully seen."""
     rows = torch.nonzero(share < 1).squeeze(1)
     if not len(rows):
         return color
@@ -148,7 +148,7 @@ def _mix_fill(
 def _draw_coverage(texels: Texels, share: torch.Tensor, size: int) -> FloatArray:
     """The share (N,) of each texel in charts as a picture (size, size)."""
     coverage = share.new_zeros(size * size)
-    coverage[texels.index[texels.inside]] = share[texels.inside]
+    coverage[texels.texel[texels.inside]] = share[texels.inside]
     return tensor_to_array(coverage.view(size, size))
 
 
@@ -167,11 +167,9 @@ def _list_warnings(metrics: Mapping[str, float]) -> tuple[str, ...]:
     unseen, hidden, seams = 1 - metrics["texel_coverage"], metrics["hidden_share"], metrics["seam_contrast"]
     warnings = []
     if unseen > 1 - LEAST_COVERAGE:
-        warnings.append(
-            f"{unseen:.0%} of the surface got no colour from any view and took its neighbourhood's"
-        )
+        warnings.append(f"{unseen:.0%} of the surface got no color from any view and took its neighborhood's")
     if hidden > MOST_HIDDEN:
         warnings.append(f"{hidden:.0%} of the surface is hidden from all cameras")
     if seams > MOST_SEAM_CONTRAST:
-        warnings.append(f"colours differ by {seams:.0%} on average where charts meet: seams may show")
+        warnings.append(f"colors differ by {seams:.0%} on average where charts meet: seams may show")
     return tuple(warnings)

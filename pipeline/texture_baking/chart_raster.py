@@ -50,7 +50,7 @@ def bound_charts(corners: Floats, chart: Ints) -> tuple[Floats, Floats]:
 def list_window_texels(
     windows: ChartWindows, chart: Ints, device: torch.device = CPU
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Faces and numbers, (N,) int64 each, of all texels whose centres lie in a face; chart: (F,)."""
+    """Faces and numbers, (N,) int64 each, of all texels whose centers lie in a face; chart: (F,)."""
     side = int(windows.sides.max())
     flat = array_to_tensor(windows.corners.reshape(-1, 2), device)
     triangles = torch.arange(len(flat), device=device).reshape(-1, 3)

@@ -1,7 +1,7 @@
 """Segment a surface into a few connected charts, each of which can be projected onto a plane.
 
 Each face is labelled with one of six axes by its smoothed normal (a cheap substitute for the graph cuts of
-Lévy et al. 2002 and of PolyCube maps), small islands join a neighbour, and faces that would fold over in the
+Lévy et al. 2002 and of PolyCube maps), small islands join a neighbor, and faces that would fold over in the
 projection of their chart are split off. The result is tens of charts, where greedy chart growing makes a
 thousand and takes many times as long.
 """
@@ -38,7 +38,7 @@ _VOTE_WEIGHT = 0.35
 _LEAST_FACING = 0.2
 """Least cosine between a face and its chart's plane: below, it would be stretched more than five times."""
 _SMALL_CHART = 0.002
-"""Charts below this share of the surface join a neighbour if possible."""
+"""Charts below this share of the surface join a neighbor if possible."""
 _MERGING_ROUNDS = 6
 _CUTTING_ROUNDS = 3
 _LEAST_AREA_KEPT = 0.03
@@ -175,7 +175,7 @@ def _adjacency(pairs: Labels, count: int) -> sparse.csr_array:
 
 
 def _label_faces(surface: _Surface) -> Labels:
-    """The axis (F,) nearest to each face's smoothed normal, regularized by the neighbours' votes."""
+    """The axis (F,) nearest to each face's smoothed normal, regularized by the neighbors' votes."""
     normals = surface.smoothed_normals
     adjacency = _adjacency(surface.pairs, len(normals))
     smooth = normals * surface.areas[:, None]
@@ -192,7 +192,7 @@ def _label_faces(surface: _Surface) -> Labels:
 
 
 def _merge_small(surface: _Surface, label: Labels, chart: Labels) -> Labels:
-    """Relabel each small chart with the axis of the neighbour that it shares most edges with and can face."""
+    """Relabel each small chart with the axis of the neighbor that it shares most edges with and can face."""
     count = int(chart.max(initial=-1)) + 1
     area = np.bincount(chart, surface.areas, count).astype(np.float64)
     least = np.full((count, 6), np.inf)
@@ -209,7 +209,7 @@ def _merge_small(surface: _Surface, label: Labels, chart: Labels) -> Labels:
 
 
 def _is_local_minimum(surface: _Surface, chart: Labels, area: Floats) -> BoolArray:
-    """Which charts (C,) are smaller than all their neighbours; only these move, so no two swap labels."""
+    """Which charts (C,) are smaller than all their neighbors; only these move, so no two swap labels."""
     rank = np.empty(len(area), np.int64)
     rank[np.argsort(area, kind="stable")] = np.arange(len(area))
     lowest = np.full(len(area), len(area))

@@ -1,4 +1,4 @@
-"""Fill in colours for surface that no view sees, by diffusion along the surface."""
+"""Fill in colors for surface that no view sees, by diffusion along the surface."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .atlas import Texels
 _NORMAL_WEIGHT = 0.03
 """Weight of normals in the search for the nearest seen vertex, as a share of the mesh's extent."""
 _KNOWN_SHARE = 0.95
-"""From this share of seen texels around it on a vertex takes their mean colour."""
+"""From this share of seen texels around it on a vertex takes their mean color."""
 _ANCHOR = 1e-3
-"""Weight of the nearest seen vertex beside the neighbours; it makes isolated parts solvable."""
+"""Weight of the nearest seen vertex beside the neighbors; it makes isolated parts solvable."""
 _LONGEST_EDGE = 1 / 64
 _MANY_FACES = 200_000
 
@@ -50,10 +50,10 @@ def split_long_edges(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray,
 def fill_unseen(
     mesh: Mesh, texels: Texels, color: torch.Tensor, share: torch.Tensor, progress: Progress
 ) -> FloatArray:
-    """Give every vertex near unseen texels a colour that blends smoothly into those of the seen texels.
+    """Give every vertex near unseen texels a color that blends smoothly into those of the seen texels.
 
     mesh: V vertices with normals; coincident ones are treated as one. color: (N, 3) of the texels.
-    share: (N,) 0..1, how well they are seen. Returns (V, 3) float32, mid grey if nothing at all was seen.
+    share: (N,) 0..1, how well they are seen. Returns (V, 3) float32, mid gray if nothing at all was seen.
     """
     positions, first, inverse = weld_equal(mesh.positions)
     normals, faces = vertex_normals(mesh)[first], inverse[mesh.faces]
@@ -82,7 +82,7 @@ def _mark_unseen(texels: Texels, share: torch.Tensor, faces: int) -> BoolArray:
 
 
 def _find_faces_around(faces: IntArray, near: BoolArray, count: int) -> BoolArray:
-    """Grow a set of faces (F,) bool by two rings of neighbours."""
+    """Grow a set of faces (F,) bool by two rings of neighbors."""
     for _ in range(2):
         touched = np.zeros(count, np.bool_)
         touched[faces[near]] = True
@@ -93,7 +93,7 @@ def _find_faces_around(faces: IntArray, near: BoolArray, count: int) -> BoolArra
 def _average_texels(
     faces: IntArray, near: BoolArray, count: int, texels: Texels, color: torch.Tensor, share: torch.Tensor
 ) -> tuple[FloatArray, BoolArray]:
-    """Mean colour (count, 3) of the seen texels around each vertex; and whether nearly all are seen."""
+    """Mean color (count, 3) of the seen texels around each vertex; and whether nearly all are seen."""
     device = color.device
     rows = torch.nonzero(array_to_tensor(near, device)[texels.face] & texels.inside).squeeze(1)
     seen = share[rows, None]

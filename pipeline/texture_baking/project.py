@@ -1,4 +1,4 @@
-"""Project views onto the surface: the colour of each surface point from the views that see it."""
+"""Project views onto the surface: the color of each surface point from the views that see it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .atlas import fill_between
 _PREFERENCE = {"front": 8.0, "top": 0.25, "bottom": 0.25}
 """Factors on the weights of views: the front is the picture itself, top and bottom are the least reliable."""
 _OPAQUE = 0.97
-"""Pixels with a lower mask value have some background in their colour."""
+"""Pixels with a lower mask value have some background in their color."""
 _LEAST_FACING, _FULLY_FACING = 0.1, 0.2
 """Cosines between normal and view direction at which visibility begins, and is complete."""
 _EDGE_RAMP = 1 / 128
 """The weight of a view's pixels ramps up from outlines inwards over this share of the side."""
 _ENOUGH = 0.04
-"""From this weight on a texel takes the views' colour alone; below, it fades to the fill."""
+"""From this weight on a texel takes the views' color alone; below, it fades to the fill."""
 _BACKGROUND_DEPTH = -1e3
 """In half extents: in front of everything, so that no point is visible through the background."""
 _STEEPEST_JUMP = 6.0
 """Neighbouring pixels are on different parts if their depths differ by more pixel widths than this."""
 _SUPERSAMPLING = 2
-"""Samples per pixel and axis: of depth by rasterizing, of colour by bicubic filtering."""
+"""Samples per pixel and axis: of depth by rasterizing, of color by bicubic filtering."""
 _MARGIN = 8
 """Pixels around the mesh's bounds that a view's window includes."""
 _SHARPEN = 1 / 12
@@ -96,7 +96,7 @@ class _ViewGeometry(NamedTuple):
 
 
 class ViewBlend:
-    """Accumulates the colours of views at points (N, 3), metres, with unit normals (N, 3).
+    """Accumulates the colors of views at points (N, 3), metres, with unit normals (N, 3).
 
     visible: (N,) 0..1, how well the best view so far sees the point, regardless of weights.
     """
@@ -107,7 +107,7 @@ class ViewBlend:
         self.visible, self._best = torch.zeros_like(self._total), torch.zeros_like(self._total)
 
     def add(self, view: PreparedView) -> None:
-        """Add the colours of a view at the points that it sees."""
+        """Add the colors of a view at the points that it sees."""
         towards = self._points.new_tensor(camera_basis(view.camera)[2])
         facing = self._normals @ towards
         for rows in torch.nonzero(facing > _LEAST_FACING).squeeze(1).split(_POINTS_PER_BLOCK):
@@ -120,7 +120,7 @@ class ViewBlend:
             self.visible[rows] = torch.maximum(self.visible[rows], visible)
 
     def read(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Colours (N, 3) sRGB, 0 where unseen, and their opacity (N,) 0..1 over the fill."""
+        """Colors (N, 3) sRGB, 0 where unseen, and their opacity (N,) 0..1 over the fill."""
         color = self._color / self._total.clamp(min=1e-30)[:, None]
         return color, (self._best / _ENOUGH).clamp(max=1)
 
@@ -128,7 +128,7 @@ class ViewBlend:
 def prepare_view(
     camera: Camera, surface: Surface, color: FloatArray, mask: FloatArray, weights: FloatArray | None
 ) -> PreparedView:
-    """Weight the pixels of a view, (S, S, 3) sRGB, and extend its reliable colours over outlines.
+    """Weight the pixels of a view, (S, S, 3) sRGB, and extend its reliable colors over outlines.
 
     mask: (S, S) 0..1. weights: (S, S) 0..1, used in place of computed ones, or None.
     """
@@ -200,7 +200,7 @@ def _ramp_from_outline(outline: torch.Tensor, ramp: float) -> torch.Tensor:
 def _look_up(
     view: PreparedView, points: torch.Tensor, facing: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Colour (N, 3), weight (N,) and visibility (N,) 0..1 of points seen at the cosines `facing` (N,)."""
+    """Color (N, 3), weight (N,) and visibility (N,) 0..1 of points seen at the cosines `facing` (N,)."""
     uv, depth = project_points(view.camera, points)
     height, width = view.window.size
     grid = (view.window.uv_to_pixels(uv) * 2 / uv.new_tensor((width, height)) - 1)[None, :, None]

@@ -15,7 +15,7 @@ _SAMPLES_ALONG_EDGE = (0.2, 0.5, 0.8)
 
 
 def measure_seam_differences(mesh: Mesh, texture: FloatArray) -> FloatArray:
-    """Colour differences (N,) 0..1, mean over channels, across chart borders.
+    """Color differences (N,) 0..1, mean over channels, across chart borders.
 
     texture: (H, W, 3 or more), sampled bilinearly at the same points of an edge in both charts. The mesh must
     have uvs; N = 0 if no two charts meet.

@@ -46,7 +46,7 @@ def _cut_chart(corners: npt.NDArray[np.float64]) -> BoolArray:
 
 
 def _draw_mask(cells: npt.NDArray[np.float64]) -> BoolArray:
-    """Cells whose centres lie in a face of the chart: (_GRID, _GRID) bool, x first."""
+    """Cells whose centers lie in a face of the chart: (_GRID, _GRID) bool, x first."""
     faces = torch.arange(3 * len(cells)).reshape(-1, 3)
     _, pixel = list_covered_samples(torch.from_numpy(cells.reshape(-1, 2)), faces, (_GRID, _GRID))
     mask = np.zeros(_GRID * _GRID, np.bool_)

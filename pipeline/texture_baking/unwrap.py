@@ -52,7 +52,7 @@ def unwrap_mesh(
 
     The number, order and corner order of the faces stay; normals are those of the mesh before the cuts.
     padding: least number of texels between charts, and between charts and the texture's border. No texel's
-    centre lies in two faces. Both hold unless there are thousands of charts, for which there is not enough
+    center lies in two faces. Both hold unless there are thousands of charts, for which there is not enough
     room. Raises MeshError for a mesh without faces or with coordinates that are not finite.
 
     The charts are rasterized on `device`; segmentation, flattening and nesting run on the CPU.

@@ -36,7 +36,7 @@ def figure():
 
 @pytest.fixture(scope="module")
 def picture():
-    """A disc of two colours."""
+    """A disc of two colors."""
     y, x = np.mgrid[-1 : 1 : VIEW * 1j, -1 : 1 : VIEW * 1j]
     color = np.where((y < 0)[..., None], (0.8, 0.3, 0.2), (0.2, 0.3, 0.7))
     return FramedPicture(np.dstack([color, x * x + y * y < 0.8]))
@@ -188,7 +188,7 @@ def test_baking(unwrapped, images, painted):
     wanted, found, device = run_on_both(work)
     check_equal(wanted, found)
     assert wanted[1].min() == 0 and wanted[1].max() == 1  # some of it is filled in
-    # Texture and coverage; which faces are unseen, and colours around vertices and which are known; per view
+    # Texture and coverage; which faces are unseen, and colors around vertices and which are known; per view
     # its weights, and its outlines if the distance to them is needed.
     assert len(device.downloads) == 2 + 3 + 6 * (1 if painted else 2)
 

@@ -122,7 +122,7 @@ def _draw_charts(corners: Floats, chart: Ints, cell: int, padding: int, device: 
     covered = torch.zeros(int(windows.sides.prod(axis=1).sum()), device=device)
     covered[texel] = 1
     drawn = tensor_to_array(covered)
-    # Faces too thin to cover the centres of all texels that they cross need room too.
+    # Faces too thin to cover the centers of all texels that they cross need room too.
     face, points = _trace_thin_faces(windows.corners)
     column, row = np.floor(points).astype(np.int64).T
     drawn[windows.start[chart[face]] + row * windows.sides[chart[face], 0] + column] = 1
