@@ -1,4 +1,4 @@
-"""sRGB to a color space whose distances follow the eye."""
+"""Convert sRGB to L*a*b*, whose distances approximate perceived differences."""
 
 from __future__ import annotations
 

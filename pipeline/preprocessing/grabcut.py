@@ -176,7 +176,7 @@ def solve_cut(ratio: FloatArray, pairs: tuple[FloatArray, FloatArray, FloatArray
     """Label (H, W) that minimises the sum of -ratio over the subject plus the weights of cut pairs."""
     first, second, weight = pairs
     flat = (ratio.ravel() * _CAPACITY_SCALE).astype(np.int32)
-    # Pixels without a neighbour need no cut: only the linked ones become nodes.
+    # Only linked pixels become nodes; the others need no cut.
     linked = np.zeros(flat.size, dtype=bool)
     linked[first] = linked[second] = True
     node = np.cumsum(linked) - 1
@@ -188,7 +188,7 @@ def solve_cut(ratio: FloatArray, pairs: tuple[FloatArray, FloatArray, FloatArray
 
 
 def _cut_graph(gain: IntArray, first: IntArray, second: IntArray, link: IntArray) -> BoolArray:
-    """Minimum cut of a graph whose nodes hang on the source by gain (N,), on the sink by -gain."""
+    """Return the minimum cut: gains (N,) above 0 are capacities from the source, others to the sink."""
     source, sink = gain.size, gain.size + 1
     winners, losers = np.flatnonzero(gain > 0), np.flatnonzero(gain < 0)
     tail = np.concatenate([first, second, np.full(len(winners), source), losers])

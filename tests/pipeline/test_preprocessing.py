@@ -336,11 +336,11 @@ def test_impossible_arguments():
     picture = composite(soft_figure(), backgrounds()["plain"])
     with pytest.raises(ValueError, match="outline"):
         preprocess_picture(picture, size=256, outline=128)
-    with pytest.raises(ValueError, match="no method 'magic'"):
+    with pytest.raises(ValueError, match="unknown method 'magic'"):
         preprocess_picture(picture, method="magic")
 
 
-def test_the_subject_lies_on_plain_grey():
+def test_the_subject_lies_on_plain_gray():
     color = (0.8, 0.3, 0.2)
     framed = preprocess_picture(
         composite(soft_figure(), backgrounds()["plain"], color), size=SIZE, outline=32
