@@ -19,7 +19,7 @@ from ..pipeline.progress import span_progress
 from .compat import io, make_schema
 from .inputs import mesh_input, method_input, picture_inputs, seed_input, view_size_input
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
-from .stage import StageRun, choose_method
+from .stage import StageRun, choose_method, reserve_device
 
 _METHODS = ("ig2mv", "projection")
 _VIEWS = ", ".join(VIEW_NAMES)
@@ -109,12 +109,12 @@ class GenerateViews(io.ComfyNode):
         """TRIMESH, IMAGE (1, S, S, 3), MASK (1, S, S) -> IMAGE (6, V, V, 3), MASK (6, V, V)."""
         chosen = choose_method(method, _METHODS, _list_ready(model_name))
         run, shape = StageRun("generating_multiview_texture"), socket_to_mesh(mesh)
-        maps = render_view_maps(
-            shape, build_six_view_rig(shape), int(image_size), progress=span_progress(run.progress, 0, 0.1)
-        )
+        device, rig = reserve_device(int(image_size) ** 2), build_six_view_rig(shape)
+        progress = span_progress(run.progress, 0, 0.1)
+        maps = render_view_maps(shape, rig, int(image_size), device=device, progress=progress)
         picture, progress = sockets_to_framed(image, mask), span_progress(run.progress, 0.1, 1)
         if chosen == "projection":
-            views = synthesize_views(shape, picture, maps, seed=seed, progress=progress)
+            views = synthesize_views(shape, picture, maps, seed=seed, device=device, progress=progress)
             report = run.finish(chosen, views.warnings, views.metrics, _OF_THE_MODEL)
             return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
         color = generate_views(

@@ -14,7 +14,7 @@ from ..pipeline.generating_multiview_texture import frame_reference, maps_to_con
 from .compat import io, make_schema
 from .inputs import adapter_input, mesh_input, picture_inputs, view_size_input
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
-from .stage import StageRun
+from .stage import StageRun, reserve_device
 
 _CATEGORY = "character3d/3 multiview texture"
 
@@ -54,8 +54,9 @@ class RenderViewMaps(io.ComfyNode):
     @classmethod
     def execute(cls, mesh: Any, image_size: int) -> io.NodeOutput:
         """TRIMESH -> IMAGE (6, S, S, 3), IMAGE (6, S, S, 3), MASK (6, S, S)."""
-        run, shape = StageRun("generating_multiview_texture"), socket_to_mesh(mesh)
-        maps = render_view_maps(shape, build_six_view_rig(shape), int(image_size), progress=run.progress)
+        run, shape, side = StageRun("generating_multiview_texture"), socket_to_mesh(mesh), int(image_size)
+        rig, device = build_six_view_rig(shape), reserve_device(side**2)
+        maps = render_view_maps(shape, rig, side, device=device, progress=run.progress)
         position, normal = maps_to_condition(maps)
         return io.NodeOutput(array_to_image(position), array_to_image(normal), array_to_mask(maps.mask))
 
