@@ -84,7 +84,7 @@ def _stem(name: str) -> str:
 
 def list_view_adapters(names: Iterable[str]) -> list[str]:
     """The names that are IG2MV adapters for SDXL; the one for whole pictures before that for partial ones."""
-    found = (name for name in names if name.endswith(".safetensors") and _VIEW_ADAPTER.search(name))
+    found = (name for name in names if name.lower().endswith(".safetensors") and _VIEW_ADAPTER.search(name))
     return sorted(found, key=lambda name: ("partial" in name.lower(), name))
 
 
