@@ -45,12 +45,8 @@ def correct_model(model: Any) -> Any:
 def runs_correctly(dit_class: Any, config: Mapping[str, Any]) -> bool:
     """Whether a tiny model with weights in half precision treats each entry of a float32 batch on its own."""
     device = comfy.model_management.get_torch_device()
-    probe = dit_class(
-        **{**config, **_PROBE},
-        dtype=torch.float16,
-        device=device,
-        operations=comfy.ops.manual_cast,
-    )
+    placement = {"dtype": torch.float16, "device": device, "operations": comfy.ops.manual_cast}
+    probe = dit_class(**{**config, **_PROBE, **placement})
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> torch.Tensor:
