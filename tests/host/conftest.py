@@ -87,18 +87,17 @@ class Client(character3d.client.Client):
         return answers
 
     def cancel_while_in(self, stage, image, **fields):
-        """Cancel a job in the midst of `stage`: its last status, and the seconds that it took to end."""
+        """Cancel a job in the midst of `stage`: its last status, and how often it made progress after that.
+
+        A job that notices at its next step makes none, or one that was on its way already.
+        """
         job_id = self.generate(image, **fields)["job_id"]
-        deadline, seen = time.monotonic() + JOB_SECONDS, set()
-        while len(seen) < 3:
-            assert time.monotonic() < deadline
-            answer = self.status(job_id)
-            if answer.get("current_stage") == stage:
-                seen.add(answer["progress"])
-            time.sleep(0.05)
-        self.cancel(job_id)
-        cancelled = time.monotonic()
-        return self.watch(job_id)[-1], time.monotonic() - cancelled
+        events = (event for event in self.events(job_id) if event["type"] == "progress_update")
+        inside = (event for event in events if event["data"].get("current_stage") == stage)
+        assert len({event["data"]["progress"] for event in itertools.islice(inside, 3)}) > 1
+        accepted = self.cancel(job_id)
+        late = {event["data"]["progress"] for event in events} - set(range(accepted["progress"] + 1))
+        return self.watch(job_id)[-1], len(late)
 
     def run_graph(self, graph):
         """The history of a graph that was submitted to ComfyUI's own queue."""

@@ -82,9 +82,9 @@ def test_a_checkpoint_that_is_none_fails_at_its_stage(client, elf):
 
 def test_cancelling_while_it_paints(client, elf):
     fields = {"model_name": SDXL, "image_size": 512, "steps": 100}
-    final, seconds = client.cancel_while_in("generating_multiview_texture", elf, **fields)
+    final, late = client.cancel_while_in("generating_multiview_texture", elf, **fields)
     assert final.get("cancelled") and final["failed_stage"] == "generating_multiview_texture"
-    assert seconds < 15
+    assert late <= 1
 
 
 def test_step_by_step_between_comfyuis_own_nodes(client, server):
