@@ -26,13 +26,22 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 LONGEST_FIRST = ("host", "server", "backends", "pipeline", "nodes")
 """Folders of tests. The longest groups start first, so that the workers end together."""
+SHARED = {"comfyui", "serve"}
+"""Fixtures that run a ComfyUI for all tests of a folder."""
+NIGHTLY_READERS = {"blender", "assimp", "three"}
+"""Values of a test's parameter `reader`: a push reads files back with ufbx and the Khronos validator."""
 
 
 def pytest_collection_modifyitems(items):
-    """Form the groups of pytest-xdist: the tests that share a running ComfyUI, and each file by itself."""
+    """Mark the tests of the nightly readers, and form the groups of pytest-xdist.
+
+    A group is the tests that share a running ComfyUI, or a file.
+    """
     for item in items:
+        if hasattr(item, "callspec") and item.callspec.params.get("reader") in NIGHTLY_READERS:
+            item.add_marker(pytest.mark.nightly)
         folder = item.path.parent.name
-        group = folder if "comfyui" in item.fixturenames else f"{folder}/{item.path.name}"
+        group = folder if SHARED.intersection(item.fixturenames) else f"{folder}/{item.path.name}"
         item.add_marker(pytest.mark.xdist_group(group))
     order = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))

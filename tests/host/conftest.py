@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import trimesh
 from character3d.launcher.installation import Installation, copy_examples, link_pack
-from character3d.launcher.server import find_free_port, run_server
+from character3d.launcher.server import find_free_port, run_server, start_process
+from character3d.tests.forking import start_fork
 from character3d.tests.loopback import open_from
 from PIL import Image
 
@@ -37,12 +38,12 @@ async def list_modules(request):
 
 
 @contextlib.contextmanager
-def run_comfyui(comfyui_folder, base):
+def run_comfyui(comfyui_folder, base, start=start_fork):
     """Run a ComfyUI in the folder `base` with this pack and its examples; the server and its log."""
     link_pack(base / "custom_nodes")
     copy_examples(base / "input")
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
-    with run_server(installation, find_free_port()) as server:
+    with run_server(installation, find_free_port(), start=start) as server:
         yield server, installation.log
 
 
@@ -53,7 +54,7 @@ def comfyui(comfyui_folder, tmp_path_factory):
     probe = base / "custom_nodes" / "probe"
     probe.mkdir(parents=True)
     (probe / "__init__.py").write_text(PROBE)
-    with run_comfyui(comfyui_folder, base) as (server, log):
+    with run_comfyui(comfyui_folder, base, start_process) as (server, log):
         modules = json.load(urllib.request.urlopen(f"{server.address}/probe/modules"))
         yield SimpleNamespace(url=server.address, base=base, log=log, modules=modules)
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from character3d.launcher.installation import PACK_NAME, Installation, link_pack
 from character3d.launcher.server import find_free_port, run_server
+from character3d.tests.forking import start_fork
 
 from .conftest import Client
 
@@ -158,19 +159,19 @@ def runs(comfyui_folder, tmp_path_factory, elf):
         find_free_port(),
     )
     runs = SimpleNamespace()
-    with run_server(installation, port) as server:
+    with run_server(installation, port, start=start_fork) as server:
         client = Client(server.address)
         runs.routes_before = {tuple(route) for route in client.get_json("/probe/routes")}
         paths = [*list_paths(runs.routes_before), *WITH_PARAMETERS]
         runs.before = collect(client, paths)
     link_pack(base / "custom_nodes")
-    with run_server(installation, port) as server:
+    with run_server(installation, port, start=start_fork) as server:
         client = Client(server.address)
         runs.routes_beside = {tuple(route) for route in client.get_json("/probe/routes")}
         runs.beside = collect(client, paths)
         runs.results = run_job(client, elf)
     (base / "custom_nodes" / PACK_NAME).unlink()
-    with run_server(installation, port) as server:
+    with run_server(installation, port, start=start_fork) as server:
         runs.after = collect(Client(server.address), paths)
     return runs
 
