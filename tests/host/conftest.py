@@ -23,6 +23,8 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOB_SECONDS = 180
+SMALL = {"image_size": 512, "mesh_input_size": 256, "outline_size": 32, "face_count": 5_000}
+"""Fields of a job whose size does not matter to a test."""
 
 PROBE = """
 import sys

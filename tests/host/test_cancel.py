@@ -6,7 +6,7 @@ from character3d.pipeline.conventions import STAGES
 LARGE = {
     "image_size": 1024,
     "mesh_input_size": 2048,
-    "face_count": 500_000,
+    "face_count": 200_000,
     "fingers": True,
     "animation": "all",
     "animated_preview": True,

@@ -18,7 +18,7 @@ from character3d.launcher.installation import PACK_NAME, Installation, link_pack
 from character3d.launcher.server import find_free_port, run_server
 from character3d.tests.forking import start_fork
 
-from .conftest import Client
+from .conftest import SMALL, Client
 
 ROUTE_PROBE = """
 from aiohttp import web
@@ -134,8 +134,7 @@ def list_paths(routes):
 
 def run_job(client, picture):
     """The paths of the files of a job that went all the way."""
-    fields = {"image_size": 512, "mesh_input_size": 256, "outline_size": 32, "face_count": 5000}
-    final = client.wait(client.generate(picture, **fields)["job_id"])
+    final = client.wait(client.generate(picture, **SMALL)["job_id"])
     assert final["status"] == "completed", final
     previews = final["results"].pop("preview_images")
     return {*final["results"].values(), *previews}
