@@ -173,19 +173,22 @@ class Environment:
         """Say that the layer is finished."""
         (self.folder / f"{name}.done").write_text(hash_texts(source), encoding="utf-8")
 
+    def run_module(self, title: str, *arguments: str | Path) -> None:
+        """Run a module of the environment, named first among the arguments."""
+        run_step(title, [str(self.python), "-m", *map(str, arguments)], self.log)
+
     def pip(self, title: str, *arguments: str | Path) -> None:
         """Install with the environment's pip; modules are compiled when they are first imported."""
         options = ("--progress-bar", "off", "--no-compile")
-        run_step(title, [self.python, "-m", "pip", "install", *options, *arguments], self.log)
+        self.run_module(title, "pip", "install", *options, *arguments)
 
     def install(self, title: str, *arguments: str | Path) -> None:
         """Install with uv, which is ten times as fast as pip.
 
         uv ignores pip's settings, such as a mirror of the package index. Where it fails, pip installs.
         """
-        uv = [self.python, "-m", "uv", "pip", "install", "--python", self.python]
         try:
-            run_step(title, [*uv, *arguments], self.log)
+            self.run_module(title, "uv", "pip", "install", "--python", self.python, *arguments)
         except QuickstartError:
             self.pip(f"{title}, with pip", *arguments)
 
