@@ -1,4 +1,4 @@
-"""One ComfyUI for all tests of the service; every test is a user of its own, by its loopback address."""
+"""A ComfyUI that all tests of the service share; every test is a user of its own, by its loopback address."""
 
 import importlib.util
 import io
@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import tempfile
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 from character3d.launcher import server as launcher
 from character3d.launcher.installation import REPOSITORY, Installation
+from character3d.tests.forking import start_fork
 from hypothesis import settings
 from PIL import Image
 
@@ -27,6 +28,7 @@ OWN_PATHS = ("/generate_character", "/job/", "/ws/")
 SECRETS = (tempfile.gettempdir(), sys.prefix, str(REPOSITORY), str(Path.home()), "Traceback")
 """What no refusal may say: where things lie on the disk, and in which lines of code."""
 
+os.environ["CHARACTER3D_REPOSITORY"] = str(REPOSITORY)  # where the stub pack finds the service
 
 pytest.register_assert_rewrite(f"{__package__}.reference_model")
 settings.register_profile("long", max_examples=10, stateful_step_count=50)
@@ -147,24 +149,49 @@ def run_stub_server(comfyui_folder, base, *arguments):
 
     arguments: of ComfyUI's command line.
     """
-    command = launcher.make_server_command
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARACTER3D_REPOSITORY", str(REPOSITORY))
-        patch.setattr(launcher, "make_server_command", lambda *where: [*command(*where), *arguments])
-        with launcher.run_server(installation, launcher.find_free_port()) as server:
-            yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
+    # Its nodes for paid services take most of what is left of its start.
+    arguments = ("--disable-api-nodes", *arguments)
+    with launcher.run_server(installation, launcher.find_free_port(), arguments, start_fork) as server:
+        yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
 
 
 @pytest.fixture(scope="session")
-def comfyui(comfyui_folder, tmp_path_factory):
-    """A running ComfyUI with the stub nodes: url and base folder."""
-    base = tmp_path_factory.mktemp("comfyui")
-    lay_base_folder(base)
-    with run_stub_server(comfyui_folder, base) as server:
-        yield server
-    log = server.log.read_text("utf-8", "replace")
-    assert re.findall(r"request [0-9a-f-]{36}: .* failed", log) == [], "an answer was 500"
+def serve(comfyui_folder, tmp_path_factory):
+    """(*arguments, **variables) -> a running ComfyUI with the stub nodes, as run_stub_server gives it.
+
+    arguments: of its command line. variables: of its environment. It starts once for the same settings.
+    """
+    servers, running = {}, ExitStack()
+
+    def start(*arguments, **variables):
+        settings = (arguments, frozenset(variables.items()))
+        if settings not in servers:
+            base = tmp_path_factory.mktemp("comfyui")
+            lay_base_folder(base)
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in variables.items():
+                    patch.setenv(name, value)
+                servers[settings] = running.enter_context(run_stub_server(comfyui_folder, base, *arguments))
+        return servers[settings]
+
+    with running:
+        yield start
+    for server in servers.values():
+        log = server.log.read_text("utf-8", "replace")
+        assert re.findall(r"request [0-9a-f-]{36}: .* failed", log) == [], "an answer was 500"
+
+
+@pytest.fixture(scope="session")
+def comfyui(serve):
+    """The ComfyUI that the tests share unless they ask for other settings: url, base folder, log, process."""
+    return serve()
+
+
+@pytest.fixture(scope="session")
+def server_with_keys(serve):
+    """A ComfyUI with four API keys, two for each of two tests, so that each sees its own jobs only."""
+    return serve(CHARACTER3D_API_KEYS="sesame, other, one, two")
 
 
 @asynccontextmanager

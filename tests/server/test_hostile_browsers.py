@@ -3,19 +3,16 @@
 import aiohttp
 import pytest
 
-from .conftest import lay_base_folder, make_png, open_client, run_stub_server
+from .conftest import make_png, open_client
 from .forms import END, encode_part, post_raw, refused
 
 EVIL = "https://evil.example"
 
 
 @pytest.fixture(scope="module")
-def unguarded(comfyui_folder, tmp_path_factory):
+def unguarded(serve):
     """A ComfyUI that lets every origin read, and has users."""
-    base = tmp_path_factory.mktemp("unguarded")
-    lay_base_folder(base)
-    with run_stub_server(comfyui_folder, base, "--enable-cors-header", "*", "--multi-user") as server:
-        yield server
+    return serve("--enable-cors-header", "*", "--multi-user")
 
 
 @pytest.fixture(params=["guarded", "unguarded"])

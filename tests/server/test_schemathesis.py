@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture
-def serve(comfyui_folder, tmp_path, monkeypatch):
+def serve_quickly(comfyui_folder, tmp_path, monkeypatch):
     """Start a server with these environment variables and stages that take no time."""
 
     def start(**variables):
@@ -56,13 +56,14 @@ def run_schemathesis(url, folder, examples):
     return made
 
 
-def test_all_checks(serve, tmp_path, record_property):
+def test_all_checks(serve_quickly, tmp_path, record_property):
     """Ten times as many with --hypothesis-profile=long."""
     examples = 300 if settings.get_current_profile_name() == "long" else 30
-    with serve(CHARACTER3D_TRUSTED_PROXIES="127.0.0.1") as server:
+    with serve_quickly(CHARACTER3D_TRUSTED_PROXIES="127.0.0.1") as server:
         record_property("requests", run_schemathesis(server.url, tmp_path, examples))
 
 
-def test_all_checks_with_keys(serve, tmp_path):
-    with serve(CHARACTER3D_API_KEYS="sesame") as server:
+@pytest.mark.nightly
+def test_all_checks_with_keys(serve_quickly, tmp_path):
+    with serve_quickly(CHARACTER3D_API_KEYS="sesame") as server:
         assert run_schemathesis(server.url, tmp_path, 3) > 50
