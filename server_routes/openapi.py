@@ -31,7 +31,7 @@ _CODES: Mapping[str, str] = {
 ERRORS: Mapping[int, str] = {
     400: "A parameter is not acceptable; details name it and what would be.",
     401: "An API key is needed.",
-    403: "A web page of another origin asked.",
+    403: "A web page of another origin asked, or a client on another machine although there are no keys.",
     404: "There is no such job, or the job has no such file.",
     408: "The body did not arrive in time.",
     409: "A request with this Idempotency-Key is in progress.",

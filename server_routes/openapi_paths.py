@@ -207,9 +207,13 @@ def _paths() -> dict[str, Schema]:
     }
 
 
-def _security(needs_key: bool, method: str) -> list[Schema]:
-    """Which keys do; browsers can set no header on a WebSocket or an event stream."""
-    schemes = ("key", "keyInQuery") if method == "get" else ("key",)
+_STREAMS = ("watchJob", "streamEvents")
+"""Operations for which a browser cannot set a header."""
+
+
+def _security(needs_key: bool, name: str) -> list[Schema]:
+    """The alternative ways to send a key."""
+    schemes = ("key", "keyInQuery") if name in _STREAMS else ("key",)
     return [{scheme: []} for scheme in schemes] if needs_key else []
 
 
@@ -217,8 +221,8 @@ def describe_service(needs_key: bool = False) -> Schema:
     """The OpenAPI 3.1 document of a server with or without API keys."""
     paths = _paths()
     for path, operations in paths.items():
-        for method, operation in operations.items():
-            operation["security"] = [] if path == "/models" else _security(needs_key, method)
+        for operation in operations.values():
+            operation["security"] = _security(needs_key, operation["operationId"])
             if "{job_id}" in path:
                 operation["parameters"] = [_JOB_ID, *operation.get("parameters", [])]
     return {
