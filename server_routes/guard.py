@@ -9,6 +9,7 @@ is forgotten.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import hdrs, web
 
@@ -18,7 +19,9 @@ from .errors import INVALID_PARAMETERS, ApiError, Handler, error_response
 
 Predicate = Callable[[web.Request], bool]
 
-_ORIGIN = "character3d_origin"
+_ORIGIN: Any = "character3d_origin"
+if hasattr(web, "RequestKey"):  # aiohttp 3.14; without one it warns
+    _ORIGIN = web.RequestKey(_ORIGIN, object)
 _PAGE_HEADERS = frozenset({hdrs.ORIGIN.lower(), "sec-fetch-site"})
 
 

@@ -6,9 +6,10 @@ import itertools
 import json
 import os
 import re
+import socket
 import sys
 import tempfile
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -17,6 +18,7 @@ import jsonschema
 import pytest
 from character3d.launcher import server as launcher
 from character3d.launcher.installation import REPOSITORY, Installation
+from character3d.tests.loopback import serve_answers
 from hypothesis import settings
 from PIL import Image
 
@@ -133,18 +135,21 @@ def lay_base_folder(base):
 
 
 @contextmanager
-def run_stub_server(comfyui_folder, base, *arguments):
+def run_stub_server(comfyui_folder, base, *arguments, **variables):
     """A ComfyUI on a base folder from lay_base_folder: url, base folder, log and process.
 
-    arguments: of ComfyUI's command line.
+    arguments: of ComfyUI's command line. variables: of its environment, without the prefix.
     """
     command = launcher.make_server_command
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARACTER3D_REPOSITORY", str(REPOSITORY))
-        patch.setattr(launcher, "make_server_command", lambda *where: [*command(*where), *arguments])
-        with launcher.run_server(installation, launcher.find_free_port()) as server:
-            yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
+    with ExitStack() as running:
+        with pytest.MonkeyPatch.context() as patch:  # while it starts: others may start while it runs
+            patch.setenv("CHARACTER3D_REPOSITORY", str(REPOSITORY))
+            for name, value in variables.items():
+                patch.setenv(f"CHARACTER3D_{name}", value)
+            patch.setattr(launcher, "make_server_command", lambda *where: [*command(*where), *arguments])
+            server = running.enter_context(launcher.run_server(installation, launcher.find_free_port()))
+        yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
 
 
 @pytest.fixture(scope="session")
@@ -207,3 +212,49 @@ def inputs_left(comfyui):
 @pytest.fixture
 def png():
     return make_png
+
+
+def find_own_address():
+    """An address of this machine that is not loopback: clients that come from it are on another machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("203.0.113.1", 9))
+        except OSError:
+            return None
+        address = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
+
+
+@contextmanager
+def run_shared_server(comfyui_folder, base, *arguments, **variables):
+    """A stub server that listens on all addresses."""
+    base.mkdir()
+    lay_base_folder(base)
+    with run_stub_server(comfyui_folder, base, "--listen", "0.0.0.0", *arguments, **variables) as server:
+        server.port = int(server.url.rpartition(":")[2])
+        yield server
+
+
+@pytest.fixture(scope="session")
+def page_origin():
+    """The origin of a web page that two servers allow; the page itself is empty."""
+    with serve_answers(lambda request: (200, {"Content-Type": "text/html"}, b"<title>page</title>")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def keyless(comfyui_folder, tmp_path_factory, page_origin):
+    """A server that listens on all addresses and has no keys."""
+    base = tmp_path_factory.mktemp("keyless") / "base"
+    with run_shared_server(comfyui_folder, base, ALLOWED_ORIGINS=page_origin) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keyed(comfyui_folder, tmp_path_factory, page_origin):
+    """A server that listens on all addresses, has the keys `sesame` and `other`, and ComfyUI's own CORS."""
+    base = tmp_path_factory.mktemp("keyed") / "base"
+    variables = {"API_KEYS": "sesame,other", "ALLOWED_ORIGINS": page_origin}
+    with run_shared_server(comfyui_folder, base, "--enable-cors-header", "*", **variables) as server:
+        yield server
+    assert "sesame" not in server.log.read_text("utf-8", "replace")
