@@ -154,7 +154,7 @@ LIBRARY = """
 window.ask = async (path, options = {}) => {
     try {
         const answer = await fetch(service + path, options);
-        const names = ["location", "ratelimit", "etag", "content-range", "content-disposition", "retry-after"];
+        const names = ["location", "ratelimit", "etag", "content-range", "content-disposition"];
         const headers = Object.fromEntries(names.map(name => [name, answer.headers.get(name)]));
         const bytes = new Uint8Array(await answer.arrayBuffer());
         let body = null;
@@ -216,7 +216,7 @@ def open_page(browser, server):
         pages.append(page)
         page.goto(origin)
         page.evaluate("url => { window.service = url; }", server.url)
-        page.evaluate(LIBRARY)
+        page.add_script_tag(content=LIBRARY)
         return page
 
     yield open_page

@@ -47,6 +47,7 @@ def _pretend(upload):
             (lambda path: SimpleNamespace(free=wanted["free"])) if "free" in wanted else _disk_usage
         )
         upload.READ_SECONDS = wanted.get("read_seconds", 120.0)
+        upload.GRACE_SECONDS = wanted.get("grace_seconds", 10.0)
         return web.json_response({})
 
     return pretend
