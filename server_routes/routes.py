@@ -26,16 +26,18 @@ from .errors import (
 from .event_stream import read_last_seq, stream_job_events
 from .files import FileFacts, JobFile, open_with_facts
 from .graph import GRAPH_FILE, GraphError
+from .guard import Guard
 from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs import Job
-from .limits import Listeners
+from .limits import OpenStreams
 from .listing import describe_page, read_page
-from .models import MODELS_PATH, list_models, read_setting, serve_models
+from .models import MODELS_PATH, list_models, read_setting, serve_models, wants_folders
 from .openapi import OPENAPI_PATH, describe_service
 from .service import CharacterService, take_slot
 from .status import describe_acceptance, describe_job
 from .upload import Form, read_form
+from .upload_slots import UploadSlots
 from .websocket import check_upgrade, read_since, refuse_socket, serve_job_events
 
 log = logging.getLogger("character3d")
@@ -57,7 +59,8 @@ class Routes:
         self.access = access
         self._user_manager = user_manager
         self._keys = KeysInFlight()
-        self._listeners = Listeners()
+        self._streams = OpenStreams()
+        self._uploads = UploadSlots()
 
     async def generate_character(self, request: web.Request) -> web.StreamResponse:
         """POST /generate_character."""
@@ -116,14 +119,15 @@ class Routes:
         try:
             job = self._find_job(request)
         except ApiError as error:
-            return await refuse_socket(request, error)
-        with self._listeners.hold(job.id, self._identify_user(request)):
+            with self._streams.hold(self._identify_user(request)):
+                return await refuse_socket(request, error)
+        with self._streams.hold(self._identify_user(request), job.id):
             return await serve_job_events(request, job, since)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """GET /job/{job_id}/events."""
         job, last_seq = self._find_job(request), read_last_seq(request)
-        with self._listeners.hold(job.id, self._identify_user(request)):
+        with self._streams.hold(self._identify_user(request), job.id):
             return await stream_job_events(request, job, last_seq)
 
     async def health(self, request: web.Request) -> web.StreamResponse:
@@ -152,7 +156,7 @@ class Routes:
         take_slot(self._service, user, is_replay=known is not None)
         began = False
         try:
-            async with self._keys.hold(user, key), read_form(request) as form:
+            async with self._keys.hold(user, key), read_form(request, self._uploads) as form:
                 known = self._service.find_request(user, key) if key else None
                 if known:
                     return self._replay(known, form)
@@ -208,16 +212,6 @@ def _file_not_found(job: Job, name: str) -> ApiError:
     return refusal
 
 
-def _guard(access: Access, handler: Handler) -> Handler:
-    """The handler for those who may ask."""
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        access.check(request)
-        return await handler(request)
-
-    return guarded
-
-
 def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
     # Wider than aiohttp's own patterns, so that odd ids and names get our answer, too.
     job, name = r"{job_id:[^/]+}", r"{filename:[\s\S]*}"
@@ -238,8 +232,7 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
     }
     for path, handlers in paths.items():
         for method, handler in handlers.items():
-            checked = handler if path in OPEN_PATHS else _guard(routes.access, handler)
-            table.route(method, path)(answer_errors(checked))
+            table.route(method, path)(answer_errors(handler))
         allowed = [*handlers, *(["HEAD"] if "GET" in handlers else [])]
         table.route("*", path)(refuse_method(*allowed))
     for beside in ("/generate_character/{tail:.*}", "/job/{tail:.*}", "/ws/{tail:.*}"):
@@ -268,6 +261,9 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
     if server.app.frozen:
         log.warning("the REST service stays as it was: ComfyUI's server runs already")
         return
+    access = Access.from_environment()
+    guard = Guard(access)
+    guard.install(server.app)  # also if the service cannot start: earlier results are still there
     try:
         models_owner = read_setting()
         service = CharacterService(server, template_file)
@@ -275,10 +271,13 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
         log.error("the REST service is off: %s", error)
         return
     user_manager = getattr(server, "user_manager", None)
-    access = Access.from_environment()
     server.app.on_startup.append(service.resume)
     server.app.on_cleanup.append(service.close)
     server.app.cleanup_ctx.append(lambda app: _warn_when_open(server, access))
+    foreign = len(server.routes)
     _add_routes(server.routes, Routes(service, user_manager, access))
-    serve_models(server.app.router, models_owner)
+    for route in list(server.routes)[foreign:]:
+        guard.add_own(route.handler, is_public=route.method == "*" or route.path in OPEN_PATHS)
+    if models := serve_models(server.app.router, models_owner):
+        guard.add_shared(models, lambda request: not wants_folders(request))
     log.info("POST /generate_character, GET /job/{id}/status, WS /ws/{id} are served")

@@ -23,9 +23,9 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from .addresses import parse_address
 from .database import Delivery, JobDatabase
 from .errors import ApiError, invalid_parameter
-from .limits import parse_address
 
 log = logging.getLogger("character3d")
 

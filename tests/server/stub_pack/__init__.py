@@ -264,4 +264,4 @@ _service = _load_repository()
 if "CHARACTER3D_KILL" in os.environ:
     _kill_at(*os.environ["CHARACTER3D_KILL"].split(), _service.database.JobDatabase)
 _service.register_routes(PromptServer.instance)
-add_probes(PromptServer.instance.routes, importlib.import_module(".upload", _service.__name__))
+add_probes(PromptServer.instance.routes, importlib.import_module(".upload_slots", _service.__name__))
