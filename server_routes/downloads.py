@@ -1,6 +1,6 @@
 """A file as the answer to a request: conditions and ranges by RFC 9110, sections 13 and 14.
 
-aiohttp's own FileResponse is not used: it takes an If-Range that names an older file for a match, and
+aiohttp's own FileResponse is not used: it treats an If-Range that names an older file as a match, and
 refuses ranges that it should ignore.
 """
 
@@ -8,20 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import OrderedDict
 from io import FileIO
+from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import web
 
 from .errors import INVALID_PARAMETERS, ApiError
-from .files import OCTET_STREAM, FileFacts
+from .files import OCTET_STREAM, FileFacts, JobFile, open_with_facts
 
 _CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 
+FILES_REMEMBERED = 1000
+
+
+class JobFiles:
+    """Opens files of jobs, and remembers the hashes of those that have changed since their job ended."""
+
+    def __init__(self) -> None:
+        self._facts: OrderedDict[tuple[str, JobFile], FileFacts] = OrderedDict()
+
+    async def open(
+        self, output_folder: Path, job_id: str, file: JobFile, known: FileFacts | None
+    ) -> tuple[FileIO, FileFacts] | None:
+        """A job's file and its facts, or None where it cannot be had. known: its facts at the job's end."""
+        place = job_id, file
+        known = self._facts.get(place, known)
+        opened = await asyncio.to_thread(open_with_facts, output_folder, file, known)
+        if opened and opened[1] != known:
+            self._facts[place] = opened[1]
+            while len(self._facts) > FILES_REMEMBERED:
+                self._facts.popitem(last=False)
+        return opened
+
 
 def content_disposition(name: str) -> str:
-    """An attachment header (RFC 6266); the RFC 8187 form is added where ASCII does not do."""
+    """An attachment header (RFC 6266); with the RFC 8187 form where ASCII is not enough."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     header = f'attachment; filename="{plain}"'
     return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
@@ -38,7 +62,7 @@ def _headers(name: str, facts: FileFacts) -> dict[str, str]:
 
 
 def _check_conditions(request: web.Request, facts: FileFacts) -> bool:
-    """Whether the client has this very file already; raises ApiError 412 when If-Match names others."""
+    """Whether the client already has this file; raises ApiError 412 when If-Match names others."""
     wanted, held = request.if_match, request.if_none_match
     if wanted and not any(
         tag.value == "*" or (tag.value == facts.sha256 and not tag.is_weak) for tag in wanted
@@ -99,7 +123,7 @@ async def _send_bytes(response: web.StreamResponse, file: FileIO, span: range) -
     left = len(span)
     while left:
         chunk = await asyncio.to_thread(file.read, min(_CHUNK, left))
-        if not chunk:  # cut off under us: a short body tells the client, a wrong one would not
+        if not chunk:  # truncated meanwhile: a short body tells the client so, a padded one would not
             raise ConnectionResetError("the file has become shorter")
         await response.write(chunk)
         left -= len(chunk)

@@ -195,6 +195,7 @@ def list_schemas() -> dict[str, Schema]:
             {
                 "status": _text(enum=["ready", "not_ready"]),
                 "reasons": _array(_object({"message": _text(), "reason": _text()})),
+                "notices": _array(_text("What went wrong at the start and is over.")),
                 "jobs": _object({"queued": {"type": "integer"}, "processing": {"type": "integer"}}),
                 "last_job": _or_null(
                     _object(

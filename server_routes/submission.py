@@ -90,7 +90,8 @@ class PromptSubmitter:
         """Raise ApiError 503 where prompts wait and ComfyUI has long begun none."""
         with self._queue.mutex:
             self._note_worker()
-        if self._idle_since and time.monotonic() - self._idle_since > STALLED_SECONDS:
+            idle_since = self._idle_since
+        if idle_since is not None and time.monotonic() - idle_since > STALLED_SECONDS:
             message = "ComfyUI begins no job, though some wait. Its log may say why; a restart helps"
             raise server_busy(503, message, "stalled", 60)
 

@@ -201,7 +201,7 @@ async def test_one_job_is_killed_at_each_of_its_commits(comfyui_folder, base, mo
 async def test_a_deletion_that_is_cut_off_is_finished_and_spares_what_has_a_name_now(
     comfyui_folder, base, monkeypatch
 ):
-    monkeypatch.setenv("CHARACTER3D_KILL", "after bury")
+    monkeypatch.setenv("CHARACTER3D_KILL", "after mark_deleted")
     with run_stub_server(comfyui_folder, base) as server:
         async with open_client(server.url) as client:
             body = await client.finish((await client.start_job())["job_id"])
