@@ -1,0 +1,197 @@
+"""The service starts whatever its disk is like, and stops in order. ComfyUI is a stand-in here."""
+
+import asyncio
+import contextlib
+import gc
+import sqlite3
+import threading
+import time
+
+import aiohttp
+import pytest
+from aiohttp import web
+from character3d.server_routes import job_runner, service, submission
+from character3d.server_routes.database import JobDatabase, Row
+from character3d.server_routes.job_record import job_to_row
+from character3d.server_routes.routes import register_routes
+
+from .conftest import make_png
+from .test_boundaries import Queue
+from .test_database_file import damage_pages, fill, make_text
+from .test_jobs import Run
+
+
+@pytest.fixture
+def base(tmp_path, monkeypatch):
+    """A ComfyUI base folder that the modules of the service know."""
+    paths = service.folder_paths
+    for name in ("user", "input", "output", "temp"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(paths, f"get_{name}_directory", lambda at=tmp_path / name: str(at), raising=False)
+    monkeypatch.setattr(submission.nodes, "NODE_CLASS_MAPPINGS", {}, raising=False)
+    monkeypatch.setattr(paths, "base_path", str(tmp_path), raising=False)
+    monkeypatch.setattr(paths, "get_filename_list", lambda kind: [], raising=False)
+    return tmp_path
+
+
+class Server:
+    """As much of ComfyUI's PromptServer as the service touches."""
+
+    def __init__(self):
+        self.app, self.routes = web.Application(), web.RouteTableDef()
+        self.prompt_queue, self.sockets, self.number = Queue(), {}, 0
+        self.prompt_queue.get_tasks_remaining = lambda: len(self.prompt_queue.queue)
+        self.prompt_queue.put = self.prompt_queue.queue.append
+        self.address = "127.0.0.1"
+
+    def trigger_on_prompt(self, body):
+        return body
+
+
+@contextlib.asynccontextmanager
+async def run_service():
+    """The service as ComfyUI runs it, and stopped as aiohttp stops it; a client of it."""
+    server = Server()
+    register_routes(server)
+    server.app.add_routes(server.routes)
+    runner = web.AppRunner(server.app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+    try:
+        async with aiohttp.ClientSession(url) as client:
+            client.server = server
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+async def ask(client, path, status=200):
+    async with client.get(path) as answer:
+        assert answer.status == status, await answer.text()
+        return await answer.json()
+
+
+def reasons_of(health):
+    return {reason["reason"] for reason in health["reasons"]}
+
+
+@pytest.mark.parametrize("damage", [damage_pages, make_text])
+async def test_a_damaged_file_is_said_and_costs_nothing_else(base, damage):
+    damage(fill(base / "user" / "character3d"))
+    async with run_service() as client:
+        health = await ask(client, "/generate_character/health", 503)  # for lack of nodes
+        assert "damaged" in health["notices"][0] and reasons_of(health) == {"missing_nodes"}
+        assert (await ask(client, "/generate_character/jobs"))["jobs"] == []
+
+
+async def post(client):
+    form = aiohttp.FormData(default_to_multipart=True)
+    form.add_field("image", make_png(), filename="x.png")
+    async with client.post("/generate_character", data=form) as answer:
+        return answer.status, (await answer.json())["details"]["reason"]
+
+
+async def test_without_a_file_requests_are_answered_and_jobs_are_refused(base, monkeypatch):
+    monkeypatch.setattr("character3d.server_routes.database_file._BUSY_SECONDS", 0.05)
+    with contextlib.closing(sqlite3.connect(fill(base / "user" / "character3d"))) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        async with run_service() as client:
+            health = await ask(client, "/generate_character/health", 503)
+            assert "locked" in health["reasons"][0]["message"] and "database" in reasons_of(health)
+            assert await post(client) == (503, "database")
+            assert (await ask(client, "/generate_character/jobs"))["jobs"] == []
+            await ask(client, "/job/0/status", 404)
+            await ask(client, "/job/0/events", 404)
+            await ask(client, "/job/0/download/x", 404)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["live_jobs", "newest", "events", "pending_removals", "pictures", "ended_before", "due_deliveries"],
+)
+@pytest.mark.parametrize(
+    "error", [sqlite3.DatabaseError("malformed"), sqlite3.OperationalError("I/O"), OSError()]
+)
+async def test_whatever_fails_at_the_start_comfyui_starts(base, monkeypatch, method, error):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(JobDatabase, method, fail)
+    async with run_service() as client:
+        await ask(client, "/generate_character/health", 503)
+        assert (await post(client))[0] == 503
+
+
+async def test_old_jobs_expire_though_the_database_fails_for_a_while(base, monkeypatch):
+    monkeypatch.setattr("character3d.server_routes.background.FIRST_PAUSE", 0.0)
+    database = JobDatabase(base / "user" / "character3d")
+    database.insert(Row("old", "anna", 1.0, 2.0, "failed", {}))
+    database.close()
+    failures, find = iter(range(3)), JobDatabase.ended_before
+
+    def find_or_fail(database, moment):
+        for _ in failures:
+            raise sqlite3.OperationalError("database or disk is full")
+        return find(database, moment)
+
+    monkeypatch.setattr(JobDatabase, "ended_before", find_or_fail)
+    async with run_service() as client:
+        status = 200
+        while status == 200:
+            async with client.get("/job/old/status") as answer:
+                status = answer.status
+        assert status == 410
+
+
+async def test_a_damaged_tombstone_stops_nothing(base):
+    database = JobDatabase(base / "user" / "character3d")
+    for number, text in enumerate(["no JSON", '{"files": 3}', '{"files": [{}]}', "[]"]):
+        database.insert(Row(str(number), "anna", 1.0, time.time(), "gone", {}))
+        database._file.writer.execute("UPDATE jobs SET body = ? WHERE id = ?", (text, str(number)))
+    database.close()
+    async with run_service() as client:
+        health = await ask(client, "/generate_character/health", 503)
+        assert reasons_of(health) == {"missing_nodes"}
+    again = JobDatabase(base / "user" / "character3d")
+    assert again.pending_removals() == []
+    again.close()
+
+
+async def test_a_live_job_that_cannot_be_read_has_failed(base):
+    database = JobDatabase(base / "user" / "character3d")
+    for job_id, body in (("a", {}), ("b", {**job_to_row(Run().job).body, "values": 3})):
+        database.insert(Row(job_id, "peer:127.0.0.1", 1.0, None, "processing", body))
+        database.add_picture(job_id)
+        (base / "input" / "character3d").mkdir(exist_ok=True)
+        (base / "input" / "character3d" / f"{job_id}.tif").touch()
+    database.close()
+    async with run_service() as client:
+        for job_id in "ab":
+            assert (await ask(client, f"/job/{job_id}/status"))["error"] == "Job record damaged"
+        listed = await ask(client, "/generate_character/jobs")
+        assert [body["job_id"] for body in listed["jobs"]] == ["b", "a"]
+        assert not (base / "input" / "character3d").exists()
+
+
+async def test_stopping_ends_tasks_before_it_closes_the_database(base):
+    """What was queued is written; the file is free for the next server, and no thread is left."""
+    before = set(threading.enumerate())
+    async with run_service() as client:
+        await ask(client, "/generate_character/health", 503)
+        tasks = {task.get_name() for task in asyncio.all_tasks()}
+        assert {"webhooks", "retention", "retry"} <= tasks
+    assert not {"webhooks", "retention", "retry"} & {task.get_name() for task in asyncio.all_tasks()}
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert not [name for name in left if name.startswith("character3d-")]
+    gc.collect()
+    again = JobDatabase(base / "user" / "character3d")
+    assert again.path.name == "jobs.sqlite3"
+    again.close()
+
+
+def test_the_modules_know_one_comfyui():
+    """Else the folders of these tests would not be those of the service."""
+    assert job_runner.folder_paths is service.folder_paths is input_pictures.folder_paths
