@@ -189,6 +189,7 @@ class Health(TypedDict):
 
     status: Literal["ready", "not_ready"]
     reasons: list[Reason]
+    notices: list[str]
     jobs: JobCounts
     last_job: LastJob | None
 

@@ -10,7 +10,7 @@ import time
 import aiohttp
 import pytest
 from aiohttp import web
-from character3d.server_routes import job_runner, service, submission
+from character3d.server_routes import input_pictures, job_runner, service, submission
 from character3d.server_routes.database import JobDatabase, Row
 from character3d.server_routes.job_record import job_to_row
 from character3d.server_routes.routes import register_routes
