@@ -49,12 +49,12 @@ def now_milliseconds() -> int:
 
 
 def parse_seq(text: str, parameter: str) -> int:
-    """An event's number as a client names it; raises ApiError 400."""
+    """The sequence number of an event, as a client sends it; raises ApiError 400."""
     return parse_whole_number(text, parameter, "Must be a sequence number", minimum=0, maximum=MAX_SEQ)
 
 
 class Subscriber:
-    """Events waiting for one client. Progress is coalesced, newest wins; nothing else is dropped.
+    """Events waiting for one client. Progress is coalesced, the newest wins; nothing else is dropped.
 
     `overflowed` turns true when MAX_WAITING events wait: the client is too slow and must go.
     """

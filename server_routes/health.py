@@ -1,4 +1,4 @@
-"""Whether the service can take a job, and why not; and figures for Prometheus."""
+"""Whether the service can accept a job, and why not; and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Metrics:
 
 
 def describe_metrics(metrics: Metrics, live: Iterable[Job]) -> str:
-    """The figures in Prometheus's text format."""
+    """The metrics in Prometheus's text format."""
     states = Counter({QUEUED: 0, PROCESSING: 0})
     states.update(job.state for job in live)
     families = (

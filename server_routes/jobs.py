@@ -127,7 +127,7 @@ class Job:
         self._weights = _weigh_nodes(self.graph, needed, self.expected.stages)
 
     def set_queue_position(self, position: int | None) -> None:
-        """Place in ComfyUI's queue, 1 is next."""
+        """Set the place in ComfyUI's queue; 1 is next."""
         if self.state == QUEUED and position != self.queue_position:
             self.queue_position = position
             self._report_progress(now=True)

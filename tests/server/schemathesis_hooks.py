@@ -1,4 +1,4 @@
-"""What schemathesis must know about the service that its OpenAPI document cannot say. Loaded by schemathesis."""
+"""What schemathesis must know about the service and the OpenAPI document cannot say; it loads this."""
 
 import io
 import random

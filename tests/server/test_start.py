@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from character3d.server_routes import input_pictures, job_runner, service, submission
 from character3d.server_routes.database import JobDatabase, Row
+from character3d.server_routes.graph import load_template
 from character3d.server_routes.job_record import job_to_row
 from character3d.server_routes.routes import register_routes
 
@@ -42,10 +43,18 @@ class Server:
         self.prompt_queue, self.sockets, self.number = Queue(), {}, 0
         self.prompt_queue.get_tasks_remaining = lambda: len(self.prompt_queue.queue)
         self.prompt_queue.put = self.prompt_queue.queue.append
+        self.prompt_queue.delete_queue_item = self._delete_item
+        self.prompt_queue.get_history = lambda prompt_id: {}
         self.address = "127.0.0.1"
 
     def trigger_on_prompt(self, body):
         return body
+
+    def _delete_item(self, is_meant):
+        found = [item for item in self.prompt_queue.queue if is_meant(item)]
+        for item in found:
+            self.prompt_queue.queue.remove(item)
+        return bool(found)
 
 
 @contextlib.asynccontextmanager
@@ -90,7 +99,12 @@ async def post(client):
     form = aiohttp.FormData(default_to_multipart=True)
     form.add_field("image", make_png(), filename="x.png")
     async with client.post("/generate_character", data=form) as answer:
-        return answer.status, (await answer.json())["details"]["reason"]
+        return answer.status, await answer.json()
+
+
+async def refusal_of_post(client):
+    status, body = await post(client)
+    return status, body["details"]["reason"]
 
 
 async def test_without_a_file_requests_are_answered_and_jobs_are_refused(base, monkeypatch):
@@ -101,7 +115,7 @@ async def test_without_a_file_requests_are_answered_and_jobs_are_refused(base, m
         async with run_service() as client:
             health = await ask(client, "/generate_character/health", 503)
             assert "locked" in health["reasons"][0]["message"] and "database" in reasons_of(health)
-            assert await post(client) == (503, "database")
+            assert await refusal_of_post(client) == (503, "database")
             assert (await ask(client, "/generate_character/jobs"))["jobs"] == []
             await ask(client, "/job/0/status", 404)
             await ask(client, "/job/0/events", 404)
@@ -190,6 +204,72 @@ async def test_stopping_ends_tasks_before_it_closes_the_database(base):
     again = JobDatabase(base / "user" / "character3d")
     assert again.path.name == "jobs.sqlite3"
     again.close()
+
+
+@pytest.fixture
+def all_nodes(base, monkeypatch):
+    """Prompts are valid, and wait: nothing runs them."""
+    prompt = load_template()
+
+    async def validate_prompt(prompt_id, prompt, partial):
+        return True, None, [node for node in prompt if prompt[node]["class_type"].startswith("C3DSave")], {}
+
+    classes = dict.fromkeys(node["class_type"] for node in prompt.values())
+    monkeypatch.setattr(submission.nodes, "NODE_CLASS_MAPPINGS", classes, raising=False)
+    monkeypatch.setattr(submission.execution, "validate_prompt", validate_prompt, raising=False)
+    monkeypatch.setattr(service, "LEAST_FREE_BYTES", 0)
+
+
+async def test_a_job_can_be_watched_and_cancelled_while_it_is_being_accepted(base, all_nodes, monkeypatch):
+    """Its row can be seen before its answer is sent, for as long as the disk takes."""
+    go_on = threading.Event()
+    monkeypatch.setattr(JobDatabase, "sync", lambda database: go_on.wait())
+    async with run_service() as client:
+        posting = asyncio.create_task(post(client))
+        while not (listed := (await ask(client, "/generate_character/jobs"))["jobs"]):
+            await asyncio.sleep(0)
+        job_id = listed[0]["job_id"]
+        async with client.ws_connect(f"/ws/{job_id}") as socket:
+            assert (await socket.receive_json())["snapshot"]
+            async with client.post(f"/job/{job_id}/cancel") as answer:
+                assert answer.status == 202
+            go_on.set()
+            status, body = await posting
+            assert (status, body["job_id"]) == (202, job_id)
+            frames = [message.json() async for message in socket]
+        assert frames[-1]["type"] == "error" and frames[-1]["data"]["cancelled"] is True
+        assert await ask(client, f"/job/{job_id}/status") == frames[-1]["data"]
+        assert client.server.prompt_queue.queue == [] and client.server.sockets == {}
+
+
+@pytest.mark.parametrize("method", ["insert", "sync", "add_picture"])
+async def test_a_job_that_cannot_be_stored_is_refused_and_leaves_nothing(
+    base, all_nodes, monkeypatch, method
+):
+    def fail(*arguments):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async with run_service() as client:
+        with monkeypatch.context() as full:
+            full.setattr(JobDatabase, method, fail)
+            assert await refusal_of_post(client) == (503, "low_disk")
+        assert (await ask(client, "/generate_character/jobs"))["jobs"] == []
+        assert client.server.prompt_queue.queue == [] and not list((base / "input").iterdir())
+        assert (await ask(client, "/generate_character/health"))["jobs"] == {"queued": 0, "processing": 0}
+        assert [(await post(client))[0] for _ in range(3)] == [202, 202, 429], "its slot is free"
+
+
+async def test_jobs_outlive_the_service(base, all_nodes):
+    """A stop in order and a start: the job waits again, its events go on."""
+    async with run_service() as client:
+        _, accepted = await post(client)
+    async with run_service() as client:
+        job_id = accepted["job_id"]
+        body = await ask(client, f"/job/{job_id}/status")
+        assert (body["status"], body["parameters"]) == ("processing", accepted["parameters"])
+        assert [item[1] for item in client.server.prompt_queue.queue] == [job_id]
+        async with client.delete(f"/job/{job_id}") as answer:
+            assert answer.status == 200 and (await answer.json())["cancelled"] is True
 
 
 def test_the_modules_know_one_comfyui():

@@ -1,6 +1,6 @@
 """Any order of requests, kills and restarts keeps the service's promises; hypothesis chooses the order.
 
-Every example has users of its own, so that a failing one can be run again on the same server and made smaller.
+Every example has users of its own, so a failing one can be run again on the same server and made smaller.
 
 The long run, of more than 10,000 steps: pytest tests/server/test_state_machine.py --hypothesis-profile=long
 """
