@@ -176,6 +176,14 @@ class JobDatabase:
         found = self._read("SELECT id FROM jobs WHERE ended < ? AND state != ?", (moment, DELETED))
         return [job_id for (job_id,) in found]
 
+    def replace_record(self, job_id: str, body: Mapping[str, Any], status: str) -> None:
+        """Replace the record and the status of an ended job."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET body = ?, status = ? WHERE id = ? AND ended IS NOT NULL AND state != ?",
+                (json.dumps(body), status, job_id, DELETED),
+            )
+
     def end_damaged(self, job_id: str, state: str) -> None:
         """Mark a job ended whose record cannot be read."""
         with self._transaction() as connection:
@@ -222,8 +230,11 @@ class JobDatabase:
         found = self._read(
             "SELECT type, seq, timestamp, data FROM events WHERE job_id = ? ORDER BY seq", (job_id,)
         )
-        read = ((kind, seq, moment, _read_object(data)) for kind, seq, moment, data in found)
-        return [Event(kind, job_id, seq, moment, dict(data)) for kind, seq, moment, data in read if data]
+        return [
+            Event(kind, job_id, seq, moment, dict(read))
+            for kind, seq, moment, data in found
+            if isinstance(seq, int) and isinstance(moment, int) and (read := _read_object(data))
+        ]
 
     def find_request(self, user: str, key: str, since: float) -> tuple[str, str] | None:
         """(digest, job id) of a user's request with this idempotency key, if it is no older than `since`."""

@@ -8,40 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import OrderedDict
 from io import FileIO
-from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import web
 
 from .errors import INVALID_PARAMETERS, ApiError
-from .files import OCTET_STREAM, FileFacts, JobFile, open_with_facts
+from .files import OCTET_STREAM, FileFacts
 
 _CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
-
-FILES_REMEMBERED = 1000
-
-
-class JobFiles:
-    """Opens files of jobs, and remembers the hashes of those that have changed since their job ended."""
-
-    def __init__(self) -> None:
-        self._facts: OrderedDict[tuple[str, JobFile], FileFacts] = OrderedDict()
-
-    async def open(
-        self, output_folder: Path, job_id: str, file: JobFile, known: FileFacts | None
-    ) -> tuple[FileIO, FileFacts] | None:
-        """A job's file and its facts, or None where it cannot be had. known: its facts at the job's end."""
-        place = job_id, file
-        known = self._facts.get(place, known)
-        opened = await asyncio.to_thread(open_with_facts, output_folder, file, known)
-        if opened and opened[1] != known:
-            self._facts[place] = opened[1]
-            while len(self._facts) > FILES_REMEMBERED:
-                self._facts.popitem(last=False)
-        return opened
 
 
 def content_disposition(name: str) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .database import Row
 from .estimates import EMBEDDED_SECONDS, STAGE_SECONDS, Estimate
 from .events import ERROR, Event, EventLog, now_milliseconds
 from .files import FileFacts, JobFile
-from .job_record import read_estimate, read_files, read_parameters
+from .job_record import describe_files, read_estimate, read_files, read_parameters
 from .jobs import COMPLETED, FAILED
-from .status import UNKNOWN_PARAMETERS, describe_acceptance, describe_damaged
+from .status import UNKNOWN_PARAMETERS, describe_acceptance, describe_damaged, describe_downloads
 
 log = logging.getLogger("character3d")
 
@@ -46,6 +46,13 @@ class EndedJob:
             return describe_acceptance(self.id, UNKNOWN_PARAMETERS, Estimate(EMBEDDED_SECONDS, STAGE_SECONDS))
         return describe_acceptance(self.id, read_parameters(self.record), read_estimate(self.record))
 
+    def with_facts(self, file: JobFile, found: FileFacts) -> EndedJob:
+        """The job after one of its files was edited."""
+        facts = {**self.facts, file: found}
+        body = {**self.describe(), "downloads": describe_downloads(self.id, self.files, facts)}
+        record = {**self.record, "files": describe_files(self.files, facts)}
+        return replace(self, text=json.dumps(body), facts=facts, record=record)
+
     def make_log(self, events: Iterable[Event]) -> EventLog:
         """The job's event log; one that has lost its end gets it again."""
         events = list(events)
@@ -60,7 +67,7 @@ def read_ended_job(row: Row) -> EndedJob:
     """The job of an ended row, whatever the row holds."""
     try:
         return _read(row)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         log.warning("job %s: its record is damaged: %r", row.id, error)
         text = json.dumps(describe_damaged(row.id, row.created, row.ended))
         return EndedJob(row.id, str(row.user), text, is_damaged=True)

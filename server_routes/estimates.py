@@ -89,9 +89,9 @@ def _read_run(row: Row) -> _Run | None:
     try:
         if row.body["cached_nodes"]:
             return None
-        stages = {report["stage"]: report["seconds"] for report in row.body["reports"]}
-        return _Run(_kind(row.body["values"]), row.body["seconds"], stages)
-    except (KeyError, TypeError, AttributeError) as error:
+        stages = {str(report["stage"]): float(report["seconds"]) for report in row.body["reports"]}
+        return _Run(_kind(dict(row.body["values"])), float(row.body["seconds"]), stages)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         log.warning("job %s: its record could not be read: %r", row.id, error)
         return None
 

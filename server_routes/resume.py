@@ -31,14 +31,14 @@ async def resume_jobs(threads: DatabaseThreads, jobs: JobStore, runner: JobRunne
     """Queue the live jobs again, or end them; called once, before requests come. Raises sqlite3.Error."""
     runner.history.load(await threads.read(JobDatabase.newest, COMPLETED, REMEMBERED))
     for row in await threads.read(JobDatabase.live_jobs):
+        events = await threads.read(JobDatabase.events, row.id)
         try:
-            job = _read_job(row, template)
+            live = jobs.add(_read_job(row, template), events)
         except Exception:  # the boundary of a job: its record may hold anything
             log.exception("job %s: its record is damaged, the job has failed", row.id)
             await threads.write(JobDatabase.end_damaged, row.id, FAILED)
             continue
-        live = jobs.add(job, await threads.read(JobDatabase.events, row.id))
-        runner.slots.take(job.user)
+        runner.slots.take(live.user)
         await _resume_job(live, runner)
 
 
@@ -56,6 +56,9 @@ async def _resume_job(live: LiveJob, runner: JobRunner) -> None:
             valid = await runner.validate(job)
     except ApiError as error:
         failure = Failure(RESTARTED, error.message, None)
+    except Exception:  # the boundary of a job: other packs look at its prompt too
+        log.exception("job %s: its prompt could not be checked", job.id)
+        failure = Failure(RESTARTED, "Internal server error", None)
     if failure:
         await runner.fail(live, failure)
         return

@@ -53,7 +53,7 @@ class Retention:
         for row in await self._threads.read(JobDatabase.pending_removals):
             try:
                 is_done = await asyncio.to_thread(_remove_own_files, row)
-            except (KeyError, TypeError, AttributeError) as error:  # a damaged tombstone
+            except (LookupError, TypeError, AttributeError) as error:  # a damaged tombstone
                 log.warning("job %s: its files are unknown: %r", row.id, error)
                 is_done = True
             if is_done:

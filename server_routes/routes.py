@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from .access import Access
-from .downloads import JobFiles, send_file
+from .downloads import send_file
 from .ended_job import EndedJob
 from .errors import (
     ApiError,
@@ -26,7 +26,7 @@ from .errors import (
     refuse_path,
 )
 from .event_stream import read_last_seq, stream_job_events
-from .files import FileFacts, JobFile
+from .files import FileFacts, JobFile, open_with_facts
 from .graph import GRAPH_FILE, GraphError
 from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
@@ -60,7 +60,6 @@ class Routes:
         self._user_manager = user_manager
         self._keys = KeysInFlight()
         self._listeners = Listeners()
-        self._files = JobFiles()
 
     async def generate_character(self, request: web.Request) -> web.StreamResponse:
         """POST /generate_character."""
@@ -183,7 +182,11 @@ class Routes:
         return response
 
     async def _open(self, job: AnyJob, file: JobFile) -> tuple[FileIO, FileFacts] | None:
-        return await self._files.open(self._service.output_folder, job.id, file, job.facts.get(file))
+        known, folder = job.facts.get(file), self._service.output_folder
+        opened = await asyncio.to_thread(open_with_facts, folder, file, known)
+        if opened and opened[1] != known:
+            await self._service.jobs.update_facts(job, file, opened[1])
+        return opened
 
     async def _find_job(self, request: web.Request) -> AnyJob:
         job = await self._service.jobs.find(request.match_info["job_id"])

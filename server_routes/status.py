@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import PROCESSING_ERROR, format_moment
 from .estimates import Estimate
 from .events import PREVIEW_READY, STAGE_COMPLETED
+from .files import FileFacts, JobFile
 from .jobs import FAILED, Change, Job
 from .parameters import FIELDS, Parameters
 from .redact import strip_query
@@ -90,18 +91,20 @@ def describe_results(job: Job) -> dict[str, Any]:
     return results
 
 
-def describe_downloads(job: Job) -> list[dict[str, Any]]:
-    """Every file of the job with its URL; size and hash are known once the job has ended."""
+def describe_downloads(
+    job_id: str, files: Iterable[JobFile], known: Mapping[JobFile, FileFacts]
+) -> list[dict[str, Any]]:
+    """Every file of a job with its URL; size and hash are known once the job has ended."""
     return [
         {
             "name": file.name,
             "result": file.key,
-            "url": file.url(job.id),
+            "url": file.url(job_id),
             "media_type": file.media_type,
             "size": facts.size if facts else None,
             "sha256": facts.sha256 if facts else None,
         }
-        for file, facts in ((file, job.facts.get(file)) for file in job.files)
+        for file, facts in ((file, known.get(file)) for file in files)
     ]
 
 
@@ -197,7 +200,7 @@ def describe_job(job: Job) -> dict[str, Any]:
         "methods": {stage: report.method for stage, report in job.reports.items()},
         "parameters": _describe_parameters(job.parameters),
         "warnings": describe_warnings(job),
-        "downloads": describe_downloads(job),
+        "downloads": describe_downloads(job.id, job.files, job.facts),
     }
 
 
@@ -213,12 +216,12 @@ def describe_change(job: Job, change: Change) -> dict[str, Any]:
 
 def describe_damaged(job_id: str, created: Any, ended: Any) -> dict[str, Any]:
     """Body of the status of a job whose record cannot be read. created, ended: whatever the row holds."""
-    end = _read_moment(ended) or _read_moment(created)
+    end = read_moment(ended) or read_moment(created)
     return {
         "status": FAILED,
         "job_id": job_id,
         "progress": 0,
-        "created_at": format_moment(_read_moment(created)),
+        "created_at": format_moment(read_moment(created)),
         "attempts": 0,
         "error": "Job record damaged",
         "error_details": "The server cannot read what it stored about this job",
@@ -237,6 +240,7 @@ def describe_damaged(job_id: str, created: Any, ended: Any) -> dict[str, Any]:
     }
 
 
-def _read_moment(value: Any) -> float:
+def read_moment(value: Any) -> float:
+    """A moment of a row that may be damaged, in seconds since 1970; 0 in place of anything else."""
     is_moment = isinstance(value, float | int) and math.isfinite(value) and 0 <= value < LATEST_MOMENT
     return float(value) if is_moment else 0.0

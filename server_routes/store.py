@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -12,9 +14,13 @@ from .database_threads import DatabaseThreads
 from .ended_job import EndedJob, read_ended_job
 from .errors import ApiError, job_gone, job_not_found
 from .events import Event, EventLog
+from .files import FileFacts, JobFile
 from .job_record import describe_files
 from .jobs import PROCESSING, Job
 from .live_job import LiveJob, StoredChange
+from .status import read_moment
+
+log = logging.getLogger("character3d")
 
 AnyJob = LiveJob | EndedJob
 
@@ -60,7 +66,7 @@ class JobStore:
         if row is None:
             raise job_not_found(job_id)
         if row.state == DELETED:
-            raise job_gone(job_id, row.ended or 0.0)
+            raise job_gone(job_id, read_moment(row.ended))
         return read_ended_job(row)
 
     async def find_log(self, job: AnyJob) -> EventLog:
@@ -87,6 +93,17 @@ class JobStore:
             return await self.find(job_id)
         except ApiError:
             return None
+
+    async def update_facts(self, job: AnyJob, file: JobFile, facts: FileFacts) -> None:
+        """Note what a file of a job is now, where somebody has edited it since its job ended."""
+        if isinstance(job, LiveJob):
+            job.facts[file] = facts
+            return
+        changed = job.with_facts(file, facts)
+        try:
+            await self._threads.write(JobDatabase.replace_record, job.id, changed.record, changed.text)
+        except sqlite3.Error as error:  # a full disk must not stop a download
+            log.error("job %s: its changed file could not be noted: %s", job.id, error)
 
     async def delete(self, job: EndedJob) -> None:
         """Turn an ended job into a tombstone, which names the files that have yet to be removed.

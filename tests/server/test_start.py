@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import json
 import sqlite3
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 from character3d.server_routes import input_pictures, job_runner, service, submission
 from character3d.server_routes.database import JobDatabase, Row
+from character3d.server_routes.events import Event
 from character3d.server_routes.graph import load_template
 from character3d.server_routes.job_record import job_to_row
 from character3d.server_routes.routes import register_routes
@@ -174,20 +176,69 @@ async def test_a_damaged_tombstone_stops_nothing(base):
     again.close()
 
 
-async def test_a_live_job_that_cannot_be_read_has_failed(base):
-    database = JobDatabase(base / "user" / "character3d")
-    for job_id, body in (("a", {}), ("b", {**job_to_row(Run().job).body, "values": 3})):
-        database.insert(Row(job_id, "peer:127.0.0.1", 1.0, None, "processing", body))
+BODY = dict(job_to_row(Run().job).body)
+LIVE_DAMAGE = [
+    {"body": "no JSON"},
+    {"body": "{}"},
+    {"body": json.dumps({**BODY, "values": 3})},
+    {"body": json.dumps({**BODY, "progress": "far"})},
+    {"body": json.dumps({**BODY, "files": [{}]})},
+    {"body": json.dumps({**BODY, "expected": {"seconds": [1, 2], "stages": []}})},
+    {"created": "yesterday"},
+    {"created": 1e300},
+]
+
+
+@pytest.mark.parametrize("damage", LIVE_DAMAGE, ids=lambda damage: str(damage)[:40])
+async def test_a_live_job_that_cannot_be_read_has_failed(base, all_nodes, damage):
+    """The one beside it is queued again."""
+    database, folder = JobDatabase(base / "user" / "character3d"), base / "input" / "character3d"
+    folder.mkdir()
+    for job_id in ("damaged", "sound"):
+        database.insert(Row(job_id, "peer:127.0.0.1", 1.79e9, None, "processing", BODY))
         database.add_picture(job_id)
-        (base / "input" / "character3d").mkdir(exist_ok=True)
-        (base / "input" / "character3d" / f"{job_id}.tif").touch()
+        (folder / f"{job_id}.tif").touch()
+    ((column, value),) = damage.items()
+    database._file.writer.execute(f"UPDATE jobs SET {column} = ? WHERE id = 'damaged'", (value,))
     database.close()
     async with run_service() as client:
-        for job_id in "ab":
-            assert (await ask(client, f"/job/{job_id}/status"))["error"] == "Job record damaged"
+        body = await ask(client, "/job/damaged/status")
+        assert (body["status"], body["error"]) == ("failed", "Job record damaged")
+        assert (await ask(client, "/job/sound/status"))["status"] == "processing"
+        assert [item[1] for item in client.server.prompt_queue.queue] == ["sound"]
         listed = await ask(client, "/generate_character/jobs")
-        assert [body["job_id"] for body in listed["jobs"]] == ["b", "a"]
-        assert not (base / "input" / "character3d").exists()
+        assert [body["job_id"] for body in listed["jobs"]] == ["sound", "damaged"]
+        assert [path.name for path in folder.iterdir()] == ["sound.tif"]
+        assert (await ask(client, "/generate_character/health"))["status"] == "ready"
+
+
+@pytest.mark.parametrize("column", ["seq", "timestamp", "data", "type"])
+async def test_damaged_events_cost_themselves_only(base, all_nodes, column):
+    database = JobDatabase(base / "user" / "character3d")
+    row = Row("job", "peer:127.0.0.1", 1.79e9, None, "processing", BODY)
+    database.insert(row)
+    for seq in (1, 2):
+        database.update(row, Event("progress_update", "job", seq, 0, {"progress": seq}))
+    database._file.writer.execute(f"UPDATE events SET {column} = 'x' WHERE seq = 2")
+    database.close()
+    async with run_service() as client:
+        assert (await ask(client, "/job/job/status"))["status"] == "processing"
+        async with client.ws_connect("/ws/job?since=0") as socket:
+            await socket.receive_json()
+            assert (await socket.receive_json())["data"] == {"progress": 1}
+        assert [item[1] for item in client.server.prompt_queue.queue] == ["job"]
+
+
+@pytest.mark.parametrize("member", ["seconds", "reports", "values", "cached_nodes"])
+async def test_a_damaged_record_does_not_hold_up_new_jobs(base, all_nodes, member):
+    """New jobs are estimated from old ones."""
+    database = JobDatabase(base / "user" / "character3d")
+    for number, value in enumerate([*(["x", None, [3]] if member != "cached_nodes" else [3, "", {}])]):
+        body = {**BODY, "seconds": 3.0, member: value}
+        database.insert(Row(str(number), "anna", 1.0, 1.79e9, "completed", body))
+    database.close()
+    async with run_service() as client:
+        assert (await post(client))[0] == 202
 
 
 async def test_stopping_ends_tasks_before_it_closes_the_database(base):

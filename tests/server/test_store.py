@@ -362,3 +362,20 @@ async def test_a_job_is_one_object_while_it_is_being_accepted(threads, database,
     database.discard("job")
     with pytest.raises(ApiError):
         await store.find("job")
+
+
+async def test_a_file_that_was_edited_is_noted(database, store, tmp_path):
+    job, _ = await run_to_its_end(database, store, tmp_path)
+    before, file = await store.find("job"), job.files[0]
+    (tmp_path / file.relative).write_text("edited")
+    facts = measure_files(tmp_path, [file])[file]
+    await store.update_facts(before, file, facts)
+    after = await store.find("job")
+    assert after.facts == {**before.facts, file: facts} and after.files == before.files
+    (changed,) = (entry for entry in after.describe()["downloads"] if entry["name"] == file.name)
+    assert changed["sha256"] == facts.sha256 and changed["size"] == 6
+    assert {**after.describe(), "downloads": before.describe()["downloads"]} == before.describe()
+    await store.delete(after)
+    await store.update_facts(after, file, facts)
+    with pytest.raises(ApiError):
+        await store.find("job")
