@@ -294,7 +294,7 @@ class JobDatabase:
 
 
 def _read_object(text: Any) -> Mapping[str, Any]:
-    """A JSON object; an empty one in place of anything else, so that damage costs its own job only."""
+    """A JSON object; an empty one in place of anything else, so that damage affects this job only."""
     try:
         found = json.loads(text)
     except (ValueError, TypeError, RecursionError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -12,6 +13,21 @@ from .database import JobDatabase
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Await work for each item in turn; a database error is raised after all others have been tried."""
+    errors = [await _catch_error(work(item)) for item in items]
+    for error in filter(None, errors):
+        raise error
+
+
+async def _catch_error(work: Awaitable[None]) -> sqlite3.Error | None:
+    try:
+        await work
+    except sqlite3.Error as error:
+        return error
+    return None
 
 
 class DatabaseThreads:
@@ -27,7 +43,7 @@ class DatabaseThreads:
     ) -> asyncio.Future[T]:
         """Queue a write; the futures complete in the order of the calls.
 
-        Cancelling who waits for the future does not cancel the write.
+        Cancelling a task that awaits the future does not cancel the write.
         """
         return asyncio.shield(self._run(self._writer, method, *args, **options))
 

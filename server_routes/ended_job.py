@@ -1,4 +1,4 @@
-"""An ended job as it is stored: its row is served as it is, and nothing of it is computed again."""
+"""An ended job, served from its row: nothing is recomputed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ log = logging.getLogger("character3d")
 class EndedJob:
     """A job that has ended.
 
-    text: its status body as JSON. files: with what is known of each in `facts`. record: its row's body.
-    is_damaged: whether its record cannot be read; it has failed then, without files.
+    text: its status body as JSON. facts: what is known of each of its files. record: the body of its row.
+    is_damaged: whether its record cannot be read; it counts as failed then, without files.
     """
 
     id: str
@@ -54,7 +54,7 @@ class EndedJob:
         return replace(self, text=json.dumps(body), facts=facts, record=record)
 
     def make_log(self, events: Iterable[Event]) -> EventLog:
-        """The job's event log; one that has lost its end gets it again."""
+        """The job's event log; a missing terminal event is added."""
         events = list(events)
         found = EventLog(self.id, events)
         if found.is_closed:

@@ -151,7 +151,7 @@ class JobRunner:
             self.history.add(job_to_row(job))
 
     async def _publish_end(self, live: LiveJob) -> None:
-        """Release what an ended job held, once its end is stored and before anybody hears of it."""
+        """Release an ended job's resources after its end is stored and before any client learns of it."""
         is_stored = await live.stored()
         await self._pictures.remove(live.id)
         self.slots.release(live.user)

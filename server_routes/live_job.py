@@ -26,8 +26,8 @@ Write = Callable[[Row, Event | None, Delivery | None], "asyncio.Future[None]"]
 class LiveJob:
     """Publishes the changes of a job, in order, each after it is stored.
 
-    The event of the end waits until `publish_end`, so that what the job held can be released before anybody
-    hears of it. Without `write` nothing is stored and everything is published at once.
+    The terminal event waits until `publish_end`, so that the job's resources can be released before any
+    client learns of its end. Without `write` nothing is stored and everything is published at once.
     """
 
     is_over = False

@@ -1,4 +1,4 @@
-"""What the server does at its start with the jobs that were live when it ended."""
+"""Resuming, at the start of the server, the jobs that were live when it ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .store import JobStore
 log = logging.getLogger("character3d")
 
 MAX_ATTEMPTS = 2
-"""How often a job is begun at most: one that crashes the server must not do so for ever."""
+"""How often a job is begun at most: one that crashes the server must not do so forever."""
 
 RESTARTED = "Server restarted"
 

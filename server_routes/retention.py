@@ -7,7 +7,7 @@ import logging
 import time
 
 from .database import JobDatabase, Row
-from .database_threads import DatabaseThreads
+from .database_threads import DatabaseThreads, for_each
 from .ended_job import EndedJob
 from .files import measure_files, remove_files
 from .job_record import read_files
@@ -40,24 +40,26 @@ class Retention:
             await self._threads.write(JobDatabase.finish_removal, job.id)
 
     async def expire_jobs(self) -> None:
-        """Delete the records of old jobs, for ever; raises sqlite3.Error."""
+        """Delete the records of old jobs, forever; raises sqlite3.Error."""
         while True:
             now = time.time()
-            for job_id in await self._threads.read(JobDatabase.ended_before, now - RETENTION_SECONDS):
-                await self._jobs.expire(job_id)
+            old = await self._threads.read(JobDatabase.ended_before, now - RETENTION_SECONDS)
+            await for_each(old, self._jobs.expire)
             await self._threads.write(JobDatabase.purge_tombstones, now - TOMBSTONE_SECONDS)
             await asyncio.sleep(ROUND_SECONDS)
 
     async def finish_removals(self) -> None:
-        """Remove the files of jobs whose deletion was cut off."""
-        for row in await self._threads.read(JobDatabase.pending_removals):
-            try:
-                is_done = await asyncio.to_thread(_remove_own_files, row)
-            except (LookupError, TypeError, AttributeError) as error:  # a damaged tombstone
-                log.warning("job %s: its files are unknown: %r", row.id, error)
-                is_done = True
-            if is_done:
-                await self._threads.write(JobDatabase.finish_removal, row.id)
+        """Remove the files of jobs whose deletion was cut off; raises sqlite3.Error."""
+        await for_each(await self._threads.read(JobDatabase.pending_removals), self._finish_removal)
+
+    async def _finish_removal(self, row: Row) -> None:
+        try:
+            is_done = await asyncio.to_thread(_remove_own_files, row)
+        except (LookupError, TypeError, AttributeError) as error:  # a damaged tombstone
+            log.warning("job %s: its files are unknown: %r", row.id, error)
+            is_done = True
+        if is_done:
+            await self._threads.write(JobDatabase.finish_removal, row.id)
 
 
 def _remove_own_files(row: Row) -> bool:

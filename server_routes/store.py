@@ -1,4 +1,4 @@
-"""The jobs by id: the live ones in memory, the ended ones from disk as they are asked for."""
+"""The jobs by id: live ones in memory, ended ones read from disk on demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .database import DELETED, JobDatabase
-from .database_threads import DatabaseThreads
+from .database_threads import DatabaseThreads, for_each
 from .ended_job import EndedJob, read_ended_job
 from .errors import ApiError, job_gone, job_not_found
 from .events import Event, EventLog
@@ -95,7 +95,7 @@ class JobStore:
             return None
 
     async def update_facts(self, job: AnyJob, file: JobFile, facts: FileFacts) -> None:
-        """Note what a file of a job is now, where somebody has edited it since its job ended."""
+        """Record the new size and hash of a file that has been edited since its job ended."""
         if isinstance(job, LiveJob):
             job.facts[file] = facts
             return
@@ -121,12 +121,15 @@ class JobStore:
         self._unsaved.pop(job_id, None)
 
     async def retry_unsaved(self) -> None:
-        """Store the ends that could not be stored, for ever; raises sqlite3.Error while they still cannot."""
+        """Store the ends that could not be stored, forever; raises sqlite3.Error while they still cannot."""
         while True:
-            for job_id, change in list(self._unsaved.items()):
-                await self._threads.write(JobDatabase.update, *change)
-                self._unsaved.pop(job_id, None)
+            await for_each(list(self._unsaved), self._retry)
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _retry(self, job_id: str) -> None:
+        if change := self._unsaved.get(job_id):
+            await self._threads.write(JobDatabase.update, *change)
+            self._unsaved.pop(job_id, None)
 
     def _find_in_memory(self, job_id: str) -> AnyJob | None:
         if change := self._unsaved.get(job_id):

@@ -100,7 +100,7 @@ class HostResolver(AbstractResolver):
         return allowed
 
     async def close(self) -> None:
-        """Stop the threads; a look-up that hangs is not waited for."""
+        """Stop the threads; does not wait for a lookup that hangs."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -152,7 +152,7 @@ class Webhooks:
         self._news.set()
 
     async def run(self) -> None:
-        """Send webhooks for ever; raises sqlite3.Error where the database fails."""
+        """Send webhooks forever; raises sqlite3.Error where the database fails."""
         connector = aiohttp.TCPConnector(resolver=HostResolver(self._is_private_allowed), force_close=True)
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -172,7 +172,7 @@ class Webhooks:
             await asyncio.wait_for(self._news.wait(), max(_SHORTEST_SECONDS, min(pause, _IDLE_SECONDS)))
 
     async def _deliver(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
-        """Send one webhook and store the outcome; whatever is wrong with it costs this one only."""
+        """Send one webhook and store the outcome; a failure affects this webhook only."""
         try:
             await self._note_outcome(delivery, await self._send(session, delivery))
         except sqlite3.Error:  # a full disk: it is sent again, with the same id

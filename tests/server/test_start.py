@@ -162,6 +162,28 @@ async def test_old_jobs_expire_though_the_database_fails_for_a_while(base, monke
         assert status == 410
 
 
+async def test_a_job_that_cannot_expire_holds_up_no_other(base, monkeypatch):
+    """Old jobs expire in turn, and the first one's page of the database is damaged."""
+    database = JobDatabase(base / "user" / "character3d")
+    for job_id in "abc":
+        database.insert(Row(job_id, "anna", 1.0, 2.0, "failed", {}))
+    database.close()
+    delete = JobDatabase.mark_deleted
+
+    def delete_or_fail(database, job_id, remaining=None):
+        if job_id == "a":
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        return delete(database, job_id, remaining)
+
+    monkeypatch.setattr(JobDatabase, "mark_deleted", delete_or_fail)
+    async with run_service() as client:
+        for job_id, last in (("b", 410), ("c", 410), ("a", 200)):
+            status = 0
+            while status != last:
+                async with client.get(f"/job/{job_id}/status") as answer:
+                    status = answer.status
+
+
 async def test_a_damaged_tombstone_stops_nothing(base):
     database = JobDatabase(base / "user" / "character3d")
     for number, text in enumerate(["no JSON", '{"files": 3}', '{"files": [{}]}', "[]"]):
