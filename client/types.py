@@ -130,6 +130,8 @@ class Health(TypedDict):
 
     status: Literal["ready", "not_ready"]
     reasons: list[Reason]
+    notices: list[str]
+    """Problems at startup that have been resolved."""
     jobs: JobCounts
     last_job: LastJob | None
     """null until a job has ended."""

@@ -11,7 +11,7 @@ from typing import Any
 from .access import KEYS
 from .errors import PROBLEM
 from .idempotency import HEADER, MAX_CHARACTERS
-from .listing import ID_PATTERN, MOST, USUAL
+from .jobs_page import ID_PATTERN, MOST, USUAL
 from .models import MODELS_PATH, SETTING
 from .schemas import Schema, form_schema, list_schemas
 

@@ -218,6 +218,7 @@ class Health(TypedDict):
 
     status: Literal["ready", "not_ready"]
     reasons: list[Reason]
+    notices: Annotated[list[str], Field(description="Problems at startup that have been resolved.")]
     jobs: JobCounts
     last_job: Annotated[LastJob | None, Field(description="null until a job has ended.")]
 

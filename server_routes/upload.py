@@ -30,6 +30,7 @@ from .errors import (
     file_too_large,
     invalid_parameter,
 )
+from .numbers import read_content_length
 from .upload_slots import Upload, UploadSlots
 
 MEBIBYTE = 2**20
@@ -114,10 +115,11 @@ def _check_head(request: web.Request) -> None:
             headers={"Accept": _FORM},
             closes=True,
         )
-    if (request.content_length or 0) > MAX_BODY_BYTES:
+    length = read_content_length(request)
+    if length > MAX_BODY_BYTES:
         raise file_too_large(
             "Image file is too large. The limit is 10 MB",
-            provided=request.content_length,
+            provided=length,
             maximum=MAX_IMAGE_BYTES,
         )
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from .conftest import lay_base_folder, run_stub_server
+from .test_webhooks import ENVIRONMENT, SECRET
 
 HERE = Path(__file__).parent
 
@@ -57,8 +58,12 @@ def run_schemathesis(url, folder, examples):
 def test_all_checks(serve_quickly, tmp_path, record_property):
     """Ten times as many with --hypothesis-profile=long."""
     examples = 300 if settings.get_current_profile_name() == "long" else 30
-    with serve_quickly(CHARACTER3D_TRUSTED_PROXIES="127.0.0.1", CHARACTER3D_ALLOW_OPEN="1") as server:
+    variables = {"CHARACTER3D_TRUSTED_PROXIES": "127.0.0.1", "CHARACTER3D_ALLOW_OPEN": "1"}
+    with serve_quickly(**variables, **{SECRET: ENVIRONMENT[SECRET]}) as server:
         record_property("requests", run_schemathesis(server.url, tmp_path, examples))
+        log = server.log.read_text("utf-8", "replace")
+    assert "webhook msg_" in log, "webhooks were sent"
+    assert not [line for line in log.splitlines() if line.startswith("background task")]
 
 
 @pytest.mark.nightly
