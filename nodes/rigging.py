@@ -6,8 +6,9 @@ from typing import Any
 
 from ..backends.make_it_animatable import (
     PredictedRig,
+    find_files,
     is_installed,
-    list_installed_files,
+    load_models,
     reset_to_rest,
     rig_mesh,
 )
@@ -17,6 +18,7 @@ from ..pipeline.rigging import compute_skin_weights, fit_skeleton, normalize_to_
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .inputs import mesh_input, method_input
+from .model_node import ModelNode, fingerprint_files
 from .sockets import Character, socket_to_textured
 from .stage import StageRun, choose_method
 
@@ -24,9 +26,8 @@ _LEARNED = "make_it_animatable"
 _METHODS = (_LEARNED, "geodesic_voxel_binding")
 
 
-def _list_ready() -> tuple[str, ...]:
-    """The methods whose weights are installed, best first."""
-    return _METHODS if is_installed() else _METHODS[1:]
+def _choose(method: str) -> str:
+    return choose_method(method, _METHODS, _METHODS if is_installed() else _METHODS[1:])
 
 
 def _fit_rig(mesh: Mesh, *, pose_type: str, fingers: bool, progress: Progress) -> PredictedRig:
@@ -37,7 +38,7 @@ def _fit_rig(mesh: Mesh, *, pose_type: str, fingers: bool, progress: Progress) -
     return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics)
 
 
-class RigCharacter(io.ComfyNode):
+class RigCharacter(ModelNode):
     """Fits a humanoid skeleton to the mesh and binds the mesh to it."""
 
     @classmethod
@@ -78,9 +79,9 @@ class RigCharacter(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: Any) -> str:
-        """Run `auto` again when weights have been installed."""
-        return "\n".join(list_installed_files().values())
+    def fingerprint_inputs(cls, method: str, **inputs: Any) -> str:
+        """The weight files that this run reads; nothing for geodesic_voxel_binding."""
+        return fingerprint_files(lambda: find_files().values()) if _choose(method) == _LEARNED else ""
 
     @classmethod
     def execute(
@@ -92,12 +93,14 @@ class RigCharacter(io.ComfyNode):
         fingers: bool = False,
     ) -> io.NodeOutput:
         """TRIMESH or MESH -> C3D_CHARACTER."""
-        chosen = choose_method(method, _METHODS, _list_ready())
+        chosen = _choose(method)
         run, textured = StageRun("rigging"), socket_to_textured(mesh)
         progress, is_learned = span_progress(run.progress, 0, 0.9), chosen == _LEARNED
         if is_learned:
-            rig = rig_mesh(textured.mesh, pose_type=pose_type, progress=progress)
+            models = cls.load_models(tuple(find_files().values()), load_models)
+            rig = rig_mesh(textured.mesh, models, pose_type=pose_type, progress=progress)
         else:
+            cls.release_models()
             rig = _fit_rig(textured.mesh, pose_type=pose_type, fingers=fingers, progress=progress)
         character, notes, cut_faces = _bind_mesh(textured, rig, pose_type)
         if bind_pose != BIND_POSES[0]:

@@ -25,7 +25,7 @@ _CENTIMETRES_PER_METRE = 100.0
 _CHARACTER_NAME = "Character"
 _UV_SET = "UVMap"
 _DIELECTRIC_SPECULAR = 0.04
-"""Specular color of glTF's non-metals; three.js ignores SpecularFactor."""
+"""Specular color of a dielectric in glTF; three.js ignores SpecularFactor."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,32 @@ class _FbxCharacter:
 
 
 def write_fbx(path: str | os.PathLike[str], character: RiggedCharacter) -> None:
-    """Write a character as a binary FBX 7.4 file with an embedded texture.
+    """Write `character` as a self-contained binary FBX 7.4 file with the texture embedded.
 
-    Units are centimetres, +Y is up, and the character faces +Z. Vertices keep their order; missing normals
-    are computed. Clips become animation stacks (fbx_animation.py). The same character and file name give the
-    same bytes. The file is written atomically. Raises FormatError if the parts of the character are not
-    consistent, and OSError if the file cannot be written.
+    Vertices keep their order and count; missing normals are computed. Centimetres, +Y up, facing +Z.
+    Clips become animation stacks (fbx_animation.py). The file is written atomically.
+    The same character and file name give the same bytes.
+    Raises FormatError if the parts of the character do not fit together, OSError from writing.
     """
-    check_character(character, "FBX")
     path = Path(path)
+    replace_file(path, encode_fbx(character, path.stem))
+
+
+def encode_fbx(character: RiggedCharacter, stem: str) -> bytes:
+    """Return the bytes of `write_fbx`; the embedded texture is named after `stem`, the file's name."""
+    check_character(character, "FBX")
     scene = SceneBuilder()
-    _add_character(scene, character, f"{path.stem}_base_color.png")
-    replace_file(path, encode_document(scene.document()))
+    _add_character(scene, character, f"{stem}_base_color.png")
+    return encode_document(scene.document())
 
 
 def _character_to_fbx(character: RiggedCharacter) -> _FbxCharacter:
-    """Convert metres to centimetres, and v down to v up."""
+    """Convert meters to centimeters, and v down to v up; nothing else does."""
     mesh = character.textured.mesh
-    assert mesh.uvs is not None  # checked by TexturedMesh
     rest = make_exact_rest(character.skeleton)
     rest[:, :3, 3] *= _CENTIMETRES_PER_METRE
     positions = mesh.positions.astype(np.float64) * _CENTIMETRES_PER_METRE
-    return _FbxCharacter(positions, rest, mesh.uvs * np.array((1.0, -1.0)) + (0, 1))
+    return _FbxCharacter(positions, rest, np.asarray(mesh.uvs) * (1.0, -1.0) + (0, 1))
 
 
 def _add_character(scene: SceneBuilder, character: RiggedCharacter, image_name: str) -> None:
@@ -126,7 +130,7 @@ def _make_material_layer() -> FbxNode:
 
 
 def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> int:
-    """A Phong material, which every reader supports; Blender converts its shininess back to roughness."""
+    """Phong, which every reader supports; roughness is stored as the shininess that Blender converts back."""
     gloss = 1.0 - material.roughness
     properties = make_properties(
         ("EmissiveColor", "color", 0.0, 0.0, 0.0),
@@ -152,7 +156,7 @@ def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> i
 
 def _add_texture(scene: SceneBuilder, png: bytes, image_name: str) -> int:
     name = Path(image_name).stem
-    # File names without folders: readers use the embedded picture, then look beside the file.
+    # A name without a folder: readers look for the image in the file, then next to it.
     video = scene.add(
         "Video",
         name,
@@ -211,7 +215,7 @@ def _add_skeleton(scene: SceneBuilder, skeleton: Skeleton, local: Float64Array) 
 
 
 def _add_skin(scene: SceneBuilder, skin: SkinWeights, rest: Float64Array, joints: list[int]) -> int:
-    """Add a cluster per joint, also for joints without vertices, because it holds their bind matrix."""
+    """A cluster per joint, even for joints that move no vertex, since it holds their bind matrix."""
     identity = scene.add(
         "Deformer",
         _CHARACTER_NAME,

@@ -17,18 +17,18 @@ from .gltf_document import INDICES, VERTICES, GltfDocument
 from .gltf_skin import add_skin_attributes, add_skinned_nodes
 from .validate import check_character, check_mesh
 
-_CLAY_COLOR = (0.58, 0.56, 0.54, 1.0)
+_CLAY = (0.58, 0.56, 0.54, 1.0)
+_WHITE = (1.0, 1.0, 1.0, 1.0)
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP = 9729, 9987, 33071
 
 
 def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) -> None:
-    """Write a model as one .glb file with embedded texture.
+    """Write the model as one .glb file: positions, normals, uvs, colors, indices and an embedded PNG.
 
-    A rigged character includes joints, inverse bind matrices, skin weights and, as animations, its clips.
-    Vertices keep their order; missing normals are computed. The same model gives the same bytes. The file is
-    written atomically. Raises FormatError for a mesh without faces, with coordinates that are not finite or
-    with vertex indices out of range, and for parts of a character that are not consistent; OSError if the
-    file cannot be written.
+    A rigged character also has joints, inverse bind matrices and skin weights, and its clips as animations.
+    Vertices keep their order. Missing normals are computed. The same model gives the same bytes. Raises
+    FormatError for a mesh without faces or with coordinates that are not finite, and for parts of a
+    character that do not fit together; OSError from writing. The file is written atomically.
     """
     replace_file(Path(path), encode_glb(model))
 
@@ -57,7 +57,10 @@ def _add_mesh(document: GltfDocument, model: Mesh | TexturedMesh, skin: dict[str
     mesh, material = (model.mesh, model.material) if isinstance(model, TexturedMesh) else (model, None)
     primitive = _add_primitive(document, mesh)
     primitive["attributes"] |= skin
-    primitive["material"] = document.add("materials", _describe_material(document, material))
+    described = _describe_plain(mesh) if material is None else _describe_material(document, material)
+    if mesh.colors is not None and (mesh.colors[:, 3] < 1).any():
+        described["alphaMode"] = "BLEND"
+    primitive["material"] = document.add("materials", described)
     return document.add("meshes", {"name": "character", "primitives": [primitive]})
 
 
@@ -68,6 +71,8 @@ def _add_primitive(document: GltfDocument, mesh: Mesh) -> dict[str, Any]:
     }
     if mesh.uvs is not None:
         attributes["TEXCOORD_0"] = document.add_accessor(mesh.uvs, VERTICES)
+    if mesh.colors is not None:
+        attributes["COLOR_0"] = document.add_accessor(mesh.colors.clip(0, 1), VERTICES)
     small = len(mesh.positions) < 0xFFFF
     indices = mesh.faces.ravel().astype(np.uint16 if small else np.uint32)
     return {"attributes": attributes, "indices": document.add_accessor(indices, INDICES)}
@@ -80,10 +85,14 @@ def _make_unit(normals: FloatArray) -> FloatArray:
     return unit.astype(np.float32)
 
 
-def _describe_material(document: GltfDocument, material: Material | None) -> dict[str, Any]:
-    if material is None:
-        surface = {"baseColorFactor": list(_CLAY_COLOR), "metallicFactor": 0.0, "roughnessFactor": 0.9}
-        return {"name": "clay", "pbrMetallicRoughness": surface}
+def _describe_plain(mesh: Mesh) -> dict[str, Any]:
+    """Clay, or white below vertex colors, which multiply it."""
+    name, color = ("clay", _CLAY) if mesh.colors is None else ("vertex_colors", _WHITE)
+    surface = {"baseColorFactor": list(color), "metallicFactor": 0.0, "roughnessFactor": 0.9}
+    return {"name": name, "pbrMetallicRoughness": surface}
+
+
+def _describe_material(document: GltfDocument, material: Material) -> dict[str, Any]:
     image, opaque = encode_png(material.base_color)
     source = document.add_image("base_color", image)
     sampler = document.add(

@@ -1,6 +1,7 @@
-"""Checks of meshes and rigged characters that all writers share.
+"""Checks that every writer makes: the data can be stored, and the parts of a character fit together.
 
-They raise FormatError, whose message starts with `format_name` ("FBX", "GLB", "VRM").
+What a part promises on its own, its constructor in types.py checks. Each check here raises FormatError;
+the message begins with `format_name` ("FBX", "GLB", "VRM") and says what was found.
 """
 
 from __future__ import annotations
@@ -11,24 +12,20 @@ from ..errors import FormatError
 from ..types import AnimationClip, Mesh, RiggedCharacter, Skeleton, SkinWeights
 
 _ROTATION_TOLERANCE = 1e-3
-_WEIGHT_TOLERANCE = 1e-4
 
 
 def check_mesh(mesh: Mesh, format_name: str) -> None:
-    """Check that a mesh has faces, finite attributes and vertex indices within range."""
+    """The mesh has faces, and its attributes are finite."""
     if len(mesh.faces) == 0:
         raise FormatError(f"{format_name}: expected a mesh with faces, got one without")
-    for name in ("positions", "normals", "uvs"):
+    for name in ("positions", "normals", "uvs", "colors"):
         values = getattr(mesh, name)
         if values is not None and not np.isfinite(values).all():
             raise FormatError(f"{format_name}: expected finite {name}, got NaN or infinity")
-    low, high, last = int(mesh.faces.min()), int(mesh.faces.max()), len(mesh.positions) - 1
-    if low < 0 or high > last:
-        raise FormatError(f"{format_name}: faces name vertices {low}..{high}, the mesh has 0..{last}")
 
 
 def check_character(character: RiggedCharacter, format_name: str) -> None:
-    """Check that mesh, skeleton, skin and clips are valid and consistent with each other."""
+    """Mesh, skeleton, skin and clips can be stored and fit together."""
     mesh, skeleton = character.textured.mesh, character.skeleton
     check_mesh(mesh, format_name)
     _check_skeleton(skeleton, format_name)
@@ -45,9 +42,6 @@ def _check_skeleton(skeleton: Skeleton, format_name: str) -> None:
         raise FormatError(f"{format_name}: expected a skeleton with joints, got one without")
     if len(set(names)) != len(names):
         raise FormatError(f"{format_name}: two joints have the same name")
-    late = np.flatnonzero(skeleton.parents >= np.arange(len(names)))
-    if len(late):
-        raise FormatError(f"{format_name}: joint {names[late[0]]!r} stands before its parent")
     roots = np.flatnonzero(skeleton.parents < 0)
     if len(roots) != 1:
         found = ", ".join(names[root] for root in roots)
@@ -68,20 +62,11 @@ def _check_skin(skin: SkinWeights, vertex_count: int, joint_count: int, format_n
     highest = skin.joints.max()
     if highest >= joint_count:
         raise FormatError(f"{format_name}: skin weights name joint {highest}, the skeleton has {joint_count}")
-    worst = float(np.abs(skin.weights.sum(axis=1) - 1).max())
-    if not worst <= _WEIGHT_TOLERANCE or skin.weights.min() < 0:
-        raise FormatError(f"{format_name}: skin weights are negative, or a row is off 1 by {worst:.2g}")
 
 
 def _check_clip(clip: AnimationClip, joint_count: int, format_name: str) -> None:
-    where, times, found = f"{format_name}: clip {clip.name!r}", clip.times, clip.rotations.shape[1]
+    found = clip.rotations.shape[1]
     if found != joint_count:
-        raise FormatError(f"{where} turns {found} joints, the skeleton has {joint_count}")
-    # Negated, so that NaN fails too.
-    if not (len(times) and times[0] == 0 and np.isfinite(times).all() and (np.diff(times) > 0).all()):
-        raise FormatError(f"{where}: expected finite times that rise from 0")
-    if not np.isfinite(clip.translations).all():
-        raise FormatError(f"{where}: expected finite translations, got NaN or infinity")
-    worst = float(np.abs(np.linalg.norm(clip.rotations, axis=-1) - 1).max())
-    if not worst <= _ROTATION_TOLERANCE:
-        raise FormatError(f"{where}: expected unit quaternions, one is off length 1 by {worst:.2g}")
+        raise FormatError(
+            f"{format_name}: clip {clip.name!r} rotates {found} joints, the skeleton has {joint_count}"
+        )

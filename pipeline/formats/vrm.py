@@ -20,11 +20,11 @@ SPEC_VERSION = "1.0"
 
 
 def write_vrm(path: str | Path, character: RiggedCharacter, meta: VrmMeta) -> None:
-    """Write a character whose rest pose is the T-pose, facing +Z, as one .vrm file without its clips.
+    """Write a character that rests in the T-pose, facing +Z, as one .vrm file. Its clips are not written.
 
-    Joints are found by `Skeleton.roles`. The same input gives the same bytes. The file is written atomically.
-    Raises FormatError if a bone that VRM requires is missing or has the wrong parent, if the rest pose is not
-    the T-pose, and in the cases of `write_glb`; OSError if the file cannot be written.
+    Joints are found by `Skeleton.roles`. Raises FormatError if a bone that VRM requires is missing or has
+    the wrong parent, if the rest pose is not the T-pose, and for whatever `write_glb` refuses; OSError
+    from writing. The same input gives the same bytes; the file is written atomically.
     """
     replace_file(Path(path), encode_vrm(character, meta))
 

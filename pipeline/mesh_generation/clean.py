@@ -1,4 +1,4 @@
-"""From any triangles to a mesh fit for texturing: no specks, nothing hidden inside, nothing degenerate."""
+"""Clean arbitrary triangles for texturing: no floaters, no internal shells, no degenerate faces."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..progress import Progress, ignore_progress
 from ..types import FloatArray, IntArray
 from .decimate import decimate_surface
 
-_LEAST_AREA = 0.005
-"""Of the largest part's area: what is smaller floats by accident."""
+_MIN_AREA = 0.005
+"""Share of the largest part's area below which a part counts as a floater."""
 
 
 class CleanedSurface(NamedTuple):
@@ -32,9 +32,8 @@ def clean_surface(
 ) -> CleanedSurface:
     """Drop degenerate faces, floaters and shells inside other parts, then decimate to `face_count` faces.
 
-    positions: (V, 3) finite, any frame. faces: (F, 3). A closed manifold without vertices at the same
-    place stays one.
-    MeshError: nothing with an area is left.
+    positions: (V, 3) finite, any frame. faces: (F, 3). A closed manifold without coincident
+    vertices stays one. MeshError: no triangle has an area.
     """
     positions, faces = drop_degenerate_faces(positions, faces)
     if not len(faces):
@@ -50,7 +49,7 @@ def clean_surface(
 
 
 def drop_degenerate_faces(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
-    """Join vertices at equal positions and drop the faces that are then lines or points."""
+    """Weld vertices at equal positions and drop the faces that collapse to lines or points."""
     welded = weld_equal(positions)
     joined = welded.inverse[faces].astype(np.int32)
     first, second, third = joined.T
@@ -60,21 +59,21 @@ def drop_degenerate_faces(positions: FloatArray, faces: IntArray) -> tuple[Float
 
 
 def measure_parts(positions: FloatArray, faces: IntArray) -> tuple[IntArray, FloatArray]:
-    """Number (F,) of the connected part that each face belongs to, and the area (P,) of each part."""
+    """Return the label (F,) of each face's connected part, and the area (P,) of each part."""
     part = label_face_components(faces, len(positions))
     area: FloatArray = np.bincount(part, weights=measure_areas(positions, faces)).astype(np.float64)
     return part, area
 
 
 def drop_floaters(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray, int]:
-    """Drop the parts that are tiny beside the largest one; return how many they were as well."""
+    """Drop the parts that are tiny compared to the largest; also return how many were dropped."""
     part, area = measure_parts(positions, faces)
-    large = area >= _LEAST_AREA * area.max()
+    large = area >= _MIN_AREA * area.max()
     return *drop_unused_vertices(positions, faces[large[part]]), int((~large).sum())
 
 
 def drop_internal_shells(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray, int]:
-    """Drop the parts that lie inside a larger one, where nobody sees them; return how many as well."""
+    """Drop the parts enclosed by a larger one, which are never seen; also return how many were dropped."""
     part, area = measure_parts(positions, faces)
     parts = [faces[part == number] for number in np.argsort(-area)]
     seen: list[IntArray] = []
@@ -92,7 +91,7 @@ def _is_inside(positions: FloatArray, one: IntArray, other: IntArray) -> bool:
 
 
 def measure_winding(point: FloatArray, positions: FloatArray, faces: IntArray) -> float:
-    """How often the surface winds around the point: 1 inside a closed outward-wound surface, 0 outside.
+    """Return the winding number around the point: 1 inside a closed outward-wound surface, 0 outside.
 
     The sum of the triangles' solid angles (Van Oosterom and Strackee, "The Solid Angle of a Plane
     Triangle", 1983) over that of the whole sphere (Jacobson et al., "Robust Inside-Outside Segmentation

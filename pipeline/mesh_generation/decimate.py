@@ -1,4 +1,4 @@
-"""Decimate a surface, and stand it on the ground."""
+"""Decimate a surface, and place it on the ground."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _collapse_with_igl(
 
 
 def place_on_ground(positions: FloatArray, faces: IntArray) -> Mesh:
-    """Scale to CHARACTER_HEIGHT, stand on y = 0 with the middle of the feet at x = 0."""
+    """Scale to CHARACTER_HEIGHT and place on y = 0, the midpoint of the feet at x = 0."""
     low, high = positions.min(axis=0), positions.max(axis=0)
     placed = (positions - low) * (CHARACTER_HEIGHT / (high[1] - low[1]))
     soles = placed[placed[:, 1] < _FEET_BELOW * CHARACTER_HEIGHT, 0]

@@ -86,6 +86,7 @@ def test_readers_bend_it_as_we_do(read, reader):
     assert largest_difference(read(reader)["posed"], expected[MESH.faces]) < limit(reader, "posed")
 
 
+@pytest.mark.nightly
 def test_readers_agree_with_one_another(read):
     for reader in READERS:
         require_reader(reader)
@@ -95,6 +96,7 @@ def test_readers_agree_with_one_another(read):
             assert largest_difference(read(one)[key], read(other)[key]) < allowed, (one, other, key)
 
 
+@pytest.mark.nightly
 def test_blender_has_metres_and_stands_upright(read):
     """The report is in our frame: this is Blender's own, Z up and facing -Y."""
     report = read("blender")
@@ -163,12 +165,7 @@ def with_positions(positions):
     [
         (with_joints(7), "name joint 7, the skeleton has 7"),
         (replace(CHARACTER, skin=SkinWeights([[0] * 4], [[1, 0, 0, 0]])), "for 240 vertices, got 1"),
-        (
-            replace(CHARACTER, skin=SkinWeights(CHARACTER.skin.joints, CHARACTER.skin.weights * 0.9)),
-            "off 1 by 0.1",
-        ),
         (with_skeleton(names=("a",) * 7), "same name"),
-        (with_skeleton(parents=[1, -1, 1, 2, 1, 4, 0]), "'mixamorig:Hips' stands before its parent"),
         (with_skeleton(parents=[-1, 0, 1, 2, -1, 4, 0]), "expected one root joint, found 2: .*LeftArm"),
         (with_skeleton(rest=SKELETON.rest * 1.1), "'mixamorig:Hips' is not a rotation"),
         (with_positions(np.full_like(MESH.positions, np.nan)), "expected finite positions"),
