@@ -13,13 +13,11 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from ..animation.sampling import sample_rotations, sample_translations
-from ..types import AnimationClip
+from ..types import AnimationClip, Float64Array
 from .fbx_angles import euler_to_quaternion, matrix_to_euler, quaternions_to_continuous_euler
 from .fbx_binary import FbxNode
 from .fbx_scene import SceneBuilder, make_properties, seconds_to_ktime
 from .joint_transforms import find_moving_joints
-
-Float64Array = npt.NDArray[np.float64]
 
 FRAME_RATE = 30.0
 LINEAR_TOLERANCE = 0.25
