@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import trimesh
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import VrmMeta, write_fbx, write_glb, write_vrm
 from character3d.pipeline.mesh.normals import vertex_normals
-from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, separate_limbs
-from character3d.pipeline.types import Material, Mesh, RiggedCharacter, TexturedMesh
-from character3d.tests.conftest import REPOSITORY
+from character3d.pipeline.types import Material, TexturedMesh
+from character3d.tests.humanoids import rig_elf
 from character3d.tests.readers.compare import (
     assert_joints_agree,
     assert_meshes_agree,
@@ -45,19 +43,16 @@ PAIRS += [(".glb", reader) for reader in ("blender", "assimp", "three")]
 
 @pytest.fixture(scope="module")
 def elf():
-    """The mesh has no uvs of its own: it is unrolled around its height."""
-    loaded = trimesh.load_mesh(REPOSITORY / "examples" / "elf.glb", process=False)
-    places = np.asarray(loaded.vertices)
-    around = np.arctan2(places[:, 0], places[:, 2]) / (2 * np.pi) + 0.5
-    uvs = np.stack((around, 1 - places[:, 1] / places[:, 1].max()), axis=1)
-    closed = Mesh(places, loaded.faces, uvs=uvs)
-    skeleton = fit_skeleton(closed, pose_type="No").skeleton
-    separated = separate_limbs(closed, skeleton, compute_skin_weights(closed, skeleton))
-    mesh = replace(separated.mesh, normals=vertex_normals(separated.mesh))
+    """The rigged elf with normals, a clip, an opaque texture and cylindrical uvs."""
+    rigged = rig_elf()
+    skeleton, mesh = rigged.skeleton, rigged.textured.mesh
+    x, y, z = mesh.positions.T
+    uvs = np.stack((np.arctan2(x, z) / (2 * np.pi) + 0.5, 1 - y / y.max()), axis=1)
+    mesh = replace(mesh, uvs=uvs, normals=vertex_normals(mesh))
     texture = np.random.default_rng(5).random((256, 256, 4))
     texture[..., 3] = 1
     clip = make_clip(skeleton, "walk", np.linspace(0, 1, 31), STEPS, sway=(0, 0.05, 0.4))
-    return RiggedCharacter(TexturedMesh(mesh, Material(texture)), skeleton, separated.skin, (clip,))
+    return replace(rigged, textured=TexturedMesh(mesh, Material(texture)), clips=(clip,))
 
 
 @pytest.fixture(scope="module")
