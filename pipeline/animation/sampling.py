@@ -45,8 +45,8 @@ def sample_clip(clip: AnimationClip, times: FloatArray) -> AnimationClip:
     length = float(clip.times[-1])
     asked = np.asarray(times, np.float64)
     asked = asked % length if clip.loop and length > 0 else np.clip(asked, 0.0, length)
-    rotations, places = sample_rotations(clip, asked), sample_translations(clip, asked)
-    return replace(clip, times=times, rotations=rotations, translations=places)
+    rotations, translations = sample_rotations(clip, asked), sample_translations(clip, asked)
+    return replace(clip, times=times, rotations=rotations, translations=translations)
 
 
 def pose_character(character: RiggedCharacter, clip: AnimationClip, times: FloatArray) -> list[TexturedMesh]:

@@ -97,11 +97,11 @@ def _fill_enclosed(corners: Float64Array, shape: tuple[int, ...]) -> BoolArray:
     if not len(corners):
         return np.zeros(shape, bool)
     surface = _mark_surface(corners, shape)
-    votes = np.zeros(shape, np.int8)
+    hits = np.zeros(shape, np.int8)
     for axis in range(3):
-        votes += np.logical_or.accumulate(surface, axis=axis)
-        votes += np.flip(np.logical_or.accumulate(np.flip(surface, axis), axis=axis), axis)
-    inside = (votes >= _MIN_RAY_HITS) & ~surface
+        hits += np.logical_or.accumulate(surface, axis=axis)
+        hits += np.flip(np.logical_or.accumulate(np.flip(surface, axis), axis=axis), axis)
+    inside = (hits >= _MIN_RAY_HITS) & ~surface
     return inside | (surface & np.asarray(ndimage.binary_dilation(inside, NEIGHBORS_26)))
 
 
@@ -116,9 +116,9 @@ def _mark_surface(corners: Float64Array, shape: tuple[int, ...]) -> BoolArray:
         chosen = np.flatnonzero(steps == count)
         for part in np.array_split(chosen, 1 + len(chosen) * len(shares) // _BATCH_SIZE):
             points = np.einsum("sc,fcd->fsd", shares, corners[part]).reshape(-1, 3)
-            places = np.rint(points + _ROUNDING_BIAS).astype(np.int64)
-            places = places[((places >= 0) & (places < shape)).all(axis=1)]
-            surface[tuple(places.T)] = True
+            cells = np.rint(points + _ROUNDING_BIAS).astype(np.int64)
+            cells = cells[((cells >= 0) & (cells < shape)).all(axis=1)]
+            surface[tuple(cells.T)] = True
     return surface
 
 
@@ -200,7 +200,7 @@ def _bridge_gaps(labels: npt.NDArray[np.int32], reach: float) -> BoolArray:
         met = np.moveaxis(np.stack(np.nonzero(here[:-1] != here[1:])), 0, 1)
         first = np.insert(np.delete(met, 0, 1), axis, met[:, 0], axis=1)
         second = first + np.eye(3, dtype=np.int64)[axis]
-        ends.append(np.stack([near[(slice(None), *place.T)].T for place in (first, second)], axis=1))
+        ends.append(np.stack([near[(slice(None), *cell.T)].T for cell in (first, second)], axis=1))
         gaps.append(away[tuple(first.T)] + away[tuple(second.T)])
     return _draw_bridges(cells, labels, np.concatenate(ends), np.concatenate(gaps), reach)
 

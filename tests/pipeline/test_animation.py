@@ -190,7 +190,7 @@ def test_the_walk_has_the_angles_of_gait(adult):
     assert 0.005 < np.ptp(height) < 0.06
 
 
-def test_t_pose_clip_shows_what_the_normalised_rest_pose_is(character, motions):
+def test_t_pose_clip_shows_the_normalized_rest_pose(character, motions):
     posed = normalize_to_t_pose(character).textured.mesh.positions
     shown = motions["t_pose"][1][0]
     lift = shown[:, 1].min() - posed[:, 1].min()

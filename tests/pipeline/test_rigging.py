@@ -12,7 +12,7 @@ from character3d.pipeline.rigging import (
     pose_vertices,
     separate_limbs,
 )
-from character3d.pipeline.rigging.skeleton import build_skeleton
+from character3d.pipeline.rigging.skeleton import build_skeleton, measure_tree_distances
 from character3d.pipeline.rigging.skin.contact_cuts import label_regions
 from character3d.pipeline.types import Mesh
 from character3d.tests.humanoids import rig_elf
@@ -108,6 +108,12 @@ def test_joints_lie_where_the_body_was_bent(drop, spread):
     }
     assert max(gaps.values()) < 0.075 * 1.7, gaps
     assert np.mean(list(gaps.values())) < 0.035 * 1.7, gaps
+
+
+def test_distances_in_the_tree_are_numbers_of_bones():
+    """A root with two children, the first with a child of its own."""
+    distances = measure_tree_distances(np.array([-1, 0, 0, 1]))
+    assert distances.tolist() == [[0, 1, 1, 2], [1, 0, 2, 1], [1, 2, 0, 3], [2, 1, 3, 0]]
 
 
 def test_left_is_positive_x_and_symmetric(fitted):

@@ -91,18 +91,18 @@ def find_armpit(solid: VoxelSolid, torso: Torso, tip: Float64Array, side: int) -
     guess = _guess_shoulder(torso, side)
     filled = np.asarray(solid.cells.any(axis=2))
     underside = ~filled[:, :-1] & filled[:, 1:]
-    places = solid.origin[:2] + solid.size * np.argwhere(underside)
+    candidates = solid.origin[:2] + solid.size * np.argwhere(underside)
     length = float(np.linalg.norm(tip[:2] - guess))
     arm = (tip[:2] - guess) / length
-    offset = places - guess
+    offset = candidates - guess
     inside = np.asarray(side * (arm[0] * offset[:, 1] - arm[1] * offset[:, 0]) < 0)
-    inside &= side * (places[:, 0] - torso.middle) > 0.15 * torso.length
-    inside &= (places[:, 1] > min(torso.crotch, tip[1])) & (places[:, 1] < torso.neck)
+    inside &= side * (candidates[:, 0] - torso.middle) > 0.15 * torso.length
+    inside &= (candidates[:, 1] > min(torso.crotch, tip[1])) & (candidates[:, 1] < torso.neck)
     inside &= np.linalg.norm(offset, axis=1) < length
     if not inside.any():
         return None
     corner = np.array((-arm[0], 1.0 - arm[1]))
-    return places[inside][np.argmax(places[inside] @ corner)]
+    return candidates[inside][np.argmax(candidates[inside] @ corner)]
 
 
 def _place_shoulder(
@@ -114,16 +114,16 @@ def _place_shoulder(
     side: int,
 ) -> Float64Array:
     """The average position, corrected by the armpit, or by the outline for an arm fused with the body."""
-    place = guess.copy()
+    position = guess.copy()
     if armpit is not None:
         seen = armpit + torso.length * np.array((-side * _ARMPIT_ASIDE, _ARMPIT_BELOW))
-        place += _ARMPIT_WEIGHTS * (seen - guess)
+        position += _ARMPIT_WEIGHTS * (seen - guess)
     elif guess[1] - tip[1] > _HANGING_SLOPE * abs(tip[0] - guess[0]):
-        place[0] = (
+        position[0] = (
             _outline_edge(solid, guess[1] - 0.05 * torso.length, side) - side * _ARM_RADIUS * torso.length
         )
-        place[0] = 0.5 * (guess[0] + place[0])
-    return np.array((*place, column_depth(solid, place, 2 * solid.size)))
+        position[0] = 0.5 * (guess[0] + position[0])
+    return np.array((*position, column_depth(solid, position, 2 * solid.size)))
 
 
 def _outline_edge(solid: VoxelSolid, y: float, side: int) -> float:

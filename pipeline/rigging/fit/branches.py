@@ -62,8 +62,8 @@ def find_branches(hand: HandSolid, progress: Progress = ignore_progress) -> list
     branches = []
     for tip in kept if len(kept) > 1 else []:
         base = float(max(merge_levels[tip, other] for other in kept if other != tip))
-        names, _ = ndimage.label(field >= levels[levels > base].min(), NEIGHBORS_26)
-        cells = names[solid.cells] == names.ravel()[tips[tip]]
+        labels, _ = ndimage.label(field >= levels[levels > base].min(), NEIGHBORS_26)
+        cells = labels[solid.cells] == labels.ravel()[tips[tip]]
         branch = _trace_branch(solid.centers[cells], distances[cells], base)
         section = cells.sum() * solid.size**3 / max(branch.length, solid.size)
         if branch.length > _MIN_ASPECT * 2 * np.sqrt(section / np.pi):
@@ -82,9 +82,9 @@ def _track_tips(
         labels, count = ndimage.label(field >= level, NEIGHBORS_26)
         flat = labels.ravel()
         known = set(flat[tips].tolist())
-        for name in range(1, count + 1):
-            if name not in known:
-                cells = np.flatnonzero(flat == name)
+        for label in range(1, count + 1):
+            if label not in known:
+                cells = np.flatnonzero(flat == label)
                 tips.append(int(cells[field.ravel()[cells].argmax()]))
         rows.append(flat[tips])
     merge_levels = np.zeros((len(tips), len(tips)))
@@ -104,7 +104,7 @@ def _select_persistent(reach: Float64Array, merge_levels: Float64Array, shortest
 
 
 def _trace_branch(centers: Float64Array, distances: Float64Array, base: float) -> Branch:
-    """Centres of equal steps of distance, and the tip straight on from the last ones."""
+    """Centers of the cells in equal steps of distance, extended straight to the tip."""
     share = (distances - distances.min()) / max(float(np.ptp(distances)), 1e-12)
     steps = np.minimum((share * _SAMPLES).astype(int), _SAMPLES - 1)
     _, steps, counts = np.unique(steps, return_inverse=True, return_counts=True)

@@ -44,15 +44,15 @@ def crop_hand(mesh: Mesh, elbow: Float64Array, wrist: Float64Array, tip: Float64
     margin = _MARGIN * max(length, _MIN_HAND_PER_FOREARM * reach)
     low, high = np.minimum(wrist, tip) - margin, np.maximum(wrist, tip) + margin
     cells = fill_box(mesh, low, high, size)
-    places = np.argwhere(cells)
+    filled = np.argwhere(cells)
     forearm = (wrist - elbow) / max(reach, 1e-12)
-    beyond = (low + size * places - wrist) @ forearm >= -_CUT_BEFORE_WRIST * length
-    cells[tuple(places[~beyond].T)] = False
-    places = places[beyond]
-    if not len(places):
+    beyond = (low + size * filled - wrist) @ forearm >= -_CUT_BEFORE_WRIST * length
+    cells[tuple(filled[~beyond].T)] = False
+    filled = filled[beyond]
+    if not len(filled):
         return None
     labels, _ = ndimage.label(cells, NEIGHBORS_26)
-    seed = places[np.linalg.norm(low + size * places - wrist, axis=1).argmin()]
+    seed = filled[np.linalg.norm(low + size * filled - wrist, axis=1).argmin()]
     body = labels == labels[tuple(seed)]
     box = ndimage.find_objects(body.astype(np.int8))[0]
     is_free = all(part.start > 0 and part.stop < count for part, count in zip(box, body.shape, strict=True))

@@ -29,9 +29,9 @@ class Centerline:
 
     def at(self, fraction: float) -> Float64Array:
         """Return the point (3,) at a fraction, 0..1, of the length."""
-        place = np.clip(fraction, 0.0, 1.0) * (len(self.points) - 1)
-        low = min(int(place), len(self.points) - 2)
-        return self.points[low] + (place - low) * (self.points[low + 1] - self.points[low])
+        row = np.clip(fraction, 0.0, 1.0) * (len(self.points) - 1)
+        low = min(int(row), len(self.points) - 2)
+        return self.points[low] + (row - low) * (self.points[low + 1] - self.points[low])
 
 
 def trace_limb(

@@ -132,8 +132,8 @@ def _find_valley(thickness: Float64Array, x: Float64Array, middle: float, height
     right = (x < middle) & (x > middle - 0.3 * height)
     best = np.minimum(thickness[left].max(axis=0), thickness[right].max(axis=0))
     low = thickness[inner].min(axis=0)
-    place = np.array([x[inner][column <= column.min() + 1e-9].mean() for column in thickness[inner].T])
-    return np.where((best > 0) & (low < _MAX_VALLEY_THICKNESS * best), place, np.nan)
+    thinnest = np.array([x[inner][column <= column.min() + 1e-9].mean() for column in thickness[inner].T])
+    return np.where((best > 0) & (low < _MAX_VALLEY_THICKNESS * best), thinnest, np.nan)
 
 
 def _longest_run(flags: Float64Array) -> Int64Array:

@@ -75,7 +75,7 @@ def _nearest_joints(bones: list[Bone], distances: Float64Array) -> Int64Array:
 
 def _blend_weights(
     distances: Float64Array,
-    places: Float64Array,
+    positions: Float64Array,
     faces: Int64Array,
     region: Int64Array,
     skeleton: Skeleton,
@@ -84,14 +84,14 @@ def _blend_weights(
     """(V, B) smoothed weights, of related bones only."""
     side_excess = _measure_side_excess(distances, np.array([bone.side for bone in bones]))
     weights = _distances_to_weights(distances, side_excess)
-    weights = _smooth_weights(weights, places, faces, region)
+    weights = _smooth_weights(weights, positions, faces, region)
     weights[side_excess > 0] = 0.0
     return _keep_related(weights, _relate_bones(skeleton, bones))
 
 
-def _nearby_cells(solid: VoxelSolid, places: Float64Array, region: Int64Array) -> Int64Array:
+def _nearby_cells(solid: VoxelSolid, positions: Float64Array, region: Int64Array) -> Int64Array:
     """(V, 6) cells nearest to each vertex; those not adjacent to the first are replaced by it."""
-    _, cells = solid.tree.query(places, k=_CELLS_PER_VERTEX)
+    _, cells = solid.tree.query(positions, k=_CELLS_PER_VERTEX)
     gap = np.abs(solid.indices[cells] - solid.indices[cells[:, :1]]).max(axis=2)
     joined = (gap <= 1) & ~is_contact(region[cells], region[cells[:, :1]])
     return np.where(joined, cells, cells[:, :1])
@@ -115,12 +115,12 @@ def _distances_to_weights(distances: Float64Array, side_excess: Float64Array) ->
 
 
 def _smooth_weights(
-    weights: Float64Array, places: Float64Array, faces: Int64Array, region: Int64Array
+    weights: Float64Array, positions: Float64Array, faces: Int64Array, region: Int64Array
 ) -> Float64Array:
     """Smooth over about 1.5 % of the body's height, but not across contacts."""
     edges = np.stack(list_directed_edges(faces), axis=1)
     edges = edges[~is_contact(region[edges[:, 0]], region[edges[:, 1]])]
-    return smooth_over_edges(weights, places, edges, _SMOOTHING * float(np.ptp(places[:, 1])))
+    return smooth_over_edges(weights, positions, edges, _SMOOTHING * float(np.ptp(positions[:, 1])))
 
 
 def _make_small_components_rigid(weights: Float64Array, components: MeshComponents) -> Float64Array:
