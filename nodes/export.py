@@ -85,12 +85,12 @@ class PreviewMesh(io.ComfyNode):
         """TRIMESH or MESH -> IMAGE (B, size, size, 4), a picture for each mesh of a batch."""
         surfaces, progress = socket_to_surfaces(mesh), StageRun("preview").progress
         device = reserve_device((2 * size) ** 2)
-        angles = {"azimuth": math.radians(azimuth), "elevation": math.radians(elevation)}
         pictures = [
             render_preview(
                 surface,
                 size=size,
-                **angles,
+                azimuth=math.radians(azimuth),
+                elevation=math.radians(elevation),
                 device=device,
                 progress=span_progress(progress, number / len(surfaces), (number + 1) / len(surfaces)),
             )
