@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from ..rigging.pose.posing import make_continuous, place_clip, skin_mesh
+from ..rigging.pose.posing import make_continuous, place_keys, skin_mesh
 from ..types import AnimationClip, Float64Array, FloatArray, RiggedCharacter, TexturedMesh
 
 
@@ -37,23 +35,16 @@ def sample_translations(clip: AnimationClip, times: Float64Array) -> Float64Arra
     return np.stack([np.interp(times, clip.times, column) for column in columns], axis=1)
 
 
-def sample_clip(clip: AnimationClip, times: FloatArray) -> AnimationClip:
-    """Return the clip resampled at times (T,), seconds.
+def pose_character(character: RiggedCharacter, clip: AnimationClip, times: FloatArray) -> list[TexturedMesh]:
+    """Return the character's mesh, posed with its normals, at each of the times (T,), seconds.
 
     Times outside a loop wrap around; outside other clips the first or the last key holds.
     """
-    length = float(clip.times[-1])
-    asked = np.asarray(times, np.float64)
-    asked = asked % length if clip.loop and length > 0 else np.clip(asked, 0.0, length)
-    rotations, translations = sample_rotations(clip, asked), sample_translations(clip, asked)
-    return replace(clip, times=times, rotations=rotations, translations=translations)
-
-
-def pose_character(character: RiggedCharacter, clip: AnimationClip, times: FloatArray) -> list[TexturedMesh]:
-    """Return the character's mesh, posed with its normals, at each of the times (T,), seconds."""
     skeleton, textured = character.skeleton, character.textured
-    sampled = sample_clip(clip, times)
-    placed = place_clip(skeleton, sampled)
+    length, inside = float(clip.times[-1]), np.asarray(times, np.float64)
+    inside = inside % length if clip.loop and length > 0 else np.clip(inside, 0.0, length)
+    rotations, translations = sample_rotations(clip, inside), sample_translations(clip, inside)
+    placed = place_keys(skeleton, rotations, translations, clip.mover)
     return [
         TexturedMesh(skin_mesh(textured.mesh, skeleton, character.skin, joints), textured.material)
         for joints in placed

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.spatial.transform import Rotation
 
-from ...types import AnimationClip, Float64Array, FloatArray, Mesh, Skeleton, SkinWeights
+from ...types import Float64Array, FloatArray, Mesh, Skeleton, SkinWeights
 
 
 def pose_joints(skeleton: Skeleton, rotations: Mapping[str, npt.ArrayLike]) -> Float64Array:
@@ -59,22 +59,26 @@ def place_joints(skeleton: Skeleton, turns: npt.ArrayLike, root: npt.ArrayLike) 
     return placed
 
 
-def read_turns(skeleton: Skeleton, clip: AnimationClip) -> Float64Array:
-    """Return the turns (T, J, 3, 3) at a clip's keys."""
-    count = len(clip.times)
-    local = Rotation.from_quat(clip.rotations.reshape(-1, 4)).as_matrix().reshape(count, -1, 3, 3)
+def rotations_to_turns(skeleton: Skeleton, rotations: FloatArray) -> Float64Array:
+    """Return the turns (T, J, 3, 3) for an AnimationClip's quaternions (T, J, 4)."""
+    local = Rotation.from_quat(rotations.reshape(-1, 4)).as_matrix().reshape(*rotations.shape[:2], 3, 3)
     world = np.empty_like(local)
     for index, parent in enumerate(skeleton.parents):
         world[:, index] = local[:, index] if parent < 0 else world[:, parent] @ local[:, index]
     return world @ np.swapaxes(skeleton.rest[:, :3, :3], 1, 2)
 
 
-def place_clip(skeleton: Skeleton, clip: AnimationClip) -> Float64Array:
-    """Return the joint transforms (T, J, 4, 4) at a clip's keys."""
-    placed = place_joints(skeleton, read_turns(skeleton, clip), np.zeros(3))
-    shift = clip.translations.astype(np.float64) - placed[:, clip.mover, :3, 3]
-    placed[:, clip.mover :, :3, 3] += shift[:, None]
-    placed[:, : clip.mover] = skeleton.rest[: clip.mover]
+def place_keys(
+    skeleton: Skeleton, rotations: FloatArray, translations: FloatArray, mover: int
+) -> Float64Array:
+    """Return the joint transforms (T, J, 4, 4) for quaternions (T, J, 4) and positions (T, 3) of a joint.
+
+    mover: the joint that the positions, metres, belong to, as in an AnimationClip.
+    """
+    placed = place_joints(skeleton, rotations_to_turns(skeleton, rotations), np.zeros(3))
+    shift = translations.astype(np.float64) - placed[:, mover, :3, 3]
+    placed[:, mover:, :3, 3] += shift[:, None]
+    placed[:, :mover] = skeleton.rest[:mover]
     return placed
 
 

@@ -16,7 +16,7 @@ from ...errors import RigError
 from ...humanoid import NEEDED_LIMBS
 from ...types import AnimationClip, Float64Array, RiggedCharacter, Skeleton
 from ..skeleton import orient_bone
-from .posing import place_joints, read_turns, skin_mesh, turn_about, turns_to_rotations
+from .posing import place_joints, rotations_to_turns, skin_mesh, turn_about, turns_to_rotations
 
 SIDE_SIGNS = {"left": 1.0, "right": -1.0}
 NEEDED_ROLES = ("hips", *(side + part for side in SIDE_SIGNS for part in NEEDED_LIMBS))
@@ -197,5 +197,5 @@ def _reorient_joint(rest: Float64Array, turned: Float64Array) -> Float64Array:
 
 def _rebase_clip(clip: AnimationClip, old: Skeleton, new: Skeleton, turns: Float64Array) -> AnimationClip:
     """The clip for a skeleton whose rest pose is the old skeleton's pose `turns`; the mesh moves the same."""
-    after = read_turns(old, clip) @ np.swapaxes(turns, 1, 2)
+    after = rotations_to_turns(old, clip.rotations) @ np.swapaxes(turns, 1, 2)
     return replace(clip, rotations=turns_to_rotations(new, after))
