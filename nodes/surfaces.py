@@ -11,11 +11,12 @@ import numpy as np
 from ..pipeline.color import linear_to_srgb, srgb_to_linear
 from ..pipeline.texture_baking import bake_vertex_colors
 from ..pipeline.types import FloatArray, Material, Mesh, TexturedMesh
+from .stage import reserve_device
 
 _LOG = logging.getLogger("character3d")
 _PLAIN_COLOR = (0.72, 0.70, 0.68, 1.0)
 _WHITE = (1.0, 1.0, 1.0, 1.0)
-_SOLID_SIDE = 8
+_SOLID_SIDE, _TEXTURE_SIDE = 8, 2048
 
 
 def warn_of_losses(kind: str, names: Iterable[str]) -> None:
@@ -55,7 +56,10 @@ def make_textured(surface: Mesh | TexturedMesh) -> TexturedMesh:
     A mesh without any color gets a plain one.
     """
     if isinstance(surface, Mesh):
-        return paint_solid(surface) if surface.colors is None else bake_vertex_colors(surface)
+        if surface.colors is None:
+            return paint_solid(surface)
+        device = reserve_device(_TEXTURE_SIDE**2)
+        return bake_vertex_colors(surface, texture_size=_TEXTURE_SIDE, device=device)
     if surface.mesh.colors is None:
         return surface
     warn_of_losses("a mesh with a texture", ["vertex_colors"])

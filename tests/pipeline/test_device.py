@@ -18,8 +18,7 @@ from character3d.pipeline.texture_baking import bake_views, unwrap_mesh
 from character3d.pipeline.types import FramedPicture, Mesh, ViewImages
 from character3d.tests.capsules import join_capsules
 from character3d.tests.humanoids import CHIBI, make_humanoid
-
-from .other_device import OTHER, ImplicitCopy, OtherDevice, OtherTensor
+from character3d.tests.pipeline.other_device import OTHER, ImplicitCopy, OtherDevice, OtherTensor
 
 TOLERANCE = 1e-4
 SIDE, VIEW = 256, 96
