@@ -9,6 +9,13 @@ import tomllib
 from character3d.launcher.installation import REPOSITORY
 from character3d.server_routes import routes as routes_module
 from character3d.server_routes.errors import PROCESSING_ERROR
+from character3d.server_routes.events import (
+    ERROR,
+    JOB_COMPLETED,
+    PREVIEW_READY,
+    PROGRESS_UPDATE,
+    STAGE_COMPLETED,
+)
 from character3d.server_routes.openapi import describe_service
 from character3d.server_routes.parameters import FIELDS, parse_parameters
 from character3d.tests.host.test_editor import FLAGS, find_chromium
@@ -65,6 +72,12 @@ def test_the_values_of_an_enum_are_of_one_type():
     enums = list_enums(DOCUMENT)
     assert len(enums) > 10
     assert [values for values in enums if len({type(value) for value in values}) > 1] == []
+
+
+def test_every_event_is_described():
+    described = DOCUMENT["components"]["schemas"]["Event"]["discriminator"]["mapping"]
+    constants = (PROGRESS_UPDATE, PREVIEW_READY, STAGE_COMPLETED, JOB_COMPLETED, ERROR)
+    assert described.keys() == set(constants)
 
 
 def test_every_route_is_described():
