@@ -43,18 +43,14 @@ def test_the_version_is_the_packs():
     assert DOCUMENT["info"]["version"] == project["project"]["version"]
 
 
-def test_a_key_may_be_in_the_address_only_where_browsers_cannot_send_a_header():
-    paths = describe_service(needs_key=True)["paths"]
-    in_query = {
-        path
-        for path, operations in paths.items()
-        for one in operations.values()
-        if {"keyInQuery": []} in one["security"]
-    }
-    without = {
-        path for path, operations in paths.items() for one in operations.values() if not one["security"]
-    }
-    assert in_query == {"/ws/{job_id}", "/job/{job_id}/events"} and without == {"/models"}
+def test_every_operation_needs_a_key_where_there_are_keys():
+    """In the address only where browsers cannot send a header."""
+    streams = {"/ws/{job_id}", "/job/{job_id}/events"}
+    for path, operations in describe_service(needs_key=True)["paths"].items():
+        ways = [{"key": []}, {"keyInQuery": []}] if path in streams else [{"key": []}]
+        assert [operation["security"] for operation in operations.values()] == [ways] * len(operations)
+    described = [one for operations in DOCUMENT["paths"].values() for one in operations.values()]
+    assert all(operation["security"] == [] for operation in described)
 
 
 def list_enums(node):
