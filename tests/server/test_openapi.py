@@ -99,7 +99,7 @@ async def test_it_is_served_and_the_page_asks_no_other_host(client):
         assert answer.status == 200 and await answer.json() == DOCUMENT
     async with client.get("/generate_character/docs") as answer:
         text = await answer.text()
-        assert answer.status == 200 and "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.status == 200 and """<meta http-equiv="Content-Security-Policy" """ in text
         assert not re.findall(r"(?:src|href)\s*=|https?://", text)
 
 
@@ -111,12 +111,10 @@ def render(url, profile):
 
 
 def test_the_page_shows_all_of_the_document(tmp_path):
-    page = {"Content-Type": "text/html", "Content-Security-Policy": routes_module.PAGE_POLICY}
-
     def answer(request):
         if request.path.endswith("/openapi.json"):
             return 200, {"Content-Type": "application/json"}, json.dumps(DOCUMENT).encode()
-        return 200, page, routes_module.PAGE.read_bytes()
+        return 200, {"Content-Type": "text/html"}, routes_module.PAGE.read_bytes()
 
     with serve_answers(answer) as url:
         shown = render(f"{url}/generate_character/docs", tmp_path)
@@ -130,3 +128,20 @@ def test_the_page_shows_all_of_the_document(tmp_path):
     body = shown.split("<script>")[0]
     assert not re.findall(r"undefined|\[object|NaN", body)
     assert body.count("<tr>") > sum(len(schema.get("properties", ())) for schema in schemas.values())
+
+
+def test_the_policy_of_the_page_lets_its_script_ask_no_other_host(tmp_path):
+    """A script of its own tries to, and to load what is not inline."""
+    asked = []
+
+    def answer(request):
+        asked.append(request.path)
+        return 200, {"Content-Type": "text/plain", "Access-Control-Allow-Origin": "*"}, b""
+
+    with serve_answers(answer) as other:
+        image = f'document.body.append(Object.assign(new Image(), {{ src: "{other}/image" }}));'
+        attack = f'fetch("{other}/fetched"); {image}'
+        page = routes_module.PAGE.read_text("utf-8").replace("<script>", f"<script>{attack}", 1)
+        with serve_answers(lambda request: (200, {"Content-Type": "text/html"}, page.encode())) as url:
+            assert "<h1>" in render(url, tmp_path)
+    assert asked == []
