@@ -63,6 +63,19 @@ class CompletedJob(TypedDict):
     status: Literal["completed"]
 
 
+class CompletionEvent(TypedDict):
+    """The job completed; its last event."""
+
+    job_id: str
+    seq: int
+    """Counts the events of a job from 1."""
+    timestamp: int
+    """Milliseconds since 1970."""
+    snapshot: NotRequired[Literal[True]]
+    type: Literal["job_completed"]
+    data: CompletedJob
+
+
 class Download(TypedDict):
     """A file of a job; its size in bytes and its SHA-256 are known once the job has ended."""
 
@@ -83,18 +96,17 @@ class Error(TypedDict):
     details: dict[str, Any]
 
 
-class Event(TypedDict):
-    """Something that happened to a job: one WebSocket frame, or the data of one server-sent event."""
+class ErrorEvent(TypedDict):
+    """The job failed, its last event; or a WebSocket was opened for a job that does not exist."""
 
-    type: Literal["progress_update", "preview_ready", "stage_completed", "job_completed", "error"]
     job_id: str
     seq: int
     """Counts the events of a job from 1."""
     timestamp: int
     """Milliseconds since 1970."""
-    data: dict[str, Any]
-    """The Job, but for preview_ready and stage_completed."""
     snapshot: NotRequired[Literal[True]]
+    type: Literal["error"]
+    data: FailedJob | Error
 
 
 class FailedJob(TypedDict):
@@ -192,6 +204,28 @@ class Parameters(TypedDict, total=False):
     webhook_url: str
 
 
+class Preview(TypedDict):
+    """A preview image that was written."""
+
+    stage: StageName
+    preview: str
+    """Path below the server's output folder."""
+    url: str
+
+
+class PreviewEvent(TypedDict):
+    """A preview image can be downloaded."""
+
+    job_id: str
+    seq: int
+    """Counts the events of a job from 1."""
+    timestamp: int
+    """Milliseconds since 1970."""
+    snapshot: NotRequired[Literal[True]]
+    type: Literal["preview_ready"]
+    data: Preview
+
+
 class Problem(TypedDict):
     """An Error as problem details (RFC 9457), for requests that accept application/problem+json."""
 
@@ -233,6 +267,19 @@ class ProcessingJob(TypedDict):
     queue_position: NotRequired[int]
 
 
+class ProgressEvent(TypedDict):
+    """The status of the job; as a snapshot, it may have ended."""
+
+    job_id: str
+    seq: int
+    """Counts the events of a job from 1."""
+    timestamp: int
+    """Milliseconds since 1970."""
+    snapshot: NotRequired[Literal[True]]
+    type: Literal["progress_update"]
+    data: Job
+
+
 class Reason(TypedDict):
     """Why a job would be refused."""
 
@@ -257,6 +304,34 @@ class Stage(TypedDict):
     method: NotRequired[str]
     seconds: NotRequired[float]
     cached: NotRequired[bool]
+
+
+class StageCompletion(TypedDict):
+    """A stage that completed, and the progress of the job."""
+
+    name: StageName
+    status: Literal["pending", "processing", "completed", "failed"]
+    method: NotRequired[str]
+    seconds: NotRequired[float]
+    cached: NotRequired[bool]
+    stage: StageName
+    progress: int
+
+
+class StageEvent(TypedDict):
+    """A stage completed."""
+
+    job_id: str
+    seq: int
+    """Counts the events of a job from 1."""
+    timestamp: int
+    """Milliseconds since 1970."""
+    snapshot: NotRequired[Literal[True]]
+    type: Literal["stage_completed"]
+    data: StageCompletion
+
+
+Event = ProgressEvent | PreviewEvent | StageEvent | CompletionEvent | ErrorEvent
 
 
 Job = ProcessingJob | CompletedJob | FailedJob

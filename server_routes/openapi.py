@@ -245,7 +245,7 @@ def describe_service(needs_key: bool = False) -> Schema:
     paths = _paths()
     for path, operations in paths.items():
         for operation in operations.values():
-            operation["security"] = _security(path) if needs_key and path != "/models" else []
+            operation["security"] = _security(path) if needs_key else []
             if "{job_id}" in path:
                 operation["parameters"] = [_JOB_ID, *operation.get("parameters", [])]
     return {

@@ -22,7 +22,6 @@ from .errors import (
     SERVER_BUSY,
     UNSUPPORTED_FORMAT,
 )
-from .events import ERROR, JOB_COMPLETED, PREVIEW_READY, PROGRESS_UPDATE, STAGE_COMPLETED
 from .parameters import FormFields
 from .status import RESULT_KEYS
 
@@ -56,7 +55,6 @@ ErrorCode = TypeAliasType(
         WithJsonSchema({"oneOf": [{"const": code, "description": text} for code, text in _CODES.items()]}),
     ],
 )
-EventType = Annotated[str, _words((PROGRESS_UPDATE, PREVIEW_READY, STAGE_COMPLETED, JOB_COMPLETED, ERROR))]
 
 
 class Parameters(FormFields):
@@ -223,15 +221,69 @@ class Health(TypedDict):
     last_job: Annotated[LastJob | None, Field(description="null until a job has ended.")]
 
 
-class Event(TypedDict):
-    """Something that happened to a job: one WebSocket frame, or the data of one server-sent event."""
+class Preview(TypedDict):
+    """A preview image that was written."""
 
-    type: EventType
+    stage: StageName
+    preview: OutputPath
+    url: str
+
+
+class StageCompletion(Stage):
+    """A stage that completed, and the progress of the job."""
+
+    stage: StageName
+    progress: Progress
+
+
+class _AnyEvent(TypedDict):
     job_id: str
     seq: Annotated[int, Field(ge=0, description="Counts the events of a job from 1.")]
     timestamp: Annotated[int, Field(description="Milliseconds since 1970.")]
-    data: Annotated[dict[str, Any], Field(description="The Job, but for preview_ready and stage_completed.")]
     snapshot: NotRequired[Literal[True]]
+
+
+class ProgressEvent(_AnyEvent):
+    """The status of the job; as a snapshot, it may have ended."""
+
+    type: Literal["progress_update"]
+    data: Job
+
+
+class PreviewEvent(_AnyEvent):
+    """A preview image can be downloaded."""
+
+    type: Literal["preview_ready"]
+    data: Preview
+
+
+class StageEvent(_AnyEvent):
+    """A stage completed."""
+
+    type: Literal["stage_completed"]
+    data: StageCompletion
+
+
+class CompletionEvent(_AnyEvent):
+    """The job completed; its last event."""
+
+    type: Literal["job_completed"]
+    data: CompletedJob
+
+
+class ErrorEvent(_AnyEvent):
+    """The job failed, its last event; or a WebSocket was opened for a job that does not exist."""
+
+    type: Literal["error"]
+    data: FailedJob | Error
+
+
+Event = TypeAliasType(
+    "Event",
+    Annotated[
+        ProgressEvent | PreviewEvent | StageEvent | CompletionEvent | ErrorEvent, Field(discriminator="type")
+    ],
+)
 
 
 class _WithoutTitles(GenerateJsonSchema):

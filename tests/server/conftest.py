@@ -60,8 +60,13 @@ def check_answer(method, path, status, body):
         operation = operations.get("get" if method == "HEAD" else method.lower())
         if operation and re.fullmatch(pattern, path):
             content = operation["responses"][str(status)]["content"]["application/json"]
-            schema = {**content["schema"], "components": DOCUMENT["components"]}
-            jsonschema.validate(body, schema, format_checker=jsonschema.FormatChecker())
+            check_schema(content["schema"], body)
+
+
+def check_schema(schema, body):
+    """Hold a JSON value against a schema of the OpenAPI document."""
+    schema = {**schema, "components": DOCUMENT["components"]}
+    jsonschema.validate(body, schema, format_checker=jsonschema.FormatChecker())
 
 
 def read_strict_json(text):
@@ -113,8 +118,10 @@ class Client:
         """All frames until the server closes, and its close code."""
         query = "" if since is None else f"?since={since}"
         async with self.ws_connect(f"/ws/{job_id}{query}", timeout=aiohttp.ClientWSTimeout(ws_close=5)) as ws:
-            frames = [json.loads(message.data) async for message in ws]
-            return frames, ws.close_code
+            frames = [read_strict_json(message.data) async for message in ws]
+        for frame in frames:
+            check_schema({"$ref": "#/components/schemas/Event"}, frame)
+        return frames, ws.close_code
 
     async def finish(self, job_id):
         await self.events(job_id)

@@ -42,10 +42,21 @@ def before_load_schema(context, raw_schema):
     form["schema"]["properties"].update(OF_THIS_MACHINE)
 
 
+BOOLEANS = ("enable_rigging", "fingers", "animated_preview")
+SPELLINGS = ("true", "1", "yes", "on", "false", "0", "no", "off")
+
+
+def is_spelled_boolean(value):
+    """Whether a value that is not a JSON boolean reads like one in a form, which has only text."""
+    return not isinstance(value, bool) and str(value).strip().lower() in SPELLINGS
+
+
 @schemathesis.hook
 def filter_case(context, case):
-    """Leave out forms whose fields disagree with each other, and names that no form can carry."""
+    """Leave out forms whose fields disagree, names that no form can carry, and booleans as other text."""
     form = case.body if isinstance(case.body, dict) else {}
+    if any(is_spelled_boolean(form.get(name)) for name in BOOLEANS):
+        return False
     outline, side = form.get("outline_size"), form.get("mesh_input_size", 1024)
     if isinstance(outline, int) and isinstance(side, int) and side // 2 - 1 < outline <= 512:
         return False
