@@ -24,7 +24,7 @@ class Server:
 
 @pytest.fixture
 def loads(load_nodes, monkeypatch):
-    """(file, weak reference to its model) for each load by C3DProbe, a node with inputs `file` and `picture`."""
+    """(file, weak reference to its model) for each load by C3DProbe, a node of `file` and `picture`."""
     io, node = load_nodes("compat").io, load_nodes("model_node")
     memory = importlib.import_module("character3d.backends.model_memory")
     loads = []
