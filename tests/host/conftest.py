@@ -21,7 +21,7 @@ from character3d.tests.loopback import open_from
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-JOB_SECONDS = 900
+JOB_SECONDS = 180
 
 PROBE = """
 import sys

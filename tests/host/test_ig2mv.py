@@ -12,7 +12,6 @@ import trimesh
 from PIL import Image
 from safetensors.torch import save_file
 
-from . import model_probe
 from .conftest import REPOSITORY, Client, find_saved, load_graph, run_comfyui
 
 SDXL, DAMAGED = "small_xl.safetensors", "other_xl.safetensors"
@@ -36,7 +35,6 @@ def server(comfyui_folder, comfyui_modules, tmp_path_factory):
     small.save(base / "models" / "checkpoints" / SDXL, small.draw_checkpoint(1))
     save_file({"a": torch.zeros(2)}, str(base / "models" / "checkpoints" / DAMAGED))
     small.save(base / "models" / "model_patches" / ADAPTER, small.draw_adapter(2))
-    model_probe.install(base)
     register = base / "custom_nodes" / "register_small_sdxl"
     register.mkdir(parents=True)
     (register / "__init__.py").write_text(REGISTER)
@@ -67,79 +65,6 @@ def test_a_job_is_painted_by_ig2mv(client, elf):
     ]
     for path in (final["results"]["textured_mesh"], final["results"]["rigged_character"]):
         assert client.read_result(acceptance["job_id"], path)
-
-
-def load_views_graph(**inputs):
-    """The part of the workflow texture_mesh up to Generate Views, with these inputs, and that node's id."""
-    graph, by_title = load_graph("texture_mesh")
-    by_title["Generate views"] |= {
-        "image_size": 512,
-        "steps": 1,
-        "method": "ig2mv",
-        "model_name": SDXL,
-        **inputs,
-    }
-    (views,) = (key for key, node in graph.items() if node["class_type"] == "C3DGenerateViews")
-    return {key: node for key, node in graph.items() if int(key) <= int(views)}, views
-
-
-def connect_checkpoint(graph, views, name):
-    """Let core's loader feed Generate Views."""
-    graph["loader"] = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}
-    graph[views]["inputs"] |= {part: ["loader", slot] for slot, part in enumerate(("model", "clip", "vae"))}
-
-
-def list_cached(history):
-    """The nodes that ComfyUI took from its cache."""
-    assert history["status"]["status_str"] == "success", history["status"]
-    return next(data["nodes"] for event, data in history["status"]["messages"] if event == "execution_cached")
-
-
-def test_the_models_stay_from_run_to_run_and_leave_at_free(client):
-    graph, views = load_views_graph()
-    loaded = []
-    for seed in (1, 2):
-        graph[views]["inputs"]["seed"] = seed
-        assert views not in list_cached(client.run_graph(graph))
-        loaded.append(model_probe.list_models(client))
-    assert loaded[0] == loaded[1] and {"SDXL", "ViewAdapter"} <= set(loaded[0].values())
-    assert model_probe.free_memory(client) == {}
-
-
-def test_a_checkpoint_is_in_memory_once_whoever_loads_it(client):
-    """Core's loader connected to Generate Views, then the checkpoint's name, then core's again."""
-    by_name, views = load_views_graph(seed=3)
-    connected, _ = load_views_graph(seed=4, model_name="")
-    connect_checkpoint(connected, views, SDXL)
-    for graph in (connected, by_name, connected):
-        assert views not in list_cached(client.run_graph(graph))
-        assert list(model_probe.list_models(client).values()).count("SDXL") == 1
-
-
-def test_a_connected_checkpoint_is_not_loaded_for_projection(client):
-    graph, views = load_views_graph(method="projection")
-    connect_checkpoint(graph, views, DAMAGED)
-    assert views not in list_cached(client.run_graph(graph))
-
-
-def test_a_part_of_a_checkpoint_is_refused(client):
-    graph, views = load_views_graph()
-    connect_checkpoint(graph, views, SDXL)
-    del graph[views]["inputs"]["clip"]
-    messages = dict(client.run_graph(graph)["status"]["messages"])
-    assert "together; found no clip" in messages["execution_error"]["exception_message"]
-
-
-def test_only_the_files_that_a_run_reads_decide_whether_it_is_repeated(client, server):
-    small = importlib.import_module("character3d.tests.small_sdxl")
-    checkpoints, used = server.base / "models" / "checkpoints", "used_xl.safetensors"
-    small.save(checkpoints / used, small.draw_checkpoint(1))
-    graph, views = load_views_graph(model_name=used)
-    assert views not in list_cached(client.run_graph(graph))
-    (checkpoints / "unused_xl.safetensors").write_bytes(b"")
-    assert views in list_cached(client.run_graph(graph))
-    small.save(checkpoints / used, small.draw_checkpoint(9))
-    assert views not in list_cached(client.run_graph(graph))
 
 
 def test_a_job_without_its_checkpoint_takes_the_embedded_method(client, elf):
