@@ -51,9 +51,9 @@ def _find_files(model_name: str, is_connected: bool) -> tuple[WeightsFile, ...]:
     return (find_adapter(),) if is_connected else (find_checkpoint(model_name), find_adapter())
 
 
-def _load(model_name: str, connected: BaseModel | None) -> tuple[BaseModel, Any]:
-    """The base model, unless one is connected, and the adapter for it."""
-    base = connected or load_base(model_name)
+def _load(model_name: str) -> tuple[BaseModel, Any]:
+    """The checkpoint, and the adapter for it."""
+    base = load_base(model_name)
     return base, load_adapter("auto", base.model)
 
 
@@ -173,9 +173,7 @@ class GenerateViews(ModelNode):
             views = synthesize_views(shape, picture, maps, seed=seed, device=device, progress=progress)
             report = run.finish(chosen, views.warnings, views.metrics, _MODEL_INPUTS)
             return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
-        connected = _read_connected(model_inputs)
-        files = _find_files(model_name, connected is not None)
-        base, adapter = cls.load_models(files, lambda: _load(model_name, connected))
+        base, adapter = cls._load_base_and_adapter(model_name, _read_connected(model_inputs))
         color = generate_views(
             base,
             adapter,
@@ -186,3 +184,10 @@ class GenerateViews(ModelNode):
             **model_inputs,
         )
         return io.NodeOutput(array_to_image(color), array_to_mask(maps.mask), ui=run.finish(chosen))
+
+    @classmethod
+    def _load_base_and_adapter(cls, model_name: str, connected: BaseModel | None) -> tuple[BaseModel, Any]:
+        files = _find_files(model_name, connected is not None)
+        if connected is None:
+            return cls.load_models(files, lambda: _load(model_name))
+        return connected, cls.load_models(files, lambda: load_adapter("auto", connected.model))

@@ -25,8 +25,11 @@ def apply_ig2mv(model: Any, adapter: Any, reference: torch.Tensor, maps: torch.T
     """Return a patched clone of a MODEL that denoises six views of one object at once.
 
     adapter: from load_adapter, for this model. reference: (1, 4, H, W), the picture's latent from the VAE.
-    maps: (6, 6, S, S), 0..1, position and normal maps from `maps_to_condition`.
+    maps: (6, 6, S, S), 0..1, position and normal maps from `maps_to_condition`. ValueError if the MODEL is
+    patched already.
     """
+    if model.get_additional_models_with_key(_KEY):
+        raise ValueError("the model is patched with IG2MV already; connect the checkpoint's own model")
     patched = model.clone()
     guide = _ViewGuide(adapter.model, model.model.process_latent_in(reference), maps)
     patched.set_additional_models(_KEY, [adapter])

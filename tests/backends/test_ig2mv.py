@@ -55,6 +55,11 @@ def test_the_given_model_stays_as_it_was(sdxl, patch):
     assert torch.equal(sample(base), before)
 
 
+def test_a_patched_model_is_not_patched_again(sdxl, patch):
+    with pytest.raises(ValueError, match="patched with IG2MV already"):
+        patch(patch(sdxl(1)))
+
+
 def test_two_samplings_of_one_patched_model_do_not_share_a_prompt(sdxl, patch):
     patched = patch(sdxl(1))
     first = sample(patched, prompts=(1, 2))

@@ -1,5 +1,6 @@
 """Files of every layout that people have, and files that are not what they seem."""
 
+import importlib
 import json
 import pickle
 from pathlib import Path
@@ -147,3 +148,21 @@ def test_a_file_that_changed_is_read_again(hunyuan3d, models):
     assert load("auto") is first
     small.save_checkpoint(models / "hunyuan3d.safetensors", small.draw_checkpoint("2.0"))
     assert load("auto").latent_count == 3072
+
+
+def test_an_unknown_latent_format_is_named(hunyuan3d, models, monkeypatch):
+    monkeypatch.setattr(hunyuan3d.loading, "_LATENTS", {"Known": 1})
+    small.save_checkpoint(models / "hunyuan3d.safetensors", small.draw_checkpoint("mini"))
+    message = r"hunyuan3d\.safetensors: ComfyUI takes its latents for Hunyuan3Dv2mini; expected one of Known"
+    with pytest.raises(WeightsError, match=message):
+        hunyuan3d.loading.load_shape_model("auto")
+
+
+def test_comfyui_s_classes_stay_in_place_while_a_model_is_built(hunyuan3d, models, monkeypatch):
+    """Another pack may load a shape VAE in another thread at that time."""
+    sd, vae = (importlib.import_module(f"comfy.{name}") for name in ("sd", "ldm.hunyuan3d.vae"))
+    original, build, seen = vae.ShapeVAE, sd.VAE, []
+    monkeypatch.setattr(sd, "VAE", lambda **options: seen.append(vae.ShapeVAE) or build(**options))
+    small.save_checkpoint(models / "hunyuan3d.safetensors", small.draw_checkpoint("mini"))
+    hunyuan3d.loading.load_shape_model("auto")
+    assert seen == [original]

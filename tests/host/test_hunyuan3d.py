@@ -10,6 +10,7 @@ from character3d.client import ServiceError
 from character3d.tests import small_hunyuan3d as small
 from safetensors.torch import load_file, save_file
 
+from . import model_probe
 from .conftest import Client, find_saved, load_graph, run_comfyui
 
 FIGURE = "hunyuan3d-dit-v2-mini-fp16.safetensors"
@@ -32,6 +33,7 @@ def server(comfyui_folder, tmp_path_factory):
     small.save_checkpoint(base / "models" / "checkpoints" / SOLID, solid)
     save_file({"model.something.weight": torch.zeros(2)}, str(models / DAMAGED))
     (models / CUT_OFF).write_bytes((models / FIGURE).read_bytes()[:100_000])
+    model_probe.install(base)
     with run_comfyui(comfyui_folder, base) as (running, _):
         yield SimpleNamespace(url=running.address, models=models, base=base)
 
@@ -73,6 +75,21 @@ def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
     assert feet[:, 2].max() > -1.5 * feet[:, 2].min() > 0
     for name in ("textured_mesh", "rigged_character"):
         assert client.read_result(job_id, final["results"][name])
+
+
+def test_the_model_stays_from_run_to_run_and_leaves_at_free(client):
+    """The same model serves another seed; POST /free leaves nothing of it in memory."""
+    graph, by_title = load_graph("character")
+    (mesh,) = (key for key, node in graph.items() if node["class_type"] == "C3DGenerateMesh")
+    by_title["Generate mesh"] |= {"mesh_model": FIGURE, "mesh_steps": 2, "octree_resolution": 64}
+    graph = {key: node for key, node in graph.items() if int(key) <= int(mesh)}
+    loaded = []
+    for seed in (7, 8):
+        graph[mesh]["inputs"]["seed"] = seed
+        assert client.run_graph(graph)["status"]["status_str"] == "success"
+        loaded.append(model_probe.list_models(client))
+    assert loaded[0] == loaded[1] and {"Hunyuan3Dv2", "ShapeVAE"} < set(loaded[0].values())
+    assert model_probe.free_memory(client) == {}
 
 
 def test_noise_goes_through_every_stage_that_takes_noise(client, elf, tmp_path):

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from .conftest import SMALL, Client, run_comfyui
+from . import model_probe
+from .conftest import SMALL, Client, load_graph, run_comfyui
 
 FINGERS = [f"mixamorig:LeftHand{finger}1" for finger in ("Thumb", "Index", "Middle", "Ring", "Pinky")]
 
@@ -20,6 +21,7 @@ def server(comfyui_folder, small, tmp_path_factory):
     """ComfyUI with the files of Make-It-Animatable where the published ones go."""
     base = tmp_path_factory.mktemp("mia")
     small.save_files(base / "models" / "make_it_animatable", 12)
+    model_probe.install(base)
     with run_comfyui(comfyui_folder, base) as (running, _):
         yield SimpleNamespace(url=running.address, base=base)
 
@@ -58,6 +60,20 @@ def test_a_job_is_rigged_by_make_it_animatable(client, elf):
     names = [node.name for node in scene.nodes if node.bone]
     assert len(names) == len(set(names)) == 65 and set(FINGERS) <= set(names)
     assert not [text for text in final["warnings"] if "turned to the T-pose" in text]
+
+
+def test_the_models_stay_from_run_to_run_and_leave_at_free(client):
+    graph, by_title = load_graph("rig_mesh")
+    graph = {
+        key: node for key, node in graph.items() if node["class_type"] in ("C3DLoadMesh", "C3DRigCharacter")
+    }
+    loaded = []
+    for pose in ("No", "T-pose"):
+        by_title["Rig character"]["pose_type"] = pose
+        assert client.run_graph(graph)["status"]["status_str"] == "success"
+        loaded.append(model_probe.list_models(client))
+    assert loaded[0] == loaded[1] and list(loaded[0].values()) == ["PointModel"] * 5
+    assert model_probe.free_memory(client) == {}
 
 
 def test_a_pose_that_is_none_is_turned_to_the_t_pose(client, elf):

@@ -1,5 +1,7 @@
 """The mesh node: which method runs, and what it says when it cannot."""
 
+import importlib
+
 import pytest
 import torch
 from character3d.pipeline.errors import PictureError, WeightsError
@@ -60,3 +62,40 @@ def test_sides_go_to_a_multiview_model(models, generate):
     small.save_checkpoint(models / "hunyuan3d-dit-v2-mini-mv.safetensors", small.draw_figure_checkpoint())
     assert generate(**sides)[1]["method"] == "hunyuan3d"
     assert generate("silhouette_inflation", **sides)[1]["ignored_inputs"][-1] == "back"
+
+
+def test_only_the_file_that_a_run_reads_decides_whether_it_is_repeated(models, generate):
+    identify = generate.node.fingerprint_inputs
+    used, other = models / "hunyuan3d-dit-v2-0.safetensors", models / "hunyuan3d-dit-v2-mini.safetensors"
+    small.save_checkpoint(used, small.draw_checkpoint("2.0"))
+    named = {"method": "hunyuan3d", "mesh_model": used.name}
+    before = identify(**named), identify(method="auto"), identify(method="silhouette_inflation")
+    other.write_bytes(b"")
+    after = identify(**named), identify(method="auto"), identify(method="silhouette_inflation")
+    assert after == before and before[0] == before[1] != before[2] == ""
+    small.save_checkpoint(used, small.draw_checkpoint("2.0", 1))
+    assert identify(**named) == identify(method="auto") != before[0]
+    multiview = models / "hunyuan3d-dit-v2-mv.safetensors"
+    multiview.write_bytes(b"")
+    assert str(multiview) in identify(method="auto", left=None) and str(used) in identify(method="auto")
+
+
+def test_a_method_without_a_model_is_repeated_for_no_file(load_nodes, models, tmp_path, monkeypatch):
+    """The rigging node, whose method is embedded until all its files are there."""
+    folder_paths = importlib.import_module("folder_paths")
+    node = load_nodes("rigging").RigCharacter
+    folder = tmp_path / "make_it_animatable"
+    folder.mkdir()
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "make_it_animatable", ([str(folder)], set()))
+    names = ["joints_coarse.pth", "joints.pth", "pose.pth", "bw.pth"]
+    for name in names[:3]:
+        (folder / name).write_bytes(b"1")
+    assert (
+        node.fingerprint_inputs(method="auto") == "" == node.fingerprint_inputs(method="make_it_animatable")
+    )
+    (folder / names[3]).write_bytes(b"1")
+    learned = node.fingerprint_inputs(method="auto")
+    assert [name for name in names if str(folder / name) not in learned] == []
+    assert node.fingerprint_inputs(method="geodesic_voxel_binding") == ""
+    (folder / names[0]).write_bytes(b"22")
+    assert node.fingerprint_inputs(method="auto") != learned

@@ -13,18 +13,9 @@ class Model:
     """Something large."""
 
 
-class Server:
-    """What ComfyUI's executor tells its events."""
-
-    client_id = last_node_id = None
-
-    def send_sync(self, event, data, client_id=None):
-        pass
-
-
 @pytest.fixture
 def loads(load_nodes, monkeypatch):
-    """(file, a weak reference to its model) for each load of the node C3DProbe(file, picture)."""
+    """(file, weak reference to its model) for each load by C3DProbe, a node of `file` and `picture`."""
     io, node = load_nodes("compat").io, load_nodes("model_node")
     memory = importlib.import_module("character3d.backends.model_memory")
     loads = []
@@ -67,18 +58,13 @@ def loads(load_nodes, monkeypatch):
 
 @pytest.fixture(params=CACHES)
 def executor(loads, request):
-    execution = importlib.import_module("execution")
-    cache = getattr(execution.CacheType, request.param, None)
-    if cache is None:
+    if not hasattr(importlib.import_module("execution").CacheType, request.param):
         pytest.skip(f"this ComfyUI has no cache of the kind {request.param}")
-    return execution.PromptExecutor(Server(), cache_type=cache, cache_args={"lru": 10, "ram": 0.0})
+    return importlib.import_module("character3d.tests.executor").Executor(request.param)
 
 
 def run(executor, class_type="C3DProbe", **inputs):
-    prompt = {"1": {"class_type": class_type, "inputs": inputs}}
-    executor.execute(prompt, "prompt", {}, ["1"])
-    assert executor.success, executor.status_messages
-    gc.collect()
+    executor.run({"1": {"class_type": class_type, "inputs": inputs}}, "1")
 
 
 def list_living(loads):
@@ -86,19 +72,15 @@ def list_living(loads):
 
 
 def test_models_are_kept_from_run_to_run_where_comfyui_keeps_outputs(executor, loads):
-    execution = importlib.import_module("execution")
     run(executor, file="a", picture=1)
     run(executor, file="a", picture=2)
-    is_kept = executor.cache_type != execution.CacheType.NONE
-    assert [file for file, _ in loads] == (["a"] if is_kept else ["a", "a"])
-    assert list_living(loads) == (["a"] if is_kept else [])
+    assert [file for file, _ in loads] == (["a"] if executor.has_cache else ["a", "a"])
+    assert list_living(loads) == (["a"] if executor.has_cache else [])
 
 
 def test_free_memory_releases_them(executor, loads):
-    """What POST /free does with free_memory."""
     run(executor, file="a", picture=1)
-    executor.reset()
-    gc.collect()
+    executor.free_memory()
     assert list_living(loads) == []
 
 
