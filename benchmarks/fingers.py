@@ -38,7 +38,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, pose_vertices  # noqa: E402
+from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, pose_vertices  # noqa: E402
 from character3d.pipeline.types import Mesh, Skeleton, SkinWeights  # noqa: E402
 from people import Person, generate_people  # noqa: E402
 

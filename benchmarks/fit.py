@@ -43,11 +43,11 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from character3d.pipeline.cameras import camera_basis  # noqa: E402
-from character3d.pipeline.imaging import preprocess_picture  # noqa: E402
+from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
+from character3d.pipeline.preprocessing import preprocess_picture  # noqa: E402
 from character3d.pipeline.preview import render_preview  # noqa: E402
 from character3d.pipeline.rasterize import rasterize_view  # noqa: E402
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton  # noqa: E402
-from character3d.pipeline.shape import inflate_silhouette  # noqa: E402
+from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton  # noqa: E402
 from character3d.pipeline.types import Camera, Mesh, Skeleton, SkinWeights  # noqa: E402
 from people import Person, generate_people  # noqa: E402
 

@@ -31,7 +31,7 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from alterations import ALTERATIONS  # noqa: E402
 from character3d.pipeline.errors import RigError  # noqa: E402
-from character3d.pipeline.rig import fit_skeleton  # noqa: E402
+from character3d.pipeline.rigging import fit_skeleton  # noqa: E402
 from character3d.pipeline.types import Mesh  # noqa: E402
 from people import POSES, PROPORTIONS, Person, generate_people  # noqa: E402
 

@@ -30,14 +30,14 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from character3d.pipeline.animation import load_clip, retarget_clip  # noqa: E402
 from character3d.pipeline.cameras import build_six_view_rig  # noqa: E402
-from character3d.pipeline.imaging import decode_picture, preprocess_picture  # noqa: E402
-from character3d.pipeline.normals import compute_vertex_normals  # noqa: E402
+from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views  # noqa: E402
+from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
+from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
+from character3d.pipeline.preprocessing import decode_picture, preprocess_picture  # noqa: E402
 from character3d.pipeline.preview import encode_webp, render_animation, render_contact_sheet  # noqa: E402
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs  # noqa: E402
-from character3d.pipeline.shape import inflate_silhouette  # noqa: E402
-from character3d.pipeline.texture import bake_views, unwrap_mesh  # noqa: E402
+from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs  # noqa: E402
+from character3d.pipeline.texture_baking import bake_views, unwrap_mesh  # noqa: E402
 from character3d.pipeline.types import RiggedCharacter, Skeleton, TexturedMesh  # noqa: E402
-from character3d.pipeline.views import render_view_maps, synthesize_views  # noqa: E402
 
 _WALK_SIDE = 320
 _ARMS_RAISED, _THIGH_RAISED, _KNEE_BENT = 60.0, 70.0, 80.0

@@ -35,8 +35,8 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, separate_limbs  # noqa: E402
-from character3d.pipeline.rig.skeleton import build_skeleton  # noqa: E402
+from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, separate_limbs  # noqa: E402
+from character3d.pipeline.rigging.skeleton import build_skeleton  # noqa: E402
 from character3d.pipeline.types import Mesh, Skeleton, SkinWeights  # noqa: E402
 from people import PROPORTIONS, Person, generate_people  # noqa: E402
 

@@ -1,4 +1,4 @@
-"""ComfyUI nodes, one file per stage. This is the list that ComfyUI gets."""
+"""ComfyUI nodes, one file per stage, and the list that ComfyUI loads."""
 
 from __future__ import annotations
 

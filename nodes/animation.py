@@ -1,8 +1,9 @@
-"""Clips for a rigged character, and pictures that move."""
+"""Animation clips for a rigged character, and animated previews."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ..pipeline.animation import animate_character, load_clip, retarget_clip
 from ..pipeline.conventions import CLIPS
@@ -10,16 +11,16 @@ from ..pipeline.preview import encode_webp, render_animation, render_turntable
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
-from .output_files import reserve_counted
+from .output_files import save_counted
 from .sockets import Character, array_to_image
-from .stage import StageRun
+from .stage import StageRun, reserve_device
 
 _TURNTABLE = "turntable"
 _FRAMES_PER_SECOND = 15
 
 
 class AddAnimation(io.ComfyNode):
-    """Gives a rigged character a clip, or all of them."""
+    """Adds one animation clip, or all of them, to a rigged character."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -35,7 +36,7 @@ class AddAnimation(io.ComfyNode):
                     "animation",
                     options=["none", "all", *CLIPS],
                     default="walk",
-                    tooltip="The clip to add; all adds every one. A clip that it has already is replaced.",
+                    tooltip="The clip to add, or all. A clip that the character already has is replaced.",
                 ),
             ],
             outputs=[Character.Output(display_name="character", tooltip="The character with its clips.")],
@@ -49,7 +50,7 @@ class AddAnimation(io.ComfyNode):
 
 
 class PreviewAnimation(io.ComfyNode):
-    """Renders a character that moves, or turns, as an animated picture."""
+    """Renders a moving or turning character as an animated picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -61,12 +62,12 @@ class PreviewAnimation(io.ComfyNode):
             search_aliases=["turntable", "animated preview", "gif"],
             is_output_node=True,
             inputs=[
-                character_input("The rigged character; it needs no clips of its own."),
+                character_input("The rigged character; clips of its own are not needed."),
                 io.Combo.Input(
                     "motion",
                     options=[_TURNTABLE, *CLIPS],
                     default="walk",
-                    tooltip="What it does; turntable goes once around it as it stands.",
+                    tooltip="The clip to show; turntable rotates the character once in its rest pose.",
                 ),
                 io.Int.Input("size", default=320, min=64, max=1024, tooltip="Side of the picture in pixels."),
                 io.Float.Input(
@@ -74,12 +75,12 @@ class PreviewAnimation(io.ComfyNode):
                     default=35.0,
                     min=-180.0,
                     max=180.0,
-                    tooltip="Degrees around the character: 0 is the front, 90 its left; not for turntable.",
+                    tooltip="Camera angle in degrees: 0 is the front, 90 its left side; not for turntable.",
                 ),
                 prefix_input("preview_animation"),
                 job_input(),
             ],
-            outputs=[io.Image.Output(display_name="frames", tooltip="The frames, 15 a second.")],
+            outputs=[io.Image.Output(display_name="frames", tooltip="The frames, at 15 per second.")],
         )
 
     @classmethod
@@ -93,15 +94,19 @@ class PreviewAnimation(io.ComfyNode):
         job_id: str = "",
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> IMAGE (T, size, size, 4)."""
-        progress = StageRun("preview").progress
+        options: dict[str, Any] = {
+            "size": size,
+            "device": reserve_device((2 * size) ** 2),
+            "progress": StageRun("preview").progress,
+        }
         if motion == _TURNTABLE:
-            frames = render_turntable(character.textured, size=size, progress=progress)
+            frames = render_turntable(character.textured, **options)
             seconds = len(frames) / _FRAMES_PER_SECOND
         else:
             clip, angle = retarget_clip(load_clip(motion), character), math.radians(azimuth)
             fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
-            frames = render_animation(character, clip, size=size, azimuth=angle, fps=fps, progress=progress)
-        file = reserve_counted(filename_prefix, ".webp")
-        file.path.write_bytes(encode_webp(frames, len(frames) / seconds))
+            frames = render_animation(character, clip, azimuth=angle, fps=fps, **options)
+        rate = len(frames) / seconds
+        file = save_counted(filename_prefix, ".webp", lambda _stem: encode_webp(frames, rate))
         ui = {"images": [file.entry], "animated": (True,), "character3d_file": [file.entry]}
         return io.NodeOutput(array_to_image(frames), ui=ui)

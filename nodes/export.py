@@ -1,22 +1,27 @@
-"""Save and preview meshes: GLB, and shaded pictures as PNG."""
+"""Save meshes as GLB, and preview them as shaded PNG pictures."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from ..pipeline.formats import write_glb
+from ..pipeline.formats import encode_glb, encode_png
 from ..pipeline.preview import render_preview
+from ..pipeline.progress import span_progress
 from .compat import io, make_schema
 from .inputs import job_input, mesh_input, prefix_input
-from .output_files import model_outputs, reserve_counted, saved_model
-from .sockets import array_to_image, socket_to_surface
-from .stage import StageRun
+from .output_files import OutputFile, model_outputs, save_counted, saved_models
+from .sockets import array_to_image, socket_to_surfaces
+from .stage import StageRun, reserve_device
 
 _CATEGORY = "character3d/6 export"
+
+
+def _save_all(prefix: str, suffix: str, encoded: Sequence[bytes]) -> list[OutputFile]:
+    return [save_counted(prefix, suffix, lambda _stem, data=data: data) for data in encoded]
 
 
 class SaveMesh(io.ComfyNode):
@@ -31,15 +36,16 @@ class SaveMesh(io.ComfyNode):
             description="Writes the mesh, with its texture when it has one, as binary glTF.",
             is_output_node=True,
             inputs=[mesh_input("mesh", "The mesh to save."), prefix_input("3D/Hy3D"), job_input()],
-            outputs=model_outputs(),
+            outputs=model_outputs(is_output_list=True),
         )
 
     @classmethod
     def execute(cls, mesh: Any, filename_prefix: str, job_id: str = "") -> io.NodeOutput:
-        """TRIMESH or MESH -> path below the output folder."""
-        file = reserve_counted(filename_prefix, ".glb")
-        write_glb(file.path, socket_to_surface(mesh))
-        return saved_model(file)
+        """TRIMESH or MESH -> paths below the output folder, one for each mesh of a batch."""
+        encoded = [encode_glb(surface) for surface in socket_to_surfaces(mesh)]
+        return saved_models(
+            [save_counted(filename_prefix, ".glb", lambda _stem, glb=glb: glb) for glb in encoded]
+        )
 
 
 class PreviewMesh(io.ComfyNode):
@@ -61,7 +67,7 @@ class PreviewMesh(io.ComfyNode):
                     default=25.0,
                     min=-180.0,
                     max=180.0,
-                    tooltip="Degrees around the character; 0 is the front, 90 its left side.",
+                    tooltip="Camera angle in degrees: 0 is the front, 90 the character's left side.",
                 ),
                 io.Float.Input(
                     "elevation", default=8.0, min=-90.0, max=90.0, tooltip="Degrees above the horizon."
@@ -69,22 +75,28 @@ class PreviewMesh(io.ComfyNode):
                 prefix_input("preview_mesh"),
                 job_input(),
             ],
-            outputs=[io.Image.Output(display_name="image", tooltip="The rendered picture.")],
+            outputs=[io.Image.Output(display_name="image", tooltip="The picture, one per mesh.")],
         )
 
     @classmethod
     def execute(
         cls, mesh: Any, size: int, azimuth: float, elevation: float, filename_prefix: str, job_id: str = ""
     ) -> io.NodeOutput:
-        """TRIMESH or MESH -> IMAGE (1, size, size, 4)."""
-        picture = render_preview(
-            socket_to_surface(mesh),
-            size=size,
-            azimuth=math.radians(azimuth),
-            elevation=math.radians(elevation),
-            progress=StageRun("preview").progress,
-        )
-        file = reserve_counted(filename_prefix, ".png")
-        Image.fromarray(np.round(picture * 255).astype(np.uint8)).save(file.path)
-        ui = {"images": [file.entry], "character3d_file": [file.entry]}
-        return io.NodeOutput(array_to_image(picture), ui=ui)
+        """TRIMESH or MESH -> IMAGE (B, size, size, 4), a picture for each mesh of a batch."""
+        surfaces, progress = socket_to_surfaces(mesh), StageRun("preview").progress
+        device = reserve_device((2 * size) ** 2)
+        pictures = [
+            render_preview(
+                surface,
+                size=size,
+                azimuth=math.radians(azimuth),
+                elevation=math.radians(elevation),
+                device=device,
+                progress=span_progress(progress, number / len(surfaces), (number + 1) / len(surfaces)),
+            )
+            for number, surface in enumerate(surfaces)
+        ]
+        encoded = [encode_png(picture)[0] for picture in pictures]
+        entries = [file.entry for file in _save_all(filename_prefix, ".png", encoded)]
+        ui = {"images": entries, "character3d_file": entries}
+        return io.NodeOutput(array_to_image(np.stack(pictures)), ui=ui)

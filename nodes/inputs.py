@@ -1,4 +1,4 @@
-"""Inputs that several stages take, each said once."""
+"""Inputs shared by several nodes, each defined once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .sockets import SIDES, Character, Trimesh
 
 
 def mesh_input(name: str, tooltip: str) -> io.Input:
-    """A mesh input that takes TRIMESH as well as core's MESH."""
+    """A mesh input that accepts both TRIMESH and core's MESH."""
     return io.MultiType.Input(name, [Trimesh, io.Mesh], tooltip=tooltip)
 
 
@@ -21,21 +21,21 @@ def character_input(tooltip: str) -> io.Input:
 
 
 def prefix_input(default: str) -> io.Input:
-    """Where a file goes and how its name starts."""
+    """The folder of a file and the start of its name."""
     return io.String.Input(
         "filename_prefix",
         default=default,
-        tooltip="Start of the file's name in the output folder; may name a subfolder.",
+        tooltip="Start of the file's name in the output folder; may include a subfolder.",
     )
 
 
 def job_input() -> io.Input:
-    """What keeps the files of one job apart from another's with the same values."""
+    """Distinguishes the files of one job from those of another with the same inputs."""
     return io.String.Input(
         "job_id",
         default="",
         optional=True,
-        tooltip="Set by the REST service, so that every job writes files of its own. Leave it empty here.",
+        tooltip="Set by the REST service, so that every job writes its own files. Leave it empty here.",
     )
 
 
@@ -48,68 +48,73 @@ def picture_inputs() -> list[io.Input]:
 
 
 def method_input(methods: Sequence[str], embedded: str) -> io.Input:
-    """The choice of a method, best first; `embedded` is the one that needs no weights."""
+    """The method, best first; `embedded` is the one that needs no weights."""
     return io.Combo.Input(
         "method",
         options=["auto", *methods],
         default="auto",
-        tooltip=f"auto: the best method that is installed. {embedded} needs no weights.",
+        tooltip=f"auto: the best installed method. {embedded} needs no weights.",
     )
 
 
 def seed_input(tooltip: str) -> io.Input:
-    """A seed that the editor can draw anew after each run."""
+    """A seed, which the editor can change after each run."""
     return io.Int.Input("seed", default=0, min=0, max=2**53 - 1, control_after_generate=True, tooltip=tooltip)
 
 
 def mesh_model_input() -> io.Input:
-    """The choice of a shape model among those on disk."""
+    """The shape model, among those that are installed."""
     return io.Combo.Input(
         "mesh_model",
         options=["auto", *list_installed_models()],
         default="auto",
-        tooltip="Hunyuan3D file in models/diffusion_models or models/checkpoints. auto: the best one there.",
+        tooltip="Hunyuan3D file in models/diffusion_models or models/checkpoints. auto: the best one.",
     )
 
 
 def adapter_input() -> io.Input:
-    """The choice of a view adapter among those on disk."""
+    """The view adapter, among those that are installed."""
     return io.Combo.Input(
         "adapter",
         options=["auto", *list_installed_adapters()],
         default="auto",
-        tooltip="IG2MV adapter for SDXL in models/model_patches or models/controlnet. auto: the best there.",
+        tooltip="IG2MV adapter for SDXL in models/model_patches or models/controlnet. auto: the best one.",
     )
 
 
 def view_size_input() -> io.Input:
-    """The side of the six views."""
+    """The side length of the six views."""
     return io.Combo.Input(
         "image_size", options=[512, 768, 1024], default=768, tooltip="Side of each view in pixels."
     )
 
 
 def resolution_input() -> io.Input:
-    """The fineness of a learned shape's surface."""
+    """The resolution at which a learned shape is decoded."""
     return io.Int.Input(
         "octree_resolution",
         default=384,
         min=16,
         max=512,
         step=16,
-        tooltip="Cells along each side of the cube that a learned shape is decoded in.",
+        tooltip="Number of cells along each side of the cube in which a learned shape is decoded.",
     )
 
 
 def face_count_input() -> io.Input:
-    """The face budget of a mesh."""
+    """The maximum number of faces of a mesh."""
     return io.Int.Input(
-        "face_count", default=50_000, min=1_000, max=500_000, step=1_000, tooltip="Most faces of the mesh."
+        "face_count",
+        default=50_000,
+        min=1_000,
+        max=500_000,
+        step=1_000,
+        tooltip="Maximum number of faces.",
     )
 
 
 def side_picture_inputs() -> list[io.Input]:
-    """Further pictures of the character, for models that take several."""
+    """Additional pictures of the character, for models that accept several."""
     inputs: list[io.Input] = []
     for side, seen in zip(SIDES, ("its left side", "behind", "its right side"), strict=True):
         tip = f"Framed picture of the character from {seen}, for a multiview model (2mv)."

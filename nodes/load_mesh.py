@@ -1,21 +1,30 @@
-"""Load a mesh that exists already, from ComfyUI's input folder."""
+"""Load an existing mesh from ComfyUI's input folder, or from another node's FILE_3D."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import folder_paths
 
+from ..pipeline.errors import MeshError
 from ..pipeline.formats import MESH_SUFFIXES, read_mesh
-from .compat import file_3d_inputs, file_3d_to_path, io, make_schema
+from .compat import file_3d_inputs, file_3d_to_path, io, is_file_3d_type, make_schema
+from .input_files import list_input_files
 from .sockets import mesh_outputs, mesh_values
 
 
-def _list_files() -> list[str]:
-    folder = Path(folder_paths.get_input_directory())
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in MESH_SUFFIXES)
-    return sorted(path.relative_to(folder).as_posix() for path in files)
+def _find_file(name: str | None) -> Path:
+    """The path of a mesh below the input folder. MeshError if there is none of that name, or no name."""
+    if not name:
+        raise MeshError("choose a mesh_file or connect a file")
+    folder = os.path.abspath(folder_paths.get_input_directory())
+    path = os.path.abspath(os.path.join(folder, name))
+    is_inside = os.path.commonpath((folder, path)) == folder
+    if not is_inside or not path.lower().endswith(MESH_SUFFIXES) or not os.path.isfile(path):
+        raise MeshError(f"mesh_file: {name!r} is no mesh in ComfyUI's input folder")
+    return Path(path)
 
 
 class LoadMesh(io.ComfyNode):
@@ -32,27 +41,46 @@ class LoadMesh(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "mesh_file",
-                    options=_list_files(),
-                    tooltip="A file in ComfyUI's input folder or below. It stands upright (+Y) and faces +Z.",
+                    options=list_input_files(MESH_SUFFIXES),
+                    optional=True,
+                    tooltip="A file in the input folder. The mesh should stand upright (+Y) and face +Z.",
                 ),
-                *file_3d_inputs("Used in place of mesh_file when connected."),
+                *file_3d_inputs("Used instead of mesh_file if connected."),
             ],
             outputs=mesh_outputs("The triangles of the file, in its own units."),
         )
 
     @classmethod
-    def validate_inputs(cls, mesh_file: str) -> bool | str:
-        """Files may have come since the list was made; nothing outside the input folder is a file here."""
-        return mesh_file in _list_files() or f"mesh_file: {mesh_file!r} is not in ComfyUI's input folder"
+    def validate_inputs(
+        cls, mesh_file: str | None = None, input_types: dict[str, str] | None = None
+    ) -> bool | str:
+        """Check the file itself, since it may be newer than the list of options.
+
+        ComfyUI passes the types of linked inputs in `input_types`, and leaves checking them to this method.
+        """
+        linked = input_types or {}
+        if "file" in linked:
+            return is_file_3d_type(linked["file"]) or f"file: expected FILE_3D, found {linked['file']}"
+        if "mesh_file" in linked:
+            return True  # its value is known, and checked, when the node runs
+        try:
+            _find_file(mesh_file)
+        except MeshError as error:
+            return str(error)
+        return True
 
     @classmethod
-    def fingerprint_inputs(cls, mesh_file: str, **_linked: Any) -> str:
-        """A file that was written anew is loaded anew."""
-        path = Path(folder_paths.get_input_directory(), mesh_file)
-        return f"{path.stat().st_mtime_ns}" if path.is_file() else ""
+    def fingerprint_inputs(cls, mesh_file: str | None = None, **_linked: Any) -> str:
+        """Load a file again after it has changed."""
+        try:
+            return f"{_find_file(mesh_file).stat().st_mtime_ns}"
+        except (MeshError, OSError):
+            return ""
 
     @classmethod
-    def execute(cls, mesh_file: str, file: Any = None) -> io.NodeOutput:
+    def execute(cls, mesh_file: str | None = None, file: Any = None) -> io.NodeOutput:
         """-> TRIMESH, MESH."""
-        path = Path(folder_paths.get_input_directory(), mesh_file) if file is None else file_3d_to_path(file)
-        return io.NodeOutput(*mesh_values(read_mesh(path)))
+        if file is not None:
+            with file_3d_to_path(file) as path:
+                return io.NodeOutput(*mesh_values(read_mesh(path)))
+        return io.NodeOutput(*mesh_values(read_mesh(_find_file(mesh_file))))

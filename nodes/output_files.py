@@ -1,18 +1,21 @@
-"""Names for files in ComfyUI's output folder, each reserved before it is written."""
+"""Files in ComfyUI's output folder: their names, and writing them atomically."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import folder_paths
 
+from ..pipeline.formats import create_file, replace_file
 from .compat import file_3d_outputs, file_3d_values, io
 
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A reserved file: its path on disk and how ComfyUI's /view names it."""
+    """A saved file: its path on disk and how ComfyUI's /view refers to it."""
 
     path: Path
     subfolder: str
@@ -24,42 +27,59 @@ class OutputFile:
 
     @property
     def entry(self) -> dict[str, str]:
-        """The file as ComfyUI's ui outputs name files."""
+        """The file in the form that ComfyUI's ui outputs use."""
         return {"filename": self.path.name, "subfolder": self.subfolder, "type": "output"}
 
 
-def reserve_counted(prefix: str, suffix: str) -> OutputFile:
-    """Create an empty `<prefix>_<counter>_<suffix>` that nobody else has; `prefix` may hold a subfolder."""
+def save_counted(prefix: str, suffix: str, encode: Callable[[str], bytes]) -> OutputFile:
+    """Save a new `<prefix>_<counter>_<suffix>`; `prefix` may include a subfolder.
+
+    `encode` gets the file's stem and returns its bytes. If it fails, or writing does, no file is left.
+    """
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
         prefix, folder_paths.get_output_directory()
     )
     while True:
-        file = OutputFile(Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder.replace("\\", "/"))
-        try:
-            file.path.touch(exist_ok=False)
-        except FileExistsError:
-            counter += 1
-        else:
-            return file
+        path = Path(folder) / f"{name}_{counter:05}_{suffix}"
+        with contextlib.suppress(FileExistsError):
+            if not path.exists():
+                create_file(path, encode(path.stem))
+                return OutputFile(path, subfolder.replace("\\", "/"))
+        counter += 1
 
 
-def reserve_beside(model_file: str, suffix: str) -> OutputFile:
-    """Create an empty `<stem of model_file><suffix>` beside a file of the output folder."""
+def save_beside(model_file: str, suffix: str, encode: Callable[[str], bytes]) -> OutputFile:
+    """Save `<stem of model_file><suffix>` next to a file in the output folder, replacing an older one.
+
+    `encode` as in `save_counted`. ValueError if `model_file` lies outside the output folder.
+    """
     output, relative = Path(folder_paths.get_output_directory()).resolve(), Path(model_file)
     path = (output / relative).with_name(relative.stem + suffix)
     if not path.resolve().is_relative_to(output):
         raise ValueError(f"model_file: expected a path below the output folder, found {model_file!r}")
-    path.touch()
+    replace_file(path, encode(path.stem))
     return OutputFile(path, relative.parent.as_posix() if relative.parent.name else "")
 
 
-def model_outputs() -> list[io.Output]:
-    """The outputs of a node that writes a model's file."""
-    path = io.String.Output(display_name="model_file", tooltip="Path below the output folder.")
-    return [path, *file_3d_outputs()]
+def model_outputs(is_output_list: bool = False) -> list[io.Output]:
+    """The outputs of a node that saves a model file, or a list of them."""
+    path = io.String.Output(
+        display_name="model_file", tooltip="Path below the output folder.", is_output_list=is_output_list
+    )
+    return [path, *file_3d_outputs(is_output_list)]
 
 
 def saved_model(file: OutputFile) -> io.NodeOutput:
-    """The values that belong to `model_outputs`, and the file for the editor and the job."""
-    ui = {"3d": [file.entry], "character3d_file": [file.entry]}
-    return io.NodeOutput(file.relative, *file_3d_values(file.path), ui=ui)
+    """The values for `model_outputs`, and the ui entries that the editor and the REST job read."""
+    return io.NodeOutput(file.relative, *file_3d_values(file.path), ui=_list_models([file]))
+
+
+def saved_models(files: Sequence[OutputFile]) -> io.NodeOutput:
+    """As `saved_model`, for outputs that are lists."""
+    columns = zip(*((file.relative, *file_3d_values(file.path)) for file in files), strict=True)
+    return io.NodeOutput(*map(list, columns), ui=_list_models(files))
+
+
+def _list_models(files: Sequence[OutputFile]) -> dict[str, list[dict[str, str]]]:
+    entries = [file.entry for file in files]
+    return {"3d": entries, "character3d_file": entries}

@@ -1,10 +1,10 @@
-"""Stage `preprocessing`: a picture in, the framed subject out."""
+"""Stage `preprocessing`: cut the subject out of a picture and frame it."""
 
 from __future__ import annotations
 
 import torch
 
-from ..pipeline.imaging import lay_on_ground, preprocess_picture
+from ..pipeline.preprocessing import composite_on_gray, preprocess_picture
 from .compat import io, make_schema
 from .sockets import array_to_image, array_to_mask, image_to_picture, mask_to_array
 from .stage import StageRun
@@ -19,15 +19,15 @@ class PreprocessPicture(io.ComfyNode):
             node_id="C3DPreprocessPicture",
             display_name="Preprocess Picture",
             category="character3d/1 preprocessing",
-            description="Cuts the character out of the picture, centres it and frames it in a square.",
+            description="Cuts the character out of the picture, centers it and frames it in a square.",
             search_aliases=["remove background", "cutout", "matting"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("image", tooltip="Picture of one character, whole body, seen from the front."),
+                io.Image.Input("image", tooltip="One character: whole body, seen from the front."),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="White where the character is, from any matting node. All white means none.",
+                    tooltip="White where the character is; from any matting node. All white: no mask.",
                 ),
                 io.Int.Input(
                     "mesh_input_size",
@@ -49,7 +49,7 @@ class PreprocessPicture(io.ComfyNode):
                     options=["auto", "alpha", "grabcut"],
                     default="auto",
                     tooltip="auto: the mask, else the picture's own transparency, else GrabCut from the "
-                    "border's colours.",
+                    "border's colors.",
                 ),
             ],
             outputs=[
@@ -78,7 +78,7 @@ class PreprocessPicture(io.ComfyNode):
             progress=run.progress,
         )
         return io.NodeOutput(
-            array_to_image(lay_on_ground(framed.rgba)),
+            array_to_image(composite_on_gray(framed.rgba)),
             array_to_mask(framed.rgba[..., 3]),
             ui=run.finish(framed.method, framed.warnings, framed.metrics),
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..pipeline.conventions import BONE_NAMES, CHARACTER_FORMATS
-from ..pipeline.formats import VrmMeta, rename_character, write_fbx, write_glb, write_vrm
-from ..pipeline.rig import normalise_to_t_pose
+from ..pipeline.formats import VrmMeta, encode_fbx, encode_glb, encode_vrm, rename_character
+from ..pipeline.rigging import normalize_to_t_pose
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
-from .output_files import model_outputs, reserve_beside, reserve_counted, saved_model
+from .output_files import model_outputs, save_beside, save_counted, saved_model
 from .sockets import VrmMetaSocket
 
 _NO_META = VrmMeta("Character", ("Unknown",))
@@ -33,7 +35,7 @@ class SaveCharacter(io.ComfyNode):
                     "model_file",
                     optional=True,
                     force_input=True,
-                    tooltip="When connected, the file is named after this one and lies beside it.",
+                    tooltip="If connected, the file is named after this one and saved next to it.",
                 ),
                 job_input(),
                 io.Combo.Input(
@@ -49,7 +51,7 @@ class SaveCharacter(io.ComfyNode):
                     options=list(BONE_NAMES),
                     default="mixamo",
                     optional=True,
-                    tooltip="Whose names the joints get. unreal has a root joint on the ground as well.",
+                    tooltip="Naming convention of the joints. unreal also adds a root joint on the ground.",
                 ),
                 VrmMetaSocket.Input(
                     "vrm_meta", optional=True, tooltip="Title, authors and permissions of a VRM."
@@ -70,14 +72,20 @@ class SaveCharacter(io.ComfyNode):
         vrm_meta: VrmMeta | None = None,
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> path below the output folder."""
+        encode = _choose_encoder(character, character_format, bone_names, vrm_meta or _NO_META)
         if model_file:
-            file = reserve_beside(model_file, f"_rigged.{character_format}")
-        else:
-            file = reserve_counted(filename_prefix, f".{character_format}")
-        if character_format == "vrm":
-            character = normalise_to_t_pose(character)
-            write_vrm(file.path, rename_character(character, bone_names), vrm_meta or _NO_META)
-        else:
-            write = write_fbx if character_format == "fbx" else write_glb
-            write(file.path, rename_character(character, bone_names))
-        return saved_model(file)
+            return saved_model(save_beside(model_file, f"_rigged.{character_format}", encode))
+        return saved_model(save_counted(filename_prefix, f".{character_format}", encode))
+
+
+def _choose_encoder(
+    character: RiggedCharacter, character_format: str, bone_names: str, meta: VrmMeta
+) -> Callable[[str], bytes]:
+    """Return a function that encodes the character, given the stem of its file's name."""
+    posed = normalize_to_t_pose(character) if character_format == "vrm" else character
+    renamed = rename_character(posed, bone_names)
+    if character_format == "fbx":
+        return lambda stem: encode_fbx(renamed, stem)
+    if character_format == "vrm":
+        return lambda _stem: encode_vrm(renamed, meta)
+    return lambda _stem: encode_glb(renamed)

@@ -1,22 +1,25 @@
 """Values on graph sockets to and from the pipeline's types.
 
-Meshes travel as TRIMESH (a trimesh.Trimesh, which many packs speak) and are also read from core's
-MESH; both in the frame of conventions.py, which is glTF's. Only the rigged character, for which no
-socket exists, has one of its own.
+Meshes are passed as TRIMESH (a trimesh.Trimesh, which many packs use) and as core's MESH, both in the
+frame of conventions.py, which is glTF's. The rigged character has a socket type of its own, because
+ComfyUI has none for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ..pipeline.errors import MeshError, PictureError
-from ..pipeline.types import BoolArray, FloatArray, FramedPicture, Material, Mesh, TexturedMesh
-from .compat import Types, io
+from ..pipeline.types import BoolArray, FloatArray, FramedPicture, Mesh, TexturedMesh
+from .compat import io
+from .core_mesh import count_meshes, is_core_mesh, mesh_to_core, read_core_mesh
+from .surfaces import make_textured
+from .trimesh_mesh import mesh_to_trimesh, read_trimesh
 
 if TYPE_CHECKING:
     import trimesh
@@ -27,8 +30,6 @@ VrmMetaSocket = io.Custom("C3D_VRM_META")
 
 SIDES = ("left", "back", "right")
 """Names of the inputs of further pictures; each has a mask, NAME_mask."""
-
-_PLAIN_COLOR = (0.72, 0.70, 0.68, 1.0)
 
 
 def image_to_picture(image: torch.Tensor) -> FloatArray:
@@ -76,36 +77,6 @@ def array_to_mask(array: FloatArray | BoolArray) -> torch.Tensor:
     return torch.from_numpy(np.array(array, np.float32)).reshape(-1, *array.shape[-2:])
 
 
-def mesh_to_trimesh(mesh: Mesh) -> trimesh.Trimesh:
-    """Mesh -> TRIMESH, vertices and faces kept as they are."""
-    import trimesh
-
-    return trimesh.Trimesh(mesh.positions, mesh.faces, vertex_normals=mesh.normals, process=False)
-
-
-def textured_to_trimesh(textured: TexturedMesh) -> trimesh.Trimesh:
-    """TexturedMesh -> TRIMESH with a PBR material; trimesh counts v from the bottom."""
-    from trimesh.visual import TextureVisuals
-    from trimesh.visual.material import PBRMaterial
-
-    material, mesh = textured.material, mesh_to_trimesh(textured.mesh)
-    texture = Image.fromarray(np.round(material.base_color * 255).astype(np.uint8), "RGBA")
-    mesh.visual = TextureVisuals(
-        uv=_flip_v(textured.mesh.uvs),
-        material=PBRMaterial(
-            baseColorTexture=texture,
-            metallicFactor=material.metallic,
-            roughnessFactor=material.roughness,
-        ),
-    )
-    return mesh
-
-
-def mesh_to_core(mesh: Mesh) -> Any:
-    """Mesh -> core MESH: vertices (1, V, 3) float32 and faces (1, F, 3) int64."""
-    return Types.MESH(torch.tensor(mesh.positions)[None], torch.tensor(mesh.faces).long()[None])
-
-
 def mesh_outputs(tooltip: str) -> list[io.Output]:
     """The outputs of a node that makes a mesh."""
     return [
@@ -115,59 +86,31 @@ def mesh_outputs(tooltip: str) -> list[io.Output]:
 
 
 def mesh_values(mesh: Mesh) -> tuple[trimesh.Trimesh, Any]:
-    """The values that belong to `mesh_outputs`."""
+    """The values for `mesh_outputs`."""
     return mesh_to_trimesh(mesh), mesh_to_core(mesh)
 
 
-def socket_to_mesh(value: Any) -> Mesh:
-    """TRIMESH, a trimesh.Scene or core's MESH -> Mesh."""
-    return (
-        _read_core_mesh(value)
-        if hasattr(value, "vertices") and torch.is_tensor(value.vertices)
-        else (_read_trimesh(_single_trimesh(value)))
-    )
+def socket_to_surfaces(value: Any) -> list[Mesh | TexturedMesh]:
+    """TRIMESH, a trimesh.Scene or core's MESH, with texture and vertex colors; a MESH may hold several."""
+    if not is_core_mesh(value):
+        return [read_trimesh(value)]
+    return [read_core_mesh(value, index) for index in range(count_meshes(value))]
 
 
 def socket_to_surface(value: Any) -> Mesh | TexturedMesh:
-    """As socket_to_mesh, with the texture where there is one."""
-    mesh, base_color = socket_to_mesh(value), _read_base_color(value)
-    return mesh if base_color is None or mesh.uvs is None else TexturedMesh(mesh, Material(base_color))
+    """As socket_to_surfaces, for nodes that work on one mesh. MeshError for a batch of none or several."""
+    if is_core_mesh(value) and (count := count_meshes(value)) != 1:
+        raise MeshError(f"this node works on one mesh at a time; the MESH at its input is a batch of {count}")
+    return socket_to_surfaces(value)[0]
+
+
+def socket_to_mesh(value: Any) -> Mesh:
+    """As socket_to_surface, without texture and vertex colors; uvs and normals are kept."""
+    surface = socket_to_surface(value)
+    mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
+    return replace(mesh, colors=None)
 
 
 def socket_to_textured(value: Any) -> TexturedMesh:
-    """As socket_to_mesh; a mesh without texture gets a plain one."""
-    surface = socket_to_surface(value)
-    if isinstance(surface, TexturedMesh):
-        return surface
-    uvs = np.full((len(surface.positions), 2), 0.5, np.float32)
-    plain = Material(np.full((8, 8, 4), _PLAIN_COLOR, np.float32))
-    return TexturedMesh(Mesh(surface.positions, surface.faces, surface.normals, uvs), plain)
-
-
-def _read_core_mesh(value: Any) -> Mesh:
-    return Mesh(value.vertices[0].cpu().numpy(), value.faces[0].cpu().numpy())
-
-
-def _single_trimesh(value: Any) -> trimesh.Trimesh:
-    import trimesh
-
-    if isinstance(value, trimesh.Scene):
-        value = value.to_mesh()
-    if not isinstance(value, trimesh.Trimesh) or not len(value.faces):
-        raise MeshError(f"expected a mesh with triangles (TRIMESH or MESH), found {value!r}")
-    return value
-
-
-def _read_trimesh(value: trimesh.Trimesh) -> Mesh:
-    uvs = getattr(value.visual, "uv", None)
-    return Mesh(value.vertices, value.faces, value.vertex_normals, _flip_v(uvs))
-
-
-def _read_base_color(value: Any) -> FloatArray | None:
-    material = getattr(getattr(value, "visual", None), "material", None)
-    texture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-    return None if texture is None else np.asarray(texture.convert("RGBA"), np.float32) / 255
-
-
-def _flip_v(uvs: FloatArray | None) -> FloatArray | None:
-    return None if uvs is None else np.stack([uvs[:, 0], 1 - uvs[:, 1]], axis=1)
+    """As socket_to_surface; vertex colors become a texture, and a mesh without color gets a plain one."""
+    return make_textured(socket_to_surface(value))

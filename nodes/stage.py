@@ -1,4 +1,4 @@
-"""What every stage node does around its work: progress, cancellation, the report and the log line."""
+"""What all stage nodes share: progress, cancellation, the report and the log line."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from collections.abc import Iterable, Mapping
 
 import comfy.model_management
 import comfy.utils
+import torch
 
+from ..pipeline.device import CPU
 from ..pipeline.types import StageReport
 
 _LOG = logging.getLogger("character3d")
 _TICKS = 1000
+_BYTES_PER_PIXEL = 256
+"""Device memory that a pixel takes while it is rasterized, interpolated, blended and filled."""
 
 
 class StageRun:
-    """One run of one stage. `progress` feeds ComfyUI's progress bar, whose step is its cancellation point."""
+    """One run of one stage. `progress` updates ComfyUI's progress bar and is where a run is cancelled."""
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
@@ -25,7 +29,7 @@ class StageRun:
         self._tick = -1
 
     def progress(self, fraction: float, /) -> None:
-        """A pipeline Progress; raises InterruptProcessingException when the prompt was cancelled."""
+        """A pipeline Progress; raises InterruptProcessingException if the prompt was cancelled."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         tick = int(min(max(fraction, 0.0), 1.0) * _TICKS)
         if tick > self._tick:
@@ -39,7 +43,7 @@ class StageRun:
         metrics: Mapping[str, float] | None = None,
         ignored_inputs: Iterable[str] = (),
     ) -> dict[str, list[dict[str, object]]]:
-        """Log how the stage ran and return it as the node's ui output."""
+        """Log how the stage ran and return the report as the node's ui output."""
         seconds = round(time.monotonic() - self._start, 3)
         report = StageReport(
             self._stage, method, seconds, tuple(warnings), dict(metrics or {}), tuple(ignored_inputs)
@@ -50,8 +54,22 @@ class StageRun:
         return {"character3d_report": [report.to_dict()]}
 
 
+def reserve_device(pixels: int) -> torch.device:
+    """The device that ComfyUI computes on, with memory made free to rasterize so many pixels at a time.
+
+    Falls back to the CPU if unloading models does not free enough, and for anything but CUDA (which is also
+    ROCm's name): MPS, DirectML and most of Intel's GPUs lack float64, which exact coverage needs.
+    """
+    device: torch.device = comfy.model_management.get_torch_device()
+    if device.type != "cuda":
+        return CPU
+    comfy.model_management.free_memory(pixels * _BYTES_PER_PIXEL, device)
+    free = comfy.model_management.get_free_memory(device)
+    return device if free >= pixels * _BYTES_PER_PIXEL else CPU
+
+
 def choose_method(name: str, methods: Iterable[str], installed: Iterable[str] | None = None) -> str:
-    """Resolve `auto` to the first of `installed`, which is by default all of `methods`, best first."""
+    """Resolve `auto` to the first of `installed`, which defaults to all `methods`; both are best first."""
     known = tuple(methods)
     if name == "auto":
         return next(iter(known if installed is None else installed))

@@ -1,4 +1,4 @@
-"""Stage `texture_baking`: six views in, a texture atlas on the unwrapped mesh out."""
+"""Stage `texture_baking`: unwrap a mesh and bake six views of it into a texture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.progress import span_progress
-from ..pipeline.texture import apply_texture, bake_views, unwrap_mesh
+from ..pipeline.texture_baking import apply_texture, bake_views, unwrap_mesh
 from ..pipeline.types import Mesh, ViewImages
 from .compat import io, make_schema
 from .inputs import mesh_input
@@ -19,10 +19,13 @@ from .sockets import (
     array_to_image,
     array_to_mask,
     image_to_picture,
+    mesh_to_core,
+    mesh_to_trimesh,
     socket_to_mesh,
-    textured_to_trimesh,
 )
-from .stage import StageRun
+from .stage import StageRun, reserve_device
+
+_MESH_TOOLTIP = "The same as core's MESH; it has UVs and texture if this ComfyUI's MESH can hold them."
 
 
 def _read_views(mesh: Mesh, views: torch.Tensor, masks: torch.Tensor) -> ViewImages:
@@ -49,17 +52,17 @@ class BakeTexture(io.ComfyNode):
             inputs=[
                 mesh_input("mesh", "The mesh that the views were made for."),
                 io.Image.Input("views", tooltip="Six views from Generate Views, painted over or not."),
-                io.Mask.Input("masks", tooltip="Their masks; black texels of a view are not used."),
+                io.Mask.Input("masks", tooltip="Their masks; where a mask is black, the view is not used."),
                 io.Combo.Input(
                     "texture_size",
                     options=[1024, 2048, 4096],
                     default=2048,
-                    tooltip="Side of the texture in texels.",
+                    tooltip="Side length of the texture in texels.",
                 ),
                 io.Mask.Input(
                     "weights",
                     optional=True,
-                    tooltip="view_weights of a former bake, painted over: how much each pixel counts.",
+                    tooltip="view_weights of an earlier bake, painted over: how much each pixel counts.",
                 ),
             ],
             outputs=[
@@ -69,6 +72,7 @@ class BakeTexture(io.ComfyNode):
                 io.Mask.Output(
                     display_name="view_weights", tooltip="How much each pixel of each view counted."
                 ),
+                io.Mesh.Output(display_name="mesh", tooltip=_MESH_TOOLTIP),
             ],
         )
 
@@ -81,28 +85,32 @@ class BakeTexture(io.ComfyNode):
         texture_size: int,
         weights: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK."""
+        """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK, MESH."""
         run, shape, side = StageRun("texture_baking"), socket_to_mesh(mesh), int(texture_size)
         images = _read_views(shape, views, masks)
-        unwrapped = unwrap_mesh(shape, texture_size=side, progress=span_progress(run.progress, 0, 0.5))
+        device = reserve_device(side**2)
+        progress = span_progress(run.progress, 0, 0.5)
+        unwrapped = unwrap_mesh(shape, texture_size=side, device=device, progress=progress)
         baked = bake_views(
             unwrapped,
             images,
             texture_size=side,
             weights=None if weights is None else weights.cpu().numpy(),
+            device=device,
             progress=span_progress(run.progress, 0.5, 1),
         )
         return io.NodeOutput(
-            textured_to_trimesh(baked.textured),
+            mesh_to_trimesh(baked.textured),
             array_to_image(baked.textured.material.base_color[..., :3]),
             array_to_mask(baked.coverage),
             array_to_mask(baked.weights),
+            mesh_to_core(baked.textured),
             ui=run.finish("projection_bake", baked.warnings, baked.metrics),
         )
 
 
 class ApplyTexture(io.ComfyNode):
-    """Puts a texture that was painted over back onto its mesh."""
+    """Puts an edited texture back onto its mesh."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -110,17 +118,20 @@ class ApplyTexture(io.ComfyNode):
             node_id="C3DApplyTexture",
             display_name="Apply Texture",
             category="character3d/4 texture baking",
-            description="Puts a picture of the atlas, painted over or upscaled, onto the unwrapped mesh.",
+            description="Puts an edited texture atlas, painted over or upscaled, onto the unwrapped mesh.",
             search_aliases=["paint texture", "replace texture"],
             inputs=[
                 mesh_input("mesh", "The mesh from Bake Texture, or any mesh with UVs."),
                 io.Image.Input("texture", tooltip="The atlas, of any size."),
             ],
-            outputs=[Trimesh.Output(display_name="trimesh", tooltip="The mesh with that texture.")],
+            outputs=[
+                Trimesh.Output(display_name="trimesh", tooltip="The mesh with that texture."),
+                io.Mesh.Output(display_name="mesh", tooltip=_MESH_TOOLTIP),
+            ],
         )
 
     @classmethod
     def execute(cls, mesh: Any, texture: torch.Tensor) -> io.NodeOutput:
-        """TRIMESH with UVs, IMAGE (1, H, W, 3) -> TRIMESH."""
+        """TRIMESH with UVs, IMAGE (1, H, W, 3) -> TRIMESH, MESH."""
         textured = apply_texture(socket_to_mesh(mesh), image_to_picture(texture))
-        return io.NodeOutput(textured_to_trimesh(textured))
+        return io.NodeOutput(mesh_to_trimesh(textured), mesh_to_core(textured))

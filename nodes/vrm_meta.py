@@ -1,16 +1,19 @@
-"""Title, authors and permissions of an avatar, as VRM 1.0 states them."""
+"""Title, authors and permissions of an avatar, as defined by VRM 1.0."""
 
 from __future__ import annotations
+
+from dataclasses import fields
 
 from ..pipeline.formats import ALLOWED_VALUES, VrmMeta
 from .compat import io, make_schema
 from .sockets import VrmMetaSocket
 
+_DEFAULTS = {field.name: field.default for field in fields(VrmMeta)}
+
 
 def _permission_input(name: str, tooltip: str) -> io.Input:
-    """The choices of the specification, the most cautious one by default."""
-    default = VrmMeta.__dataclass_fields__[name].default
-    return io.Combo.Input(name, options=list(ALLOWED_VALUES[name]), default=default, tooltip=tooltip)
+    """The values that the specification allows, with the most restrictive one as the default."""
+    return io.Combo.Input(name, options=list(ALLOWED_VALUES[name]), default=_DEFAULTS[name], tooltip=tooltip)
 
 
 class MakeVrmMeta(io.ComfyNode):
@@ -22,24 +25,41 @@ class MakeVrmMeta(io.ComfyNode):
             node_id="C3DVrmMeta",
             display_name="VRM Meta",
             category="character3d/6 export",
-            description="Title, authors and permissions for a VRM file; by default others may do nothing.",
+            description="Title, authors and permissions for a VRM file; by default others may not use it.",
             search_aliases=["vrm license", "avatar permissions"],
             inputs=[
                 io.String.Input("name", default="Character", tooltip="Title of the avatar."),
                 io.String.Input("authors", default="Unknown", tooltip="Its authors, separated by commas."),
                 _permission_input("avatar_permission", "Who may appear as this avatar."),
-                _permission_input("commercial_usage", "Whether it may earn money, and whose."),
-                _permission_input("credit_notation", "Whether its authors must be named."),
-                _permission_input("modification", "Whether it may be changed, and the change passed on."),
+                _permission_input("commercial_usage", "Whether it may be used commercially, and by whom."),
+                _permission_input("credit_notation", "Whether its authors must be credited."),
+                _permission_input("modification", "Whether it may be modified and redistributed."),
                 io.Boolean.Input(
-                    "allow_redistribution", default=False, tooltip="Whether the file may be passed on."
+                    "allow_redistribution", default=False, tooltip="Whether the file may be redistributed."
                 ),
             ],
             outputs=[VrmMetaSocket.Output(display_name="vrm_meta", tooltip="For Save Character.")],
         )
 
     @classmethod
-    def execute(cls, name: str, authors: str, **permissions: str | bool) -> io.NodeOutput:
+    def execute(
+        cls,
+        name: str,
+        authors: str,
+        avatar_permission: str,
+        commercial_usage: str,
+        credit_notation: str,
+        modification: str,
+        allow_redistribution: bool,
+    ) -> io.NodeOutput:
         """-> C3D_VRM_META."""
-        people = tuple(author.strip() for author in authors.split(",") if author.strip())
-        return io.NodeOutput(VrmMeta(name, people, **permissions))  # type: ignore[arg-type]
+        meta = VrmMeta(
+            name,
+            tuple(author.strip() for author in authors.split(",") if author.strip()),
+            avatar_permission=avatar_permission,
+            commercial_usage=commercial_usage,
+            credit_notation=credit_notation,
+            modification=modification,
+            allow_redistribution=allow_redistribution,
+        )
+        return io.NodeOutput(meta)

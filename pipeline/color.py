@@ -1,4 +1,4 @@
-"""sRGB to a colour space whose distances follow the eye."""
+"""sRGB to and from linear light, and to a color space with perceptually even distances."""
 
 from __future__ import annotations
 
@@ -13,11 +13,21 @@ _RGB_TO_XYZ = np.array(
 _WHITE = np.array((0.95047, 1.0, 1.08883), dtype=np.float32)
 
 
+def srgb_to_linear(rgb: FloatArray) -> FloatArray:
+    """Decode sRGB 0..1 to linear light, element by element (IEC 61966-2-1). float32."""
+    rgb = np.clip(rgb, 0.0, 1.0).astype(np.float32)
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** np.float32(2.4))
+
+
+def linear_to_srgb(rgb: FloatArray) -> FloatArray:
+    """Encode linear light 0..1 as sRGB, element by element (IEC 61966-2-1). float32."""
+    rgb = np.clip(rgb, 0.0, 1.0).astype(np.float32)
+    return np.where(rgb <= 0.0031308, rgb * 12.92, 1.055 * rgb ** np.float32(1 / 2.4) - 0.055)
+
+
 def srgb_to_lab(rgb: FloatArray) -> FloatArray:
     """Convert (..., 3) sRGB 0..1 to CIE L*a*b* under D65 (IEC 61966-2-1; CIE 15:2004)."""
-    rgb = np.clip(rgb, 0.0, 1.0).astype(np.float32)
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** np.float32(2.4))
-    ratio = linear @ (_RGB_TO_XYZ / _WHITE[:, None]).T
+    ratio = srgb_to_linear(rgb) @ (_RGB_TO_XYZ / _WHITE[:, None]).T
     root = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
     x, y, z = np.moveaxis(root, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)

@@ -1,8 +1,8 @@
-"""What flows between the stages: frozen dataclasses over read-only, contiguous numpy arrays.
+"""The data passed between stages: frozen dataclasses over read-only, contiguous numpy arrays.
 
-Constructors cast to the documented dtype, check the documented shape and make the arrays
-read-only, so no stage can change what another one, or ComfyUI's cache, still holds.
-Frame, units and UV origin: see conventions.py.
+Constructors cast to the documented dtype, check the documented shape and values, and make the arrays
+read-only, so that no stage can modify data that another stage, or ComfyUI's cache, still holds.
+They raise ValueError. Frame, units and UV origin: see conventions.py.
 """
 
 from __future__ import annotations
@@ -16,32 +16,58 @@ import numpy.typing as npt
 
 from .conventions import MAX_INFLUENCES
 
-# Annotations tell the kind; the width is float32 and int32, and the constructors below see to it.
+# Arrays of any width, for interfaces; the classes below store float32 and int32.
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
+# Arrays of one width, for computations whose result depends on it.
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+
+_WEIGHT_TOLERANCE = 1e-4
+_QUATERNION_TOLERANCE = 1e-3
 
 
 def _freeze(owner: object, name: str, dtype: npt.DTypeLike, *shape: int | None) -> None:
+    """Cast a field to a read-only contiguous array of `shape`; None in `shape` stands for any length.
+
+    An array that is all of that already, and that nobody can write to, is kept; any other is copied.
+    """
     value = getattr(owner, name)
     if value is None:
         return
-    array = np.array(value, dtype=dtype, order="C")
+    array = value if _is_frozen(value, np.dtype(dtype)) else np.array(value, dtype=dtype, order="C")
     wrong = array.ndim != len(shape) or any(
         want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
     )
     if wrong:
-        wanted = "(" + ", ".join("n" if s is None else str(s) for s in shape) + ")"
+        wanted = str(tuple(shape)).replace("None", "n")
         raise ValueError(f"{type(owner).__name__}.{name}: expected shape {wanted}, got {array.shape}")
     array.setflags(write=False)
     object.__setattr__(owner, name, array)
 
 
+def _is_frozen(value: object, dtype: np.dtype[Any]) -> bool:
+    """Whether `value` is a contiguous array of `dtype` whose memory no array can write to."""
+    if type(value) is not np.ndarray or value.dtype != dtype or not value.flags.c_contiguous:
+        return False
+    memory: Any = value
+    while isinstance(memory, np.ndarray) and not memory.flags.writeable:
+        memory = memory.base
+    return memory is None
+
+
+def _require(owner: object, name: str, is_sound: bool | np.bool_, wanted: str) -> None:
+    """Raise ValueError unless the field is sound. Conditions are written so that NaN fails them."""
+    if not is_sound:
+        raise ValueError(f"{type(owner).__name__}.{name}: expected {wanted}")
+
+
 @dataclass(frozen=True, eq=False)
 class FramedPicture:
-    """The subject cut out, centred and padded in a square.
+    """The subject, cut out, centered and padded to a square.
 
-    rgba: (S, S, 4) float32, straight alpha; colour under alpha 0 is the nearest subject colour.
+    rgba: (S, S, 4) float32, straight alpha; where alpha is 0 the color is that of the nearest subject pixel.
     """
 
     rgba: FloatArray
@@ -61,22 +87,30 @@ class FramedPicture:
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Triangles, outward-wound (counter-clockwise seen from outside).
+    """Triangles, wound counter-clockwise as seen from outside.
 
-    positions: (V, 3) float32, metres. faces: (F, 3) int32.
+    positions: (V, 3) float32, meters. faces: (F, 3) int32, indices 0..V-1.
     normals: (V, 3) float32 unit, or None. uvs: (V, 2) float32, or None.
+    colors: (V, 4) float32 linear RGBA 0..1, or None; they multiply the base color, as glTF's COLOR_0 does.
     """
 
     positions: FloatArray
     faces: IntArray
     normals: FloatArray | None = None
     uvs: FloatArray | None = None
+    colors: FloatArray | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, "positions", np.float32, None, 3)
+        count = len(self.positions)
         _freeze(self, "faces", np.int32, None, 3)
-        _freeze(self, "normals", np.float32, len(self.positions), 3)
-        _freeze(self, "uvs", np.float32, len(self.positions), 2)
+        _freeze(self, "normals", np.float32, count, 3)
+        _freeze(self, "uvs", np.float32, count, 2)
+        _freeze(self, "colors", np.float32, count, 4)
+        if len(self.faces):
+            low, high = int(self.faces.min()), int(self.faces.max())
+            wanted = f"vertex indices 0..{count - 1}, got {low}..{high}"
+            _require(self, "faces", low >= 0 and high < count, wanted)
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
@@ -98,7 +132,7 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class TexturedMesh:
-    """A mesh with UVs and the material they index."""
+    """A mesh with UVs, and the material whose texture they index."""
 
     mesh: Mesh
     material: Material
@@ -108,18 +142,23 @@ class TexturedMesh:
             raise ValueError("TexturedMesh.mesh: expected a mesh with uvs, got one without")
 
     @property
+    def uvs(self) -> FloatArray:
+        """(V, 2) float32, the mesh's uvs, which every textured mesh has."""
+        return np.asarray(self.mesh.uvs)
+
+    @property
     def vertex_colors(self) -> FloatArray:
-        """(V, 4) sRGB colour of the texel at each vertex's uv."""
+        """(V, 4) sRGB color of the texel at each vertex's uv."""
         size = np.array(self.material.base_color.shape[1::-1])
-        column, row = np.clip((np.asarray(self.mesh.uvs) * size).astype(np.int64), 0, size - 1).T
+        column, row = np.clip((self.uvs * size).astype(np.int64), 0, size - 1).T
         return self.material.base_color[row, column]
 
 
 @dataclass(frozen=True)
 class Camera:
-    """An orthographic camera that looks at `target` (metres); see conventions.py for the angles.
+    """An orthographic camera that looks at `target` (meters); see conventions.py for the angles.
 
-    half_extent: half of the side, in metres, of the square that the image shows.
+    half_extent: half the side, in meters, of the square that the image shows.
     """
 
     name: str
@@ -131,7 +170,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class CameraRig:
-    """Cameras in a fixed order; views, maps and images are batched in that order."""
+    """Cameras in a fixed order, which is also the batch order of views, maps and images."""
 
     cameras: tuple[Camera, ...]
 
@@ -143,8 +182,8 @@ class CameraRig:
 class ViewMaps:
     """What each camera of a rig sees of a mesh; background is 0.
 
-    position: (N, S, S, 3) float32 metres. normal: (N, S, S, 3) float32 unit, mesh frame.
-    depth: (N, S, S) float32 metres along the view direction from the target plane, nearer is smaller.
+    position: (N, S, S, 3) float32 meters. normal: (N, S, S, 3) float32 unit, mesh frame.
+    depth: (N, S, S) float32 meters along the view direction from the target plane, nearer is smaller.
     mask: (N, S, S) bool.
     """
 
@@ -181,7 +220,7 @@ class ViewImages:
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """A tree of joints in rest pose; a parent stands before its children, the root's parent is -1.
+    """A tree of joints in rest pose; a parent comes before its children, and the root's parent is -1.
 
     names: J joint names. parents: (J,) int32.
     rest: (J, 4, 4) float32, each joint's transform in the mesh frame (column vectors), rotation and
@@ -194,12 +233,19 @@ class Skeleton:
     roles: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _freeze(self, "parents", np.int32, len(self.names))
-        _freeze(self, "rest", np.float32, len(self.names), 4, 4)
+        count = len(self.names)
+        _freeze(self, "parents", np.int32, count)
+        _freeze(self, "rest", np.float32, count, 4, 4)
+        late = np.flatnonzero((self.parents >= np.arange(count)) | (self.parents < -1))
+        if len(late):
+            name, parent = self.names[late[0]], self.parents[late[0]]
+            _require(self, "parents", False, f"each parent before its children, got {parent} for {name!r}")
+        wanted = f"joint indices 0..{count - 1}, got {dict(self.roles)}"
+        _require(self, "roles", all(0 <= joint < count for joint in self.roles.values()), wanted)
 
     @property
     def positions(self) -> FloatArray:
-        """(J, 3) float32 joint positions, metres."""
+        """(J, 3) float32 joint positions, meters."""
         return self.rest[:, :3, 3]
 
     def index(self, name: str) -> int:
@@ -211,7 +257,7 @@ class Skeleton:
 
 @dataclass(frozen=True, eq=False)
 class SkinWeights:
-    """joints: (V, 4) uint16 indices into the skeleton. weights: (V, 4) float32, rows sum to 1."""
+    """joints: (V, 4) uint16 indices into the skeleton. weights: (V, 4) float32, 0..1, rows sum to 1."""
 
     joints: IntArray
     weights: FloatArray
@@ -219,16 +265,22 @@ class SkinWeights:
     def __post_init__(self) -> None:
         _freeze(self, "joints", np.uint16, None, MAX_INFLUENCES)
         _freeze(self, "weights", np.float32, len(self.joints), MAX_INFLUENCES)
+        error = float(np.abs(self.weights.sum(axis=1) - 1).max(initial=0))
+        _require(
+            self, "weights", error <= _WEIGHT_TOLERANCE, f"rows that sum to 1, got one off by {error:.2g}"
+        )
+        low = float(self.weights.min(initial=0))
+        _require(self, "weights", low >= 0, f"no negative weights, got {low:.2g}")
 
 
 @dataclass(frozen=True, eq=False)
 class AnimationClip:
     """Motion of one skeleton, keyed at common times; between keys rotations are slerped.
 
-    times: (T,) float32 seconds, rising from 0. rotations: (T, J, 4) float32 unit quaternions x, y, z, w,
-    each joint's whole rotation in its parent's axes (a root's in the mesh frame), as glTF keys them.
-    translations: (T, 3) float32 metres, where the joint number `mover` is, in the mesh frame; joints above it
-    stand still without a turn. loop: the last key equals the first.
+    times: (T,) float32 seconds, T >= 1, increasing from 0. rotations: (T, J, 4) float32 unit quaternions
+    x, y, z, w, each joint's full rotation in its parent's axes (a root's in the mesh frame), as in glTF.
+    translations: (T, 3) float32 meters, finite: the position of joint number `mover` in the mesh frame; the
+    joints above it neither move nor rotate. loop: the last key equals the first.
     """
 
     name: str
@@ -243,6 +295,12 @@ class AnimationClip:
         _freeze(self, "times", np.float32, count)
         _freeze(self, "rotations", np.float32, count, np.shape(self.rotations)[1], 4)
         _freeze(self, "translations", np.float32, count, 3)
+        rises = count and self.times[0] == 0 and (np.diff(self.times) > 0).all()
+        _require(self, "times", rises and np.isfinite(self.times[-1]), "finite times that increase from 0")
+        _require(self, "translations", np.isfinite(self.translations).all(), "finite values")
+        error = float(np.abs(np.linalg.norm(self.rotations, axis=-1) - 1).max(initial=0))
+        wanted = f"unit quaternions, got one whose length is off by {error:.2g}"
+        _require(self, "rotations", error <= _QUATERNION_TOLERANCE, wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +315,7 @@ class RiggedCharacter:
 
 @dataclass(frozen=True)
 class StageReport:
-    """How one stage ran. `ignored_inputs` names the inputs that the method could not honour."""
+    """How one stage ran. `ignored_inputs` lists the inputs that the method has no use for."""
 
     stage: str
     method: str

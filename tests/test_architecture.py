@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import tomllib
+from character3d.pipeline import conventions
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("pipeline", "backends", "nodes", "server_routes", "launcher", "client")
-STAGE_PACKAGES = {"imaging", "shape", "views", "texture", "rig"}
+STAGE_PACKAGES = set(conventions.STAGES)
 
 COMFYUI = {
     "api_server", "app", "comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution",
@@ -33,7 +34,7 @@ HOST_ALLOWED = {
 SERVICE_MAY_USE = {
     "pipeline.conventions",
     "pipeline.errors",
-    "pipeline.imaging.decode",
+    "pipeline.preprocessing.decode",
     "pipeline.progress",
     "pipeline.types",
     "pipeline.weights",
@@ -119,6 +120,13 @@ def test_no_stage_imports_another(name, path):
         _, own = read_imports(name, path)
         others = [f"pipeline.{stage}" for stage in STAGE_PACKAGES - {parts[1]}]
         assert [module for module in own if is_below(module, others)] == []
+
+
+@every_module
+def test_shared_geometry_knows_no_stage(name, path):
+    if name.startswith("pipeline.mesh."):
+        _, own = read_imports(name, path)
+        assert {module.split(".")[1] for module in own} <= {"mesh", "progress", "types"}
 
 
 @every_module

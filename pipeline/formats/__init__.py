@@ -1,6 +1,12 @@
-"""Files that other programs open, FBX, GLB and VRM, and the meshes of others."""
+"""File formats: writers of FBX, GLB and VRM, and a reader of meshes.
 
-from .fbx import write_fbx
+fbx*.py write FBX: fbx_binary.py the container, fbx_scene.py its objects, fbx_animation.py and fbx_angles.py
+the clips. glb.py writes GLB with gltf_document.py (the container) and gltf_skin.py (skeleton, skin, clips);
+vrm*.py add what VRM requires. validate.py holds the checks that all writers share.
+"""
+
+from .fbx import encode_fbx, write_fbx
+from .files import create_file, encode_png, replace_file
 from .glb import encode_glb, write_glb
 from .joint_names import NAME_PROFILES, rename_character, rename_joints
 from .mesh_files import MESH_SUFFIXES, read_mesh
@@ -12,11 +18,15 @@ __all__ = [
     "MESH_SUFFIXES",
     "NAME_PROFILES",
     "VrmMeta",
+    "create_file",
+    "encode_fbx",
     "encode_glb",
+    "encode_png",
     "encode_vrm",
     "read_mesh",
     "rename_character",
     "rename_joints",
+    "replace_file",
     "write_fbx",
     "write_glb",
     "write_vrm",

@@ -1,4 +1,4 @@
-"""Rigged characters as binary FBX 7.4: mesh, embedded texture, skeleton, skin, bind pose and clips."""
+"""Writer of rigged characters as binary FBX 7.4: mesh, embedded texture, skeleton, skin, bind pose, clips."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..normals import vertex_normals
+from ..mesh.normals import vertex_normals
 from ..types import Material, Mesh, RiggedCharacter, Skeleton, SkinWeights
-from .checks import check_character
 from .fbx_angles import matrix_to_euler
 from .fbx_animation import add_clips
 from .fbx_binary import FbxNode, encode_document
 from .fbx_scene import ROOT_ID, SceneBuilder, flatten_matrix, make_properties
 from .files import encode_png, replace_file
 from .joint_transforms import make_exact_rest, world_to_local
+from .validate import check_character
 
 Float64Array = npt.NDArray[np.float64]
 
 _CENTIMETRES_PER_METRE = 100.0
 _CHARACTER_NAME = "Character"
 _UV_SET = "UVMap"
-_DIELECTRIC = 0.04
-"""Specular colour, glTF's for what is no metal; three.js leaves SpecularFactor out."""
+_DIELECTRIC_SPECULAR = 0.04
+"""Specular color of a dielectric in glTF; three.js ignores SpecularFactor."""
 
 
 @dataclass(frozen=True)
-class _FbxFigure:
-    """positions: (V, 3), and rest: (J, 4, 4), both float64 in FBX's centimetres; uvs: (V, 2), v up."""
+class _FbxCharacter:
+    """positions: (V, 3) centimetres. rest: (J, 4, 4) centimetres. uvs: (V, 2), v up."""
 
     positions: Float64Array
     rest: Float64Array
@@ -38,50 +38,54 @@ class _FbxFigure:
 
 
 def write_fbx(path: str | os.PathLike[str], character: RiggedCharacter) -> None:
-    """Writes `character` as a binary FBX 7.4 file that stands on its own: the texture is inside.
+    """Write `character` as a self-contained binary FBX 7.4 file with the texture embedded.
 
-    Vertices keep their order and number; missing normals are computed. Centimetres, +Y up, facing +Z.
-    Clips become animation stacks (fbx_animation.py).
-    The same character and file name give the same bytes. The file appears whole or not at all.
-    Raises FormatError where the parts of the character do not fit together, OSError from writing.
+    Vertices keep their order and count; missing normals are computed. Centimetres, +Y up, facing +Z.
+    Clips become animation stacks (fbx_animation.py). The file is written atomically.
+    The same character and file name give the same bytes.
+    Raises FormatError if the parts of the character do not fit together, OSError from writing.
     """
-    check_character(character, "FBX")
     path = Path(path)
+    replace_file(path, encode_fbx(character, path.stem))
+
+
+def encode_fbx(character: RiggedCharacter, stem: str) -> bytes:
+    """Return the bytes of `write_fbx`; the embedded texture is named after `stem`, the file's name."""
+    check_character(character, "FBX")
     scene = SceneBuilder()
-    _add_character(scene, character, f"{path.stem}_base_color.png")
-    replace_file(path, encode_document(scene.document()))
+    _add_character(scene, character, f"{stem}_base_color.png")
+    return encode_document(scene.document())
 
 
-def _character_to_fbx(character: RiggedCharacter) -> _FbxFigure:
-    """The one place where metres become centimetres, and v down becomes v up."""
+def _character_to_fbx(character: RiggedCharacter) -> _FbxCharacter:
+    """Convert meters to centimeters, and v down to v up; nothing else does."""
     mesh = character.textured.mesh
-    assert mesh.uvs is not None  # TexturedMesh sees to it
     rest = make_exact_rest(character.skeleton)
     rest[:, :3, 3] *= _CENTIMETRES_PER_METRE
     positions = mesh.positions.astype(np.float64) * _CENTIMETRES_PER_METRE
-    return _FbxFigure(positions, rest, mesh.uvs * np.array((1.0, -1.0)) + (0, 1))
+    return _FbxCharacter(positions, rest, np.asarray(mesh.uvs) * (1.0, -1.0) + (0, 1))
 
 
 def _add_character(scene: SceneBuilder, character: RiggedCharacter, image_name: str) -> None:
-    figure = _character_to_fbx(character)
+    converted = _character_to_fbx(character)
     mesh_model = _add_model(scene, _CHARACTER_NAME, "Mesh", np.eye(4))
     scene.connect(mesh_model, ROOT_ID)
-    geometry = _add_geometry(scene, character.textured.mesh, figure)
+    geometry = _add_geometry(scene, character.textured.mesh, converted)
     scene.connect(geometry, mesh_model)
     scene.connect(_add_material(scene, character.textured.material, image_name), mesh_model)
-    local = world_to_local(character.skeleton.parents, figure.rest)
+    local = world_to_local(character.skeleton.parents, converted.rest)
     joints = _add_skeleton(scene, character.skeleton, local)
-    scene.connect(_add_skin(scene, character.skin, figure.rest, joints), geometry)
-    _add_bind_pose(scene, [mesh_model, *joints], [np.eye(4), *figure.rest])
+    scene.connect(_add_skin(scene, character.skin, converted.rest, joints), geometry)
+    _add_bind_pose(scene, [mesh_model, *joints], [np.eye(4), *converted.rest])
     add_clips(scene, character.clips, joints, local, _CENTIMETRES_PER_METRE)
 
 
-def _add_geometry(scene: SceneBuilder, mesh: Mesh, figure: _FbxFigure) -> int:
+def _add_geometry(scene: SceneBuilder, mesh: Mesh, converted: _FbxCharacter) -> int:
     corners = mesh.faces.astype(np.int32)
     polygons = corners.copy()
     polygons[:, 2] = ~polygons[:, 2]  # a polygon's last corner is stored as its complement
     normals = _make_normal_layer(vertex_normals(mesh)[mesh.faces])
-    layers = normals, _make_uv_layer(figure.uvs, corners), _make_material_layer()
+    layers = normals, _make_uv_layer(converted.uvs, corners), _make_material_layer()
     elements = (
         FbxNode("LayerElement", (), (FbxNode("Type", (layer.name,)), FbxNode("TypedIndex", (0,))))
         for layer in layers
@@ -92,7 +96,7 @@ def _add_geometry(scene: SceneBuilder, mesh: Mesh, figure: _FbxFigure) -> int:
         "Geometry",
         "Mesh",
         FbxNode("GeometryVersion", (124,)),
-        FbxNode("Vertices", (figure.positions.reshape(-1),)),
+        FbxNode("Vertices", (converted.positions.reshape(-1),)),
         FbxNode("PolygonVertexIndex", (polygons.reshape(-1),)),
         *layers,
         FbxNode("Layer", (0,), (FbxNode("Version", (100,)), *elements)),
@@ -126,7 +130,7 @@ def _make_material_layer() -> FbxNode:
 
 
 def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> int:
-    """Phong, which every reader knows. Roughness goes in as the shininess that Blender turns back into it."""
+    """Phong, which every reader supports; roughness is stored as the shininess that Blender converts back."""
     gloss = 1.0 - material.roughness
     properties = make_properties(
         ("EmissiveColor", "color", 0.0, 0.0, 0.0),
@@ -134,7 +138,7 @@ def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> i
         ("DiffuseColor", "color", 1.0, 1.0, 1.0),
         ("DiffuseFactor", "factor", 1.0),
         ("TransparencyFactor", "factor", 0.0),
-        ("SpecularColor", "color", *(_DIELECTRIC,) * 3),
+        ("SpecularColor", "color", *(_DIELECTRIC_SPECULAR,) * 3),
         ("SpecularFactor", "factor", gloss),
         ("ShininessExponent", "factor", (gloss * 10) ** 2),
         ("Shininess", "factor", (gloss * 10) ** 2),
@@ -152,7 +156,7 @@ def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> i
 
 def _add_texture(scene: SceneBuilder, png: bytes, image_name: str) -> int:
     name = Path(image_name).stem
-    # Only names, no folder: readers look for the picture in the file, then beside it.
+    # A name without a folder: readers look for the image in the file, then next to it.
     video = scene.add(
         "Video",
         name,
@@ -199,7 +203,7 @@ def _add_model(scene: SceneBuilder, name: str, subclass: str, local: Float64Arra
 
 
 def _add_skeleton(scene: SceneBuilder, skeleton: Skeleton, local: Float64Array) -> list[int]:
-    """A LimbNode per joint; returns their ids in the skeleton's order."""
+    """Add a LimbNode per joint; return their object ids in the skeleton's order."""
     joints: list[int] = []
     for name, parent, transform in zip(skeleton.names, skeleton.parents, local, strict=True):
         joints.append(_add_model(scene, name, "LimbNode", transform))
@@ -211,7 +215,7 @@ def _add_skeleton(scene: SceneBuilder, skeleton: Skeleton, local: Float64Array) 
 
 
 def _add_skin(scene: SceneBuilder, skin: SkinWeights, rest: Float64Array, joints: list[int]) -> int:
-    """A cluster per joint, also for joints that move no vertex: it carries their bind matrix."""
+    """A cluster per joint, even for joints that move no vertex, since it holds their bind matrix."""
     identity = scene.add(
         "Deformer",
         _CHARACTER_NAME,
@@ -222,7 +226,7 @@ def _add_skin(scene: SceneBuilder, skin: SkinWeights, rest: Float64Array, joints
         FbxNode("SkinningType", ("Linear",)),
     )
     dense = np.zeros((len(skin.joints), len(joints)))
-    # Summed, because a vertex may name one joint twice; a cluster must not.
+    # Summed, because a vertex may list a joint twice, but a cluster must not list a vertex twice.
     np.add.at(dense, (np.arange(len(skin.joints))[:, None], skin.joints), skin.weights)
     for column, (joint, bind) in enumerate(zip(joints, rest, strict=True)):
         cluster = _add_cluster(scene, dense[:, column], bind)
@@ -232,7 +236,7 @@ def _add_skin(scene: SceneBuilder, skin: SkinWeights, rest: Float64Array, joints
 
 
 def _add_cluster(scene: SceneBuilder, weights: Float64Array, bind: Float64Array) -> int:
-    """Transform takes the mesh into the joint at bind time, TransformLink the joint into the world."""
+    """Transform maps the mesh to the joint's frame at bind time, TransformLink the joint to the world."""
     vertices = np.flatnonzero(weights).astype(np.int32)
     members = FbxNode("Indexes", (vertices,)), FbxNode("Weights", (weights[vertices],))
     return scene.add(

@@ -1,9 +1,12 @@
-"""What the writers share: a texture as PNG, and a file that appears whole or not at all."""
+"""Textures as PNG, and writing files atomically: a file appears complete or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,8 @@ from PIL import Image
 
 from ..types import FloatArray
 
-_EFFORT = 3
-"""zlib level: a 2048² atlas in a third of the default's time, a few percent larger."""
+_ZLIB_LEVEL = 3
+"""Encodes a 2048² atlas in a third of the time of zlib's default level; the PNG is a few percent larger."""
 
 
 def encode_png(base_color: FloatArray) -> tuple[bytes, bool]:
@@ -20,15 +23,34 @@ def encode_png(base_color: FloatArray) -> tuple[bytes, bool]:
     texels = np.rint(np.clip(base_color, 0, 1) * 255).astype(np.uint8)
     is_opaque = bool((texels[..., 3] == 255).all())
     stream = io.BytesIO()
-    Image.fromarray(texels[..., :3] if is_opaque else texels).save(stream, "PNG", compress_level=_EFFORT)
+    Image.fromarray(texels[..., :3] if is_opaque else texels).save(stream, "PNG", compress_level=_ZLIB_LEVEL)
     return stream.getvalue(), is_opaque
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write beside `path`, then put in its place. Raises OSError."""
+    """Write `data` to `path` atomically, replacing a file of that name. Raises OSError."""
+    with _write_beside(path, data) as temporary:
+        temporary.replace(path)
+
+
+def create_file(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically; FileExistsError if the name is taken, OSError from writing."""
+    with _write_beside(path, data) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links here: exFAT and some network drives
+            path.touch(exist_ok=False)
+            temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _write_beside(path: Path, data: bytes) -> Iterator[Path]:
+    """A hidden file with `data` in the folder of `path`; it is removed at the end unless it was renamed."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         temporary.write_bytes(data)
-        temporary.replace(path)
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)

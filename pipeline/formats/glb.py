@@ -1,6 +1,6 @@
-"""Binary glTF 2.0 (Khronos, ISO/IEC 12113): one mesh, with or without texture, skeleton and clips.
+"""Writer of binary glTF 2.0 (Khronos, ISO/IEC 12113): one mesh, optionally with texture, skeleton and clips.
 
-The mesh's frame and UV origin are glTF's own (conventions.py), so nothing is converted.
+Frame and UV origin of the pipeline are glTF's (conventions.py), so nothing is converted.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from typing import Any
 
 import numpy as np
 
-from ..normals import vertex_normals
+from ..mesh.normals import vertex_normals
 from ..types import FloatArray, Material, Mesh, RiggedCharacter, TexturedMesh
-from .checks import check_character, check_mesh
 from .files import encode_png, replace_file
 from .gltf_document import INDICES, VERTICES, GltfDocument
 from .gltf_skin import add_skin_attributes, add_skinned_nodes
+from .validate import check_character, check_mesh
 
 _CLAY = (0.58, 0.56, 0.54, 1.0)
+_WHITE = (1.0, 1.0, 1.0, 1.0)
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP = 9729, 9987, 33071
 
 
 def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) -> None:
-    """Write the model as one .glb file: positions, normals, uvs, indices and an embedded PNG.
+    """Write the model as one .glb file: positions, normals, uvs, colors, indices and an embedded PNG.
 
-    A rigged character brings its joints, inverse bind matrices, skin weights and, as animations, its clips.
+    A rigged character also has joints, inverse bind matrices and skin weights, and its clips as animations.
     Vertices keep their order. Missing normals are computed. The same model gives the same bytes. Raises
-    FormatError for a mesh without faces, with coordinates that are not finite, or with faces that name
-    vertices it does not have, and for parts of a character that do not fit together; OSError from writing.
-    The file appears whole or not at all.
+    FormatError for a mesh without faces or with coordinates that are not finite, and for parts of a
+    character that do not fit together; OSError from writing. The file is written atomically.
     """
     replace_file(Path(path), encode_glb(model))
 
 
 def encode_glb(model: Mesh | TexturedMesh | RiggedCharacter) -> bytes:
-    """Return the bytes of `write_glb`."""
+    """Return the content of the file that `write_glb` writes."""
     if isinstance(model, RiggedCharacter):
         check_character(model, "GLB")
         return describe_character(model)[0].pack()
@@ -46,7 +46,7 @@ def encode_glb(model: Mesh | TexturedMesh | RiggedCharacter) -> bytes:
 
 
 def describe_character(character: RiggedCharacter) -> tuple[GltfDocument, list[int]]:
-    """Return the document of a character that was checked, and the node of each of its joints."""
+    """Return the document of a validated character, and the node (J,) of each of its joints."""
     document = GltfDocument()
     skin = add_skin_attributes(document, character.skin, len(character.skeleton.names))
     mesh = _add_mesh(document, character.textured, skin)
@@ -57,7 +57,10 @@ def _add_mesh(document: GltfDocument, model: Mesh | TexturedMesh, skin: dict[str
     mesh, material = (model.mesh, model.material) if isinstance(model, TexturedMesh) else (model, None)
     primitive = _add_primitive(document, mesh)
     primitive["attributes"] |= skin
-    primitive["material"] = document.add("materials", _describe_material(document, material))
+    described = _describe_plain(mesh) if material is None else _describe_material(document, material)
+    if mesh.colors is not None and (mesh.colors[:, 3] < 1).any():
+        described["alphaMode"] = "BLEND"
+    primitive["material"] = document.add("materials", described)
     return document.add("meshes", {"name": "character", "primitives": [primitive]})
 
 
@@ -68,22 +71,28 @@ def _add_primitive(document: GltfDocument, mesh: Mesh) -> dict[str, Any]:
     }
     if mesh.uvs is not None:
         attributes["TEXCOORD_0"] = document.add_accessor(mesh.uvs, VERTICES)
+    if mesh.colors is not None:
+        attributes["COLOR_0"] = document.add_accessor(mesh.colors.clip(0, 1), VERTICES)
     small = len(mesh.positions) < 0xFFFF
     indices = mesh.faces.ravel().astype(np.uint16 if small else np.uint32)
     return {"attributes": attributes, "indices": document.add_accessor(indices, INDICES)}
 
 
 def _make_unit(normals: FloatArray) -> FloatArray:
-    """Normals of length 1, as glTF demands; +Y where there is no direction."""
+    """Normals (V, 3) of length 1, as glTF requires; +Y for normals of length 0."""
     length = np.linalg.norm(normals.astype(np.float64), axis=1, keepdims=True)
     unit = np.where(length > 1e-12, normals / np.maximum(length, 1e-12), (0.0, 1.0, 0.0))
     return unit.astype(np.float32)
 
 
-def _describe_material(document: GltfDocument, material: Material | None) -> dict[str, Any]:
-    if material is None:
-        surface = {"baseColorFactor": list(_CLAY), "metallicFactor": 0.0, "roughnessFactor": 0.9}
-        return {"name": "clay", "pbrMetallicRoughness": surface}
+def _describe_plain(mesh: Mesh) -> dict[str, Any]:
+    """Clay, or white below vertex colors, which multiply it."""
+    name, color = ("clay", _CLAY) if mesh.colors is None else ("vertex_colors", _WHITE)
+    surface = {"baseColorFactor": list(color), "metallicFactor": 0.0, "roughnessFactor": 0.9}
+    return {"name": name, "pbrMetallicRoughness": surface}
+
+
+def _describe_material(document: GltfDocument, material: Material) -> dict[str, Any]:
     image, opaque = encode_png(material.base_color)
     source = document.add_image("base_color", image)
     sampler = document.add(

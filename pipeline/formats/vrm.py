@@ -1,4 +1,4 @@
-"""VRM 1.0: a GLB whose extension VRMC_vrm says which node is which humanoid bone, and the licence.
+"""Writer of VRM 1.0: a GLB whose extension VRMC_vrm maps humanoid bones to nodes and holds the license.
 
 Source: VRM Consortium, specification/VRMC_vrm-1.0/README.md. VRM uses neither animations nor cameras.
 """
@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..types import RiggedCharacter
-from .checks import check_character
 from .files import encode_png, replace_file
 from .glb import describe_character
+from .validate import check_character
 from .vrm_humanoid import check_humanoid
 from .vrm_meta import VrmMeta
 
@@ -20,17 +20,17 @@ SPEC_VERSION = "1.0"
 
 
 def write_vrm(path: str | Path, character: RiggedCharacter, meta: VrmMeta) -> None:
-    """Write a character that rests in the T-pose, facing +Z, as one .vrm file. Clips stay out of it.
+    """Write a character that rests in the T-pose, facing +Z, as one .vrm file. Its clips are not written.
 
-    Joints are found by `Skeleton.roles`. Raises FormatError where a bone that VRM requires is missing or
-    hangs in the wrong place, where the rest pose is not the T-pose, and for whatever `write_glb` refuses;
-    OSError from writing. The same input gives the same bytes; the file appears whole or not at all.
+    Joints are found by `Skeleton.roles`. Raises FormatError if a bone that VRM requires is missing or has
+    the wrong parent, if the rest pose is not the T-pose, and for whatever `write_glb` refuses; OSError
+    from writing. The same input gives the same bytes; the file is written atomically.
     """
     replace_file(Path(path), encode_vrm(character, meta))
 
 
 def encode_vrm(character: RiggedCharacter, meta: VrmMeta) -> bytes:
-    """Return the bytes of `write_vrm`."""
+    """Return the content of the file that `write_vrm` writes."""
     check_character(character, "VRM")
     check_humanoid(character.skeleton)
     document, joints = describe_character(replace(character, clips=()))

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 from character3d.pipeline.cameras import build_six_view_rig, project_points
+from character3d.pipeline.generating_multiview_texture import maps_to_condition
 from character3d.pipeline.types import Mesh, ViewMaps
-from character3d.pipeline.views import maps_to_condition
 
 GOLDEN = np.load(Path(__file__).resolve().parents[1] / "golden" / "ig2mv.npz")
 CLOSE = 1e-3

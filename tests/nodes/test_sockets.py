@@ -25,7 +25,7 @@ def textured():
 
 
 def test_textured_mesh_survives_the_socket(sockets, textured):
-    back = sockets.socket_to_textured(sockets.textured_to_trimesh(textured))
+    back = sockets.socket_to_textured(sockets.mesh_to_trimesh(textured))
     np.testing.assert_array_equal(back.mesh.positions, textured.mesh.positions)
     np.testing.assert_array_equal(back.mesh.faces, textured.mesh.faces)
     np.testing.assert_allclose(back.mesh.normals, textured.mesh.normals)
@@ -34,15 +34,8 @@ def test_textured_mesh_survives_the_socket(sockets, textured):
 
 
 def test_trimesh_counts_v_from_the_bottom(sockets, textured):
-    top_left = sockets.textured_to_trimesh(textured).visual.uv[3]
+    top_left = sockets.mesh_to_trimesh(textured).visual.uv[3]
     np.testing.assert_array_equal(top_left, [0, 1])
-
-
-def test_core_mesh_is_read_and_written(sockets, textured):
-    core = sockets.mesh_to_core(textured.mesh)
-    assert core.vertices.shape == (1, 4, 3)
-    assert core.faces.dtype == torch.int64
-    np.testing.assert_array_equal(sockets.socket_to_mesh(core).faces, textured.mesh.faces)
 
 
 def test_a_mesh_without_texture_gets_a_plain_one(sockets):
@@ -58,7 +51,7 @@ def test_a_scene_becomes_one_mesh(sockets):
 
 
 def test_the_socket_value_is_not_changed(sockets, textured):
-    value = sockets.textured_to_trimesh(textured)
+    value = sockets.mesh_to_trimesh(textured)
     before = value.vertices.copy()
     mesh = sockets.socket_to_mesh(value)
     assert not np.shares_memory(mesh.positions, value.vertices)

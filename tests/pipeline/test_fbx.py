@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import write_fbx
-from character3d.pipeline.normals import vertex_normals
+from character3d.pipeline.mesh.normals import vertex_normals
 from character3d.pipeline.types import Mesh, SkinWeights, TexturedMesh
 from character3d.tests.readers.compare import (
     TOLERANCE,
@@ -165,12 +165,7 @@ def with_positions(positions):
     [
         (with_joints(7), "name joint 7, the skeleton has 7"),
         (replace(CHARACTER, skin=SkinWeights([[0] * 4], [[1, 0, 0, 0]])), "for 240 vertices, got 1"),
-        (
-            replace(CHARACTER, skin=SkinWeights(CHARACTER.skin.joints, CHARACTER.skin.weights * 0.9)),
-            "off 1 by 0.1",
-        ),
         (with_skeleton(names=("a",) * 7), "same name"),
-        (with_skeleton(parents=[1, -1, 1, 2, 1, 4, 0]), "'mixamorig:Hips' stands before its parent"),
         (with_skeleton(parents=[-1, 0, 1, 2, -1, 4, 0]), "expected one root joint, found 2: .*LeftArm"),
         (with_skeleton(rest=SKELETON.rest * 1.1), "'mixamorig:Hips' is not a rotation"),
         (with_positions(np.full_like(MESH.positions, np.nan)), "expected finite positions"),

@@ -7,8 +7,8 @@ import pytest
 import trimesh
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import VrmMeta, write_fbx, write_glb, write_vrm
-from character3d.pipeline.normals import vertex_normals
-from character3d.pipeline.rig import compute_skin_weights, fit_skeleton, separate_limbs
+from character3d.pipeline.mesh.normals import vertex_normals
+from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, separate_limbs
 from character3d.pipeline.types import Material, Mesh, RiggedCharacter, TexturedMesh
 from character3d.tests.conftest import REPOSITORY
 from character3d.tests.readers.compare import (

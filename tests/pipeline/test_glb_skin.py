@@ -208,7 +208,6 @@ def test_same_character_gives_same_bytes():
             "GLB: expected skin weights for 240 vertices, got 1",
         ),
         ({"skin": SkinWeights(BARE.skin.joints + 4, BARE.skin.weights)}, "GLB: skin weights name joint 10"),
-        ({"skin": SkinWeights(BARE.skin.joints, BARE.skin.weights * np.nan)}, "GLB: .* off 1 by nan"),
         ({"skeleton": replace(SKELETON, names=("a",) * 7)}, "GLB: two joints have the same name"),
         ({"skeleton": Skeleton((), [], np.zeros((0, 4, 4)))}, "GLB: expected a skeleton with joints"),
         (

@@ -14,7 +14,7 @@ from character3d.pipeline.formats import (
     write_glb,
 )
 from character3d.pipeline.humanoid import ROLE_PARENTS
-from character3d.pipeline.rig.skeleton import FINGER_JOINTS, JOINTS, PREFIX
+from character3d.pipeline.rigging.skeleton import FINGER_JOINTS, JOINTS, PREFIX
 from character3d.tests.readers.compare import (
     assert_joints_agree,
     assert_weights_agree,

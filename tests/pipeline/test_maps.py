@@ -1,8 +1,8 @@
 import numpy as np
 import trimesh
 from character3d.pipeline.cameras import build_six_view_rig, camera_basis, project_points
+from character3d.pipeline.generating_multiview_texture.maps import render_view_maps
 from character3d.pipeline.types import Mesh
-from character3d.pipeline.views.maps import render_view_maps
 
 SIZE = 96
 

@@ -7,10 +7,14 @@ from character3d.pipeline.errors import FormatError, MeshError
 from character3d.pipeline.formats import MESH_SUFFIXES, read_mesh
 
 
-@pytest.mark.parametrize("suffix", [suffix for suffix in MESH_SUFFIXES if suffix not in (".3mf", ".gltf")])
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
 def test_every_format_gives_the_same_closed_mesh(tmp_path, suffix):
     box = trimesh.creation.box((1, 2, 3))
-    box.export(tmp_path / f"box{suffix}")
+    if suffix == ".gltf":  # a file beside the buffers that it names
+        for name, data in trimesh.exchange.gltf.export_gltf(box.scene()).items():
+            (tmp_path / name.replace("model", "box")).write_bytes(data)
+    else:
+        box.export(tmp_path / f"box{suffix}")
     mesh = read_mesh(tmp_path / f"box{suffix}")
     assert (len(mesh.positions), len(mesh.faces)) == (8, 12)
     again = trimesh.Trimesh(mesh.positions, mesh.faces, process=False)
@@ -46,6 +50,19 @@ def test_seams_of_a_textured_file_do_not_stay(tmp_path):
         ("none", b"", FormatError, "expected one of .* found none"),
         ("cut.glb", b"glTF\x02\x00\x00\x00", FormatError, r"cut\.glb cannot be read"),
         ("empty.obj", b"v 0 0 0\n", MeshError, r"empty\.obj has no triangles"),
+        ("far.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", FormatError, r"far\.obj cannot be read"),
+        (
+            "lost.gltf",
+            b'{"asset": {"version": "2.0"}, "buffers": [{"uri": "gone.bin", "byteLength": 1}]}',
+            FormatError,
+            r"lost\.gltf cannot be read",
+        ),
+        (
+            "list.gltf",
+            b'{"asset": {"version": "2.0"}, "scenes": [], "nodes": "none", "meshes": [7]}',
+            FormatError,
+            r"list\.gltf cannot be read",
+        ),
         ("nan.obj", b"v nan 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", MeshError, "expected finite coordinates"),
     ],
 )
@@ -53,3 +70,22 @@ def test_what_cannot_be_used_is_named(tmp_path, name, content, error, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(error, match=words):
         read_mesh(tmp_path / name)
+
+
+@pytest.mark.parametrize("missing", ["load_scene", "Scene"])
+def test_a_trimesh_that_is_too_old_is_not_a_damaged_file(tmp_path, monkeypatch, missing):
+    """Our own mistakes, and a missing module, pass through as they are."""
+    trimesh.creation.box().export(tmp_path / "box.glb")
+    monkeypatch.delattr(trimesh, missing)
+    with pytest.raises(ImportError, match=missing):
+        read_mesh(tmp_path / "box.glb")
+
+
+def test_a_module_that_a_parser_needs_is_named(tmp_path, monkeypatch):
+    def fail(*_args, **_options):
+        raise ModuleNotFoundError("No module named 'parser'")
+
+    trimesh.creation.box().export(tmp_path / "box.glb")
+    monkeypatch.setattr(trimesh, "load_scene", fail)
+    with pytest.raises(ModuleNotFoundError, match="parser"):
+        read_mesh(tmp_path / "box.glb")

@@ -1,7 +1,7 @@
 """A rigged figure in the T-pose with all of Mixamo's joints, fingers too: a tube around every bone."""
 
 import numpy as np
-from character3d.pipeline.rig.skeleton import PREFIX, build_skeleton
+from character3d.pipeline.rigging.skeleton import PREFIX, build_skeleton
 from character3d.pipeline.types import Material, Mesh, RiggedCharacter, TexturedMesh
 from scipy.spatial.transform import Rotation
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import socket
 import sys
 import tempfile
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -18,6 +19,7 @@ import pytest
 from character3d.launcher import server as launcher
 from character3d.launcher.installation import REPOSITORY, Installation
 from character3d.tests.forking import start_fork
+from character3d.tests.loopback import serve_answers
 from hypothesis import settings
 from PIL import Image
 
@@ -48,7 +50,7 @@ def _import_without_comfyui(name):
 
 
 _import_without_comfyui("character3d.server_routes")
-DOCUMENT = importlib.import_module("character3d.server_routes.openapi_paths").describe_service()
+DOCUMENT = importlib.import_module("character3d.server_routes.openapi").describe_service()
 
 
 def check_answer(method, path, status, body):
@@ -62,6 +64,15 @@ def check_answer(method, path, status, body):
             jsonschema.validate(body, schema, format_checker=jsonschema.FormatChecker())
 
 
+def read_strict_json(text):
+    """Python's reader alone accepts NaN and Infinity; other clients fail at them."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON: {text}")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 async def check_trace(session, context, params):
     """Every answer that a test gets from the service's own paths is checked."""
     answer = params.response
@@ -69,7 +80,7 @@ async def check_trace(session, context, params):
         text = await answer.text()
         assert not [secret for secret in SECRETS if secret in text], text
     if params.method != "HEAD" and answer.content_type == "application/json":
-        body = await answer.json()
+        body = await answer.json(loads=read_strict_json)
         if not isinstance(body, list):  # core's /models
             check_answer(params.method, params.url.path, answer.status, body)
 
@@ -135,15 +146,20 @@ def lay_base_folder(base):
 
 
 @contextmanager
-def run_stub_server(comfyui_folder, base, *arguments):
+def run_stub_server(comfyui_folder, base, *arguments, **variables):
     """A ComfyUI on a base folder from lay_base_folder: url, base folder, log and process.
 
-    arguments: of ComfyUI's command line.
+    arguments: of ComfyUI's command line. variables: of its environment.
     """
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
     # Its nodes for paid services take most of what is left of its start.
     arguments = ("--disable-api-nodes", *arguments)
-    with launcher.run_server(installation, launcher.find_free_port(), arguments, start_fork) as server:
+    with ExitStack() as running:
+        with pytest.MonkeyPatch.context() as patch:  # while it starts: others may start while it runs
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            start = launcher.run_server(installation, launcher.find_free_port(), arguments, start_fork)
+            server = running.enter_context(start)
         yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
 
 
@@ -160,10 +176,8 @@ def serve(comfyui_folder, tmp_path_factory):
         if settings not in servers:
             base = tmp_path_factory.mktemp("comfyui")
             lay_base_folder(base)
-            with pytest.MonkeyPatch.context() as patch:
-                for name, value in variables.items():
-                    patch.setenv(name, value)
-                servers[settings] = running.enter_context(run_stub_server(comfyui_folder, base, *arguments))
+            server = run_stub_server(comfyui_folder, base, *arguments, **variables)
+            servers[settings] = running.enter_context(server)
         return servers[settings]
 
     with running:
@@ -176,7 +190,8 @@ def serve(comfyui_folder, tmp_path_factory):
 @pytest.fixture(scope="session")
 def comfyui(serve):
     """The ComfyUI that the tests share unless they ask for other settings: url, base folder, log, process."""
-    return serve()
+    # Clients come from loopback, and some say that they come through a proxy.
+    return serve(CHARACTER3D_ALLOW_OPEN="1")
 
 
 @pytest.fixture(scope="session")
@@ -234,3 +249,49 @@ def inputs_left(comfyui):
 @pytest.fixture
 def png():
     return make_png
+
+
+def find_own_address():
+    """An address of this machine that is not loopback: clients that come from it are on another machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("203.0.113.1", 9))
+        except OSError:
+            return None
+        address = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
+
+
+@contextmanager
+def run_shared_server(comfyui_folder, base, *arguments, **variables):
+    """A stub server that listens on all addresses."""
+    base.mkdir()
+    lay_base_folder(base)
+    with run_stub_server(comfyui_folder, base, "--listen", "0.0.0.0", *arguments, **variables) as server:
+        server.port = int(server.url.rpartition(":")[2])
+        yield server
+
+
+@pytest.fixture(scope="session")
+def page_origin():
+    """The origin of a web page that two servers allow; the page itself is empty."""
+    with serve_answers(lambda request: (200, {"Content-Type": "text/html"}, b"<title>page</title>")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def keyless(comfyui_folder, tmp_path_factory, page_origin):
+    """A server that listens on all addresses and has no keys."""
+    base = tmp_path_factory.mktemp("keyless") / "base"
+    with run_shared_server(comfyui_folder, base, CHARACTER3D_ALLOWED_ORIGINS=page_origin) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keyed(comfyui_folder, tmp_path_factory, page_origin):
+    """A server that listens on all addresses, has the keys `sesame` and `other`, and ComfyUI's own CORS."""
+    base = tmp_path_factory.mktemp("keyed") / "base"
+    variables = {"CHARACTER3D_API_KEYS": "sesame,other", "CHARACTER3D_ALLOWED_ORIGINS": page_origin}
+    with run_shared_server(comfyui_folder, base, "--enable-cors-header", "*", **variables) as server:
+        yield server
+    assert "sesame" not in server.log.read_text("utf-8", "replace")

@@ -1,0 +1,101 @@
+"""ComfyUI's own MESH to and from the pipeline's types.
+
+A MESH is a batch. In releases of 2026 it may have uvs, normals, vertex colors (linear), textures and
+material factors besides triangles, and is zero-padded where its meshes differ in size; older ones have
+vertices and faces only. uvs and colors are as in glTF, hence as in the pipeline.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..pipeline.errors import MeshError
+from ..pipeline.types import FloatArray, Mesh, TexturedMesh
+from .compat import make_core_mesh
+from .surfaces import make_surface, warn_of_losses
+
+_NOT_KEPT = ("metallic_roughness", "normal_map", "emissive")
+_FACTORS_NOT_KEPT = ("emissive_factor",)
+
+
+def is_core_mesh(value: Any) -> bool:
+    """Whether a socket's value is core's MESH, of whichever release."""
+    return torch.is_tensor(getattr(value, "vertices", None)) and torch.is_tensor(value.faces)
+
+
+def count_meshes(value: Any) -> int:
+    """The number of meshes in a MESH."""
+    return int(value.vertices.shape[0])
+
+
+def read_core_mesh(value: Any, index: int) -> Mesh | TexturedMesh:
+    """One mesh of a MESH, with its texture and colors. MeshError if it has no triangles or bad indices."""
+    mesh = _read_mesh(value, index)
+    material = getattr(value, "material", None) or {}
+    texture = _read_image(value, "texture", index)
+    lost = [name for name in _NOT_KEPT if getattr(value, name, None) is not None]
+    lost += [name for name in _FACTORS_NOT_KEPT if any(material.get(name) or ())]
+    lost += ["texture (the mesh has no uvs)"] if texture is not None and mesh.uvs is None else []
+    warn_of_losses("MESH", lost)
+    metallic, roughness = (_read_factor(material, name) for name in ("metallic_factor", "roughness_factor"))
+    return make_surface(mesh, texture, material.get("base_color_factor"), metallic, roughness)
+
+
+def mesh_to_core(surface: Mesh | TexturedMesh) -> Any:
+    """A batch of one: vertices (1, V, 3) float32, faces (1, F, 3) int64, and what else this MESH can hold."""
+    mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
+    fields = {name: getattr(mesh, name) for name in ("normals", "uvs")} | {"vertex_colors": mesh.colors}
+    tensors = {name: _to_batch(array) for name, array in fields.items() if array is not None}
+    if isinstance(surface, TexturedMesh):
+        material = surface.material
+        if (material.base_color[..., 3] < 1).any():
+            warn_of_losses("a texture for MESH", ["alpha"])
+        tensors["texture"] = _to_batch(material.base_color[..., :3])
+        factors = {"metallic_factor": material.metallic, "roughness_factor": material.roughness}
+        tensors["material"] = factors
+    return make_core_mesh(_to_batch(mesh.positions), _to_batch(mesh.faces).long(), **tensors)
+
+
+def _read_mesh(value: Any, index: int) -> Mesh:
+    counts = getattr(value, "vertex_counts", None), getattr(value, "face_counts", None)
+    vertex_count, face_count = (None if count is None else int(count[index]) for count in counts)
+    arrays = {
+        name: _read_rows(value, name, index, vertex_count)
+        for name in ("vertices", "normals", "uvs", "vertex_colors")
+    }
+    faces, colors = _read_rows(value, "faces", index, face_count), arrays["vertex_colors"]
+    if faces is None or not len(faces):
+        raise MeshError(f"expected a mesh with triangles, found none in mesh {index + 1} of the batch")
+    if colors is not None and colors.shape[1] == 3:
+        colors = np.concatenate((colors, np.ones_like(colors[:, :1])), axis=1)
+    try:
+        return Mesh(arrays["vertices"], faces, arrays["normals"], arrays["uvs"], colors)
+    except ValueError as error:
+        raise MeshError(f"MESH: {error}") from error
+
+
+def _read_rows(value: Any, name: str, index: int, count: int | None) -> Any:
+    """Vertex or face attributes of one mesh without padding, or None."""
+    batch = getattr(value, name, None)
+    return None if batch is None else batch[index][:count].detach().cpu().numpy()
+
+
+def _read_image(value: Any, name: str, index: int) -> FloatArray | None:
+    """(H, W, C) float32 of one mesh; a batch of one image belongs to every mesh."""
+    images = getattr(value, name, None)
+    if images is None:
+        return None
+    return images[min(index, len(images) - 1)].detach().cpu().to(torch.float32).clamp(0, 1).numpy()
+
+
+def _read_factor(material: dict[str, Any], name: str) -> float | None:
+    """A factor of the material; core marks those that nobody set by a negative number."""
+    factor = material.get(name)
+    return None if factor is None or factor < 0 else float(factor)
+
+
+def _to_batch(array: Any) -> torch.Tensor:
+    return torch.tensor(np.asarray(array))[None]

@@ -1,0 +1,82 @@
+"""The color of a mesh on its way from a socket into the pipeline: textures, factors and vertex colors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..pipeline.color import linear_to_srgb, srgb_to_linear
+from ..pipeline.texture_baking import bake_vertex_colors
+from ..pipeline.types import FloatArray, Material, Mesh, TexturedMesh
+
+_LOG = logging.getLogger("character3d")
+_PLAIN_COLOR = (0.72, 0.70, 0.68, 1.0)
+_WHITE = (1.0, 1.0, 1.0, 1.0)
+_SOLID_SIDE = 8
+
+
+def warn_of_losses(kind: str, names: Iterable[str]) -> None:
+    """Log which attributes of a socket's value the pipeline has no place for."""
+    if found := ", ".join(names):
+        _LOG.warning("%s: %s cannot be kept and will be missing from the result", kind, found)
+
+
+def make_surface(
+    mesh: Mesh,
+    texture: FloatArray | None,
+    factor: Sequence[float] | None,
+    metallic: float | None,
+    roughness: float | None,
+) -> Mesh | TexturedMesh:
+    """Combine a mesh with the parts of its material that exist; a mesh without any is returned as it is.
+
+    texture: (H, W, 3 or 4) sRGB 0..1; it needs uvs. factor: linear RGBA that multiplies the texture.
+    """
+    texture = None if mesh.uvs is None else texture
+    if all(part is None for part in (texture, factor, metallic, roughness)):
+        return mesh
+    if texture is None:
+        textured = paint_solid(mesh, _PLAIN_COLOR if factor is None and mesh.colors is None else _WHITE)
+        mesh, texture = textured.mesh, textured.material.base_color
+    base_color = _add_alpha(texture)
+    if factor is not None:
+        base_color = _multiply_linear(base_color, factor)
+    given = {"metallic": metallic, "roughness": roughness}
+    numbers = {name: float(value) for name, value in given.items() if value is not None}
+    return TexturedMesh(mesh, Material(base_color, **numbers))
+
+
+def make_textured(surface: Mesh | TexturedMesh) -> TexturedMesh:
+    """Give every surface a texture, since not every file format has vertex colors; they are baked into one.
+
+    A mesh without any color gets a plain one.
+    """
+    if isinstance(surface, Mesh):
+        return paint_solid(surface) if surface.colors is None else bake_vertex_colors(surface)
+    if surface.mesh.colors is None:
+        return surface
+    warn_of_losses("a mesh with a texture", ["vertex_colors"])
+    return replace(surface, mesh=replace(surface.mesh, colors=None))
+
+
+def paint_solid(mesh: Mesh, color: Sequence[float] = _PLAIN_COLOR) -> TexturedMesh:
+    """Give a mesh a texture of a single sRGB color; its uvs, if any, are replaced."""
+    uvs = np.full((len(mesh.positions), 2), 0.5, np.float32)
+    texture = np.full((_SOLID_SIDE, _SOLID_SIDE, 4), color, np.float32)
+    return TexturedMesh(replace(mesh, uvs=uvs), Material(texture))
+
+
+def _add_alpha(texture: FloatArray) -> FloatArray:
+    if texture.shape[-1] == 4:
+        return texture
+    return np.concatenate((texture, np.ones_like(texture[..., :1])), axis=-1)
+
+
+def _multiply_linear(base_color: FloatArray, factor: Sequence[float]) -> FloatArray:
+    """Multiply sRGB by a linear factor, as glTF's baseColorFactor does; alpha is linear already."""
+    red_green_blue = linear_to_srgb(srgb_to_linear(base_color[..., :3]) * np.asarray(factor[:3]))
+    alpha = base_color[..., 3:] * (factor[3] if len(factor) > 3 else 1.0)
+    return np.concatenate((red_green_blue, alpha), axis=-1)

@@ -1,0 +1,150 @@
+"""Color the vertices: from the front and back views where seen, elsewhere by diffusion along the surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial.distance import cdist
+
+from ..cameras import project_points
+from ..color import srgb_to_lab
+from ..device import array_to_tensor, tensor_to_array
+from ..mesh.laplacian import link_neighbors, solve_harmonic, weigh_edges
+from ..mesh.normals import vertex_normals
+from ..rasterize import interpolate_attributes, rasterize_view
+from ..types import BoolArray, Camera, FloatArray, Mesh, ViewMaps
+from .color_segmentation import cluster_colors, weigh_lab
+from .masked_images import sample_bilinear
+
+FRONT, BACK = 0, 2
+_SKULL_INNER, _SKULL_OUTER = 0.86, 1.12
+"""The roots of the ears lie between these multiples of the skull's half width."""
+
+_HAIR_FACING = 0.3
+"""Hair covers the sides of the skull where their normals face the front by less than this cosine."""
+
+_SHARPNESS = 3
+"""Exponent of the materials' shares; above 1, materials meet at a border instead of fading."""
+_ANCHOR = 1e-6
+"""Weight of the mean color beside the neighbors; it makes parts without a known vertex solvable."""
+_GRAZING = (0.22, 0.55)
+"""Cosines to the view direction between which a picture fades in; at lower ones it would smear."""
+
+
+@dataclass(frozen=True)
+class Skull:
+    """The skull of a head with hair, in front-view pixels: rows top..nape around a column; ears protrude."""
+
+    top: int
+    nape: int
+    center: float
+    half_width: float
+
+    def clamp_to_skull(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Move columns x (N,) at the roots of the ears inwards, to where the picture shows the skull."""
+        offset = x - self.center
+        distance, width = np.abs(offset), self.half_width
+        is_root = (distance > _SKULL_INNER * width) & (distance < _SKULL_OUTER * width) & self.spans(y)
+        clamped = self.center + np.sign(offset) * _SKULL_INNER * width
+        return np.where(is_root, clamped, x).astype(np.float32)
+
+    def covers(self, x: FloatArray, y: FloatArray) -> BoolArray:
+        """Which points (N,) are on the skull rather than on an ear, bool."""
+        return (np.abs(x - self.center) < _SKULL_OUTER * self.half_width) & self.spans(y)
+
+    def spans(self, y: FloatArray) -> BoolArray:
+        """Which rows (N,) the skull spans, bool."""
+        return (y > self.top) & (y < self.nape)
+
+
+def trust_angle(cosine: FloatArray) -> FloatArray:
+    """Weight 0..1 of a picture on surface that it shows at this cosine: 0 grazing, 1 facing."""
+    low, high = _GRAZING
+    t = np.clip((cosine - low) / (high - low), 0.0, 1.0)
+    return t * t * (3 - 2 * t)
+
+
+def locate_pixels(camera: Camera, points: FloatArray, side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Column and row (integers at pixel centers) and depth of points (N, 3) in a view, (N,) each."""
+    uv, depth = project_points(camera, points)
+    return uv[:, 0] * side - 0.5, uv[:, 1] * side - 0.5, depth
+
+
+def is_visible(maps: ViewMaps, view: int, points: FloatArray) -> BoolArray:
+    """Which points (N, 3) on the surface the camera of `view` sees, with a tolerance of 1 % of its extent."""
+    camera = maps.rig.cameras[view]
+    side = maps.mask.shape[-1]
+    x, y, depth = locate_pixels(camera, points, side)
+    column = np.clip(np.round(x).astype(np.int32), 0, side - 1)
+    row = np.clip(np.round(y).astype(np.int32), 0, side - 1)
+    near = maps.depth[view][row, column] + 0.02 * camera.half_extent
+    return ~maps.mask[view][row, column] | (depth <= near)
+
+
+def color_vertices(
+    mesh: Mesh, maps: ViewMaps, front: FloatArray, back: FloatArray, skull: Skull | None
+) -> FloatArray:
+    """Color every vertex, (V, 3): visible ones from the pictures, the others by harmonic diffusion.
+
+    front, back: (S, S, 3), both in the pixels of the front view. The sides of the `skull` take the hair of
+    the back; otherwise the skin of the ears would spread over them.
+    """
+    points, normals = mesh.positions, vertex_normals(mesh)
+    x, y, _ = locate_pixels(maps.rig.cameras[FRONT], points, front.shape[0])
+    from_front = trust_angle(normals[:, 2]) * is_visible(maps, FRONT, points)
+    from_back = trust_angle(-normals[:, 2]) * is_visible(maps, BACK, points)
+    known = from_front + from_back > 0.5
+    if skull is not None:
+        haired = ~known & skull.covers(x, y) & (normals[:, 2] < _HAIR_FACING)
+        known |= haired
+        from_back = np.where(haired, 1.0, from_back)
+        from_front = np.where(haired, 0.0, from_front)
+        x = skull.clamp_to_skull(x, y)
+    seen = np.where(
+        (from_front >= from_back)[:, None], sample_bilinear(front, x, y), sample_bilinear(back, x, y)
+    )
+    return diffuse_colors(mesh, seen, known)
+
+
+def diffuse_colors(mesh: Mesh, colors: FloatArray, known: BoolArray) -> FloatArray:
+    """Fill in the colors (V, 3) of vertices not `known` (V,) from the known ones along the surface.
+
+    Each material's share and color is harmonic, that is, the mean of its values at the neighbors. The shares
+    are sharpened afterwards, so that materials meet at a border instead of fading into each other.
+    """
+    result = colors.astype(np.float32).copy()
+    if known.all():
+        return result
+    if not known.any():
+        result[:] = colors.mean(axis=0)
+        return result
+    lab = srgb_to_lab(result)
+    centers = cluster_colors(lab, known, count=6)
+    shares = np.eye(len(centers))[cdist(weigh_lab(lab[known]), centers).argmin(axis=1)]
+    weighted = (shares[:, :, None] * result[known][:, None]).reshape(len(shares), -1)
+    solved = _diffuse(mesh, np.concatenate([shares, weighted], axis=1), known)
+    share = np.maximum(solved[:, : len(centers)], 1e-9)
+    color = solved[:, len(centers) :].reshape(len(solved), -1, 3) / share[..., None]
+    sharp = share**_SHARPNESS
+    sharp /= sharp.sum(axis=1, keepdims=True)
+    result[~known] = np.clip((sharp[..., None] * color).sum(axis=1), 0.0, 1.0)
+    return result
+
+
+def _diffuse(mesh: Mesh, values: FloatArray, known: BoolArray) -> FloatArray:
+    """Harmonic values (U, C) at the vertices not `known`, from those (K, C) at the known ones."""
+    links = link_neighbors(mesh.faces, len(known), weigh_edges(mesh.positions, mesh.faces))
+    start = np.tile(values.mean(axis=0), (len(known), 1))
+    start[known] = values
+    return solve_harmonic(links, start, known, spring=_ANCHOR)
+
+
+def render_colors(
+    mesh: Mesh, camera: Camera, colors: FloatArray, side: int, device: torch.device
+) -> FloatArray:
+    """Render vertex colors (V, 3) from a camera: (side, side, 3), 0 outside the silhouette."""
+    faces = array_to_tensor(mesh.faces, device)
+    raster = rasterize_view(camera, array_to_tensor(mesh.positions), faces, side)
+    return tensor_to_array(interpolate_attributes(raster, faces, array_to_tensor(colors, device)))

@@ -1,0 +1,1 @@
+"""Geometry that several stages share: welding, components, areas, Laplacians, normals."""

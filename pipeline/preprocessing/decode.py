@@ -1,0 +1,100 @@
+"""Decode PNG and JPEG files, however large, damaged or hostile they are."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import PictureError, PictureFormatError, PictureTooLargeError
+
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
+_MIN_SIDE = 8
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow's PNG and JPEG readers raise for damaged files."""
+
+
+def decode_picture(
+    data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000
+) -> npt.NDArray[np.uint8]:
+    """Decode a PNG or JPEG to (H, W, 4) uint8 sRGB, straight alpha; otherwise like load_picture."""
+    return np.array(load_picture(data, max_bytes=max_bytes, max_pixels=max_pixels).convert("RGBA"))
+
+
+def load_picture(data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000) -> Image.Image:
+    """Load a PNG or JPEG as an RGB or RGBA picture, 8 bits each, straight alpha, upright as its EXIF says.
+
+    The format is detected from the bytes, and the size is checked in the header before anything is
+    decoded. The first frame of an animation is used; 16-bit channels are reduced to 8.
+    PictureFormatError: neither PNG nor JPEG. PictureTooLargeError: over `max_bytes` or `max_pixels`.
+    PictureError: damaged, cut short, or smaller than 8 pixels on a side.
+    """
+    if len(data) > max_bytes:
+        raise PictureTooLargeError(f"the picture has {len(data):,} bytes; at most {max_bytes:,} are accepted")
+    name = sniff_format(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=(name,)) as image:
+            _check_size(image.size, max_pixels)
+            image.load()
+            return _to_rgb(_turn_upright(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureTooLargeError(
+            f"the picture has too many pixels; at most {max_pixels:,} are accepted"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise PictureError(f"the {name} picture is damaged: its header cannot be read") from error
+    except _DAMAGE as error:
+        raise PictureError(f"the {name} picture is damaged or cut short: {error}") from error
+
+
+def sniff_format(data: bytes) -> str:
+    """Return "PNG" or "JPEG" from the first bytes; PictureFormatError names what was found."""
+    if not data:
+        raise PictureError("the picture is empty: 0 bytes")
+    for signature, name in _SIGNATURES.items():
+        if data.startswith(signature):
+            return name
+    raise PictureFormatError(f"the bytes are neither PNG nor JPEG; they begin with {data[:8]!r}")
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        found = f"{width} x {height} = {width * height:,} pixels"
+        raise PictureTooLargeError(f"the picture has {found}; at most {max_pixels:,} are accepted")
+    if min(size) < _MIN_SIDE:
+        raise PictureError(
+            f"the picture has {width} x {height} pixels; at least {_MIN_SIDE} x {_MIN_SIDE} are needed"
+        )
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except (*_DAMAGE, RecursionError):
+        return image  # the pixels may be intact although the EXIF block is damaged
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert to RGBA where there is transparency, else to RGB, without metadata."""
+    if image.mode.startswith("I"):
+        # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
+        grey = (np.asarray(image).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    plain.info.clear()
+    return plain

@@ -1,0 +1,116 @@
+"""The bones that carry weight, and geodesic distances from them through the interior of the body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
+
+from ...conventions import FORWARD
+from ...progress import Progress
+from ...types import Skeleton
+from ..skeleton import ARM_PARTS, JOINTS, LEG_PARTS, PREFIX
+from ..voxel_solid import Indices, Points, VoxelSolid
+
+_HAND_PER_FOREARM = 0.55
+_JAW_PER_HEAD = 0.4
+_RADIUS_QUANTILE, _MIN_RADIUS = 0.7, 0.018
+"""Minimum radius as a share of the body's height."""
+_MAX_DISTANCE = 1e4
+
+
+@dataclass(frozen=True, eq=False)
+class Bone:
+    """A joint that carries weight.
+
+    segments: (S, 2, 3) metres, start and end of each. side: +1 left limb, -1 right limb, 0 trunk.
+    """
+
+    joint: int
+    segments: Points
+    side: int
+    part: str
+
+
+def list_bones(skeleton: Skeleton) -> list[Bone]:
+    """Return the bones that carry weight: all but those of end joints and fingers."""
+    at = dict(zip(skeleton.names, skeleton.positions.astype(np.float64), strict=True))
+    at = {name.removeprefix(PREFIX): position for name, position in at.items()}
+    bones = []
+    for name, _, _, child in JOINTS:
+        if name.endswith("_End"):
+            continue
+        tip = (
+            at[child]
+            if child
+            else at[name] + _HAND_PER_FOREARM * (at[name] - at[name.replace("Hand", "ForeArm")])
+        )
+        if name == "Spine2":
+            tip = 0.5 * (at[name] + tip)
+        segments = [(at[name], tip)]
+        if name == "Hips":
+            segments.append((at[name], 0.5 * (at["LeftUpLeg"] + at["RightUpLeg"])))
+        if name == "Head":
+            jaw = _JAW_PER_HEAD * np.linalg.norm(tip - at[name]) * np.array(FORWARD)
+            segments.append((at[name], at[name] + jaw))
+        bones.append(
+            Bone(skeleton.index(PREFIX + name), np.array(segments), _limb_side(name), _body_part(name))
+        )
+    return bones
+
+
+def _limb_side(name: str) -> int:
+    for side, sign in (("Left", 1), ("Right", -1)):
+        if name.startswith(side) and name.removeprefix(side) in ARM_PARTS + LEG_PARTS:
+            return sign
+    return 0
+
+
+def _body_part(name: str) -> str:
+    stem = name.removeprefix("Left").removeprefix("Right")
+    if stem in LEG_PARTS:
+        return "leg"
+    if stem in ARM_PARTS:
+        return "collar" if stem == "Shoulder" else "arm"
+    return "head" if stem in ("Neck", "Head") else "trunk"
+
+
+def _source_cells(solid: VoxelSolid, bone: Bone) -> Indices:
+    found = []
+    for start, end in bone.segments:
+        count = max(2, int(np.linalg.norm(end - start) / (0.5 * solid.size)))
+        found.append(solid.nearest(start + np.linspace(0, 1, count)[:, None] * (end - start)))
+    return np.unique(np.concatenate(found))
+
+
+def _measure_radii(solid: VoxelSolid, bones: list[Bone], sources: list[Indices]) -> Points:
+    """(B,) typical distance from a bone to the surface, metres, the same for all bones of a body part."""
+    depth = ndimage.distance_transform_edt(solid.cells)[tuple(solid.indices.T)] * solid.size
+    smallest = _MIN_RADIUS * solid.size * solid.cells.any(axis=(0, 2)).sum()
+    parts = np.array([bone.part for bone in bones])
+    radii = np.empty(len(bones))
+    for part in set(parts):
+        cells = np.concatenate([sources[number] for number in np.flatnonzero(parts == part)])
+        radii[parts == part] = max(float(np.quantile(depth[cells], _RADIUS_QUANTILE)), smallest)
+    # Otherwise a head larger than the chest would pull the chest's vertices to itself.
+    radii[parts == "head"] = np.minimum(radii[parts == "head"], radii[parts == "trunk"].max())
+    return radii
+
+
+def measure_bones(
+    solid: VoxelSolid, graph: sparse.csr_matrix, bones: list[Bone], progress: Progress
+) -> Points:
+    """Return (N, B) geodesic distances of the cells from the bones along `graph`.
+
+    They are measured in radii of the bone's body part.
+    """
+    sources = [_source_cells(solid, bone) for bone in bones]
+    radii = _measure_radii(solid, bones, sources)
+    distances = np.empty((len(solid.indices), len(bones)))
+    for number, cells in enumerate(sources):
+        away = csgraph.dijkstra(graph, indices=cells, min_only=True)
+        distances[:, number] = np.minimum((away + 0.5 * solid.size) / radii[number], _MAX_DISTANCE)
+        progress((number + 1) / len(bones))
+    return distances

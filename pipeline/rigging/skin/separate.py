@@ -1,0 +1,188 @@
+"""Separation of arms from a body that they only touch: the mesh is cut there and both sides are closed.
+
+A mesh made from a picture in which the arms touch the body has them fused; raising an arm would stretch the
+faces between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...conventions import MAX_INFLUENCES
+from ...mesh.normals import vertex_normals
+from ...mesh.topology import label_components, list_directed_edges
+from ...mesh.weld import weld_near
+from ...types import BoolArray, FloatArray, Mesh, Skeleton, SkinWeights
+from ..voxel_solid import Indices, Points
+from .contact_cuts import is_contact, label_regions
+
+_MIN_ISLAND_SHARE = 0.002
+"""Share of the mesh's faces."""
+Triangle = tuple[int, int, int, int]
+"""Three merged vertices, and the one that the color is taken from."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeparatedMesh:
+    """mesh, skin: the input, cut and closed where necessary. cut_faces: number of faces removed."""
+
+    mesh: Mesh
+    skin: SkinWeights
+    cut_faces: int
+
+
+def separate_limbs(
+    mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, *, colors: FloatArray | None = None
+) -> SeparatedMesh:
+    """Remove the faces between an arm and a part of the body that it only touches, and close the holes flat.
+
+    The remaining faces and vertices keep their order; new ones follow. The faces that close a hole have one
+    color, the uv of a vertex on the hole's boundary; colors (V, C), if given, help to choose it. A closed
+    mesh stays closed up to coincident vertices.
+    """
+    points, first, inverse = weld_near(mesh.positions)
+    owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
+    label = label_regions(skeleton, mesh.positions.astype(np.float64), owner.astype(np.int64))
+    corners = label[mesh.faces]
+    cut = np.zeros(len(mesh.faces), bool)
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        cut |= is_contact(corners[:, a], corners[:, b])
+    if not cut.any():
+        return SeparatedMesh(mesh, skin, 0)
+    kept = ~(cut | _find_small_islands(inverse[mesh.faces], cut, len(points)))
+    arm = np.where(np.abs(label) == 1, label, 0)[first]
+    vertex_colors = np.zeros((len(points), 1)) if colors is None else colors[first]
+    triangles, centers = _close_holes(_trace_boundary_loops(inverse[mesh.faces[kept]]), arm, vertex_colors)
+    built, bound = _append_triangles(mesh, skin, mesh.faces[kept], first, triangles, centers)
+    return SeparatedMesh(*_drop_unused(built, bound), int((~kept).sum()))
+
+
+def _find_small_islands(faces: Indices, cut: BoolArray, count: int) -> BoolArray:
+    """(F,) bool, the faces of small components that the cut leaves behind."""
+    rest = faces[~cut]
+    labels = label_components(list_directed_edges(rest), count)
+    sizes = np.bincount(labels[rest[:, 0]], minlength=labels.max() + 1)
+    beside = np.zeros(labels.max() + 1, bool)
+    beside[labels[faces[cut].ravel()]] = True
+    is_small = beside & (sizes < _MIN_ISLAND_SHARE * len(faces))
+    return is_small[labels[faces[:, 0]]] & ~cut
+
+
+def _trace_boundary_loops(faces: Indices) -> list[list[int]]:
+    """Closed loops of merged vertices along the directed edges that only one face has."""
+    following: dict[int, list[int]] = {}
+    for start, end in _list_boundary_edges(faces).tolist():
+        following.setdefault(start, []).append(end)
+    loops = []
+    while following:
+        loop = [next(iter(following))]
+        while choices := following.get(loop[-1]):
+            vertex = choices.pop()
+            if not choices:
+                del following[loop[-1]]
+            if vertex == loop[0]:
+                loops.append(loop)
+                break
+            loop.append(vertex)
+    return loops
+
+
+def _list_boundary_edges(faces: Indices) -> Indices:
+    """(E, 2) directed edges whose opposite no face has."""
+    edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    count = int(faces.max()) + 1
+    is_boundary = ~np.isin(edges[:, 1] * count + edges[:, 0], edges[:, 0] * count + edges[:, 1])
+    return edges[is_boundary]
+
+
+def _close_holes(
+    loops: Sequence[list[int]], arm: Indices, vertex_colors: FloatArray
+) -> tuple[list[Triangle], list[list[int]]]:
+    """Triangulate the holes as fans.
+
+    Returns the triangles, and for each new center the merged vertices around it. Centers are numbered after
+    the merged vertices.
+    """
+    triangles: list[Triangle] = []
+    centers: list[list[int]] = []
+    for loop in loops:
+        arcs = _split_arcs(loop, arm)
+        for arc in arcs:
+            if len(arc) < 3:
+                continue
+            center, source = len(vertex_colors) + len(centers), _pick_color_source(arc, vertex_colors)
+            centers.append(arc)
+            triangles += [(b, a, center, source) for a, b in zip(arc, arc[1:] + arc[:1], strict=True)]
+        if len(arcs) > 1:
+            ends = [vertex for arc in arcs for vertex in dict.fromkeys((arc[0], arc[-1]))]
+            source = _pick_color_source(loop, vertex_colors)
+            triangles += [(b, a, ends[0], source) for a, b in pairwise(ends[1:])]
+    return triangles, centers
+
+
+def _pick_color_source(arc: list[int], vertex_colors: FloatArray) -> int:
+    """The vertex that is lighter than most of the arc; points of contact are in shadow."""
+    order = np.argsort(vertex_colors[arc].mean(axis=1), kind="stable")
+    return arc[int(order[int(0.85 * (len(arc) - 1))])]
+
+
+def _split_arcs(loop: list[int], arm: Indices) -> list[list[int]]:
+    """Split a boundary loop where it passes from arm to body or back."""
+    changes = [index for index in range(len(loop)) if arm[loop[index]] != arm[loop[index - 1]]]
+    if not changes:
+        return [loop]
+    turned = loop[changes[0] :] + loop[: changes[0]]
+    cuts = [index - changes[0] for index in changes] + [len(loop)]
+    return [turned[a:b] for a, b in pairwise(cuts)]
+
+
+def _append_triangles(
+    mesh: Mesh,
+    skin: SkinWeights,
+    faces: npt.NDArray[np.integer[Any]],
+    first: Indices,
+    triangles: list[Triangle],
+    centers: list[list[int]],
+) -> tuple[Mesh, SkinWeights]:
+    """Append the closing triangles, each with three vertices of its own."""
+    around = [first[center] for center in centers]
+    middles = [mesh.positions[vertices].mean(axis=0)[None] for vertices in around]
+    candidates = np.concatenate((mesh.positions[first], *middles))
+    bound = [_average_skin(skin, a) for a in around]
+    joints = np.concatenate((skin.joints[first], *(item[0][None] for item in bound)))
+    shares = np.concatenate((skin.weights[first], *(item[1][None] for item in bound)))
+    corner = np.array(triangles, np.int64)[:, :3].reshape(-1)
+    added = len(mesh.positions) + np.arange(len(corner), dtype=np.int32).reshape(-1, 3)
+    uvs = mesh.uvs
+    sources = [triangle[3] for triangle in triangles]
+    if uvs is not None:
+        uvs = np.concatenate((uvs, np.repeat(uvs[first[sources]], 3, axis=0)))
+    positions = np.concatenate((mesh.positions, candidates[corner]))
+    built = Mesh(positions, np.concatenate((faces, added)), uvs=uvs)
+    if mesh.normals is not None:
+        turned = vertex_normals(built)[len(mesh.positions) :]
+        built = replace(built, normals=np.concatenate((mesh.normals, turned)))
+    return built, SkinWeights(
+        np.concatenate((skin.joints, joints[corner])), np.concatenate((skin.weights, shares[corner]))
+    )
+
+
+def _drop_unused(mesh: Mesh, skin: SkinWeights) -> tuple[Mesh, SkinWeights]:
+    """Remove the vertices without a face; the others keep their order."""
+    used, faces = np.unique(mesh.faces, return_inverse=True)
+    normals, uvs = (None if values is None else values[used] for values in (mesh.normals, mesh.uvs))
+    dropped = Mesh(mesh.positions[used], faces.reshape(-1, 3), normals, uvs)
+    return dropped, SkinWeights(skin.joints[used], skin.weights[used])
+
+
+def _average_skin(skin: SkinWeights, vertices: Indices) -> tuple[npt.NDArray[np.uint16], Points]:
+    totals = np.bincount(skin.joints[vertices].ravel(), weights=skin.weights[vertices].ravel())
+    totals = np.pad(totals, (0, max(0, MAX_INFLUENCES - len(totals))))
+    joints = np.argsort(-totals, kind="stable")[:MAX_INFLUENCES]
+    return joints.astype(np.uint16), totals[joints] / totals[joints].sum()

@@ -1,0 +1,169 @@
+"""Skin weights from geodesic distances through the interior of the body.
+
+Geodesic voxel binding: O. Dionne, M. de Lasa, "Geodesic Voxel Binding for Production Character Meshes",
+SCA 2013, with three changes. Distances are measured in radii of the bone they start from, so that a thin arm
+does not take over the chest beside it. A vertex is bound only to bones near its closest one in the skeleton,
+never to limbs of both sides. The interior is cut where an arm only touches the body.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from ...conventions import MAX_INFLUENCES
+from ...mesh.components import MeshComponents, find_components, measure_component_extents
+from ...mesh.topology import list_directed_edges
+from ...progress import Progress, ignore_progress, span_progress
+from ...types import BoolArray, FloatArray, IntArray, Mesh, Skeleton, SkinWeights
+from ..skeleton import PREFIX, measure_tree_distances
+from ..voxel_solid import Indices, Points, VoxelSolid
+from ..voxelize import voxelize_mesh
+from .bone_distances import Bone, list_bones, measure_bones
+from .contact_cuts import cut_contacts, is_contact, label_regions
+from .finger_skin import share_with_fingers
+from .smoothing import smooth_over_edges
+
+_FALLOFF = 8.0
+_CELLS_PER_VERTEX = 6
+_MAX_TREE_DISTANCE = 2
+_CHEST = ("Spine1", "Spine2")
+_SIDE_FADE = 0.15
+_SMOOTHING = 0.015
+"""Share of the body's height."""
+_MIN_WEIGHT = 0.01
+_RIGID_SPAN = 0.1
+"""Share of the body's height."""
+_MAX_RIGID_SHARE = 0.25
+"""Share of the vertices."""
+
+
+def compute_skin_weights(
+    mesh: Mesh, skeleton: Skeleton, *, progress: Progress = ignore_progress
+) -> SkinWeights:
+    """Bind a mesh to a skeleton from `fit_skeleton`.
+
+    Returns at most 4 influences per vertex; rows sum to 1. End joints carry no weight, and coincident
+    vertices (UV seams) get equal weights. Components detached from the body are bound like the nearest
+    point of the body, small ones rigidly. Raises RigError if the mesh encloses no volume.
+    """
+    progress(0.0)
+    solid = voxelize_mesh(mesh)
+    bones = list_bones(skeleton)
+    distances = measure_bones(solid, solid.graph, bones, span_progress(progress, 0.1, 0.4))
+    region = label_regions(skeleton, solid.centers, _nearest_joints(bones, distances))
+    graph = cut_contacts(solid.graph, region)
+    if graph.nnz < solid.graph.nnz:
+        distances = measure_bones(solid, graph, bones, span_progress(progress, 0.4, 0.7))
+    welded = find_components(mesh)
+    cells = _nearby_cells(solid, welded.points, region)
+    near = np.asarray(distances[cells].mean(axis=1), np.float64)
+    weights = _blend_weights(near, welded.points, welded.faces, region[cells[:, 0]], skeleton, bones)
+    weights = _make_small_components_rigid(weights, welded)
+    owners = np.array([bone.joint for bone in bones])
+    weights, owners = share_with_fingers(
+        weights, owners, Mesh(welded.points, welded.faces), skeleton, span_progress(progress, 0.7, 0.95)
+    )
+    joints, shares = keep_strongest(weights, owners)
+    progress(1.0)
+    return SkinWeights(joints[welded.inverse], shares[welded.inverse])
+
+
+def _nearest_joints(bones: list[Bone], distances: Points) -> Indices:
+    return np.array([bone.joint for bone in bones])[distances.argmin(axis=1)]
+
+
+def _blend_weights(
+    distances: Points, places: Points, faces: Indices, region: Indices, skeleton: Skeleton, bones: list[Bone]
+) -> Points:
+    """(V, B) smoothed weights, of related bones only."""
+    side_excess = _measure_side_excess(distances, np.array([bone.side for bone in bones]))
+    weights = _distances_to_weights(distances, side_excess)
+    weights = _smooth_weights(weights, places, faces, region)
+    weights[side_excess > 0] = 0.0
+    return _keep_related(weights, _relate_bones(skeleton, bones))
+
+
+def _nearby_cells(solid: VoxelSolid, places: Points, region: Indices) -> Indices:
+    """(V, 6) cells nearest to each vertex; those not adjacent to the first are replaced by it."""
+    _, cells = solid.tree.query(places, k=_CELLS_PER_VERTEX)
+    gap = np.abs(solid.indices[cells] - solid.indices[cells[:, :1]]).max(axis=2)
+    joined = (gap <= 1) & ~is_contact(region[cells], region[cells[:, :1]])
+    return np.where(joined, cells, cells[:, :1])
+
+
+def _measure_side_excess(distances: Points, sides: Indices) -> Points:
+    """(V, B) relative excess distance of the farther side, for the bones of its limbs; 0 for other bones."""
+    excess = np.zeros_like(distances)
+    left, right = (distances[:, sides == side].min(axis=1) for side in (1, -1))
+    for side, own, other in ((1, left, right), (-1, right, left)):
+        excess[:, sides == side] = np.maximum(own / np.maximum(other, 1e-9) - 1.0, 0.0)[:, None]
+    return excess
+
+
+def _distances_to_weights(distances: Points, side_excess: Points) -> Points:
+    """Inverse-power falloff relative to the nearest bone; limbs of the farther side fade out."""
+    nearest = np.maximum(distances.min(axis=1, keepdims=True), 1e-9)
+    weights = (nearest / np.maximum(distances, 1e-9)) ** _FALLOFF
+    weights *= np.clip(1.0 - side_excess / _SIDE_FADE, 0.0, 1.0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _smooth_weights(weights: Points, places: Points, faces: Indices, region: Indices) -> Points:
+    """Smooth over about 1.5 % of the body's height, but not across contacts."""
+    edges = np.stack(list_directed_edges(faces), axis=1)
+    edges = edges[~is_contact(region[edges[:, 0]], region[edges[:, 1]])]
+    return smooth_over_edges(weights, places, edges, _SMOOTHING * float(np.ptp(places[:, 1])))
+
+
+def _make_small_components_rigid(weights: Points, components: MeshComponents) -> Points:
+    """Average the weights of each component smaller than a tenth of the height: an eye, a button, a bead.
+
+    A mesh that consists of such components, such as unmerged triangles, is left as it is.
+    """
+    spans = measure_component_extents(components)
+    small = spans < _RIGID_SPAN * float(np.ptp(components.points[:, 1]))
+    chosen = np.flatnonzero(small[components.labels])
+    if not len(chosen) or len(chosen) > _MAX_RIGID_SHARE * len(weights):
+        return weights
+    labels = components.labels[chosen]
+    order = (np.ones(len(chosen)), (labels, np.arange(len(chosen))))
+    totals = sparse.coo_matrix(order, shape=(len(spans), len(chosen))).tocsr() @ weights[chosen]
+    rigid = weights.copy()
+    rigid[chosen] = totals[labels] / np.bincount(labels, minlength=len(spans))[labels][:, None]
+    return rigid
+
+
+def _relate_bones(skeleton: Skeleton, bones: list[Bone]) -> BoolArray:
+    """(B, B) bool, whether two bones may share a vertex.
+
+    They are not of opposite sides, and at most two joints apart in the tree or chest and upper arm.
+    """
+    joints = np.array([bone.joint for bone in bones])
+    steps = measure_tree_distances(skeleton.parents)[np.ix_(joints, joints)]
+    names = [skeleton.names[joint].removeprefix(PREFIX) for joint in joints]
+    chest = np.array([name in _CHEST for name in names])
+    upper_arm = np.array([name.endswith(("LeftArm", "RightArm")) for name in names])
+    near = (steps <= _MAX_TREE_DISTANCE) | (chest[:, None] & upper_arm) | (upper_arm[:, None] & chest)
+    sides = np.array([bone.side for bone in bones])
+    return near & (sides[:, None] * sides[None] >= 0)
+
+
+def _keep_related(weights: Points, related: BoolArray) -> Points:
+    return weights * related[weights.argmax(axis=1)]
+
+
+def keep_strongest(
+    weights: FloatArray, joints: IntArray, *, smallest: float = _MIN_WEIGHT
+) -> tuple[IntArray, FloatArray]:
+    """Return the four largest of weights (V, B) of joints (B,): joints (V, 4) and weights (V, 4).
+
+    Weights below `smallest` are dropped; rows sum to 1. If fewer than four remain, the row is filled with
+    the strongest joint and weight 0.
+    """
+    order = np.argsort(-weights, axis=1, kind="stable")[:, :MAX_INFLUENCES]
+    shares = np.take_along_axis(weights, order, axis=1)
+    shares /= shares.sum(axis=1, keepdims=True)
+    shares[shares < smallest] = 0.0
+    shares /= shares.sum(axis=1, keepdims=True)
+    return np.where(shares > 0, joints[order], joints[order[:, :1]]), shares

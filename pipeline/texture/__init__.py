@@ -1,7 +1,0 @@
-"""Texture coordinates, and baking views of a mesh into its texture."""
-
-from .atlas import apply_texture
-from .bake import BakedTexture, bake_views
-from .unwrap import unwrap_mesh
-
-__all__ = ["BakedTexture", "apply_texture", "bake_views", "unwrap_mesh"]

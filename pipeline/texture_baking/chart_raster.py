@@ -1,0 +1,68 @@
+"""Rasterize many charts in one call, each into its own window."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..device import CPU, array_to_tensor, tensor_to_array
+from ..rasterize import list_covered_samples
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class ChartWindows(NamedTuple):
+    """One window per chart; the texels of all windows are numbered consecutively, row by row.
+
+    corners: (F, 3, 2) faces, in texels of their window. start: (C,) number of each window's first texel.
+    sides: (C, 2) width and height.
+    """
+
+    corners: Floats
+    start: Ints
+    sides: Ints
+
+
+def make_windows(corners: Floats, chart: Ints, cell: int = 1, margin: int = 0) -> ChartWindows:
+    """Shift charts, faces (F, 3, 2) in texels, by whole texels into windows of their own.
+
+    The sides are multiples of `cell` texels. margin: empty cells on each side.
+    """
+    low, high = bound_charts(corners, chart)
+    low = np.floor(low)
+    sides = (np.floor((high - low) / cell).astype(np.int64) + 1 + 2 * margin) * cell
+    texels = sides.prod(axis=1)
+    return ChartWindows(corners - low[chart][:, None] + margin * cell, np.cumsum(texels) - texels, sides)
+
+
+def bound_charts(corners: Floats, chart: Ints) -> tuple[Floats, Floats]:
+    """Lowest and highest coordinates, (C, 2) each, of charts with faces (F, 3, 2)."""
+    order = np.argsort(chart, kind="stable")
+    first = np.flatnonzero(np.diff(chart[order], prepend=-1))
+    low = np.minimum.reduceat(corners.min(axis=1)[order], first)
+    return low, np.maximum.reduceat(corners.max(axis=1)[order], first)
+
+
+def list_window_texels(
+    windows: ChartWindows, chart: Ints, device: torch.device = CPU
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Faces and numbers, (N,) int64 each, of all texels whose centers lie in a face; chart: (F,)."""
+    side = int(windows.sides.max())
+    flat = array_to_tensor(windows.corners.reshape(-1, 2), device)
+    triangles = torch.arange(len(flat), device=device).reshape(-1, 3)
+    face, pixel = list_covered_samples(flat, triangles, (side, side))
+    # A row of a window is shorter than a row of the square that all windows are rasterized in.
+    shortening = array_to_tensor(windows.sides[chart, 0] - side, device)
+    start = array_to_tensor(windows.start[chart], device)
+    return face, start[face] + pixel.div(side, rounding_mode="floor") * shortening[face] + pixel
+
+
+def list_shared_texels(windows: ChartWindows, chart: Ints, device: torch.device = CPU) -> tuple[Ints, Ints]:
+    """As `list_window_texels`, but only the texels that several faces cover, as arrays."""
+    face, texel = list_window_texels(windows, chart, device)
+    shared = torch.bincount(texel)[texel] > 1
+    return tensor_to_array(face[shared]), tensor_to_array(texel[shared])

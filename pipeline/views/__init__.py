@@ -1,7 +1,0 @@
-"""Stage generating_multiview_texture: maps of the mesh and six pictures of it."""
-
-from .condition import frame_reference, maps_to_condition
-from .maps import render_view_maps
-from .synthesis import synthesize_views
-
-__all__ = ["frame_reference", "maps_to_condition", "render_view_maps", "synthesize_views"]

@@ -1,0 +1,226 @@
+"""The six synthesised views: a drawn figure with known colors, and things that are no figure."""
+
+import numpy as np
+import pytest
+from character3d.pipeline.cameras import build_six_view_rig
+from character3d.pipeline.errors import PictureError
+from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views
+from character3d.pipeline.generating_multiview_texture.alignment import align_picture
+from character3d.pipeline.generating_multiview_texture.head_detection import detect_head
+from character3d.pipeline.types import FramedPicture, Mesh
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+FRONT, RIGHT, BACK, LEFT, TOP, BOTTOM = range(6)
+HAIR, SKIN, SHIRT, BELT, BUCKLE, JEANS = (
+    (110, 60, 30), (235, 190, 160), (50, 110, 190), (90, 50, 20), (240, 220, 120), (40, 45, 90),
+)  # fmt: skip
+SIZE = 256
+
+
+def draw_figure(*, bald=False):
+    """A figure of 100 x 220 units: head 28..72, neck at 60, shirt, belt with buckle, jeans."""
+    image = Image.new("RGBA", (1024, 1024), (255, 0, 255, 0))
+    pen = ImageDraw.Draw(image)
+
+    def box(shape, x0, y0, x1, y1, color):
+        getattr(pen, shape)([252 + 5.2 * x0, 4 * y0 + 72, 252 + 5.2 * x1, 4 * y1 + 72], fill=color)
+
+    box("ellipse", 30, 0, 70, 62, SKIN if bald else HAIR)
+    box("ellipse", 37, 18, 63, 60, SKIN)
+    for x in (43, 55):
+        box("ellipse", x, 32, x + 5, 38, (20, 60, 20))
+    box("rectangle", 43, 48, 57, 51, (200, 40, 60))
+    box("rectangle", 44, 56, 56, 72, SKIN)
+    box("rectangle", 22, 70, 78, 128, SHIRT)
+    box("rectangle", 47, 84, 53, 100, (250, 250, 250))
+    box("rectangle", 5, 72, 18, 130, SHIRT)
+    box("rectangle", 82, 72, 95, 130, SHIRT)
+    box("rectangle", 5, 70, 95, 80, SHIRT)
+    box("rectangle", 24, 124, 76, 134, BELT)
+    box("rectangle", 46, 125, 54, 133, BUCKLE)
+    box("rectangle", 24, 134, 76, 155, JEANS)
+    box("rectangle", 24, 134, 46, 218, JEANS)
+    box("rectangle", 54, 134, 76, 218, JEANS)
+    return FramedPicture(np.asarray(image, dtype=np.float32) / 255)
+
+
+def inflate(mask, step=6):
+    """A closed, rounded slab around a square mask: enough of a mesh to look at from all sides."""
+    from skimage import measure
+
+    small = mask[::step, ::step]
+    half = np.sqrt(ndimage.gaussian_filter(ndimage.distance_transform_edt(small), 1.0) * 8 + 1)
+    depth = np.arange(-int(half.max()) - 2, int(half.max()) + 3)
+    inside = np.where(small[..., None], half[..., None] - np.abs(depth), -1.0)
+    solid = np.pad(ndimage.gaussian_filter(inside, 0.8), 1, constant_values=-1.0)
+    points, faces, _, _ = measure.marching_cubes(solid, 0.0)
+    points = points[:, (1, 0, 2)] * np.array((1.0, -1.0, 1.0))
+    points -= (points.min(axis=0) + points.max(axis=0)) / 2
+    points *= 1.7 / np.ptp(points[:, 1])
+    return Mesh(points, orient_outward(points, faces))
+
+
+def orient_outward(points, faces):
+    a, b, c = points[faces].transpose(1, 0, 2)
+    return faces if np.einsum("ij,ij->", a, np.cross(b, c)) > 0 else faces[:, ::-1]
+
+
+def synthesize(picture, size=SIZE, **options):
+    mesh = inflate(picture.mask)
+    maps = render_view_maps(mesh, build_six_view_rig(mesh), size)
+    return synthesize_views(mesh, picture, maps, **options), maps
+
+
+@pytest.fixture(scope="module")
+def figure():
+    picture = draw_figure()
+    images, maps = synthesize(picture)
+    return picture, images, maps
+
+
+def share_near(images, view, color, rows=(0.0, 1.0)):
+    """Share of a view's pixels within `rows` (0 crown, 1 soles) that are near a color."""
+    mask = images.mask[view] > 0
+    lines = np.flatnonzero(mask.any(axis=1))
+    first, last = (int(lines[0] + part * (lines[-1] - lines[0])) for part in rows)
+    inside = mask[first : last + 1]
+    gap = np.abs(images.color[view][first : last + 1] - np.array(color) / 255).max(axis=-1)
+    return float((gap < 0.12)[inside].mean())
+
+
+def test_front_is_the_picture(figure):
+    picture, images, maps = figure
+    canvas = align_picture(picture, maps.mask[FRONT])
+    inside = ndimage.binary_erosion(maps.mask[FRONT], iterations=3)
+    assert np.abs(images.color[FRONT] - canvas.color)[inside].max() == 0
+    assert share_near(images, FRONT, (20, 60, 20), (0.0, 0.3)) > 0.005
+    assert images.metrics["front_overlap"] > 0.9
+    assert images.warnings == ()
+    assert images.method == "projection"
+
+
+def test_back_of_the_head_is_hair(figure):
+    _, images, _ = figure
+    rows = (0.03, 0.2)
+    assert share_near(images, FRONT, SKIN, rows) > 0.25
+    assert share_near(images, BACK, SKIN, rows) < 0.02
+    assert share_near(images, BACK, HAIR, rows) > 0.6
+    assert share_near(images, BACK, (20, 60, 20)) < 0.001
+
+
+@pytest.mark.parametrize("view", [RIGHT, LEFT])
+def test_sides_of_the_head_are_hair_and_have_no_mouth(figure, view):
+    _, images, _ = figure
+    assert share_near(images, view, HAIR, (0.03, 0.2)) > 0.5
+    assert share_near(images, view, (200, 40, 60)) < 0.003
+
+
+def test_belt_goes_around_and_its_buckle_does_not(figure):
+    _, images, _ = figure
+    belt_rows = (0.57, 0.61)
+    assert share_near(images, FRONT, BUCKLE, belt_rows) > 0.03
+    for view in (RIGHT, BACK, LEFT):
+        assert share_near(images, view, BUCKLE) < 0.002
+    assert share_near(images, BACK, BELT, belt_rows) > 0.4
+    assert share_near(images, BACK, JEANS, (0.7, 1.0)) > 0.85
+
+
+def test_chest_print_is_not_on_the_back(figure):
+    _, images, _ = figure
+    assert share_near(images, FRONT, (250, 250, 250), (0.35, 0.5)) > 0.02
+    assert share_near(images, BACK, (250, 250, 250), (0.3, 0.55)) == 0
+
+
+def test_back_meets_front_at_the_silhouette(figure):
+    _, images, maps = figure
+    mask = maps.mask[FRONT]
+    depth = ndimage.distance_transform_edt(mask)
+    rim = (depth > 2) & (depth < 5)
+    mirrored = images.color[BACK][:, ::-1]
+    assert np.median(np.abs(images.color[FRONT] - mirrored)[rim].max(axis=-1)) < 0.03
+
+
+def test_bald_head_keeps_skin_and_loses_the_face():
+    images, _ = synthesize(draw_figure(bald=True))
+    assert share_near(images, BACK, SKIN, (0.03, 0.25)) > 0.9
+    assert share_near(images, BACK, (20, 60, 20)) < 0.001
+    assert share_near(images, BACK, (200, 40, 60)) < 0.001
+
+
+def test_no_background_at_the_edges(figure):
+    _, images, _ = figure
+    for view in range(6):
+        grown = ndimage.binary_dilation(images.mask[view] > 0, iterations=4)
+        red, green, blue = images.color[view][grown].T
+        assert (np.minimum(red, blue) - green).max() < 0.25, images.rig.cameras[view].name
+
+
+def test_same_seed_same_views_and_seed_touches_only_made_up_detail(figure):
+    picture, images, _ = figure
+    again, _ = synthesize(picture, seed=0)
+    other, _ = synthesize(picture, seed=7)
+    assert np.array_equal(images.color, again.color)
+    assert np.array_equal(images.color[FRONT], other.color[FRONT])
+    assert np.abs(images.color - other.color).mean() < 0.01
+
+
+def test_progress_rises_to_one_and_may_cancel():
+    picture, seen = draw_figure(), []
+    synthesize(picture, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[0] == 0 and seen[-1] == 1 and len(seen) > 15
+
+    def cancel(fraction):
+        if fraction > 0.4:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        synthesize(picture, progress=cancel)
+
+
+def test_other_mesh_is_warned_about():
+    picture = draw_figure()
+    rows, columns = np.mgrid[:1024, :1024] - 512
+    mesh = inflate(rows**2 + columns**2 < 300**2)
+    maps = render_view_maps(mesh, build_six_view_rig(mesh), SIZE)
+    images = synthesize_views(mesh, picture, maps)
+    assert images.metrics["front_overlap"] < 0.8
+    assert "do not match" in images.warnings[0]
+
+
+def test_empty_picture_is_refused():
+    mesh = inflate(draw_figure().mask)
+    maps = render_view_maps(mesh, build_six_view_rig(mesh), 64)
+    with pytest.raises(PictureError, match="no subject"):
+        synthesize_views(mesh, FramedPicture(np.zeros((64, 64, 4))), maps)
+
+
+@pytest.mark.parametrize("kind", ["ball", "chair", "strip", "dot", "full"])
+@pytest.mark.parametrize("size", [97, 128])
+def test_things_without_a_head_do_not_crash(kind, size):
+    rows, columns = np.mgrid[:256, :256]
+    shapes = {
+        "ball": (rows - 128) ** 2 + (columns - 128) ** 2 < 80**2,
+        "chair": ((columns % 100 < 20) & (columns > 90) & (rows > 20)) | (abs(rows - 150) < 12),
+        "strip": abs(rows - 128) < 14,
+        "dot": (abs(rows - 128) < 12) & (abs(columns - 128) < 12),
+        "full": np.ones((256, 256), dtype=bool),
+    }
+    mask = shapes[kind]
+    color = np.random.default_rng(3).random((256, 256, 3))
+    picture = FramedPicture(np.dstack([color, mask]))
+    mesh = inflate(mask, step=3)
+    images = synthesize_views(mesh, picture, render_view_maps(mesh, build_six_view_rig(mesh), size))
+    assert np.isfinite(images.color).all()
+    assert images.color.min() >= 0 and images.color.max() <= 1
+
+
+def test_head_is_found_by_the_neck():
+    mask = draw_figure().mask
+    head = detect_head(mask)
+    assert abs(head.top - 72) <= 4
+    assert 300 <= head.neck <= 350
+    assert abs(head.center - 512) < 8
+    rows, columns = np.mgrid[:256, :256] - 128
+    assert detect_head(rows**2 + columns**2 < 80**2) is None
