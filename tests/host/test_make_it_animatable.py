@@ -60,6 +60,7 @@ def test_a_job_is_rigged_by_make_it_animatable(client, elf):
     assert not [text for text in final["warnings"] if "turned to the T-pose" in text]
 
 
+@pytest.mark.nightly
 def test_a_pose_that_is_none_is_turned_to_the_t_pose(client, elf):
     _, final = run_job(client, elf, pose_type="No", seed=5)
     assert final["status"] == "completed", final["error_details"]
@@ -74,6 +75,7 @@ def test_a_damaged_file_fails_at_its_stage_and_is_named(client, elf, damaged):
     assert "pose.pth cannot be read" in final["error_details"]
 
 
+@pytest.mark.nightly
 def test_cancelling_while_it_rigs(client, elf):
     final, late = client.cancel_while_in("rigging", elf, **SMALL, seed=7)
     assert final.get("cancelled") and final["failed_stage"] == "rigging"
