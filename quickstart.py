@@ -26,13 +26,15 @@ from launcher.job import run_job
 from launcher.server import Server, run_server
 from launcher.terminal import QuickstartError, terminal
 
-PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
-"""Of pytest-xdist; tests/conftest.py forms the groups. `-n 0` among the arguments runs them one by one."""
+WORKERS = min((os.cpu_count() or 1) + 1, 4)
+"""One more than there are processors, since the tests of the service mostly wait; each takes up to 2 GB."""
+PARALLEL = ("-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder")
+"""Arguments of pytest-xdist; tests/conftest.py forms the groups. `-n 0` after them turns workers off."""
 TESTS = ("test", "nightly")
 
 
 def run_tests(nightly: bool, arguments: list[str]) -> int:
-    """Set up and run pytest, a worker on each processor; return its exit status."""
+    """Set up and run pytest; return its exit status."""
     python, variables = prepare_tests(nightly)
     selection = ["-m", "nightly"] if nightly else []
     command = [python, "-P", "-m", "pytest", *PARALLEL, *selection, *arguments]

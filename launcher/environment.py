@@ -50,6 +50,7 @@ UV = "uv==0.13.9"
 BLENDER = "bpy==4.5.15"
 """Its metadata asks for numpy 1; its importers and exporters run with numpy 2."""
 DEBIAN_TEST_PACKAGES = ("chromium", "fonts-dejavu-core")
+DEBIAN_NIGHTLY_PACKAGES = ("caddy", "nginx-light")
 
 DECLARE_TORCHVISION_OPS = '''\
 """Declares the operators of torchvision's compiled part, which does not load beside this torch.
@@ -158,7 +159,7 @@ class Environment:
     def prepare_tests(self, nightly: bool) -> None:
         """Make the layers that the tests of a push need, or also those of the nightly run."""
         self.install_list("tests", "test tools", REPOSITORY / "requirements-test.txt")
-        install_debian_packages(self.log)
+        install_debian_packages(self.log, nightly)
         self.install_node_packages()
         if nightly and sys.version_info[:2] == (3, 11) and not self.has_layer("blender", BLENDER):
             self.install("Blender as a module", "--no-deps", BLENDER)
@@ -242,11 +243,12 @@ class Environment:
             self.mark_layer("node", lock)
 
 
-def install_debian_packages(log: Path) -> None:
-    """Install what the tests want from Debian, in CI only; elsewhere the tests that miss it skip."""
+def install_debian_packages(log: Path, nightly: bool) -> None:
+    """Install what the tests want from Debian, in CI only; elsewhere the tests that miss it are skipped."""
     if os.environ.get("CI") != "true" or not shutil.which("apt-get") or os.geteuid():
         return
-    names = [*DEBIAN_TEST_PACKAGES, *([] if shutil.which("npm") else ["nodejs", "npm"])]
+    names = [*DEBIAN_TEST_PACKAGES, *(DEBIAN_NIGHTLY_PACKAGES if nightly else ())]
+    names += [] if shutil.which("npm") else ["nodejs", "npm"]
     if subprocess.run(["dpkg", "--status", *names], capture_output=True).returncode == 0:
         return
     run_step("apt-get update", ["apt-get", "update"], log)

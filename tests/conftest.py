@@ -24,7 +24,7 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 
-LONGEST_FIRST = ("host", "server", "backends", "pipeline", "nodes")
+LONGEST_FIRST = ("host", "server", "tests", "backends", "pipeline", "nodes")
 """Folders of tests. The longest groups start first, so that the workers end together."""
 SHARED = {"comfyui", "serve"}
 """Fixtures that run a ComfyUI for all tests of a folder."""

@@ -92,6 +92,7 @@ def test_the_model_stays_from_run_to_run_and_leaves_at_free(client):
     assert model_probe.free_memory(client) == {}
 
 
+@pytest.mark.nightly
 def test_noise_goes_through_every_stage_that_takes_noise(client, elf, tmp_path):
     """A random field is meshed, textured and saved; whether it can be rigged is up to chance."""
     job_id, answers = run_job(client, elf, mesh_model=NOISE, face_count=10_000, octree_resolution=32)
@@ -131,6 +132,7 @@ def test_a_model_that_is_not_installed_is_refused(client, elf):
     assert FIGURE in error.details["allowed"] and "auto" in error.details["allowed"]
 
 
+@pytest.mark.nightly
 def test_cancelling_while_it_samples(client, elf):
     fields = {**QUICK, "mesh_model": FIGURE, "mesh_steps": 12}
     final, late = client.cancel_while_in("mesh_generation", elf, **fields)

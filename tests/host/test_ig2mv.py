@@ -67,6 +67,7 @@ def test_a_job_is_painted_by_ig2mv(client, elf):
         assert client.read_result(acceptance["job_id"], path)
 
 
+@pytest.mark.nightly
 def test_a_job_without_its_checkpoint_takes_the_embedded_method(client, elf):
     acceptance = client.generate(elf, **SMALL, enable_rigging="false")
     final = client.watch(acceptance["job_id"])[-1]
@@ -80,6 +81,7 @@ def test_a_checkpoint_that_is_none_fails_at_its_stage(client, elf):
     assert f"{DAMAGED} cannot be read as a checkpoint" in final["error_details"]
 
 
+@pytest.mark.nightly
 def test_cancelling_while_it_paints(client, elf):
     fields = {**SMALL, "model_name": SDXL, "steps": 100}
     final, late = client.cancel_while_in("generating_multiview_texture", elf, **fields)

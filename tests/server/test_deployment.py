@@ -23,8 +23,8 @@ ALL = "server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {url}; }} }}"
 def find_program(name):
     if path := shutil.which(name) or shutil.which(name, path="/usr/sbin"):
         return path
-    if os.environ.get("CHARACTER3D_REQUIRE_PROXIES"):
-        pytest.fail(f"no {name}, and CHARACTER3D_REQUIRE_PROXIES is set")
+    if os.environ.get("CHARACTER3D_REQUIRE_READERS"):
+        pytest.fail(f"no {name}, and CHARACTER3D_REQUIRE_READERS is set")
     return pytest.skip(f"no {name} here")
 
 
@@ -88,6 +88,7 @@ def proxy(request):
     return request.getfixturevalue(request.param)[0]
 
 
+@pytest.mark.nightly
 async def test_the_whole_service_through_a_proxy(proxy):
     async with open_client(proxy) as client:
         async with await client.generate() as answer:
@@ -111,6 +112,7 @@ async def test_the_whole_service_through_a_proxy(proxy):
             assert answer.status == 200
 
 
+@pytest.mark.nightly
 async def test_no_path_of_comfyui_through_a_proxy(proxy):
     async with open_client(proxy) as client:
         for path in ("/", "/history", "/queue", "/api/queue", "/view", "/ws", "/models/checkpoints",
@@ -123,6 +125,7 @@ async def test_no_path_of_comfyui_through_a_proxy(proxy):
         assert caught.value.status == 404
 
 
+@pytest.mark.nightly
 async def test_behind_a_proxy_that_hides_its_clients_comfyui_is_closed(nginx):
     """All that tells it from a program on this machine is HTTP/1.0."""
     async with open_client(nginx[1]) as client:
