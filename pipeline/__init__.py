@@ -1,1 +1,1 @@
-"""The work itself: numpy, scipy, torch and trimesh. Imports neither ComfyUI nor aiohttp."""
+"""The algorithms, on numpy, scipy, torch and trimesh. Imports neither ComfyUI nor aiohttp."""

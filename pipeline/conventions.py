@@ -1,4 +1,4 @@
-"""The one place that states axes, units, angles, the UV origin and the words of the wire contract.
+"""Axes, units, angles, the UV origin and the words of the wire contract: the only place that states them.
 
 Frame (glTF 2.0, section 3.4): right-handed, +Y up, the character faces +Z, metres, origin on the
 ground between the feet. The character's left is +X, so the front view shows its left on the right.
@@ -9,7 +9,7 @@ elevation lifts the camera above the ground plane.
 UV origin: top left of the texture, v down (glTF). The centre of texel (row i, column j) of an
 (H, W) texture is u = (j + 0.5) / W, v = (i + 0.5) / H. Images are (H, W, C), row 0 at the top.
 
-Colours are sRGB-encoded float32 in 0..1 with straight (not premultiplied) alpha.
+Colors are sRGB-encoded float32 in 0..1 with straight (not premultiplied) alpha.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ VIEW_NAMES = ("front", "left", "back", "right", "top", "bottom")
 VIEW_AZIMUTHS = (0.0, math.pi / 2, math.pi, -math.pi / 2, math.pi, math.pi)
 VIEW_ELEVATIONS = (0.0, 0.0, 0.0, 0.0, math.radians(89.99), -math.radians(89.99))
 VIEW_MARGIN = 0.1
-"""The six views of MV-Adapter's geometry-guided models, which every method paints and the bake reads.
+"""The six views of MV-Adapter's geometry-guided models, used by every method and by the bake.
 
-The longest axis of the mesh is 1 where the image's side is 1 + VIEW_MARGIN (their half extent 0.55 for a
-mesh within 0.5). Sides are the character's own: `left` looks at its left side. From the top, its front is
-up in the image. 89.99 degrees is theirs too: at the pole itself their cameras have no up.
+The mesh's longest axis spans 1 / (1 + VIEW_MARGIN) of the image's side (half extent 0.55 for a mesh within
+±0.5). Sides are the character's own: `left` shows its left side. In the top view its front points up.
+89.99 degrees is MV-Adapter's value: at the pole itself its cameras have no up vector.
 """
 
 REST_POSES = ("大-pose", "T-pose", "A-pose", "No")
-"""The rest poses of the wire contract's `pose_type`; `No` recognises the pose from the mesh."""
+"""The rest poses of the wire contract's `pose_type`; `No` detects the pose from the mesh."""
 
 MAX_INFLUENCES = 4
 
@@ -50,4 +50,4 @@ BIND_POSES = ("as generated", "T-pose")
 CHARACTER_FORMATS = ("fbx", "glb", "vrm")
 BONE_NAMES = ("mixamo", "vrm", "unreal", "unity")
 CLIPS = ("idle", "walk", "wave", "t_pose")
-"""What a rigged character is bound in, written as, named by and moved by: words of form fields, too."""
+"""Bind poses, file formats, joint names and clips of a rigged character; also values of form fields."""

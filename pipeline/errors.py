@@ -1,26 +1,26 @@
-"""Errors whose message names what was found and what was expected. All derive from Character3DError."""
+"""The pack's errors. Messages name what was found and what was expected."""
 
 from __future__ import annotations
 
 
 class Character3DError(Exception):
-    """Base of every error that this pack raises on purpose; its message may be shown to a user."""
+    """Base of all errors raised by this pack; the message may be shown to users."""
 
 
 class PictureError(Character3DError):
-    """The picture cannot be used: damaged, empty, or without a subject."""
+    """The picture is unusable: damaged, empty, or without a subject."""
 
 
 class PictureFormatError(PictureError):
-    """The bytes are of no picture format that is accepted."""
+    """The bytes are not an accepted picture format."""
 
 
 class PictureTooLargeError(PictureError):
-    """The picture holds more bytes or pixels than are accepted."""
+    """The picture has more bytes or pixels than accepted."""
 
 
 class MeshError(Character3DError):
-    """A mesh could not be made, or is not fit for the stage that received it."""
+    """A mesh could not be made, or is unsuitable for the stage that received it."""
 
 
 class RigError(Character3DError):
@@ -28,8 +28,8 @@ class RigError(Character3DError):
 
 
 class FormatError(Character3DError):
-    """A file could not be written in, or read from, the format asked for."""
+    """A file could not be read or written in the requested format."""
 
 
 class WeightsError(Character3DError):
-    """Model weights are missing, damaged, or not those of the model that they are named after."""
+    """Model weights are missing, damaged, or belong to another model than their name says."""

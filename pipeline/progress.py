@@ -1,4 +1,4 @@
-"""Progress of long work: a callback that is told the finished fraction and may raise to cancel."""
+"""Progress of long work: a callback that receives the finished fraction and may raise to cancel."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Progress(Protocol):
 
 
 def ignore_progress(fraction: float, /) -> None:
-    """A Progress for callers that do not watch."""
+    """A Progress that does nothing."""
 
 
 def span_progress(progress: Progress, start: float, stop: float) -> Progress:
-    """Return a Progress whose 0..1 is reported to `progress` as start..stop."""
+    """Return a Progress that reports its 0..1 to `progress` as start..stop."""
 
     def report(fraction: float, /) -> None:
         progress(start + (stop - start) * min(max(fraction, 0.0), 1.0))

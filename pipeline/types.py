@@ -20,7 +20,7 @@ from .conventions import MAX_INFLUENCES
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
-# Arrays of one width, for computations whose result depends on it.
+# Where the width matters: double precision, and indices.
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 

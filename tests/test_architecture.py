@@ -123,6 +123,13 @@ def test_no_stage_imports_another(name, path):
 
 
 @every_module
+def test_shared_geometry_knows_no_stage(name, path):
+    if name.startswith("pipeline.mesh."):
+        _, own = read_imports(name, path)
+        assert {module.split(".")[1] for module in own} <= {"mesh", "progress", "types"}
+
+
+@every_module
 def test_the_pipeline_knows_no_web_server(name, path):
     if name.startswith("pipeline"):
         outside, _ = read_imports(name, path)

@@ -1,79 +1,69 @@
-"""The pieces of a mesh: vertices at one place are one, faces that share a place are one piece."""
+"""The connected components of a mesh, with vertices at one place welded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
 
-from ..rigging.voxel_solid import Indices, Points
-from ..types import Mesh
-
-_STEPS = 1 << 20
-"""Places of one axis that are told apart."""
+from ..types import Float64Array, Int64Array, Mesh
+from .topology import label_components, list_directed_edges
+from .weld import weld_near
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
-    """places: (P, 3). copies: (V,) place of each vertex. faces: (F, 3) places.
+class MeshComponents:
+    """A welded mesh and the component of each of its points.
 
-    names: (P,) number of the piece that each place belongs to.
+    points: (P, 3) float64. inverse: (V,) the point of each vertex. faces: (F, 3) points.
+    labels: (P,) component of each point.
     """
 
-    places: Points
-    copies: Indices
-    faces: Indices
-    names: Indices
+    points: Float64Array
+    inverse: Int64Array
+    faces: Int64Array
+    labels: Int64Array
 
 
-def find_pieces(mesh: Mesh) -> Pieces:
-    """Weld vertices nearer than a millionth of the mesh's span, and name what hangs together."""
-    points = mesh.positions.astype(np.float64)
-    low = points.min(axis=0)
-    span = max(float(np.ptp(points, axis=0).max()), 1e-30)
-    steps = np.rint((points - low) / span * (_STEPS - 1)).astype(np.int64)
-    keys = (steps[:, 0] * _STEPS + steps[:, 1]) * _STEPS + steps[:, 2]
-    _, first, copies = np.unique(keys, return_index=True, return_inverse=True)
-    copies = copies.reshape(-1)
-    faces = copies[mesh.faces]
-    pairs = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]]))
-    links = sparse.coo_matrix((np.ones(len(pairs), np.int8), pairs.T), shape=(len(first),) * 2)
-    _, names = csgraph.connected_components(links, directed=False)
-    return Pieces(points[first], copies, faces, names)
+def find_components(mesh: Mesh) -> MeshComponents:
+    """Weld the mesh's vertices and label what hangs together."""
+    welded = weld_near(mesh.positions)
+    faces = welded.inverse[mesh.faces]
+    labels = label_components(list_directed_edges(faces), len(welded.points))
+    return MeshComponents(welded.points.astype(np.float64), welded.inverse, faces, labels)
 
 
-def measure_spans(pieces: Pieces) -> Points:
-    """(N,) diagonal of the bounds of each piece, metres."""
-    order = np.argsort(pieces.names, kind="stable")
-    starts = np.searchsorted(pieces.names[order], np.arange(int(pieces.names.max()) + 1))
-    low, high = (extreme.reduceat(pieces.places[order], starts) for extreme in (np.minimum, np.maximum))
+def measure_component_extents(components: MeshComponents) -> Float64Array:
+    """Return the diagonal (C,) of each component's bounding box, metres."""
+    order = np.argsort(components.labels, kind="stable")
+    starts = np.searchsorted(components.labels[order], np.arange(int(components.labels.max()) + 1))
+    low, high = (extreme.reduceat(components.points[order], starts) for extreme in (np.minimum, np.maximum))
     return np.asarray(np.linalg.norm(high - low, axis=1))
 
 
-def split_closed(pieces: Pieces) -> tuple[Points, Points]:
-    """Corners (F, 3, 3) of the closed pieces' faces, wound outward, and those of all others.
+def split_closed_components(components: MeshComponents) -> tuple[Float64Array, Float64Array]:
+    """Return the corners (F, 3, 3) of closed components, wound outward, and those of all others.
 
-    A piece is closed where every edge is run as often one way as the other; which way is outward its
-    signed volume tells.
+    A component is closed where every edge is traversed equally often in both directions; its signed
+    volume tells which side is out.
     """
-    count = len(pieces.places)
-    faces = pieces.faces
+    count, faces = len(components.points), components.faces
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
-    start, end = faces.reshape(-1), np.roll(faces, -1, axis=1).reshape(-1)
-    edges = np.minimum(start, end) * count + np.maximum(start, end)
-    _, edge = np.unique(edges, return_inverse=True)
-    balance = np.bincount(edge.reshape(-1), weights=np.where(start < end, 1.0, -1.0))
+    start, end = list_directed_edges(faces)
+    _, edge = np.unique(np.minimum(start, end) * count + np.maximum(start, end), return_inverse=True)
+    edge = edge.reshape(-1)
+    balance = np.bincount(edge, weights=np.where(start < end, 1.0, -1.0))
     is_open = np.zeros(count, bool)
-    is_open[pieces.names[start[balance[edge.reshape(-1)] != 0]]] = True
-    name = pieces.names[faces[:, 0]]
-    corners = pieces.places[faces]
-    local = corners - corners[:, :1].mean(axis=(0, 1)) if len(corners) else corners
-    volume = np.bincount(
-        name, weights=np.einsum("ij,ij->i", local[:, 0], np.cross(local[:, 1], local[:, 2])), minlength=count
-    )
-    inward = volume[name] < 0
+    is_open[components.labels[start[balance[edge] != 0]]] = True
+    label, corners = components.labels[faces[:, 0]], components.points[faces]
+    inward = _measure_volumes(corners, label, count)[label] < 0
     corners = np.where(inward[:, None, None], corners[:, ::-1], corners)
-    loose = is_open[name]
+    loose = is_open[label]
     return corners[~loose], corners[loose]
+
+
+def _measure_volumes(corners: Float64Array, label: Int64Array, count: int) -> Float64Array:
+    """Return six times the signed volume (count,) under the faces (F, 3, 3) of each label (F,)."""
+    local = corners - corners[:, :1].mean(axis=(0, 1)) if len(corners) else corners
+    volume = np.einsum("ij,ij->i", local[:, 0], np.cross(local[:, 1], local[:, 2]))
+    return np.bincount(label, weights=volume, minlength=count).astype(np.float64)

@@ -1,4 +1,8 @@
-"""From the framed picture, or from a learned shape's field, to a closed mesh."""
+"""Stage `mesh_generation`: from the framed picture, or from a learned field, to a closed mesh.
+
+`inflate` is the entry of the embedded method, silhouette inflation (silhouette, landmarks, ground, depth,
+lift); `reconstruct` is that of learned shapes (sparse_field_sampling, surface, clean, decimate).
+"""
 
 from .inflate import inflate_silhouette
 from .reconstruct import ReconstructedMesh, clean_mesh, reconstruct_mesh

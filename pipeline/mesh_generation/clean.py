@@ -1,20 +1,21 @@
-"""From any triangles to a mesh fit for texturing: no specks, nothing hidden inside, nothing degenerate."""
+"""Clean arbitrary triangles for texturing: no floaters, no internal shells, no degenerate faces."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from ..errors import MeshError
+from ..mesh.areas import measure_areas
+from ..mesh.topology import drop_unused_vertices, label_face_components
+from ..mesh.weld import weld_equal
 from ..progress import Progress, ignore_progress
 from ..types import FloatArray, IntArray
-from .decimate import decimate_surface, drop_unused
+from .decimate import decimate_surface
 
-_LEAST_AREA = 0.005
-"""Of the largest part's area: what is smaller floats by accident."""
+_MIN_AREA = 0.005
+"""Share of the largest part's area below which a part counts as a floater."""
 
 
 class CleanedSurface(NamedTuple):
@@ -31,9 +32,8 @@ def clean_surface(
 ) -> CleanedSurface:
     """Drop degenerate faces, floaters and shells inside other parts, then decimate to `face_count` faces.
 
-    positions: (V, 3) finite, any frame. faces: (F, 3). A closed manifold without vertices at the same
-    place stays one.
-    MeshError: nothing with an area is left.
+    positions: (V, 3) finite, any frame. faces: (F, 3). A closed manifold without coincident
+    vertices stays one. MeshError: no triangle has an area.
     """
     positions, faces = drop_degenerate_faces(positions, faces)
     if not len(faces):
@@ -48,47 +48,39 @@ def clean_surface(
     return CleanedSurface(positions, faces, floaters, shells)
 
 
-def measure_areas(positions: FloatArray, faces: IntArray) -> FloatArray:
-    """Area (F,) of every triangle."""
-    a, b, c = (positions[faces[:, corner]].astype(np.float64) for corner in range(3))
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-
-
 def drop_degenerate_faces(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
-    """Join vertices at equal positions and drop the faces that are then lines or points."""
-    distinct, number = np.unique(positions, axis=0, return_inverse=True)
-    joined = number.reshape(-1)[faces].astype(np.int32)
+    """Weld vertices at equal positions and drop the faces that collapse to lines or points."""
+    welded = weld_equal(positions)
+    joined = welded.inverse[faces].astype(np.int32)
     first, second, third = joined.T
-    return drop_unused(distinct, joined[(first != second) & (second != third) & (third != first)])
+    return drop_unused_vertices(
+        welded.points, joined[(first != second) & (second != third) & (third != first)]
+    )
 
 
 def measure_parts(positions: FloatArray, faces: IntArray) -> tuple[IntArray, FloatArray]:
-    """Number (F,) of the connected part that each face belongs to, and the area (P,) of each part."""
-    links = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    shape = (len(positions), len(positions))
-    graph = sparse.coo_matrix((np.ones(len(links), bool), links.T), shape=shape)
-    label = connected_components(graph, directed=False)[1][faces[:, 0]]
-    part: IntArray = np.unique(label, return_inverse=True)[1].reshape(-1)
+    """Return the label (F,) of each face's connected part, and the area (P,) of each part."""
+    part = label_face_components(faces, len(positions))
     area: FloatArray = np.bincount(part, weights=measure_areas(positions, faces)).astype(np.float64)
     return part, area
 
 
 def drop_floaters(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray, int]:
-    """Drop the parts that are tiny beside the largest one; return how many they were as well."""
+    """Drop the parts that are tiny compared to the largest; also return how many were dropped."""
     part, area = measure_parts(positions, faces)
-    large = area >= _LEAST_AREA * area.max()
-    return *drop_unused(positions, faces[large[part]]), int((~large).sum())
+    large = area >= _MIN_AREA * area.max()
+    return *drop_unused_vertices(positions, faces[large[part]]), int((~large).sum())
 
 
 def drop_internal_shells(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray, int]:
-    """Drop the parts that lie inside a larger one, where nobody sees them; return how many as well."""
+    """Drop the parts enclosed by a larger one, which are never seen; also return how many were dropped."""
     part, area = measure_parts(positions, faces)
     parts = [faces[part == number] for number in np.argsort(-area)]
     seen: list[IntArray] = []
     for one in parts:
         if not any(_is_inside(positions, one, other) for other in seen):
             seen.append(one)
-    return *drop_unused(positions, np.concatenate(seen)), len(parts) - len(seen)
+    return *drop_unused_vertices(positions, np.concatenate(seen)), len(parts) - len(seen)
 
 
 def _is_inside(positions: FloatArray, one: IntArray, other: IntArray) -> bool:
@@ -99,7 +91,7 @@ def _is_inside(positions: FloatArray, one: IntArray, other: IntArray) -> bool:
 
 
 def measure_winding(point: FloatArray, positions: FloatArray, faces: IntArray) -> float:
-    """How often the surface winds around the point: 1 inside a closed outward-wound surface, 0 outside.
+    """Return the winding number around the point: 1 inside a closed outward-wound surface, 0 outside.
 
     The sum of the triangles' solid angles (Van Oosterom and Strackee, "The Solid Angle of a Plane
     Triangle", 1983) over that of the whole sphere (Jacobson et al., "Robust Inside-Outside Segmentation

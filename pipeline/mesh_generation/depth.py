@@ -1,7 +1,7 @@
-"""How far the front and the back of a figure lie from the picture's plane.
+"""Estimate how far the front and the back of a figure lie from the picture plane.
 
-Every part (trunk with limbs, head, feet) is an interval in depth over its own part of the picture;
-their smooth union is the figure. Lengths are in cells of the silhouette's grid.
+Each part (trunk with limbs, head, feet) is a depth interval over its own region of the picture;
+the figure is their smooth union. Lengths are in cells of the silhouette's grid.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from .poisson import solve_roundness
 from .silhouette import Silhouette, blur_inside, measure_local_thickness
 from .silhouette_triangulation import Outline
 
-_TRUNK_DEPTH = 0.62
+_TRUNK_FLATNESS = 0.62
 _HEAD_ROUNDING = 1.42
 _FOOT_LENGTH = 2.5
-"""Of the foot's width, within the bounds below."""
+"""In widths of the foot, within the bounds below."""
 _FOOT_BOUNDS = (0.13, 0.165)
-"""Of the figure's height."""
+"""As shares of the figure's height."""
 _RELIEF_SCALES = (0.003, 0.018)
 _RELIEF_HEIGHT = 0.0045
 _BACK_RELIEF = 0.2
@@ -38,7 +38,7 @@ class Depth(NamedTuple):
 
 
 def estimate_depth(silhouette: Silhouette, outline: Outline, landmarks: Landmarks, ground: Ground) -> Depth:
-    """Estimate the depth over `ground.extended` (H, W), the silhouette continued into the ground."""
+    """Estimate the depth over `ground.extended` (H, W), the silhouette extended below the ground."""
     inside, height_above = ground
     thickness = blur_inside(measure_local_thickness(inside), inside, 0.012 * silhouette.height)
     body = _inflate_body(inside, outline, landmarks, thickness)
@@ -56,17 +56,17 @@ def estimate_depth(silhouette: Silhouette, outline: Outline, landmarks: Landmark
 def _inflate_body(
     inside: BoolArray, outline: Outline, landmarks: Landmarks, thickness: FloatArray
 ) -> FloatArray:
-    """Half depth of trunk and limbs: limbs round, wide parts flattened."""
+    """Return the half depth (H, W) of trunk and limbs: limbs are round, wide parts flattened."""
     domain = inside if landmarks.head is None else inside & ~_split_head(inside, landmarks.head)[1]
     depth = np.sqrt(solve_roundness(domain, outline))
-    flatten = 1.0 - (1.0 - _TRUNK_DEPTH) * _smoothstep(thickness / landmarks.torso_radius, 0.38, 0.95)
+    flatten = 1.0 - (1.0 - _TRUNK_FLATNESS) * _smoothstep(thickness / landmarks.torso_radius, 0.38, 0.95)
     return depth * flatten
 
 
 def _split_head(inside: BoolArray, head: Head) -> tuple[BoolArray, BoolArray]:
-    """The head's own region down to the jaw, and the part of it that the neck does not reach into.
+    """Return the head's region down to the jaw, and the part of it above the neck's own region.
 
-    Raised hands are above the neck too, but not connected with the head there.
+    Raised hands are above the neck too, but are not connected to the head there.
     """
     row, column = np.mgrid[0 : inside.shape[0], 0 : inside.shape[1]].astype(np.float32)
     labels, _ = ndimage.label(inside & (row < head.neck))
@@ -90,7 +90,7 @@ def _add_head(
 
 
 def _join(one: FloatArray, two: FloatArray) -> FloatArray:
-    """Smooth maximum of two depths, exact where either is 0."""
+    """Smooth maximum of two depths; exact where either is 0."""
     blend = 0.35 * np.minimum(one, two) + 1e-6
     overlap = np.maximum(blend - np.abs(one - two), 0.0)
     return np.maximum(one, two) + overlap**2 / (4 * blend)
@@ -99,7 +99,7 @@ def _join(one: FloatArray, two: FloatArray) -> FloatArray:
 def _apply_profile(
     body: FloatArray, trunk: FloatArray, height_above: FloatArray, landmarks: Landmarks, height: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Give the side view a human's curves: chest and buttocks on the trunk, calves and knees on legs."""
+    """Give the side view human curves: chest and buttocks on the trunk, calves and knees on the legs."""
     crotch, neck = landmarks.crotch, landmarks.neck
     torso = neck - crotch
     chest = _bump(height_above, crotch + 0.68 * torso, 0.16 * torso)
@@ -138,20 +138,20 @@ def _add_foot(
     reach = max(length - 2 * leg, leg)
     tau = np.clip(height_above / foot.ankle, 0.0, 1.0)
     across = _across_runs(inside[window])
-    plan = np.clip(1 - np.abs(across) ** 2.6, 0.0, 1.0) ** (1 / 2.2)
-    forward = (leg + reach * _foot_profile(tau)) * plan
+    outline = np.clip(1 - np.abs(across) ** 2.6, 0.0, 1.0) ** (1 / 2.2)
+    forward = (leg + reach * _foot_profile(tau)) * outline
     shift = 0.3 * reach * (1 - _smoothstep(height_above / foot.ankle, 0.0, 1.5))
-    heel = 0.18 * leg * _bump(tau, 0.25, 0.3) * plan
+    heel = 0.18 * leg * _bump(tau, 0.25, 0.3) * outline
     front, back, centre = front.copy(), back.copy(), centre.copy()
     low = rows & (height_above < foot.ankle)
-    front[window] = np.where(low, np.maximum(front[window], forward - shift * plan), front[window])
-    back[window] = np.where(rows, back[window] + shift * plan + heel, back[window])
+    front[window] = np.where(low, np.maximum(front[window], forward - shift * outline), front[window])
+    back[window] = np.where(rows, back[window] + shift * outline + heel, back[window])
     centre[window] = np.where(rows, centre[window] + shift, centre[window])
     return front, back, centre
 
 
 def _foot_profile(tau: FloatArray) -> FloatArray:
-    """How far the foot reaches forward, 0..1, at height tau, 0 at the sole and 1 at the ankle."""
+    """Return the foot's forward reach, 0..1, at height tau: 0 at the sole, 1 at the ankle."""
     toe = 0.97 * np.clip(1 - (tau / 0.45) ** 3, 0.0, 1.0) ** (1 / 3)
     instep = 0.85 * (1 - tau) ** 1.1
     rounded_sole = 1 - 0.06 * np.clip(1 - tau / 0.12, 0.0, 1.0) ** 2
@@ -159,7 +159,7 @@ def _foot_profile(tau: FloatArray) -> FloatArray:
 
 
 def _across_runs(inside: BoolArray) -> FloatArray:
-    """-1 .. 1 from the first to the last cell inside, row by row."""
+    """Return each cell's position across its row, -1 at the first cell inside and 1 at the last."""
     columns = np.arange(inside.shape[1])
     first = np.where(inside, columns, inside.shape[1]).min(axis=1)[:, None] - 0.5
     last = np.where(inside, columns, -1).max(axis=1)[:, None] + 0.5
@@ -167,9 +167,9 @@ def _across_runs(inside: BoolArray) -> FloatArray:
 
 
 def read_relief(silhouette: Silhouette, inside: BoolArray) -> FloatArray:
-    """Height (H, W), in cells, that folds, seams and strands seem to have: what is darker lies deeper.
+    """Return the apparent relief (H, W), in cells, of folds, seams and strands: darker is deeper.
 
-    Only detail between 0.3 % and 2 % of the height counts: larger shades are colour, not shape.
+    Only detail of 0.3 % to 2 % of the height counts; larger shades are color rather than shape.
     """
     light = np.zeros(inside.shape, dtype=np.float32)
     rows, columns = silhouette.lightness.shape

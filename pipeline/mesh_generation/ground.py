@@ -1,4 +1,4 @@
-"""Flat soles: what ends near the ground is set down on it and continued below."""
+"""Flatten the soles: what ends near the ground is moved down to it and extended below."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .silhouette import Silhouette
 
 _NEAR_GROUND = 0.025
 _SOLE_CURVE = 0.02
-"""Shares of the height: what ends so near the ground stands on it, and how far soles curve up."""
+"""Shares of the height: the distance to the ground within which a part stands on it; the soles' curve."""
 _CONTINUED = 0.06
 _SETTLED = 0.06
-"""Shares of the height: how far below the ground the figure goes on; up to where it is pulled down."""
+"""Shares of the height: the extension below the ground; the height up to which feet are moved down."""
 
 
 class Ground(NamedTuple):
-    """extended: (H + n, W) bool, the silhouette continued below the ground, which cuts it flat.
+    """extended: (H + n, W) bool, the silhouette extended below the ground, which cuts it flat.
 
-    height: (H + n, W) float32, of each cell above the ground once the soles are flat, in cells.
+    height: (H + n, W) float32, height of each cell above the ground with flat soles, in cells.
     """
 
     extended: BoolArray
@@ -29,7 +29,7 @@ class Ground(NamedTuple):
 
 
 def settle_on_ground(silhouette: Silhouette) -> Ground:
-    """Set down each foot, whose sole the picture may show bent or, farther off, higher up."""
+    """Put each foot on the ground: its sole may look bent, or higher up because it is farther away."""
     inside = silhouette.inside
     rows = inside.shape[0] + int(_CONTINUED * silhouette.height)
     lowest = np.where(inside.any(axis=0), inside.shape[0] - 1 - np.argmax(inside[::-1], axis=0), -1)
@@ -44,7 +44,7 @@ def settle_on_ground(silhouette: Silhouette) -> Ground:
 
 
 def _measure_gaps(lowest: FloatArray, silhouette: Silhouette) -> tuple[BoolArray, FloatArray]:
-    """Which columns (W,) stand on the ground, and how far they end above it."""
+    """Return which columns (W,) stand on the ground, and how far above it they end."""
     parts, count = ndimage.label(lowest >= silhouette.ground - _NEAR_GROUND * silhouette.height)
     stands, gap = np.zeros(len(parts), dtype=bool), np.zeros(len(parts), dtype=np.float32)
     for part in range(1, count + 1):

@@ -1,4 +1,4 @@
-"""Where a standing figure's head, neck, crotch and feet are, read from its outline."""
+"""Find the head, neck, crotch and feet of a standing figure from its outline."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..types import BoolArray, FloatArray
 from .silhouette import Silhouette
 
 _NEAR_AXIS = 0.12
-_LEAST_HEAD = 0.03
+_MIN_HEAD = 0.03
 _HEAD_SEARCH = 0.55
 _FACE_LENGTH = 1.4
-"""From the middle of the head to the chin, in radii of the head."""
+"""Distance from the center of the head to the chin, in radii of the head."""
 _DEFAULT_CROTCH = 0.47
 _DEFAULT_NECK = 0.84
 
 
 class Head(NamedTuple):
-    """Rows of the head's middle, chin and neck, the column of the neck's middle, radii; in cells."""
+    """centre, chin, neck: rows. column: of the neck's center. Radii and all else in cells."""
 
     centre: float
     chin: float
@@ -39,7 +39,7 @@ class Foot(NamedTuple):
 
 
 class Landmarks(NamedTuple):
-    """axis: column of the body's middle. crotch, neck: heights above the ground, in cells."""
+    """axis: column of the body's midline. crotch, neck: heights above the ground, in cells."""
 
     axis: float
     head: Head | None
@@ -50,7 +50,7 @@ class Landmarks(NamedTuple):
 
 
 def find_landmarks(silhouette: Silhouette) -> Landmarks:
-    """Read the landmarks from a silhouette; what it does not show gets a human's proportions."""
+    """Find the landmarks of a silhouette; what it does not show gets average human proportions."""
     inside, height, ground = silhouette.inside, silhouette.height, silhouette.ground
     radius = ndimage.distance_transform_edt(inside)
     axis = _find_axis(inside, ground, height)
@@ -68,14 +68,14 @@ def find_landmarks(silhouette: Silhouette) -> Landmarks:
 
 
 def _find_axis(inside: BoolArray, ground: float, height: float) -> float:
-    """Middle column of the trunk: the median of the cells between 45 % and 75 % of the height."""
+    """Return the trunk's midline: the median column of the cells at 45 % to 75 % of the height."""
     top, bottom = (max(0, int(ground - share * height)) for share in (0.75, 0.45))
     columns = np.nonzero(inside[top : bottom + 1])[1]
     return float(np.median(columns)) if len(columns) else inside.shape[1] / 2
 
 
 def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, height: float) -> Head | None:
-    """The first bulge from the top that narrows to a neck and widens again."""
+    """Find the first bulge from the top that narrows to a neck and widens again."""
     low, high = (int(np.clip(axis + sign * _NEAR_AXIS * height, 0, radius.shape[1])) for sign in (-1, 1))
     first, last = max(0, int(top)), int(top + _HEAD_SEARCH * height) + 1
     high = max(high, low + 1)
@@ -85,7 +85,7 @@ def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, h
         peak, valley = float(profile[:row].max()), max(float(profile[row]), 0.5)
         rise = float(profile[row:].max())
         is_valley = profile[row] <= profile[row - 1] and profile[row] < profile[row + 1]
-        if is_valley and peak > _LEAST_HEAD * height and valley < 0.86 * peak and rise > 1.12 * valley:
+        if is_valley and peak > _MIN_HEAD * height and valley < 0.86 * peak and rise > 1.12 * valley:
             depth = min(peak, rise) / valley
             if best is None or depth > 1.15 * best[0]:
                 best = (depth, row)
@@ -95,7 +95,7 @@ def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, h
     centre = int(np.argmax(profile[:row]))
     fall = profile[centre:row] < profile[row] + 0.2 * (profile[centre] - profile[row])
     narrow = centre + int(np.argmax(fall)) if fall.any() else row
-    # A long face narrows to the width of the neck above its chin; thick necks are narrowest up there too.
+    # A long face narrows to the neck's width above its chin, and a thick neck is narrowest there too.
     size, thick = float(profile[centre]), float(profile[row] / profile[centre])
     lowest = row + 0.6 * size * float(np.clip((thick - 0.55) / 0.3, 0.0, 1.0))
     chin = min(max(narrow + 0.15 * size, centre + _FACE_LENGTH * size), lowest)
@@ -107,10 +107,10 @@ def _find_head(radius: FloatArray, inside: BoolArray, axis: float, top: float, h
 
 
 def _find_crotch(inside: BoolArray, axis: float, ground: float, height: float) -> float:
-    """Height of the gap between the legs; a human's where there is none."""
+    """Return the height of the gap between the legs, or the human average if there is none."""
     reach = max(1, int(0.06 * height))
     columns = inside[: int(ground), max(0, int(axis) - reach) : int(axis) + reach]
-    # Cells that can be reached from below through background, column by column.
+    # Background cells that are reachable from below within their column.
     gap = np.cumsum(columns[::-1], axis=0) == 0
     found = float(gap.sum(axis=0).max()) if gap.size else 0.0
     return found if 0.15 * height < found < 0.65 * height else _DEFAULT_CROTCH * height

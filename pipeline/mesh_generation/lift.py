@@ -1,4 +1,4 @@
-"""From depths on the grid to the two sheets' positions, with a round rim where they meet."""
+"""Turn depths on the grid into positions of the two sheets, with a round rim where they meet."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from .depth import Depth
 from .ground import Ground
 from .silhouette_triangulation import Index, Outline
 
-_LEAST_DEPTH, _LEAST_HEIGHT = 0.4, 0.15
+_MIN_DEPTH, _MIN_HEIGHT = 0.4, 0.15
 _RIM = 0.25
-"""Where the edges that end on the outline are split, from the outline."""
+"""Where edges that end on the outline are split, as a share of their length from the outline."""
 
 
 def lift_sheets(outline: Outline, depth: Depth, ground: Ground) -> tuple[Index, FloatArray, FloatArray]:
-    """Return triangles (T, 3) and the positions (N, 3) of their points in front and back, in cells.
+    """Return triangles (T, 3) and their points' positions (N, 3) on the front and the back sheet, in cells.
 
-    x right, y up from the ground, z towards the front; the sheets meet in equal positions.
+    x is right, y up from the ground, z towards the front; the sheets meet at equal positions.
     """
     triangles, inner_end, border_end = split_rim(outline.triangles, len(outline.inner))
     points = outline.points
     height, centre = (_read(outline, plane) for plane in (ground.height, depth.centre))
     on_ground = np.concatenate([np.zeros(len(outline.inner), bool), ground.extended[tuple(outline.stop.T)]])
-    height = np.where(on_ground, 0.0, np.maximum(height, _LEAST_HEIGHT))
+    height = np.where(on_ground, 0.0, np.maximum(height, _MIN_HEIGHT))
     x, y, z = (
-        np.concatenate([values, _mix(values[border_end], values[inner_end])])
+        np.concatenate([values, _interpolate_rim(values[border_end], values[inner_end])])
         for values in (points[:, 1], height, centre)
     )
     sheets = []
     for sign, plane in ((1, depth.front), (-1, depth.back)):
         offset = _read(outline, plane)
-        offset[: len(outline.inner)] = np.maximum(offset[: len(outline.inner)], _LEAST_DEPTH)
-        # The outline itself has no depth, but where the ground cuts the figure.
+        offset[: len(outline.inner)] = np.maximum(offset[: len(outline.inner)], _MIN_DEPTH)
+        # The outline has no depth, except where the ground cuts the figure.
         offset[len(outline.inner) :][~on_ground[len(outline.inner) :]] = 0.0
-        # Near the rim the square of the depth is linear: the section is round.
-        between = np.sqrt(_mix(offset[border_end] ** 2, offset[inner_end] ** 2))
+        # Near the rim the square of the depth is linear, so the cross-section is round.
+        between = np.sqrt(_interpolate_rim(offset[border_end] ** 2, offset[inner_end] ** 2))
         offset = np.concatenate([offset, between])
         sheets.append(np.stack([x, y, z + sign * offset], axis=1).astype(np.float32))
     return triangles, sheets[0], sheets[1]
 
 
-def _mix(border: FloatArray, inner: FloatArray) -> FloatArray:
+def _interpolate_rim(border: FloatArray, inner: FloatArray) -> FloatArray:
     return border + _RIM * (inner - border)
 
 
 def _read(outline: Outline, plane: FloatArray) -> FloatArray:
-    """Values of plane (H, W) at the outline's points: the inner ones, then the crossings."""
+    """Sample plane (H, W) at the outline's points: the inner ones, then the crossings."""
     near, far = plane[tuple(outline.start.T)], plane[tuple(outline.stop.T)]
     return np.concatenate([plane[tuple(outline.inner.T)], near + (far - near) * outline.fraction])
 
@@ -59,7 +59,7 @@ def split_rim(triangles: Index, inner_count: int) -> tuple[Index, Index, Index]:
     inner = triangles < inner_count
     count = inner.sum(axis=1)
     one, two = triangles[count == 1], triangles[count == 2]
-    # Turn them so that the odd corner comes first.
+    # Rotate the corners so that the odd one comes first.
     one = _roll(one, np.argmax(one < inner_count, axis=1))
     two = _roll(two, np.argmax(two >= inner_count, axis=1))
     inner_ends = np.concatenate([one[:, 0], one[:, 0], two[:, 1], two[:, 2]])

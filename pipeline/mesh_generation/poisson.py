@@ -15,10 +15,10 @@ _LINKS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 def solve_roundness(domain: BoolArray, outline: Outline) -> FloatArray:
     """Solve laplace(u) = -2 over domain (H, W), u = 0 on its border; returns u (H, W), cells squared.
 
-    Across a strip of half width w this gives u = w² - x²: sqrt(u) is a circle, with no ridge along
-    the middle. The border passes between cells where the outline's crossings say (Gibou et al.,
-    "A Second-Order-Accurate Symmetric Discretization of the Poisson Equation", J. Comput. Phys. 2002),
-    and midway to the next cell elsewhere.
+    Across a strip of half width w this gives u = w² - x²: sqrt(u) is a circle, without a ridge along
+    the middle. The border lies between cells at the outline's crossings (Gibou et al., "A Second-Order-
+    Accurate Symmetric Discretization of the Poisson Equation", J. Comput. Phys. 2002), and midway to
+    the next cell elsewhere.
     """
     count = int(domain.sum())
     u = np.zeros(domain.shape, dtype=np.float32)
@@ -43,7 +43,7 @@ def solve_roundness(domain: BoolArray, outline: Outline) -> FloatArray:
 
 
 def _border_distances(domain: BoolArray, outline: Outline) -> list[FloatArray]:
-    """Per link direction, (H, W) distance from each cell to the border if the border is that way."""
+    """Return, per link direction, the distance (H, W) from each cell to a border in that direction."""
     distance = [np.full(domain.shape, 0.5, dtype=np.float32) for _ in _LINKS]
     step = outline.stop - outline.start
     for link, direction in enumerate(_LINKS):

@@ -1,4 +1,4 @@
-"""From a field, or from raw triangles, to the mesh that leaves the stage."""
+"""Reconstruct the stage's mesh from a field or from raw triangles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .surface import extract_surface
 
 
 class ReconstructedMesh(NamedTuple):
-    """The mesh, and the counts of the clean-up for the stage's report."""
+    """The mesh, and the cleaning's counts for the stage's report."""
 
     mesh: Mesh
     metrics: Mapping[str, float]
@@ -23,10 +23,10 @@ class ReconstructedMesh(NamedTuple):
 def reconstruct_mesh(
     field: SampledField, *, face_count: int = 50_000, progress: Progress = ignore_progress
 ) -> ReconstructedMesh:
-    """Extract the field's surface, clean it and stand it on the ground.
+    """Extract the field's surface, clean it and place it on the ground.
 
-    The field's frame is Hunyuan3D's: +Y up, the character faces +Z, in a cube around the origin. Only the
-    scale and the place change. MeshError: no surface.
+    The field's frame is Hunyuan3D's: +Y up, the character faces +Z, in a cube around the origin. Only
+    scale and position change. MeshError: no surface.
     """
     positions, faces = extract_surface(field)
     progress(0.4)
@@ -40,7 +40,7 @@ def reconstruct_mesh(
 def clean_mesh(
     positions: FloatArray, faces: IntArray, *, face_count: int = 50_000, progress: Progress = ignore_progress
 ) -> ReconstructedMesh:
-    """Clean triangles of any scale that stand upright (+Y) and face +Z, and stand them on the ground."""
+    """Clean triangles of any scale that are upright (+Y) and face +Z, and place them on the ground."""
     cleaned = clean_surface(positions, faces, face_count=face_count, progress=progress)
     mesh = place_on_ground(cleaned.positions, cleaned.faces)
     metrics = {

@@ -1,4 +1,4 @@
-"""The subject's outline on the working grid, and how wide it is where."""
+"""Sample the subject's silhouette on the working grid, and measure its local thickness."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..errors import MeshError
 from ..types import BoolArray, FloatArray, FramedPicture
 
 _CELLS = 480
-_MOST_CELLS = 70_000
-"""Side of the subject, and area where it is bulkier than people are."""
+_MAX_CELLS = 70_000
+"""Cells along the subject's longer side, and the largest area, which bulky subjects reach first."""
 _MARGIN = 3
 _RAMP = 0.7
-_LEAST_PART = 0.002
-"""Separate parts smaller than this share of the subject are dropped."""
+_MIN_PART = 0.002
+"""Separate parts below this share of the subject are dropped."""
 
 
 class Silhouette(NamedTuple):
-    """A grid whose row 0 is the top; lengths below are in cells.
+    """A grid whose row 0 is at the top; lengths are in cells.
 
     alpha: (H, W) float32; the outline is where it crosses 0.5. lightness: (H, W) 0..1.
-    ground: the row coordinate of the lowest point. height: from there to the top.
+    ground: row coordinate of the lowest point. height: from there to the top.
     """
 
     alpha: FloatArray
@@ -46,13 +46,13 @@ def sample_silhouette(picture: FramedPicture) -> Silhouette:
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     centre = np.array([columns[0] + columns[-1] + 1, rows[0] + rows[-1] + 1]) / 2
     spans = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    step = max(max(spans) / _CELLS, float(np.sqrt((alpha > 0.5).sum() / _MOST_CELLS)))
+    step = max(max(spans) / _CELLS, float(np.sqrt((alpha > 0.5).sum() / _MAX_CELLS)))
     height, width = (int(np.ceil(span / step)) + 2 * _MARGIN for span in spans)
     shape = height, width
     light = picture.rgba[..., :3] @ np.array((0.2126, 0.7152, 0.0722), dtype=np.float32)
-    # A ramp of known width places the outline between the cells better than the picture's own edge.
+    # A ramp of known width locates the outline between cells better than the picture's own edge.
     grid = ndimage.gaussian_filter(_resample(alpha, centre, step, shape), _RAMP)
-    # Nothing may touch the rim of the grid: the outline must be closed inside it.
+    # The outline must be closed within the grid, so nothing may touch its rim.
     grid[0] = grid[-1] = grid[:, 0] = grid[:, -1] = 0.0
     if not (grid > 0.5).any():
         raise MeshError(f"the subject is too thin for a shape: {spans[1]} x {spans[0]} pixels")
@@ -66,12 +66,12 @@ def _drop_specks(alpha: FloatArray) -> FloatArray:
         return alpha
     area = np.bincount(labels.ravel())
     area[0] = 0
-    kept = (area >= _LEAST_PART * area.sum())[labels]
+    kept = (area >= _MIN_PART * area.sum())[labels]
     return np.where(kept | (ndimage.binary_dilation(kept, iterations=2) & (labels == 0)), alpha, 0.0)
 
 
 def _resample(plane: FloatArray, centre: FloatArray, step: float, shape: tuple[int, int]) -> FloatArray:
-    """Sample plane (H, W) at `shape` cells of `step` pixels around `centre` (x, y); 0 outside."""
+    """Resample plane (H, W) to `shape` cells of `step` pixels around `centre` (x, y); 0 outside."""
     pad = int(np.ceil(max(shape) * step)) // 2 + 2
     image = Image.fromarray(np.pad(plane, pad).astype(np.float32))
     half = np.array([shape[1], shape[0]]) * step / 2
@@ -80,7 +80,7 @@ def _resample(plane: FloatArray, centre: FloatArray, step: float, shape: tuple[i
 
 
 def _vertical_extent(alpha: FloatArray) -> tuple[float, float]:
-    """Row coordinates of the highest and the lowest point of the outline, between cells."""
+    """Return the row coordinates of the outline's highest and lowest point, with subcell precision."""
     peak = alpha.max(axis=1)
     rows = np.flatnonzero(peak > 0.5)
     top, bottom = rows[0], rows[-1]
@@ -108,7 +108,7 @@ def measure_local_thickness(inside: BoolArray, levels: int = 28) -> FloatArray:
 
 
 def blur_inside(values: FloatArray, inside: BoolArray, sigma: float) -> FloatArray:
-    """Gaussian mean of values (H, W) over the cells inside, so that nothing leaks in from outside."""
+    """Gaussian mean of values (H, W) over the cells inside only; nothing leaks in from outside."""
     weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma, truncate=3)
     total = ndimage.gaussian_filter(np.where(inside, values, 0.0).astype(np.float32), sigma, truncate=3)
     return total / np.maximum(weight, 1e-4)

@@ -1,4 +1,4 @@
-"""Two sheets over a silhouette, joined along its outline into one closed surface."""
+"""Triangulate a silhouette, and join two sheets along its outline into a closed surface."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy.typing as npt
 from ..types import BoolArray, FloatArray, IntArray
 
 Index = npt.NDArray[np.int64]
-_LEAST_FRACTION = 0.08
-"""Outline points keep this distance, in cells, from the grid's points: no slivers."""
+_MIN_FRACTION = 0.08
+"""Smallest distance, in cells, of outline points from grid points, to avoid slivers."""
 
 
 class Outline(NamedTuple):
@@ -36,9 +36,9 @@ class Outline(NamedTuple):
 
 
 def _polygons(case: int) -> list[list[int]]:
-    """Corners 0..3 (clockwise from the top left) and crossings 4..7 (4 on the side from corner 0 to 1)."""
+    """List the polygons of one case: corners 0..3 clockwise from the top left, crossings 4..7 after each."""
     inside = [bool(case >> corner & 1) for corner in range(4)]
-    if case in (5, 10):  # opposite corners stay apart: no two parts may share one point
+    if case in (5, 10):  # opposite corners stay separate: two parts must not share a point
         return [[c, c + 4, (c + 3) % 4 + 4] for c in range(4) if inside[c]]
     ring = []
     for corner in range(4):
@@ -59,7 +59,7 @@ joins two crossings: such an edge would lie in both sheets and four faces would 
 
 
 def trace_outline(alpha: FloatArray) -> Outline:
-    """Triangulate the region alpha (H, W) > 0.5 by marching squares. Its rim must be outside."""
+    """Triangulate the region alpha (H, W) > 0.5 by marching squares; the grid's rim must be outside it."""
     inside = alpha > 0.5
     node = np.full(alpha.shape, -1)
     node[inside] = np.arange(inside.sum())
@@ -80,7 +80,7 @@ def trace_outline(alpha: FloatArray) -> Outline:
 def _cross_links(
     alpha: FloatArray, inside: BoolArray, step: tuple[int, int]
 ) -> tuple[Index, tuple[Index, Index, FloatArray]]:
-    """Number the crossings on the links to the neighbour at `step`; -1 where there is none."""
+    """Number the crossings on the links to the neighbor at `step`; -1 where there is none."""
     rows, columns = alpha.shape
     near = (slice(0, rows - step[0]), slice(0, columns - step[1]))
     far = (slice(step[0], rows), slice(step[1], columns))
@@ -92,15 +92,15 @@ def _cross_links(
     high = low + step
     start, stop = np.where(low_is_inside, low, high), np.where(low_is_inside, high, low)
     one, two = alpha[tuple(start.T)], alpha[tuple(stop.T)]
-    fraction = np.clip((one - 0.5) / np.maximum(one - two, 1e-6), _LEAST_FRACTION, 1 - _LEAST_FRACTION)
+    fraction = np.clip((one - 0.5) / np.maximum(one - two, 1e-6), _MIN_FRACTION, 1 - _MIN_FRACTION)
     return number, (start, stop, fraction.astype(np.float32))
 
 
 def join_sheets(triangles: Index, front: FloatArray, back: FloatArray) -> tuple[FloatArray, IntArray]:
     """Join a front and a back sheet over the same triangles (T, 3) into one closed surface.
 
-    front, back: (N, 3) positions of the same points, equal where the sheets meet. Where they differ on
-    the border a wall closes the gap. The triangles must face the front. Returns positions and faces.
+    front, back: (N, 3) positions of the same points, equal where the sheets meet; a wall closes the gap
+    where they differ on the border. The triangles must face the front. Returns positions and faces.
     """
     tail, head = _find_border(triangles)
     met = np.zeros(len(front), dtype=bool)
@@ -120,7 +120,7 @@ def join_sheets(triangles: Index, front: FloatArray, back: FloatArray) -> tuple[
 
 
 def _find_border(triangles: Index) -> tuple[Index, Index]:
-    """Tails and heads of the directed edges that have no opposite."""
+    """Return tails and heads of the directed edges without an opposite."""
     edges = triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     count = int(triangles.max()) + 1
     forward, backward = edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0]

@@ -1,10 +1,10 @@
-"""A shape's field on a grid, evaluated only near the surface at full resolution.
+"""Evaluate a shape's field on a grid, at full resolution only near the surface.
 
-A field is a function that is positive inside the shape. Learned shape decoders are such functions
-and cost milliseconds for every thousand points, while all but a few per cent of a fine grid lie far
-from the surface. So a coarse grid is evaluated whole and refined where the surface may pass, level by
-level, until every edge that the surface crosses has both ends evaluated (the idea of coarse-to-fine
-decoding in Lai et al., "Unleashing Vecset Diffusion Model for Fast Shape Generation", 2025).
+A field is a function that is positive inside the shape. Learned shape decoders are such functions;
+they cost milliseconds per thousand points, and all but a few percent of a fine grid are far from the
+surface. A coarse grid is therefore evaluated completely and refined where the surface may pass, level
+by level, until both ends of every edge that the surface crosses are evaluated (coarse-to-fine decoding,
+Lai et al., "Unleashing Vecset Diffusion Model for Fast Shape Generation", 2025).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ Query = Callable[[torch.Tensor], torch.Tensor]
 """(N, 3) float32 points -> (N,) values, positive inside."""
 
 _COARSEST = 64
-_MOST_HALVINGS = 2
+_MAX_HALVINGS = 2
 _REACH = 2.0
-"""A grid point may have the surface near it where its value is at most so many times as large as the
-largest difference to a neighbour: where the slope found there would lead to zero in that many steps."""
+"""The surface may be near a grid point if its value is at most this many times its largest difference to
+a neighbor, that is, if the local slope would reach zero within that many steps."""
 
 
 @dataclass(frozen=True, eq=False)
 class SampledField:
     """values: (R + 1, R + 1, R + 1) float32 on the CPU, axes x, y, z, from -half_extent to half_extent.
 
-    Values far from the surface are interpolated from coarser levels; their sign is right. points: how
-    many were evaluated.
+    Values far from the surface are interpolated from coarser levels; their sign is correct. points:
+    number of evaluated points.
     """
 
     values: torch.Tensor
@@ -45,9 +45,9 @@ class SampledField:
 
 
 def list_resolutions(resolution: int) -> list[int]:
-    """The levels' resolutions, coarse to fine: halves, while they are whole and not too coarse."""
+    """List the levels' resolutions, coarse to fine: halved while whole and not too coarse."""
     levels = [resolution]
-    while levels[0] % 2 == 0 and levels[0] // 2 >= _COARSEST and len(levels) <= _MOST_HALVINGS:
+    while levels[0] % 2 == 0 and levels[0] // 2 >= _COARSEST and len(levels) <= _MAX_HALVINGS:
         levels.insert(0, levels[0] // 2)
     return levels
 
@@ -62,9 +62,9 @@ def sample_field(
 ) -> SampledField:
     """Evaluate `query` on the grid of `resolution` cells along each side of the cube.
 
-    Every edge of the grid that the surface crosses has both ends evaluated wherever a coarser level saw the
-    surface or it is connected with what was seen; a part thinner than a cell of the coarsest level that
-    no value near it hints at may be missed. chunk: points per call of `query`.
+    Both ends of every grid edge that the surface crosses are evaluated wherever a coarser level detected
+    the surface or it is connected to a detected part; an isolated part thinner than a cell of the coarsest
+    level may be missed. chunk: points per call of `query`.
     """
     levels = list_resolutions(resolution)
     evaluate = _Evaluation(query, half_extent, chunk)
@@ -77,7 +77,7 @@ def sample_field(
 
 
 class _Evaluation:
-    """Calls the query in chunks and counts the points."""
+    """Evaluates the query in chunks and counts the points."""
 
     def __init__(self, query: Query, half_extent: float, chunk: int) -> None:
         self._query, self._half_extent, self._chunk = query, half_extent, chunk
@@ -114,7 +114,7 @@ class _Evaluation:
 
 
 def _may_be_near(values: torch.Tensor) -> torch.Tensor:
-    """Where (R + 1, R + 1, R + 1) the surface may pass within a cell or two."""
+    """Return where (R + 1, R + 1, R + 1) the surface may pass within a cell or two."""
     highest, lowest = _highest_around(values), -_highest_around(-values)
     return values.abs() <= _REACH * torch.maximum(highest - values, values - lowest)
 
@@ -153,7 +153,7 @@ def _interpolate(coarse: torch.Tensor, side: int) -> torch.Tensor:
 def _unknown_across(
     values: torch.Tensor, known: torch.Tensor, index: torch.Tensor, side: int
 ) -> torch.Tensor:
-    """Points not evaluated yet whose sign differs from that of a neighbour in `index` along an axis."""
+    """Return the unevaluated points whose sign differs from that of an axis neighbor in `index`."""
     found = []
     for step in (1, side, side * side):
         position = index // step % side

@@ -1,4 +1,4 @@
-"""From a sampled field to the triangles of its surface."""
+"""Extract the surface of a sampled field as triangles."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ..types import FloatArray, IntArray
 from .sparse_field_sampling import SampledField
 
 _CLEARANCE = 1e-3
-"""Of the field's size near the surface: how far from zero a value is kept. A value nearer to zero would put
-several vertices onto one grid point, and triangles without area between them."""
+"""Smallest distance of values from zero, as a share of the field's mean magnitude near the surface. Values
+closer to zero would put several vertices onto one grid point and make triangles without area."""
 
 
 def extract_surface(field: SampledField) -> tuple[FloatArray, IntArray]:
     """Positions (V, 3) float32 and faces (F, 3) int32 where the field is zero, closed and outward-wound.
 
     Marching cubes (Lewiner et al., "Efficient implementation of Marching Cubes' cases with topological
-    guarantees", 2003). What reaches the side of the cube is closed there. MeshError: no surface.
+    guarantees", 2003). Parts that reach the side of the cube are closed there. MeshError: no surface.
     """
     from skimage.measure import marching_cubes
 
@@ -38,7 +38,7 @@ def extract_surface(field: SampledField) -> tuple[FloatArray, IntArray]:
 
 
 def _bound_positive(values: FloatArray) -> tuple[slice, slice, slice]:
-    """The smallest window with all positive values and a margin of negative ones where there are any."""
+    """Return the smallest window with all positive values and, where there is one, a negative margin."""
     positive, window = values > 0, []
     for axis in range(3):
         rows = np.flatnonzero(positive.any(axis=tuple({0, 1, 2} - {axis})))

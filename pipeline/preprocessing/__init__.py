@@ -1,7 +1,7 @@
-"""From the bytes of a picture to the subject, cut out and framed. Nothing here needs torch."""
+"""Stage `preprocessing`: decode a picture, cut its subject out and frame it. Does not import torch."""
 
 from .decode import decode_picture, load_picture
-from .framing import frame_subject, lay_on_ground
+from .framing import composite_on_gray, frame_subject
 from .preprocess import preprocess_picture
 
-__all__ = ["decode_picture", "frame_subject", "lay_on_ground", "load_picture", "preprocess_picture"]
+__all__ = ["composite_on_gray", "decode_picture", "frame_subject", "load_picture", "preprocess_picture"]

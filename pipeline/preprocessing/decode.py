@@ -1,4 +1,4 @@
-"""Bytes to pixels, with everything that a hostile or unlucky file can hold."""
+"""Decode PNG and JPEG files, however large, damaged or hostile they are."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _DAMAGE = (
 def decode_picture(
     data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000
 ) -> npt.NDArray[np.uint8]:
-    """Decode a PNG or JPEG to (H, W, 4) uint8 sRGB with straight alpha; all else as in load_picture."""
+    """Decode a PNG or JPEG to (H, W, 4) uint8 sRGB, straight alpha; otherwise like load_picture."""
     return np.array(load_picture(data, max_bytes=max_bytes, max_pixels=max_pixels).convert("RGBA"))
 
 
 def load_picture(data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000) -> Image.Image:
     """Load a PNG or JPEG as an RGB or RGBA picture, 8 bits each, straight alpha, upright as its EXIF says.
 
-    The format is read from the bytes, the size from the header before anything is decoded; of an
-    animation the first frame is taken. 16-bit channels are reduced to 8.
+    The format is detected from the bytes, and the size is checked in the header before anything is
+    decoded. The first frame of an animation is used; 16-bit channels are reduced to 8.
     PictureFormatError: neither PNG nor JPEG. PictureTooLargeError: over `max_bytes` or `max_pixels`.
     PictureError: damaged, cut short, or smaller than 8 pixels on a side.
     """
@@ -53,7 +53,7 @@ def load_picture(data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 
             return _to_rgb(_turn_upright(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureTooLargeError(
-            f"the picture has too many pixels; at most {max_pixels:,} count"
+            f"the picture has too many pixels; at most {max_pixels:,} are accepted"
         ) from error
     except UnidentifiedImageError as error:
         raise PictureError(f"the {name} picture is damaged: its header cannot be read") from error
@@ -78,7 +78,7 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise PictureTooLargeError(f"the picture has {found}; at most {max_pixels:,} are accepted")
     if min(size) < _MIN_SIDE:
         raise PictureError(
-            f"the picture has {width} x {height} pixels; at least {_MIN_SIDE} a side are needed"
+            f"the picture has {width} x {height} pixels; at least {_MIN_SIDE} x {_MIN_SIDE} are needed"
         )
 
 
@@ -86,11 +86,11 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except (*_DAMAGE, RecursionError):
-        return image  # a damaged EXIF block says nothing about the pixels
+        return image  # the pixels may be intact although the EXIF block is damaged
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """RGBA where there is transparency, else RGB, and nothing but the pixels."""
+    """Convert to RGBA where there is transparency, else to RGB, without metadata."""
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
         grey = (np.asarray(image).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8)

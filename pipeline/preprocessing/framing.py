@@ -1,4 +1,4 @@
-"""The subject, cropped, centred and scaled into a square, with clean colours around it."""
+"""Crop, center and scale the subject into a square, with clean colors around it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..types import FloatArray
 
 _OPAQUE = 0.95
 _MARGIN = 0.008
-"""Width, as a share of the side, in which the subject's colours go on around it."""
-_GROUND = 0.5
+"""Width of the rim in which the subject's colors are extended outward, as a share of the side."""
+_BACKGROUND_GRAY = 0.5
 
 
 def frame_subject(
@@ -20,8 +20,8 @@ def frame_subject(
 ) -> FloatArray:
     """Return (size, size, 4) float32: the subject of rgb (H, W, 3) and alpha (H, W), straight alpha.
 
-    The bounds of alpha >= 0.5, which must not be empty, are centred, and their longer side becomes
-    size - 2 * outline pixels.
+    The bounding box of alpha >= 0.5, which must not be empty, is centered and scaled so that its longer
+    side has size - 2 * outline pixels.
     """
     rows, columns = (np.flatnonzero((alpha >= 0.5).any(axis=axis)) for axis in (1, 0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
@@ -32,7 +32,7 @@ def frame_subject(
     framed[..., 3] = np.clip(framed[..., 3], 0.0, 1.0)
     progress(0.5)
     framed[..., :3] /= np.maximum(framed[..., 3:], 1e-3)
-    return bleed_colour(np.clip(framed, 0.0, 1.0))
+    return bleed_color(np.clip(framed, 0.0, 1.0))
 
 
 def _resample(image: FloatArray, x: float, y: float, side: float, size: int) -> FloatArray:
@@ -66,11 +66,11 @@ def resize_plane(plane: FloatArray, shape: tuple[int, int], filter_: Image.Resam
     return np.array(image.resize((shape[1], shape[0]), filter_))
 
 
-def bleed_colour(rgba: FloatArray) -> FloatArray:
-    """Give every pixel that is not opaque the colour of the nearest opaque one inside the subject.
+def bleed_color(rgba: FloatArray) -> FloatArray:
+    """Give every pixel that is not opaque the color of the nearest opaque pixel inside the subject.
 
-    rgba: (H, W, 4). Soft edges hold colour of the old background, and so do the opaque pixels that
-    touch them; the sources therefore lie one pixel farther in, where the subject is thick enough.
+    rgba: (H, W, 4). Soft edges, and the opaque pixels that touch them, still contain background
+    color; sources are therefore taken one pixel farther inside where the subject is thick enough.
     """
     opaque = rgba[..., 3] >= _OPAQUE
     if not opaque.any():
@@ -84,8 +84,8 @@ def bleed_colour(rgba: FloatArray) -> FloatArray:
     return result
 
 
-def lay_on_ground(rgba: FloatArray) -> FloatArray:
-    """(S, S, 3): the framed subject (S, S, 4) with its colours going on a little, on plain grey."""
+def composite_on_gray(rgba: FloatArray) -> FloatArray:
+    """Composite the framed subject (S, S, 4) on mid gray, its colors extended a little; returns (S, S, 3)."""
     distance = ndimage.distance_transform_edt(rgba[..., 3] < 0.5)
     near = (distance <= _MARGIN * len(rgba))[..., None]
-    return np.where(near, rgba[..., :3], np.float32(_GROUND))
+    return np.where(near, rgba[..., :3], np.float32(_BACKGROUND_GRAY))

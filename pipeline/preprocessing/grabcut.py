@@ -1,8 +1,8 @@
-"""Subject and background by colour models and minimum cuts.
+"""Separate subject and background by color models and minimum cuts.
 
 C. Rother, V. Kolmogorov, A. Blake, "GrabCut: Interactive Foreground Extraction using Iterated Graph
 Cuts", SIGGRAPH 2004. The user's rectangle is replaced by a model of the picture's border: a smooth
-colour field with a mixture of residuals, so that gradients cost nothing.
+color field plus a mixture of residuals, so that background gradients do not count as contrast.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _SMOOTHNESS = 8.0
 _CAPACITY_SCALE = 100.0
 _ROUNDS = 4
 _UNIFORM = np.log(1.0 / (100.0 * 180.0 * 180.0))
-"""Log density of a colour that no model has seen."""
+"""Log density of a color that neither model has seen."""
 _UNSEEN_SUBJECT, _UNSEEN_BACKGROUND = 0.05, 0.005
-"""Share of such colours: the border shows the background, nothing shows all of the subject."""
+"""Share of such colors: the border shows the background well; nothing shows the whole subject."""
 _BACKGROUND_NOISE = 0.7
-_BOUND = 12.0
-"""No single pixel may be surer than this log ratio."""
+_MAX_LOG_RATIO = 12.0
+"""Largest log ratio that a single pixel may have."""
 _FIXED = 1000.0
-"""Log ratio of pixels that a second cut must leave as they are."""
+"""Log ratio of pixels that the second cut must not change."""
 _BORDER = 0.025
 """Width of the border that models the background, as a fraction of the longer side."""
 
 
-class ColourModels(NamedTuple):
-    """field: (6, 3) quadratic colour field of the background; residual, subject: mixtures."""
+class ColorModels(NamedTuple):
+    """field: (6, 3) quadratic color field of the background. residual, subject: mixtures."""
 
     field: FloatArray
     residual: Mixture
@@ -43,17 +43,17 @@ class ColourModels(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """subject: (H, W) bool. models: what the colours said, usable at any resolution."""
+    """subject: (H, W) bool. models: the color models, valid at any resolution."""
 
     subject: BoolArray
-    models: ColourModels
+    models: ColorModels
 
 
 def cut_subject(lab: FloatArray, *, progress: Progress = ignore_progress) -> Cut | None:
-    """Cut the subject out of lab (H, W, 3), L*a*b*; None where nothing differs from the border."""
+    """Cut the subject out of lab (H, W, 3), L*a*b*; None if nothing differs from the border."""
     border = _border(lab.shape[:2])
-    field = fit_colour_field(lab, border)
-    difference = lab - evaluate_colour_field(field, lab.shape[:2])
+    field = fit_color_field(lab, border)
+    difference = lab - evaluate_color_field(field, lab.shape[:2])
     residual = fit_mixture(difference[border], _COMPONENTS, _BACKGROUND_NOISE)
     subject = _first_guess(log_density(residual, difference), border)
     pairs = _link_neighbours(lab)
@@ -61,7 +61,7 @@ def cut_subject(lab: FloatArray, *, progress: Progress = ignore_progress) -> Cut
     for done in range(_ROUNDS):
         if not subject.any() or subject.all():
             return None
-        models = ColourModels(
+        models = ColorModels(
             field, _refit(difference, subject, border), fit_mixture(lab[subject], _COMPONENTS)
         )
         ratio = log_ratio(models, lab, everywhere).reshape(border.shape) + _prior(border.shape)
@@ -71,13 +71,13 @@ def cut_subject(lab: FloatArray, *, progress: Progress = ignore_progress) -> Cut
     return None if models is None or not subject.any() else Cut(subject, models)
 
 
-def log_ratio(models: ColourModels, lab: FloatArray, where: BoolArray) -> FloatArray:
-    """Log odds (N,) that the N pixels of lab (H, W, 3) at `where` (H, W) show the subject, bounded."""
-    colours = lab[where]
+def log_ratio(models: ColorModels, lab: FloatArray, where: BoolArray) -> FloatArray:
+    """Return the bounded log odds (N,) that the N pixels of lab (H, W, 3) at `where` (H, W) are subject."""
+    colors = lab[where]
     expected = _polynomial(lab.shape[:2])[where] @ models.field
-    subject = _with_unseen(log_density(models.subject, colours), _UNSEEN_SUBJECT)
-    background = _with_unseen(log_density(models.residual, colours - expected), _UNSEEN_BACKGROUND)
-    return np.clip(subject - background, -_BOUND, _BOUND)
+    subject = _with_unseen(log_density(models.subject, colors), _UNSEEN_SUBJECT)
+    background = _with_unseen(log_density(models.residual, colors - expected), _UNSEEN_BACKGROUND)
+    return np.clip(subject - background, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
 
 
 def _with_unseen(density: FloatArray, share: float) -> FloatArray:
@@ -92,7 +92,7 @@ def _border(shape: tuple[int, int]) -> BoolArray:
 
 
 def _prior(shape: tuple[int, int]) -> FloatArray:
-    """Pictures of characters have them in the middle: log odds +0.5 there, -1 at the frame."""
+    """Characters are usually in the middle: log odds +0.5 there, -1 at the frame."""
     y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
     return 0.5 - 1.5 * np.maximum(np.abs(x), np.abs(y)) ** 4
 
@@ -102,7 +102,7 @@ def _polynomial(shape: tuple[int, int]) -> FloatArray:
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
 
 
-def fit_colour_field(lab: FloatArray, where: BoolArray) -> FloatArray:
+def fit_color_field(lab: FloatArray, where: BoolArray) -> FloatArray:
     """Fit a quadratic (6, 3) to lab (H, W, 3) at `where`, by reweighted least squares (Cauchy)."""
     basis, target = _polynomial(lab.shape[:2])[where], lab[where]
     weight = np.ones(len(target))
@@ -114,28 +114,28 @@ def fit_colour_field(lab: FloatArray, where: BoolArray) -> FloatArray:
     return field.astype(np.float32)
 
 
-def evaluate_colour_field(field: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    """The field's colours (H, W, 3) on a picture of `shape`."""
+def evaluate_color_field(field: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """Evaluate the field on a picture of `shape`; returns colors (H, W, 3)."""
     return _polynomial(shape) @ field
 
 
 def _first_guess(background: FloatArray, border: BoolArray) -> BoolArray:
-    """What the border model does not explain; the bar rises until the frame itself is explained."""
-    bar = min(float(np.percentile(background[border], 5)), -8.0)
-    subject = (background < bar) & ~border
+    """Pixels that the border model does not explain, by a threshold that still explains the border."""
+    threshold = min(float(np.percentile(background[border], 5)), -8.0)
+    subject = (background < threshold) & ~border
     if subject.mean() < 0.01:
         subject = (background < float(np.percentile(background, 15))) & ~border
     return subject
 
 
 def _refit(difference: FloatArray, subject: BoolArray, border: BoolArray) -> Mixture:
-    """The background's mixture from pixels well away from the subject, whose soft edge would teach it."""
+    """Refit the background's mixture on pixels clear of the subject's soft edge."""
     clear = ~ndimage.binary_dilation(subject, iterations=3)
     return fit_mixture(difference[clear if clear.mean() > 0.05 else border], _COMPONENTS, _BACKGROUND_NOISE)
 
 
-def recut_band(lab: FloatArray, subject: BoolArray, band: BoolArray, models: ColourModels) -> BoolArray:
-    """Cut again inside `band` (H, W) only, with `subject` (H, W) holding on its two sides."""
+def recut_band(lab: FloatArray, subject: BoolArray, band: BoolArray, models: ColorModels) -> BoolArray:
+    """Cut again inside `band` (H, W) only; outside it `subject` (H, W) is fixed."""
     rows, columns = (
         slice(max(0, line[0] - 1), line[-1] + 2)
         for line in (np.flatnonzero(band.any(axis=axis)) for axis in (1, 0))
@@ -176,7 +176,7 @@ def solve_cut(ratio: FloatArray, pairs: tuple[FloatArray, FloatArray, FloatArray
     """Label (H, W) that minimises the sum of -ratio over the subject plus the weights of cut pairs."""
     first, second, weight = pairs
     flat = (ratio.ravel() * _CAPACITY_SCALE).astype(np.int32)
-    # Pixels without a neighbour need no cut: only the linked ones become nodes.
+    # Only linked pixels become nodes; the others need no cut.
     linked = np.zeros(flat.size, dtype=bool)
     linked[first] = linked[second] = True
     node = np.cumsum(linked) - 1
@@ -188,7 +188,7 @@ def solve_cut(ratio: FloatArray, pairs: tuple[FloatArray, FloatArray, FloatArray
 
 
 def _cut_graph(gain: IntArray, first: IntArray, second: IntArray, link: IntArray) -> BoolArray:
-    """Minimum cut of a graph whose nodes hang on the source by gain (N,), on the sink by -gain."""
+    """Return the minimum cut: gains (N,) above 0 are capacities from the source, others to the sink."""
     source, sink = gain.size, gain.size + 1
     winners, losers = np.flatnonzero(gain > 0), np.flatnonzero(gain < 0)
     tail = np.concatenate([first, second, np.full(len(winners), source), losers])

@@ -1,4 +1,4 @@
-"""From a coarse cut to a soft matte at full resolution."""
+"""Refine a coarse cut to a soft matte at full resolution."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 from scipy import ndimage
 
 from ..types import BoolArray, FloatArray
-from .grabcut import ColourModels, recut_band
+from .grabcut import ColorModels, recut_band
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
 _BAND = 0.008
-"""Half width of the band decided anew, as a fraction of the longer side."""
+"""Half width of the band that is cut again, as a fraction of the longer side."""
 
 
-def refine_matte(rgb: FloatArray, lab: FloatArray, coarse: FloatArray, models: ColourModels) -> FloatArray:
+def refine_matte(rgb: FloatArray, lab: FloatArray, coarse: FloatArray, models: ColorModels) -> FloatArray:
     """Return alpha (H, W) float32 for rgb and lab (H, W, 3).
 
-    coarse: (H, W) the small cut's labels, resized, 0..1. A band around its outline is cut again at
-    full resolution; then the edge is made soft.
+    coarse: (H, W) the labels of the low-resolution cut, resized, 0..1. A band around their outline is cut
+    again at full resolution, and the edge is then softened.
     """
     reach = max(2, round(max(rgb.shape) * _BAND))
     inside = coarse > 0.5
@@ -25,7 +25,7 @@ def refine_matte(rgb: FloatArray, lab: FloatArray, coarse: FloatArray, models: C
 
 
 def soften_edge(rgb: FloatArray, subject: BoolArray) -> FloatArray:
-    """Return alpha (H, W): 0 or 1 but for two pixels either side of the outline of `subject`."""
+    """Return alpha (H, W): 0 or 1 except within two pixels of the outline of `subject`."""
     edge = find_edge(subject, 2)
     alpha = subject.astype(np.float32)
     if not edge.any():
@@ -40,10 +40,10 @@ def _share(rgb: FloatArray, subject: BoolArray, edge: BoolArray) -> FloatArray:
     span = _local_mean(rgb, subject & ~edge, 2.5) - back
     power = (span**2).sum(axis=-1)
     share = ((rgb - back) * span).sum(axis=-1) / np.maximum(power, 1e-4)
-    # Lines darker than both sides belong to the subject: the share counts from 5 % to 90 %.
+    # Outlines darker than both sides belong to the subject: 5..90 % is stretched to 0..1.
     share = np.clip((share - 0.05) / 0.85, 0.0, 1.0)
     blurred = ndimage.gaussian_filter(subject.astype(np.float32), 0.8)
-    # Where both sides look alike the colours cannot tell; then the outline itself does.
+    # Where both sides have similar colors, the blurred outline decides instead.
     trust = np.clip((power - 0.004) / 0.02, 0.0, 1.0)
     return trust * np.minimum(share, np.minimum(2.0 * blurred, 1.0)) + (1 - trust) * blurred
 
@@ -55,7 +55,7 @@ def find_edge(subject: BoolArray, reach: int) -> BoolArray:
 
 
 def _local_mean(rgb: FloatArray, where: BoolArray, sigma: float) -> FloatArray:
-    """Mean of rgb (H, W, 3) over `where`, weighted by a Gaussian; 0 where there is none within 4 sigma."""
+    """Gaussian-weighted mean of rgb (H, W, 3) over `where`; 0 where nothing lies within 4 sigma."""
     weight = where.astype(np.float32)
     total = ndimage.gaussian_filter(weight, sigma)
     mean = [ndimage.gaussian_filter(rgb[..., c] * weight, sigma) / np.maximum(total, 1e-6) for c in range(3)]

@@ -1,4 +1,4 @@
-"""Gaussian mixtures over colours."""
+"""Gaussian mixtures over colors."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Mixture(NamedTuple):
     log_scale: FloatArray
 
 
-def fit_mixture(colours: FloatArray, components: int, noise: float = 1.5) -> Mixture:
-    """Fit at most `components` Gaussians to colours (N, 3), N > 0, by k-means and hard EM.
+def fit_mixture(colors: FloatArray, components: int, noise: float = 1.5) -> Mixture:
+    """Fit at most `components` Gaussians to colors (N, 3), N > 0, by k-means and hard EM.
 
-    noise: standard deviation, in colour units, below which no component may shrink.
-    Deterministic: the first centres are the colours farthest from each other.
+    noise: smallest standard deviation of a component, in color units.
+    Deterministic: the initial centers are the colors farthest from each other.
     """
-    samples = colours[:: max(1, len(colours) // _SAMPLES)].astype(np.float64)
+    samples = colors[:: max(1, len(colors) // _SAMPLES)].astype(np.float64)
     labels = _nearest(samples, _spread_centres(samples, components))
     for _ in range(_ITERATIONS):
         mixture = _fit_components(samples, labels, noise)
@@ -36,17 +36,17 @@ def fit_mixture(colours: FloatArray, components: int, noise: float = 1.5) -> Mix
     return _fit_components(samples, labels, noise)
 
 
-def log_density(mixture: Mixture, colours: FloatArray) -> FloatArray:
-    """Log of the mixture's density at colours (..., 3); returns (...)."""
-    flat = colours.reshape(-1, 3).astype(np.float32)
-    return logsumexp(_component_log_density(mixture, flat), axis=1).reshape(colours.shape[:-1])
+def log_density(mixture: Mixture, colors: FloatArray) -> FloatArray:
+    """Return the log density (...) of the mixture at colors (..., 3)."""
+    flat = colors.reshape(-1, 3).astype(np.float32)
+    return logsumexp(_component_log_density(mixture, flat), axis=1).reshape(colors.shape[:-1])
 
 
 def _spread_centres(samples: FloatArray, count: int) -> FloatArray:
     centres = [samples.mean(axis=0)]
     distance = np.linalg.norm(samples - centres[0], axis=1)
     for _ in range(count - 1):
-        # The 95th percentile, not the maximum: single odd pixels make no good centres.
+        # The 95th percentile rather than the maximum: isolated outliers make bad centers.
         far = np.argsort(distance, kind="stable")[int(0.95 * (len(samples) - 1))]
         centres.append(samples[far])
         distance = np.minimum(distance, np.linalg.norm(samples - samples[far], axis=1))

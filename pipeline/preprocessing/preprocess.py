@@ -1,4 +1,4 @@
-"""Stage `preprocessing`: the subject of a picture, cut out and framed."""
+"""Entry of the stage: cut the subject out of a picture and frame it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .matte import refine_matte
 
 METHODS = ("auto", "alpha", "grabcut")
 _CUT_SIDE = 256
-_LEAST, _MOST = 0.01, 0.95
+_MIN_COVERAGE, _MAX_COVERAGE = 0.01, 0.95
 _ISLAND = 0.01
-_WIDEST = 1.3
-"""Times the height: not even outstretched arms are wider."""
+_MAX_ASPECT = 1.3
+"""Times the height: even outstretched arms are narrower."""
 _SPECK = 2e-5
-"""Holes smaller than this part of the picture are noise."""
+"""Holes smaller than this share of the picture are noise."""
 
 
 class Cutout(NamedTuple):
-    """rgb: (H, W, 3). alpha: (H, W). method: how it was found. warnings: what to doubt."""
+    """rgb: (H, W, 3). alpha: (H, W). method: how the subject was found. warnings: for the report."""
 
     rgb: FloatArray
     alpha: FloatArray
@@ -46,9 +46,9 @@ def preprocess_picture(
 ) -> FramedPicture:
     """Cut the subject out of picture (H, W, 3 or 4), sRGB 0..1, and frame it in a `size` square.
 
-    mask: (H, W), white is the subject; one that is all white says nothing. `auto` takes the mask,
-    else the picture's own alpha, else GrabCut. outline: empty pixels beside the longer side.
-    PictureError: no subject can be told from the background. ValueError: impossible arguments.
+    mask: (H, W), white is the subject; an all-white mask is ignored. `auto` uses the mask, else the
+    picture's own alpha, else GrabCut. outline: margin in pixels beyond the longer side.
+    PictureError: no subject can be separated from the background. ValueError: invalid arguments.
     """
     _check_arguments(picture, size, outline, method)
     picture = shrink_picture(np.asarray(picture, dtype=np.float32), 2 * size)
@@ -65,17 +65,17 @@ def preprocess_picture(
 
 def _check_arguments(picture: FloatArray, size: int, outline: int, method: str) -> None:
     if method not in METHODS:
-        raise ValueError(f"no method {method!r}; there are: {', '.join(METHODS)}")
+        raise ValueError(f"unknown method {method!r}; expected one of {', '.join(METHODS)}")
     if not 0 <= outline < size / 2:
-        raise ValueError(f"outline {outline} leaves nothing of size {size}; it must be below {size / 2:g}")
+        raise ValueError(f"outline {outline} leaves no room in size {size}; it must be below {size / 2:g}")
     if picture.ndim != 3 or picture.shape[2] not in (3, 4):
         raise ValueError(f"expected a picture (H, W, 3 or 4), got {picture.shape}")
     if min(picture.shape[:2]) < 8:
         raise PictureError(
-            f"the picture has {picture.shape[1]} x {picture.shape[0]} pixels; 8 a side are needed"
+            f"the picture has {picture.shape[1]} x {picture.shape[0]} pixels; at least 8 x 8 are needed"
         )
     if not np.isfinite(picture).all():
-        raise PictureError("the picture holds values that are not numbers")
+        raise PictureError("the picture contains values that are not finite numbers")
 
 
 def shrink_picture(picture: FloatArray, side: int) -> FloatArray:
@@ -100,7 +100,7 @@ def _choose_cutout(picture: FloatArray, mask: FloatArray | None, method: str, pr
             return _cut_by_plane(picture, picture[..., 3], "alpha")
         if method == "alpha":
             raise PictureError("the picture has no transparency and no mask; method alpha needs one of them")
-    return _cut_by_colour(picture[..., :3], progress)
+    return _cut_by_color(picture[..., :3], progress)
 
 
 def _fit_mask(mask: FloatArray, shape: tuple[int, int]) -> FloatArray:
@@ -112,29 +112,29 @@ def _cut_by_plane(picture: FloatArray, alpha: FloatArray, name: str) -> Cutout:
     if alpha.max() < 0.5:
         found = "fully transparent" if name == "alpha" else "fully masked out"
         raise PictureError(
-            f"the picture is {found}: nothing reaches half opacity (most is {alpha.max():.2f})"
+            f"the picture is {found}: no pixel reaches half opacity (the highest is {alpha.max():.2f})"
         )
     return Cutout(picture[..., :3], alpha, name)
 
 
-def _cut_by_colour(rgb: FloatArray, progress: Progress) -> Cutout:
+def _cut_by_color(rgb: FloatArray, progress: Progress) -> Cutout:
     spread = float((rgb.max(axis=(0, 1)) - rgb.min(axis=(0, 1))).max())
     if spread < 0.02:
-        colour = "#" + "".join(f"{round(255 * float(c)):02x}" for c in rgb.mean(axis=(0, 1)))
-        raise PictureError(f"the picture is one colour ({colour}); there is no subject in it")
+        color = "#" + "".join(f"{round(255 * float(c)):02x}" for c in rgb.mean(axis=(0, 1)))
+        raise PictureError(f"the picture is a single color ({color}); it has no subject")
     lab = srgb_to_lab(rgb)
     shape = tuple(max(8, round(n * min(1.0, _CUT_SIDE / max(lab.shape[:2])))) for n in lab.shape[:2])
     cut = cut_subject(
         resize_plane(lab, shape, Image.Resampling.BOX), progress=span_progress(progress, 0.1, 0.6)
     )
     coverage = 0.0 if cut is None else float(cut.subject.mean())
-    if cut is None or not _LEAST <= coverage <= _MOST:
+    if cut is None or not _MIN_COVERAGE <= coverage <= _MAX_COVERAGE:
         found = f"the cut found {coverage:.1%} of the picture"
         return Cutout(
             rgb,
             _central_region(rgb.shape[:2]),
             "grabcut",
-            (f"no clear subject: {found}; its middle is used",),
+            (f"no clear subject: {found}; its center is used",),
         )
     small = keep_large_parts(cut.subject).astype(np.float32)
     coarse = np.clip(resize_plane(small, rgb.shape[:2], Image.Resampling.BICUBIC), 0.0, 1.0)
@@ -142,7 +142,7 @@ def _cut_by_colour(rgb: FloatArray, progress: Progress) -> Cutout:
 
 
 def _central_region(shape: tuple[int, int]) -> FloatArray:
-    """A soft ellipse, upright, in the middle of the picture."""
+    """An upright soft ellipse in the center of the picture."""
     height, width = shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     half_height = 0.45 * height
@@ -152,7 +152,7 @@ def _central_region(shape: tuple[int, int]) -> FloatArray:
 
 
 def keep_large_parts(region: BoolArray, share: float = _ISLAND) -> BoolArray:
-    """Drop the connected parts of region (H, W) below `share` of the largest part's area."""
+    """Drop the connected parts of region (H, W) smaller than `share` of the largest part's area."""
     labels, count = ndimage.label(region, structure=np.ones((3, 3)))
     if count < 2:
         return region
@@ -162,7 +162,7 @@ def keep_large_parts(region: BoolArray, share: float = _ISLAND) -> BoolArray:
 
 
 def remove_islands(alpha: FloatArray) -> FloatArray:
-    """Clear the parts of alpha (H, W) that are tiny beside the largest, and close pinholes."""
+    """Clear the parts of alpha (H, W) that are tiny compared to the largest, and close pinholes."""
     subject = alpha >= 0.5
     kept = keep_large_parts(subject)
     reach = ndimage.binary_dilation(kept, iterations=3)
@@ -183,7 +183,7 @@ def _find_doubts(alpha: FloatArray) -> tuple[str, ...]:
     if touched:
         doubts.append(f"the subject is cut off by the picture's {', '.join(touched)}")
     height, width = (int(np.ptp(np.flatnonzero(subject.any(axis=axis)))) + 1 for axis in (1, 0))
-    if width > _WIDEST * height:
+    if width > _MAX_ASPECT * height:
         doubts.append(
             f"the subject is {width / height:.1f} times as wide as tall; it may not be a whole figure"
         )

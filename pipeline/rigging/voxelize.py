@@ -13,7 +13,7 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from ..errors import RigError
-from ..mesh.components import find_pieces, split_closed
+from ..mesh.components import find_components, split_closed_components
 from ..types import BoolArray, Mesh
 from .voxel_solid import Indices, Points, VoxelSolid
 
@@ -38,7 +38,7 @@ def voxelise_mesh(mesh: Mesh) -> VoxelSolid:
     if not len(mesh.faces) or not np.isfinite(mesh.positions).all():
         found = f"{len(mesh.positions)} vertices and {len(mesh.faces)} faces"
         raise RigError(f"the mesh must have faces and finite coordinates; it has {found}")
-    closed, loose = split_closed(find_pieces(mesh))
+    closed, loose = split_closed_components(find_components(mesh))
     corners = np.concatenate((closed, loose))
     if not len(corners):
         raise RigError("the mesh encloses no volume: all of its faces are points or lines")
@@ -62,7 +62,7 @@ def voxelise_mesh(mesh: Mesh) -> VoxelSolid:
 def fill_box(mesh: Mesh, low: Points, high: Points, size: float) -> BoolArray:
     """(X, Y, Z) bool, the filled cells of a box; the centre of cell (0, 0, 0) is `low`, all in metres."""
     shape = tuple(int(count) for count in np.ceil((high - low) / size) + 1)
-    closed, loose = ((corners - low) / size for corners in split_closed(find_pieces(mesh)))
+    closed, loose = ((corners - low) / size for corners in split_closed_components(find_components(mesh)))
     return _fill_columns(closed, shape) | _fill_enclosed(loose, shape)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 from character3d.pipeline.errors import MeshError
+from character3d.pipeline.mesh.topology import is_closed
 from character3d.pipeline.mesh_generation import clean_mesh
 from character3d.pipeline.mesh_generation.clean import (
     clean_surface,
@@ -12,7 +13,7 @@ from character3d.pipeline.mesh_generation.clean import (
     drop_internal_shells,
     measure_winding,
 )
-from character3d.pipeline.mesh_generation.decimate import decimate_surface, is_closed
+from character3d.pipeline.mesh_generation.decimate import decimate_surface
 from scipy import ndimage
 from skimage.measure import marching_cubes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from character3d.pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
-from character3d.pipeline.preprocessing import decode_picture, lay_on_ground, preprocess_picture
+from character3d.pipeline.preprocessing import composite_on_gray, decode_picture, preprocess_picture
 from PIL import Image
 from scipy import ndimage
 
@@ -111,7 +111,7 @@ def test_damaged_exif_does_not_matter():
 
 
 def test_animation_gives_its_first_frame():
-    frames = [Image.new("RGBA", (12, 12), colour) for colour in ("red", "lime", "blue")]
+    frames = [Image.new("RGBA", (12, 12), color) for color in ("red", "lime", "blue")]
     data = encode(frames[0], save_all=True, append_images=frames[1:], duration=20)
     assert tuple(decode_picture(data)[0, 0]) == (255, 0, 0, 255)
 
@@ -197,8 +197,8 @@ def soft_figure(size=SIZE):
     return np.clip(0.5 - np.minimum(ring, bar), 0, 1).astype(np.float32)
 
 
-def composite(alpha, background, colour=(0.8, 0.3, 0.2)):
-    return (alpha[..., None] * np.float32(colour) + (1 - alpha[..., None]) * background).astype(np.float32)
+def composite(alpha, background, color=(0.8, 0.3, 0.2)):
+    return (alpha[..., None] * np.float32(color) + (1 - alpha[..., None]) * background).astype(np.float32)
 
 
 def backgrounds():
@@ -243,12 +243,12 @@ def test_subject_is_centred_and_padded():
 
 
 def test_edges_are_soft_and_hold_no_background():
-    colour = (0.8, 0.3, 0.2)
+    color = (0.8, 0.3, 0.2)
     green = np.broadcast_to(np.float32((0.1, 0.9, 0.1)), (SIZE, SIZE, 3))
-    framed = preprocess_picture(composite(soft_figure(), green, colour), size=SIZE, outline=16)
+    framed = preprocess_picture(composite(soft_figure(), green, color), size=SIZE, outline=16)
     alpha = framed.rgba[..., 3]
     assert ((alpha > 0.1) & (alpha < 0.9)).sum() > 100
-    assert np.abs(framed.rgba[..., :3] - colour).max() < 0.1  # under alpha 0 too
+    assert np.abs(framed.rgba[..., :3] - color).max() < 0.1  # under alpha 0 too
 
 
 def test_coverage_is_kept_to_a_fraction_of_a_pixel():
@@ -283,7 +283,7 @@ def test_islands_are_removed():
 
 
 def test_pictures_without_subject_say_what_was_found():
-    with pytest.raises(PictureError, match="one colour \\(#336699\\)"):
+    with pytest.raises(PictureError, match="a single color \\(#336699\\)"):
         preprocess_picture(np.broadcast_to(np.float32((0.2, 0.4, 0.6)), (32, 32, 3)))
     with pytest.raises(PictureError, match="fully transparent"):
         preprocess_picture(np.zeros((32, 32, 4), np.float32))
@@ -336,17 +336,17 @@ def test_impossible_arguments():
     picture = composite(soft_figure(), backgrounds()["plain"])
     with pytest.raises(ValueError, match="outline"):
         preprocess_picture(picture, size=256, outline=128)
-    with pytest.raises(ValueError, match="no method 'magic'"):
+    with pytest.raises(ValueError, match="unknown method 'magic'"):
         preprocess_picture(picture, method="magic")
 
 
-def test_the_subject_lies_on_plain_grey():
-    colour = (0.8, 0.3, 0.2)
+def test_the_subject_lies_on_plain_gray():
+    color = (0.8, 0.3, 0.2)
     framed = preprocess_picture(
-        composite(soft_figure(), backgrounds()["plain"], colour), size=SIZE, outline=32
+        composite(soft_figure(), backgrounds()["plain"], color), size=SIZE, outline=32
     )
-    shown = lay_on_ground(framed.rgba)
+    shown = composite_on_gray(framed.rgba)
     assert (shown[0, 0] == 0.5).all()
     assert np.array_equal(shown[framed.mask], framed.rgba[framed.mask][:, :3])
     rim = ndimage.binary_dilation(framed.mask)
-    assert np.abs(shown[rim] - colour).max() < 0.1
+    assert np.abs(shown[rim] - color).max() < 0.1

@@ -5,7 +5,7 @@ import pytest
 import torch
 import trimesh
 from character3d.pipeline.errors import MeshError
-from character3d.pipeline.mesh_generation.decimate import is_closed
+from character3d.pipeline.mesh.topology import is_closed
 from character3d.pipeline.mesh_generation.sparse_field_sampling import (
     SampledField,
     list_resolutions,

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from ...conventions import MAX_INFLUENCES
-from ...mesh.components import find_pieces
+from ...mesh.components import find_components
 from ...mesh.normals import vertex_normals
+from ...mesh.topology import label_components, list_directed_edges
 from ...types import BoolArray, FloatArray, Mesh, Skeleton, SkinWeights
 from ..voxel_solid import Indices, Points
 from .contact_cuts import are_apart, label_regions
@@ -46,8 +45,8 @@ def separate_limbs(
     (uv), that of a vertex of its rim; colors (V, C), where given, help to choose it. A mesh that was
     closed stays closed up to vertices at one place.
     """
-    pieces = find_pieces(mesh)
-    places, copies = pieces.places, pieces.copies
+    welded = find_components(mesh)
+    places, copies = welded.points, welded.inverse
     owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
     label = label_regions(skeleton, mesh.positions.astype(np.float64), owner.astype(np.int64))
     corners = label[mesh.faces]
@@ -69,9 +68,7 @@ def separate_limbs(
 def _find_scraps(faces: Indices, cut: BoolArray, count: int) -> BoolArray:
     """(F,) bool: faces of small islands that the cut leaves behind."""
     rest = faces[~cut]
-    pairs = np.concatenate((rest[:, [0, 1]], rest[:, [1, 2]]))
-    links = sparse.coo_matrix((np.ones(len(pairs)), pairs.T), shape=(count, count))
-    _, names = csgraph.connected_components(links, directed=False)
+    names = label_components(list_directed_edges(rest), count)
     sizes = np.bincount(names[rest[:, 0]], minlength=names.max() + 1)
     beside = np.zeros(names.max() + 1, bool)
     beside[names[faces[cut].ravel()]] = True

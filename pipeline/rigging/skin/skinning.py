@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from ...conventions import MAX_INFLUENCES
-from ...mesh.components import Pieces, find_pieces, measure_spans
+from ...mesh.components import MeshComponents, find_components, measure_component_extents
 from ...progress import Progress, ignore_progress, span_progress
 from ...types import BoolArray, FloatArray, IntArray, Mesh, Skeleton, SkinWeights
 from ..skeleton import PREFIX
@@ -52,18 +52,18 @@ def compute_skin_weights(
     graph = cut_links(solid.graph, region)
     if graph.nnz < solid.graph.nnz:
         distances = measure_bones(solid, graph, bones, span_progress(progress, 0.4, 0.7))
-    pieces = find_pieces(mesh)
-    cells = _nearby_cells(solid, pieces.places, region)
+    welded = find_components(mesh)
+    cells = _nearby_cells(solid, welded.points, region)
     near = np.asarray(distances[cells].mean(axis=1), np.float64)
-    weights = _blend_weights(near, pieces.places, pieces.faces, region[cells[:, 0]], skeleton, bones)
-    weights = _stiffen_trifles(weights, pieces)
+    weights = _blend_weights(near, welded.points, welded.faces, region[cells[:, 0]], skeleton, bones)
+    weights = _make_small_components_rigid(weights, welded)
     owners = np.array([bone.joint for bone in bones])
     weights, owners = share_with_fingers(
-        weights, owners, Mesh(pieces.places, pieces.faces), skeleton, span_progress(progress, 0.7, 0.95)
+        weights, owners, Mesh(welded.points, welded.faces), skeleton, span_progress(progress, 0.7, 0.95)
     )
     joints, shares = keep_strongest(weights, owners)
     progress(1.0)
-    return SkinWeights(joints[pieces.copies], shares[pieces.copies])
+    return SkinWeights(joints[welded.inverse], shares[welded.inverse])
 
 
 def _nearest_joints(bones: list[Bone], distances: Points) -> Indices:
@@ -113,17 +113,17 @@ def _smooth_weights(weights: Points, places: Points, faces: Indices, region: Ind
     return smooth_over_edges(weights, places, edges, _SMOOTHING * float(np.ptp(places[:, 1])))
 
 
-def _stiffen_trifles(weights: Points, pieces: Pieces) -> Points:
+def _make_small_components_rigid(weights: Points, components: MeshComponents) -> Points:
     """One weight for all of a piece smaller than a tenth of the height: an eye, a button, a bead.
 
     A mesh that consists of such pieces, unwelded triangles, is left as it is.
     """
-    spans = measure_spans(pieces)
-    small = spans < _TRIFLE * float(np.ptp(pieces.places[:, 1]))
-    chosen = np.flatnonzero(small[pieces.names])
+    spans = measure_component_extents(components)
+    small = spans < _TRIFLE * float(np.ptp(components.points[:, 1]))
+    chosen = np.flatnonzero(small[components.labels])
     if not len(chosen) or len(chosen) > _MOST_TRIFLES * len(weights):
         return weights
-    names = pieces.names[chosen]
+    names = components.labels[chosen]
     order = (np.ones(len(chosen)), (names, np.arange(len(chosen))))
     totals = sparse.coo_matrix(order, shape=(len(spans), len(chosen))).tocsr() @ weights[chosen]
     stiff = weights.copy()
