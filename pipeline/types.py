@@ -273,7 +273,8 @@ class AnimationClip:
     """Motion of one skeleton, keyed at common times; between keys rotations are slerped.
 
     times: (T,) float32 seconds, T >= 1, finite; those of a clip that is written to a file increase from 0.
-    rotations: (T, J, 4) float32 unit quaternions x, y, z, w, each joint's full rotation in its parent's axes (a root's in the mesh frame), as in glTF.
+    rotations: (T, J, 4) float32 unit quaternions x, y, z, w, each joint's full rotation in its parent's axes
+    (a root's in the mesh frame), as in glTF.
     translations: (T, 3) float32 meters, finite: the position of joint number `mover` in the mesh frame; the
     joints above it neither move nor rotate. loop: the last key equals the first.
     """
