@@ -1,8 +1,9 @@
 """Try Character3D on a fresh machine: set up what is missing, start ComfyUI, make one character.
 
     python quickstart.py                 set up, start, turn examples/elf.png into a character
-    python quickstart.py serve           only set up and start
-    python quickstart.py test [ARGS]     set up and run the tests; ARGS are passed to pytest
+    python quickstart.py serve           set up and start only
+    python quickstart.py test [ARGS]     set up and run the tests of a push; ARGS go to pytest
+    python quickstart.py nightly [ARGS]  set up and run the tests that only the nightly run needs
 
 Needs only Python 3.11 or newer. If you already have ComfyUI, you do not need this file: clone the pack
 into custom_nodes and install requirements.txt.
@@ -22,22 +23,23 @@ import sys
 from pathlib import Path
 
 from client import Client, ServiceError
-from launcher.environment import prepare_own_comfyui
+from launcher.environment import prepare_own_comfyui, prepare_tests
 from launcher.installation import REPOSITORY, copy_examples, link_pack, prepare_existing_comfyui
 from launcher.job import run_job
 from launcher.server import Server, run_server
 from launcher.terminal import QuickstartError, terminal
 
+PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
+"""Of pytest-xdist; tests/conftest.py forms the groups. `-n 0` among the arguments runs them one by one."""
+TESTS = ("test", "nightly")
 
-def run_tests(arguments: list[str]) -> int:
-    """Set up, run pytest and return its exit status."""
-    installation = prepare_own_comfyui(with_tests=True)
-    variables = {**os.environ, "CHARACTER3D_COMFYUI": str(installation.comfyui)}
-    if os.environ.get("CI"):
-        variables["CHARACTER3D_REQUIRE_READERS"] = "1"
-    return subprocess.run(
-        [installation.python, "-P", "-m", "pytest", *arguments], cwd=REPOSITORY, env=variables
-    ).returncode
+
+def run_tests(nightly: bool, arguments: list[str]) -> int:
+    """Set up and run pytest, a worker on each processor; return its exit status."""
+    python, variables = prepare_tests(nightly)
+    selection = ["-m", "nightly"] if nightly else []
+    command = [python, "-P", "-m", "pytest", *PARALLEL, *selection, *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **variables}).returncode
 
 
 def make_character(server: Server, picture: Path, out: Path | None) -> bool:
@@ -75,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """Parse the command line of every command except `test`."""
+    """Read the command line of everything but the tests."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -101,7 +103,9 @@ def main(arguments: list[str]) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, frame: sys.exit(128 + number))
     try:
-        return run_tests(arguments[1:]) if arguments[:1] == ["test"] else run(parse_arguments(arguments))
+        if arguments and arguments[0] in TESTS:
+            return run_tests(arguments[0] == "nightly", arguments[1:])
+        return run(parse_arguments(arguments))
     except QuickstartError as error:
         terminal.say(f"\n{error}")
         return 1

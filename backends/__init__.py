@@ -1,1 +1,1 @@
-"""Learned models on ComfyUI's model management: the only place besides `nodes/` that imports comfy.*."""
+"""Learned models on ComfyUI's model management. Only this package and `nodes/` import comfy.*."""

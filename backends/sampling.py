@@ -1,4 +1,4 @@
-"""ComfyUI's sampler as both learned stages call it: Euler steps down given noise levels."""
+"""Euler sampling at given noise levels with ComfyUI's sampler, shared by both diffusion stages."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def sample_euler(
     negative: Any,
     progress: Progress,
 ) -> torch.Tensor:
-    """Denoise `noise` with a MODEL at the levels `sigmas` (steps + 1,), the last 0; a latent as `noise`.
+    """Denoise `noise` with a MODEL at the noise levels `sigmas` (steps + 1,), which end with 0.
 
-    guidance: classifier-free, 1 for none. positive, negative: ComfyUI's CONDITIONING. Progress and
-    cancellation come once a step.
+    guidance: classifier-free guidance scale, 1 for none. positive, negative: ComfyUI's CONDITIONING.
+    Progress is reported, and cancellation checked, once a step. Returns a latent shaped like `noise`.
     """
 
     def report(step: int, _denoised: torch.Tensor, _x: torch.Tensor, total: int) -> None:

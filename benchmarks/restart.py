@@ -36,7 +36,7 @@ from launcher.server import HOST, find_free_port, make_server_command
 
 JOBS = Path("user", "character3d", "jobs.sqlite3")
 IMPORT = re.compile(r"([\d.]+) seconds: .*ComfyUI-Character3D")
-RESUME = re.compile(r"jobs taken up in ([\d.]+) s")
+RESUME = re.compile(r"jobs resumed in ([\d.]+) s")
 
 
 async def make_jobs(comfyui: Path, base: Path) -> tuple[str, str]:
@@ -63,7 +63,10 @@ def copy_jobs(base: Path, job_id: str, count: int, spread: float) -> Iterator[st
     assert row
     for number in range(count):
         new_id, created = str(uuid.uuid4()), row.created - spread * number
-        copy = dataclasses.replace(row, id=new_id, created=created, user=f"peer:10.0.0.{number}")
+        status = row.status and row.status.replace(job_id, new_id)
+        copy = dataclasses.replace(
+            row, id=new_id, created=created, user=f"peer:10.0.0.{number}", status=status
+        )
         database.insert(copy, (str(number), new_id))
         for event in events:
             data = json.loads(json.dumps(event.data).replace(job_id, new_id))
@@ -78,7 +81,7 @@ def forget(base: Path, job_id: str) -> None:
     database = JobDatabase((base / JOBS).parent)
     for row in database.live_jobs():
         if row.id != job_id:
-            database.bury(row.id)
+            database.mark_deleted(row.id)
     database.close()
 
 

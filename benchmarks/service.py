@@ -1,6 +1,6 @@
 """The service under load, with stub stages: how long clients wait, and whether anything grows.
 
-    python benchmarks/service.py [accept] [status] [loop] [events] [memory] [estimates] [--jobs N]
+    python benchmarks/service.py [accept] [status] [list] [loop] [events] [memory] [estimates] [--jobs N]
 
 Starts a real ComfyUI on the CPU with the stub nodes of the tests, on a free port, and measures what is
 named (default: all). Every client is a user of its own, by its loopback address. Times are in milliseconds
@@ -16,9 +16,11 @@ import io
 import itertools
 import json
 import os
+import sqlite3
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -196,6 +198,40 @@ async def measure_status(server: SimpleNamespace) -> None:
         control(server.base)
         await cancel_all(user, sockets)
         await asyncio.gather(*readers)
+
+
+async def measure_list(server: SimpleNamespace) -> None:
+    """The largest page of a user who has 10,000 ended jobs: the first one, and one from the middle."""
+    async with open_user(server.url) as user:
+        ended = await wait(user, await post(user, make_picture(64, 64, 10, "PNG")))
+        ids = copy_job(server.base / "user" / "character3d" / "jobs.sqlite3", ended["job_id"], 10_000)
+        for name, before in (("first", ""), ("middle", f"&before={ids[5000]}")):
+            seconds = []
+            await read_lag(user)
+            for _ in range(200):
+                started = time.perf_counter()
+                async with user.get(f"/generate_character/jobs?limit=100{before}") as answer:
+                    page = await answer.read()
+                seconds.append(time.perf_counter() - started)
+            assert len(json.loads(page)["jobs"]) == 100
+            lag = await read_lag(user) * 1000
+            print(
+                f"list    {name} page, {len(page) / 1e6:.2f} MB: {describe(seconds)}, loop late by {lag:.1f}"
+            )
+
+
+def copy_job(path: Path, job_id: str, count: int) -> list[str]:
+    """Copies of an ended job's row under new ids, beside the running server; returns the ids."""
+    ids = [str(uuid.uuid4()) for _ in range(count)]
+    names = "user, created, ended, state, body"
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
+        database.executemany(
+            f"INSERT INTO jobs (id, {names}, status)"
+            f" SELECT ?, {names}, replace(status, id, ?) FROM jobs WHERE id = ?",
+            ((new_id, new_id, job_id) for new_id in ids),
+        )
+        database.commit()
+    return ids
 
 
 async def drain(socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -394,6 +430,7 @@ def main(arguments: list[str]) -> None:
     measures: dict[str, Callable[[SimpleNamespace], Any]] = {
         "accept": measure_accept,
         "status": measure_status,
+        "list": measure_list,
         "loop": measure_loop,
         "events": measure_events,
         "estimates": measure_estimates,

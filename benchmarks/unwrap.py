@@ -19,7 +19,7 @@ charts   pieces of the surface that are connected in the atlas
 stretch  L2 stretch of Sander et al. 2001 of the whole atlas, 1 where all is to one scale; then the 95th
          percentile and the largest of the faces' own
 used     share of the texels of a 2048 x 2048 texture that charts cover, %; xatlas: of its own oblong sheet
-twice    texels whose centre two faces own, at 1024, 2048 and 4096, unwrapped for each; xatlas at 2048 only
+twice    texels whose center two faces own, at 1024, 2048 and 4096, unwrapped for each; xatlas at 2048 only
 gap      texels between the two charts that are nearest to each other, and to the border (2048, 4 asked)
 """
 
@@ -205,7 +205,7 @@ def measure_stretch(mesh: Mesh) -> tuple[float, np.ndarray]:
 
 
 def list_samples(mesh: Mesh, size: int) -> np.ndarray:
-    """How many faces own each texel's centre, (size * size,)."""
+    """How many faces own each texel's center, (size * size,)."""
     _, pixel = list_covered_samples(torch.tensor(mesh.uvs) * size, torch.tensor(mesh.faces), (size, size))
     return np.bincount(pixel.numpy(), minlength=size * size)
 
@@ -215,7 +215,7 @@ def count_shared(mesh: Mesh, size: int) -> int:
 
 
 def draw_charts(mesh: Mesh) -> np.ndarray:
-    """(2048, 2048): the chart under each texel's centre, 0 for none."""
+    """(2048, 2048): the chart under each texel's center, 0 for none."""
     flat = torch.cat((torch.tensor(mesh.uvs) * _SIZE, torch.zeros(len(mesh.uvs), 1)), dim=1)
     index = rasterize_triangles(flat, torch.tensor(mesh.faces), (_SIZE, _SIZE)).face_index.numpy()
     return np.where(index >= 0, label_charts(mesh)[index], 0)
@@ -241,7 +241,7 @@ def measure_gaps(mesh: Mesh) -> str:
 
 
 def draw_atlas(mesh: Mesh, path: Path) -> None:
-    """One colour for each chart."""
+    """One color for each chart."""
     colors = np.random.default_rng(1).integers(70, 256, (label_charts(mesh).max() + 1, 3)).astype(np.uint8)
     colors[0] = 0
     path.parent.mkdir(parents=True, exist_ok=True)

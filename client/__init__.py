@@ -1,4 +1,4 @@
-"""A client of the Character3D service: one small package of the standard library alone, to use or to copy."""
+"""A client of the Character3D service: a small package without dependencies, to import or to copy."""
 
 from .client import Client, ServiceError
 from .types import (
@@ -6,16 +6,23 @@ from .types import (
     CompletedJob,
     Download,
     Error,
+    ErrorCode,
     Event,
     FailedJob,
     Health,
     Job,
+    JobCounts,
     JobList,
+    LastJob,
     Models,
     Parameters,
+    Problem,
     ProcessingJob,
+    Reason,
+    ResultKey,
     Results,
     Stage,
+    StageName,
 )
 
 __all__ = [
@@ -24,15 +31,22 @@ __all__ = [
     "CompletedJob",
     "Download",
     "Error",
+    "ErrorCode",
     "Event",
     "FailedJob",
     "Health",
     "Job",
+    "JobCounts",
     "JobList",
+    "LastJob",
     "Models",
     "Parameters",
+    "Problem",
     "ProcessingJob",
+    "Reason",
+    "ResultKey",
     "Results",
     "ServiceError",
     "Stage",
+    "StageName",
 ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .types import Parameters
 
 STREAM_SECONDS = 60.0
-"""Silence after which a stream of events is broken: the service says something every 20 s."""
+"""An event stream that is silent for so long is broken: the service sends something every 20 s."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _BROKEN = (ConnectionError, TimeoutError)
@@ -34,10 +34,10 @@ _CHUNK = 2**18
 
 
 class ServiceError(Exception):
-    """A request was refused, or answered by something that is no Character3D service.
+    """A request was refused, or was answered by something other than a Character3D service.
 
-    status: of HTTP. error_code: of the wire contract, or None where the answer is not the service's.
-    details: what was found and what would be right. retry_after: seconds, where the server names them.
+    status: HTTP status. error_code: one of ErrorCode, or None if the answer is not the service's.
+    details: what was found and what is accepted. retry_after: seconds, if the server gave a number.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ServiceError(Exception):
 
 
 def _read_object(answer: Any) -> dict[str, Any] | None:
-    """The JSON object of an answer, or None for anything else."""
+    """The JSON object in an answer, or None if it holds anything else."""
     try:
         body = json.loads(answer.read())
     except ValueError:
@@ -66,7 +66,7 @@ def _read_object(answer: Any) -> dict[str, Any] | None:
 
 
 def _refusal(answer: Any) -> ServiceError:
-    """What an answer says that is not the one asked for."""
+    """The error for an answer that is not the expected one."""
     body, pause = _read_object(answer) or {}, answer.headers.get("Retry-After", "")
     if "error_code" not in body:
         kind = answer.headers.get("Content-Type", "no Content-Type")
@@ -93,7 +93,7 @@ def _encode_form(picture: bytes, fields: Mapping[str, Any]) -> tuple[bytes, str]
 
 
 def _read_events(lines: Iterator[bytes]) -> Iterator[Event]:
-    """The events of a stream (WHATWG HTML, section 9.2.6); their data has all that their fields say."""
+    """The events of a stream (WHATWG HTML, section 9.2.6). Only `data` is read: it has all the rest."""
     data: list[str] = []
     for line in lines:
         field, _, value = line.decode().strip("\r\n").partition(":")
@@ -105,7 +105,7 @@ def _read_events(lines: Iterator[bytes]) -> Iterator[Event]:
 
 
 def _copy(answer: Any, sink: IO[bytes]) -> None:
-    """Write a body to a file; raises ConnectionError where it is shorter than its head says."""
+    """Write a body to a file; raises ConnectionError if it is shorter than its headers say."""
     stop = sink.tell() + (answer.length or 0)
     shutil.copyfileobj(answer, sink)
     if sink.tell() < stop:
@@ -124,19 +124,19 @@ def _hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-class _Patience:
-    """Pauses between tries, longer each time, until the server has been out of reach for too long."""
+class _RetryTimer:
+    """Pauses between tries, longer each time, until the server has been unreachable for too long."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self.renew()
+        self.restart()
 
-    def renew(self) -> None:
-        """The server was reached."""
+    def restart(self) -> None:
+        """Start anew: the server was reached."""
         self._pause, self._deadline = _FIRST_PAUSE, time.monotonic() + self._seconds
 
     def pause(self) -> bool:
-        """Wait before the next try; False, at once, where there should be none."""
+        """Wait before the next try; False, without waiting, if there should be none."""
         if time.monotonic() + self._pause > self._deadline:
             return False
         time.sleep(self._pause)
@@ -145,14 +145,14 @@ class _Patience:
 
 
 class Client:
-    """A user of one service.
+    """The requests of one user to one server.
 
     address: such as http://127.0.0.1:8188. timeout: seconds of silence after which a connection counts
-    as broken. patience: seconds for which events and downloads try to reach a server that is gone.
-    opener: sends the requests; one of urllib's, for proxies, certificates and the like.
+    as broken. patience: seconds for which an unreachable server is tried again. opener: the urllib opener
+    that sends the requests, for proxies, certificates and so on.
 
-    Every method raises ServiceError where the service refuses, and OSError (ConnectionError or
-    TimeoutError) where it cannot be reached.
+    Every method raises ServiceError if the service refuses, and OSError (ConnectionError or TimeoutError)
+    if it cannot be reached.
     """
 
     def __init__(
@@ -175,46 +175,46 @@ class Client:
     def generate(
         self, picture: Path | bytes, *, idempotency_key: str | None = None, **parameters: Unpack[Parameters]
     ) -> Acceptance:
-        """Begin a job for a PNG or JPEG picture.
+        """Start a job for a PNG or JPEG picture.
 
-        The request is sent once more where its connection breaks, under one key (a new one where none
-        is given), so it never begins two jobs. A limit that is reached (429) or a server that takes no
-        jobs now (503) is raised with its retry_after.
+        If the connection breaks, the request is sent once more under the same key (a new one if none is
+        given), so it never starts two jobs. Rate limits (429) and a busy server (503) are raised, with
+        their retry_after.
         """
         image = picture if isinstance(picture, bytes) else picture.read_bytes()
         body, media_type = _encode_form(image, parameters)
         key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
         headers = {"Content-Type": media_type, "Idempotency-Key": key}
-        patience, tries = _Patience(self.patience), 0
+        timer, tries = _RetryTimer(self.patience), 0
         while True:
             tries += 1
             try:
                 return self._ask("POST", "/generate_character", body, headers)
             except _BROKEN:
-                if tries > 1 or not patience.pause():
+                if tries > 1 or not timer.pause():
                     raise
             except ServiceError as error:
-                # 409: the server is not done with the request whose connection broke.
-                if tries == 1 or error.status != 409 or not patience.pause():
+                # 409: the server is still handling the request whose connection broke.
+                if tries == 1 or error.status != 409 or not timer.pause():
                     raise
 
     def status(self, job_id: str) -> Job:
-        """How a job is."""
+        """The status of a job."""
         return self._ask("GET", f"{_job(job_id)}/status")
 
     def events(self, job_id: str, since: int = 0) -> Iterator[Event]:
-        """What happens to a job, from after event number `since` to its last event.
+        """The events of a job, from the one after number `since` to the last.
 
-        A stream that breaks is taken up where it was. Of an ended job progress is not repeated.
+        A broken stream is resumed where it was. The progress of an ended job is not replayed.
         """
-        patience, has_ended = _Patience(self.patience), False
+        timer, has_ended = _RetryTimer(self.patience), False
         while True:
             before = since
             try:
                 headers = {"Last-Event-ID": str(since)}
                 path = f"{_job(job_id)}/events"
                 with self._open("GET", path, headers=headers, timeout=STREAM_SECONDS) as answer:
-                    patience.renew()
+                    timer.restart()
                     for event in _read_events(answer):
                         since = event["seq"]
                         yield event
@@ -225,21 +225,21 @@ class Client:
                 has_ended = self.status(job_id)["status"] != "processing"
                 time.sleep(_FIRST_PAUSE)
             except _BROKEN:
-                if not patience.pause():
+                if not timer.pause():
                     raise
 
     def wait(self, job_id: str) -> CompletedJob | FailedJob:
-        """The job once it has ended, well or not."""
+        """Block until a job has ended, and return it: it completed, or it failed."""
         for _ in self.events(job_id):
             pass
         return self._ask("GET", f"{_job(job_id)}/status")
 
     def download(self, job_id: str, name: str, folder: Path) -> Path:
-        """Bring a file of a job into `folder`, which is made where it is not; the file's path.
+        """Download a file of a job into `folder`, which is created if needed; returns the file's path.
 
-        It is there whole or not at all: a connection that breaks is taken up where it was, and the
-        bytes must have the SHA-256 that the service tells. Raises ServiceError where they have not,
-        ValueError for a name that is a path.
+        The file appears whole or not at all: a broken download is resumed where it was, and the bytes
+        must have the SHA-256 that the service states. Raises ServiceError if they do not, and ValueError
+        if `name` is a path.
         """
         if not _PLAIN_NAME.fullmatch(name):
             raise ValueError(f"name is {name!r}; expected a file name without folders")
@@ -247,8 +247,8 @@ class Client:
         part = folder / f"{name}.part"
         try:
             tag = self._fetch(f"{_job(job_id)}/download/{quote(name, safe='')}", part)
-            told = [file["sha256"] for file in self.status(job_id)["downloads"] if file["name"] == name]
-            expected, found = (told and told[0]) or tag.strip('"'), _hash_file(part)
+            stated = [file["sha256"] for file in self.status(job_id)["downloads"] if file["name"] == name]
+            expected, found = (stated and stated[0]) or tag.strip('"'), _hash_file(part)
             if found != expected:
                 raise ServiceError(200, f"{name} came with SHA-256 {found}; expected {expected}")
             return part.replace(folder / name)
@@ -256,11 +256,11 @@ class Client:
             part.unlink(missing_ok=True)
 
     def cancel(self, job_id: str) -> Job:
-        """Stop a job; one that has ended stays as it is."""
+        """Stop a job; one that has ended is not changed."""
         return self._ask("POST", f"{_job(job_id)}/cancel")
 
     def delete(self, job_id: str) -> Job:
-        """Stop a job that lives; delete the files and record of one that has ended."""
+        """Stop a running job; delete the files and the record of one that has ended."""
         return self._ask("DELETE", _job(job_id))
 
     def list_jobs(self, status: Literal["processing", "completed", "failed"] | None = None) -> Iterator[Job]:
@@ -274,11 +274,11 @@ class Client:
             query["before"] = page["next"]
 
     def models(self) -> Models:
-        """What model_name and mesh_model may be."""
+        """The names that model_name and mesh_model accept."""
         return self._ask("GET", "/generate_character/models")
 
     def health(self) -> Health:
-        """Whether a job would be taken now, and why not."""
+        """Whether a job would be accepted now, and if not, why."""
         return self._ask("GET", "/generate_character/health", also=503)
 
     def _ask(
@@ -289,7 +289,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         also: int | None = None,
     ) -> Any:
-        """The JSON object of an answer. also: a status that is no refusal."""
+        """The JSON object of an answer. also: an error status that is answered normally, too."""
         with self._open(method, path, data, headers, also=also) as answer:
             body = _read_object(answer)
             if body is None:
@@ -306,15 +306,15 @@ class Client:
         timeout: float | None = None,
         also: int | None = None,
     ) -> Iterator[Any]:
-        """An answer, to be read while the block runs."""
+        """An open answer, to be read inside the block."""
         request = Request(self.address + path, data, dict(headers or {}), method=method)
         if self._api_key is not None:
-            # A redirection does not get the key.
+            # Unredirected: the key must not go to another host.
             request.add_unredirected_header("Authorization", f"Bearer {self._api_key}")
         try:
             with self._send(request, timeout or self.timeout) as answer:
                 if answer.length is None and not answer.chunked:
-                    # A head that was cut off reads like one that has ended.
+                    # Headers that were cut off look complete to http.client.
                     raise ConnectionError(f"{answer.url} was cut off")
                 if answer.status >= 400 and answer.status != also:
                     raise _refusal(answer)
@@ -328,11 +328,11 @@ class Client:
         try:
             return self.opener.open(request, timeout=timeout)
         except HTTPError as error:
-            return error  # an answer like others
+            return error  # an answer like any other
 
     def _fetch(self, path: str, part: Path) -> str:
-        """Bring a file to `part`, however often the connection breaks; its entity tag."""
-        patience, longest, tag = _Patience(self.patience), 0, ""
+        """Download a file to `part`, resuming whenever the connection breaks; returns its entity tag."""
+        timer, longest, tag = _RetryTimer(self.patience), 0, ""
         with part.open("wb") as sink:
             while True:
                 headers = {"Range": f"bytes={sink.tell()}-", "If-Range": tag} if tag else {}
@@ -347,6 +347,6 @@ class Client:
                 except _BROKEN:
                     if sink.tell() > longest:
                         longest = sink.tell()
-                        patience.renew()
-                    if not patience.pause():
+                        timer.restart()
+                    if not timer.pause():
                         raise

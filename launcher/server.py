@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,26 +87,17 @@ def find_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextlib.contextmanager
-def run_server(installation: Installation, port: int) -> Iterator[Server]:
-    """Run ComfyUI for the duration of the block, which starts once it responds.
-
-    Raises QuickstartError if the port is in use or ComfyUI does not start.
-    """
-    with socket.socket() as probe:
-        if probe.connect_ex((HOST, port)) == 0:
-            raise QuickstartError(f"Port {port} is taken by another program. Choose another one with --port.")
-    installation.log.parent.mkdir(parents=True, exist_ok=True)
+def start_process(
+    command: list[str], environment: dict[str, str], installation: Installation
+) -> subprocess.Popen[bytes]:
+    """Start ComfyUI in a process group of its own, with its output in the log."""
     own_group: dict[str, Any] = (
         {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
         if WINDOWS
         else {"start_new_session": True}  # Ctrl-C reaches ComfyUI only through this program
     )
-    command = make_server_command(installation, port)
-    # Threads that spin while waiting take CPU time from the threads they wait for.
-    environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
     with installation.log.open("wb") as sink:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=sink,
@@ -115,6 +106,27 @@ def run_server(installation: Installation, port: int) -> Iterator[Server]:
             env=environment,
             **own_group,
         )
+
+
+@contextlib.contextmanager
+def run_server(
+    installation: Installation,
+    port: int,
+    arguments: Sequence[str] = (),
+    start: Callable[[list[str], dict[str, str], Installation], subprocess.Popen[bytes]] = start_process,
+) -> Iterator[Server]:
+    """Run ComfyUI while the block runs; yields once it answers.
+
+    arguments: added to its command line. start: how its process starts.
+    Raises QuickstartError where the port is taken or ComfyUI does not come up.
+    """
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, port)) == 0:
+            raise QuickstartError(f"Port {port} is taken by another program. Choose another with --port.")
+    installation.log.parent.mkdir(parents=True, exist_ok=True)
+    # Threads that wait by spinning take the processor from those they wait for.
+    environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
+    process = start([*make_server_command(installation, port), *arguments], environment, installation)
     server = Server(process, installation, port)
     try:
         server.wait_until_ready()

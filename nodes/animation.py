@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ..pipeline.animation import animate_character, load_clip, retarget_clip
 from ..pipeline.conventions import CLIPS
@@ -12,7 +13,7 @@ from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
 from .output_files import save_counted
 from .sockets import Character, array_to_image
-from .stage import StageRun
+from .stage import StageRun, reserve_device
 
 _TURNTABLE = "turntable"
 _FRAMES_PER_SECOND = 15
@@ -61,7 +62,7 @@ class PreviewAnimation(io.ComfyNode):
             search_aliases=["turntable", "animated preview", "gif"],
             is_output_node=True,
             inputs=[
-                character_input("The rigged character; it needs no clips of its own."),
+                character_input("The rigged character; clips of its own are not needed."),
                 io.Combo.Input(
                     "motion",
                     options=[_TURNTABLE, *CLIPS],
@@ -93,17 +94,19 @@ class PreviewAnimation(io.ComfyNode):
         job_id: str = "",
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> IMAGE (T, size, size, 4)."""
-        progress = StageRun("preview").progress
+        options: dict[str, Any] = {
+            "size": size,
+            "device": reserve_device((2 * size) ** 2),
+            "progress": StageRun("preview").progress,
+        }
         if motion == _TURNTABLE:
-            frames = render_turntable(character.textured, size=size, progress=progress)
+            frames = render_turntable(character.textured, **options)
             seconds = len(frames) / _FRAMES_PER_SECOND
         else:
             clip, angle = retarget_clip(load_clip(motion), character), math.radians(azimuth)
-            seconds = float(clip.times[-1])
-            frames = render_animation(
-                character, clip, size=size, azimuth=angle, fps=_FRAMES_PER_SECOND, progress=progress
-            )
-        fps = len(frames) / seconds
-        file = save_counted(filename_prefix, ".webp", lambda _stem: encode_webp(frames, fps))
+            fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
+            frames = render_animation(character, clip, azimuth=angle, fps=fps, **options)
+        rate = len(frames) / seconds
+        file = save_counted(filename_prefix, ".webp", lambda _stem: encode_webp(frames, rate))
         ui = {"images": [file.entry], "animated": (True,), "character3d_file": [file.entry]}
         return io.NodeOutput(array_to_image(frames), ui=ui)

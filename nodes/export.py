@@ -14,7 +14,7 @@ from .compat import io, make_schema
 from .inputs import job_input, mesh_input, prefix_input
 from .output_files import OutputFile, model_outputs, save_counted, saved_models
 from .sockets import array_to_image, socket_to_surfaces
-from .stage import StageRun
+from .stage import StageRun, reserve_device
 
 _CATEGORY = "character3d/6 export"
 
@@ -81,12 +81,14 @@ class PreviewMesh(io.ComfyNode):
     ) -> io.NodeOutput:
         """TRIMESH or MESH -> IMAGE (B, size, size, 4), a picture for each mesh of a batch."""
         surfaces, progress = socket_to_surfaces(mesh), StageRun("preview").progress
+        device = reserve_device((2 * size) ** 2)
         pictures = [
             render_preview(
                 surface,
                 size=size,
                 azimuth=math.radians(azimuth),
                 elevation=math.radians(elevation),
+                device=device,
                 progress=span_progress(progress, number / len(surfaces), (number + 1) / len(surfaces)),
             )
             for number, surface in enumerate(surfaces)

@@ -1,4 +1,4 @@
-"""Stage `generating_multiview_texture`: mesh and picture in, six views out."""
+"""Stage `generating_multiview_texture`: from mesh and picture to six views."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from typing import Any
 
 import torch
 
-from ..backends.mv_adapter import generate_views, list_checkpoints, list_installed_adapters, load_base
+from ..backends.mv_adapter import (
+    BaseModel,
+    find_adapter,
+    find_checkpoint,
+    generate_views,
+    list_checkpoints,
+    list_installed_adapters,
+    load_adapter,
+    load_base,
+)
+from ..backends.weight_files import WeightsFile
 from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.generating_multiview_texture import (
@@ -18,21 +28,55 @@ from ..pipeline.generating_multiview_texture import (
 from ..pipeline.progress import span_progress
 from .compat import io, make_schema
 from .inputs import mesh_input, method_input, picture_inputs, seed_input, view_size_input
+from .model_node import ModelNode, fingerprint_files
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
-from .stage import StageRun, choose_method
+from .stage import StageRun, choose_method, reserve_device
 
 _METHODS = ("ig2mv", "projection")
 _VIEWS = ", ".join(VIEW_NAMES)
-_OF_THE_MODEL = ("prompt", "negative_prompt", "steps", "cfg_scale", "model_name")
+_MODEL_INPUTS = ("prompt", "negative_prompt", "steps", "cfg_scale", "model_name")
+_CHECKPOINT = ("model", "clip", "vae")
+"""Inputs that take the place of model_name, once all three are connected."""
 
 
-def _list_ready(model_name: str) -> tuple[str, ...]:
-    """The methods whose weights are on disk, best first."""
-    return _METHODS if list_installed_adapters() and model_name in list_checkpoints() else _METHODS[1:]
+def _choose(method: str, model_name: str, is_connected: bool) -> str:
+    """Resolve `auto` by the weights that are on disk or connected."""
+    has_base = is_connected or model_name in list_checkpoints()
+    ready = _METHODS if has_base and list_installed_adapters() else _METHODS[1:]
+    return choose_method(method, _METHODS, ready)
 
 
-class GenerateViews(io.ComfyNode):
-    """Makes the character's six views from its mesh and its picture."""
+def _find_files(model_name: str, is_connected: bool) -> tuple[WeightsFile, ...]:
+    """The files that ig2mv reads."""
+    return (find_adapter(),) if is_connected else (find_checkpoint(model_name), find_adapter())
+
+
+def _load(model_name: str, connected: BaseModel | None) -> tuple[BaseModel, Any]:
+    """The base model, unless one is connected, and the adapter for it."""
+    base = connected or load_base(model_name)
+    return base, load_adapter("auto", base.model)
+
+
+def _read_connected(inputs: dict[str, Any]) -> BaseModel | None:
+    """Take the connected checkpoint out of `inputs`. ValueError if only part of it is connected."""
+    parts = {name: inputs.pop(name) for name in _CHECKPOINT if inputs.get(name) is not None}
+    missing = [name for name in _CHECKPOINT if name not in parts]
+    if parts and missing:
+        raise ValueError(f"expected model, clip and vae together; found no {' and no '.join(missing)}")
+    return BaseModel(**parts) if parts else None
+
+
+def _checkpoint_inputs() -> list[io.Input]:
+    tip = "{} of an SDXL checkpoint that is loaded elsewhere in the graph, in place of model_name."
+    kinds = (io.Model, io.Clip, io.Vae)
+    return [
+        kind.Input(name, optional=True, lazy=True, tooltip=tip.format(kind.io_type))
+        for name, kind in zip(_CHECKPOINT, kinds, strict=True)
+    ]
+
+
+class GenerateViews(ModelNode):
+    """Generates six views of the character from its mesh and its picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -82,6 +126,7 @@ class GenerateViews(io.ComfyNode):
                     tooltip=f"SDXL file in models/checkpoints that ig2mv paints with. {unused}",
                 ),
                 seed_input("Seed of everything random in the views."),
+                *_checkpoint_inputs(),
             ],
             outputs=[
                 io.Image.Output(display_name="views", tooltip=f"Six images: {_VIEWS}."),
@@ -90,9 +135,19 @@ class GenerateViews(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: Any) -> str:
-        """Weights that were installed since make `auto` run again."""
-        return "\n".join((*list_installed_adapters(), *list_checkpoints()))
+    def fingerprint_inputs(cls, method: str, model_name: str, **inputs: Any) -> str:
+        """The weight files that this run reads; nothing for projection."""
+        is_connected = "model" in inputs
+        if _choose(method, model_name, is_connected) == "projection":
+            return ""
+        return fingerprint_files(lambda: _find_files(model_name, is_connected))
+
+    @classmethod
+    def check_lazy_status(cls, method: str, model_name: str, **inputs: Any) -> list[str]:
+        """The connected checkpoint is loaded only for ig2mv."""
+        if _choose(method, model_name, "model" in inputs) == "projection":
+            return []
+        return [name for name in _CHECKPOINT if name in inputs]
 
     @classmethod
     def execute(
@@ -106,19 +161,24 @@ class GenerateViews(io.ComfyNode):
         seed: int,
         **model_inputs: Any,
     ) -> io.NodeOutput:
-        """TRIMESH, IMAGE (1, S, S, 3), MASK (1, S, S) -> IMAGE (6, V, V, 3), MASK (6, V, V)."""
-        chosen = choose_method(method, _METHODS, _list_ready(model_name))
+        """TRIMESH or MESH, IMAGE (1, S, S, 3), MASK (1, S, S) -> IMAGE (6, V, V, 3), MASK (6, V, V)."""
+        chosen = _choose(method, model_name, "model" in model_inputs)
         run, shape = StageRun("generating_multiview_texture"), socket_to_mesh(mesh)
-        maps = render_view_maps(
-            shape, build_six_view_rig(shape), int(image_size), progress=span_progress(run.progress, 0, 0.1)
-        )
+        device, rig = reserve_device(int(image_size) ** 2), build_six_view_rig(shape)
+        progress = span_progress(run.progress, 0, 0.1)
+        maps = render_view_maps(shape, rig, int(image_size), device=device, progress=progress)
         picture, progress = sockets_to_framed(image, mask), span_progress(run.progress, 0.1, 1)
         if chosen == "projection":
-            views = synthesize_views(shape, picture, maps, seed=seed, progress=progress)
-            report = run.finish(chosen, views.warnings, views.metrics, _OF_THE_MODEL)
+            cls.release_models()
+            views = synthesize_views(shape, picture, maps, seed=seed, device=device, progress=progress)
+            report = run.finish(chosen, views.warnings, views.metrics, _MODEL_INPUTS)
             return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
+        connected = _read_connected(model_inputs)
+        files = _find_files(model_name, connected is not None)
+        base, adapter = cls.load_models(files, lambda: _load(model_name, connected))
         color = generate_views(
-            load_base(model_name),
+            base,
+            adapter,
             frame_reference(picture, int(image_size)),
             maps_to_condition(maps),
             seed=seed,

@@ -1,4 +1,4 @@
-"""Stage `mesh_generation`: the framed picture in, a clean mesh out."""
+"""Stage `mesh_generation`: from the framed picture to a clean mesh."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from typing import Any
 
 import torch
 
-from ..backends.hunyuan3d import generate_field, list_installed_models, load_shape_model
+from ..backends.hunyuan3d import (
+    find_shape_model,
+    generate_field,
+    list_installed_models,
+    load_shape_model,
+)
 from ..pipeline.mesh_generation import inflate_silhouette, reconstruct_mesh
 from ..pipeline.progress import span_progress
 from .compat import io, make_schema
@@ -19,16 +24,21 @@ from .inputs import (
     seed_input,
     side_picture_inputs,
 )
-from .sockets import mesh_outputs, mesh_values, sockets_to_views
+from .model_node import ModelNode, fingerprint_files
+from .sockets import SIDES, mesh_outputs, mesh_values, sockets_to_views
 from .stage import StageRun, choose_method
 
 _METHODS = ("hunyuan3d", "silhouette_inflation")
-_OF_THE_MODEL = ("mesh_model", "guidance_scale", "mesh_steps", "seed", "octree_resolution")
+_MODEL_INPUTS = ("mesh_model", "guidance_scale", "mesh_steps", "seed", "octree_resolution")
 _STEPS, _TURBO_STEPS = 50, 5
 
 
-class GenerateMesh(io.ComfyNode):
-    """Makes the character's shape from its framed picture."""
+def _choose(method: str) -> str:
+    return choose_method(method, _METHODS, _METHODS if list_installed_models() else _METHODS[1:])
+
+
+class GenerateMesh(ModelNode):
+    """Generates the character's shape from its framed picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -37,7 +47,7 @@ class GenerateMesh(io.ComfyNode):
             node_id="C3DGenerateMesh",
             display_name="Generate Mesh",
             category="character3d/2 mesh generation",
-            description="Makes a closed mesh of the character from the framed picture.",
+            description="Generates a closed mesh of the character from the framed picture.",
             search_aliases=["image to 3d", "hunyuan3d"],
             is_output_node=True,
             inputs=[
@@ -69,9 +79,12 @@ class GenerateMesh(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: Any) -> str:
-        """A model that was installed since makes `auto` run again."""
-        return "\n".join(list_installed_models())
+    def fingerprint_inputs(cls, method: str = "auto", mesh_model: str = "auto", **inputs: Any) -> str:
+        """The file of the model that this run uses; nothing for inflation."""
+        if _choose(method) == "silhouette_inflation":
+            return ""
+        multiview = any(side in inputs for side in SIDES)
+        return fingerprint_files(lambda: [find_shape_model(mesh_model, multiview=multiview)])
 
     @classmethod
     def execute(
@@ -88,14 +101,16 @@ class GenerateMesh(io.ComfyNode):
         **sides: torch.Tensor | None,
     ) -> io.NodeOutput:
         """IMAGE (1, S, S, 3), MASK (1, S, S), and so for each side -> TRIMESH, MESH."""
-        chosen = choose_method(method, _METHODS, _METHODS if list_installed_models() else _METHODS[1:])
+        chosen = _choose(method)
         run, pictures = StageRun("mesh_generation"), sockets_to_views(image, mask, sides)
         if chosen == "silhouette_inflation":
+            cls.release_models()
             mesh = inflate_silhouette(pictures["front"], face_count=face_count, progress=run.progress)
             metrics = {"vertices": len(mesh.positions), "faces": len(mesh.faces)}
-            report = run.finish(chosen, (), metrics, (*_OF_THE_MODEL, *sorted(pictures.keys() - {"front"})))
+            report = run.finish(chosen, (), metrics, (*_MODEL_INPUTS, *sorted(pictures.keys() - {"front"})))
             return io.NodeOutput(*mesh_values(mesh), ui=report)
-        shape = load_shape_model(mesh_model, multiview=len(pictures) > 1)
+        file = find_shape_model(mesh_model, multiview=len(pictures) > 1)
+        shape = cls.load_models(file, lambda: load_shape_model(file.name))
         field = generate_field(
             shape,
             pictures,
@@ -105,6 +120,8 @@ class GenerateMesh(io.ComfyNode):
             resolution=octree_resolution,
             progress=span_progress(run.progress, 0, 0.85),
         )
-        made = reconstruct_mesh(field, face_count=face_count, progress=span_progress(run.progress, 0.85, 1))
-        report = run.finish(chosen, (), made.metrics)
-        return io.NodeOutput(*mesh_values(made.mesh), ui=report)
+        cleaned = reconstruct_mesh(
+            field, face_count=face_count, progress=span_progress(run.progress, 0.85, 1)
+        )
+        report = run.finish(chosen, (), cleaned.metrics)
+        return io.NodeOutput(*mesh_values(cleaned.mesh), ui=report)

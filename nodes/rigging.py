@@ -1,4 +1,4 @@
-"""Stage `rigging`: a textured mesh in, a rigged character out."""
+"""Stage `rigging`: fits a skeleton to a textured mesh and binds the mesh to it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from typing import Any
 
 from ..backends.make_it_animatable import (
     PredictedRig,
+    find_files,
     is_installed,
-    list_installed_files,
+    load_models,
     reset_to_rest,
     rig_mesh,
 )
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.progress import Progress, span_progress
-from ..pipeline.rigging import compute_skin_weights, fit_skeleton, normalise_to_t_pose, separate_limbs
+from ..pipeline.rigging import compute_skin_weights, fit_skeleton, normalize_to_t_pose, separate_limbs
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .inputs import mesh_input, method_input
+from .model_node import ModelNode, fingerprint_files
 from .sockets import Character, socket_to_textured
 from .stage import StageRun, choose_method
 
@@ -24,20 +26,19 @@ _LEARNED = "make_it_animatable"
 _METHODS = (_LEARNED, "geodesic_voxel_binding")
 
 
-def _list_ready() -> tuple[str, ...]:
-    """The methods whose weights are on disk, best first."""
-    return _METHODS if is_installed() else _METHODS[1:]
+def _choose(method: str) -> str:
+    return choose_method(method, _METHODS, _METHODS if is_installed() else _METHODS[1:])
 
 
 def _fit_rig(mesh: Mesh, *, pose_type: str, fingers: bool, progress: Progress) -> PredictedRig:
-    """The embedded method: the skeleton follows the mesh, whose pose stays."""
+    """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
     steps = span_progress(progress, 0, 0.5)
     fitted = fit_skeleton(mesh, pose_type=pose_type, fingers=fingers, progress=steps)
     skin = compute_skin_weights(mesh, fitted.skeleton, progress=span_progress(progress, 0.5, 1))
     return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics)
 
 
-class RigCharacter(io.ComfyNode):
+class RigCharacter(ModelNode):
     """Fits a humanoid skeleton to the mesh and binds the mesh to it."""
 
     @classmethod
@@ -50,14 +51,14 @@ class RigCharacter(io.ComfyNode):
             search_aliases=["skeleton", "skinning", "mixamo", "auto rig"],
             is_output_node=True,
             inputs=[
-                mesh_input("mesh", "A humanoid mesh that stands upright and faces the front (+Z)."),
+                mesh_input("mesh", "A humanoid mesh that stands upright and faces +Z."),
                 io.Combo.Input(
                     "pose_type",
                     options=list(REST_POSES),
                     default=REST_POSES[0],
-                    tooltip="The pose the mesh stands in: 大-pose (arms and legs spread), T-pose or A-pose. "
-                    "No: another; make_it_animatable then turns it to the T-pose, as it does the arms of an "
-                    "A-pose; geodesic_voxel_binding recognises it.",
+                    tooltip="The pose of the mesh: 大-pose (arms and legs spread), T-pose or A-pose. "
+                    "No: any other. make_it_animatable converts it, and the arms of an A-pose, to the "
+                    "T-pose; geodesic_voxel_binding recognizes the pose by itself.",
                 ),
                 method_input(_METHODS, "geodesic_voxel_binding"),
                 io.Combo.Input(
@@ -65,22 +66,22 @@ class RigCharacter(io.ComfyNode):
                     options=list(BIND_POSES),
                     default=BIND_POSES[0],
                     optional=True,
-                    tooltip="The pose that the character is bound in: as generated, or turned to the T-pose.",
+                    tooltip="The rest pose of the character: as generated, or converted to the T-pose.",
                 ),
                 io.Boolean.Input(
                     "fingers",
                     default=False,
                     optional=True,
-                    tooltip="Rig the fingers of hands that show them apart. make_it_animatable always does.",
+                    tooltip="Rig the fingers where they are separate. make_it_animatable always does.",
                 ),
             ],
             outputs=[Character.Output(display_name="character", tooltip="Mesh, skeleton and skin weights.")],
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: Any) -> str:
-        """Weights that were installed since make `auto` run again."""
-        return "\n".join(list_installed_files().values())
+    def fingerprint_inputs(cls, method: str, **inputs: Any) -> str:
+        """The weight files that this run reads; nothing for geodesic_voxel_binding."""
+        return fingerprint_files(lambda: find_files().values()) if _choose(method) == _LEARNED else ""
 
     @classmethod
     def execute(
@@ -92,16 +93,18 @@ class RigCharacter(io.ComfyNode):
         fingers: bool = False,
     ) -> io.NodeOutput:
         """TRIMESH or MESH -> C3D_CHARACTER."""
-        chosen = choose_method(method, _METHODS, _list_ready())
+        chosen = _choose(method)
         run, textured = StageRun("rigging"), socket_to_textured(mesh)
         progress, is_learned = span_progress(run.progress, 0, 0.9), chosen == _LEARNED
         if is_learned:
-            rig = rig_mesh(textured.mesh, pose_type=pose_type, progress=progress)
+            models = cls.load_models(tuple(find_files().values()), load_models)
+            rig = rig_mesh(textured.mesh, models, pose_type=pose_type, progress=progress)
         else:
+            cls.release_models()
             rig = _fit_rig(textured.mesh, pose_type=pose_type, fingers=fingers, progress=progress)
         character, notes, cut_faces = _bind_mesh(textured, rig, pose_type)
         if bind_pose != BIND_POSES[0]:
-            character = normalise_to_t_pose(character)
+            character = normalize_to_t_pose(character)
         metrics = {**rig.metrics, "cut_faces": cut_faces}
         ignored = ("fingers",) if is_learned else ()
         return io.NodeOutput(character, ui=run.finish(chosen, notes, metrics, ignored))
@@ -110,11 +113,11 @@ class RigCharacter(io.ComfyNode):
 def _bind_mesh(
     textured: TexturedMesh, rig: PredictedRig, pose_type: str
 ) -> tuple[RiggedCharacter, list[str], int]:
-    """The character in the pose that it is bound in, what there is to say of it, and faces cut."""
+    """Return the character, the warnings about it, and the number of faces cut."""
     separated = separate_limbs(textured.mesh, rig.skeleton, rig.skin, colors=textured.vertex_colors)
     shape, skeleton, notes = separated.mesh, rig.skeleton, list(rig.warnings)
     if separated.cut_faces:
-        notes.append("arms were cut free where they touched the body")
+        notes.append("the mesh was cut where the arms touched the body")
     if rig.turns:
         shape, skeleton = reset_to_rest(shape, skeleton, separated.skin, rig.turns)
         notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")

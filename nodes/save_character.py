@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..pipeline.conventions import BONE_NAMES, CHARACTER_FORMATS
 from ..pipeline.formats import VrmMeta, encode_fbx, encode_glb, encode_vrm, rename_character
-from ..pipeline.rigging import normalise_to_t_pose
+from ..pipeline.rigging import normalize_to_t_pose
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
@@ -82,7 +82,7 @@ def _choose_encoder(
     character: RiggedCharacter, character_format: str, bone_names: str, meta: VrmMeta
 ) -> Callable[[str], bytes]:
     """Return a function that encodes the character, given the stem of its file's name."""
-    posed = normalise_to_t_pose(character) if character_format == "vrm" else character
+    posed = normalize_to_t_pose(character) if character_format == "vrm" else character
     renamed = rename_character(posed, bone_names)
     if character_format == "fbx":
         return lambda stem: encode_fbx(renamed, stem)

@@ -1,23 +1,24 @@
-"""Stage `mesh_generation` step by step, between ComfyUI's own Hunyuan3D nodes and its KSampler."""
+"""Stage `mesh_generation` step by step, around ComfyUI's own Hunyuan3D nodes and its KSampler."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..backends.hunyuan3d import decode_field, load_shape_model
+from ..backends.hunyuan3d import decode_field, find_shape_model, load_shape_model
 from ..pipeline.mesh_generation import clean_mesh, extract_surface
 from ..pipeline.progress import span_progress
 from ..pipeline.types import Mesh
 from .compat import io, make_schema
 from .inputs import face_count_input, mesh_input, mesh_model_input, resolution_input
+from .model_node import ModelNode, fingerprint_files
 from .sockets import mesh_outputs, mesh_values, socket_to_mesh
 from .stage import StageRun
 
 _CATEGORY = "character3d/2 mesh generation"
 
 
-class LoadShapeModel(io.ComfyNode):
-    """Loads the single file of a Hunyuan3D model."""
+class LoadShapeModel(ModelNode):
+    """Loads a single-file Hunyuan3D model."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -42,14 +43,20 @@ class LoadShapeModel(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, mesh_model: str) -> str:
+        """The file that this run reads."""
+        return fingerprint_files(lambda: [find_shape_model(mesh_model)])
+
+    @classmethod
     def execute(cls, mesh_model: str) -> io.NodeOutput:
         """-> MODEL, CLIP_VISION, VAE, INT."""
-        shape = load_shape_model(mesh_model)
+        file = find_shape_model(mesh_model)
+        shape = cls.load_models(file, lambda: load_shape_model(file.name))
         return io.NodeOutput(shape.model, shape.image_encoder, shape.vae, shape.latent_count)
 
 
 class DecodeShape(io.ComfyNode):
-    """Decodes a latent to a surface, evaluating the field near the surface only."""
+    """Decodes a latent to a surface, evaluating the field only near the surface."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -70,7 +77,7 @@ class DecodeShape(io.ComfyNode):
 
     @classmethod
     def execute(cls, samples: dict[str, Any], vae: Any, octree_resolution: int) -> io.NodeOutput:
-        """LATENT, VAE -> TRIMESH, MESH of the batch's first shape."""
+        """LATENT, VAE -> TRIMESH, MESH of the first shape in the batch."""
         run, latent = StageRun("mesh_generation"), samples["samples"][:1]
         field = decode_field(vae, latent, octree_resolution, progress=span_progress(run.progress, 0, 0.9))
         mesh = Mesh(*extract_surface(field))
@@ -79,7 +86,7 @@ class DecodeShape(io.ComfyNode):
 
 
 class CleanMesh(io.ComfyNode):
-    """Makes a generated mesh fit for texturing and rigging."""
+    """Prepares a generated mesh for texturing and rigging."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -101,6 +108,6 @@ class CleanMesh(io.ComfyNode):
     def execute(cls, mesh: Any, face_count: int) -> io.NodeOutput:
         """TRIMESH or MESH -> TRIMESH, MESH."""
         run, raw = StageRun("mesh_generation"), socket_to_mesh(mesh)
-        made = clean_mesh(raw.positions, raw.faces, face_count=face_count, progress=run.progress)
-        report = run.finish("clean_up", (), made.metrics)
-        return io.NodeOutput(*mesh_values(made.mesh), ui=report)
+        cleaned = clean_mesh(raw.positions, raw.faces, face_count=face_count, progress=run.progress)
+        report = run.finish("clean_up", (), cleaned.metrics)
+        return io.NodeOutput(*mesh_values(cleaned.mesh), ui=report)

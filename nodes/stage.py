@@ -8,11 +8,15 @@ from collections.abc import Iterable, Mapping
 
 import comfy.model_management
 import comfy.utils
+import torch
 
+from ..pipeline.device import CPU
 from ..pipeline.types import StageReport
 
 _LOG = logging.getLogger("character3d")
 _TICKS = 1000
+_BYTES_PER_PIXEL = 256
+"""Device memory that a pixel takes while it is rasterized, interpolated, blended and filled."""
 
 
 class StageRun:
@@ -48,6 +52,20 @@ class StageRun:
         for warning in report.warnings:
             _LOG.warning("%s: %s", self._stage, warning)
         return {"character3d_report": [report.to_dict()]}
+
+
+def reserve_device(pixels: int) -> torch.device:
+    """The device that ComfyUI computes on, with memory made free to rasterize so many pixels at a time.
+
+    Falls back to the CPU if unloading models does not free enough, and for anything but CUDA (which is also
+    ROCm's name): MPS, DirectML and most of Intel's GPUs lack float64, which exact coverage needs.
+    """
+    device: torch.device = comfy.model_management.get_torch_device()
+    if device.type != "cuda":
+        return CPU
+    comfy.model_management.free_memory(pixels * _BYTES_PER_PIXEL, device)
+    free = comfy.model_management.get_free_memory(device)
+    return device if free >= pixels * _BYTES_PER_PIXEL else CPU
 
 
 def choose_method(name: str, methods: Iterable[str], installed: Iterable[str] | None = None) -> str:

@@ -23,7 +23,7 @@ from .sockets import (
     mesh_to_trimesh,
     socket_to_mesh,
 )
-from .stage import StageRun
+from .stage import StageRun, reserve_device
 
 _MESH_TOOLTIP = "The same as core's MESH; it has UVs and texture if this ComfyUI's MESH can hold them."
 
@@ -88,12 +88,15 @@ class BakeTexture(io.ComfyNode):
         """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK, MESH."""
         run, shape, side = StageRun("texture_baking"), socket_to_mesh(mesh), int(texture_size)
         images = _read_views(shape, views, masks)
-        unwrapped = unwrap_mesh(shape, texture_size=side, progress=span_progress(run.progress, 0, 0.5))
+        device = reserve_device(side**2)
+        progress = span_progress(run.progress, 0, 0.5)
+        unwrapped = unwrap_mesh(shape, texture_size=side, device=device, progress=progress)
         baked = bake_views(
             unwrapped,
             images,
             texture_size=side,
             weights=None if weights is None else weights.cpu().numpy(),
+            device=device,
             progress=span_progress(run.progress, 0.5, 1),
         )
         return io.NodeOutput(

@@ -6,15 +6,23 @@ from typing import Any
 
 import torch
 
-from ..backends.mv_adapter import apply_ig2mv, empty_latent, encode_reference, load_adapter, stack_maps
+from ..backends.mv_adapter import (
+    apply_ig2mv,
+    empty_latent,
+    encode_reference,
+    find_adapter,
+    load_adapter,
+    stack_maps,
+)
 from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.generating_multiview_texture import frame_reference, maps_to_condition, render_view_maps
 from .compat import io, make_schema
 from .inputs import adapter_input, mesh_input, picture_inputs, view_size_input
+from .model_node import ModelNode, fingerprint_files
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
-from .stage import StageRun
+from .stage import StageRun, reserve_device
 
 _CATEGORY = "character3d/3 multiview texture"
 
@@ -29,7 +37,7 @@ def _check_maps(position: torch.Tensor, normal: torch.Tensor) -> None:
 
 
 class RenderViewMaps(io.ComfyNode):
-    """Renders what the six cameras see of the mesh, for texture models that want maps."""
+    """Renders position and normal maps of the mesh from six cameras, for texture models that need them."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -53,15 +61,16 @@ class RenderViewMaps(io.ComfyNode):
 
     @classmethod
     def execute(cls, mesh: Any, image_size: int) -> io.NodeOutput:
-        """TRIMESH -> IMAGE (6, S, S, 3), IMAGE (6, S, S, 3), MASK (6, S, S)."""
-        run, shape = StageRun("generating_multiview_texture"), socket_to_mesh(mesh)
-        maps = render_view_maps(shape, build_six_view_rig(shape), int(image_size), progress=run.progress)
+        """TRIMESH or MESH -> IMAGE (6, S, S, 3), IMAGE (6, S, S, 3), MASK (6, S, S)."""
+        run, shape, side = StageRun("generating_multiview_texture"), socket_to_mesh(mesh), int(image_size)
+        rig, device = build_six_view_rig(shape), reserve_device(side**2)
+        maps = render_view_maps(shape, rig, side, device=device, progress=run.progress)
         position, normal = maps_to_condition(maps)
         return io.NodeOutput(array_to_image(position), array_to_image(normal), array_to_mask(maps.mask))
 
 
-class ApplyIG2MV(io.ComfyNode):
-    """Patches an SDXL model so that it paints six views of one mesh after one picture."""
+class ApplyIG2MV(ModelNode):
+    """Patches an SDXL model to paint six views of one mesh from one picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -87,6 +96,11 @@ class ApplyIG2MV(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, adapter: str, **inputs: Any) -> str:
+        """The file that this run reads."""
+        return fingerprint_files(lambda: [find_adapter(adapter)])
+
+    @classmethod
     def execute(
         cls,
         model: Any,
@@ -99,7 +113,7 @@ class ApplyIG2MV(io.ComfyNode):
     ) -> io.NodeOutput:
         """MODEL, VAE, IMAGE (1, S, S, 3), MASK (1, S, S), 2 IMAGE (6, V, V, 3) -> MODEL, LATENT."""
         _check_maps(position, normal)
-        weights = load_adapter(adapter, model)
+        weights = cls.load_models(find_adapter(adapter), lambda: load_adapter(adapter, model))
         size = position.shape[1]
         reference = frame_reference(sockets_to_framed(image, mask), size)
         latent = encode_reference(vae, array_to_image(reference))

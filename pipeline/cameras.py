@@ -1,7 +1,7 @@
-"""Orthographic cameras: their axes, projection, and the rigs that frame a mesh.
+"""Orthographic cameras: their axes, their projection, and the rigs that frame a mesh.
 
-Frame, angles and image axes: see conventions.py. The basis is well defined at the poles too: seen from
-the top at azimuth 0 the image's up is -Z, seen from the bottom it is +Z.
+Frame, angles and image axes: see conventions.py. The basis is well defined at the poles too: at azimuth 0, up
+in the image is -Z seen from the top and +Z seen from the bottom.
 """
 
 from __future__ import annotations
@@ -45,34 +45,45 @@ def project_points(camera: Camera, points: Points) -> tuple[Points, Points]:
     """Project points (..., 3), metres, numpy or torch.
 
     Returns image coordinates (..., 2) = (u, v), 0..1 inside the image, v down, so that pixel
-    (row i, column j) of a side S has its centre at ((j + 0.5) / S, (i + 0.5) / S); and depth (...),
-    metres behind the target plane, nearer is smaller. Same kind of array, dtype and device as `points`.
+    (row i, column j) of an image of side S has its center at ((j + 0.5) / S, (i + 0.5) / S); and depth
+    (...), metres behind the target plane, nearer is smaller. Same kind, dtype and device as `points`.
     """
     matrix = camera_matrix(camera)
     if isinstance(points, torch.Tensor):
         tensor = torch.as_tensor(matrix).to(points.dtype).to(points.device)
-        projected = points @ tensor[:, :3].T + tensor[:, 3]
+        projected = multiply_matrix(points, tensor[:, :3].T) + tensor[:, 3]
         return projected[..., :2], projected[..., 2]
     array = matrix.astype(points.dtype)
     flat = points @ array[:, :3].T + array[:, 3]
     return flat[..., :2], flat[..., 2]
 
 
+def multiply_matrix(points: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Multiply points (..., 3) by a matrix (3, 3) in no less than float32.
+
+    GPUs multiply float32 matrices with 10-bit mantissas where TF32 is switched on, as other node packs do;
+    float64 is exempt.
+    """
+    if points.device.type == "cpu":
+        return points @ matrix
+    return (points.double() @ matrix.double()).to(points.dtype)
+
+
 def build_six_view_rig(mesh: Mesh) -> CameraRig:
     """Return front, left, back, right, top and bottom cameras with one common scale.
 
-    The target is the centre of the bounds; the longest axis fills 1 / (1 + VIEW_MARGIN) of the image side.
+    The target is the center of the bounds; the longest axis fills 1 / (1 + VIEW_MARGIN) of the image side.
     """
     low, high = mesh.bounds
-    centre = (low + high) / 2
+    center = (low + high) / 2
     half_extent = max(float((high - low).max()) / 2 * (1.0 + VIEW_MARGIN), 1e-6)
-    x, y, z = (float(value) for value in centre)
+    x, y, z = (float(value) for value in center)
     angles = zip(VIEW_NAMES, VIEW_AZIMUTHS, VIEW_ELEVATIONS, strict=True)
     return CameraRig(tuple(Camera(name, a, e, half_extent, (x, y, z)) for name, a, e in angles))
 
 
 def frame_camera(mesh: Mesh, azimuth: float, elevation: float, margin: float = 0.05) -> Camera:
-    """Return the camera (angles in radians) in whose image the mesh is centred and as large as fits."""
+    """Return the camera at these angles (radians) that centers the mesh and shows it as large as fits."""
     unit = Camera("frame", azimuth, elevation, 0.5)
     basis = camera_basis(unit)
     seen = mesh.positions @ basis.T.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The humanoid roles of joints, VRM 1.0's bones: which there are, and whose child each is.
+"""Humanoid roles of joints: the bones of VRM 1.0 and their hierarchy.
 
 Source: VRM Consortium, specification/VRMC_vrm-1.0/humanoid.md.
 """
@@ -38,4 +38,4 @@ def _list_parents() -> dict[str, str]:
 
 
 ROLE_PARENTS = _list_parents()
-"""Role -> its parent; where an optional parent is missing, that one's parent takes its place."""
+"""Role -> its parent, empty for the hips. A missing optional parent is replaced by its own parent."""

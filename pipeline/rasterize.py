@@ -1,10 +1,10 @@
-"""Triangles to pixels in plain torch: exact coverage, z-buffer, attribute interpolation.
+"""A triangle rasterizer in plain torch: exact coverage, z-buffer, attribute interpolation.
 
-Works the same for a camera's image and for a texture's UV plane. Vertices are snapped to a grid of
-1/256 pixel, so that the edge functions are exact integers (held in float64) and the top-left rule
-gives every sample on a shared edge to exactly one face (Pineda 1988; Direct3D 11 functional
-specification, section 3.4). Faces become row spans first and samples second: the work grows with
-the covered pixels, never with the bounding boxes.
+It serves camera images and a texture's UV plane alike, on the device of its inputs. Vertices are snapped to a
+grid of 1/256 pixel, so the edge functions are exact integers (held in float64) and the top-left rule assigns
+every sample on a shared edge to exactly one face (Pineda 1988; Direct3D 11 functional specification, section
+3.4). Faces are first cut into row spans and then into samples, so the cost grows with the covered pixels, not
+with the bounding boxes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _EMPTY = torch.iinfo(torch.int64).max
 
 
 class Raster(NamedTuple):
-    """What lies under each pixel centre.
+    """The face at each pixel center.
 
-    face_index: (H, W) int64, -1 where nothing is. barycentric: (H, W, 3) float32, weights of the
-    face's corners, 0 where nothing is. depth: (H, W) float32, +inf where nothing is.
+    face_index: (H, W) int64, -1 for background. barycentric: (H, W, 3) float32, weights of the face's
+    corners, 0 for background. depth: (H, W) float32, +inf for background.
     """
 
     face_index: torch.Tensor
@@ -38,12 +38,12 @@ class Raster(NamedTuple):
 
     @property
     def mask(self) -> torch.Tensor:
-        """(H, W) bool, where a face is."""
+        """(H, W) bool, True where a face covers the pixel center."""
         return self.face_index >= 0
 
 
 class _Edges(NamedTuple):
-    """Edge functions of oriented triangles: corner, direction and fill-rule bias, each (F, 3)."""
+    """Edge functions of oriented triangles: start, direction and fill-rule bias, each (F, 3) float64."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -53,7 +53,7 @@ class _Edges(NamedTuple):
 
 
 class _Spans(NamedTuple):
-    """Runs of pixels in one row: face, row, first column and length, each (N,) int64."""
+    """Runs of pixels in a row: face, row, first column and length, each (N,) int64."""
 
     face: torch.Tensor
     row: torch.Tensor
@@ -62,16 +62,12 @@ class _Spans(NamedTuple):
 
 
 def rasterize_triangles(positions: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]) -> Raster:
-    """Rasterize triangles under an orthographic projection; both windings are drawn.
+    """Rasterize triangles given in pixels; both windings are drawn.
 
-    positions: (V, 3) float, x and y in pixels (the centre of the top left pixel is 0.5, 0.5; y down,
+    positions: (V, 3) float, x and y in pixels (the center of the top left pixel is 0.5, 0.5; y down;
     |x|, |y| < 65536) and z a depth, nearer is smaller. faces: (F, 3) integer. size: (H, W).
-    At equal depth the lower face index wins. Faces without area are not drawn. Devices without
-    float64 (Apple's MPS) hand the work to the processor.
+    At equal depth the lower face index wins. Faces without area are not drawn.
     """
-    if positions.device.type == "mps":
-        drawn = rasterize_triangles(positions.cpu(), faces.cpu(), size)
-        return Raster(*(item.to(positions.device) for item in drawn))
     height, width = size
     faces = faces.to(torch.int64)
     corners = positions.to(torch.float32)[faces]
@@ -86,9 +82,9 @@ def rasterize_triangles(positions: torch.Tensor, faces: torch.Tensor, size: tupl
 def list_covered_samples(
     positions: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """List every (face, pixel) pair that `rasterize_triangles` would test for depth.
+    """List every pair of a face and a pixel whose center it covers, as `rasterize_triangles` without depth.
 
-    positions: (V, 2 or more). Returns two (N,) int64 tensors: face index and row * W + column.
+    positions: (V, 2 or more), pixels. Returns two (N,) int64 tensors: face index and row * W + column.
     """
     pairs = []
     for spans in _iterate_spans(_snap(positions[faces.to(torch.int64)]), size):
@@ -101,15 +97,20 @@ def list_covered_samples(
 
 
 def rasterize_view(camera: Camera, positions: torch.Tensor, faces: torch.Tensor, size: int) -> Raster:
-    """Rasterize positions (V, 3), metres, and faces (F, 3) into the (size, size) image of `camera`."""
+    """Rasterize positions (V, 3), metres, and faces (F, 3) into the (size, size) image of `camera`.
+
+    The positions stay on the CPU and are projected there; the faces choose the device. So every device
+    rasterizes the same coordinates to the last bit and finds the same coverage.
+    """
     uv, depth = project_points(camera, positions)
-    return rasterize_triangles(torch.cat((uv * size, depth[:, None]), dim=1), faces, (size, size))
+    pixels = torch.cat((uv * size, depth[:, None]), dim=1).to(faces.device)
+    return rasterize_triangles(pixels, faces, (size, size))
 
 
 def interpolate_attributes(raster: Raster, faces: torch.Tensor, attributes: torch.Tensor) -> torch.Tensor:
     """Interpolate vertex attributes (V, C) float at every pixel.
 
-    Returns (H, W, C), 0 where nothing is. faces: (F, 3) integer, those that were rasterized.
+    Returns (H, W, C), 0 for background. faces: (F, 3) integer, those that were rasterized.
     """
     mask = raster.mask
     values = attributes.new_zeros((*mask.shape, attributes.shape[-1]))
@@ -119,9 +120,9 @@ def interpolate_attributes(raster: Raster, faces: torch.Tensor, attributes: torc
 
 
 def mix_corners(attributes: torch.Tensor, corners: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Interpolate vertex attributes (V, C) at points in faces with corners (N, 3): (N, C).
+    """Interpolate vertex attributes (V, C) at points given by their faces' corners (N, 3): (N, C).
 
-    weight: (N, 3) barycentrics. One corner after the other, so that no (N, 3, C) is held.
+    weight: (N, 3) barycentrics. Corners are added one by one, so no (N, 3, C) array is ever held.
     """
     weight = weight.to(attributes.dtype)
     value = attributes[corners[:, 0]] * weight[:, :1]
@@ -131,7 +132,7 @@ def mix_corners(attributes: torch.Tensor, corners: torch.Tensor, weight: torch.T
 
 
 def split_by_total(counts: torch.Tensor, limit: int) -> list[tuple[int, int]]:
-    """Split (N,) counts into consecutive ranges whose totals stay near `limit`; no range is empty."""
+    """Split (N,) counts into consecutive non-empty ranges whose totals stay near `limit`."""
     if len(counts) == 0:
         return []
     ends = torch.cumsum(counts, dim=0)
@@ -144,7 +145,7 @@ def split_by_total(counts: torch.Tensor, limit: int) -> list[tuple[int, int]]:
 
 
 def _snap(corners: torch.Tensor) -> torch.Tensor:
-    """Corners (F, 3, 2 or more) in pixels to (F, 3, 2) whole numbers of subpixels, as float64."""
+    """Round corners (F, 3, 2 or more) in pixels to whole subpixels, (F, 3, 2) float64."""
     return (corners[..., :2].to(torch.float64) * SUBPIXELS).round()
 
 
@@ -160,7 +161,7 @@ def _iterate_spans(snapped: torch.Tensor, size: tuple[int, int]) -> Iterator[_Sp
 
 
 def _orient_edges(snapped: torch.Tensor) -> _Edges:
-    """Edge i runs from corner i + 1 to corner i + 2 and is opposite corner i; inside is positive."""
+    """Edge i runs from corner i + 1 to corner i + 2, opposite corner i; its function is positive inside."""
     sign = torch.sign(_double_area(snapped))[:, None]
     start, stop = snapped[:, (1, 2, 0)], snapped[:, (2, 0, 1)]
     dx, dy = (sign * (stop - start)[..., axis] for axis in (0, 1))
@@ -174,7 +175,7 @@ def _double_area(snapped: torch.Tensor) -> torch.Tensor:
 
 
 def _bound_rows(snapped: torch.Tensor, height: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """First row and number of rows, (F,) int64, whose sample line may cross each face."""
+    """First row and number of rows, (F,) int64, whose pixel centers each face may cover."""
     rows = snapped[..., 1] / SUBPIXELS - 0.5
     first = rows.amin(dim=1).ceil().clamp(0, height).to(torch.int64)
     last = rows.amax(dim=1).floor().clamp(-1, height - 1).to(torch.int64)
@@ -183,7 +184,7 @@ def _bound_rows(snapped: torch.Tensor, height: int) -> tuple[torch.Tensor, torch
 
 
 def _expand(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """For (N,) counts return each item's index repeated that often, and 0, 1, ... within the item."""
+    """Repeat each item's index by its count (N,); also return the running number within each item."""
     owner = torch.repeat_interleave(counts)
     starts = torch.cumsum(counts, dim=0) - counts
     return owner, torch.arange(len(owner), device=counts.device) - starts[owner]
@@ -200,8 +201,8 @@ def _cut_spans(
     sample_y = (row.to(torch.float64) + 0.5) * SUBPIXELS
     for side in range(3):
         x, y, dx, dy, bias = (item[:, side][face] for item in edges)
-        # Inside where dy * SUBPIXELS * column <= value; the quotient is exact enough to floor,
-        # since all terms are integers below 2**53.
+        # A sample is inside where dy * SUBPIXELS * column <= value. All terms are integers below 2**53,
+        # so the quotient is exact enough to floor.
         value = dx * (sample_y - y) + dy * (x - SUBPIXELS // 2) - bias
         bound = torch.floor(value / (dy.abs() * SUBPIXELS).clamp(min=1.0))
         high = torch.where(dy > 0, torch.minimum(high, bound), high)
@@ -225,13 +226,13 @@ def _fit_depth_planes(corners: torch.Tensor) -> torch.Tensor:
 
 
 def _draw_spans(keys: torch.Tensor, spans: _Spans, depth_plane: torch.Tensor, width: int) -> None:
-    """Lower `keys` (H * W,) to the nearest (depth, face) packed in one integer."""
+    """Take the minimum of `keys` (H * W,) and the spans' depth and face index, packed into one integer."""
     owner, offset = _expand(spans.length)
     x, y, z, slope_x, slope_y, nearest, farthest = depth_plane[spans.face].unbind(dim=1)
     start_x, start_y = (item.to(torch.float32) + 0.5 for item in (spans.column, spans.row))
     line = z + slope_x * (start_x - x) + slope_y * (start_y - y)
     depth = line[owner] + slope_x[owner] * offset.to(torch.float32)
-    # Slivers have steep planes: rounding must not carry a depth out of its face.
+    # The planes of slivers are steep: rounding must not push a depth beyond those of the corners.
     depth = torch.minimum(torch.maximum(depth, nearest[owner]), farthest[owner])
     key = (_orderable(depth) << 32) | spans.face[owner]
     pixel = (spans.row * width + spans.column)[owner] + offset
@@ -239,7 +240,7 @@ def _draw_spans(keys: torch.Tensor, spans: _Spans, depth_plane: torch.Tensor, wi
 
 
 def _orderable(depth: torch.Tensor) -> torch.Tensor:
-    """Map float32 to int64 so that the order stays (the sign bit flips the rest)."""
+    """Map float32 to int64 in the same order: below zero the magnitude bits are flipped."""
     bits = depth.contiguous().view(torch.int32).to(torch.int64)
     return torch.where(bits < 0, bits ^ _SIGN, bits)
 
@@ -261,7 +262,7 @@ def _resolve(
 
 
 def _weigh_corners(snapped: torch.Tensor, pixel: torch.Tensor, width: int) -> torch.Tensor:
-    """Barycentric weights (N, 3) float32 of the centres of pixels (N,) in triangles (N, 3, 2)."""
+    """Barycentrics (N, 3) float32 of the centers of pixels (N,) in triangles (N, 3, 2), subpixels."""
     row = torch.div(pixel, width, rounding_mode="floor")
     sample = torch.stack((pixel - row * width, row), dim=1).to(torch.float64) * SUBPIXELS + SUBPIXELS // 2
     (x0, y0), (x1, y1), (x2, y2) = (

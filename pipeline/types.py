@@ -20,7 +20,7 @@ from .conventions import MAX_INFLUENCES
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
-# Where the width matters: double precision, and indices.
+# Arrays of one width, for computations whose result depends on it.
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
@@ -142,10 +142,15 @@ class TexturedMesh:
             raise ValueError("TexturedMesh.mesh: expected a mesh with uvs, got one without")
 
     @property
+    def uvs(self) -> FloatArray:
+        """(V, 2) float32, the mesh's uvs, which every textured mesh has."""
+        return np.asarray(self.mesh.uvs)
+
+    @property
     def vertex_colors(self) -> FloatArray:
         """(V, 4) sRGB color of the texel at each vertex's uv."""
         size = np.array(self.material.base_color.shape[1::-1])
-        column, row = np.clip((np.asarray(self.mesh.uvs) * size).astype(np.int64), 0, size - 1).T
+        column, row = np.clip((self.uvs * size).astype(np.int64), 0, size - 1).T
         return self.material.base_color[row, column]
 
 

@@ -1,7 +1,7 @@
 """The catalogue of weights (weights.json) and what the name of a model's file tells.
 
-Whether a model takes several pictures, and whether it was distilled to a few steps, is not in the keys of its
-file; as in every release so far, its name says it.
+The keys of a file do not tell whether the model takes several pictures, nor whether it was distilled to a few
+steps; the names of all releases so far do.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 SHAPE_MODEL_FOLDERS = ("diffusion_models", "checkpoints")
-"""ComfyUI's model folders that shape models are looked for in, in this order."""
+"""ComfyUI's model folders that are searched for shape models, in this order."""
 SHAPE_MODEL_SUFFIXES = (".safetensors", ".ckpt")
-"""Single files; the pickles (.ckpt) are read as weights only."""
+"""Single files; pickles (.ckpt) are loaded with `weights_only`."""
 
 VIEW_ADAPTER_FOLDERS = ("model_patches", "controlnet")
-"""ComfyUI's model folders that view adapters are looked for in; older ComfyUI has only the second."""
+"""ComfyUI's model folders that are searched for view adapters; older versions have only the second."""
 
 RIG_MODEL_FOLDERS = ("make_it_animatable",)
-"""The model folder of Make-It-Animatable's files, which the pack adds to ComfyUI's."""
+"""Model folder of Make-It-Animatable's files, which the pack registers with ComfyUI."""
 _RIG_SUFFIXES = (".pth", ".safetensors")
 
 _SHAPE_MODEL = re.compile(r"hunyuan[-_ ]?3d|hy3d", re.IGNORECASE)
@@ -34,7 +34,7 @@ _VIEW_ADAPTER = re.compile(r"ig2mv.*sdxl|sdxl.*ig2mv", re.IGNORECASE)
 
 @functools.cache
 def load_catalogue() -> Mapping[str, Any]:
-    """The catalogue: licences by key, and the models of each kind, best first."""
+    """Return the catalogue: licenses by key, and the models of each kind, best first."""
     text = Path(__file__).with_name("weights.json").read_text(encoding="utf-8")
     catalogue: Mapping[str, Any] = json.loads(text)
     return catalogue
@@ -42,20 +42,20 @@ def load_catalogue() -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class ShapeModelTraits:
-    """multiview: takes front, left, back and right pictures. turbo: made for 5 to 10 steps."""
+    """multiview: takes front, left, back and right pictures. turbo: distilled to 5 to 10 steps."""
 
     multiview: bool
     turbo: bool
 
 
 def read_traits(name: str) -> ShapeModelTraits:
-    """What a file's name, with its folder, says of the model."""
+    """Infer the traits of a shape model from its file name, including the folder."""
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
     return ShapeModelTraits(bool(words & {"mv", "2mv", "multiview"}), "turbo" in words)
 
 
 def list_shape_models(names: Iterable[str]) -> list[str]:
-    """The names that are Hunyuan3D shape models by their name, in the catalogue's order, then by name."""
+    """Return the names of Hunyuan3D shape models, in the order of the catalogue, then by name."""
     found = {
         name
         for name in names
@@ -67,29 +67,29 @@ def list_shape_models(names: Iterable[str]) -> list[str]:
 
 
 def _rank(name: str) -> int:
-    """Place in the catalogue of the file itself or of the one that is named most alike."""
+    """Rank in the catalogue of the file, or of the catalogue's file with the most similar name."""
     name = name.replace("\\", "/").lower()
     models = load_catalogue()["shape_models"]
     stems = [[_stem(file) for file in (model["file"], *model["also"])] for model in models]
     matches = [
-        (-len(stem), place) for place, files in enumerate(stems) for stem in files if stem in _stem(name)
+        (-len(stem), rank) for rank, files in enumerate(stems) for stem in files if stem in _stem(name)
     ]
     return min(matches)[1] if matches else len(models)
 
 
 def _stem(name: str) -> str:
-    """The name without precision and suffix: what its variants share."""
+    """The name without precision and suffix, common to the variants of a model."""
     return re.sub(r"([-_/.]|model|fp16|fp32|bf16|safetensors|ckpt)+", "-", name.lower()).strip("-")
 
 
 def list_view_adapters(names: Iterable[str]) -> list[str]:
-    """The names that are IG2MV adapters for SDXL; the one for whole pictures before that for partial ones."""
-    found = (name for name in names if name.endswith(".safetensors") and _VIEW_ADAPTER.search(name))
+    """Return the names of IG2MV adapters for SDXL, those for partial pictures last."""
+    found = (name for name in names if name.lower().endswith(".safetensors") and _VIEW_ADAPTER.search(name))
     return sorted(found, key=lambda name: ("partial" in name.lower(), name))
 
 
 def list_rig_files(names: Iterable[str]) -> dict[str, str]:
-    """Those of the names that are Make-It-Animatable's files, by stem; the least nested of several."""
+    """Return Make-It-Animatable's files by stem; of several, the one in the shallowest folder."""
     known = {os.path.splitext(model["file"])[0] for model in load_catalogue()["rig_models"]}
     found: dict[str, str] = {}
     for name in sorted(names, key=lambda file: (len(re.split(r"[/\\]", file)), file)):
@@ -100,17 +100,17 @@ def list_rig_files(names: Iterable[str]) -> dict[str, str]:
 
 
 def describe_shape_models() -> str:
-    """Every shape model of the catalogue, one a line: file, size, licence, territory, source."""
+    """Describe the catalogue's shape models, one per line: file, size, license, territory, source."""
     return _describe_models("shape_models")
 
 
 def describe_view_adapters() -> str:
-    """Every view adapter of the catalogue, one a line: file, size, licence, territory, source."""
+    """Describe the catalogue's view adapters, one per line: file, size, license, territory, source."""
     return _describe_models("view_adapters")
 
 
 def describe_rig_models() -> str:
-    """Every file of the learned rigging method, one a line: file, size, licence, territory, source."""
+    """Describe the files of the learned rigging method, one per line, with size, license and source."""
     return _describe_models("rig_models")
 
 

@@ -1,6 +1,6 @@
 """A file as the answer to a request: conditions and ranges by RFC 9110, sections 13 and 14.
 
-aiohttp's own FileResponse is not used: it takes an If-Range that names an older file for a match, and
+aiohttp's own FileResponse is not used: it treats an If-Range that names an older file as a match, and
 refuses ranges that it should ignore.
 """
 
@@ -21,7 +21,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 
 
 def content_disposition(name: str) -> str:
-    """An attachment header (RFC 6266); the RFC 8187 form is added where ASCII does not do."""
+    """An attachment header (RFC 6266); with the RFC 8187 form where ASCII is not enough."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     header = f'attachment; filename="{plain}"'
     return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
@@ -38,7 +38,7 @@ def _headers(name: str, facts: FileFacts) -> dict[str, str]:
 
 
 def _check_conditions(request: web.Request, facts: FileFacts) -> bool:
-    """Whether the client has this very file already; raises ApiError 412 when If-Match names others."""
+    """Whether the client already has this file; raises ApiError 412 when If-Match names others."""
     wanted, held = request.if_match, request.if_none_match
     if wanted and not any(
         tag.value == "*" or (tag.value == facts.sha256 and not tag.is_weak) for tag in wanted
@@ -99,7 +99,7 @@ async def _send_bytes(response: web.StreamResponse, file: FileIO, span: range) -
     left = len(span)
     while left:
         chunk = await asyncio.to_thread(file.read, min(_CHUNK, left))
-        if not chunk:  # cut off under us: a short body tells the client, a wrong one would not
+        if not chunk:  # truncated meanwhile: a short body tells the client so, a padded one would not
             raise ConnectionResetError("the file has become shorter")
         await response.write(chunk)
         left -= len(chunk)

@@ -1,4 +1,4 @@
-"""How long a job takes: from this machine's own history; until there is one, from a table."""
+"""How long a job takes: from this machine's own history, or from a table until there is one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("character3d")
 EMBEDDED_SECONDS = (8, 20)
 """For the embedded methods on two CPU cores, from benchmarks/job.py."""
 LEARNED_SECONDS = (120, 180)
-"""With a learned mesh: the wire contract's example, since it has been measured on no GPU yet."""
+"""With a learned mesh: the wire contract's example; it has not been measured on a GPU yet."""
 STAGE_SECONDS: Mapping[str, float] = {
     "preprocessing": 1.0,
     "mesh_generation": 1.5,
@@ -24,7 +24,7 @@ STAGE_SECONDS: Mapping[str, float] = {
     "texture_baking": 4.0,
     "rigging": 1.5,
 }
-"""A job's time by stage, of the embedded methods on two CPU cores, from benchmarks/job.py."""
+"""Seconds by stage of the embedded methods on two CPU cores, from benchmarks/job.py."""
 
 ENOUGH_JOBS = 3
 REMEMBERED = 500
@@ -34,7 +34,7 @@ _MARGIN = 0.1
 _FREE = frozenset(
     {"prompt", "negative_prompt", "seed", "pose_type", "guidance_scale", "cfg_scale", "webhook_url"}
 )
-"""Fields that do not change how long a job takes."""
+"""Fields that do not influence how long a job takes."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class Estimate:
-    """seconds: the range that four of five jobs end in. stages: the share of each stage, any unit."""
+    """seconds: the range in which four of five jobs end. stages: each stage's share, in any unit."""
 
     seconds: tuple[int, int]
     stages: Mapping[str, float]
@@ -57,24 +57,24 @@ def _kind(values: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 class History:
-    """The completed jobs of this machine, and what they say of the next."""
+    """The completed jobs of this machine, from which the next are estimated."""
 
     def __init__(self) -> None:
         self._runs: deque[_Run] = deque(maxlen=REMEMBERED)
 
     def load(self, rows: Iterable[Row]) -> None:
-        """Take records of completed jobs, newest first."""
+        """Add the records of completed jobs, given newest first."""
         for row in reversed(list(rows)):
             self.add(row)
 
     def add(self, row: Row) -> None:
-        """Take a completed job; one whose results were partly ready before it ran says nothing."""
+        """Add a completed job, unless some of its results were cached."""
         run = _read_run(row)
         if run:
             self._runs.append(run)
 
     def estimate(self, values: Mapping[str, Any], is_learned: bool) -> Estimate:
-        """What to expect of a job; is_learned: whether a learned mesh model is installed."""
+        """What to expect of a job. is_learned: whether a learned mesh model is installed."""
         kind = _kind(values)
         runs = [run for run in self._runs if run.kind == kind][-_CONSIDERED:]
         if len(runs) < ENOUGH_JOBS:
@@ -85,13 +85,13 @@ class History:
 
 
 def _read_run(row: Row) -> _Run | None:
-    """What a record says; nothing where results were cached, or where it is damaged."""
+    """The run of a record; None where results were cached, or where it is damaged."""
     try:
         if row.body["cached_nodes"]:
             return None
-        stages = {report["stage"]: report["seconds"] for report in row.body["reports"]}
-        return _Run(_kind(row.body["values"]), row.body["seconds"], stages)
-    except (KeyError, TypeError) as error:
+        stages = {str(report["stage"]): float(report["seconds"]) for report in row.body["reports"]}
+        return _Run(_kind(dict(row.body["values"])), float(row.body["seconds"]), stages)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         log.warning("job %s: its record could not be read: %r", row.id, error)
         return None
 
@@ -104,6 +104,6 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def _mean_stages(runs: Sequence[_Run]) -> dict[str, float]:
-    """Mean seconds of each stage that every run reported; no stage counts as nothing."""
+    """Mean seconds of each stage that every run reported, at least 0.05."""
     common = set.intersection(*(set(run.stages) for run in runs))
     return {stage: max(0.05, sum(run.stages[stage] for run in runs) / len(runs)) for stage in common}

@@ -7,9 +7,8 @@ import json
 
 from aiohttp import web
 
-from .events import TERMINAL, Event, Subscriber, parse_seq
-from .jobs import Job
-from .websocket import HEARTBEAT_SECONDS, SEND_SECONDS
+from .events import TERMINAL, Event, EventLog, Subscriber, parse_seq
+from .websocket import HEARTBEAT_SECONDS, SEND_SECONDS, make_frame
 
 _HEADERS = {
     "Content-Type": "text/event-stream",
@@ -19,36 +18,42 @@ _HEADERS = {
 
 
 def read_last_seq(request: web.Request) -> int:
-    """The event after which to begin: a browser that comes back says it in a header; raises ApiError 400."""
+    """The event after which to begin: browsers that reconnect send a header; raises ApiError 400."""
     text = request.headers.get("Last-Event-ID", request.query.get("since", "0"))
     return parse_seq(text, "Last-Event-ID")
 
 
-def _frame(event: Event) -> bytes:
-    return f"id: {event.seq}\nevent: {event.type}\ndata: {json.dumps(event.frame())}\n\n".encode()
+def _encode(event: Event, is_owner: bool) -> bytes:
+    frame = json.dumps(make_frame(event, is_owner))
+    return f"id: {event.seq}\nevent: {event.type}\ndata: {frame}\n\n".encode()
 
 
-async def stream_job_events(request: web.Request, job: Job, last_seq: int) -> web.StreamResponse:
-    """Send what the log holds after an event, then what happens, until the job ends."""
+async def stream_job_events(
+    request: web.Request, log: EventLog, last_seq: int, *, is_owner: bool
+) -> web.StreamResponse:
+    """Send what the log holds after an event, then what happens, until the job ends.
+
+    is_owner: whether the client may see where the job's webhook goes.
+    """
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
-    # No await between these: nothing is missed and nothing comes twice.
-    subscriber, stored, ended = job.log.subscribe(), job.log.since(last_seq), job.is_terminal
+    # No await between these: nothing is missed and nothing is sent twice.
+    subscriber, stored, ended = log.subscribe(), log.since(last_seq), log.is_closed
     try:
         for event in stored:
-            await _write(response, _frame(event))
+            await _write(response, _encode(event, is_owner))
         if not ended:
-            await _follow(response, subscriber)
+            await _follow(response, subscriber, is_owner)
         await response.write_eof()
     except (asyncio.TimeoutError, ConnectionError):
         pass  # the client is gone, or too slow
     finally:
-        job.log.unsubscribe(subscriber)
+        log.unsubscribe(subscriber)
     return response
 
 
-async def _follow(response: web.StreamResponse, subscriber: Subscriber) -> None:
-    """Send live events until the last one, or until the client is too slow; a sign of life between."""
+async def _follow(response: web.StreamResponse, subscriber: Subscriber, is_owner: bool) -> None:
+    """Send live events until the last one, or until the client is too slow; comments keep it alive."""
     while True:
         try:
             event = await asyncio.wait_for(subscriber.take(), HEARTBEAT_SECONDS)
@@ -57,7 +62,7 @@ async def _follow(response: web.StreamResponse, subscriber: Subscriber) -> None:
             continue
         if event is None:
             return
-        await _write(response, _frame(event))
+        await _write(response, _encode(event, is_owner))
         if event.type in TERMINAL:
             return
 

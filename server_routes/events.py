@@ -1,15 +1,15 @@
-"""A job's event log, and the bounded queue between it and one WebSocket."""
+"""A job's event log, and the bounded queue between it and one client."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import invalid_parameter
+from .numbers import parse_whole_number
 
 PROGRESS_UPDATE = "progress_update"
 PREVIEW_READY = "preview_ready"
@@ -19,11 +19,12 @@ ERROR = "error"
 TERMINAL = frozenset({JOB_COMPLETED, ERROR})
 
 MAX_WAITING = 64
+MAX_SEQ = 999_999_999
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened to a job. seq counts from 1 per job; timestamp is in milliseconds."""
+    """Something that happened to a job. seq counts from 1 per job; timestamp: milliseconds since 1970."""
 
     type: str
     job_id: str
@@ -48,15 +49,12 @@ def now_milliseconds() -> int:
 
 
 def parse_seq(text: str, parameter: str) -> int:
-    """An event's number as a client names it; raises ApiError 400."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        message = f"Invalid {parameter}. Must be a sequence number"
-        raise invalid_parameter(message, parameter, provided=text[:100])
-    return int(text)
+    """The sequence number of an event, as a client sends it; raises ApiError 400."""
+    return parse_whole_number(text, parameter, "Must be a sequence number", minimum=0, maximum=MAX_SEQ)
 
 
 class Subscriber:
-    """Events waiting for one client. Progress is coalesced, newest wins; nothing else is dropped.
+    """Events waiting for one client. Progress is coalesced, the newest wins; nothing else is dropped.
 
     `overflowed` turns true when MAX_WAITING events wait: the client is too slow and must go.
     """
@@ -85,32 +83,37 @@ class Subscriber:
 
 
 class EventLog:
-    """The events of one job in order, and who listens to them."""
+    """The published events of one job in order, and the clients that follow them."""
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str, events: Iterable[Event] = ()) -> None:
+        """events: those that were stored before the server started."""
         self._job_id = job_id
-        self._events: list[Event] = []
-        self._subscribers: set[Subscriber] = set()
-        self.last_seq = 0
-        self.keep: Callable[[Event], None] | None = None
-        """Stores an event before anybody hears of it."""
-
-    def restore(self, events: Iterable[Event]) -> None:
-        """Take the events that were stored before the server started."""
         self._events = list(events)
-        self.last_seq = self._events[-1].seq if self._events else 0
+        self._subscribers: set[Subscriber] = set()
+        self._last_created = self.last_seq
 
-    def publish(self, event_type: str, data: dict[str, Any]) -> None:
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest published event; 0 before the first."""
+        return self._events[-1].seq if self._events else 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the event of the job's end has been published."""
+        return bool(self._events) and self._events[-1].type in TERMINAL
+
+    def create(self, event_type: str, data: dict[str, Any]) -> Event:
+        """The next event, which nobody sees before it is published."""
+        self._last_created += 1
+        return Event(event_type, self._job_id, self._last_created, now_milliseconds(), data)
+
+    def publish(self, event: Event) -> None:
         """Append an event and offer it to all subscribers.
 
         After the terminal event only the milestones are kept: progress is history by then.
         """
-        self.last_seq += 1
-        event = Event(event_type, self._job_id, self.last_seq, now_milliseconds(), data)
-        if self.keep:
-            self.keep(event)
         self._events.append(event)
-        if event_type in TERMINAL:
+        if event.type in TERMINAL:
             self._events = self.milestones()
         for subscriber in self._subscribers:
             subscriber.offer(event)
@@ -120,7 +123,7 @@ class EventLog:
         return [event for event in self._events if event.type != PROGRESS_UPDATE]
 
     def since(self, seq: int) -> list[Event]:
-        """The stored events after number `seq`."""
+        """The published events after number `seq`."""
         return [event for event in self._events if event.seq > seq]
 
     def subscribe(self) -> Subscriber:

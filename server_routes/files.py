@@ -25,7 +25,7 @@ OCTET_STREAM = "application/octet-stream"
 _CHUNK = 2**20
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-# Opening a pipe that somebody has put there would wait for its writer.
+# Without O_NONBLOCK, opening a pipe in the place of a file would wait for its writer.
 _FILE = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -79,7 +79,7 @@ def locate_file(output_folder: Path, file: JobFile) -> Path | None:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a file on disk is: its size in bytes, when it was written, and the hash of its bytes."""
+    """A file on disk: its size in bytes, its modification time in nanoseconds, and its hash."""
 
     size: int
     modified: int
@@ -92,7 +92,7 @@ class FileFacts:
 
 
 def _open_folder(folder: Path, names: Sequence[str]) -> int:
-    """The descriptor of a folder some levels below another, where no level is a link."""
+    """The descriptor of a folder some levels below another; no level may be a link."""
     descriptor = os.open(folder, _FOLDER)
     for name in names:
         try:
@@ -123,8 +123,8 @@ def _open_below(folder: Path, file: JobFile) -> int:
 def open_file(output_folder: Path, file: JobFile) -> FileIO | None:
     """Open a job's file if it is a regular, non-empty file below the output folder, else None. Blocks.
 
-    Each folder on the way is opened from the one before and none may be a link, so nothing that changes
-    on the disk meanwhile leads to another file. The output folder itself may be a link.
+    Each folder on the way is opened relative to its parent and none may be a link, so changes on the disk
+    meanwhile cannot lead to another file. The output folder itself may be a link.
     """
     try:
         stream = FileIO(_open_below(output_folder, file), "rb")
@@ -146,11 +146,11 @@ def _hash_stream(stream: FileIO) -> str:
 
 
 def read_facts(stream: FileIO, known: FileFacts | None = None) -> FileFacts | None:
-    """The facts of an open file; it is hashed again only if it is not as `known` says. Blocks.
+    """The facts of an open file; it is hashed again only if size or time differ from `known`. Blocks.
 
-    None for a file that has a second name on the disk and other bytes than `known`: such a hard link
-    may have been put in the file's place to read something else. With the known bytes it is a link that
-    somebody made to keep the result, and a file that was edited in place has one name.
+    None for a file with several hard links and other bytes than `known`: such a link may have been put in the
+    file's place to read something else. With the known bytes it is a link that somebody made to keep the
+    result, and a file that was edited in place has one link.
     """
     found = os.fstat(stream.fileno())
     if known and (known.size, known.modified) == (found.st_size, found.st_mtime_ns):
@@ -166,7 +166,7 @@ def read_facts(stream: FileIO, known: FileFacts | None = None) -> FileFacts | No
 def open_with_facts(
     output_folder: Path, file: JobFile, known: FileFacts | None = None
 ) -> tuple[FileIO, FileFacts] | None:
-    """A job's file, open, and the facts of exactly that open file; None where it is not to be had. Blocks."""
+    """A job's file, open, and the facts of that open file; None where it cannot be opened. Blocks."""
     stream = open_file(output_folder, file)
     if stream is None:
         return None
@@ -181,7 +181,7 @@ def open_with_facts(
 
 
 def measure_files(output_folder: Path, files: Iterable[JobFile]) -> dict[JobFile, FileFacts]:
-    """The facts of each file that is there. Blocks."""
+    """The facts of each file that exists. Blocks."""
     measured = {}
     for file in files:
         if opened := open_with_facts(output_folder, file):
@@ -191,7 +191,7 @@ def measure_files(output_folder: Path, files: Iterable[JobFile]) -> dict[JobFile
 
 
 def remove_files(output_folder: Path, files: Iterable[JobFile]) -> bool:
-    """Delete what there is of the files; whether none is left. Blocks."""
+    """Delete the files that exist; returns whether none is left. Blocks."""
     gone = [_remove_file(output_folder, file) for file in files]
     return all(gone)
 

@@ -1,4 +1,4 @@
-"""The API-format graph that a job submits, and what its nodes mean to the job."""
+"""The API-format graph (ComfyUI's prompt) of a job: its nodes, bound to the form, and the stage of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STAGE_NODES: Mapping[str, str] = {
     "C3DBakeTexture": "texture_baking",
     "C3DRigCharacter": "rigging",
 }
-"""Nodes that do a stage's work. Every other node belongs to the latest stage that it depends on."""
+"""Node type -> the stage whose work it does. Any other node belongs to the latest stage it depends on."""
 
 RESULT_NODES: Mapping[str, str] = {
     "Save raw mesh": "raw_mesh",
@@ -35,27 +35,27 @@ RESULT_NODES: Mapping[str, str] = {
     "Preview textured mesh": "preview_images",
     "Preview animation": "preview_images",
 }
-"""Title of a node in the graph -> key of the file it writes in a job's results."""
+"""Title of a node -> the key, in a job's results, of the file that it writes."""
 
 SWITCHES: Mapping[str, str] = {"enable_rigging": "C3DRigCharacter", "animated_preview": "C3DPreviewAnimation"}
-"""Form field -> the nodes that go, with all that depends on them, when it is false."""
+"""Form field -> the node type that is removed, with all that depends on it, when the field is false."""
 
 UNBOUND_FIELDS = frozenset({*SWITCHES, "webhook_url"})
-"""Fields that the service itself obeys."""
+"""Fields that the service handles itself; no node takes them."""
 
 Prompt = dict[str, dict[str, Any]]
 
 
 class GraphError(Exception):
-    """The graph file does not fit the service; the message says what is missing."""
+    """The graph file lacks a node that the service needs; the message says which."""
 
 
 @dataclass(frozen=True)
 class JobGraph:
-    """A prompt for ComfyUI with what the job must know about it.
+    """A prompt for ComfyUI, and what its nodes are to the job.
 
     stages: the stages that run, in order. node_stages: node id -> stage. result_nodes: node id ->
-    result key. field_stages: form field -> stages whose nodes take it.
+    result key. field_stages: form field -> the stages whose nodes take it.
     """
 
     prompt: Prompt
@@ -65,7 +65,7 @@ class JobGraph:
     field_stages: Mapping[str, frozenset[str]]
 
     def needed_nodes(self, outputs: list[str]) -> frozenset[str]:
-        """The nodes that ComfyUI runs for these output nodes: they and all that they depend on."""
+        """The nodes that ComfyUI runs for these output nodes: themselves and everything they depend on."""
         needed, waiting = set[str](), list(outputs)
         while waiting:
             node_id = waiting.pop()
@@ -75,14 +75,14 @@ class JobGraph:
         return frozenset(needed)
 
     def is_stage_node(self, node_id: str) -> bool:
-        """Whether the node does a stage's work, rather than saving or showing it."""
+        """Whether the node does the work of a stage, rather than saving or showing its result."""
         return self.prompt[node_id]["class_type"] in STAGE_NODES
 
     def order_nodes(self, node_ids: list[str]) -> list[str]:
-        """The nodes by stage, and within a stage inputs first.
+        """Sort nodes by stage, and within a stage by depth.
 
-        ComfyUI runs ready output nodes in the order in which they are given, so a stage's files are
-        saved and shown before the next stage starts.
+        ComfyUI runs output nodes that are ready in the given order, so the files of a stage are saved
+        and shown before the next stage starts.
         """
         depth = _node_depths(self.prompt)
         return sorted(node_ids, key=lambda node: (STAGES.index(self.node_stages[node]), depth[node], node))
@@ -95,6 +95,7 @@ def _links(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _node_depths(prompt: Prompt) -> dict[str, int]:
+    """Node id -> length of the longest chain of links that ends at the node."""
     depths: dict[str, int] = {}
 
     def depth(node_id: str) -> int:
@@ -118,16 +119,16 @@ def _assign_stages(prompt: Prompt) -> dict[str, str]:
 
 
 def _prune(prompt: Prompt, class_types: Collection[str]) -> Prompt:
-    """The prompt without the nodes of these types and all that depends on them."""
+    """Remove the nodes of these types and everything that depends on them."""
     removed = {node_id for node_id, node in prompt.items() if node["class_type"] in class_types}
     depths = _node_depths(prompt)
     for node_id in sorted(prompt, key=depths.__getitem__):
-        if removed.intersection(_links(prompt[node_id])):
+        if not removed.isdisjoint(_links(prompt[node_id])):
             removed.add(node_id)
     return {node_id: node for node_id, node in prompt.items() if node_id not in removed}
 
 
-def _own_inputs(prompt: Prompt) -> Iterator[tuple[str, str]]:
+def _unlinked_inputs(prompt: Prompt) -> Iterator[tuple[str, str]]:
     """(node id, input name) of every unlinked input of this pack's nodes."""
     for node_id, node in prompt.items():
         if node["class_type"].startswith("C3D"):
@@ -138,7 +139,7 @@ def _own_inputs(prompt: Prompt) -> Iterator[tuple[str, str]]:
 
 def _field_stages(prompt: Prompt, node_stages: Mapping[str, str]) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
-    for node_id, name in _own_inputs(prompt):
+    for node_id, name in _unlinked_inputs(prompt):
         if name in FIELDS:
             found.setdefault(name, set()).add(node_stages[node_id])
     return {name: frozenset(stages) for name, stages in found.items()}
@@ -150,9 +151,9 @@ def _result_nodes(prompt: Prompt) -> dict[str, str]:
 
 
 def load_template(path: Path = GRAPH_FILE) -> Prompt:
-    """Read a graph in API format; raises GraphError when a field or a result has no node."""
+    """Read a graph in API format; raises GraphError if a form field or a result has no node."""
     prompt: Prompt = json.loads(path.read_text(encoding="utf-8"))
-    bound = {name for _, name in _own_inputs(prompt)}
+    bound = {name for _, name in _unlinked_inputs(prompt)}
     missing = sorted(FIELDS.keys() - bound - UNBOUND_FIELDS)
     missing += sorted(set(RESULT_NODES.values()) - set(_result_nodes(prompt).values()))
     if missing:
@@ -163,15 +164,15 @@ def load_template(path: Path = GRAPH_FILE) -> Prompt:
 
 
 def build_graph(template: Prompt, job_id: str, image: str, values: Mapping[str, Any]) -> JobGraph:
-    """Bind a job to a copy of the template.
+    """Make the graph of a job from a copy of the template.
 
-    Every unlinked input of this pack's nodes that is named like a form field takes that field's
-    value, `job_id` inputs take the job's id, and LoadImage takes the picture.
+    Each unlinked input of this pack's nodes takes the value of the form field of the same name, `job_id`
+    inputs take the id of the job, and LoadImage takes `image`. values: every form field.
     """
     prompt = copy.deepcopy(template)
     prompt = _prune(prompt, {node for field, node in SWITCHES.items() if not values[field]})
     bound = {**values, "job_id": job_id}
-    for node_id, name in _own_inputs(prompt):
+    for node_id, name in _unlinked_inputs(prompt):
         if name in bound:
             prompt[node_id]["inputs"][name] = bound[name]
     for node in prompt.values():

@@ -1,4 +1,4 @@
-"""Whether the service can take a job, and why not; and figures for Prometheus."""
+"""Whether the service can accept a job, and why not; and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .jobs import PROCESSING, QUEUED, Job
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Tally:
+class Metrics:
     """What has happened since the server started."""
 
     def __init__(self) -> None:
@@ -34,17 +34,17 @@ class Tally:
             self.stage_runs[stage, report.method] += 1
 
 
-def describe_metrics(tally: Tally, live: Iterable[Job]) -> str:
-    """The figures in Prometheus's text format."""
+def describe_metrics(metrics: Metrics, live: Iterable[Job]) -> str:
+    """The metrics in Prometheus's text format."""
     states = Counter({QUEUED: 0, PROCESSING: 0})
     states.update(job.state for job in live)
     families = (
-        ("jobs_accepted_total", "counter", "Jobs accepted.", {(): tally.accepted}),
-        ("jobs_ended_total", "counter", "Jobs ended, by how.", _label(tally.ended, "state")),
-        ("requests_refused_total", "counter", "Jobs refused, by reason.", _label(tally.refused, "reason")),
+        ("jobs_accepted_total", "counter", "Jobs accepted.", {(): metrics.accepted}),
+        ("jobs_ended_total", "counter", "Jobs ended, by how.", _label(metrics.ended, "state")),
+        ("requests_refused_total", "counter", "Jobs refused, by reason.", _label(metrics.refused, "reason")),
         ("jobs_live", "gauge", "Jobs that wait or run.", _label(states, "state")),
-        ("stage_seconds_sum", "counter", "Seconds spent in a stage.", _label_stages(tally.stage_seconds)),
-        ("stage_seconds_count", "counter", "Times a stage ran.", _label_stages(tally.stage_runs)),
+        ("stage_seconds_sum", "counter", "Seconds spent in a stage.", _label_stages(metrics.stage_seconds)),
+        ("stage_seconds_count", "counter", "Times a stage ran.", _label_stages(metrics.stage_runs)),
     )
     return "".join(line for family in families for line in _describe_family(*family))
 
@@ -70,11 +70,14 @@ def _escape(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def describe_health(reasons: list[ApiError], live: list[Job], tally: Tally) -> dict[str, Any]:
-    """Body of GET /generate_character/health."""
+def describe_health(
+    reasons: list[ApiError], live: list[Job], metrics: Metrics, notices: list[str]
+) -> dict[str, Any]:
+    """Body of GET /generate_character/health. notices: what went wrong at the start and is over."""
     return {
         "status": "not_ready" if reasons else "ready",
         "reasons": [{"message": reason.message, **reason.details} for reason in reasons],
+        "notices": notices,
         "jobs": {state: sum(job.state == state for job in live) for state in (QUEUED, PROCESSING)},
-        "last_job": tally.last_job,
+        "last_job": metrics.last_job,
     }

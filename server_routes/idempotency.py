@@ -1,4 +1,4 @@
-"""The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): asked twice, done once."""
+"""The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_CHARACTERS = 255
 
 
 def read_key(request: web.Request) -> str | None:
-    """The request's key, or None; raises ApiError for one that is empty, too long or not printable."""
+    """The request's key, or None; raises ApiError 400 for one that is empty, too long or not printable."""
     key = request.headers.get(HEADER)
     if key is not None and not (0 < len(key) <= MAX_CHARACTERS and key.isascii() and key.isprintable()):
         message = f"Invalid {HEADER}. Must have 1 to {MAX_CHARACTERS} printable ASCII characters"
@@ -23,20 +23,20 @@ def read_key(request: web.Request) -> str | None:
 
 
 def key_reused() -> ApiError:
-    """The error of a key that came before with another form."""
+    """The error of a key that was used before with another form."""
     message = f"This {HEADER} was used with another form"
     return ApiError(422, INVALID_PARAMETERS, message, {"parameter": HEADER})
 
 
 class KeysInFlight:
-    """The keys of requests that are being read."""
+    """The keys of the requests in progress."""
 
     def __init__(self) -> None:
         self._held: set[tuple[str, str]] = set()
 
     @asynccontextmanager
     async def hold(self, user: str, key: str | None) -> AsyncIterator[None]:
-        """Hold a user's key; raises ApiError 409 while another request has it."""
+        """Hold a user's key while the block runs; raises ApiError 409 while another request holds it."""
         if key is None:
             yield
             return

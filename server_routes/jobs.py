@@ -1,4 +1,4 @@
-"""A job: its stages, its progress that never falls, its files, and how it ended."""
+"""A job's working state: its stages, its progress, which never falls, its files, and how it ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..pipeline.types import StageReport
-from . import status
 from .estimates import Estimate
 from .events import (
     ERROR,
@@ -16,7 +15,6 @@ from .events import (
     PREVIEW_READY,
     PROGRESS_UPDATE,
     STAGE_COMPLETED,
-    EventLog,
 )
 from .files import FileFacts, JobFile
 from .graph import JobGraph
@@ -43,8 +41,20 @@ class Failure:
     cancelled: bool = False
 
 
+@dataclass(frozen=True)
+class Change:
+    """What happened to a job. event: the type of the event that announces it, or None where none does.
+
+    stage: of a completed stage. file: of a new preview.
+    """
+
+    event: str | None = None
+    stage: str = ""
+    file: JobFile | None = None
+
+
 class Job:
-    """State of one job. Every change goes through a method, which also publishes its events."""
+    """State of one job. Every change goes through a method, which reports it to `on_change`."""
 
     def __init__(
         self,
@@ -63,9 +73,7 @@ class Job:
         self.parameters = parameters
         self.graph = graph
         self.expected = expected
-        self.log = EventLog(self.id)
-        self.keep: Callable[[], None] | None = None
-        """Stores a change that no event tells of, before anybody can ask."""
+        self.on_change: Callable[[Change], None] = lambda change: None
         self.state = QUEUED
         self.progress = 0
         self.jobs_ahead = 0
@@ -83,7 +91,7 @@ class Job:
         self.ran_seconds = 0.0
         self._fractions: dict[str, float] = {}
         self._weights = _weigh_nodes(graph, graph.prompt.keys(), expected.stages)
-        self._published = 0.0
+        self._reported = 0.0
 
     @property
     def is_terminal(self) -> bool:
@@ -119,20 +127,20 @@ class Job:
         self._weights = _weigh_nodes(self.graph, needed, self.expected.stages)
 
     def set_queue_position(self, position: int | None) -> None:
-        """Place in ComfyUI's queue, 1 is next."""
+        """Set the place in ComfyUI's queue; 1 is next."""
         if self.state == QUEUED and position != self.queue_position:
             self.queue_position = position
-            self._publish_progress(now=True)
+            self._report_progress(now=True)
 
     def start(self) -> None:
         """ComfyUI began to execute the prompt."""
         if self.state == QUEUED:
             self.state, self.started, self.queue_position = PROCESSING, time.monotonic(), None
             self.attempts += 1
-            self._publish_progress(now=True)
+            self._report_progress(now=True)
 
     def advance(self, fractions: Mapping[str, float]) -> None:
-        """Take the finished fraction, 0..1, of some nodes."""
+        """Apply the finished fractions, 0..1, of some nodes."""
         if self.is_terminal:
             return
         self.start()
@@ -142,22 +150,21 @@ class Job:
         done = sum(self._weights[node] * fraction for node, fraction in self._fractions.items())
         before, self.progress = self.progress, max(self.progress, int(99 * done / total + 1e-9))
         if not self._complete_stages() and self.progress > before:
-            self._publish_progress()
+            self._report_progress()
 
     def add_report(self, report: StageReport) -> None:
-        """Take a stage's own account of how it ran."""
+        """Add a stage's own account of how it ran."""
         self.reports[report.stage] = report
 
     def add_file(self, file: JobFile) -> None:
-        """Take a file that a node has written."""
+        """Add a file that a node has written."""
         if file in self.files or self.is_terminal:
             return
         self.files.append(file)
         if file.key == "preview_images":
-            data = {"stage": file.stage, "preview": file.public_path, "url": file.url(self.id)}
-            self.log.publish(PREVIEW_READY, data)
+            self.on_change(Change(PREVIEW_READY, file=file))
         else:
-            self._publish_progress(now=True)
+            self._report_progress(now=True)
 
     def complete(self, facts: Mapping[JobFile, FileFacts]) -> None:
         """All files are final."""
@@ -165,19 +172,25 @@ class Job:
         self.facts = dict(facts)
         self._end(COMPLETED)
         self.progress = 100
-        self.log.publish(JOB_COMPLETED, status.describe_job(self))
+        self.on_change(Change(JOB_COMPLETED))
 
     def fail(self, failure: Failure, facts: Mapping[JobFile, FileFacts]) -> None:
-        """The job ended without all its files; those that exist stay."""
+        """Mark the job failed; keep the results written so far."""
         self.failure, self.facts = failure, dict(facts)
         self.files = [file for file in self.files if file in facts]
         self._end(FAILED)
-        self.log.publish(ERROR, status.describe_job(self))
+        self.on_change(Change(ERROR))
 
     def requeue(self) -> None:
         """Begin again after the server was killed; progress stays where it was, since it never falls."""
         self.state, self.completed_stages, self.reports = QUEUED, (), {}
         self.files, self.facts, self._fractions = [], {}, {}
+        self.on_change(Change())
+
+    def request_cancel(self) -> None:
+        """Note that the client wants the job to stop."""
+        self.cancel_requested = True
+        self.on_change(Change())
 
     def _end(self, state: str) -> None:
         self.ran_seconds, self.ended = self.seconds, time.time()
@@ -188,25 +201,24 @@ class Job:
         return all(self._fractions.get(node, 0.0) >= 1.0 for node in nodes)
 
     def _complete_stages(self) -> bool:
-        """Mark stages completed, in order; whether there was one."""
+        """Mark stages completed, in order; returns whether there was one."""
         before = len(self.completed_stages)
         for stage in self.graph.stages[before:]:
             if not self._is_stage_done(stage):
                 break
             self.completed_stages += (stage,)
-            data = {**status.describe_stage(self, stage), "stage": stage, "progress": self.progress}
-            self.log.publish(STAGE_COMPLETED, data)
+            self.on_change(Change(STAGE_COMPLETED, stage=stage))
         changed = len(self.completed_stages) > before
         if changed:
-            self._publish_progress(now=True)
+            self._report_progress(now=True)
         return changed
 
-    def _publish_progress(self, now: bool = False) -> None:
-        if now or time.monotonic() - self._published >= PROGRESS_INTERVAL:
-            self._published = time.monotonic()
-            self.log.publish(PROGRESS_UPDATE, status.describe_job(self))
-        elif self.keep:
-            self.keep()
+    def _report_progress(self, now: bool = False) -> None:
+        if now or time.monotonic() - self._reported >= PROGRESS_INTERVAL:
+            self._reported = time.monotonic()
+            self.on_change(Change(PROGRESS_UPDATE))
+        else:
+            self.on_change(Change())
 
 
 def _weigh_nodes(
@@ -224,5 +236,5 @@ def _weigh_nodes(
 
 
 def new_job_id() -> str:
-    """A canonical UUID; ComfyUI's prompt has the same id."""
+    """A canonical UUID, which is also the id of ComfyUI's prompt."""
     return str(uuid.uuid4())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -97,44 +96,30 @@ class JobSlots:
             del self._used[user]
 
 
-class Listeners:
-    """At most `per_job` open sockets and event streams of one job, and `per_user` of one user."""
+class OpenStreams:
+    """At most `per_job` open WebSockets and event streams of a job, `per_user` of a user, `total` of all."""
 
-    def __init__(self, per_job: int = 8, per_user: int = 64) -> None:
-        self._limits = {"job": per_job, "user": per_user}
+    def __init__(self, per_job: int = 8, per_user: int = 64, total: int = 512) -> None:
+        self._limits = {"job": per_job, "user": per_user, "server": total}
         self._open: Counter[tuple[str, str]] = Counter()
 
     @contextmanager
-    def hold(self, job_id: str, user: str) -> Iterator[None]:
-        """Count one more while the block runs; raises ApiError 429 where it would be too many."""
-        places = (("job", job_id), ("user", user))
+    def hold(self, user: str, job_id: str | None = None) -> Iterator[None]:
+        """Count one more while the block runs; raises ApiError, 429 or 503, if there are too many.
+
+        job_id: None for a socket that only tells its client that there is no such job.
+        """
+        places = [("user", user), ("server", "")]
+        if job_id is not None:
+            places.append(("job", job_id))
         for kind, name in places:
             if self._open[kind, name] >= self._limits[kind]:
-                message = f"Too many sockets and event streams of this {kind}"
-                raise server_busy(429, message, "sockets", 5, limit=self._limits[kind])
+                message = f"Too many WebSockets and event streams of this {kind}"
+                status = 503 if kind == "server" else 429
+                raise server_busy(status, message, "sockets", 5, limit=self._limits[kind])
         self._open.update(places)
         try:
             yield
         finally:
             self._open.subtract(places)
-            self._open += Counter()  # drops what has come to nothing
-
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-def parse_address(text: str) -> Address | None:
-    """An IP address without its zone, IPv4 where it is that in an IPv6 coat; None for any other text."""
-    try:
-        found = ipaddress.ip_address(text.split("%")[0])
-    except ValueError:
-        return None
-    return getattr(found, "ipv4_mapped", None) or found
-
-
-def network_of(address: str) -> str:
-    """What stands for a peer: its IPv4 address, or the /64 of its IPv6 address."""
-    parsed = parse_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed or "unknown")
+            self._open += Counter()  # removes the zeros

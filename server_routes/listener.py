@@ -1,4 +1,4 @@
-"""ComfyUI's execution events of one prompt become changes of one job."""
+"""Translates ComfyUI's execution events of one prompt into changes of one job."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CANCELLED = "Cancelled"
 
 
 def stage_failure(stage: str, details: str) -> Failure:
-    """The failure of a stage, in the words of the wire contract."""
+    """The failure of a stage, as the wire contract words it."""
     return Failure(f"{STAGE_LABELS[stage]} failed", details, stage)
 
 
 class JobListener:
-    """Stands in PromptServer.sockets under the prompt's client id, and so sees its events in order.
+    """Registered in PromptServer.sockets under the prompt's client id, and so sees its events in order.
 
     `outcome` is None until ComfyUI has said how the prompt ended: then True, or a Failure.
     on_end is called when the prompt has left the worker.
@@ -58,30 +58,30 @@ class JobListener:
         }
 
     def use_outputs(self, outputs: list[str]) -> None:
-        """Say which nodes are run as output nodes: these report even when they are cached."""
+        """Set the nodes that are run as output nodes: they report even when they are cached."""
         self._outputs = frozenset(outputs)
 
     async def send_json(self, message: Mapping[str, Any]) -> None:
         """Called by ComfyUI for every event of this client, and for broadcasts."""
         try:
             self.handle(message["type"], message["data"])
-        except Exception:  # else ComfyUI's loop that sends all events would end
-            log.exception("job %s: event not understood", self._job.id)
+        except Exception:  # the boundary: otherwise ComfyUI's loop that sends all events would end
+            log.exception("job %s: an event was not understood", self._job.id)
 
     async def send_bytes(self, message: bytes) -> None:
-        """Binary previews are not used."""
+        """Does nothing: binary previews are not used."""
 
     async def close(self, **options: Any) -> None:
         """There is nothing to close."""
 
     def handle(self, event: str, data: Any) -> None:
-        """Apply one event; those of other prompts and unknown ones are left alone."""
+        """Apply one event; events of other prompts and unknown ones are ignored."""
         handler = self._handlers.get(event)
         if handler and isinstance(data, Mapping) and data.get("prompt_id") == self._job.id:
             handler(data)
 
     def absorb_history(self, entry: Mapping[str, Any]) -> None:
-        """Apply what ComfyUI's history says; what was seen already changes nothing."""
+        """Apply what ComfyUI's history says; what has been seen already changes nothing."""
         for node_id, output in (entry.get("outputs") or {}).items():
             self._on_executed({"node": node_id, "output": output})
         for event, data in (entry.get("status") or {}).get("messages", ()):
@@ -101,7 +101,7 @@ class JobListener:
         fractions = {}
         for node_id, state in data["nodes"].items():
             finished = state["state"] == "finished"
-            # A running node is not done before its result is; nor is one whose bar counts to zero.
+            # A running node is not done before it has a result, whatever its progress bar says.
             fractions[node_id] = 1.0 if finished else min(state["value"] / (state["max"] or 1), 0.99)
         self._job.advance(fractions)
 

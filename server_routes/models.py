@@ -40,7 +40,7 @@ def list_shape_models() -> list[str]:
     )
 
 
-def _wants_folders(request: web.Request) -> bool:
+def wants_folders(request: web.Request) -> bool:
     """Whether this is a client of core's GET /models, which lists folder names.
 
     ComfyUI client libraries mark their requests with clientId; others may ask outright.
@@ -68,16 +68,16 @@ def read_setting(environment: Mapping[str, str] = os.environ) -> str:
     return found
 
 
-def serve_models(router: web.UrlDispatcher, owner: str) -> None:
-    """Put GET /models onto the router, which is asked before the table of routes; `owner` is a setting.
+def serve_models(router: web.UrlDispatcher, owner: str) -> Handler | None:
+    """Put GET /models onto the router, which is asked before the table of routes; returns its handler.
 
-    Core's route, and those that other packs add or put in its place, are left as they are: the next
-    of them answers who wants folders, as it would without this pack.
+    Core's route, and those that other packs add or put in its place, are left as they are: clients that want
+    folders are answered by the next of them, as they would be without this pack. owner: SPEC or CORE.
     """
 
     @answer_errors
     async def answer(request: web.Request) -> web.StreamResponse:
-        other = find_other() if _wants_folders(request) else None
+        other = find_other() if wants_folders(request) else None
         return await (other or list_models)(request)
 
     def find_other() -> Handler | None:
@@ -87,11 +87,14 @@ def serve_models(router: web.UrlDispatcher, owner: str) -> None:
                 return route.handler
         return None
 
-    if owner == SPEC and find_other():
-        log.warning("GET /models is another pack's, which was loaded first; ours is %s", MODELS_PATH)
-    elif owner == SPEC:
-        # With a name of its own: add_get of another pack would raise on a nameless route of this path.
-        router.add_get("/models", answer, name="character3d_models")
-        log.info("GET /models is the wire contract's; %s=core leaves it to ComfyUI", SETTING)
-    else:
+    if owner != SPEC:
         log.info("GET /models is ComfyUI's; ours is %s", MODELS_PATH)
+        return None
+    if find_other():
+        log.warning("GET /models is another pack's, which was loaded first; ours is %s", MODELS_PATH)
+        return None
+    # With names of their own: add_get of another pack would raise on a nameless route of this path.
+    router.add_get("/models", answer, name="character3d_models")
+    router.add_options("/models", answer, name="character3d_models_preflight")
+    log.info("GET /models is the wire contract's; %s=core leaves it to ComfyUI", SETTING)
+    return answer

@@ -1,220 +1,266 @@
-"""The schemas of the OpenAPI document; what forms take comes from parameters.py."""
+"""The OpenAPI document: its paths; the schemas are in schemas.py."""
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from ..pipeline.conventions import STAGES
-from .errors import (
-    FILE_TOO_LARGE,
-    INVALID_PARAMETERS,
-    JOB_NOT_FOUND,
-    PROCESSING_ERROR,
-    SERVER_BUSY,
-    UNSUPPORTED_FORMAT,
-)
-from .events import ERROR, JOB_COMPLETED, PREVIEW_READY, PROGRESS_UPDATE, STAGE_COMPLETED
-from .parameters import FIELDS
-from .status import RESULT_KEYS
+from .access import KEYS
+from .errors import PROBLEM
+from .idempotency import HEADER, MAX_CHARACTERS
+from .jobs_page import ID_PATTERN, MOST, USUAL
+from .models import MODELS_PATH, SETTING
+from .schemas import Schema, form_schema, list_schemas
 
-Schema = dict[str, Any]
+OPENAPI_PATH = "/generate_character/openapi.json"
+PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
-_CODES: Mapping[str, str] = {
-    INVALID_PARAMETERS: "The request is not acceptable; details name what was found and what would be.",
-    FILE_TOO_LARGE: "The picture has more than 10 MB or 40 megapixels, or the whole body more than 11 MB.",
-    UNSUPPORTED_FORMAT: "The bytes are no PNG or JPEG, or the body is no multipart form.",
-    JOB_NOT_FOUND: "There is no such job, or not any more (410).",
-    PROCESSING_ERROR: "A stage failed, as its status tells; as an answer, a defect of the service.",
-    SERVER_BUSY: "A limit of the user (429) or of the server (503); Retry-After says when to come again.",
-}
 ERRORS: Mapping[int, str] = {
-    400: "A parameter is not acceptable; details name it and what would be.",
-    401: "An API key is needed.",
-    403: "A web page of another origin asked.",
+    400: "A parameter is not acceptable; details name it and say what would be accepted.",
+    401: "An API key is required.",
+    403: "A web page of another origin asked, or another machine asked although no keys are set.",
     404: "There is no such job, or the job has no such file.",
     408: "The body did not arrive in time.",
     409: "A request with this Idempotency-Key is in progress.",
     410: "The job was deleted, or has expired.",
     412: "The file is not the one that If-Match names.",
     413: "The picture or the body is too large.",
-    415: "The body is no multipart form, or the picture no PNG or JPEG.",
-    416: "The file has no such bytes.",
-    422: "The Idempotency-Key was used with another form.",
-    426: "The path speaks WebSocket only.",
-    429: "A limit of one user is reached; Retry-After says when to come again.",
+    415: "The body is not a multipart form, or the picture is not a PNG or JPEG.",
+    416: "The file does not have these bytes.",
+    422: "The Idempotency-Key was used with a different form.",
+    426: "This path speaks WebSocket only.",
+    429: "A limit of one user is reached; Retry-After says when to try again.",
     500: "A defect of the service; the log has the request id.",
-    503: "The server cannot take a job now; Retry-After says when to come again.",
+    503: "The server cannot accept a job now; Retry-After says when to try again.",
 }
-"""What each status of an Error means."""
+"""HTTP status -> what an Error with it means."""
+
+_JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+_RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": r"^\d+$"}}}
+_SEQ = r"^\d{1,9}$"
+_COMMON_ERRORS = (401, 403, 500)
 
 
-def _object(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": {**required, **(optional or {})},
-    }
+def read_version() -> str:
+    """The version of the pack, from pyproject.toml."""
+    found = re.search(r'^version = "(.+)"$', PROJECT.read_text(encoding="utf-8"), re.MULTILINE)
+    if not found:
+        raise ValueError(f'{PROJECT.name} has no line of the form version = "…"')
+    return found[1]
 
 
-def _text(description: str = "", **rest: Any) -> Schema:
-    return {"type": "string", **({"description": description} if description else {}), **rest}
-
-
-def _array(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def reference(name: str) -> Schema:
-    """A schema of the document by its name."""
+def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_SECONDS = _text(pattern=r"^\d+ seconds$")
-_MOMENT = _text(format="date-time")
-_PATH = _text("Path below the server's output folder.", pattern="^/output/")
-_PROGRESS = {"type": "integer", "minimum": 0, "maximum": 100}
-_NULL = {"type": "null"}
-_BOOLEAN = {"type": "boolean"}
+def _answer(description: str, body: str, headers: Mapping[str, Schema] | None = None) -> Schema:
+    """A JSON answer; body: the name of its schema."""
+    content = {"application/json": {"schema": _reference(body)}}
+    return {"description": description, "content": content, **({"headers": headers} if headers else {})}
 
 
-def _or_null(schema: Schema) -> Schema:
-    return {"anyOf": [schema, _NULL]}
+def _error(status: int) -> Schema:
+    answer = _answer(ERRORS[status], "Error", _RETRY if status in (429, 503) else None)
+    answer["content"][PROBLEM] = {"schema": _reference("Problem")}
+    return answer
 
 
-def _results() -> Schema:
-    paths = {key: _or_null(_PATH) for key in RESULT_KEYS if key != "preview_images"}
-    return _object({**paths, "preview_images": _array(_PATH)})
-
-
-def _job(status: str, members: Mapping[str, Schema], optional: Mapping[str, Schema]) -> Schema:
-    common = {
-        "status": {"const": status},
-        "job_id": _text(format="uuid"),
-        "progress": _PROGRESS,
-        "created_at": _MOMENT,
-        "attempts": {"type": "integer", "minimum": 0},
-        **members,
-        "stages": _array(reference("Stage")),
-        "methods": {"type": "object", "additionalProperties": _text()},
-        "parameters": reference("Parameters"),
-        "warnings": _array(_text()),
-        "downloads": _array(reference("Download")),
-    }
-    return _object(common, optional)
-
-
-def _text_of(schema: Mapping[str, Any]) -> Schema:
-    """What a form may send for a value: forms know no booleans."""
-    return {"enum": [True, False, 1, 0, "yes", "no", "on", "off"]} if schema == _BOOLEAN else dict(schema)
-
-
-def form_schema() -> Schema:
-    """The form of POST /generate_character."""
-    image = _text("The picture, PNG or JPEG, at most 10 MB.", format="binary")
-    fields = {name: {**_text_of(item.schema), "default": item.default} for name, item in FIELDS.items()}
+def _operation(
+    name: str,
+    summary: str,
+    answers: Mapping[int, Schema],
+    errors: tuple[int, ...] = (),
+    **rest: Any,
+) -> Schema:
+    responses = {**answers, **{status: _error(status) for status in (*errors, *_COMMON_ERRORS)}}
     return {
-        **_object({"image": image}, fields),
-        "additionalProperties": _text("Unknown fields are ignored, with a warning."),
+        "operationId": name,
+        "summary": summary,
+        "responses": {str(status): responses[status] for status in sorted(responses)},
+        **rest,
     }
 
 
-def list_schemas() -> dict[str, Schema]:
-    """The document's schemas by name."""
-    ended = {
-        "results": reference("Results"),
-        "processing_time": _SECONDS,
-        "processing_time_seconds": {"type": "number"},
-        "ended_at": _MOMENT,
-        "expires_at": _MOMENT,
-    }
-    waiting = {
-        "current_stage": _text(enum=["queued", *STAGES]),
-        "estimated_remaining": _SECONDS,
-        "estimated_remaining_seconds": {"type": "integer"},
-    }
-    failed = {
-        "error": _text(),
-        "error_details": _text(),
-        "failed_stage": _or_null(_text(enum=list(STAGES))),
-        "error_code": {"const": PROCESSING_ERROR},
-        **ended,
-    }
-    error: dict[str, Schema] = {
-        "status": {"const": "error"},
-        "error_code": {"oneOf": [{"const": code, "description": text} for code, text in _CODES.items()]},
-        "message": _text(),
-        "details": {"type": "object"},
-    }
-    problem = {
-        **error,
-        "status": {"type": "integer"},
-        **{name: _text() for name in ("type", "title", "detail", "instance")},
-    }
+def _optional(place: str, name: str, description: str, **schema: Any) -> Schema:
+    """A parameter that may be left out: a string, unless `schema` says otherwise."""
     return {
-        "Error": _object(error),
-        "Problem": {**_object(problem), "description": "RFC 9457, for who asks with Accept."},
-        "Parameters": _object({name: dict(item.schema) for name, item in FIELDS.items()}),
-        "Acceptance": _object(
-            {
-                "status": {"const": "accepted"},
-                "job_id": _text(format="uuid"),
-                "message": _text(),
-                "estimated_time": _text(pattern=r"^\d+-\d+ seconds$"),
-                "estimated_time_seconds": {**_array({"type": "integer"}), "minItems": 2, "maxItems": 2},
-                "status_url": _text(),
-                "parameters": reference("Parameters"),
-                "warnings": _array(_text()),
-            }
-        ),
-        "Stage": _object(
-            {
-                "name": _text(enum=list(STAGES)),
-                "status": _text(enum=["pending", "processing", "completed", "failed"]),
+        "name": name,
+        "in": place,
+        "required": False,
+        "schema": {"type": "string", **schema},
+        "description": description,
+    }
+
+
+def _links() -> Schema:
+    """Operations on the job that was accepted."""
+    names = ("getStatus", "cancelJob", "deleteJob", "streamEvents", "watchJob")
+    job = {"job_id": "$response.body#/job_id"}
+    return {name: {"operationId": name, "parameters": job} for name in names}
+
+
+def _generate() -> Schema:
+    headers: dict[str, Schema] = {
+        "Location": {"description": "URL of the job's status.", "schema": {"type": "string"}},
+        "RateLimit": {"schema": {"type": "string"}},
+        "RateLimit-Policy": {"schema": {"type": "string"}},
+    }
+    form = {"schema": form_schema(), "encoding": {"image": {"contentType": "image/png, image/jpeg"}}}
+    return _operation(
+        "generateCharacter",
+        "Start a job: turn a picture of a character into a textured, rigged 3D character.",
+        {202: {**_answer("The job is queued.", "Acceptance", headers), "links": _links()}},
+        (400, 408, 409, 413, 415, 422, 429, 503),
+        parameters=[
+            _optional(
+                "header",
+                HEADER,
+                "Sending the same key and form again within 24 hours returns the same job.",
+                maxLength=MAX_CHARACTERS,
+                pattern="^[!-~]([ -~]*[!-~])?$",
+            )
+        ],
+        requestBody={"required": True, "content": {"multipart/form-data": form}},
+    )
+
+
+def _download() -> Schema:
+    binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    tag = {"ETag": {"description": "The SHA-256 of the file.", "schema": {"type": "string"}}}
+    return _operation(
+        "downloadFile",
+        "Download a file of a job; files of finished stages are available while later stages run.",
+        {
+            200: {"description": "The file.", "content": binary, "headers": tag},
+            206: {"description": "The requested range of the file.", "content": binary, "headers": tag},
+            304: {"description": "The client already has this file.", "headers": tag},
+        },
+        (404, 410, 412, 416),
+        parameters=[
+            {"name": "filename", "in": "path", "required": True, "schema": {"type": "string"}},
+            _optional("header", "Range", "A single range of bytes."),
+            _optional("header", "If-Range", "An entity tag; if the file has another, all of it is sent."),
+            _optional("header", "If-None-Match", "Entity tags of the files that the client already has."),
+            _optional("header", "If-Match", "Entity tags, one of which the file must have."),
+        ],
+    )
+
+
+def _list() -> Schema:
+    states = ["processing", "completed", "failed"]
+    limits = {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}
+    return _operation(
+        "listJobs",
+        "The jobs of the current user, newest first.",
+        {200: _answer("A page of jobs.", "JobList")},
+        (400,),
+        parameters=[
+            _optional("query", "status", "Only jobs in this state.", enum=states),
+            _optional("query", "limit", "Maximum number of jobs on the page.", **limits),
+            _optional("query", "before", "The `next` of the previous page.", pattern=ID_PATTERN),
+        ],
+    )
+
+
+def _events() -> Schema:
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": _reference("Event")}
+    members = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}
+    stream = {"text/event-stream": {"schema": {"type": "object", "properties": members}}}
+    return _operation(
+        "streamEvents",
+        "The job's events as server-sent events; the stream ends with the job.",
+        {200: {"description": "Events; the id of each is its seq.", "content": stream}},
+        (400, 404, 410, 429),
+        parameters=[
+            _optional("header", "Last-Event-ID", "Start after this event.", pattern=_SEQ),
+            _optional("query", "since", "The same, for clients that cannot set a header.", pattern=_SEQ),
+        ],
+    )
+
+
+def _watch() -> Schema:
+    return _operation(
+        "watchJob",
+        "Open a WebSocket: a snapshot, then the job's events; each frame is an Event.",
+        {101: {"description": "The WebSocket is open."}},
+        (400, 426, 429),
+        parameters=[_optional("query", "since", "Replay after this event.", pattern=_SEQ)],
+    )
+
+
+def _paths() -> dict[str, Schema]:
+    job, gone = _answer("The job.", "Job"), (404, 410)
+    asked = {202: _answer("The job is being stopped.", "Job")}
+    health = _answer("Ready.", "Health")
+    models = {200: _answer("The models.", "Models")}
+    names = "The names that model_name and mesh_model accept."
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    return {
+        "/generate_character": {"post": _generate()},
+        "/job/{job_id}/status": {"get": _operation("getStatus", "The status of a job.", {200: job}, gone)},
+        "/job/{job_id}/download/{filename}": {"get": _download()},
+        "/job/{job_id}/cancel": {"post": _operation("cancelJob", "Stop a job.", {200: job, **asked}, gone)},
+        "/job/{job_id}": {
+            "delete": _operation(
+                "deleteJob",
+                "Stop a running job; delete the files and the record of one that has ended.",
+                {200: job, **asked},
+                gone,
+            )
+        },
+        "/job/{job_id}/events": {"get": _events()},
+        "/ws/{job_id}": {"get": _watch()},
+        "/generate_character/jobs": {"get": _list()},
+        "/generate_character/health": {
+            "get": _operation(
+                "getHealth",
+                "Whether a job would be accepted now.",
+                {200: health, 503: {**health, "description": "Not ready; `reasons` says why."}},
+            )
+        },
+        "/generate_character/metrics": {
+            "get": _operation(
+                "getMetrics",
+                "Metrics in the Prometheus text format.",
+                {200: {"description": "The metrics.", "content": text}},
+            )
+        },
+        "/models": {"get": _operation("listModels", names, models)},
+        MODELS_PATH: {"get": _operation("listModelsAnyway", f"The same, even if {SETTING} is core.", models)},
+    }
+
+
+def _security(path: str) -> list[Schema]:
+    """How a key may be sent; browsers cannot set headers on a WebSocket or an event stream."""
+    is_stream = path in ("/ws/{job_id}", "/job/{job_id}/events")
+    return [{scheme: []} for scheme in (("key", "keyInQuery") if is_stream else ("key",))]
+
+
+@functools.cache
+def describe_service(needs_key: bool = False) -> Schema:
+    """The OpenAPI 3.1 document of a server with or without API keys."""
+    paths = _paths()
+    for path, operations in paths.items():
+        for operation in operations.values():
+            operation["security"] = _security(path) if needs_key and path != "/models" else []
+            if "{job_id}" in path:
+                operation["parameters"] = [_JOB_ID, *operation.get("parameters", [])]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ComfyUI-Character3D",
+            "version": read_version(),
+            "description": "One picture of a character in; a textured, rigged 3D character out.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": list_schemas(),
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": f"One of the server's {KEYS}."},
+                "keyInQuery": {"type": "apiKey", "in": "query", "name": "api_key"},
             },
-            {"method": _text(), "seconds": {"type": "number"}, "cached": _BOOLEAN},
-        ),
-        "Download": _object(
-            {
-                "name": _text(),
-                "result": _text(enum=list(RESULT_KEYS)),
-                "url": _text(),
-                "media_type": _text(),
-                "size": _or_null({"type": "integer"}),
-                "sha256": _or_null(_text(pattern="^[0-9a-f]{64}$")),
-            }
-        ),
-        "Results": _results(),
-        "ProcessingJob": _job("processing", waiting, {"queue_position": {"type": "integer", "minimum": 1}}),
-        "CompletedJob": _job("completed", ended, {}),
-        "FailedJob": _job("failed", failed, {"cancelled": {"const": True}}),
-        "Job": {"oneOf": [reference(name) for name in ("ProcessingJob", "CompletedJob", "FailedJob")]},
-        "JobList": _object({"jobs": _array(reference("Job")), "next": _or_null(_text())}),
-        "Models": _object({"diffusion_models": _array(_text()), "3d_models": _array(_text())}),
-        "Health": _object(
-            {
-                "status": _text(enum=["ready", "not_ready"]),
-                "reasons": _array(_object({"message": _text(), "reason": _text()})),
-                "jobs": _object({"queued": {"type": "integer"}, "processing": {"type": "integer"}}),
-                "last_job": _or_null(
-                    _object(
-                        {
-                            "status": _text(enum=["completed", "failed"]),
-                            "failed_stage": _or_null(_text(enum=list(STAGES))),
-                            "ended_at": _MOMENT,
-                        }
-                    )
-                ),
-            }
-        ),
-        "Event": _object(
-            {
-                "type": _text(enum=[PROGRESS_UPDATE, PREVIEW_READY, STAGE_COMPLETED, JOB_COMPLETED, ERROR]),
-                "job_id": _text(),
-                "seq": {"type": "integer", "minimum": 0},
-                "timestamp": {"type": "integer"},
-                "data": {"type": "object"},
-            },
-            {"snapshot": {"const": True}},
-        ),
+        },
     }

@@ -1,14 +1,33 @@
-"""The form fields of POST /generate_character as one table: type, range, default, repair."""
+"""The form fields of POST /generate_character: what each one may be, and the sentence that refuses it.
+
+`FormFields` is the only place that states types, ranges and defaults; the OpenAPI document, the client's
+types and the error sentences are derived from it.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
 from ..pipeline.conventions import BIND_POSES, BONE_NAMES, CHARACTER_FORMATS, CLIPS, REST_POSES
 from .errors import INVALID_PARAMETERS, ApiError
@@ -19,7 +38,7 @@ MAX_SEED = 2**53 - 1
 DRAWN_SEEDS = 2**32
 MAX_PROMPT_CHARACTERS = 2000
 MAX_NESTED_WEIGHTS = 100
-"""ComfyUI's reader of (weighted) words calls itself for each level of parentheses; at some 900 it fails."""
+"""ComfyUI's parser of weighted words recurses once per level of parentheses; it fails at about 900."""
 
 MAX_ECHO = 100
 
@@ -31,108 +50,47 @@ _BOOLEANS = {
 }
 
 
-class _Refusal(Exception):
-    """A value is not acceptable; `details` says what would be."""
-
-    def __init__(self, expected: str, provided: Any, **details: Any) -> None:
-        super().__init__(expected)
-        self.expected = expected
-        self.details = {"provided": provided, **details}
+def _read_integer(text: str) -> int | str:
+    return int(text) if _INTEGER.fullmatch(text.strip()) else text
 
 
-@dataclass(frozen=True)
-class Field:
-    """One form field. `parse` turns its text into a value or raises _Refusal; `schema` says what it takes."""
-
-    name: str
-    default: Any
-    parse: Callable[[str], Any]
-    schema: Mapping[str, Any]
-
-    @property
-    def label(self) -> str:
-        """The field's name in words."""
-        return self.name.replace("_", " ")
+def _read_number(text: str) -> float | str:
+    number = float(text) if _DECIMAL.fullmatch(text.strip()) else math.nan
+    return number if math.isfinite(number) else text
 
 
-def _echo(text: str) -> str:
-    return text if len(text) <= MAX_ECHO else text[:MAX_ECHO] + "…"
+def _read_boolean(text: str) -> bool | str:
+    return _BOOLEANS.get(text.strip().lower(), text)
 
 
-def _join_choices(choices: Collection[Any]) -> str:
-    words = [str(choice) for choice in choices]
-    if len(words) < 3:
-        return " or ".join(words)
-    return ", ".join(words[:-1]) + ", or " + words[-1]
+_READERS: Mapping[type, Callable[[str], Any]] = {int: _read_integer, float: _read_number, bool: _read_boolean}
+"""Type of a field -> what reads its text. Text that cannot be read is returned, and fails validation."""
 
 
-Kind = tuple[Callable[[str], Any], Mapping[str, Any]]
-"""What reads a field's text, and the JSON schema of its value."""
+def repair_mojibake(text: str) -> str:
+    """Undo one decoding of UTF-8 bytes as Latin-1 or Windows-1252, if there was one.
+
+    The published default of pose_type, "å¤§-pose", is 大-pose damaged in this way.
+    """
+    text = unicodedata.normalize("NFC", text.strip())
+    repaired = _decode_again(text, "latin-1") or _decode_again(text, "cp1252") or text
+    return unicodedata.normalize("NFC", repaired)
 
 
-def _integer(low: int, high: int) -> Kind:
-    expected = f"Must be a whole number from {low} to {high}"
-
-    def parse(text: str) -> int:
-        if not _INTEGER.fullmatch(text.strip()):
-            raise _Refusal(expected, _echo(text), minimum=low, maximum=high)
-        value = int(text)
-        if not low <= value <= high:
-            raise _Refusal(expected, value, minimum=low, maximum=high)
-        return value
-
-    return parse, {"type": "integer", "minimum": low, "maximum": high}
+def _decode_again(text: str, codec: str) -> str | None:
+    try:
+        return text.encode(codec).decode("utf-8")
+    except UnicodeError:
+        return None
 
 
-def _number(low: float, high: float) -> Kind:
-    expected = f"Must be a number from {low} to {high}"
-
-    def parse(text: str) -> float:
-        if not _DECIMAL.fullmatch(text.strip()):
-            raise _Refusal(expected, _echo(text), minimum=low, maximum=high)
-        value = float(text)
-        if not (math.isfinite(value) and low <= value <= high):
-            raise _Refusal(expected, value, minimum=low, maximum=high)
-        return value
-
-    return parse, {"type": "number", "minimum": low, "maximum": high}
+def _refusal(expected: str, **limits: Any) -> PydanticCustomError:
+    """The error of a rule that the JSON schema of a field does not state; limits: members of its details."""
+    return PydanticCustomError("refused", "{expected}", {"expected": expected, "limits": limits})
 
 
-def _integer_choice(*allowed: int) -> Kind:
-    expected = f"Must be {_join_choices(allowed)}"
-
-    def parse(text: str) -> int:
-        provided: Any = int(text) if _INTEGER.fullmatch(text.strip()) else _echo(text)
-        if provided not in allowed:
-            raise _Refusal(expected, provided, allowed=list(allowed))
-        return provided
-
-    return parse, {"type": "integer", "enum": list(allowed)}
-
-
-def _read_boolean(text: str) -> bool:
-    value = _BOOLEANS.get(text.strip().lower())
-    if value is None:
-        raise _Refusal("Must be true or false", _echo(text), allowed=list(_BOOLEANS))
-    return value
-
-
-def _read_prompt(text: str) -> str:
-    if len(text) > MAX_PROMPT_CHARACTERS:
-        raise _Refusal(
-            f"Must have at most {MAX_PROMPT_CHARACTERS} characters",
-            _echo(text),
-            maximum_length=MAX_PROMPT_CHARACTERS,
-        )
-    if "\x00" in text:
-        raise _Refusal("Must not contain NUL characters", _echo(text))
-    if _nesting(text) > MAX_NESTED_WEIGHTS:
-        raise _Refusal(f"Must nest parentheses at most {MAX_NESTED_WEIGHTS} deep", _echo(text))
-    return text
-
-
-def _nesting(text: str) -> int:
-    """How deep the innermost closed parenthesis lies."""
+def _nesting_depth(text: str) -> int:
+    """Depth of the innermost pair of parentheses."""
     level = deepest = 0
     for character in text:
         if character == "(":
@@ -142,81 +100,99 @@ def _nesting(text: str) -> int:
     return deepest
 
 
-def repair_mojibake(text: str) -> str:
-    """Undo one reading of UTF-8 bytes as Latin-1 or Windows-1252, where that was done.
+def _check_prompt(text: str) -> str:
+    if "\x00" in text:
+        raise _refusal("Must not contain NUL characters")
+    if _nesting_depth(text) > MAX_NESTED_WEIGHTS:
+        raise _refusal(f"Must nest parentheses at most {MAX_NESTED_WEIGHTS} deep")
+    return text
 
-    The published default of pose_type, "å¤§-pose", is 大-pose damaged in this way.
+
+def _one_of(words: Sequence[str], read: Callable[[str], str] = str.strip) -> GetPydanticSchema:
+    """Annotation of a text field that takes one of some words."""
+    schema = core_schema.no_info_before_validator_function(read, core_schema.literal_schema(list(words)))
+    return GetPydanticSchema(lambda source, handler: schema)
+
+
+def _largest_outline(mesh_input_size: int) -> int:
+    return min(512, mesh_input_size // 2 - 1)
+
+
+Prompt = Annotated[
+    str,
+    Field(max_length=MAX_PROMPT_CHARACTERS, json_schema_extra={"pattern": r"^[^\x00]*$"}),
+    AfterValidator(_check_prompt),
+]
+
+
+class FormFields(BaseModel):
+    """Every text field of the form; a field that was not sent takes its default.
+
+    The validation context maps `model_name` and `mesh_model` to the names that each may be.
     """
-    text = unicodedata.normalize("NFC", text.strip())
-    repaired = _reread(text, "latin-1") or _reread(text, "cp1252") or text
-    return unicodedata.normalize("NFC", repaired)
 
-
-def _reread(text: str, codec: str) -> str | None:
-    try:
-        return text.encode(codec).decode("utf-8")
-    except UnicodeError:
-        return None
-
-
-def _choice(*allowed: str) -> Kind:
-    def parse(text: str) -> str:
-        if text.strip() not in allowed:
-            raise _Refusal(f"Must be {_join_choices(allowed)}", _echo(text), allowed=list(allowed))
-        return text.strip()
-
-    return parse, {"type": "string", "enum": list(allowed)}
-
-
-def _read_pose(text: str) -> str:
-    pose = repair_mojibake(text)
-    if pose not in REST_POSES:
-        raise _Refusal(f"Must be {_join_choices(REST_POSES)}", _echo(text), allowed=list(REST_POSES))
-    return pose
-
-
-_BOOLEAN: Kind = (_read_boolean, {"type": "boolean"})
-_PROMPT: Kind = (
-    _read_prompt,
-    {"type": "string", "maxLength": MAX_PROMPT_CHARACTERS, "pattern": r"^[^\x00]*$"},
-)
-_MODEL: Kind = (str, {"type": "string"})
-
-FIELDS: Mapping[str, Field] = {
-    item.name: item
-    for item in (
-        Field("prompt", "Highly Detailed", *_PROMPT),
-        Field("negative_prompt", "watermark, ugly, deformed, noisy, blurry, low contrast", *_PROMPT),
-        Field("image_size", 768, *_integer_choice(512, 768, 1024)),
-        Field("mesh_input_size", 1024, *_integer(256, 2048)),
-        Field("outline_size", 128, *_integer(0, 512)),
-        Field("steps", 10, *_integer(1, 100)),
-        Field("mesh_model", AUTO, *_MODEL),
-        Field("mesh_steps", 0, *_integer(0, 100)),
-        Field("octree_resolution", 384, *_integer(16, 512)),
-        Field("face_count", 50_000, *_integer(1_000, 500_000)),
-        Field("guidance_scale", 5.5, *_number(1.0, 20.0)),
-        Field("cfg_scale", 2.0, *_number(0.0, 20.0)),
-        Field("seed", -1, *_integer(-1, MAX_SEED)),
-        Field("model_name", DEFAULT_MODEL, *_MODEL),
-        Field("pose_type", REST_POSES[0], _read_pose, {"type": "string", "enum": list(REST_POSES)}),
-        Field("enable_rigging", True, *_BOOLEAN),
-        Field("fingers", False, *_BOOLEAN),
-        Field("bind_pose", BIND_POSES[0], *_choice(*BIND_POSES)),
-        Field("animation", "none", *_choice("none", "all", *CLIPS)),
-        Field("character_format", CHARACTER_FORMATS[0], *_choice(*CHARACTER_FORMATS)),
-        Field("bone_names", BONE_NAMES[0], *_choice(*BONE_NAMES)),
-        Field("animated_preview", False, *_BOOLEAN),
-        Field("webhook_url", "", str.strip, {"type": "string"}),
+    model_config = ConfigDict(
+        strict=True, protected_namespaces=(), json_schema_serialization_defaults_required=True
     )
-}
+
+    prompt: Prompt = "Highly Detailed"
+    negative_prompt: Prompt = "watermark, ugly, deformed, noisy, blurry, low contrast"
+    image_size: Literal[512, 768, 1024] = 768
+    mesh_input_size: int = Field(1024, ge=256, le=2048)
+    outline_size: int = Field(128, ge=0, le=512)
+    steps: int = Field(10, ge=1, le=100)
+    mesh_model: str = AUTO
+    mesh_steps: int = Field(0, ge=0, le=100)
+    octree_resolution: int = Field(384, ge=16, le=512)
+    face_count: int = Field(50_000, ge=1_000, le=500_000)
+    guidance_scale: float = Field(5.5, ge=1.0, le=20.0)
+    cfg_scale: float = Field(2.0, ge=0.0, le=20.0)
+    seed: int = Field(-1, ge=-1, le=MAX_SEED)
+    model_name: str = DEFAULT_MODEL
+    pose_type: Annotated[str, _one_of(REST_POSES, read=repair_mojibake)] = REST_POSES[0]
+    enable_rigging: bool = True
+    fingers: bool = False
+    bind_pose: Annotated[str, _one_of(BIND_POSES)] = BIND_POSES[0]
+    animation: Annotated[str, _one_of(("none", "all", *CLIPS))] = "none"
+    character_format: Annotated[str, _one_of(CHARACTER_FORMATS)] = CHARACTER_FORMATS[0]
+    bone_names: Annotated[str, _one_of(BONE_NAMES)] = BONE_NAMES[0]
+    animated_preview: bool = False
+    webhook_url: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read(cls, text: str, info: ValidationInfo) -> Any:
+        """Read the text as the type of the field's default; all other rules work on the value."""
+        kind = type(cls.model_fields[str(info.field_name)].default)
+        return _READERS.get(kind, str)(text)
+
+    @field_validator("outline_size")
+    @classmethod
+    def _leave_room(cls, size: int, info: ValidationInfo) -> int:
+        """The outline must leave some of the picture; without a valid picture size, there is no limit."""
+        side = info.data.get("mesh_input_size")
+        if side and size > (maximum := _largest_outline(side)):
+            expected = f"Must be a whole number from 0 to {maximum} when mesh input size is {side}"
+            raise _refusal(expected, provided=size, minimum=0, maximum=maximum)
+        return size
+
+    @field_validator("model_name", "mesh_model")
+    @classmethod
+    def _must_be_installed(cls, name: str, info: ValidationInfo) -> str:
+        installed = (info.context or {})[info.field_name]
+        if name not in installed:
+            raise _refusal("Must be an installed model", allowed=list(installed))
+        return name
+
+
+FIELDS: Mapping[str, FieldInfo] = FormFields.model_fields
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The checked values of one request.
+    """The validated values of one request.
 
-    values: every field of FIELDS, the seed already drawn. sent: the fields that the client sent.
+    values: every field of FIELDS, with the seed already drawn. sent: the fields that the client sent.
     warnings: sentences about what was ignored. model_installed: whether `model_name` can be loaded.
     """
 
@@ -226,42 +202,54 @@ class Parameters:
     warnings: tuple[str, ...] = field(default=())
 
 
-def _parse_field(item: Field, form: Mapping[str, str]) -> Any:
-    """The field's value, or the _Refusal of what was sent."""
-    try:
-        return item.parse(form[item.name]) if item.name in form else item.default
-    except _Refusal as refusal:
-        return refusal
+def label(name: str) -> str:
+    """The name of a field in words."""
+    return name.replace("_", " ")
 
 
-def _check_outline(values: dict[str, Any], is_sent: bool) -> _Refusal | None:
-    """The default gives way to a small picture; a size that was sent must fit."""
-    maximum = min(512, values["mesh_input_size"] // 2 - 1)
-    if not is_sent:
-        values["outline_size"] = min(values["outline_size"], maximum)
-    if values["outline_size"] <= maximum:
-        return None
-    return _Refusal(
-        f"Must be a whole number from 0 to {maximum} when mesh input size is {values['mesh_input_size']}",
-        values["outline_size"],
-        minimum=0,
-        maximum=maximum,
-    )
+def _echo(text: str) -> str:
+    return text if len(text) <= MAX_ECHO else text[:MAX_ECHO] + "…"
 
 
-def _check_model(name: str, installed: Collection[str]) -> _Refusal | None:
-    if name in installed:
-        return None
-    return _Refusal("Must be an installed model", _echo(name), allowed=list(installed))
+def _join_choices(choices: Sequence[Any]) -> str:
+    words = [str(choice) for choice in choices]
+    if len(words) < 3:
+        return " or ".join(words)
+    return ", ".join(words[:-1]) + ", or " + words[-1]
 
 
-def _describe(name: str, refusal: _Refusal) -> dict[str, Any]:
-    message = f"Invalid {FIELDS[name].label}. {refusal.expected}"
-    return {"message": message, "parameter": name, **refusal.details}
+@functools.cache
+def _field_schemas() -> Mapping[str, Mapping[str, Any]]:
+    return FormFields.model_json_schema()["properties"]
 
 
-def _refuse(refusals: Mapping[str, _Refusal]) -> ApiError:
-    errors = [_describe(name, refusals[name]) for name in FIELDS if name in refusals]
+def _describe_schema(schema: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What a field accepts, as a sentence and as the members of an error's details."""
+    if allowed := schema.get("enum"):
+        return f"Must be {_join_choices(allowed)}", {"allowed": allowed}
+    if schema["type"] == "boolean":
+        return "Must be true or false", {"allowed": list(_BOOLEANS)}
+    if length := schema.get("maxLength"):
+        return f"Must have at most {length} characters", {"maximum_length": length}
+    low, high = schema["minimum"], schema["maximum"]
+    kind = "a whole number" if schema["type"] == "integer" else "a number"
+    return f"Must be {kind} from {low} to {high}", {"minimum": low, "maximum": high}
+
+
+def _describe_error(error: ErrorDetails, form: Mapping[str, str]) -> dict[str, Any]:
+    """One entry of `details.errors`."""
+    name = str(error["loc"][0])
+    if error["type"] == "refused":
+        expected, limits = error["ctx"]["expected"], error["ctx"]["limits"]
+    else:
+        expected, limits = _describe_schema(_field_schemas()[name])
+    provided = _echo(form[name]) if isinstance(error["input"], str) else error["input"]
+    message = f"Invalid {label(name)}. {expected}"
+    return {"message": message, "parameter": name, "provided": provided, **limits}
+
+
+def _refuse_form(error: ValidationError, form: Mapping[str, str]) -> ApiError:
+    errors = [_describe_error(found, form) for found in error.errors(include_url=False)]
     details = {key: value for key, value in errors[0].items() if key != "message"}
     if len(errors) > 1:
         details["errors"] = errors
@@ -271,32 +259,28 @@ def _refuse(refusals: Mapping[str, _Refusal]) -> ApiError:
 def parse_parameters(
     form: Mapping[str, str], installed_models: Collection[str], shape_models: Collection[str] = ()
 ) -> Parameters:
-    """Check the text fields of a form against FIELDS.
+    """Validate the text fields of a form.
 
-    installed_models, shape_models: what model_name and mesh_model may be.
+    installed_models, shape_models: the names that model_name and mesh_model may be.
 
-    A missing field takes its default; the model's default need not be installed, a model that was
-    sent must be. Raises ApiError (400 INVALID_PARAMETERS) that names the first wrong field in table
-    order, and all of them in details.errors.
+    The default model need not be installed; a model that was sent must be. An outline that was not sent
+    shrinks with the picture. Raises ApiError (400 INVALID_PARAMETERS), which names the first invalid
+    field in the order of FormFields, and lists all of them in details.errors.
     """
-    parsed = {name: _parse_field(item, form) for name, item in FIELDS.items()}
-    refusals = {name: value for name, value in parsed.items() if isinstance(value, _Refusal)}
-    values = {name: value for name, value in parsed.items() if name not in refusals}
-    if "outline_size" in values and "mesh_input_size" in values:
-        wrong = _check_outline(values, "outline_size" in form)
-        refusals.update({"outline_size": wrong} if wrong else {})
-    model = _check_model(values["model_name"], installed_models)
-    if model and "model_name" in form:
-        refusals["model_name"] = model
-    if mesh_model := _check_model(values["mesh_model"], (AUTO, *shape_models)):
-        refusals["mesh_model"] = mesh_model
-    if refusals:
-        raise _refuse(refusals)
+    names = {"model_name": installed_models, "mesh_model": (AUTO, *shape_models)}
+    try:
+        fields = FormFields.model_validate(dict(form), context=names)
+    except ValidationError as error:
+        raise _refuse_form(error, form) from None
+    values = fields.model_dump()
+    if "outline_size" not in fields.model_fields_set:
+        values["outline_size"] = min(values["outline_size"], _largest_outline(values["mesh_input_size"]))
     if values["seed"] == -1:
         values["seed"] = secrets.randbelow(DRAWN_SEEDS)
     warnings = [f"{_echo(name)}: unknown field, ignored" for name in form if name not in FIELDS]
-    if model:
+    is_installed = values["model_name"] in installed_models
+    if not is_installed:
         warnings.append(
             f"model_name: the default {DEFAULT_MODEL} is not installed, the embedded texture method is used"
         )
-    return Parameters(values, frozenset(form) & frozenset(FIELDS), model is None, tuple(warnings))
+    return Parameters(values, frozenset(fields.model_fields_set), is_installed, tuple(warnings))

@@ -1,4 +1,4 @@
-"""The uploaded picture: checked, re-encoded, and lent to ComfyUI's LoadImage while the job lives."""
+"""The uploaded picture: validated, re-encoded, and kept in ComfyUI's input folder until its job ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ log = logging.getLogger("character3d")
 
 FOLDER = "character3d"
 _folder_lock = threading.Lock()
-"""No folder goes between its making and the first picture in it: some of ComfyUI's nodes list empty ones."""
+"""Guards against the folder being removed between mkdir and the first write.
+
+It is removed when it is empty, since some of ComfyUI's nodes list empty folders."""
 
 FORMATS = ["PNG", "JPG", "JPEG"]
 
@@ -37,7 +39,7 @@ def _picture_error(error: PictureError) -> ApiError:
 def encode_upload(image: IO[bytes]) -> bytes:
     """Decode an uploaded file and return it as an RGB or RGBA TIFF without metadata.
 
-    Not compressed: the client waits for it, and for a PNG it would wait ten times as long.
+    It is not compressed, since the client waits for it: writing a PNG takes ten times as long.
     Blocks: call it in a thread. Raises ApiError 415, 413, or 400 (damaged or fully transparent).
     """
     data = image.read()
@@ -60,9 +62,9 @@ def input_name(job_id: str) -> str:
 
 
 def store_input(input_folder: Path, job_id: str, data: bytes) -> str:
-    """Write a picture below ComfyUI's input folder; return the name that LoadImage takes. Blocks.
+    """Write a picture below ComfyUI's input folder; returns the name that LoadImage takes. Blocks.
 
-    It is on disk when this returns, like the record that follows it.
+    It is on disk when this returns.
     """
     path = input_folder / input_name(job_id)
     with _folder_lock:
@@ -76,7 +78,7 @@ def store_input(input_folder: Path, job_id: str, data: bytes) -> str:
 
 
 def remove_input(input_folder: Path, job_id: str) -> bool:
-    """Delete what store_input wrote, and the folder with the last picture; whether it is gone. Blocks."""
+    """Delete a job's picture, and the folder with the last one; returns whether it is gone. Blocks."""
     path = input_folder / input_name(job_id)
     try:
         with _folder_lock:

@@ -1,8 +1,9 @@
-"""The routes of the wire contract, and how they are hung onto ComfyUI's server."""
+"""The routes of the wire contract, and how they are added to ComfyUI's server."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from .access import Access
 from .downloads import send_file
+from .ended_job import EndedJob
 from .errors import (
     ApiError,
     Handler,
@@ -26,16 +28,18 @@ from .errors import (
 from .event_stream import read_last_seq, stream_job_events
 from .files import FileFacts, JobFile, open_with_facts
 from .graph import GRAPH_FILE, GraphError
+from .guard import Guard
 from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
-from .jobs import Job
-from .limits import Listeners
-from .listing import describe_page, read_page
-from .models import MODELS_PATH, list_models, read_setting, serve_models
-from .openapi_paths import OPENAPI_PATH, describe_service
+from .jobs_page import describe_page, read_page
+from .limits import OpenStreams
+from .models import MODELS_PATH, list_models, read_setting, serve_models, wants_folders
+from .openapi import OPENAPI_PATH, describe_service
 from .service import CharacterService, take_slot
-from .status import describe_acceptance, describe_job
+from .status import hide_webhook
+from .store import AnyJob
 from .upload import Form, read_form
+from .upload_slots import UploadSlots
 from .websocket import check_upgrade, read_since, refuse_socket, serve_job_events
 
 log = logging.getLogger("character3d")
@@ -43,7 +47,7 @@ log = logging.getLogger("character3d")
 NOT_READY_SECONDS = 5
 DOCS_PATH = "/generate_character/docs"
 OPEN_PATHS = (OPENAPI_PATH, DOCS_PATH)
-"""How to ask for a key must be readable without one."""
+"""Served without authentication, since they say how to authenticate."""
 
 PAGE = Path(__file__).with_name("reference.html")
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
@@ -57,7 +61,8 @@ class Routes:
         self.access = access
         self._user_manager = user_manager
         self._keys = KeysInFlight()
-        self._listeners = Listeners()
+        self._streams = OpenStreams()
+        self._uploads = UploadSlots()
 
     async def generate_character(self, request: web.Request) -> web.StreamResponse:
         """POST /generate_character."""
@@ -66,7 +71,7 @@ class Routes:
         try:
             response = await self._accept(request, user, key)
         except ApiError as error:
-            self._service.tally.refused[str(error.details.get("reason", error.code))] += 1
+            self._service.metrics.refused[str(error.details.get("reason", error.code))] += 1
             error.headers.update(rate_limit.headers(user))
             raise
         response.headers.update(rate_limit.headers(user))
@@ -74,12 +79,11 @@ class Routes:
 
     async def get_status(self, request: web.Request) -> web.StreamResponse:
         """GET /job/{job_id}/status."""
-        job = self._find_job(request)
-        return web.json_response(describe_job(job), headers={"Cache-Control": "no-store"})
+        return self._describe(request, await self._find_job(request))
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """GET /job/{job_id}/download/{filename}: exactly the files that the job's nodes wrote."""
-        job, name = self._find_job(request), request.match_info["filename"]
+        job, name = await self._find_job(request), request.match_info["filename"]
         for file in job.files:
             opened = await self._open(job, file) if file.name == name else None
             if opened:
@@ -89,53 +93,63 @@ class Routes:
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """POST /job/{job_id}/cancel: stop a job; one that has ended stays as it is."""
-        job = self._find_job(request)
-        ended = await self._service.cancel_job(job)
-        return web.json_response(describe_job(job), status=200 if ended else 202)
+        job = await self._find_job(request)
+        if isinstance(job, EndedJob):
+            return self._describe(request, job)
+        await self._service.cancel_job(job)
+        found = await self._service.jobs.find(job.id)
+        return self._describe(request, found, 200 if found.is_over else 202)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
-        """DELETE /job/{job_id}: stop a job that lives; delete the files and record of one that has ended."""
-        job = self._find_job(request)
-        if not job.is_terminal:
+        """DELETE /job/{job_id}: stop a live job; delete the files and record of one that has ended."""
+        job = await self._find_job(request)
+        if not isinstance(job, EndedJob):
             return await self.cancel(request)
-        body = describe_job(job)
         await self._service.delete_job(job)
-        return web.json_response(body)
+        return self._describe(request, job)
 
     async def list_jobs(self, request: web.Request) -> web.StreamResponse:
         """GET /generate_character/jobs: the user's own jobs, newest first."""
         page = read_page(request)
         user = self._identify_user(request)
-        jobs = self._service.list_jobs(user, page.states, page.before, page.limit + 1)
-        return web.json_response(describe_page(jobs, page.limit), headers={"Cache-Control": "no-store"})
+        jobs, further = await self._service.jobs.list_jobs(user, page.states, page.before, page.limit)
+        return _json_response(describe_page([job.text for job in jobs], further))
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """WS /ws/{job_id}."""
         since = read_since(request)
         check_upgrade(request)
         try:
-            job = self._find_job(request)
+            job = await self._find_job(request)
         except ApiError as error:
-            return await refuse_socket(request, error)
-        with self._listeners.hold(job.id, self._identify_user(request)):
-            return await serve_job_events(request, job, since)
+            with self._streams.hold(self._identify_user(request)):
+                return await refuse_socket(request, error)
+        user = self._identify_user(request)
+        with self._streams.hold(user, job.id):
+            log = await self._service.jobs.find_log(job)
+            return await serve_job_events(request, job, log, since, is_owner=user == job.user)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """GET /job/{job_id}/events."""
-        job, last_seq = self._find_job(request), read_last_seq(request)
-        with self._listeners.hold(job.id, self._identify_user(request)):
-            return await stream_job_events(request, job, last_seq)
+        job, last_seq = await self._find_job(request), read_last_seq(request)
+        user = self._identify_user(request)
+        with self._streams.hold(user, job.id):
+            log = await self._service.jobs.find_log(job)
+            return await stream_job_events(request, log, last_seq, is_owner=user == job.user)
 
     async def health(self, request: web.Request) -> web.StreamResponse:
-        """GET /generate_character/health: 200 when a job would be taken, else 503 with the reasons."""
-        reasons = await asyncio.to_thread(self._service.why_not_ready)
-        body = describe_health(reasons, self._service.jobs.live, self._service.tally)
+        """GET /generate_character/health: 200 when a job would be accepted, else 503 with the reasons."""
+        service = self._service
+        reasons = await asyncio.to_thread(service.why_not_ready)
+        live = [live.job for live in service.jobs.live]
+        body = describe_health(reasons, live, service.metrics, service.notices)
         status = 503 if reasons else 200
         return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """GET /generate_character/metrics, for Prometheus."""
-        text = describe_metrics(self._service.tally, self._service.jobs.live)
+        live = [live.job for live in self._service.jobs.live]
+        text = describe_metrics(self._service.metrics, live)
         return web.Response(text=text, headers={"Content-Type": METRICS_TYPE})
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:
@@ -143,19 +157,19 @@ class Routes:
         return web.json_response(describe_service(needs_key=bool(self.access.keys)))
 
     async def reference(self, request: web.Request) -> web.StreamResponse:
-        """GET /generate_character/docs: the same as a page, made of nothing but itself."""
+        """GET /generate_character/docs: the same as a self-contained page."""
         return web.FileResponse(PAGE, headers={"Content-Security-Policy": PAGE_POLICY})
 
     async def _accept(self, request: web.Request, user: str, key: str | None) -> web.Response:
-        """Read and queue a job; the slot that it takes is given back where none begins."""
-        known = self._service.find_request(user, key) if key else None
+        """Read and queue a job; the slot that it takes is released where none begins."""
+        known = await self._service.find_request(user, key) if key else None
         take_slot(self._service, user, is_replay=known is not None)
         began = False
         try:
-            async with self._keys.hold(user, key), read_form(request) as form:
-                known = self._service.find_request(user, key) if key else None
+            async with self._keys.hold(user, key), read_form(request, self._uploads) as form:
+                known = await self._service.find_request(user, key) if key else None
                 if known:
-                    return self._replay(known, form)
+                    return await self._replay(known, form)
                 job = await self._service.create_job(form, user, key)
                 began = True
                 return accept_response(job)
@@ -163,63 +177,63 @@ class Routes:
             if not began:
                 self._service.slots.release(user)
 
-    def _replay(self, known: tuple[str, str], form: Form) -> web.Response:
+    async def _replay(self, known: tuple[str, str], form: Form) -> web.Response:
         digest, job_id = known
         if digest != form.digest:
             raise key_reused()
-        response = accept_response(self._service.jobs.find(job_id))
+        response = accept_response(await self._service.jobs.find(job_id))
         response.headers["Idempotency-Replayed"] = "true"
         return response
 
-    async def _open(self, job: Job, file: JobFile) -> tuple[FileIO, FileFacts] | None:
-        known = job.facts.get(file)
-        opened = await asyncio.to_thread(open_with_facts, self._service.output_folder, file, known)
-        if opened:
-            job.facts[file] = opened[1]
+    async def _open(self, job: AnyJob, file: JobFile) -> tuple[FileIO, FileFacts] | None:
+        known, folder = job.facts.get(file), self._service.output_folder
+        opened = await asyncio.to_thread(open_with_facts, folder, file, known)
+        if opened and opened[1] != known:
+            await self._service.jobs.update_facts(job, file, opened[1])
         return opened
 
-    def _find_job(self, request: web.Request) -> Job:
-        job = self._service.jobs.find(request.match_info["job_id"])
+    async def _find_job(self, request: web.Request) -> AnyJob:
+        job = await self._service.jobs.find(request.match_info["job_id"])
         if not self.access.may_see(self._identify_user(request), job.user):
             raise job_not_found(job.id)
         return job
+
+    def _describe(self, request: web.Request, job: AnyJob, status: int = 200) -> web.Response:
+        """A job's status body; only its owner sees where its webhook goes."""
+        is_owner = self._identify_user(request) == job.user
+        return _json_response(job.text if is_owner else json.dumps(hide_webhook(job.describe())), status)
 
     def _identify_user(self, request: web.Request) -> str:
         return self.access.identify(request, self._user_manager)
 
 
-def accept_response(job: Job) -> web.Response:
+def accept_response(job: AnyJob) -> web.Response:
     """The 202 answer."""
     location = {"Location": f"/job/{job.id}/status"}
-    return web.json_response(describe_acceptance(job), status=202, headers=location)
+    return web.json_response(job.describe_acceptance(), status=202, headers=location)
 
 
-def _file_not_found(job: Job, name: str) -> ApiError:
+def _json_response(text: str, status: int = 200) -> web.Response:
+    headers = {"Cache-Control": "no-store"}
+    return web.Response(text=text, status=status, headers=headers, content_type="application/json")
+
+
+def _file_not_found(job: AnyJob, name: str) -> ApiError:
     refusal = invalid_parameter(
         "The job has no such file",
         "filename",
         404,
         provided=name[:100],
         allowed=sorted(file.name for file in job.files),
-        job_status=describe_job(job)["status"],
+        job_status=job.describe()["status"],
     )
-    if not job.is_terminal:
+    if not job.is_over:
         refusal.headers["Retry-After"] = str(NOT_READY_SECONDS)
     return refusal
 
 
-def _guard(access: Access, handler: Handler) -> Handler:
-    """The handler for those who may ask."""
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        access.check(request)
-        return await handler(request)
-
-    return guarded
-
-
 def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
-    # Wider than aiohttp's own patterns, so that odd ids and names get our answer, too.
+    # Wider than aiohttp's own patterns, so that odd ids and names get our answer too.
     job, name = r"{job_id:[^/]+}", r"{filename:[\s\S]*}"
     paths: dict[str, dict[str, Handler]] = {
         "/generate_character": {"POST": routes.generate_character},
@@ -238,8 +252,7 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
     }
     for path, handlers in paths.items():
         for method, handler in handlers.items():
-            checked = handler if path in OPEN_PATHS else _guard(routes.access, handler)
-            table.route(method, path)(answer_errors(checked))
+            table.route(method, path)(answer_errors(handler))
         allowed = [*handlers, *(["HEAD"] if "GET" in handlers else [])]
         table.route("*", path)(refuse_method(*allowed))
     for beside in ("/generate_character/{tail:.*}", "/job/{tail:.*}", "/ws/{tail:.*}"):
@@ -247,7 +260,7 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
 
 
 async def _warn_when_open(server: Any, access: Access) -> AsyncIterator[None]:
-    """ComfyUI notes where it listens only after the start hooks have run."""
+    """ComfyUI sets its address only after the startup hooks have run."""
 
     async def wait_for_address() -> None:
         while not hasattr(server, "address"):
@@ -260,14 +273,17 @@ async def _warn_when_open(server: Any, access: Access) -> AsyncIterator[None]:
 
 
 def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
-    """Hang the routes onto ComfyUI's PromptServer; to be called once, while the pack is imported.
+    """Add the routes to ComfyUI's PromptServer; to be called once, while the pack is imported.
 
-    ComfyUI mirrors the route table under /api. A pack that is imported once more while the server runs
-    leaves the routes as they are.
+    ComfyUI mirrors the route table under /api. When the pack is imported again while the server runs, the
+    routes stay as they are.
     """
     if server.app.frozen:
-        log.warning("the REST service stays as it was: ComfyUI's server runs already")
+        log.warning("the REST service stays as it was: ComfyUI's server is running already")
         return
+    access = Access.from_environment()
+    guard = Guard(access)
+    guard.install(server.app)  # also if the service cannot start: earlier results are still there
     try:
         models_owner = read_setting()
         service = CharacterService(server, template_file)
@@ -275,10 +291,12 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
         log.error("the REST service is off: %s", error)
         return
     user_manager = getattr(server, "user_manager", None)
-    access = Access.from_environment()
-    server.app.on_startup.append(service.resume)
-    server.app.on_cleanup.append(service.close)
+    server.app.cleanup_ctx.append(service.run)
     server.app.cleanup_ctx.append(lambda app: _warn_when_open(server, access))
+    foreign = len(server.routes)
     _add_routes(server.routes, Routes(service, user_manager, access))
-    serve_models(server.app.router, models_owner)
+    for route in list(server.routes)[foreign:]:
+        guard.add_own(route.handler, is_public=route.method == "*" or route.path in OPEN_PATHS)
+    if models := serve_models(server.app.router, models_owner):
+        guard.add_shared(models, lambda request: not wants_folders(request))
     log.info("POST /generate_character, GET /job/{id}/status, WS /ws/{id} are served")

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .errors import PROCESSING_ERROR, format_moment
-
-if TYPE_CHECKING:
-    from .jobs import Job
+from .estimates import Estimate
+from .events import PREVIEW_READY, STAGE_COMPLETED
+from .files import FileFacts, JobFile
+from .jobs import FAILED, Change, Job
+from .parameters import FIELDS, Parameters
+from .redact import strip_query
 
 LIST_RESULTS = frozenset({"preview_images"})
 RESULT_KEYS = ("raw_mesh", "textured_mesh", "rigged_character", "preview_images")
 ENOUGH_PROGRESS = 5
+LATEST_MOMENT = 2.0e11
+"""Seconds since 1970 that format_moment can still show, with some room."""
+
 RETENTION_SECONDS = 7 * 24 * 3600.0
-"""How long an ended job is remembered; its files stay until they are deleted."""
+"""How long the record of an ended job is kept; its files stay until they are deleted."""
+
+UNKNOWN_PARAMETERS = Parameters(
+    {name: item.default for name, item in FIELDS.items()},
+    frozenset(),
+    False,
+    ("parameters: unknown, the defaults are shown",),
+)
+"""Stand in for those of a job whose record is damaged."""
 
 
 def _seconds(value: float) -> str:
@@ -24,19 +40,33 @@ def _seconds_range(low: int, high: int) -> str:
     return f"{low}-{high} seconds"
 
 
-def describe_acceptance(job: Job) -> dict[str, Any]:
+def describe_acceptance(
+    job_id: str, parameters: Parameters, expected: Estimate, jobs_ahead: int = 0
+) -> dict[str, Any]:
     """Body of the 202 answer."""
-    low, high = (seconds * (job.jobs_ahead + 1) for seconds in job.expected.seconds)
+    low, high = (seconds * (jobs_ahead + 1) for seconds in expected.seconds)
     return {
         "status": "accepted",
-        "job_id": job.id,
+        "job_id": job_id,
         "message": "Character generation started",
         "estimated_time": _seconds_range(low, high),
         "estimated_time_seconds": [low, high],
-        "status_url": f"/job/{job.id}/status",
-        "parameters": dict(job.parameters.values),
-        "warnings": describe_warnings(job),
+        "status_url": f"/job/{job_id}/status",
+        "parameters": _describe_parameters(parameters),
+        "warnings": list(parameters.warnings),
     }
+
+
+def _describe_parameters(parameters: Parameters) -> dict[str, Any]:
+    values = dict(parameters.values)
+    return {**values, "webhook_url": strip_query(values["webhook_url"])}
+
+
+def hide_webhook(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body without the webhook URL, for clients that are not the job's owner."""
+    if "parameters" not in body:
+        return dict(body)
+    return {**body, "parameters": {**body["parameters"], "webhook_url": ""}}
 
 
 def describe_stage(job: Job, stage: str) -> dict[str, Any]:
@@ -61,23 +91,25 @@ def describe_results(job: Job) -> dict[str, Any]:
     return results
 
 
-def describe_downloads(job: Job) -> list[dict[str, Any]]:
-    """Every file of the job with its URL; size and hash are known once the job has ended."""
+def describe_downloads(
+    job_id: str, files: Iterable[JobFile], known: Mapping[JobFile, FileFacts]
+) -> list[dict[str, Any]]:
+    """Every file of a job with its URL; size and hash are known once the job has ended."""
     return [
         {
             "name": file.name,
             "result": file.key,
-            "url": file.url(job.id),
+            "url": file.url(job_id),
             "media_type": file.media_type,
             "size": facts.size if facts else None,
             "sha256": facts.sha256 if facts else None,
         }
-        for file, facts in ((file, job.facts.get(file)) for file in job.files)
+        for file, facts in ((file, known.get(file)) for file in files)
     ]
 
 
 def _ignored_fields(job: Job) -> list[str]:
-    """Sent fields that no stage which takes them could honour."""
+    """Fields that were sent, but that every stage which takes them ignored."""
     ignored = []
     for name in sorted(job.parameters.sent & job.graph.field_stages.keys()):
         stages = job.graph.field_stages[name]
@@ -89,7 +121,7 @@ def _ignored_fields(job: Job) -> list[str]:
 
 
 def describe_warnings(job: Job) -> list[str]:
-    """Sentences for the client: ignored fields, and what the stages had to say."""
+    """Sentences for the client: ignored fields, and the warnings of the stages."""
     stage_warnings = [
         f"{stage}: {warning}"
         for stage in job.graph.stages
@@ -99,23 +131,31 @@ def describe_warnings(job: Job) -> list[str]:
     return [*job.parameters.warnings, *_ignored_fields(job), *stage_warnings]
 
 
-def _remaining_seconds(job: Job) -> int:
-    if job.progress < ENOUGH_PROGRESS:
-        runs = (job.queue_position or 0) + 1
-        return max(1, round(runs * sum(job.expected.seconds) / 2 - job.seconds))
-    return max(1, round(job.seconds * (100 - job.progress) / job.progress))
+def _describe_remaining(job: Job, progress: int, queue_position: int | None) -> dict[str, Any]:
+    if progress < ENOUGH_PROGRESS:
+        runs = (queue_position or 0) + 1
+        seconds = runs * sum(job.expected.seconds) / 2 - job.seconds
+    else:
+        seconds = job.seconds * (100 - progress) / progress
+    remaining = max(1, round(seconds))
+    return {"estimated_remaining": _seconds(remaining), "estimated_remaining_seconds": remaining}
 
 
 def _describe_processing(job: Job) -> dict[str, Any]:
-    remaining = _remaining_seconds(job)
     body: dict[str, Any] = {
         "current_stage": job.current_stage,
-        "estimated_remaining": _seconds(remaining),
-        "estimated_remaining_seconds": remaining,
+        **_describe_remaining(job, job.progress, job.queue_position),
     }
     if job.queue_position is not None:
         body["queue_position"] = job.queue_position
     return body
+
+
+def refresh_remaining(body: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    """A status body from some time ago, with the remaining time as of now."""
+    if body["status"] != "processing":
+        return dict(body)
+    return {**body, **_describe_remaining(job, body["progress"], body.get("queue_position"))}
 
 
 def _describe_end(job: Job) -> dict[str, Any]:
@@ -158,7 +198,49 @@ def describe_job(job: Job) -> dict[str, Any]:
         **_BODIES.get(job.state, _describe_processing)(job),
         "stages": [describe_stage(job, stage) for stage in job.graph.stages],
         "methods": {stage: report.method for stage, report in job.reports.items()},
-        "parameters": dict(job.parameters.values),
+        "parameters": _describe_parameters(job.parameters),
         "warnings": describe_warnings(job),
-        "downloads": describe_downloads(job),
+        "downloads": describe_downloads(job.id, job.files, job.facts),
     }
+
+
+def describe_change(job: Job, change: Change) -> dict[str, Any]:
+    """Data of the event that announces a change."""
+    if change.event == STAGE_COMPLETED:
+        return {**describe_stage(job, change.stage), "stage": change.stage, "progress": job.progress}
+    if change.event == PREVIEW_READY and change.file:
+        file = change.file
+        return {"stage": file.stage, "preview": file.public_path, "url": file.url(job.id)}
+    return describe_job(job)
+
+
+def describe_damaged(job_id: str, created: Any, ended: Any) -> dict[str, Any]:
+    """Body of the status of a job whose record cannot be read. created, ended: whatever the row holds."""
+    end = read_moment(ended) or read_moment(created)
+    return {
+        "status": FAILED,
+        "job_id": job_id,
+        "progress": 0,
+        "created_at": format_moment(read_moment(created)),
+        "attempts": 0,
+        "error": "Job record damaged",
+        "error_details": "The server cannot read what it stored about this job",
+        "failed_stage": None,
+        "error_code": PROCESSING_ERROR,
+        "results": {key: [] if key in LIST_RESULTS else None for key in RESULT_KEYS},
+        "processing_time": _seconds(0.0),
+        "processing_time_seconds": 0.0,
+        "ended_at": format_moment(end),
+        "expires_at": format_moment(end + RETENTION_SECONDS),
+        "stages": [],
+        "methods": {},
+        "parameters": dict(UNKNOWN_PARAMETERS.values),
+        "warnings": list(UNKNOWN_PARAMETERS.warnings),
+        "downloads": [],
+    }
+
+
+def read_moment(value: Any) -> float:
+    """A moment of a row that may be damaged, in seconds since 1970; 0 in place of anything else."""
+    is_moment = isinstance(value, float | int) and math.isfinite(value) and 0 <= value < LATEST_MOMENT
+    return float(value) if is_moment else 0.0

@@ -1,4 +1,4 @@
-"""Prompts in ComfyUI's own queue: put one in, find it again, take it out.
+"""Prompts in ComfyUI's own queue: submit, locate, remove and interrupt them.
 
 Attributes that differ between ComfyUI 0.3.64 and 0.38 are feature-detected here.
 """
@@ -16,20 +16,20 @@ import nodes
 
 from .errors import PROCESSING_ERROR, ApiError, invalid_parameter, server_busy
 from .graph import Prompt
-from .parameters import FIELDS
+from .parameters import FIELDS, label
 
 IN_HISTORY = "history"
 RUNNING = "running"
 QUEUED = "queued"
 MISSING = "missing"
 STALLED_SECONDS = 10.0
-NOTED_SECONDS = 3.0
-"""Each live job is located every second, and the worker noted with it."""
+OBSERVED_SECONDS = 3.0
+"""Older observations do not count; each live job is located, and the worker observed, every second."""
 
 
 @dataclass(frozen=True)
 class ValidPrompt:
-    """A prompt that ComfyUI accepts; `outputs` are all output nodes of it."""
+    """A prompt that ComfyUI accepts. outputs: all of its output nodes."""
 
     prompt: Prompt
     outputs: list[str]
@@ -38,7 +38,7 @@ class ValidPrompt:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a prompt is. position: 1 is the next of the waiting ones."""
+    """Where a prompt is. position: 1 is the next of those that wait."""
 
     where: str
     position: int | None = None
@@ -62,20 +62,20 @@ def _validation_error(error: Any, node_errors: Mapping[str, Any]) -> ApiError:
     described = _describe_node_errors(node_errors)
     for reason in described:
         if reason["input"] in FIELDS:
-            message = f"Invalid {FIELDS[reason['input']].label}. {reason['message']}"
+            message = f"Invalid {label(reason['input'])}. {reason['message']}"
             return invalid_parameter(message, reason["input"], errors=described)
     message = error["message"] if isinstance(error, Mapping) else str(error or "The graph is not valid")
     return ApiError(500, PROCESSING_ERROR, message, {"errors": described})
 
 
 class PromptSubmitter:
-    """Puts prompts into the queue of one PromptServer and follows them by their id."""
+    """Queues prompts on one PromptServer and finds them by their id."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
         self._queue = server.prompt_queue
         self._idle_since: float | None = None
-        self._noted = 0.0
+        self._observed = 0.0
 
     @staticmethod
     def require_nodes(prompt: Prompt) -> None:
@@ -87,15 +87,16 @@ class PromptSubmitter:
             raise server_busy(503, message, "missing_nodes", 300, missing=missing)
 
     def require_worker(self) -> None:
-        """Raise ApiError 503 where prompts wait and ComfyUI has long begun none."""
+        """Raise ApiError 503 where prompts have been waiting for long and ComfyUI runs none. Any thread."""
         with self._queue.mutex:
-            self._note_worker()
-        if self._idle_since and time.monotonic() - self._idle_since > STALLED_SECONDS:
+            self._observe_worker()
+            idle_since = self._idle_since
+        if idle_since is not None and time.monotonic() - idle_since > STALLED_SECONDS:
             message = "ComfyUI begins no job, though some wait. Its log may say why; a restart helps"
             raise server_busy(503, message, "stalled", 60)
 
     async def validate(self, prompt_id: str, client_id: str, prompt: Prompt) -> ValidPrompt:
-        """Let other packs' handlers and ComfyUI itself see the prompt; raises ApiError on a refusal."""
+        """Have the prompt checked by other packs' handlers and by ComfyUI; raises ApiError."""
         self.require_nodes(prompt)
         body = self._server.trigger_on_prompt(
             {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id, "extra_data": {}}
@@ -110,7 +111,7 @@ class PromptSubmitter:
         return ValidPrompt(prompt, list(outputs), extra_data)
 
     def put(self, prompt_id: str, valid: ValidPrompt) -> None:
-        """Queue the prompt; its output nodes run in the order of `valid.outputs` where they are ready."""
+        """Queue the prompt; output nodes that are ready run in the order of `valid.outputs`."""
         number, self._server.number = self._server.number, self._server.number + 1
         extra_data = {**valid.extra_data, "create_time": int(time.time() * 1000)}
         sensitive = {
@@ -124,7 +125,7 @@ class PromptSubmitter:
         """Where the prompt is now."""
         queue = self._queue
         with queue.mutex:
-            self._note_worker()
+            self._observe_worker()
             if prompt_id in queue.history:
                 return Place(IN_HISTORY)
             if any(item[1] == prompt_id for item in queue.currently_running.values()):
@@ -133,18 +134,18 @@ class PromptSubmitter:
         ids = [waiting_id for _, waiting_id in waiting]
         return Place(QUEUED, ids.index(prompt_id) + 1) if prompt_id in ids else Place(MISSING)
 
-    def _note_worker(self) -> None:
-        """Keep since when prompts wait and none runs; what was long ago, between two prompts, is no sign."""
+    def _observe_worker(self) -> None:
+        """Record since when prompts wait and none runs. Call with the queue's mutex held."""
         now = time.monotonic()
         is_idle = bool(self._queue.queue) and not self._queue.currently_running
         if not is_idle:
             self._idle_since = None
-        elif self._idle_since is None or now - self._noted > NOTED_SECONDS:
+        elif self._idle_since is None or now - self._observed > OBSERVED_SECONDS:
             self._idle_since = now
-        self._noted = now
+        self._observed = now
 
     def count(self) -> int:
-        """How many prompts run or wait."""
+        """How many prompts are running or waiting."""
         return self._queue.get_tasks_remaining()
 
     def read_history(self, prompt_id: str) -> Mapping[str, Any]:
@@ -152,13 +153,13 @@ class PromptSubmitter:
         return self._queue.get_history(prompt_id=prompt_id).get(prompt_id, {})
 
     def remove(self, prompt_id: str) -> bool:
-        """Take a waiting prompt out of the queue; False when it is not waiting."""
+        """Remove a waiting prompt from the queue; False when it is not waiting."""
         return self._queue.delete_queue_item(lambda item: item[1] == prompt_id)
 
     def interrupt(self, prompt_id: str) -> bool:
         """Signal the prompt to stop if it is the running one; False when it is not.
 
-        ComfyUI clears the signal as it begins a prompt, so one signal may be lost: repeat it.
+        ComfyUI clears the signal when it begins a prompt, so a signal may be lost: repeat it.
         """
         with self._queue.mutex:
             running = any(item[1] == prompt_id for item in self._queue.currently_running.values())

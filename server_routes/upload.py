@@ -1,7 +1,10 @@
 """Read a multipart form part by part, counting every byte.
 
-Pictures wait in unnamed temporary files: ten of ten megabytes take hardly any memory, and nothing is left
-on the disk when a client, or the server, goes away.
+Pictures are written to unnamed temporary files: ten of ten megabytes take hardly any memory, and nothing is
+left on the disk when a client, or the server, goes away.
+
+`Request.post` of aiohttp would be shorter, but it bounds the form only as a whole: each text field, and a
+picture without a file name, may be as large as that in memory, and is decoded by any codec that it names.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import asyncio
 import codecs
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
@@ -27,6 +30,8 @@ from .errors import (
     file_too_large,
     invalid_parameter,
 )
+from .numbers import read_content_length
+from .upload_slots import Upload, UploadSlots
 
 MEBIBYTE = 2**20
 MAX_IMAGE_BYTES = 10 * MEBIBYTE
@@ -34,7 +39,6 @@ MAX_BODY_BYTES = MAX_IMAGE_BYTES + MEBIBYTE
 MAX_TEXT_BYTES = 64 * 1024
 MAX_PARTS = 64
 IMAGE_BYTES_IN_MEMORY = 256 * 1024
-READ_SECONDS = 120.0
 
 _CHUNK = 64 * 1024
 _FORM = "multipart/form-data"
@@ -42,8 +46,8 @@ _CODINGS = frozenset({"", "identity", "binary", "8bit", "7bit"})
 _CHARSETS = frozenset(
     {"utf-8", "ascii", "iso8859-1", "cp1252", "gbk", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"}
 )
-"""Python's names of what forms are sent in. Some others of its codecs take quadratic time, or make text
-that is no Unicode."""
+"""Python's names of the character sets of forms. Some of its other codecs take quadratic time, or produce
+lone surrogates."""
 
 _PARSER_ERRORS = (
     ValueError,
@@ -58,7 +62,7 @@ _PARSER_ERRORS = (
 
 @dataclass(frozen=True)
 class Form:
-    """A read form: the picture's file, at its start, and the text of every other part by its name."""
+    """A form: the picture's file, positioned at its start, and the text of every other part by its name."""
 
     image: IO[bytes]
     image_hash: bytes
@@ -66,16 +70,20 @@ class Form:
 
     @property
     def digest(self) -> str:
-        """A hash of all that was sent, whatever the order of the fields."""
+        """A hash of the picture and all fields, in any order."""
         fields = json.dumps(sorted(self.fields.items())).encode()
         return hashlib.sha256(self.image_hash + fields).hexdigest()
 
 
 class _BoundedStream:
-    """A body as MultipartReader reads it. All of it counts, also what lies before and between the parts."""
+    """As much of aiohttp's StreamReader as MultipartReader uses, with every byte of the body counted.
 
-    def __init__(self, content: StreamReader) -> None:
+    That includes what lies before and between the parts.
+    """
+
+    def __init__(self, content: StreamReader, upload: Upload) -> None:
         self._content = content
+        self._upload = upload
         self._left = MAX_BODY_BYTES
         self.at_eof = content.at_eof
 
@@ -91,6 +99,7 @@ class _BoundedStream:
 
     def _spend(self, data: bytes) -> bytes:
         self._left -= len(data)
+        self._upload.received += len(data)
         if self._left < 0:
             raise file_too_large("Request body is too large", maximum=MAX_BODY_BYTES)
         return data
@@ -106,10 +115,11 @@ def _check_head(request: web.Request) -> None:
             headers={"Accept": _FORM},
             closes=True,
         )
-    if (request.content_length or 0) > MAX_BODY_BYTES:
+    length = read_content_length(request)
+    if length > MAX_BODY_BYTES:
         raise file_too_large(
             "Image file is too large. The limit is 10 MB",
-            provided=request.content_length,
+            provided=length,
             maximum=MAX_IMAGE_BYTES,
         )
 
@@ -120,16 +130,14 @@ def _malformed(reason: str) -> ApiError:
 
 @contextmanager
 def _parser_errors() -> Iterator[None]:
-    """Whatever aiohttp raises on bytes that are no form, or that stop coming, becomes a 400."""
+    """Turn what aiohttp raises on a malformed or truncated body into an ApiError 400."""
     try:
         yield
     except _PARSER_ERRORS as error:
         raise _malformed("The body is not a complete multipart/form-data document") from error
 
 
-async def _read_part(
-    part: BodyPartReader, limit: int, too_large: ApiError, write: Callable[[bytes], Any]
-) -> None:
+async def _read_chunks(part: BodyPartReader, limit: int, too_large: ApiError) -> AsyncIterator[bytes]:
     left = limit
     while True:
         with _parser_errors():
@@ -139,20 +147,21 @@ async def _read_part(
         left -= len(chunk)
         if left < 0:
             raise too_large
-        write(chunk)
+        yield chunk
 
 
 async def _read_image(part: BodyPartReader, file: IO[bytes]) -> bytes:
-    """Copy a part into a file; returns the hash of it."""
+    """Copy a part into a file; returns the hash of it. What goes to the disk is written in a thread."""
     too_large = file_too_large("Image file is too large. The limit is 10 MB", maximum=MAX_IMAGE_BYTES)
-    digest = hashlib.sha256()
-
-    def write(chunk: bytes) -> None:
+    digest, size = hashlib.sha256(), 0
+    async for chunk in _read_chunks(part, MAX_IMAGE_BYTES, too_large):
         digest.update(chunk)
-        file.write(chunk)
-
-    await _read_part(part, MAX_IMAGE_BYTES, too_large, write)
-    file.seek(0)
+        size += len(chunk)
+        if size <= IMAGE_BYTES_IN_MEMORY:
+            file.write(chunk)
+        else:
+            await asyncio.to_thread(file.write, chunk)
+    await asyncio.to_thread(file.seek, 0)  # writes what is still buffered
     return digest.digest()
 
 
@@ -168,7 +177,8 @@ async def _read_text(part: BodyPartReader, name: str) -> str:
     )
     too_long.closes = True
     data = bytearray()
-    await _read_part(part, MAX_TEXT_BYTES, too_long, data.extend)
+    async for chunk in _read_chunks(part, MAX_TEXT_BYTES, too_long):
+        data += chunk
     try:
         return _decode_text(bytes(data), part.get_charset(default="utf-8"))
     except (ValueError, LookupError, RuntimeError) as error:
@@ -176,7 +186,7 @@ async def _read_text(part: BodyPartReader, name: str) -> str:
 
 
 def _read_name(part: BodyPartReader) -> str:
-    """The field's name; bytes that are no UTF-8 become question marks."""
+    """The field's name; bytes that are not UTF-8 become question marks."""
     with _parser_errors():
         name = part.name or ""
     return name[:100].encode(errors="replace").decode()
@@ -197,9 +207,9 @@ async def _next_part(reader: MultipartReader) -> BodyPartReader | None:
     return part
 
 
-async def _read_parts(request: web.Request, file: IO[bytes]) -> Form:
+async def _read_parts(request: web.Request, file: IO[bytes], upload: Upload) -> Form:
     with _parser_errors():
-        stream = cast(StreamReader, _BoundedStream(request.content))
+        stream = cast(StreamReader, _BoundedStream(request.content, upload))
         reader = MultipartReader(request.headers, stream)
     fields, image_hash = dict[str, str](), None
     for _ in range(MAX_PARTS):
@@ -222,21 +232,18 @@ async def _read_parts(request: web.Request, file: IO[bytes]) -> Form:
 
 
 @asynccontextmanager
-async def read_form(request: web.Request) -> AsyncIterator[Form]:
-    """The whole form of a request; its picture is there as long as the block runs.
+async def read_form(request: web.Request, slots: UploadSlots) -> AsyncIterator[Form]:
+    """The whole form of a request; its picture's file is open while the block runs.
 
     File names and part types are ignored. Raises ApiError: 415 for another media type, 413 beyond
-    MAX_IMAGE_BYTES or MAX_BODY_BYTES, 408 when the body does not arrive in READ_SECONDS, 503 when the disk
-    of temporary files is full, else 400.
+    MAX_IMAGE_BYTES or MAX_BODY_BYTES, 408 if the body arrives too slowly, 503 if too many others are being
+    read or the disk of temporary files is full, else 400.
     """
     _check_head(request)
     with SpooledTemporaryFile(max_size=IMAGE_BYTES_IN_MEMORY) as file:
+        image = cast(IO[bytes], file)
         try:
-            form = await asyncio.wait_for(_read_parts(request, cast(IO[bytes], file)), READ_SECONDS)
-        except asyncio.TimeoutError as error:
-            raise ApiError(
-                408, INVALID_PARAMETERS, "The request body did not arrive in time", closes=True
-            ) from error
+            form = await slots.run(lambda upload: _read_parts(request, image, upload))
         except OSError as error:
             raise disk_full("The disk of temporary files cannot be written") from error
         yield form

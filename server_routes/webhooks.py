@@ -1,7 +1,7 @@
-"""Telling a client's server how its job ended: Standard Webhooks 1.0, signed, repeated, and never inwards.
+"""Webhooks that announce a job's end: Standard Webhooks 1.0, signed, retried, never to private addresses.
 
-CHARACTER3D_WEBHOOK_SECRET: what signs them, `whsec_` and base64; without it there are none.
-CHARACTER3D_WEBHOOK_PRIVATE: 1 lets them go to private addresses, too, and over plain http.
+CHARACTER3D_WEBHOOK_SECRET: the signing key, `whsec_` and base64; without it webhooks are off.
+CHARACTER3D_WEBHOOK_PRIVATE: 1 allows private addresses and plain http.
 """
 
 from __future__ import annotations
@@ -9,23 +9,28 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import json
 import logging
 import os
+import re
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from .addresses import parse_address
 from .database import Delivery, JobDatabase
+from .database_threads import DatabaseThreads
 from .errors import ApiError, invalid_parameter
-from .limits import parse_address
 
 log = logging.getLogger("character3d")
 
@@ -33,9 +38,12 @@ SECRET, PRIVATE = "CHARACTER3D_WEBHOOK_SECRET", "CHARACTER3D_WEBHOOK_PRIVATE"
 PREFIX = "whsec_"
 PAUSES = (5.0, 30.0, 120.0, 600.0, 3600.0)
 """Seconds between tries."""
+
+RESOLVING_AT_ONCE = 4
 SECONDS = 10.0
 MAX_URL = 2000
-_IDLE_SECONDS = 60.0
+_IDLE_SECONDS, _SHORTEST_SECONDS = 60.0, 0.05
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
 
 def sign(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
@@ -45,7 +53,7 @@ def sign(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 def make_delivery(job_id: str, url: str, event: str, data: Mapping[str, Any]) -> Delivery:
-    """What tells of a job's end, due at once. event: the type that the receiver reads."""
+    """The webhook of a job's end, due at once. event: the type that the receiver reads."""
     now = time.time()
     timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     body = json.dumps({"type": event, "timestamp": timestamp, "data": data})
@@ -53,93 +61,134 @@ def make_delivery(job_id: str, url: str, event: str, data: Mapping[str, Any]) ->
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the public internet."""
+    """Whether an address belongs to the public internet."""
     found = parse_address(address)
     return found is not None and found.is_global and not found.is_multicast
 
 
-class PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only; what is checked is what is connected to."""
+def is_host_name(host: str) -> bool:
+    """Whether a host can exist: an IP address, or labels of 1 to 63 characters after IDNA encoding."""
+    if parse_address(host):
+        return True
+    try:
+        labels = host.encode("idna").decode("ascii").removesuffix(".").split(".")
+    except UnicodeError:
+        return False
+    return all(_LABEL.fullmatch(label) for label in labels) and sum(map(len, labels)) + len(labels) <= 254
+
+
+class HostResolver(AbstractResolver):
+    """Resolves host names in threads of its own, by default to public addresses only.
+
+    The addresses that are checked are those that are connected to. A name server that does not answer delays
+    other webhooks, but nothing else in the process.
+    """
+
+    def __init__(self, is_private_allowed: bool = False) -> None:
+        self._is_private_allowed = is_private_allowed
+        self._threads = ThreadPoolExecutor(RESOLVING_AT_ONCE, "character3d-resolver")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The public addresses of a host; OSError where there are none."""
-        found = await aiohttp.ThreadedResolver().resolve(host, port, family)
-        public = [result for result in found if is_public(result["host"])]
-        if not public:
+        """The addresses of a host; raises OSError where there are none."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._threads, _look_up, host, port, family)
+        allowed = [result for result in found if self._is_private_allowed or is_public(result["host"])]
+        if not allowed:
             raise OSError(f"{host} has no public address")
-        return public
+        return allowed
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Stop the threads; does not wait for a lookup that hangs."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    numeric = int(socket.AI_NUMERICHOST | socket.AI_NUMERICSERV)
+    return [
+        ResolveResult(
+            hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=numeric
+        )
+        for kind, _, protocol, _, address in found
+    ]
 
 
 class Webhooks:
-    """Sends what waits in the database, each until it is taken or has been tried often enough."""
+    """Sends the webhooks in the database, each until it is accepted or has been tried often enough."""
 
     def __init__(
         self,
-        database: JobDatabase,
+        threads: DatabaseThreads,
         environment: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._database = database
+        self._threads = threads
         self._secret = _read_secret(environment.get(SECRET, ""))
         self._is_private_allowed = environment.get(PRIVATE, "") == "1"
         self._clock = clock
         self._news = asyncio.Event()
 
     def check_url(self, url: str) -> None:
-        """Raise ApiError 400 for an address that no webhook goes to."""
+        """Raise ApiError 400 for a URL that no webhook is sent to."""
         if self._secret is None:
             raise _refuse(url, f"Webhooks are off: {SECRET} is not set on the server")
+        schemes = ("https", "http") if self._is_private_allowed else ("https",)
         try:
             parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
+            host, _ = parts.hostname or "", parts.port
         except ValueError:
             raise _refuse(url, "Must be an https URL") from None
-        schemes = ("https", "http") if self._is_private_allowed else ("https",)
         if parts.scheme not in schemes or not host or parts.username or len(url) > MAX_URL:
             raise _refuse(url, f"Must be an {' or '.join(schemes)} URL of at most {MAX_URL} characters")
+        if not is_host_name(host) or not url.isprintable() or " " in url:
+            raise _refuse(url, "Must name a host that can exist")
         if parse_address(host) and not self._is_private_allowed and not is_public(host):
             raise _refuse(url, "Must be a public address")
 
     def wake(self) -> None:
-        """Look for what is due now."""
+        """Look for webhooks that are due now."""
         self._news.set()
 
     async def run(self) -> None:
-        """Send for ever."""
-        resolver = None if self._is_private_allowed else PublicResolver()
-        connector = aiohttp.TCPConnector(resolver=resolver, force_close=True)
+        """Send webhooks forever; raises sqlite3.Error where the database fails."""
+        connector = aiohttp.TCPConnector(resolver=HostResolver(self._is_private_allowed), force_close=True)
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             while True:
                 self._news.clear()
-                due = self._database.due_deliveries(self._clock())
-                await asyncio.gather(*(self._deliver(session, delivery) for delivery in due))
-                pause = (
-                    _IDLE_SECONDS if (at := self._database.next_delivery()) is None else at - self._clock()
-                )
-                try:
-                    await asyncio.wait_for(self._news.wait(), max(0.05, min(pause, _IDLE_SECONDS)))
-                except asyncio.TimeoutError:
-                    continue
+                due = await self._threads.read(JobDatabase.due_deliveries, self._clock())
+                work = (self._deliver(session, delivery) for delivery in due)
+                outcomes = await asyncio.gather(*work, return_exceptions=True)
+                if errors := [error for error in outcomes if error]:
+                    raise errors[0]
+                await self._wait_for_next()
+
+    async def _wait_for_next(self) -> None:
+        due = await self._threads.read(JobDatabase.next_delivery)
+        pause = _IDLE_SECONDS if due is None else due - self._clock()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._news.wait(), max(_SHORTEST_SECONDS, min(pause, _IDLE_SECONDS)))
 
     async def _deliver(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
-        taken = await self._send(session, delivery)
-        if taken or delivery.tries >= len(PAUSES):
-            self._database.drop_delivery(delivery.id)
-            log.log(
-                logging.INFO if taken else logging.WARNING,
-                "webhook %s: %s after %d tries",
-                delivery.id,
-                "taken" if taken else "given up",
-                delivery.tries + 1,
-            )
-        else:
-            self._database.put_off_delivery(delivery.id, self._clock() + PAUSES[delivery.tries])
+        """Send one webhook and store the outcome; a failure affects this webhook only."""
+        try:
+            await self._note_outcome(delivery, await self._send(session, delivery))
+        except sqlite3.Error:  # a full disk: it is sent again, with the same id
+            raise
+        except Exception:  # the boundary of a delivery: neither a URL nor a damaged row may stop the others
+            log.exception("webhook %s cannot be sent, it is dropped", delivery.id)
+            await self._threads.write(JobDatabase.drop_delivery, delivery.id)
+
+    async def _note_outcome(self, delivery: Delivery, is_accepted: bool) -> None:
+        if not is_accepted and delivery.tries < len(PAUSES):
+            due = self._clock() + PAUSES[delivery.tries]
+            await self._threads.write(JobDatabase.reschedule_delivery, delivery.id, due)
+            return
+        await self._threads.write(JobDatabase.drop_delivery, delivery.id)
+        level, outcome = (logging.INFO, "accepted") if is_accepted else (logging.WARNING, "given up")
+        log.log(level, "webhook %s: %s after %d tries", delivery.id, outcome, delivery.tries + 1)
 
     async def _send(self, session: aiohttp.ClientSession, delivery: Delivery) -> bool:
         body, timestamp = delivery.body.encode(), int(self._clock())

@@ -15,11 +15,36 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Threads that wait by spinning take the processor from those they wait for; read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the other processors are busy with the other workers
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _spec = importlib.util.spec_from_file_location(
     "character3d", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
+
+
+LONGEST_FIRST = ("host", "server", "backends", "pipeline", "nodes")
+"""Folders of tests. The longest groups start first, so that the workers end together."""
+SHARED = {"comfyui", "serve"}
+"""Fixtures that run a ComfyUI for all tests of a folder."""
+NIGHTLY_READERS = {"blender", "assimp", "three"}
+"""Values of a test's parameter `reader`: a push reads files back with ufbx and the Khronos validator."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of the nightly readers, and form the groups of pytest-xdist.
+
+    A group is the tests that share a running ComfyUI, or a file.
+    """
+    for item in items:
+        if hasattr(item, "callspec") and item.callspec.params.get("reader") in NIGHTLY_READERS:
+            item.add_marker(pytest.mark.nightly)
+        folder = item.path.parent.name
+        group = folder if SHARED.intersection(item.fixturenames) else f"{folder}/{item.path.name}"
+        item.add_marker(pytest.mark.xdist_group(group))
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from character3d.launcher.environment import Environment, lock_folder, prepare_own_comfyui, try_lock
+from character3d.launcher import environment as module
+from character3d.launcher.environment import lock_folder, try_lock
 from character3d.launcher.installation import (
     PACK_NAME,
     REPOSITORY,
@@ -26,6 +27,53 @@ def test_only_one_holds_the_lock(tmp_path):
         assert not try_lock(other.fileno())
     with (tmp_path / "lock").open("a+b") as other:
         assert try_lock(other.fileno())
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """An environment in an empty cache folder; its `steps` are the commands that it would have run.
+
+    A step fails where a word of its command is in `broken`.
+    """
+    monkeypatch.setenv("CHARACTER3D_CACHE", str(tmp_path / "cache"))
+    environment = module.Environment()
+    environment.folder.mkdir(parents=True)
+    environment.steps, environment.broken = [], set()
+
+    def run(title, command, log, folder=None):
+        environment.steps.append([str(part) for part in command])
+        if environment.broken.intersection(command):
+            raise QuickstartError(title)
+
+    monkeypatch.setattr(module, "run_step", run)
+    return environment
+
+
+def test_a_layer_is_made_once_for_each_list(environment, tmp_path):
+    requirements = tmp_path / "requirements.txt"
+    for text, steps in (("one==1", 1), ("one==1", 1), ("one==2", 2)):
+        requirements.write_text(text)
+        environment.install_list("tests", "test tools", requirements)
+        assert len(environment.steps) == steps
+    assert all(step[1:5] == ["-m", "uv", "pip", "install"] for step in environment.steps)
+
+
+def test_a_layer_that_failed_is_made_again(environment, tmp_path):
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("one==1")
+    environment.broken = {"pip"}
+    with pytest.raises(QuickstartError):
+        environment.install_list("tests", "test tools", requirements)
+    environment.broken = set()
+    environment.install_list("tests", "test tools", requirements)
+    assert environment.has_layer("tests", "one==1")
+
+
+def test_pip_installs_where_uv_cannot(environment):
+    environment.broken = {"uv"}
+    environment.install("something", "one==1")
+    assert [step[2] for step in environment.steps] == ["uv", "pip"]
+    assert all(step[-1] == "one==1" for step in environment.steps)
 
 
 def test_a_failed_step_shows_the_end_of_its_output(tmp_path):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from character3d.launcher.environment import find_cache_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TYPED = ("nodes", "server_routes", "pipeline", "backends", "launcher", "client")
@@ -13,7 +14,7 @@ TYPED = ("nodes", "server_routes", "pipeline", "backends", "launcher", "client")
 
 def run_tool(*arguments, folder=REPOSITORY):
     command = [sys.executable, "-m", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
 
 
 @pytest.mark.parametrize(
@@ -25,9 +26,13 @@ def test_ruff(check):
 
 
 def test_mypy(tmp_path):
-    """The pack is checked as the package `character3d`, which is not the name of its folder."""
+    """The pack is checked as the package `character3d`, which is not the name of its folder.
+
+    What mypy knows of each file, torch's among them, is kept by the file's hash for the next run.
+    """
     (tmp_path / "character3d").symlink_to(REPOSITORY, target_is_directory=True)
-    config = ("--config-file", REPOSITORY / "pyproject.toml", "--cache-dir", tmp_path / "cache")
+    cache = find_cache_folder() / "mypy"
+    config = ("--config-file", REPOSITORY / "pyproject.toml", "--cache-dir", cache)
     done = run_tool("mypy", "--verbose", *config, "-p", "character3d", folder=tmp_path)
     assert done.returncode == 0, done.stdout
     seen = set(re.findall(r"character3d/([\w/]+\.py)", done.stderr))

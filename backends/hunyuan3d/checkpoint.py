@@ -1,4 +1,4 @@
-"""The file of a Hunyuan3D model, taken apart into its three models' keys."""
+"""Reading a Hunyuan3D file and splitting it into the weights of its three models."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ _PREFIXES: Mapping[str, tuple[str, ...]] = {
     "image encoder": ("conditioner.main_image_encoder.model.",),
     "shape decoder": ("vae.",),
 }
-_MARKS: Mapping[str, tuple[str, ...]] = {
+_IDENTIFYING_KEYS: Mapping[str, tuple[str, ...]] = {
     "diffusion model": ("latent_in.weight", "t_embedder.mlp.2.weight"),
     "image encoder": ("embeddings.position_embeddings",),
     "shape decoder": ("geo_decoder.cross_attn_decoder.ln_1.bias",),
 }
-"""Each part has one of these keys: of 2.0 and its kin, or of 2.1."""
-_NAMED = 3
+"""Keys that identify each part: in 2.0 and its variants, or in 2.1."""
+_EXAMPLES = 3
+"""How many keys an error message quotes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The weights of one file by part, without prefixes."""
+    """The weights of one file by part, with the prefixes removed."""
 
     name: str
     diffusion_model: Weights
@@ -39,13 +40,14 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, name: str) -> Checkpoint:
-    """Read the single file of a Hunyuan3D model: Tencent's, Kijai's or Comfy-Org's layout.
+    """Read a single-file Hunyuan3D model in Tencent's, Kijai's or Comfy-Org's layout.
 
-    Safetensors with the prefixes `model.`, `conditioner.` and `vae.`, or a pickle (weights only) of one
-    dictionary each. WeightsError: damaged, or another kind of file; says what was found and expected.
+    Either safetensors with the prefixes `model.`, `conditioner.` and `vae.`, or a pickle (weights only) with
+    one dictionary for each. WeightsError if the file is damaged or of another kind, with what was expected
+    and found.
     """
     weights = dict(_flatten(read_weights(path, name)))
-    parts = {part: _take_part(weights, part) for part in _PREFIXES}
+    parts = {part: _extract_part(weights, part) for part in _PREFIXES}
     absent = [part for part, keys in parts.items() if not keys]
     if absent:
         raise WeightsError(
@@ -63,30 +65,30 @@ def _flatten(raw: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, to
             yield prefix + key, value
 
 
-def _take_part(weights: Mapping[str, torch.Tensor], part: str) -> Weights:
-    """The keys below the first of the part's prefixes under which one of its marks is."""
+def _extract_part(weights: Mapping[str, torch.Tensor], part: str) -> Weights:
+    """The weights under the first of the part's prefixes that has one of its identifying keys."""
     for prefix in _PREFIXES[part]:
-        if any(prefix + mark in weights for mark in _MARKS[part]):
+        if any(prefix + key in weights for key in _IDENTIFYING_KEYS[part]):
             return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
     return {}
 
 
 def _list_expected() -> str:
-    return ", ".join(_PREFIXES[part][-1] + " or ".join(_MARKS[part]) for part in _PREFIXES)
+    return ", ".join(_PREFIXES[part][-1] + " or ".join(_IDENTIFYING_KEYS[part]) for part in _PREFIXES)
 
 
 def _list_found(weights: Mapping[str, torch.Tensor]) -> str:
     if not weights:
         return "no tensors"
-    return f"{len(weights)} other keys, such as {', '.join(sorted(weights)[:_NAMED])}"
+    return f"{len(weights)} other keys, such as {', '.join(sorted(weights)[:_EXAMPLES])}"
 
 
 def require_keys(name: str, part: str, expected: Iterable[str], given: Iterable[str]) -> None:
-    """WeightsError when keys of a part are missing."""
+    """Raise WeightsError if keys of a part are missing."""
     wanted = set(expected)
     missing = sorted(wanted - set(given))
     if missing:
-        named = ", ".join(_PREFIXES[part][-1] + key for key in missing[:_NAMED])
+        named = ", ".join(_PREFIXES[part][-1] + key for key in missing[:_EXAMPLES])
         raise WeightsError(
             f"{name} is damaged: of the {len(wanted)} expected keys of its {part} {len(missing)} are "
             f"missing, among them {named}"

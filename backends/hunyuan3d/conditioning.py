@@ -1,4 +1,4 @@
-"""Pictures to what the diffusion model is conditioned on."""
+"""Encoding pictures as the conditioning of the diffusion model."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ...pipeline.types import FramedPicture
 from .loading import ShapeModel
 
 VIEWS = ("front", "left", "back", "right")
-"""In the order of the multiview models; left is the character's left side."""
+"""In the order that multiview models expect; left is the character's left side."""
 
 _SIDE = 518
 _BORDER = 0.15
-"""Of the picture's side, the empty border that all Hunyuan3D models were trained with."""
+"""Empty border that all Hunyuan3D models were trained with, as a fraction of the picture's side."""
 
 
 def picture_to_image(picture: FramedPicture) -> torch.Tensor:
-    """The subject on white, (1, 518, 518, 3) float32, with the border that the models expect."""
+    """Place the subject on white with the border that the models expect: (1, 518, 518, 3) float32."""
     outline = round(_SIDE * _BORDER / 2)
     rgba = frame_subject(picture.rgba[..., :3], picture.rgba[..., 3], _SIDE, outline)
     alpha = rgba[..., 3:]
@@ -33,10 +33,10 @@ def picture_to_image(picture: FramedPicture) -> torch.Tensor:
 def encode_pictures(
     shape: ShapeModel, pictures: Mapping[str, FramedPicture], guidance_scale: float
 ) -> tuple[Any, Any]:
-    """Encode the pictures, by view name, to positive and negative CONDITIONING.
+    """Encode pictures, keyed by view name, as positive and negative CONDITIONING.
 
-    A multiview model marks each picture's tokens with its view. PictureError: other views than the front
-    for a model that takes one picture.
+    For a multiview model each picture's tokens carry an embedding of its view. PictureError if a
+    single-picture model is given views other than the front.
     """
     if not shape.traits.multiview and set(pictures) != {"front"}:
         others = ", ".join(sorted(set(pictures) - {"front"}))
@@ -53,9 +53,9 @@ def encode_pictures(
 
 
 def encode_view(shape: ShapeModel, picture: FramedPicture, place: int) -> torch.Tensor:
-    """Tokens (1, T, D) of one picture."""
+    """Encode one picture as tokens (1, T, D). place: index of its view in VIEWS."""
     tokens = shape.image_encoder.encode_image(picture_to_image(picture))["last_hidden_state"]
     if not shape.traits.multiview:
         return tokens
-    mark = get_1d_sincos_pos_embed_from_grid_torch(tokens.shape[-1], torch.arange(len(VIEWS)))[place]
-    return tokens + mark.to(tokens)
+    embedding = get_1d_sincos_pos_embed_from_grid_torch(tokens.shape[-1], torch.arange(len(VIEWS)))[place]
+    return tokens + embedding.to(tokens)

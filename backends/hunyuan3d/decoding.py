@@ -1,4 +1,4 @@
-"""A latent to the field of its shape, through the VAE's own decoder, near the surface only."""
+"""Decoding a latent to a field with the VAE's own decoder, sampled near the surface only."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 from ...pipeline.mesh_generation import Query, SampledField, sample_field
 from ...pipeline.progress import Progress, ignore_progress
 
-_SHARE_OF_FREE = 0.4
-_FEWEST, _MOST = 1_000, 200_000
+_FREE_MEMORY_FRACTION = 0.4
+_MIN_POINTS, _MAX_POINTS = 1_000, 200_000
+_MAX_POINTS_ON_CPU = 10_000
 
 
 def decode_field(
@@ -23,10 +24,10 @@ def decode_field(
 
 
 def open_decoder(vae: Any, latent: torch.Tensor) -> tuple[Query, int]:
-    """The function that answers points with the field's values, and how many points to ask for at once.
+    """Return a function that evaluates the field at points, and how many points to pass it at once.
 
-    The points are embedded in float32 whatever the decoder's precision: half precision would place them up to
-    an eighth of a cell off.
+    Points are embedded in float32 regardless of the decoder's precision: half precision would misplace them
+    by up to an eighth of a cell.
     """
     required = vae.memory_used_decode(latent.shape, vae.vae_dtype)
     comfy.model_management.load_models_gpu([vae.patcher], memory_required=required)
@@ -43,13 +44,13 @@ def open_decoder(vae: Any, latent: torch.Tensor) -> tuple[Query, int]:
 
 
 def choose_chunk(decoder: Any, tokens: torch.Tensor, device: torch.device) -> int:
-    """How many points to decode at once, so that they fit the memory that is free on the device."""
+    """How many points can be decoded at once in the device's free memory."""
     attention = decoder.geo_decoder.cross_attn_decoder.attn
     width, hidden = attention.width, decoder.geo_decoder.cross_attn_decoder.mlp.c_fc.out_features
     values = 8 * width + 2 * hidden
     if device.type == "cpu":
-        # There, attention may keep its whole matrix.
+        # On the CPU, attention may materialize its whole matrix.
         values += attention.heads * tokens.shape[1]
     free = comfy.model_management.get_free_memory(device)
-    most = int(_SHARE_OF_FREE * free / (values * tokens.element_size()))
-    return min(max(most, _FEWEST), _MOST if device.type != "cpu" else _MOST // 20)
+    fitting = int(_FREE_MEMORY_FRACTION * free / (values * tokens.element_size()))
+    return min(max(fitting, _MIN_POINTS), _MAX_POINTS_ON_CPU if device.type == "cpu" else _MAX_POINTS)

@@ -28,11 +28,11 @@ def generate_field(
     resolution: int,
     progress: Progress = ignore_progress,
 ) -> SampledField:
-    """Generate a shape from its pictures, by view name (front, left, back, right).
+    """Generate a shape from pictures keyed by view name (front, left, back, right).
 
-    steps: noise levels of the schedule. guidance_scale: classifier-free guidance, or the guidance embedding
-    of fast and turbo models. The same seed gives the same noise as ComfyUI's KSampler. resolution: cells
-    along the side of the field's cube.
+    steps: noise levels of the schedule. guidance_scale: classifier-free guidance scale or, for fast and turbo
+    models, the value of the guidance embedding. seed: gives the same noise as in ComfyUI's KSampler.
+    resolution: cells along each side of the field's cube.
     """
     progress(0.0)
     positive, negative = encode_pictures(shape, pictures, guidance_scale)

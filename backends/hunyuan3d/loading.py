@@ -1,19 +1,19 @@
-"""A Hunyuan3D model on ComfyUI's model management: its loaders build it, cast it and move it."""
+"""Loading a Hunyuan3D model with ComfyUI's own classes, under its model management."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import comfy.clip_vision
 import comfy.ldm.hunyuan3d.vae
+import comfy.model_management
+import comfy.model_patcher
 import comfy.sd
+import torch
 
 from ...pipeline.errors import WeightsError
 from ...pipeline.weights import (
@@ -23,19 +23,23 @@ from ...pipeline.weights import (
     list_shape_models,
     read_traits,
 )
+from ..model_memory import share_loaded
 from ..weight_files import WeightsFile, find_file, list_files
 from .checkpoint import Checkpoint, Weights, read_checkpoint, require_keys
 from .corrections import correct_model
 
 _LATENTS = {"Hunyuan3Dv2mini": 512, "Hunyuan3Dv2": 3072, "Hunyuan3Dv2_1": 4096}
-"""Tokens of a shape by ComfyUI's latent format."""
-_HEAD = 64
+"""Tokens of a shape, by ComfyUI's latent format."""
+_DINO_HEAD_WIDTH = 64
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, eq=False)
 class ShapeModel:
-    """model, image_encoder, vae: ComfyUI's MODEL, CLIP_VISION and VAE. latent_count: tokens of a shape."""
+    """A loaded Hunyuan3D model.
+
+    model, image_encoder, vae: ComfyUI's MODEL, CLIP_VISION and VAE. latent_count: tokens of a shape.
+    """
 
     name: str
     model: Any
@@ -46,19 +50,19 @@ class ShapeModel:
 
     @property
     def has_guidance_embedding(self) -> bool:
-        """Whether guidance is an input of the model (fast and turbo), which then runs once a step."""
+        """Whether guidance is an input of the model (fast and turbo), which then runs only once a step."""
         return bool(self.model.model.model_config.unet_config.get("guidance_embed"))
 
 
 def list_installed_models() -> list[str]:
-    """Names of the shape models on disk, best first. Scans folders, which ComfyUI caches."""
+    """Names of the shape models on disk, best first. ComfyUI caches the folder scan."""
     return list_shape_models(list_files(SHAPE_MODEL_FOLDERS))
 
 
 def find_model(name: str, *, multiview: bool) -> str:
-    """Resolve `auto` to the best installed model, one for several pictures where these are given.
+    """Resolve `auto` to the best installed model, preferring a multiview one if several pictures are given.
 
-    WeightsError: not installed; quotes the catalogue.
+    WeightsError if the model is not installed; the message quotes the catalogue.
     """
     installed = list_installed_models()
     if name == "auto" and installed:
@@ -73,24 +77,37 @@ def find_model(name: str, *, multiview: bool) -> str:
     )
 
 
-def load_shape_model(name: str = "auto", *, multiview: bool = False) -> ShapeModel:
-    """Load a shape model by its name in ComfyUI's folders; the one used last is kept.
+def find_shape_model(name: str = "auto", *, multiview: bool = False) -> WeightsFile:
+    """Find a shape model's file; `find_model` resolves the name. WeightsError if it is not installed."""
+    return find_file(SHAPE_MODEL_FOLDERS, find_model(name, multiview=multiview))
 
-    multiview: several pictures are given. WeightsError: missing, damaged, or no Hunyuan3D model.
+
+def load_shape_model(name: str = "auto") -> ShapeModel:
+    """Load a shape model by its name in ComfyUI's folders, or return it if it is still in memory.
+
+    WeightsError if it is missing, damaged, or no Hunyuan3D model.
     """
-    return _load_file(find_file(SHAPE_MODEL_FOLDERS, find_model(name, multiview=multiview)))
+    return _load_file(find_shape_model(name))
 
 
-@functools.lru_cache(maxsize=1)
+@share_loaded
 def _load_file(file: WeightsFile) -> ShapeModel:
     name, checkpoint = file.name, read_checkpoint(file.path, file.name)
     try:
         model = _build_diffusion_model(checkpoint)
         encoder, vae = _build_image_encoder(checkpoint), _build_shape_decoder(checkpoint)
-    except (RuntimeError, IndexError, KeyError) as error:  # torch's word for tensors of the wrong shape
+    except (RuntimeError, IndexError, KeyError) as error:  # what torch raises for tensors of the wrong shape
         raise WeightsError(f"{name} does not fit the architecture that its keys name: {error}") from error
-    latents = _LATENTS[type(model.model.latent_format).__name__]
-    return ShapeModel(name, model, encoder, vae, read_traits(name), latents)
+    return ShapeModel(name, model, encoder, vae, read_traits(name), _count_latents(name, model))
+
+
+def _count_latents(name: str, model: Any) -> int:
+    latent_format = type(model.model.latent_format).__name__
+    if latent_format not in _LATENTS:
+        raise WeightsError(
+            f"{name}: ComfyUI takes its latents for {latent_format}; expected one of {', '.join(_LATENTS)}"
+        )
+    return _LATENTS[latent_format]
 
 
 def _build_diffusion_model(checkpoint: Checkpoint) -> Any:
@@ -103,13 +120,13 @@ def _build_diffusion_model(checkpoint: Checkpoint) -> Any:
 
 
 def _build_image_encoder(checkpoint: Checkpoint) -> Any:
-    """DINOv2, of whatever width and depth: ComfyUI's class, configured from the keys."""
+    """ComfyUI's DINOv2, with the width and depth that the weights have."""
     weights = checkpoint.image_encoder
     width = weights["embeddings.position_embeddings"].shape[-1]
     config = {
         "model_type": "dinov2",
         "hidden_size": width,
-        "num_attention_heads": width // _HEAD,
+        "num_attention_heads": width // _DINO_HEAD_WIDTH,
         "num_hidden_layers": _count_layers(weights, "encoder.layer."),
         "use_swiglu_ffn": "encoder.layer.0.mlp.weights_in.weight" in weights,
         "layer_norm_eps": 1e-6,
@@ -129,45 +146,38 @@ def _build_image_encoder(checkpoint: Checkpoint) -> Any:
 
 
 def _build_shape_decoder(checkpoint: Checkpoint) -> Any:
-    """ComfyUI's VAE, which knows one size only: it is given the sizes that the keys tell."""
+    """ComfyUI's VAE, which is built for one size only, around a decoder with the sizes of the weights."""
     weights = checkpoint.shape_decoder
-    with _sized_shape_vae(functools.partial(_build_vae_module, weights)):
-        vae = comfy.sd.VAE(sd=weights)
-    require_keys(checkpoint.name, "shape decoder", vae.first_stage_model.state_dict(), weights)
+    with torch.device("meta"):  # its own module has shapes but takes no memory
+        vae = comfy.sd.VAE(sd=comfy.ldm.hunyuan3d.vae.ShapeVAE().state_dict())
+    module = comfy.ldm.hunyuan3d.vae.ShapeVAE(**_read_decoder_sizes(weights)).eval()
+    module.encoder = None  # turns meshes into latents, which nothing here needs
+    require_keys(checkpoint.name, "shape decoder", module.state_dict(), weights)
+    module.to(vae.vae_dtype).load_state_dict(weights, strict=False)
+    vae.first_stage_model = module
+    vae.patcher = comfy.model_patcher.ModelPatcher(
+        module, load_device=vae.device, offload_device=comfy.model_management.vae_offload_device()
+    )
+    vae.size = comfy.model_management.module_size(module)
     return vae
 
 
-@contextlib.contextmanager
-def _sized_shape_vae(build: Callable[..., Any]) -> Iterator[None]:
-    module = comfy.ldm.hunyuan3d.vae
-    original = module.ShapeVAE
-    module.ShapeVAE = functools.partial(build, original)
-    try:
-        yield
-    finally:
-        module.ShapeVAE = original
-
-
-def _build_vae_module(weights: Weights, shape_vae: Callable[..., Any], **given: Any) -> Any:
+def _read_decoder_sizes(weights: Weights) -> dict[str, Any]:
+    """Arguments of ComfyUI's ShapeVAE."""
     width, embedding = weights["post_kl.weight"].shape
     inner = weights["geo_decoder.output_proj.weight"].shape[1]
-    heads = width // weights["transformer.resblocks.0.attn.attention.q_norm.weight"].shape[0]
-    sizes = {
+    expanded = weights["geo_decoder.cross_attn_decoder.mlp.c_fc.weight"].shape[0]
+    head = weights["transformer.resblocks.0.attn.attention.q_norm.weight"].shape[0]
+    return {
         "embed_dim": embedding,
         "width": width,
-        "heads": heads,
+        "heads": width // head,
         "num_decoder_layers": _count_layers(weights, "transformer.resblocks."),
         "num_encoder_layers": 0,
         "geo_decoder_downsample_ratio": width // inner,
-        "geo_decoder_mlp_expand_ratio": (
-            weights["geo_decoder.cross_attn_decoder.mlp.c_fc.weight"].shape[0] // inner
-        ),
+        "geo_decoder_mlp_expand_ratio": expanded // inner,
         "geo_decoder_ln_post": "geo_decoder.ln_post.weight" in weights,
     }
-    module = shape_vae(**{**given, **sizes})
-    # It turns meshes into latents, which nothing here needs.
-    module.encoder = None
-    return module
 
 
 def _count_layers(weights: Weights, prefix: str) -> int:

@@ -1,4 +1,4 @@
-"""The model's frame: the body in -1..1, and after a first look Hips at the origin, facing +Z."""
+"""The model's frame: the body within -1..1 and, after the coarse model, Hips at the origin facing +Z."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ...pipeline.errors import RigError
 from ...pipeline.types import FloatArray
 from .joints import NAMES
 
-_FLATTEST = 1e-6
+_MIN_LENGTH = 1e-6
 _HIPS, _LEFT, _RIGHT = (NAMES.index(name) for name in ("Hips", "LeftUpLeg", "RightUpLeg"))
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class ModelFrame:
-    """How a mesh lies in the model's frame: moved by -origin (metres), turned, scaled.
+    """The transform from a mesh to the model's frame: translate by -origin, rotate, scale.
 
-    origin: (3,). rotation: (3, 3), mesh to model.
+    origin: (3,), metres. rotation: (3, 3), mesh to model.
     """
 
     origin: Array
@@ -28,29 +28,30 @@ class ModelFrame:
     scale: float
 
     def to_model(self, points: FloatArray) -> FloatArray:
-        """Points (N, 3) of the mesh, in metres -> float32 in the model's frame."""
+        """Points (N, 3) of the mesh, metres -> the model's frame, float32."""
         return ((points - self.origin) @ self.rotation.T * self.scale).astype(np.float32)
 
     def to_mesh(self, points: FloatArray) -> Array:
-        """Points (N, 3) in the model's frame -> metres in the mesh's."""
+        """Points (N, 3) in the model's frame -> the mesh's frame, metres."""
         return points.astype(np.float64) / self.scale @ self.rotation + self.origin
 
 
 def fit_bounds(points: FloatArray) -> ModelFrame:
-    """The frame of the first look: the middle of the points' bounds at the origin, the longest side 2."""
+    """The frame of the coarse model: the points' bounds centered at the origin, their longest side 2."""
     low, high = (bound.astype(np.float64) for bound in (points.min(axis=0), points.max(axis=0)))
     return ModelFrame((low + high) / 2, np.eye(3), 2.0 / max(float((high - low).max()), 1e-12))
 
 
 def face_forward(frame: ModelFrame, joints: FloatArray) -> ModelFrame:
-    """Turn the frame by the joints (52, 3) that were seen in it: Hips at the origin, left +X, forward +Z.
+    """Move Hips to the origin and rotate the frame so that left is +X and forward +Z.
 
-    RigError where Hips and both upper legs lie on one line, which has no forward.
+    joints: (52, 3), in `frame`. RigError if Hips and both upper legs are collinear, which leaves no forward
+    direction.
     """
     hips, left, right = (joints[index].astype(np.float64) for index in (_HIPS, _LEFT, _RIGHT))
     forward, across = np.cross(right - hips, left - hips), left - right
     lengths = np.linalg.norm(forward), np.linalg.norm(across)
-    if not min(lengths) > _FLATTEST:
+    if not min(lengths) > _MIN_LENGTH:
         raise RigError(
             "Make-It-Animatable placed Hips and both upper legs on one line, at "
             + ", ".join(str(np.round(place, 4).tolist()) for place in (hips, left, right))
@@ -61,5 +62,5 @@ def face_forward(frame: ModelFrame, joints: FloatArray) -> ModelFrame:
 
 
 def fit_scale(frame: ModelFrame, points: FloatArray) -> ModelFrame:
-    """The frame scaled so that the farthest coordinate of the points (N, 3), given in it, is 1."""
+    """Scale the frame so that the largest absolute coordinate of the points (N, 3), given in it, is 1."""
     return ModelFrame(frame.origin, frame.rotation, frame.scale / float(np.abs(points).max()))

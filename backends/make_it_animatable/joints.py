@@ -1,4 +1,4 @@
-"""Make-It-Animatable's 52 joints: their order in its outputs, their tree, and which exclude each other."""
+"""Make-It-Animatable's 52 joints: output order, tree, and which exclude each other as influences."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def _list_parents() -> tuple[int, ...]:
 
 
 NAMES = _list_names()
-"""Without the prefix `mixamorig:`, in the order of the model's outputs."""
+"""Joint names without the prefix `mixamorig:`, in the order of the model's outputs."""
 PARENTS = _list_parents()
-"""Index of each joint's parent, -1 for Hips; parents stand before their children."""
+"""Index of each joint's parent, -1 for Hips. Parents come before their children."""
 ENDS: Mapping[str, str] = {
     "Head": "HeadTop_End",
     **{f"{side}ToeBase": f"{side}Toe_End" for side in SIDES},
     **{f"{side}Hand{finger}3": f"{side}Hand{finger}4" for side in SIDES for finger in FINGERS},
 }
-"""Joints at the end of a chain, and the end joint that the far end of their bone is."""
+"""The last joint of each chain -> the end joint at the far end of its bone."""
 
 
 def mark_ancestors() -> BoolArray:
-    """(52, 52): whether the second joint is the first one or above it in the tree."""
+    """Mark at [a, b], (52, 52), whether joint b is joint a or one of its ancestors."""
     marks = np.eye(len(NAMES), dtype=bool)
     for joint, parent in enumerate(PARENTS):
         if parent >= 0:
@@ -49,15 +49,15 @@ def mark_ancestors() -> BoolArray:
 
 
 def list_levels() -> list[npt.NDArray[np.intp]]:
-    """Indices of the joints by their distance from Hips, Hips first."""
+    """List the joints' indices by depth in the tree, Hips first."""
     depth = mark_ancestors().sum(axis=1) - 1
     return [np.flatnonzero(depth == level) for level in range(int(depth.max()) + 1)]
 
 
 def mark_excluded() -> BoolArray:
-    """(52, 52): what a vertex that follows mostly the first joint never follows, the second.
+    """Mark at [a, b], (52, 52), whether joint b must not influence a vertex whose main influence is joint a.
 
-    Limbs of the other side, other fingers of the hand, and parts of the body that only touch.
+    These are limbs of the other side, other fingers of the same hand, and body parts that merely touch.
     """
     excluded = np.zeros((len(NAMES),) * 2, bool)
     for parts in _list_exclusive():
@@ -67,7 +67,7 @@ def mark_excluded() -> BoolArray:
 
 
 def _list_exclusive() -> list[list[list[int]]]:
-    """Sets of parts (joint indices) of which a vertex follows one only."""
+    """List sets of body parts (joint indices) of which only one may influence a vertex."""
     sets = [[_pick(side) for side in SIDES]]
     sets += [[_pick(f"{side}Hand{finger}") for finger in FINGERS] for side in SIDES]
     legs = [_pick(*(side + part for part in ("Leg", "Foot", "ToeBase"))) for side in SIDES]
@@ -78,5 +78,5 @@ def _list_exclusive() -> list[list[list[int]]]:
 
 
 def _pick(*stems: str) -> list[int]:
-    """Indices of the joints whose names begin with one of the stems, as fingers do with their hand's."""
+    """Indices of the joints whose names start with one of the stems; a hand's stem includes its fingers."""
     return [joint for joint, name in enumerate(NAMES) if name.startswith(stems)]

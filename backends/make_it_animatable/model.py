@@ -1,7 +1,7 @@
-"""The network: points of a surface in, joints, their turns to the T-pose, or skin weights out.
+"""The network: points on a surface in; joints, their rotations to the T-pose, or skin weights out.
 
 Z. Guo et al., "Make-It-Animatable", CVPR 2025, on the point transformer of B. Zhang et al.,
-"3DShape2VecSet", SIGGRAPH 2023. Modules are named as in the published files.
+"3DShape2VecSet", SIGGRAPH 2023. Module names match the published files.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from .tree import TreeDecoder
 Weights = Mapping[str, torch.Tensor]
 
 LATENTS = 512
-_HEAD = 64
-_FIRST = 0.3
-"""Share of the points' embedding in the time of encode."""
+_HEAD_WIDTH = 64
+_EMBEDDING_TIME = 0.3
+"""Fraction of encode's time that embedding the points takes."""
 _CHUNK = 8192
-"""Points or vertices at a time: what a small card holds, and a fraction of a second on a processor."""
+"""Points or vertices processed at once: fits a small card, and takes a fraction of a second on a CPU."""
 
 
 class PointCloud(NamedTuple):
-    """Points of a surface in the model's frame.
+    """Points on a surface in the model's frame.
 
-    positions, normals: (N, 3). around_hands: how many, the last ones, were drawn around the hands.
+    positions, normals: (N, 3). around_hands: how many of the last points were sampled around the hands.
     """
 
     positions: torch.Tensor
@@ -41,7 +41,7 @@ class PointCloud(NamedTuple):
 
 
 class PointEmbedding(torch.nn.Module):
-    """(N, 3 * points) coordinates as waves of doubling frequency, and themselves, through a linear layer."""
+    """A linear layer on coordinates and their sines and cosines at doubling frequencies."""
 
     def __init__(self, weights: Weights, name: str, points: int = 1) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Attention(torch.nn.Module):
         self.to_out = manual_cast.Linear(inner, width)
 
     def forward(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """(N, C), (M, C) -> (N, C), or the same with leading dimensions."""
+        """(N, C), (M, C) -> (N, C), with any leading dimensions."""
         parts = (self.to_q(x), *self.to_kv(context).chunk(2, dim=-1))
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(-2, -3) for part in parts)
         attended = scaled_dot_product_attention(query, key, value)
@@ -79,7 +79,7 @@ class Attention(torch.nn.Module):
 
 
 class _FeedForward(torch.nn.Module):
-    """Two linear layers, the first gated."""
+    """Two linear layers, the first of them gated."""
 
     def __init__(self, weights: Weights, name: str) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class _FeedForward(torch.nn.Module):
 
 
 class _Block(torch.nn.Module):
-    """fn of what norm makes of the input; attention to a context has norm_context for it."""
+    """Attention or a feed-forward layer on the normed input; a context has a norm of its own."""
 
     def __init__(self, weights: Weights, name: str, heads: int | None) -> None:
         super().__init__()
@@ -113,11 +113,11 @@ class _Block(torch.nn.Module):
 
 
 class _Base(torch.nn.Module):
-    """The point transformer without its own output. Attention between different sets has one head."""
+    """The point transformer without its output layer. Attention between different sets has one head."""
 
     def __init__(self, weights: Weights) -> None:
         super().__init__()
-        heads = weights["base.layers.0.0.fn.to_q.weight"].shape[0] // _HEAD
+        heads = weights["base.layers.0.0.fn.to_q.weight"].shape[0] // _HEAD_WIDTH
         self.point_embed = PointEmbedding(weights, "base.point_embed")
         blocks = "base.cross_attend_blocks"
         self.cross_attend_blocks = torch.nn.ModuleList(
@@ -138,7 +138,7 @@ class _NormalAttention(torch.nn.Module):
         super().__init__()
         width = weights["input_attn.norm.weight"].shape[0]
         self.norm, self.norm_context = manual_cast.LayerNorm(width), manual_cast.LayerNorm(width)
-        heads = weights["input_attn.attn.to_q.weight"].shape[0] // _HEAD
+        heads = weights["input_attn.attn.to_q.weight"].shape[0] // _HEAD_WIDTH
         self.attn = Attention(weights, "input_attn.attn", heads)
 
     def forward(self, points: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
@@ -147,9 +147,9 @@ class _NormalAttention(torch.nn.Module):
 
 
 class PointModel(torch.nn.Module):
-    """One of the five models, sized by its weights; what they have tells what it predicts.
+    """One of the five models, with sizes and outputs read from its weights.
 
-    KeyError names the first key that is missing.
+    KeyError with the first missing key.
     """
 
     def __init__(self, weights: Weights) -> None:
@@ -176,14 +176,14 @@ class PointModel(torch.nn.Module):
             self.pose_head = TreeDecoder(weights, "pose_head", encoder, is_axes=True)
 
     def encode(self, cloud: PointCloud, progress: Progress = ignore_progress) -> torch.Tensor:
-        """The shape as tokens (LATENTS, C): of points spread over the cloud, half of them on the hands."""
+        """Encode the shape as tokens (LATENTS, C), one for each of the points spread over the cloud."""
         progress(0.0)
         chosen = _spread(cloud)
         x = self._embed(cloud.positions[chosen], cloud.normals[chosen])
         attend, feed = self.base.cross_attend_blocks
-        x = attend(x, self._embed_all(cloud, span_progress(progress, 0, _FIRST))) + x
+        x = attend(x, self._embed_all(cloud, span_progress(progress, 0, _EMBEDDING_TIME))) + x
         x = feed(x) + x
-        progress = span_progress(progress, _FIRST, 1)
+        progress = span_progress(progress, _EMBEDDING_TIME, 1)
         for number, (attend, feed) in enumerate(self.base.layers):  # type: ignore[misc]
             progress(number / len(self.base.layers))
             x = attend(x) + x
@@ -209,18 +209,18 @@ class PointModel(torch.nn.Module):
         return torch.cat(parts)
 
     def predict_joints(self, latents: torch.Tensor) -> torch.Tensor:
-        """Both ends of each joint's bone (52, 6), the joint itself first."""
+        """Both ends of each joint's bone, (52, 6): the joint itself, then the far end."""
         joints: torch.Tensor = self.joints_head(self._decode(latents, self._read("joints_embed", latents)))
         return joints
 
     def predict_turns(self, latents: torch.Tensor, joints: torch.Tensor) -> torch.Tensor:
-        """Turns (52, 6) of predict_joints' joints to the T-pose: two axes, see axes_to_matrices."""
+        """Rotations (52, 6) to the T-pose of predict_joints' joints: two axes each, see axes_to_matrices."""
         queries = self._read("pose_embed", latents) + self.joints_embedder(joints)
         turns: torch.Tensor = self.pose_head(self._decode(latents, queries))
         return turns
 
     def _read(self, name: str, like: torch.Tensor) -> torch.Tensor:
-        """A parameter, which ComfyUI does not move where it offloads parts of a model."""
+        """Read a parameter; ComfyUI does not move these when it offloads parts of a model."""
         parameter: torch.Tensor = getattr(self, name)[0]
         return parameter.to(like)
 
@@ -242,9 +242,9 @@ class PointModel(torch.nn.Module):
 
 
 def _spread(cloud: PointCloud) -> torch.Tensor:
-    """Indices of LATENTS points far from each other, those around the hands apart from the others."""
+    """Indices of LATENTS points far from each other; half of them are around the hands, if any point is."""
     body = len(cloud.positions) - cloud.around_hands
     if not cloud.around_hands:
         return pick_farthest(cloud.positions, LATENTS)
-    of_body = pick_farthest(cloud.positions[:body], LATENTS // 2)
-    return torch.cat((of_body, body + pick_farthest(cloud.positions[body:], LATENTS - LATENTS // 2)))
+    on_body = pick_farthest(cloud.positions[:body], LATENTS // 2)
+    return torch.cat((on_body, body + pick_farthest(cloud.positions[body:], LATENTS - LATENTS // 2)))

@@ -1,4 +1,4 @@
-"""Points on a mesh's surface, and points of a set that are far from each other."""
+"""Sampling points on a mesh's surface, and picking points far from each other."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import torch
 
 from ...pipeline.types import FloatArray
 
-if TYPE_CHECKING:  # ComfyUI's start does not wait for it
+if TYPE_CHECKING:  # keeps it out of ComfyUI's start-up
     import trimesh
 
 COUNT = 32_768
 _HAND_BOX = 0.15
-"""Side of the box around a hand; 1 is from the lowest of all coordinates to the highest."""
+"""Side of the box around a hand, as a fraction of the range of all coordinates."""
 
 Samples = tuple[FloatArray, FloatArray]
-"""Positions and the normals of the faces they lie on, (N, 3) each."""
+"""Positions (N, 3), and the normals (N, 3) of the faces they lie on."""
 
 
 def build_surface(positions: FloatArray, faces: Any) -> trimesh.Trimesh:
-    """The triangles of positions (V, 3) and faces (F, 3), as they are."""
+    """A trimesh of positions (V, 3) and faces (F, 3), unprocessed."""
     import trimesh
 
     return trimesh.Trimesh(positions, faces, process=False)
 
 
 def sample_surface(mesh: trimesh.Trimesh, rng: np.random.Generator, count: int = COUNT) -> Samples:
-    """`count` points spread evenly over the surface."""
+    """Sample `count` points evenly on the surface."""
     from trimesh.sample import sample_surface as sample_even
 
     points, faces = sample_even(mesh, count, seed=rng)
@@ -36,14 +36,14 @@ def sample_surface(mesh: trimesh.Trimesh, rng: np.random.Generator, count: int =
 
 
 def sample_body_and_hands(mesh: trimesh.Trimesh, hands: FloatArray, rng: np.random.Generator) -> Samples:
-    """COUNT points: half over the whole surface, then a quarter in a box around each of the hands (2, 3).
+    """Sample COUNT points: half on the whole surface, then a quarter in a box around each hand (2, 3).
 
-    Where a box is empty, its share follows, from the whole surface.
+    If a box is empty, its share is sampled on the whole surface and comes last.
     """
     side = _HAND_BOX * float(mesh.vertices.max() - mesh.vertices.min())
     share = COUNT // 4
     parts = [sample_surface(mesh, rng, COUNT - 2 * share)]
-    boxes = [_cut_box(mesh, centre, side) for centre in hands]
+    boxes = [_cut_box(mesh, center, side) for center in hands]
     parts += [sample_surface(box, rng, share) for box in boxes if box.area > 0]
     missing = COUNT - sum(len(points) for points, _ in parts)
     if missing:
@@ -52,20 +52,20 @@ def sample_body_and_hands(mesh: trimesh.Trimesh, hands: FloatArray, rng: np.rand
     return positions, normals
 
 
-def _cut_box(mesh: trimesh.Trimesh, centre: FloatArray, side: float) -> trimesh.Trimesh:
-    """The part of the surface inside an upright box, open where it was cut."""
+def _cut_box(mesh: trimesh.Trimesh, center: FloatArray, side: float) -> trimesh.Trimesh:
+    """The part of the surface inside an axis-aligned box, open where it was cut."""
     from trimesh.intersections import slice_faces_plane
 
     vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
     for normal in np.concatenate((np.eye(3), -np.eye(3))):
-        # Trimesh.slice_plane is this and an import of shapely, which ComfyUI does not bring.
-        origin = centre - normal * side / 2
+        # Trimesh.slice_plane would do, but imports shapely, which ComfyUI does not require.
+        origin = center - normal * side / 2
         vertices, faces, _ = slice_faces_plane(vertices, faces, normal, origin)
     return build_surface(vertices, faces)
 
 
 def pick_farthest(points: torch.Tensor, count: int) -> torch.Tensor:
-    """Indices (count,) of points (N, 3): the first, then always the one farthest from those picked.
+    """Indices (count,) of points (N, 3): the first, then always the one farthest from those picked so far.
 
     Y. Eldar et al., "The farthest point strategy", 1997.
     """

@@ -1,4 +1,4 @@
-"""What `pose_type` means: which joints already stand as in the T-pose, and the way there for the others."""
+"""What `pose_type` means: which joints already are in the T-pose, and how the others get there."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from .joints import NAMES, PARENTS
 
 _ARMS = tuple(side + part for side in SIDES for part in ("Shoulder", "Arm"))
 MOVING: Mapping[str, tuple[str, ...]] = {"大-pose": (), "T-pose": (), "A-pose": _ARMS, "No": NAMES[1:]}
-"""The joints that are turned to the T-pose, by the pose that the mesh is said to stand in.
+"""The joints that are rotated to the T-pose, by the pose the mesh is declared to stand in.
 
-Of a 大-pose the reference means to turn the upper legs, and turns nothing: it looks for `Leg` within names.
+For a 大-pose the reference intends to rotate the upper legs, but its search for `Leg` in the names
+finds none.
 """
 
 
 def list_turns(turns: FloatArray, skeleton: Skeleton, pose_type: str) -> dict[str, FloatArray]:
-    """Turns of the moving joints, each (3, 3) in its own rest frame, by name, as `pose_joints` takes them.
+    """Rotations (3, 3) of the moving joints in their own rest frames, keyed by name as for `pose_joints`.
 
-    turns: (52, 3, 3) of the whole bodies of the joints, in the mesh's frame; that of Hips counts as none.
+    turns: (52, 3, 3), global rotations of the joints in the mesh's frame; the one of Hips is ignored.
     """
     found = {}
     for name in MOVING[pose_type]:
@@ -39,9 +40,9 @@ def list_turns(turns: FloatArray, skeleton: Skeleton, pose_type: str) -> dict[st
 def reset_to_rest(
     mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, turns: Mapping[str, FloatArray]
 ) -> tuple[Mesh, Skeleton]:
-    """Turn joints, and make where mesh and skeleton then are the rest pose; it stands as high as before.
+    """Rotate joints and make the result the new rest pose of mesh and skeleton, its lowest point unchanged.
 
-    turns: joint name -> (3, 3) in the joint's rest frame.
+    turns: joint name -> rotation (3, 3) in the joint's rest frame.
     """
     posed = pose_joints(skeleton, turns)
     moved = skin_mesh(mesh, skeleton, skin, posed)

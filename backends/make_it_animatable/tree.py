@@ -1,4 +1,4 @@
-"""Decoding along the tree of joints: a joint is told what was decided for its parent."""
+"""Decoding along the tree of joints: each joint is conditioned on its parent's output."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _SelfAttention(torch.nn.Module):
 
 
 class _Layer(torch.nn.Module):
-    """A transformer layer with the norms first, as torch's own."""
+    """A pre-norm transformer layer, as in torch."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor], name: str) -> None:
         super().__init__()
@@ -45,10 +45,10 @@ class _Layer(torch.nn.Module):
 
 
 class TreeDecoder(torch.nn.Module):
-    """Features of the joints (52, C) -> six numbers each, (52, 6), level by level from Hips.
+    """Decodes features of the joints (52, C) to six numbers each, (52, 6), level by level from Hips.
 
-    A joint sees itself and those above it, and what `encoder` makes of its parent's numbers: both ends of
-    its bone, or two axes, which are squared before.
+    A joint attends to itself and its ancestors, and is given its parent's output through `encoder`: both ends
+    of the parent's bone, or two axes, which are orthonormalized first.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TreeDecoder(torch.nn.Module):
         parents = torch.tensor(PARENTS, device=features.device)
         out = features.new_zeros((len(PARENTS), self.decoder.out_features))
         for level in list_levels():
-            decided = square_axes(out) if self.is_axes else out
+            decided = orthonormalize_axes(out) if self.is_axes else out
             x = features + self.encoder(decided)[parents] * (parents >= 0)[:, None]
             for layer in self.layers:
                 x = layer(x, mask)
@@ -77,8 +77,8 @@ class TreeDecoder(torch.nn.Module):
         return out
 
 
-def square_axes(axes: torch.Tensor) -> torch.Tensor:
-    """Two vectors (..., 6) -> the first as a unit vector, the second made a unit vector across it.
+def orthonormalize_axes(axes: torch.Tensor) -> torch.Tensor:
+    """Two vectors (..., 6) -> orthonormal vectors (..., 6), the first one's direction kept.
 
     Y. Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", CVPR 2019. Zeros
     stay zeros.

@@ -1,20 +1,25 @@
-"""MV-Adapter IG2MV (image and geometry to multi-view) on any SDXL checkpoint that ComfyUI has loaded."""
+"""MV-Adapter IG2MV (image and geometry to multi-view) on any SDXL checkpoint."""
 
 from .generate import (
+    BaseModel,
     empty_latent,
     encode_reference,
+    find_checkpoint,
     generate_views,
     list_checkpoints,
     load_base,
     stack_maps,
 )
-from .loading import list_installed_adapters, load_adapter
+from .loading import find_adapter, list_installed_adapters, load_adapter
 from .patch import apply_ig2mv
 
 __all__ = [
+    "BaseModel",
     "apply_ig2mv",
     "empty_latent",
     "encode_reference",
+    "find_adapter",
+    "find_checkpoint",
     "generate_views",
     "list_checkpoints",
     "list_installed_adapters",

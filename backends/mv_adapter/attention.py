@@ -1,4 +1,4 @@
-"""MV-Adapter's two branches beside a block's self-attention: across the views, and to the reference picture.
+"""MV-Adapter's two branches next to a block's self-attention: across views, and to the reference picture.
 
 Huang et al. 2024, "MV-Adapter: Multi-view Consistent Image Generation Made Easy", section 4.2 and, for
 geometry-guided models, the row and column attention of its appendix.
@@ -15,13 +15,13 @@ from comfy.ops import manual_cast
 
 VIEW_COUNT = 6
 _AROUND = (0, 1, 2, 3)
-"""Front, left, back and right share the rows of their images."""
+"""Front, left, back and right correspond row by row."""
 _OVER = (0, 2, 4, 5)
-"""Front, back, top and bottom share columns, once the front is mirrored."""
+"""Front (mirrored), back, top and bottom correspond column by column."""
 
 
 class _Branch(torch.nn.Module):
-    """The projections of one attention, all of them C x C."""
+    """The projections of one attention, each C x C."""
 
     def __init__(self, width: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Branch(torch.nn.Module):
 
 
 class ViewAttention(torch.nn.Module):
-    """mv, ref: the branches of one block of width C."""
+    """The branches of one block of width C: mv across views, ref to the reference picture."""
 
     def __init__(self, width: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -41,11 +41,11 @@ class ViewAttention(torch.nn.Module):
     def forward(
         self, hidden: torch.Tensor, reference: list[torch.Tensor | None], heads: int, options: dict[str, Any]
     ) -> torch.Tensor:
-        """What both branches add to the block's self-attention.
+        """The sum that both branches add to the block's self-attention.
 
-        hidden: (G * 6, N, C), the normed hidden states of G groups of six views. reference: for each group
-        (1, M, C), those of the reference picture, or None for the unconditional group, whose reference is
-        zero: its attention is zero too, and the output's bias alone is left.
+        hidden: (G * 6, N, C), normed hidden states of G groups of six views. reference: for each group the
+        normed hidden states (1, M, C) of the reference picture, or None for the unconditional group. The
+        latter's reference is zero, hence its attention too, which leaves the bias of the output projection.
         """
         across = self._attend_views(hidden, heads, options)
         groups = hidden.chunk(len(reference))
@@ -74,7 +74,7 @@ class ViewAttention(torch.nn.Module):
     def _attend_reference(
         self, group: torch.Tensor, picture: torch.Tensor, heads: int, options: dict[str, Any]
     ) -> torch.Tensor:
-        """Six views (6, N, C) as one long query: all of them attend to the same picture (1, M, C)."""
+        """Let six views (6, N, C), joined to one long query, attend to the same picture (1, M, C)."""
         query = self.ref.to_q(group).flatten(0, 1)[None]
         keys, values = self.ref.to_k(picture), self.ref.to_v(picture)
         attended = optimized_attention(query, keys, values, heads, transformer_options=options)
@@ -83,7 +83,7 @@ class ViewAttention(torch.nn.Module):
 
 
 def _attend_rows(triple: list[torch.Tensor], heads: int, options: dict[str, Any]) -> torch.Tensor:
-    """Attention among the pixels of the same row of all views. Queries, keys, values: (G, V, H, W, C)."""
+    """Attend among the pixels of one row in all views. triple: queries, keys and values (G, V, H, W, C)."""
     groups, views = triple[0].shape[:2]
     rows = [item.transpose(1, 2).flatten(2, 3).flatten(0, 1) for item in triple]
     attended = optimized_attention(*rows, heads, transformer_options=options)
@@ -91,10 +91,11 @@ def _attend_rows(triple: list[torch.Tensor], heads: int, options: dict[str, Any]
 
 
 def _turn(grid: torch.Tensor) -> torch.Tensor:
-    """Mirror the first view (the front) left to right, then make columns rows: (G, V, H, W, C)."""
+    """Mirror the first view (the front) horizontally, then swap rows and columns: (G, V, H, W, C)."""
     return torch.cat((grid[:, :1].flip(3), grid[:, 1:]), dim=1).transpose(2, 3)
 
 
 def _turn_back(grid: torch.Tensor) -> torch.Tensor:
+    """The inverse of _turn."""
     upright = grid.transpose(2, 3)
     return torch.cat((upright[:, :1].flip(3), upright[:, 1:]), dim=1)

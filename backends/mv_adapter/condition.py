@@ -1,6 +1,6 @@
-"""The condition encoder: position and normal maps to features that are added inside the UNet.
+"""The condition encoder: from position and normal maps to features that are added inside the UNet.
 
-T2I-Adapter (Mou et al. 2023) in the arrangement that diffusers calls full_adapter_xl.
+A T2I-Adapter (Mou et al. 2023) in the layout that diffusers calls full_adapter_xl.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import torch
 from comfy.ops import manual_cast
 
 PATCH = 16
-"""Pixels along the side of the squares that the encoder takes for one."""
+"""Side of the pixel squares that the encoder merges into one."""
 
 
 class ConditionEncoder(torch.nn.Module):
-    """Sized by its weights, which are those of the file's keys below `adapter.`."""
+    """The encoder, with sizes read from its weights: those under `adapter.` in the file."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class ConditionEncoder(torch.nn.Module):
             width = out
 
     def forward(self, maps: torch.Tensor) -> list[torch.Tensor]:
-        """maps: (N, 6, S, S), 0..1, S a multiple of 32. Returns one feature map a stage, (N, C, H, W)."""
+        """maps: (N, 6, S, S), 0..1, S a multiple of 32. Returns a feature map (N, C, H, W) for each stage."""
         features = [self.conv_in(torch.nn.functional.pixel_unshuffle(maps, PATCH))]
         for stage in self.body:
             features.append(stage(features[-1]))

@@ -1,8 +1,7 @@
-"""The whole method: a checkpoint by name, a prompt, a picture and the mesh's maps in, six pictures out."""
+"""The whole method: a base model, an adapter, a prompt, a picture and maps of the mesh in, six views out."""
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,10 @@ import torch
 from ...pipeline.errors import WeightsError
 from ...pipeline.progress import Progress, ignore_progress, span_progress
 from ...pipeline.types import FloatArray
+from ..model_memory import share_loaded
 from ..sampling import sample_euler
 from ..weight_files import WeightsFile, find_file
 from .attention import VIEW_COUNT
-from .loading import load_adapter
 from .patch import apply_ig2mv
 from .schedule import list_sigmas
 
@@ -28,7 +27,7 @@ _LATENT_PIXELS, _CHANNELS = 8, 4
 
 @dataclass(frozen=True, eq=False)
 class BaseModel:
-    """ComfyUI's MODEL, CLIP and VAE of one checkpoint."""
+    """MODEL, CLIP and VAE of one checkpoint."""
 
     model: Any
     clip: Any
@@ -36,44 +35,48 @@ class BaseModel:
 
 
 def list_checkpoints() -> list[str]:
-    """Names of the files in ComfyUI's models/checkpoints, of whatever kind."""
+    """Names of all files in models/checkpoints, whatever they contain."""
     return list(folder_paths.get_filename_list("checkpoints"))
 
 
-def load_base(name: str) -> BaseModel:
-    """Load a checkpoint by its name in models/checkpoints; the one used last is kept.
-
-    WeightsError: not there, damaged, or without text encoder or VAE.
-    """
+def find_checkpoint(name: str) -> WeightsFile:
+    """Find a file by its name in models/checkpoints. WeightsError if it is not there."""
     if name not in list_checkpoints():
         known = ", ".join(list_checkpoints()) or "none"
         raise WeightsError(f"checkpoint {name} is not in models/checkpoints; found {known}")
-    return _load_file(find_file(["checkpoints"], name))
+    return find_file(["checkpoints"], name)
 
 
-@functools.lru_cache(maxsize=1)
+def load_base(name: str) -> BaseModel:
+    """Load a checkpoint by its name in models/checkpoints, or return it if it is still in memory.
+
+    WeightsError if it is missing, damaged, or has no text encoder or no VAE.
+    """
+    return _load_file(find_checkpoint(name))
+
+
+@share_loaded
 def _load_file(file: WeightsFile) -> BaseModel:
     path, name, embeddings = str(file.path), file.name, folder_paths.get_folder_paths("embeddings")
     try:
         model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(path, embedding_directory=embeddings)
-    except Exception as error:  # whatever the readers of three formats raise on damaged bytes
+    except Exception as error:  # the readers of three formats raise many types on damaged bytes
         raise WeightsError(f"{name} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
-    absent = [
-        part for part, value in (("UNet", model), ("text encoder", clip), ("VAE", vae)) if value is None
-    ]
+    parts = {"UNet": model, "text encoder": clip, "VAE": vae and vae.first_stage_model}
+    absent = [part for part, value in parts.items() if value is None]
     if absent:
         raise WeightsError(f"{name} is no whole checkpoint: it has no {' and no '.join(absent)}")
     return BaseModel(model, clip, vae)
 
 
 def encode_reference(vae: Any, picture: torch.Tensor) -> torch.Tensor:
-    """The latent (1, 4, S / 8, S / 8) of a picture (1, S, S, 3), 0..1; the posterior's mode."""
+    """Encode a picture (1, S, S, 3), 0..1, as the mode of its posterior: latent (1, 4, S / 8, S / 8)."""
     latent: torch.Tensor = vae.encode(picture[..., :3])
     return latent
 
 
 def empty_latent(size: int) -> torch.Tensor:
-    """Zeros for six views of `size` pixels: (6, 4, S / 8, S / 8)."""
+    """An empty latent for six views of `size` pixels: (6, 4, S / 8, S / 8)."""
     side = size // _LATENT_PIXELS
     device = comfy.model_management.intermediate_device()
     return torch.zeros((VIEW_COUNT, _CHANNELS, side, side), device=device)
@@ -86,6 +89,7 @@ def stack_maps(position: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
 
 def generate_views(
     base: BaseModel,
+    adapter: Any,
     reference: FloatArray,
     maps: tuple[FloatArray, FloatArray],
     *,
@@ -98,11 +102,11 @@ def generate_views(
 ) -> FloatArray:
     """Paint six views (6, S, S, 3), sRGB 0..1, in the order of build_six_view_rig.
 
-    reference: (S, S, 3) of frame_reference. maps: position and normal of maps_to_condition. cfg_scale:
-    classifier-free guidance, 1 for none. The same seed gives the same noise as ComfyUI's KSampler.
+    adapter: from load_adapter, for the base's model. reference: (S, S, 3), from frame_reference. maps:
+    position and normal maps from maps_to_condition. cfg_scale: classifier-free guidance scale, 1 for none.
+    seed: gives the same noise as in ComfyUI's KSampler.
     """
     progress(0.0)
-    adapter = load_adapter("auto", base.model)
     position, normal = (torch.from_numpy(np.array(item)) for item in maps)
     latent = encode_reference(base.vae, torch.from_numpy(np.array(reference))[None])
     model = apply_ig2mv(base.model, adapter, latent, stack_maps(position, normal))
@@ -132,15 +136,15 @@ def sample_views(
     noise: torch.Tensor,
     progress: Progress,
 ) -> torch.Tensor:
-    """Denoise `noise` (6, 4, H, W) by Euler steps, as the reference does. Prompts: CONDITIONING."""
+    """Denoise `noise` (6, 4, H, W) with Euler steps, as the reference does. Prompts are CONDITIONING."""
     sigmas = list_sigmas(model.get_model_object("model_sampling"), steps)
-    # ComfyUI starts at noise * sigma where the reference has the variance of a noised image.
+    # ComfyUI starts from noise * sigma; the reference starts with the variance of a noised image.
     noise = noise * torch.sqrt(1 + sigmas[0] ** -2)
     return sample_euler(model, noise, cfg_scale, sigmas, positive, negative, progress)
 
 
 def _decode_views(vae: Any, latent: torch.Tensor, progress: Progress) -> FloatArray:
-    """One view at a time, so that a small card holds them; cancellable between views."""
+    """Decode one view at a time, which fits a small card and can be cancelled between views."""
     views = []
     for number in range(len(latent)):
         progress(number / len(latent))

@@ -1,4 +1,4 @@
-"""MV-Adapter IG2MV as a patch of a MODEL: ComfyUI samples, offloads, casts and applies LoRAs as ever."""
+"""MV-Adapter IG2MV as a patch of a MODEL. ComfyUI still samples, offloads, casts and applies LoRAs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .schedule import shift_noise
 
 _KEY = "character3d_ig2mv"
 _FEATURE_BLOCKS = {3: 0, 5: 1, 8: 2}
-"""SDXL's input blocks after which the encoder's first three features are added; the fourth is added after
-the middle block, which is before the first output block."""
+"""Input blocks of SDXL after which the encoder's first three features are added. The fourth is added after
+the middle block, that is, before the first output block."""
 _MIDDLE_FEATURE = 3
 _LATENT_PIXELS = 8
 
@@ -24,8 +24,8 @@ _LATENT_PIXELS = 8
 def apply_ig2mv(model: Any, adapter: Any, reference: torch.Tensor, maps: torch.Tensor) -> Any:
     """Return a patched clone of a MODEL that denoises six views of one object at once.
 
-    adapter: of load_adapter, for this model. reference: (1, 4, H, W), the picture's latent as the VAE gives
-    it. maps: (6, 6, S, S), 0..1: position and normal maps as `maps_to_condition` makes them.
+    adapter: from load_adapter, for this model. reference: (1, 4, H, W), the picture's latent from the VAE.
+    maps: (6, 6, S, S), 0..1, position and normal maps from `maps_to_condition`.
     """
     patched = model.clone()
     guide = _ViewGuide(adapter.model, model.model.process_latent_in(reference), maps)
@@ -41,25 +41,25 @@ def apply_ig2mv(model: Any, adapter: Any, reference: torch.Tensor, maps: torch.T
 
 
 class _ViewGuide:
-    """What the patches of one model share: the inputs, and what is derived from them once a sampling."""
+    """State shared by the patches of one model: the inputs, and what each sampling run derives from them."""
 
     def __init__(self, adapter: ViewAdapter, reference: torch.Tensor, maps: torch.Tensor) -> None:
         self._adapter, self._reference, self._maps = adapter, reference, maps
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._features: list[torch.Tensor] = []
         self._pictures: dict[Place, torch.Tensor] = {}
         self._groups: list[int] = []
         self._added = torch.zeros(())
 
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Around a whole sampling: its prompt and LoRAs shape the reference's states, so none are kept."""
-        self._forget()
+        """Wrap a sampling run. The reference's states depend on its prompt and LoRAs, so they end with it."""
+        self._reset()
         try:
             return executor(*args, **kwargs)
         finally:
-            self._forget()
+            self._reset()
 
     def denoise(
         self,
@@ -72,7 +72,7 @@ class _ViewGuide:
         options: dict[str, Any],
         **kwargs: Any,
     ) -> Any:
-        """Around each run of the UNet: prepare what its patches need."""
+        """Wrap each evaluation of the UNet: prepare what the patches need."""
         self._groups = options["cond_or_uncond"]
         self._check(x)
         if not self._features:
@@ -102,7 +102,7 @@ class _ViewGuide:
         y: torch.Tensor,
         options: dict[str, Any],
     ) -> dict[Place, torch.Tensor]:
-        """The normed hidden states (1, M, C) of the reference, noiseless at time 0, by block."""
+        """The normed hidden states (1, M, C) of the noiseless reference at time 0, keyed by block."""
         states: dict[Place, torch.Tensor] = {}
 
         def capture(
@@ -111,7 +111,7 @@ class _ViewGuide:
             states[_locate(extra)] = n
             return n, context, value
 
-        # A pass of the bare model: the patches of others are for the views.
+        # Other packs' patches are meant for the views, so the reference goes through the bare model.
         bare = {
             **options,
             "patches": {"attn1_patch": [capture]},
@@ -124,25 +124,25 @@ class _ViewGuide:
     def attend(
         self, n: torch.Tensor, context: torch.Tensor, value: torch.Tensor, extra: dict[str, Any]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """attn1_patch: sees the normed hidden states, and leaves them as they are."""
+        """attn1_patch: reads the normed hidden states and returns them unchanged."""
         place = _locate(extra)
         pictures = [None if group else self._pictures[place] for group in self._groups]
         self._added = self._adapter.at(place)(n, pictures, extra["n_heads"], extra)
         return n, context, value
 
     def add_attention(self, n: torch.Tensor, _extra: dict[str, Any]) -> torch.Tensor:
-        """attn1_output_patch: both branches join after the block's own output projection."""
+        """attn1_output_patch: add both branches after the block's own output projection."""
         return n + self._added
 
     def add_input_feature(self, h: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
-        """input_block_patch."""
+        """input_block_patch: add one of the first three features."""
         feature = _FEATURE_BLOCKS.get(options["block"][1])
         return h if feature is None else self._add_feature(h, feature)
 
     def add_middle_feature(
         self, h: torch.Tensor, skip: torch.Tensor, options: dict[str, Any]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """output_block_patch: ComfyUI has none behind the middle block."""
+        """output_block_patch: add the fourth feature, as ComfyUI has no patch after the middle block."""
         return (self._add_feature(h, _MIDDLE_FEATURE) if options["block"][1] == 0 else h), skip
 
     def _add_feature(self, h: torch.Tensor, number: int) -> torch.Tensor:

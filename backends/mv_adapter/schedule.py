@@ -1,4 +1,4 @@
-"""Noise schedules of the reference: MV-Adapter's shift, and the steps of diffusers' Euler scheduler."""
+"""The reference implementation's noise schedule: MV-Adapter's shift and diffusers' Euler steps."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 from ...pipeline.errors import WeightsError
 
 SHIFT_SCALE = 8.0
-"""Signal-to-noise ratio is divided by this at the noisiest time step, by less towards the cleanest."""
+"""Divisor of the signal-to-noise ratio at the noisiest time step, falling to 1 at the cleanest."""
 
 
 def shift_noise(sampling: Any, scale: float = SHIFT_SCALE) -> Any:
-    """A copy of ComfyUI's model sampling whose noise levels are shifted, interpolated over the time steps.
+    """Return a copy of ComfyUI's model sampling with shifted noise levels.
 
-    With SNR = 1 / sigma^2, dividing it by scale^w at time t, w = t / (T - 1), is sigma * scale^(w / 2).
-    More views hold more pixels, which need more noise (section 4.3 of the paper). WeightsError: a model
-    without discrete noise levels.
+    The signal-to-noise ratio 1 / sigma^2 at time t is divided by scale^w with w = t / (T - 1), which makes
+    sigma * scale^(w / 2). More views have more pixels and need more noise (section 4.3 of the paper).
+    WeightsError if the model has no discrete noise levels.
     """
     if not isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete):
         raise WeightsError(
@@ -34,7 +34,7 @@ def shift_noise(sampling: Any, scale: float = SHIFT_SCALE) -> Any:
 def list_sigmas(sampling: Any, steps: int) -> torch.Tensor:
     """Noise levels (steps + 1,) of diffusers' default for SDXL: `leading` time steps with offset 1.
 
-    For 10 steps ComfyUI's `ddim_uniform` gives the same.
+    For 10 steps they equal ComfyUI's `ddim_uniform`.
     """
     count = len(sampling.sigmas)
     times = torch.arange(steps - 1, -1, -1) * (count // steps) + 1

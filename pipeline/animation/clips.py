@@ -1,9 +1,9 @@
-"""Clips as data: motion of any humanoid, keyed by humanoid role (VRM 1.0) from the T-pose.
+"""Clips: motion of any humanoid, keyed by humanoid role (VRM 1.0) and relative to the T-pose.
 
-The frame is that of VRM's normalised humanoids (VRMC_vrm_animation 1.0): in T-pose every joint's axes are
-the mesh frame's own, so +X bends the trunk and the knees and lowers the toes, -X brings leg and arm
-forward, +Y turns to the character's left. A clip's file gives Euler angles in degrees; between keys the
-angles follow monotone cubic splines, which hold where two keys are alike. All clips loop.
+The frame is that of VRM's normalized humanoids (VRMC_vrm_animation 1.0): in the T-pose, every joint's axes
+are those of the mesh frame. +X bends the trunk and the knees and lowers the toes, -X moves legs and arms
+forward, +Y turns to the character's left. A clip's file holds Euler angles in degrees; between keys they
+follow monotone cubic splines (PCHIP), which are constant between equal keys. All clips loop.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ _NOT_MOVED = ("jaw", "Eye", "Thumb", "Index", "Middle", "Ring", "Little")
 HUMANOID_PARENTS = {
     role: parent for role, parent in ROLE_PARENTS.items() if not any(word in role for word in _NOT_MOVED)
 }
-"""The roles that clips move, each after its parent."""
+"""The roles that clips move -> their parents, parents first."""
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """Keys of one role. times: seconds. values: one row a key, degrees about `axes`, applied from the left
-    in the turned frame (scipy's intrinsic "XZX"); for the hips' place, shares of the hips' height.
+    """Keys of one role.
+
+    times: seconds. values: one row per key, degrees about `axes`, scipy's intrinsic Euler angles such as
+    "XZX"; for the position of the hips, shares of their height above the ground.
     """
 
     times: Sequence[float]
@@ -46,11 +48,11 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class HumanoidClip:
-    """A loop of motion of no particular skeleton, as it is read from a clip's file.
+    """A looping motion of no particular skeleton, as read from a clip's file.
 
-    tracks: role -> Track; roles without one stay as in T-pose. place: of the hips, off their place in
-    T-pose, in shares of their height over the ground. contacts: "leftFoot" / "rightFoot" -> the first and
-    the last second of the loop at which that foot is on the ground; without contacts nothing holds the feet.
+    tracks: role -> Track; roles without one stay as in the T-pose. place: displacement of the hips from the
+    T-pose, in shares of their height above the ground. contacts: "leftFoot" / "rightFoot" -> the first and
+    the last second of the loop at which that foot is on the ground; without contacts the feet are free.
     """
 
     name: str
@@ -62,9 +64,9 @@ class HumanoidClip:
     contacts: Mapping[str, tuple[float, float]]
 
     def sample_turns(self, times: Points) -> dict[str, Transforms]:
-        """Return role -> (T, 3, 3), each role's rotation in the mesh frame against its T-pose.
+        """Return role -> (T, 3, 3), the rotations from the T-pose in the mesh frame.
 
-        times: (T,) seconds, in any turn of the loop.
+        times: (T,) seconds, in any cycle of the loop.
         """
         turns: dict[str, Transforms] = {}
         for role, parent in HUMANOID_PARENTS.items():
@@ -77,19 +79,19 @@ class HumanoidClip:
         return turns
 
     def sample_place(self, times: Points) -> Points:
-        """Return (T, 3), the hips' way from their place in T-pose in shares of their height."""
+        """Return (T, 3), the displacement of the hips from the T-pose in shares of their height."""
         return self._sample(self.place, times)
 
     def _sample(self, track: Track, times: Points) -> Points:
         values = np.asarray(track.values, np.float64)
         if len(values) == 1:
             return np.repeat(values, len(times), axis=0)
-        knots = np.concatenate([np.asarray(track.times) + turn * self.duration for turn in (-2, -1, 0, 1)])
+        knots = np.concatenate([np.asarray(track.times) + cycle * self.duration for cycle in (-2, -1, 0, 1)])
         return PchipInterpolator(knots, np.tile(values, (4, 1)))(np.asarray(times, np.float64))
 
 
 def load_clip(name: str) -> HumanoidClip:
-    """Read one of CLIPS; ValueError for others."""
+    """Read one of CLIPS; raises ValueError for other names."""
     if name not in CLIPS:
         raise ValueError(f"clip: expected one of {', '.join(CLIPS)}, got {name!r}")
     return _read_clip(name)
@@ -101,9 +103,10 @@ def _read_clip(name: str) -> HumanoidClip:
 
 
 def parse_clip(name: str, data: Mapping[str, Any]) -> HumanoidClip:
-    """Make a clip from the content of a clip's file; ValueError for roles that clips do not move.
+    """Build a clip from the content of a clip's file.
 
-    "symmetric": the right limbs do what the left ones do, mirrored and half the duration later.
+    With "symmetric", the right limbs mirror the left ones half a cycle later. Raises ValueError for roles
+    that clips do not move, and for contacts of only one foot.
     """
     tracks = {
         role: Track(item["times"], item["degrees"], item["axes"]) for role, item in data["tracks"].items()
@@ -133,7 +136,7 @@ def parse_clip(name: str, data: Mapping[str, Any]) -> HumanoidClip:
 
 
 def _mirror_track(track: Track, delay: float) -> Track:
-    """The other side's: turns about X stay, those about Y and Z change their sign."""
+    """Mirror a track to the other side: angles about X stay, those about Y and Z change sign."""
     signs = np.array([1.0 if axis.upper() == "X" else -1.0 for axis in track.axes])
     return Track(
         [time + delay for time in track.times], (np.asarray(track.values) * signs).tolist(), track.axes

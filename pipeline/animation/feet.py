@@ -1,8 +1,8 @@
-"""Feet on the ground: where each ankle has to be so that no foot slides or sinks.
+"""Foot contacts: targets for the ankles with which no foot slides or sinks.
 
-A foot in contact rolls over its own sole without sliding: while its pitch changes by da, the ankle, h above
-the ground, moves on by h da; over toes that stay behind, h counts from their joint. Between contacts it
-follows the clip. All in the frame of the T-pose.
+A foot in contact rolls over its sole without sliding: while its pitch changes by da, the ankle, h above the
+ground, moves forward by h da; while it rolls over the toes, h is measured from their joint. Between contacts
+the foot follows the clip. All in the frame of the T-pose.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from ..rigging.voxel_solid import Points
 from ..types import BoolArray, RiggedCharacter, Skeleton
 
 _LEVEL_PITCH = 4.0
+"""Degrees."""
 _SWING_CLEARANCE = 0.012
 
 
 @dataclass(frozen=True, eq=False)
 class Sole:
-    """Vertices of one foot in T-pose.
+    """The vertices of one foot in the T-pose.
 
-    points: (N, 3) metres off the ankle. toe_share: (N,) weight of the toes.
-    toe: (3,) the joint of the toes off the ankle.
+    points: (N, 3) relative to the ankle, metres. toe_share: (N,) skin weight of the toes, 0..1.
+    toe: (3,) joint of the toes relative to the ankle, metres.
     """
 
     points: Points
@@ -32,9 +33,9 @@ class Sole:
     toe: Points
 
     def measure_heights(self, feet: Transforms, toes: Transforms) -> tuple[Points, Points]:
-        """Return metres above the lowest point, (T,) each, for turns (T, 3, 3) of foot and toes.
+        """Return heights (T,) and (T,) above the lowest point, metres, for turns (T, 3, 3) of foot and toes.
 
-        First of the ankle; then of the joint of the toes as far as the lowest point is bound to them.
+        The first is that of the ankle, the second that of the toes' joint times the lowest point's toe share.
         """
         rigid = self.points @ feet[:, 1, :].T
         bent = (self.points - self.toe) @ toes[:, 1, :].T + feet[:, 1, :] @ self.toe
@@ -45,40 +46,41 @@ class Sole:
 
 
 def measure_sole(character: RiggedCharacter, t_pose: Transforms, side: str) -> Sole:
-    """Return the sole of the foot of one side ("left"); t_pose: (J, 3, 3) from `measure_t_pose`.
+    """Return the sole of one foot; side: "left" or "right"; t_pose: (J, 3, 3) from `measure_t_pose`.
 
-    A foot that no vertex is bound to stands on the ground (y = 0) right below its ankle.
+    If no vertex is bound to the foot, its sole is the point on the ground (y = 0) below its ankle.
     """
     skeleton, mesh, skin = character.skeleton, character.textured.mesh, character.skin
     ankle = skeleton.roles[side + "Foot"]
-    turn, place = t_pose[ankle], skeleton.positions[ankle].astype(np.float64)
-    below = _list_below(skeleton, ankle)
+    turn, position = t_pose[ankle], skeleton.positions[ankle].astype(np.float64)
+    descendants = _list_descendants(skeleton, ankle)
     toe = skeleton.roles.get(side + "Toes", ankle)
     foot_share, toe_share = (
         (skin.weights * np.isin(skin.joints, joints)).sum(axis=1)
-        for joints in (below, _list_below(skeleton, toe) if toe != ankle else [])
+        for joints in (descendants, _list_descendants(skeleton, toe) if toe != ankle else [])
     )
     bound = np.flatnonzero(foot_share >= 0.5)
-    offset = turn @ (skeleton.positions[toe].astype(np.float64) - place)
+    offset = turn @ (skeleton.positions[toe].astype(np.float64) - position)
     if not len(bound):
-        return Sole(np.array(((0.0, -place[1], 0.0),)), np.zeros(1), offset)
-    points = (mesh.positions[bound].astype(np.float64) - place) @ turn.T
+        return Sole(np.array(((0.0, -position[1], 0.0),)), np.zeros(1), offset)
+    points = (mesh.positions[bound].astype(np.float64) - position) @ turn.T
     return Sole(points, toe_share[bound] / foot_share[bound], offset)
 
 
-def _list_below(skeleton: Skeleton, joint: int) -> list[int]:
-    below = [joint]
+def _list_descendants(skeleton: Skeleton, joint: int) -> list[int]:
+    descendants = [joint]
     for index, parent in enumerate(skeleton.parents):
-        if parent in below:
-            below.append(index)
-    return below
+        if parent in descendants:
+            descendants.append(index)
+    return descendants
 
 
 @dataclass(frozen=True, eq=False)
 class Contact:
-    """When one foot is on the ground, at T samples of one loop whose end is left out.
+    """When one foot is on the ground, at T samples of one loop without its end.
 
-    since: (T,) seconds since the foot came down. stance: (T,) bool, still on the ground. period: seconds.
+    since: (T,) seconds since the foot touched down. stance: (T,) bool, on the ground. period: of the loop,
+    seconds.
     """
 
     since: Points
@@ -86,46 +88,45 @@ class Contact:
     period: float
 
     @property
-    def flight(self) -> Points:
-        """(T,) the share of the way through the air, 0 on the ground."""
+    def swing(self) -> Points:
+        """(T,) progress of the swing phase, 0..1; 0 on the ground."""
         last = float(self.since[self.stance].max())
         return np.where(self.stance, 0.0, (self.since - last) / max(self.period - last, 1e-9))
 
-    def carry(self, shift: Points) -> Points:
-        """Return corrections (T, n) that are `shift` on the ground and lead over from its end in the air."""
+    def blend(self, shift: Points) -> Points:
+        """Return corrections (T, n): `shift` in stance, eased from its last to its first value in swing."""
         if not self.stance.any() or self.stance.all():
             return shift
         order = np.argsort(self.since, kind="stable")
         first, last = shift[order[0]], shift[order[self.stance.sum() - 1]]
-        ease = (3 * self.flight**2 - 2 * self.flight**3)[:, None]
+        ease = (3 * self.swing**2 - 2 * self.swing**3)[:, None]
         return np.where(self.stance[:, None], shift, last + ease * (first - last))
 
 
 def measure_pitch(feet: Transforms) -> Points:
-    """Return (T,) radians by which turns (T, 3, 3) lower the toes."""
+    """Return the pitch (T,) of turns (T, 3, 3), radians; positive where the toes are lowered."""
     return np.arctan2(-feet[:, 1, 2], np.hypot(feet[:, 0, 2], feet[:, 2, 2]))
 
 
 def level_feet(feet: Transforms, contact: Contact) -> tuple[Transforms, Points]:
-    """Return the turns (T, 3, 3) of a foot without roll and their pitch (T,), radians.
+    """Return the turns (T, 3, 3) of a foot without roll, and their pitch (T,), radians.
 
-    A foot that is nearly level is made level; one in contact does not turn on the ground. A positive pitch
-    lowers the toes.
+    A nearly level foot is made level, and the yaw is constant in stance. A positive pitch lowers the toes.
     """
     forward, pitch = feet[:, :, 2], measure_pitch(feet)
     yaw = np.arctan2(forward[:, 0], forward[:, 2])
     if contact.stance.any():
-        yaw = yaw + contact.carry((yaw[contact.stance].mean() - yaw)[:, None])[:, 0]
+        yaw = yaw + contact.blend((yaw[contact.stance].mean() - yaw)[:, None])[:, 0]
     pitch *= 1.0 - np.exp(-((pitch / np.radians(_LEVEL_PITCH)) ** 2))
     return turn_about("y", np.degrees(yaw)) @ turn_about("x", np.degrees(pitch)), pitch
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """What the clip makes of one foot at the samples of its Contact.
+class FootMotion:
+    """The motion of one foot in the clip, at the samples of its Contact.
 
-    ankle: (T, 3) metres. feet: (T, 3, 3) turns from `level_feet`. pitch, toe_pitch: (T,) radians of the foot
-    and of its toes. height, toe_height: (T,) metres, see `Sole.measure_heights`.
+    ankle: (T, 3) metres. feet: (T, 3, 3) turns from `level_feet`. pitch, toe_pitch: (T,) of the foot and its
+    toes, radians. height, toe_height: (T,) metres, see `Sole.measure_heights`.
     """
 
     ankle: Points
@@ -137,55 +138,55 @@ class Step:
     contact: Contact
 
     def roll(self) -> Points:
-        """(T, 2) metres in x and z by which rolling over the sole moves the ankle, 0 where it is level."""
+        """Return (T, 2), how far rolling over the sole moves the ankle in x and z, metres; 0 when level."""
         order = np.argsort(self.contact.since, kind="stable")
         pitch, toe_pitch = self.pitch[order], self.toe_pitch[order]
         height, toe_height = self.height[order], self.toe_height[order]
-        steps = np.diff(pitch) * _middle(height - toe_height) + np.diff(toe_pitch) * _middle(toe_height)
+        steps = np.diff(pitch) * _midpoints(height - toe_height) + np.diff(toe_pitch) * _midpoints(toe_height)
         rolled = np.concatenate(((0.0,), np.cumsum(steps)))
         level = np.abs(pitch) + 1e3 * ~self.contact.stance[order]
         rolled -= rolled[np.argmin(level)]
         heading = self.feet[order][:, (0, 2), 2]
         heading /= np.maximum(np.linalg.norm(heading, axis=1, keepdims=True), 1e-9)
-        way = np.empty((len(order), 2))
-        way[order] = rolled[:, None] * heading
-        return way
+        displacement = np.empty((len(order), 2))
+        displacement[order] = rolled[:, None] * heading
+        return displacement
 
 
-def _middle(values: Points) -> Points:
+def _midpoints(values: Points) -> Points:
     return (values[1:] + values[:-1]) / 2
 
 
-def plan_ankles(steps: dict[str, Step]) -> dict[str, Points]:
-    """Return side -> (T, 3), the ankles' places with which feet in contact neither slide nor sink.
+def solve_ankles(motions: dict[str, FootMotion]) -> dict[str, Points]:
+    """Return side -> (T, 3), targets for the ankles with which feet in contact neither slide nor sink.
 
-    The ground moves back at one constant speed, that of the clip's feet.
+    The ground moves backwards at a constant speed, fitted to the clip's feet.
     """
-    prints = {side: step.ankle[:, (0, 2)] - step.roll() for side, step in steps.items()}
-    speed = float(np.mean([_fit_speed(prints[side], step.contact) for side, step in steps.items()]))
-    return {side: _plan_ankle(step, prints[side], speed) for side, step in steps.items()}
+    footprints = {side: motion.ankle[:, (0, 2)] - motion.roll() for side, motion in motions.items()}
+    speed = float(np.mean([_fit_speed(footprints[side], motion.contact) for side, motion in motions.items()]))
+    return {side: _solve_ankle(motion, footprints[side], speed) for side, motion in motions.items()}
 
 
-def _fit_speed(prints: Points, contact: Contact) -> float:
-    """Metres a second by which a foot in contact goes back."""
+def _fit_speed(footprints: Points, contact: Contact) -> float:
+    """Speed at which a foot in contact moves backwards, metres per second."""
     stance = contact.stance
-    return 0.0 if stance.all() else -float(np.polyfit(contact.since[stance], prints[stance, 1], 1)[0])
+    return 0.0 if stance.all() else -float(np.polyfit(contact.since[stance], footprints[stance, 1], 1)[0])
 
 
-def _plan_ankle(step: Step, prints: Points, speed: float) -> Points:
-    contact = step.contact
-    ground = np.stack((np.zeros(len(prints)), -speed * contact.since), axis=1)
-    ground += (prints - ground)[contact.stance].mean(axis=0)
-    shift = np.insert(ground - prints, 1, step.height - step.ankle[:, 1], axis=1)
-    planned = step.ankle + contact.carry(shift)
-    return planned if contact.stance.all() else _clear_ground(step, planned)
+def _solve_ankle(motion: FootMotion, footprints: Points, speed: float) -> Points:
+    contact = motion.contact
+    ground = np.stack((np.zeros(len(footprints)), -speed * contact.since), axis=1)
+    ground += (footprints - ground)[contact.stance].mean(axis=0)
+    shift = np.insert(ground - footprints, 1, motion.height - motion.ankle[:, 1], axis=1)
+    target = motion.ankle + contact.blend(shift)
+    return target if contact.stance.all() else _clear_ground(motion, target)
 
 
-def _clear_ground(step: Step, planned: Points) -> Points:
-    """Ankles' places (T, 3) at which the foot does not touch the ground on its way through the air."""
-    free = 4 * step.contact.flight * (1 - step.contact.flight)
-    lowest = step.height + _SWING_CLEARANCE * np.ptp(step.ankle[:, 2]) * free
-    gap = planned[:, 1] - lowest
-    lifted = planned.copy()
-    lifted[:, 1] = lowest + (gap + np.hypot(gap, _SWING_CLEARANCE * step.height * free)) / 2
-    return np.where(step.contact.stance[:, None], planned, lifted)
+def _clear_ground(motion: FootMotion, target: Points) -> Points:
+    """Targets (T, 3) raised so that the foot does not touch the ground in its swing phase."""
+    free = 4 * motion.contact.swing * (1 - motion.contact.swing)
+    lowest = motion.height + _SWING_CLEARANCE * np.ptp(motion.ankle[:, 2]) * free
+    gap = target[:, 1] - lowest
+    lifted = target.copy()
+    lifted[:, 1] = lowest + (gap + np.hypot(gap, _SWING_CLEARANCE * motion.height * free)) / 2
+    return np.where(motion.contact.stance[:, None], target, lifted)

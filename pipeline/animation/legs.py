@@ -1,4 +1,4 @@
-"""Legs that carry the hips and reach the places of the feet. All in the frame of the T-pose."""
+"""Inverse kinematics of the legs: the hips and the legs follow the feet. All in the frame of the T-pose."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from ..rigging.pose.rest_pose import SIDE_SIGNS
 from ..rigging.voxel_solid import Points
 from ..types import RiggedCharacter
 from .clips import HumanoidClip
-from .feet import Contact, Sole, Step, level_feet, measure_pitch, measure_sole, plan_ankles
+from .feet import Contact, FootMotion, Sole, level_feet, measure_pitch, measure_sole, solve_ankles
 
-_LONGEST_REACH = 0.995
+_MAX_REACH = 0.995
+"""Share of the leg's length."""
 _REACH_SMOOTHING = 0.04
-_SMALLEST_BEND = 0.03
+"""Share of the loop."""
+_MIN_KNEE_BEND = 0.03
+"""Radians."""
 
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """One leg in T-pose. hips, hip: (3,) where the hips' joint is and the leg's own off it.
+    """One leg in the T-pose.
 
-    thigh, shin: metres. sole: see Sole.
+    hips: (3,) position of the hips' joint. hip: (3,) offset of the leg's own joint from it. thigh, shin:
+    lengths, metres.
     """
 
     hips: Points
@@ -35,25 +39,25 @@ class Leg:
 
     @property
     def height(self) -> float:
-        """Metres of the hips' joint above the ground in T-pose."""
+        """Height of the hips' joint above the ground in the T-pose, metres."""
         level = np.eye(3)[None]
         ankle, _ = self.sole.measure_heights(level, level)
         return self.thigh + self.shin - float(self.hip[1]) + float(ankle[0])
 
     def place_hip(self, hips: Points, roles: Mapping[str, Transforms]) -> Points:
-        """Return (T, 3), the joint of the leg for hips at (T, 3) and sampled turns."""
+        """Return (T, 3), the position of the leg's joint for hips at (T, 3) and sampled turns."""
         return hips + roles["hips"] @ self.hip
 
 
 def measure_legs(character: RiggedCharacter, t_pose: Transforms) -> dict[str, Leg]:
     """Return side -> Leg; t_pose: (J, 3, 3) from `measure_t_pose`."""
     skeleton = character.skeleton
-    places = place_joints(skeleton, t_pose, skeleton.positions[0])[:, :3, 3]
+    positions = place_joints(skeleton, t_pose, skeleton.positions[0])[:, :3, 3]
     legs = {}
     for side in SIDE_SIGNS:
         names = ("hips", side + "UpperLeg", side + "LowerLeg", side + "Foot")
-        hips, hip, knee, ankle = (places[skeleton.roles[name]] for name in names)
-        thigh, shin = (float(np.linalg.norm(way)) for way in (knee - hip, ankle - knee))
+        hips, hip, knee, ankle = (positions[skeleton.roles[name]] for name in names)
+        thigh, shin = (float(np.linalg.norm(offset)) for offset in (knee - hip, ankle - knee))
         legs[side] = Leg(hips, hip - hips, thigh, shin, measure_sole(character, t_pose, side))
     return legs
 
@@ -61,18 +65,19 @@ def measure_legs(character: RiggedCharacter, t_pose: Transforms) -> dict[str, Le
 def stand_on_ground(
     clip: HumanoidClip, times: Points, roles: dict[str, Transforms], legs: Mapping[str, Leg]
 ) -> Points:
-    """Return the hips' places (T, 3); bends the legs of the sampled turns `roles`, in place, to their feet.
+    """Return the positions (T, 3) of the hips, and change the legs in `roles` in place to reach the ground.
 
-    A clip without contacts keeps its legs, its lowest sole on the ground.
+    roles: role -> (T, 3, 3), the sampled turns. A clip without contacts keeps its legs; its lowest sole is
+    put on the ground.
     """
     height = min(leg.height for leg in legs.values())
     base = legs["left"].hips * (1.0, 0.0, 1.0) + (0.0, height, 0.0)
     hips = base + height * clip.sample_place(times)
-    steps = {side: _take_step(clip, times, hips, roles, side, leg) for side, leg in legs.items()}
+    motions = {side: _sample_foot(clip, times, hips, roles, side, leg) for side, leg in legs.items()}
     if not clip.contacts:
-        hips[:, 1] -= np.min([step.ankle[:, 1] - step.height for step in steps.values()], axis=0)
+        hips[:, 1] -= np.min([motion.ankle[:, 1] - motion.height for motion in motions.values()], axis=0)
         return hips
-    ankles = plan_ankles(steps)
+    ankles = solve_ankles(motions)
     hips = _limit_reach(hips, roles, legs, ankles)
     for side, leg in legs.items():
         joint = leg.place_hip(hips, roles)
@@ -81,10 +86,10 @@ def stand_on_ground(
     return hips
 
 
-def _take_step(
+def _sample_foot(
     clip: HumanoidClip, times: Points, hips: Points, roles: dict[str, Transforms], side: str, leg: Leg
-) -> Step:
-    """What the clip makes of one foot; levels the foot of `roles`, in place."""
+) -> FootMotion:
+    """The motion of one foot in the clip; levels the foot in `roles`, in place."""
     thigh, shin, foot, toes = (roles[side + part] for part in ("UpperLeg", "LowerLeg", "Foot", "Toes"))
     ankle = leg.place_hip(hips, roles) - leg.thigh * thigh[:, :, 1] - leg.shin * shin[:, :, 1]
     start, stop = clip.contacts.get(side + "Foot", (0.0, -1.0))
@@ -94,19 +99,19 @@ def _take_step(
     toes = feet @ np.swapaxes(foot, 1, 2) @ toes
     roles[side + "Foot"], roles[side + "Toes"] = feet, toes
     heights = leg.sole.measure_heights(feet, toes)
-    return Step(ankle, feet, pitch, measure_pitch(toes), *heights, contact)
+    return FootMotion(ankle, feet, pitch, measure_pitch(toes), *heights, contact)
 
 
 def _limit_reach(
     hips: Points, roles: Mapping[str, Transforms], legs: Mapping[str, Leg], ankles: Mapping[str, Points]
 ) -> Points:
-    """The hips' places (T, 3), lowered smoothly to where both legs reach their ankles."""
+    """The positions (T, 3) of the hips, lowered smoothly until both legs reach their ankles."""
     excess = np.zeros(len(hips))
     for side, leg in legs.items():
-        length = _LONGEST_REACH * (leg.thigh + leg.shin)
-        way = leg.place_hip(hips, roles) - ankles[side]
-        aside = np.minimum(np.hypot(way[:, 0], way[:, 2]), 0.8 * length)
-        excess = np.maximum(excess, way[:, 1] - np.sqrt(length**2 - aside**2))
+        length = _MAX_REACH * (leg.thigh + leg.shin)
+        offset = leg.place_hip(hips, roles) - ankles[side]
+        aside = np.minimum(np.hypot(offset[:, 0], offset[:, 2]), 0.8 * length)
+        excess = np.maximum(excess, offset[:, 1] - np.sqrt(length**2 - aside**2))
     width = max(round(_REACH_SMOOTHING * len(hips)), 1)
     widest = ndimage.maximum_filter1d(excess, 2 * width + 1, mode="wrap")
     lowered = hips.copy()
@@ -117,17 +122,17 @@ def _limit_reach(
 def bend_leg(
     hip: Points, ankle: Points, thighs: Transforms, lengths: tuple[float, float]
 ) -> tuple[Transforms, Transforms]:
-    """Return the turns (T, 3, 3) of thigh and shin that bring the ankle to its place, by the cosine law.
+    """Return the turns (T, 3, 3) of thigh and shin that put the ankle at its target (two-bone IK).
 
-    hip, ankle: (T, 3). thighs: (T, 3, 3), whose X axes the knee bends about, forward. lengths: of thigh
-    and shin, metres. Where the leg is too short it points at the ankle's place.
+    hip, ankle: (T, 3) metres. thighs: (T, 3, 3); the knee bends forward about their X axes. lengths: of thigh
+    and shin, metres. A leg that is too short points at the target.
     """
     upper, lower = lengths
-    way = ankle - hip
-    far = np.linalg.norm(way, axis=1)
-    down = way / np.maximum(far, 1e-9)[:, None]
-    straight = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(_SMALLEST_BEND))
-    reach = np.clip(far, 1.05 * abs(upper - lower) + 1e-6, straight)
+    offset = ankle - hip
+    distance = np.linalg.norm(offset, axis=1)
+    down = offset / np.maximum(distance, 1e-9)[:, None]
+    straight = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(_MIN_KNEE_BEND))
+    reach = np.clip(distance, 1.05 * abs(upper - lower) + 1e-6, straight)
     hinge = thighs[:, :, 0] - (thighs[:, :, 0] * down).sum(axis=1, keepdims=True) * down
     hinge /= np.maximum(np.linalg.norm(hinge, axis=1, keepdims=True), 1e-9)
     at_hip = np.arccos(np.clip((upper**2 + reach**2 - lower**2) / (2 * upper * reach), -1, 1))

@@ -1,4 +1,4 @@
-"""A clip, and a character, between the keys."""
+"""Clips and characters sampled between the keys."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ..rigging.pose.posing import place_clip, skin_mesh
+from ..rigging.pose.posing import make_continuous, place_clip, skin_mesh
 from ..types import AnimationClip, FloatArray, RiggedCharacter, TexturedMesh
 
 Float64Array = npt.NDArray[np.float64]
 
 
-def make_continuous(quaternions: Float64Array) -> Float64Array:
-    """(T, …, 4) unit quaternions, each the nearer of q and -q to the one before it."""
-    turned = (quaternions[1:] * quaternions[:-1]).sum(axis=-1, keepdims=True) < 0
-    signs = np.cumprod(np.where(turned, -1.0, 1.0), axis=0)
-    return np.concatenate((quaternions[:1], quaternions[1:] * signs))
-
-
 def sample_rotations(clip: AnimationClip, times: Float64Array) -> Float64Array:
-    """(T, J, 4) unit quaternions x, y, z, w at `times` (seconds), slerped between the clip's keys."""
+    """Return unit quaternions (T, J, 4) x, y, z, w at times (T,) seconds, slerped between the clip's keys."""
     keys = clip.rotations.astype(np.float64)
     keys = make_continuous(keys / np.linalg.norm(keys, axis=-1, keepdims=True))
     if len(keys) == 1:
@@ -42,15 +35,15 @@ def sample_rotations(clip: AnimationClip, times: Float64Array) -> Float64Array:
 
 
 def sample_translations(clip: AnimationClip, times: Float64Array) -> Float64Array:
-    """(T, 3) metres, where the clip's mover is, linear between the clip's keys."""
+    """Return positions (T, 3) of the clip's mover, metres, linearly interpolated between the keys."""
     columns = clip.translations.astype(np.float64).T
     return np.stack([np.interp(times, clip.times, column) for column in columns], axis=1)
 
 
 def sample_clip(clip: AnimationClip, times: FloatArray) -> AnimationClip:
-    """Return the clip keyed at other times (T,), seconds.
+    """Return the clip resampled at times (T,), seconds.
 
-    A loop goes on before its start and after its end; other clips stay as they start and end.
+    Times outside a loop wrap around; outside other clips the first or the last key holds.
     """
     length = float(clip.times[-1])
     asked = np.asarray(times, np.float64)
@@ -60,7 +53,7 @@ def sample_clip(clip: AnimationClip, times: FloatArray) -> AnimationClip:
 
 
 def pose_character(character: RiggedCharacter, clip: AnimationClip, times: FloatArray) -> list[TexturedMesh]:
-    """Return the character's mesh at each of the times (T,), seconds; normals turn with the skin."""
+    """Return the character's mesh, posed with its normals, at each of the times (T,), seconds."""
     skeleton, textured = character.skeleton, character.textured
     sampled = sample_clip(clip, times)
     placed = place_clip(skeleton, sampled)

@@ -1,4 +1,9 @@
-"""Writers for FBX, GLB and VRM, and a reader for mesh files of other programs."""
+"""File formats: writers of FBX, GLB and VRM, and a reader of meshes.
+
+fbx*.py write FBX: fbx_binary.py the container, fbx_scene.py its objects, fbx_animation.py and fbx_angles.py
+the clips. glb.py writes GLB with gltf_document.py (the container) and gltf_skin.py (skeleton, skin, clips);
+vrm*.py add what VRM requires. validate.py holds the checks that all writers share.
+"""
 
 from .fbx import encode_fbx, write_fbx
 from .files import create_file, encode_png, replace_file

@@ -1,4 +1,4 @@
-"""Rigged characters as binary FBX 7.4: mesh, embedded texture, skeleton, skin, bind pose and clips."""
+"""Writer of rigged characters as binary FBX 7.4: mesh, embedded texture, skeleton, skin, bind pose, clips."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Float64Array = npt.NDArray[np.float64]
 _CENTIMETRES_PER_METRE = 100.0
 _CHARACTER_NAME = "Character"
 _UV_SET = "UVMap"
-_DIELECTRIC = 0.04
+_DIELECTRIC_SPECULAR = 0.04
 """Specular color of a dielectric in glTF; three.js ignores SpecularFactor."""
 
 
 @dataclass(frozen=True)
-class _FbxFigure:
-    """positions: (V, 3), and rest: (J, 4, 4), both float64 in FBX's centimetres; uvs: (V, 2), v up."""
+class _FbxCharacter:
+    """positions: (V, 3) centimetres. rest: (J, 4, 4) centimetres. uvs: (V, 2), v up."""
 
     positions: Float64Array
     rest: Float64Array
@@ -57,35 +57,35 @@ def encode_fbx(character: RiggedCharacter, stem: str) -> bytes:
     return encode_document(scene.document())
 
 
-def _character_to_fbx(character: RiggedCharacter) -> _FbxFigure:
+def _character_to_fbx(character: RiggedCharacter) -> _FbxCharacter:
     """Convert meters to centimeters, and v down to v up; nothing else does."""
     mesh = character.textured.mesh
     rest = make_exact_rest(character.skeleton)
     rest[:, :3, 3] *= _CENTIMETRES_PER_METRE
     positions = mesh.positions.astype(np.float64) * _CENTIMETRES_PER_METRE
-    return _FbxFigure(positions, rest, np.asarray(mesh.uvs) * (1.0, -1.0) + (0, 1))
+    return _FbxCharacter(positions, rest, np.asarray(mesh.uvs) * (1.0, -1.0) + (0, 1))
 
 
 def _add_character(scene: SceneBuilder, character: RiggedCharacter, image_name: str) -> None:
-    figure = _character_to_fbx(character)
+    converted = _character_to_fbx(character)
     mesh_model = _add_model(scene, _CHARACTER_NAME, "Mesh", np.eye(4))
     scene.connect(mesh_model, ROOT_ID)
-    geometry = _add_geometry(scene, character.textured.mesh, figure)
+    geometry = _add_geometry(scene, character.textured.mesh, converted)
     scene.connect(geometry, mesh_model)
     scene.connect(_add_material(scene, character.textured.material, image_name), mesh_model)
-    local = world_to_local(character.skeleton.parents, figure.rest)
+    local = world_to_local(character.skeleton.parents, converted.rest)
     joints = _add_skeleton(scene, character.skeleton, local)
-    scene.connect(_add_skin(scene, character.skin, figure.rest, joints), geometry)
-    _add_bind_pose(scene, [mesh_model, *joints], [np.eye(4), *figure.rest])
+    scene.connect(_add_skin(scene, character.skin, converted.rest, joints), geometry)
+    _add_bind_pose(scene, [mesh_model, *joints], [np.eye(4), *converted.rest])
     add_clips(scene, character.clips, joints, local, _CENTIMETRES_PER_METRE)
 
 
-def _add_geometry(scene: SceneBuilder, mesh: Mesh, figure: _FbxFigure) -> int:
+def _add_geometry(scene: SceneBuilder, mesh: Mesh, converted: _FbxCharacter) -> int:
     corners = mesh.faces.astype(np.int32)
     polygons = corners.copy()
     polygons[:, 2] = ~polygons[:, 2]  # a polygon's last corner is stored as its complement
     normals = _make_normal_layer(vertex_normals(mesh)[mesh.faces])
-    layers = normals, _make_uv_layer(figure.uvs, corners), _make_material_layer()
+    layers = normals, _make_uv_layer(converted.uvs, corners), _make_material_layer()
     elements = (
         FbxNode("LayerElement", (), (FbxNode("Type", (layer.name,)), FbxNode("TypedIndex", (0,))))
         for layer in layers
@@ -96,7 +96,7 @@ def _add_geometry(scene: SceneBuilder, mesh: Mesh, figure: _FbxFigure) -> int:
         "Geometry",
         "Mesh",
         FbxNode("GeometryVersion", (124,)),
-        FbxNode("Vertices", (figure.positions.reshape(-1),)),
+        FbxNode("Vertices", (converted.positions.reshape(-1),)),
         FbxNode("PolygonVertexIndex", (polygons.reshape(-1),)),
         *layers,
         FbxNode("Layer", (0,), (FbxNode("Version", (100,)), *elements)),
@@ -138,7 +138,7 @@ def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> i
         ("DiffuseColor", "color", 1.0, 1.0, 1.0),
         ("DiffuseFactor", "factor", 1.0),
         ("TransparencyFactor", "factor", 0.0),
-        ("SpecularColor", "color", *(_DIELECTRIC,) * 3),
+        ("SpecularColor", "color", *(_DIELECTRIC_SPECULAR,) * 3),
         ("SpecularFactor", "factor", gloss),
         ("ShininessExponent", "factor", (gloss * 10) ** 2),
         ("Shininess", "factor", (gloss * 10) ** 2),
@@ -203,7 +203,7 @@ def _add_model(scene: SceneBuilder, name: str, subclass: str, local: Float64Arra
 
 
 def _add_skeleton(scene: SceneBuilder, skeleton: Skeleton, local: Float64Array) -> list[int]:
-    """A LimbNode per joint; returns their ids in the skeleton's order."""
+    """Add a LimbNode per joint; return their object ids in the skeleton's order."""
     joints: list[int] = []
     for name, parent, transform in zip(skeleton.names, skeleton.parents, local, strict=True):
         joints.append(_add_model(scene, name, "LimbNode", transform))
@@ -226,7 +226,7 @@ def _add_skin(scene: SceneBuilder, skin: SkinWeights, rest: Float64Array, joints
         FbxNode("SkinningType", ("Linear",)),
     )
     dense = np.zeros((len(skin.joints), len(joints)))
-    # Summed, because a vertex may name one joint twice; a cluster must not.
+    # Summed, because a vertex may list a joint twice, but a cluster must not list a vertex twice.
     np.add.at(dense, (np.arange(len(skin.joints))[:, None], skin.joints), skin.weights)
     for column, (joint, bind) in enumerate(zip(joints, rest, strict=True)):
         cluster = _add_cluster(scene, dense[:, column], bind)
@@ -236,7 +236,7 @@ def _add_skin(scene: SceneBuilder, skin: SkinWeights, rest: Float64Array, joints
 
 
 def _add_cluster(scene: SceneBuilder, weights: Float64Array, bind: Float64Array) -> int:
-    """Transform takes the mesh into the joint at bind time, TransformLink the joint into the world."""
+    """Transform maps the mesh to the joint's frame at bind time, TransformLink the joint to the world."""
     vertices = np.flatnonzero(weights).astype(np.int32)
     members = FbxNode("Indexes", (vertices,)), FbxNode("Weights", (weights[vertices],))
     return scene.add(

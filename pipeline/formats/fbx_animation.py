@@ -1,7 +1,7 @@
-"""Clips as FBX animation: a stack and a layer per clip, curve nodes per joint, a curve per axis.
+"""Clips as FBX animation: a stack and a layer per clip, a curve node per joint, a curve per axis.
 
-Keys are Euler angles, between which FBX goes straight; the clips slerp. So a clip is keyed at its own
-times, at FRAME_RATE, and wherever the two still differ by more than STRAIGHT_TOLERANCE.
+FBX interpolates Euler angles linearly, whereas clips slerp quaternions. A clip is therefore keyed at its own
+times, at FRAME_RATE, and wherever the two still differ by more than LINEAR_TOLERANCE.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .joint_transforms import find_moving_joints
 Float64Array = npt.NDArray[np.float64]
 
 FRAME_RATE = 30.0
-STRAIGHT_TOLERANCE = 0.25
-"""Degrees between straight angles and slerp, halfway between two keys."""
-_SHORTEST_STEP = 1.0 / 1000
-_SAME_TIME = 1e-4
+LINEAR_TOLERANCE = 0.25
+"""Degrees between linear interpolation and slerp, halfway between two keys."""
+_MIN_STEP_SECONDS = 1.0 / 1000
+_SAME_TIME_SECONDS = 1e-4
 _LINEAR_KEY = 24836
-"""Interpolation linear (4) with the tangent flags that Autodesk's programs give such keys."""
+"""Linear interpolation (4) with the tangent flags that Autodesk's programs write."""
 _KEY_DATA = (0.0, 0.0, 9.419963346924634e-30, 0.0)
-"""Slopes and weights, none: the third number is two packed weights of a third."""
+"""Slopes of 0; the third number packs two tangent weights of 1/3."""
 
 
 def add_clips(
@@ -39,14 +39,14 @@ def add_clips(
     local_rest: Float64Array,
     units_per_metre: float,
 ) -> None:
-    """Append every clip. joints: object ids of the J joints; local_rest: (J, 4, 4), as written."""
+    """Append the clips. joints: (J,) object ids. local_rest: (J, 4, 4) transforms in the file's units."""
     moving = find_moving_joints(local_rest, clips)
     for clip in clips:
         layer = _add_stack(scene, clip)
         times, angles = _find_keys(clip, moving, local_rest)
         ktimes = seconds_to_ktime(times)
-        places = sample_translations(clip, times) * units_per_metre
-        _add_curves(scene, layer, joints[clip.mover], "Translation", ktimes, places)
+        positions = sample_translations(clip, times) * units_per_metre
+        _add_curves(scene, layer, joints[clip.mover], "Translation", ktimes, positions)
         for column, joint in enumerate(moving):
             _add_curves(scene, layer, joints[joint], "Rotation", ktimes, angles[:, column])
 
@@ -56,7 +56,7 @@ def _add_stack(scene: SceneBuilder, clip: AnimationClip) -> int:
     stop = np.int64(seconds_to_ktime(clip.times[-1:].astype(np.float64))[0])
     span = make_properties(("LocalStop", "time", stop), ("ReferenceStop", "time", stop))
     stack = scene.add("AnimationStack", clip.name, "AnimStack", "", span)
-    # With a property, because assimp drops a layer that has nothing inside.
+    # With a property, because assimp drops an empty layer.
     weight = make_properties(("Weight", "factor", 100.0))
     layer = scene.add("AnimationLayer", "BaseLayer", "AnimLayer", "", weight)
     scene.connect(layer, stack)
@@ -67,40 +67,40 @@ def _add_stack(scene: SceneBuilder, clip: AnimationClip) -> int:
 def _find_keys(
     clip: AnimationClip, moving: list[int], local_rest: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
-    """(T,) seconds and (T, len(moving), 3) degrees."""
+    """Times (T,) in seconds and angles (T, len(moving), 3) in degrees of the keys."""
     before = matrix_to_euler(local_rest[moving, :3, :3])
     times = _merge_frames(clip.times.astype(np.float64))
     while True:
         angles = quaternions_to_continuous_euler(sample_rotations(clip, times)[:, moving], before)
-        bends = _find_bends(clip, moving, times, angles)
-        if not len(bends):
+        deviations = _find_deviations(clip, moving, times, angles)
+        if not len(deviations):
             return times, angles
-        times = np.sort(np.concatenate((times, bends)))
+        times = np.sort(np.concatenate((times, deviations)))
 
 
-def _find_bends(
+def _find_deviations(
     clip: AnimationClip, moving: list[int], times: Float64Array, angles: Float64Array
 ) -> Float64Array:
-    """Middles between two keys where going straight misses the clip."""
-    is_long = np.diff(times) > _SHORTEST_STEP
+    """Times halfway between two keys at which linear interpolation deviates from the clip."""
+    is_long = np.diff(times) > _MIN_STEP_SECONDS
     if not moving or not is_long.any():
         return times[:0]
-    middles = ((times[1:] + times[:-1]) / 2)[is_long]
-    straight = euler_to_quaternion((angles[1:] + angles[:-1])[is_long] / 2)
-    apart = _angle_between(straight, sample_rotations(clip, middles)[:, moving])
-    return middles[(apart > STRAIGHT_TOLERANCE).any(axis=1)]
+    midpoints = ((times[1:] + times[:-1]) / 2)[is_long]
+    linear = euler_to_quaternion((angles[1:] + angles[:-1])[is_long] / 2)
+    apart = _angle_between(linear, sample_rotations(clip, midpoints)[:, moving])
+    return midpoints[(apart > LINEAR_TOLERANCE).any(axis=1)]
 
 
 def _merge_frames(key_times: Float64Array) -> Float64Array:
-    """The clip's keys and the frames between them that are not keys already."""
+    """The times of the clip's keys and of the frames between them."""
     frames = np.arange(0, key_times[-1], 1 / FRAME_RATE)
     after = np.searchsorted(key_times, frames).clip(max=len(key_times) - 1)
     nearest = np.minimum(np.abs(key_times[after] - frames), np.abs(frames - key_times[after - 1]))
-    return np.sort(np.concatenate((key_times, frames[nearest > _SAME_TIME])))
+    return np.sort(np.concatenate((key_times, frames[nearest > _SAME_TIME_SECONDS])))
 
 
 def _angle_between(first: Float64Array, second: Float64Array) -> Float64Array:
-    """Degrees between (…, 4) unit quaternions."""
+    """Degrees (...) between unit quaternions (..., 4)."""
     turn = Rotation.from_quat(first.reshape(-1, 4)) * Rotation.from_quat(second.reshape(-1, 4)).inv()
     return np.degrees(turn.magnitude()).reshape(first.shape[:-1])
 

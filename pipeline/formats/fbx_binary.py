@@ -1,7 +1,7 @@
 """The binary FBX 7.4 container: a tree of named nodes with typed properties.
 
-FBX has no public specification; the layout is the one that Blender's developers described in
-"FBX binary file format specification" (https://code.blender.org/2013/08/) and that ufbx and assimp read.
+FBX has no public specification. The layout follows Blender's "FBX binary file format specification"
+(https://code.blender.org/2013/08/), which ufbx and assimp read as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..errors import FormatError
 VERSION = 7400
 CREATION_TIME = "1970-01-01 10:00:00:000"
 FILE_ID = bytes.fromhex("28b32aebb624ccc2bfc8b02aa92bfcf1")
-# A footer belongs to a creation time and a file id; strict readers check that the three fit.
+# The footer is derived from creation time and file id; strict readers check it against them.
 _FOOTER_CODE = bytes.fromhex("fabcab09d0c8d466b176fb831cf7267e")
 _FOOTER_END = bytes.fromhex("f85a8c6adef5d97eece90ce3758f290b")
 _MAGIC = b"Kaydara FBX Binary  \x00\x1a\x00"
@@ -31,7 +31,7 @@ _ARRAY_CODES = {"float64": b"d", "float32": b"f", "int32": b"i", "int64": b"l"}
 
 @dataclass(frozen=True)
 class FbxNode:
-    """A node; properties are bool, int (32 bits), np.int64, float, str, bytes or a 1-D array."""
+    """A node; its properties are bool, int (32 bits), np.int64, float, str, bytes or 1-D arrays."""
 
     name: str
     properties: tuple[Any, ...] = ()
@@ -66,7 +66,7 @@ def _encode_node(node: FbxNode, start: int) -> bytes:
     name = node.name.encode()
     values = b"".join(_ENCODERS[type(value)](value) for value in node.properties)
     children_start = start + _RECORD.size + len(name) + len(values)
-    # A node with neither properties nor children still carries an empty list, as Autodesk's files do.
+    # As in Autodesk's files, a node with neither properties nor children still has an empty list.
     has_list = bool(node.children) or not node.properties
     children = _encode_list(node.children, children_start) if has_list else b""
     record = _RECORD.pack(children_start + len(children), len(node.properties), len(values), len(name))
@@ -82,14 +82,14 @@ def _encode_list(nodes: Iterable[FbxNode], start: int) -> bytes:
 
 
 def encode_document(nodes: Iterable[FbxNode]) -> bytes:
-    """A whole file of top-level nodes.
+    """Return a complete file with the given top-level nodes.
 
-    Raises FormatError where the file would be over 4 GiB, which version 7.4 cannot address.
+    Raises FormatError if it exceeds 4 GiB, the limit of version 7.4.
     """
     header = _MAGIC + struct.pack("<I", VERSION)
     try:
         body = header + _encode_list(nodes, len(header)) + _FOOTER_CODE + bytes(4)
     except struct.error as error:
-        raise FormatError("FBX: the file would be over 4 GiB, the most that FBX 7.4 can address") from error
+        raise FormatError("FBX: the file would exceed 4 GiB, the limit of FBX 7.4") from error
     padding = bytes(16 - len(body) % 16)
     return body + padding + struct.pack("<I", VERSION) + bytes(120) + _FOOTER_END

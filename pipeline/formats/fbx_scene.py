@@ -1,4 +1,4 @@
-"""FBX objects and the connections between them, as nodes of the container in fbx_binary.py."""
+"""FBX objects and their connections, as nodes of the container in fbx_binary.py."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ROOT_ID = 0
 _FIRST_ID = 1_000_000
 _DOCUMENT_ID = np.int64(999_999)
 KTIME_PER_SECOND = 46_186_158_000
-_TWENTY_FOUR_FRAMES, _THIRTY_FRAMES = 11, 6
-"""Of the frame rates that FBX numbers, those of a file without takes and with takes."""
+_FRAME_RATE_24, _FRAME_RATE_30 = 11, 6
+"""FBX's enum values of the frame rate, for files without and with takes."""
 
-# What Autodesk's files put in a property's type, label and flag fields, by the kind of value.
+# Type, label and flags of a property in Autodesk's files, by the kind of its value.
 _PROPERTY_FIELDS = {
     "integer": ("int", "Integer", ""),
     "number": ("double", "Number", ""),
@@ -37,23 +37,23 @@ _PROPERTY_FIELDS = {
 
 
 def make_properties(*properties: tuple[object, ...]) -> FbxNode:
-    """A Properties70 block of (name, kind, value…); the kinds are the keys of _PROPERTY_FIELDS."""
+    """Return a Properties70 block of (name, kind, *values); kinds are the keys of _PROPERTY_FIELDS."""
     rows = [FbxNode("P", (name, *_PROPERTY_FIELDS[str(kind)], *values)) for name, kind, *values in properties]
     return FbxNode("Properties70", (), tuple(rows))
 
 
 def flatten_matrix(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """A column-vector (4, 4) matrix as the 16 numbers that FBX stores, column after column."""
+    """Flatten a matrix (4, 4) for column vectors to FBX's 16 numbers, column by column."""
     return np.ascontiguousarray(matrix.T, dtype=np.float64).reshape(16)
 
 
 def seconds_to_ktime(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """FBX's times: whole numbers of the 46,186,158,000th part of a second."""
+    """Convert seconds (T,) to KTime (T,), integer units of 1/46,186,158,000 second."""
     return np.rint(seconds * KTIME_PER_SECOND).astype(np.int64)
 
 
 class SceneBuilder:
-    """Collects objects, numbers them in the order of their making, and records their connections."""
+    """Collects objects, numbers them in order of creation, and records their connections."""
 
     def __init__(self) -> None:
         self._objects: list[FbxNode] = []
@@ -61,24 +61,24 @@ class SceneBuilder:
         self._takes: list[tuple[str, np.int64]] = []
 
     def add(self, kind: str, name: str, fbx_class: str, subclass: str, *children: FbxNode) -> int:
-        """Adds an object and returns its id. In the file its name is `name`, 0, 1, class."""
+        """Add an object and return its id. In the file it is named `name`, bytes 0 and 1, `fbx_class`."""
         identity = _FIRST_ID + len(self._objects)
         full_name = f"{name}\x00\x01{fbx_class}"
         self._objects.append(FbxNode(kind, (np.int64(identity), full_name, subclass), children))
         return identity
 
     def connect(self, child: int, parent: int, parent_property: str = "") -> None:
-        """Makes `child` an object of `parent`, or the source of one of its properties."""
+        """Connect `child` to `parent`, or to one of its properties."""
         ends = (np.int64(child), np.int64(parent))
         kind = ("OP", *ends, parent_property) if parent_property else ("OO", *ends)
         self._connections.append(FbxNode("C", kind))
 
     def add_take(self, name: str, stop: np.int64) -> None:
-        """Lists an animation stack that ends at `stop` (KTime) where readers look for takes."""
+        """Add an animation stack that ends at `stop` (KTime) to the list of takes."""
         self._takes.append((name, stop))
 
     def document(self) -> list[FbxNode]:
-        """Every top-level node of the file."""
+        """Return the top-level nodes of the file."""
         return [
             _make_header_extension(),
             FbxNode("FileId", (FILE_ID,)),
@@ -102,7 +102,7 @@ class SceneBuilder:
 
 
 def _make_header_extension() -> FbxNode:
-    # The date of CREATION_TIME: the same character gives the same bytes.
+    # The date of CREATION_TIME, so that the same character gives the same bytes.
     stamp = {"Version": 1000, "Year": 1970, "Month": 1, "Day": 1, "Hour": 10, "Minute": 0, "Second": 0}
     stamp["Millisecond"] = 0
     metadata = ("Title", "Subject", "Author", "Keywords", "Revision", "Comment")
@@ -130,7 +130,7 @@ def _make_header_extension() -> FbxNode:
 
 
 def _make_global_settings(takes: list[tuple[str, np.int64]]) -> FbxNode:
-    """+Y up, +Z towards the viewer, +X right; one unit is one centimetre; time spans the longest take."""
+    """+Y up, +Z towards the viewer, +X right; units of one centimetre; the time span of the longest take."""
     axes = {"UpAxis": 1, "UpAxisSign": 1, "FrontAxis": 2, "FrontAxisSign": 1, "CoordAxis": 0}
     axes |= {"CoordAxisSign": 1, "OriginalUpAxis": 1, "OriginalUpAxisSign": 1}
     stop = max((stop for _, stop in takes), default=np.int64(KTIME_PER_SECOND))
@@ -140,7 +140,7 @@ def _make_global_settings(takes: list[tuple[str, np.int64]]) -> FbxNode:
         ("OriginalUnitScaleFactor", "number", 1.0),
         ("AmbientColor", "color_rgb", 0.0, 0.0, 0.0),
         ("DefaultCamera", "text", "Producer Perspective"),
-        ("TimeMode", "enum", _THIRTY_FRAMES if takes else _TWENTY_FOUR_FRAMES),
+        ("TimeMode", "enum", _FRAME_RATE_30 if takes else _FRAME_RATE_24),
         ("TimeSpanStart", "time", np.int64(0)),
         ("TimeSpanStop", "time", stop),
         ("CustomFrameRate", "number", 24.0),

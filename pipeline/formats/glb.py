@@ -1,6 +1,6 @@
-"""Binary glTF 2.0 (Khronos, ISO/IEC 12113): one mesh, with or without texture, skeleton and clips.
+"""Writer of binary glTF 2.0 (Khronos, ISO/IEC 12113): one mesh, optionally with texture, skeleton and clips.
 
-The mesh's frame and UV origin are glTF's own (conventions.py), so nothing is converted.
+Frame and UV origin of the pipeline are glTF's (conventions.py), so nothing is converted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) ->
 
 
 def encode_glb(model: Mesh | TexturedMesh | RiggedCharacter) -> bytes:
-    """Return the bytes of `write_glb`."""
+    """Return the content of the file that `write_glb` writes."""
     if isinstance(model, RiggedCharacter):
         check_character(model, "GLB")
         return describe_character(model)[0].pack()
@@ -46,7 +46,7 @@ def encode_glb(model: Mesh | TexturedMesh | RiggedCharacter) -> bytes:
 
 
 def describe_character(character: RiggedCharacter) -> tuple[GltfDocument, list[int]]:
-    """Return the document of a character that was checked, and the node of each of its joints."""
+    """Return the document of a validated character, and the node (J,) of each of its joints."""
     document = GltfDocument()
     skin = add_skin_attributes(document, character.skin, len(character.skeleton.names))
     mesh = _add_mesh(document, character.textured, skin)
@@ -79,7 +79,7 @@ def _add_primitive(document: GltfDocument, mesh: Mesh) -> dict[str, Any]:
 
 
 def _make_unit(normals: FloatArray) -> FloatArray:
-    """Normals of length 1, as glTF demands; +Y where there is no direction."""
+    """Normals (V, 3) of length 1, as glTF requires; +Y for normals of length 0."""
     length = np.linalg.norm(normals.astype(np.float64), axis=1, keepdims=True)
     unit = np.where(length > 1e-12, normals / np.maximum(length, 1e-12), (0.0, 1.0, 0.0))
     return unit.astype(np.float32)

@@ -1,4 +1,4 @@
-"""A glTF document under construction, and the GLB container it is packed into (glTF 2.0, section 4.4)."""
+"""Builder of glTF documents and of the GLB container (glTF 2.0, section 4.4)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 GENERATOR = "ComfyUI-Character3D"
 VERTICES, INDICES = 34962, 34963
-"""Targets of buffer views: what a graphics card is given them as."""
+"""Targets of buffer views: ARRAY_BUFFER and ELEMENT_ARRAY_BUFFER."""
 _COMPONENTS = {"uint8": 5121, "uint16": 5123, "uint32": 5125, "float32": 5126}
 _SHAPES = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 
@@ -24,17 +24,17 @@ class GltfDocument:
         self.binary = bytearray()
 
     def add(self, kind: str, item: dict[str, Any]) -> int:
-        """Append to one of the document's top-level lists; return the item's index there."""
+        """Append an item to one of the document's top-level lists; return its index."""
         self.tree.setdefault(kind, []).append(item)
         return len(self.tree[kind]) - 1
 
     def add_extension(self, name: str, content: dict[str, Any]) -> None:
-        """Put an extension of the whole asset into the document and its list of those used."""
+        """Add an extension to the document and to its list of used extensions."""
         self.tree.setdefault("extensionsUsed", []).append(name)
         self.tree.setdefault("extensions", {})[name] = content
 
     def add_view(self, data: bytes, target: int | None = None) -> int:
-        """Append bytes, at a multiple of 4, as a buffer view."""
+        """Append bytes, aligned to 4, as a buffer view; return its index."""
         view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)}
         if target is not None:
             view["target"] = target
@@ -44,8 +44,8 @@ class GltfDocument:
     def add_accessor(
         self, values: npt.NDArray[Any], target: int | None = None, has_bounds: bool = False
     ) -> int:
-        """Append (N,) scalars, (N, k) vectors or (N, 4, 4) matrices, already of the component's dtype."""
-        if values.ndim == 3:  # column after column
+        """Append scalars (N,), vectors (N, k) or matrices (N, 4, 4) in their own dtype; return the index."""
+        if values.ndim == 3:  # column-major
             values = values.transpose(0, 2, 1)
         accessor: dict[str, Any] = {
             "bufferView": self.add_view(np.ascontiguousarray(values).tobytes(), target),
@@ -59,12 +59,12 @@ class GltfDocument:
         return self.add("accessors", accessor)
 
     def add_image(self, name: str, png: bytes) -> int:
-        """Append a PNG that lies in the file."""
+        """Append an embedded PNG; return the image's index."""
         view = self.add_view(png)
         return self.add("images", {"name": name, "bufferView": view, "mimeType": "image/png"})
 
     def pack(self) -> bytes:
-        """Header, JSON chunk and binary chunk."""
+        """Return the file: header, JSON chunk and binary chunk."""
         self.tree["buffers"] = [{"byteLength": len(self.binary)}]
         text = json.dumps(self.tree, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 4)

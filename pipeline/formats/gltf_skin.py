@@ -1,4 +1,4 @@
-"""Skeleton, skin and clips as glTF 2.0 holds them (sections 3.7.3, 3.8 and 3.11)."""
+"""Skeleton, skin and clips in glTF 2.0 (sections 3.7.3, 3.8 and 3.11)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from ..animation.sampling import make_continuous
+from ..rigging.pose.posing import make_continuous
 from ..types import AnimationClip, FloatArray, IntArray, RiggedCharacter, Skeleton, SkinWeights
 from .gltf_document import VERTICES, GltfDocument
 from .joint_transforms import find_moving_joints, make_exact_rest, world_to_local
 
 
 def add_skinned_nodes(document: GltfDocument, character: RiggedCharacter, mesh: int) -> list[int]:
-    """Append the node of `mesh` with its skin, then a node per joint; return the joints' nodes.
+    """Append the node of `mesh` with its skin, then a node per joint; return the joints' nodes (J,).
 
-    The mesh's node and the root joint stand side by side at the top of the scene, as glTF recommends: a
-    skinned mesh ignores its own node's transform. Clips become animations.
+    The mesh's node and the root joint are siblings at the top of the scene, as glTF recommends, because the
+    transform of a skinned mesh's node is ignored. Clips become animations.
     """
     skeleton, first = character.skeleton, len(document.tree.get("nodes", [])) + 1
     rest = make_exact_rest(skeleton)
@@ -44,7 +44,7 @@ def add_skin_attributes(document: GltfDocument, skin: SkinWeights, joint_count: 
 
 
 def _normalize_influences(skin: SkinWeights) -> tuple[IntArray, FloatArray]:
-    """glTF's rules: a joint once per vertex, joint 0 where the weight is 0, sums of 1 to float32's end."""
+    """Apply glTF's rules: no joint twice per vertex, joint 0 where the weight is 0, sums of 1 in float32."""
     joints, weights = skin.joints.copy(), skin.weights.astype(np.float64)
     for later in range(1, joints.shape[1]):
         for earlier in range(later):
@@ -52,7 +52,7 @@ def _normalize_influences(skin: SkinWeights) -> tuple[IntArray, FloatArray]:
             weights[same, earlier] += weights[same, later]
             weights[same, later] = 0
     weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    # What rounding takes or gives goes to the largest weight.
+    # The largest weight absorbs the rounding error.
     rows, largest = np.arange(len(weights)), weights.argmax(axis=1)
     remainder = 1 - weights.sum(axis=1, dtype=np.float64)
     weights[rows, largest] = (weights[rows, largest] + remainder).astype(np.float32)
@@ -62,7 +62,7 @@ def _normalize_influences(skin: SkinWeights) -> tuple[IntArray, FloatArray]:
 
 def _add_skin(document: GltfDocument, rest: npt.NDArray[np.float64], first: int) -> int:
     bind = np.linalg.inv(rest).astype(np.float32)
-    bind[:, 3] = 0, 0, 0, 1  # exactly, as the format demands
+    bind[:, 3] = 0, 0, 0, 1  # exactly, as glTF requires
     skin = {
         "inverseBindMatrices": document.add_accessor(bind),
         "skeleton": first,
@@ -90,7 +90,7 @@ def _add_joints(
 
 
 def _add_animation(document: GltfDocument, clip: AnimationClip, moving: list[int], joints: list[int]) -> None:
-    """A rotation channel per moving joint and the translation of the mover, all at the clip's own keys."""
+    """Append a rotation channel per moving joint and the mover's translation, at the clip's own keys."""
     turns = clip.rotations.astype(np.float64)
     turns = make_continuous(turns / np.linalg.norm(turns, axis=-1, keepdims=True)).astype(np.float32)
     times = document.add_accessor(clip.times, has_bounds=True)

@@ -1,6 +1,6 @@
-"""Names of joints as other programs expect them: profiles in bone_names.json, keyed by humanoid role.
+"""Joint names of other programs: profiles in bone_names.json, keyed by humanoid role.
 
-Each profile's `source` says where its names are published.
+Each profile's `source` is the publication of its names.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..types import AnimationClip, RiggedCharacter, Skeleton, SkinWeights
 
 @dataclass(frozen=True)
 class NameProfile:
-    """root: name of a joint at the origin above the hips, or empty. joints: humanoid role -> name.
+    """The joint names of one program.
 
-    ends: role -> name of the end joint below it. Other end joints are called after their parents, with
-    `end_suffix`.
+    root: name of the joint at the origin above the hips, or empty. joints: humanoid role -> name.
+    ends: role -> name of the end joint below it; other end joints get their parent's name and `end_suffix`.
     """
 
     source: str
@@ -38,11 +38,12 @@ NAME_PROFILES = _read_profiles()
 
 
 def rename_joints(skeleton: Skeleton, profile: str) -> Skeleton:
-    """Return the skeleton with a profile's names, joints in their order.
+    """Return the skeleton with a profile's names; the order of the joints is kept.
 
-    A profile with a root puts a joint of that name at the origin above the hips, where there is none yet; a
-    root that is there stays. Joints without a role are end joints when they have no children and no siblings
-    of that kind; others keep their names. ValueError for an unknown profile lists the known ones.
+    A profile with a root adds a joint of that name at the origin above the hips, unless there is a joint
+    above them already. A joint without a role counts as an end joint if it has no children and no sibling
+    without a role; others keep their names. Raises ValueError, listing the known profiles, for an unknown
+    one.
     """
     wanted = _get_profile(profile)
     names = tuple(_name_joint(skeleton, wanted, joint) for joint in range(len(skeleton.names)))
@@ -51,9 +52,9 @@ def rename_joints(skeleton: Skeleton, profile: str) -> Skeleton:
 
 
 def rename_character(character: RiggedCharacter, profile: str) -> RiggedCharacter:
-    """Return the character with a profile's names; skin and clips follow where a root comes in.
+    """Return the character with a profile's names; skin and clips are adapted if a root is added.
 
-    The root stands still: clips move the hips below it as before. ValueError as in `rename_joints`.
+    The root does not move: clips move the hips below it as before. Raises ValueError as `rename_joints`.
     """
     skeleton = rename_joints(character.skeleton, profile)
     if not _lacks_root(character.skeleton, _get_profile(profile)):
@@ -70,7 +71,7 @@ def _get_profile(profile: str) -> NameProfile:
 
 
 def _lacks_root(skeleton: Skeleton, profile: NameProfile) -> bool:
-    """The skeleton begins with its hips, and the profile wants a joint above them."""
+    """Whether the skeleton's root is its hips although the profile has a joint above them."""
     return bool(profile.root) and skeleton.roles.get("hips") == 0
 
 
@@ -86,7 +87,7 @@ def _name_joint(skeleton: Skeleton, profile: NameProfile, joint: int) -> str:
 
 
 def _is_end(skeleton: Skeleton, joint: int) -> bool:
-    """No children, and the only one below its parent without a role."""
+    """Whether a joint has no children and no sibling without a role."""
     below_parent = np.flatnonzero(skeleton.parents == skeleton.parents[joint])
     alike = [other for other in below_parent if other not in skeleton.roles.values()]
     return len(alike) == 1 and not (skeleton.parents == joint).any()

@@ -1,4 +1,4 @@
-"""Rest transforms as files hold them, exact in float64."""
+"""Rest transforms for files, exact in float64."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from ..types import AnimationClip, Skeleton
 
 Float64Array = npt.NDArray[np.float64]
 
-_STILL = 1e-6
-"""Quaternions this close are one rotation: 2e-6 radians, what float32 keys leave open."""
+_SAME_ROTATION = 1e-6
+"""Largest difference of equal quaternions: 2e-6 radians, the precision of float32 keys."""
 
 
 def make_exact_rest(skeleton: Skeleton) -> Float64Array:
-    """(J, 4, 4) rest transforms, metres, whose rotations are exact to float64.
+    """Return the rest transforms (J, 4, 4), metres, with rotations orthogonal to float64 precision.
 
-    float32 rotations are off by 1e-7; made exact, local transforms multiply back to the bind matrices.
+    float32 rotations deviate by 1e-7; without the deviation, products of local transforms equal the bind
+    matrices.
     """
     rest = np.tile(np.eye(4), (len(skeleton.names), 1, 1))
     left, _, right = np.linalg.svd(skeleton.rest[:, :3, :3].astype(np.float64))
@@ -29,7 +30,7 @@ def make_exact_rest(skeleton: Skeleton) -> Float64Array:
 
 
 def world_to_local(parents: npt.NDArray[np.integer], rest: Float64Array) -> Float64Array:
-    """(J, 4, 4) transforms in the parents' axes, of (J, 4, 4) ones in the mesh frame."""
+    """Convert transforms (J, 4, 4) in the mesh frame to transforms relative to the parents."""
     local = rest.copy()
     below = parents >= 0
     local[below] = np.linalg.inv(rest[parents[below]]) @ rest[below]
@@ -37,13 +38,13 @@ def world_to_local(parents: npt.NDArray[np.integer], rest: Float64Array) -> Floa
 
 
 def find_moving_joints(local_rest: Float64Array, clips: Sequence[AnimationClip]) -> list[int]:
-    """Joints that any clip turns away from rest.
+    """Return the joints that any clip rotates away from rest.
 
-    They get keys in every clip: players that go from one clip to another leave what has no keys as it was.
+    They get keys in every clip, because players that switch clips leave joints without keys as they are.
     """
     rest = Rotation.from_matrix(local_rest[:, :3, :3]).as_quat()
     moving = np.zeros(len(local_rest), dtype=bool)
     for clip in clips:
         signs = np.where((clip.rotations * rest).sum(axis=-1, keepdims=True) < 0, -1.0, 1.0)
-        moving |= (np.linalg.norm(clip.rotations * signs - rest, axis=-1) > _STILL).any(axis=0)
+        moving |= (np.linalg.norm(clip.rotations * signs - rest, axis=-1) > _SAME_ROTATION).any(axis=0)
     return np.flatnonzero(moving).tolist()

@@ -1,4 +1,4 @@
-"""VRM 1.0: a GLB whose extension VRMC_vrm says which node is which humanoid bone, and the licence.
+"""Writer of VRM 1.0: a GLB whose extension VRMC_vrm maps humanoid bones to nodes and holds the license.
 
 Source: VRM Consortium, specification/VRMC_vrm-1.0/README.md. VRM uses neither animations nor cameras.
 """
@@ -30,7 +30,7 @@ def write_vrm(path: str | Path, character: RiggedCharacter, meta: VrmMeta) -> No
 
 
 def encode_vrm(character: RiggedCharacter, meta: VrmMeta) -> bytes:
-    """Return the bytes of `write_vrm`."""
+    """Return the content of the file that `write_vrm` writes."""
     check_character(character, "VRM")
     check_humanoid(character.skeleton)
     document, joints = describe_character(replace(character, clips=()))

@@ -1,4 +1,4 @@
-"""What VRM 1.0 asks of a humanoid: which bones must be, whose child each is, and its rest pose.
+"""VRM 1.0's requirements of a humanoid: required bones, their hierarchy and the rest pose.
 
 Source: VRM Consortium, specification/VRMC_vrm-1.0/humanoid.md and tpose.md.
 """
@@ -12,12 +12,13 @@ from ..humanoid import FINGERS, NEEDED_LIMBS, ROLE_PARENTS, SIDES
 from ..types import Skeleton
 
 REQUIRED_BONES = ("hips", "spine", "head", *(side + part for side in SIDES for part in NEEDED_LIMBS))
-_NEED_THEIR_PARENT = {"upperChest"} | {
+_REQUIRE_PARENT = {"upperChest"} | {
     f"{side}{finger}{part}" for side in SIDES for finger, parts in FINGERS.items() for part in parts[1:]
 }
 
-_T_POSE_DEGREES = 15.0
-_T_POSE = {
+_T_POSE_TOLERANCE = 15.0
+"""Degrees."""
+_T_POSE_DIRECTIONS = {
     **{(side, part, child): (sign, 0, 0)
        for side, sign in (("left", 1), ("right", -1))
        for part, child in (("UpperArm", "LowerArm"), ("LowerArm", "Hand"))},
@@ -25,14 +26,14 @@ _T_POSE = {
        for side in SIDES
        for part, child in (("UpperLeg", "LowerLeg"), ("LowerLeg", "Foot"))},
 }  # fmt: skip
-"""(side, bone, the bone it points at) -> the direction in which it points."""
+"""(side, bone, the bone it points at) -> its direction."""
 
 
 def check_humanoid(skeleton: Skeleton) -> None:
-    """Raise FormatError unless the roles are VRM's, complete, in VRM's tree and in its T-pose."""
+    """Raise FormatError unless the roles are VRM's, complete, in VRM's hierarchy and in its T-pose."""
     unknown = sorted(set(skeleton.roles) - set(ROLE_PARENTS))
     if unknown:
-        raise FormatError(f"VRM: {', '.join(unknown)} are no humanoid bones of VRM 1.0")
+        raise FormatError(f"VRM: {', '.join(unknown)} are not humanoid bones of VRM 1.0")
     missing = [bone for bone in REQUIRED_BONES if bone not in skeleton.roles]
     if missing:
         raise FormatError(f"VRM: the skeleton has no {', '.join(missing)}; VRM requires them")
@@ -40,13 +41,13 @@ def check_humanoid(skeleton: Skeleton) -> None:
         raise FormatError("VRM: one joint has two humanoid roles")
     for role in skeleton.roles:
         _check_parent(skeleton, role)
-    for (side, part, child), direction in _T_POSE.items():
+    for (side, part, child), direction in _T_POSE_DIRECTIONS.items():
         _check_direction(skeleton, side + part, side + child, direction)
 
 
 def _check_parent(skeleton: Skeleton, role: str) -> None:
     wanted = ROLE_PARENTS[role]
-    if role in _NEED_THEIR_PARENT and wanted not in skeleton.roles:
+    if role in _REQUIRE_PARENT and wanted not in skeleton.roles:
         raise FormatError(f"VRM: {role} may only exist with {wanted}, which is missing")
     while wanted and wanted not in skeleton.roles:
         wanted = ROLE_PARENTS[wanted]
@@ -71,5 +72,5 @@ def _check_direction(
     start, end = (skeleton.positions[skeleton.roles[name]].astype(np.float64) for name in (role, child))
     length = max(float(np.linalg.norm(end - start)), 1e-9)
     off = float(np.degrees(np.arccos(np.clip((end - start) @ direction / length, -1, 1))))
-    if off > _T_POSE_DEGREES:
+    if off > _T_POSE_TOLERANCE:
         raise FormatError(f"VRM: expected the rest pose to be the T-pose; {role} is {off:.0f} degrees off it")

@@ -1,4 +1,4 @@
-"""Who made a VRM model and what may be done with it (VRM 1.0, specification/VRMC_vrm-1.0/meta.md)."""
+"""Authors and license of a VRM model (VRM 1.0, specification/VRMC_vrm-1.0/meta.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import FormatError
 from ..types import FloatArray
 
 LICENSE_URL = "https://vrm.dev/licenses/1.0/"
-"""The one licence document that VRM 1.0 knows; the fields below are its settings."""
+"""The only license of VRM 1.0; the fields below are its options."""
 
 ALLOWED_VALUES = {
     "avatar_permission": ("onlyAuthor", "onlySeparatelyLicensedPerson", "everyone"),
@@ -23,9 +23,9 @@ ALLOWED_VALUES = {
 
 @dataclass(frozen=True, eq=False)
 class VrmMeta:
-    """A name, at least one author, and permissions, of which the defaults give none.
+    """Name, authors and permissions of a model; by default nothing is permitted.
 
-    thumbnail: (S, S, 4) sRGB 0..1, or None. Raises FormatError for what the specification does not allow.
+    thumbnail: (S, S, 4) sRGB 0..1, or None. Raises FormatError for values that VRM does not allow.
     """
 
     name: str
@@ -61,7 +61,7 @@ class VrmMeta:
                 raise FormatError(f"VRM: expected a square thumbnail (S, S, 4), got {shape}")
 
     def describe(self) -> dict[str, Any]:
-        """The `meta` object of the extension, without the thumbnail; what is empty is left out."""
+        """Return the extension's `meta` object without the thumbnail and without empty fields."""
         values = {_to_camel_case(item.name): getattr(self, item.name) for item in fields(self)}
         del values["thumbnail"]
         kept = {name: value for name, value in values.items() if value not in ("", ())}

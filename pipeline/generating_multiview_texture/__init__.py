@@ -1,6 +1,6 @@
-"""Stage generating_multiview_texture: maps of the mesh and six pictures of it."""
+"""Stage generating_multiview_texture: maps of the mesh, and pictures of it from six sides."""
 
-from .condition import frame_reference, maps_to_condition
+from .adapter_images import frame_reference, maps_to_condition
 from .maps import render_view_maps
 from .projection import synthesize_views
 

@@ -1,4 +1,4 @@
-"""Lays the picture's subject over the mesh's silhouette in the front view."""
+"""Align the subject of the picture with the mesh's silhouette in the front view."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .masked_images import erode_mask, extend_color, find_box
 
 @dataclass(frozen=True, eq=False)
 class FrontCanvas:
-    """The picture in the pixels of the front view.
+    """The picture, resampled to the pixels of the front view.
 
-    color: (S, S, 3) float32 sRGB, subject colours extended over the whole square.
-    mask: (S, S) bool, the mesh's silhouette. overlap: IoU of the picture's silhouette and the mesh's.
+    color: (S, S, 3) float32 sRGB, the subject's colors extended over the whole square.
+    mask: (S, S) bool, the mesh's silhouette. overlap: IoU of the silhouettes of picture and mesh.
     """
 
     color: FloatArray
@@ -26,9 +26,9 @@ class FrontCanvas:
 
 
 def align_picture(picture: FramedPicture, mask: BoolArray) -> FrontCanvas:
-    """Map the box of the picture's subject onto the box of the mesh's front silhouette (S, S).
+    """Map the subject's bounding box to that of the mesh's front silhouette (S, S) bool.
 
-    Raises PictureError for a picture without a subject and MeshError for an empty silhouette.
+    Raises PictureError for a picture without a subject, MeshError for an empty silhouette.
     """
     if not picture.mask.any():
         raise PictureError("the picture has no subject: expected alpha of one half or more somewhere")
@@ -45,6 +45,7 @@ def align_picture(picture: FramedPicture, mask: BoolArray) -> FrontCanvas:
 def _map_box(
     rgba: FloatArray, source: tuple[int, int, int, int], target: tuple[int, int, int, int], side: int
 ) -> FloatArray:
+    """Resample a picture to (side, side, 4) such that the box `source` lands on the box `target`."""
     scale_x = (source[2] - source[0]) / (target[2] - target[0])
     scale_y = (source[3] - source[1]) / (target[3] - target[1])
     left = source[0] - target[0] * scale_x
@@ -62,6 +63,6 @@ def _map_box(
 
 
 def _select_solid(alpha: FloatArray, subject: BoolArray, side: int) -> BoolArray:
-    """Pixels whose colour is surely the subject's: a mixed rim of about one pixel is left out."""
+    """Pixels whose color is not mixed with the background: a rim of about one pixel is excluded."""
     solid = (alpha >= 0.9) & erode_mask(subject, 1.0 + side / 768)
     return solid if solid.any() else subject

@@ -1,4 +1,4 @@
-"""Draws hair (or the hat) over the back of a head by letting what hangs over the face fall on down."""
+"""Paint hair (or the hat) over the back of a head by extending the strands seen above the face downwards."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from .head_detection import Head
 from .masked_images import sample_bilinear
 
 _MAX_STRETCH = 2.2
-"""Strands drawn out farther than this would look smeared; they double back instead."""
+"""Largest factor by which strands are stretched; beyond, they would look smeared and are mirrored instead."""
 
 _NAPE_SHADE = 0.14
 
 
 def draw_hair(color: FloatArray, head: Head, crown: BoolArray, covered: BoolArray) -> FloatArray:
-    """Colour (H, W, 3) with `covered` painted by the hair above it, column by column drawn downwards.
+    """Paint the pixels `covered` of a picture (H, W, 3) with the hair above them, column by column.
 
-    crown: (H, W) bool, where hair is seen. covered: (H, W) bool, where it is wanted: there, and instead
-    of the face. Columns without a face stay as they are.
+    crown: (H, W) bool, visible hair. covered: (H, W) bool, where hair is wanted: the crown and the face.
+    Columns without covered pixels stay as they are.
     """
     columns = np.flatnonzero(covered.any(axis=0))
     if len(columns) == 0:
         return color
     top, end = _find_strands(head, crown, covered)
-    lowest = _find_nape(covered, columns, head)
+    nape = _find_nape(covered, columns, head)
     rows, xs = np.nonzero(covered)
     length = np.maximum(end - top, 1.0)[xs]
-    stretch = np.clip((lowest - top)[xs] / length, 1.0, _MAX_STRETCH)
-    fall = (rows - top[xs]) / (length * stretch)
-    fold = 1 - np.abs((fall % 2) - 1)
-    strand = sample_bilinear(color, xs.astype(np.float32), top[xs] + fold * length)
+    stretch = np.clip((nape - top)[xs] / length, 1.0, _MAX_STRETCH)
+    along = (rows - top[xs]) / (length * stretch)
+    mirrored = 1 - np.abs((along % 2) - 1)
+    strand = sample_bilinear(color, xs.astype(np.float32), top[xs] + mirrored * length)
     depth = np.clip((rows - head.top) / max(head.height, 1), 0, 1)
     shade = 1 - _NAPE_SHADE * np.clip((depth - 0.55) / 0.45, 0, 1)
     painted = color.copy()
@@ -40,7 +40,7 @@ def draw_hair(color: FloatArray, head: Head, crown: BoolArray, covered: BoolArra
 
 
 def _find_nape(covered: BoolArray, columns: IntArray, head: Head) -> FloatArray:
-    """Per column (W,), a smooth row at which the drawn hair ends."""
+    """The row, smoothed over columns, at which painted hair ends: (W,)."""
     height, width = covered.shape
     last = (height - 1 - covered[::-1].argmax(axis=0)).astype(np.float32)
     nearest = columns[np.abs(np.arange(width)[:, None] - columns).argmin(axis=1)]
@@ -49,7 +49,7 @@ def _find_nape(covered: BoolArray, columns: IntArray, head: Head) -> FloatArray:
 
 
 def _find_strands(head: Head, crown: BoolArray, covered: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Per column, the first row of hair and a smooth row at which it is still hair, (W,) each."""
+    """The first row of hair in each column, and a row up to which there is hair, both smoothed: (W,) each."""
     height, width = crown.shape
     top = np.where(crown.any(axis=0), crown.argmax(axis=0), head.top).astype(np.float32)
     below = np.arange(height)[:, None] > top
@@ -57,7 +57,7 @@ def _find_strands(head: Head, crown: BoolArray, covered: BoolArray) -> tuple[Flo
     end = np.where(gap.any(axis=0), gap.argmax(axis=0), height).astype(np.float32)
     end = np.minimum(end, head.neck)
     span = max(3, int(0.12 * head.half_width))
-    # Shadow and outline sit at the tips: stay a little above them.
+    # Stay a little above the tips, where shadow and outlines are.
     end = ndimage.minimum_filter1d(end, 2 * span + 1) - 0.02 * head.height
     end = ndimage.gaussian_filter1d(end, span * 0.7)
     top = ndimage.gaussian_filter1d(top + 0.03 * head.height, span * 0.7)

@@ -1,4 +1,4 @@
-"""Finds the head in a front silhouette and tells its hair (or hat) from its face."""
+"""Find the head in a front silhouette and tell its hair (or hat) from its face."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from .color_segmentation import weigh_lab
 from .masked_images import erode_mask, find_box
 
 _NECK_RATIO = 1.12
-"""A neck is narrower than head and shoulders by at least this factor."""
+"""Head and shoulders are wider than the neck by at least this factor."""
 
-_SAME_MATERIAL = 13.0
-"""Weighed Lab distance under which crown and face are one material: bald, or a mask."""
+_BALD_DISTANCE = 13.0
+"""Weighted Lab distance below which crown and face are of one material: a bald or masked head."""
 
-_SKIN_SHADE = 11.0
+_SKIN_DISTANCE = 11.0
+"""Weighted Lab distance below which a material is a shade of the face's main color."""
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Rows top..neck (the narrowest row) around column `centre`, in pixels.
+    """A head in pixels: rows from `top` to `neck`, which is the narrowest row, around column `center`.
 
-    half_width: of the skull without ears or loose hair. mask: (H, W) bool.
+    half_width: of the skull, without ears or loose hair. mask: (H, W) bool.
     """
 
     top: int
     neck: int
-    centre: float
+    center: float
     half_width: float
     mask: BoolArray
 
@@ -41,10 +42,10 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class HeadColors:
-    """Labels seen on a head; `crown` is hair, hat or hood, `face` is skin. They share no label.
+    """The material labels of a head: `crown` is hair, hat or hood, `face` is the rest, mostly skin.
 
-    skin: those of `face` that are shades of its main colour. is_bald: crown and face are one
-    material, and all of it is in `face`.
+    skin: those of `face` that are shades of its main color. is_bald: crown and face are of one material,
+    and `crown` is empty.
     """
 
     crown: tuple[int, ...]
@@ -54,7 +55,7 @@ class HeadColors:
 
 
 def detect_head(mask: BoolArray) -> Head | None:
-    """Find the head of an upright figure by the neck in its width profile; None without a neck."""
+    """Find the head of an upright figure by the neck in its width profile; None if there is no neck."""
     _, top, _, bottom = find_box(mask)
     height = bottom - top
     starts, stops = _trace_central_run(mask, top, top + int(0.6 * height))
@@ -64,15 +65,15 @@ def detect_head(mask: BoolArray) -> Head | None:
         return None
     rows = slice(0, neck)
     half_width = float(np.median(widths[rows][int(0.25 * neck) :])) / 2
-    centre = float(np.median((starts[rows] + stops[rows])[int(0.25 * neck) :])) / 2
+    center = float(np.median((starts[rows] + stops[rows])[int(0.25 * neck) :])) / 2
     region = np.zeros_like(mask)
     region[top : top + neck] = mask[top : top + neck]
-    columns = np.abs(np.arange(mask.shape[1]) - centre) < 1.6 * float(widths[rows].max()) / 2
-    return Head(top, top + neck, centre, half_width, region & columns)
+    columns = np.abs(np.arange(mask.shape[1]) - center) < 1.6 * float(widths[rows].max()) / 2
+    return Head(top, top + neck, center, half_width, region & columns)
 
 
 def _trace_central_run(mask: BoolArray, top: int, bottom: int) -> tuple[IntArray, IntArray]:
-    """First and one-past-last column, per row, of the run that the row above leads to."""
+    """First column and last + 1 of the run in each row that continues the run in the row above."""
     start, stop = 0, 0
     starts, stops = [], []
     for row in range(top, bottom):
@@ -80,7 +81,7 @@ def _trace_central_run(mask: BoolArray, top: int, bottom: int) -> tuple[IntArray
         runs = edges.reshape(-1, 2)
         if len(runs):
             shared = np.minimum(runs[:, 1], stop) - np.maximum(runs[:, 0], start)
-            # Loose strands may come first; the widest run takes over as soon as it appears.
+            # The first rows may be loose strands of hair; a wider run takes over as soon as it appears.
             score = np.maximum(shared, 0) * 2 + (runs[:, 1] - runs[:, 0])
             start, stop = runs[int(score.argmax())]
         starts.append(start)
@@ -101,28 +102,28 @@ def _find_neck(widths: FloatArray, height: int) -> int | None:
 
 
 def classify_head(head: Head, lab: FloatArray, labels: IntArray, count: int) -> HeadColors:
-    """Sort the labels on the head into crown and face by the colours at its upper rim and middle."""
+    """Assign the head's materials to crown and face by the colors at its upper rim and in its middle."""
     points = weigh_lab(lab)
-    crown_area, face_area = _crown_area(head), _face_area(head)
-    crown = _dominant_color(points, labels, crown_area)
-    face = _dominant_color(points, labels, face_area)
+    crown = _find_dominant_color(points, labels, _select_crown_area(head))
+    face = _find_dominant_color(points, labels, _select_face_area(head))
     colors = {
         int(label): np.median(points[head.mask & (labels == label)], axis=0)
         for label in np.flatnonzero(np.bincount(labels[head.mask], minlength=count))
     }
-    is_bald = bool(np.linalg.norm(crown - face) < _SAME_MATERIAL)
+    is_bald = bool(np.linalg.norm(crown - face) < _BALD_DISTANCE)
     hair = tuple(
         label
         for label, color in colors.items()
         if not is_bald and np.linalg.norm(color - crown) < np.linalg.norm(color - face)
     )
     rest = tuple(label for label in colors if label not in hair)
-    # Lightness counts half as much as it does for cloth: a face has deep shadows.
-    skin = tuple(k for k in rest if np.linalg.norm((colors[k] - face) * (0.55, 1.0, 1.0)) < _SKIN_SHADE)
+    # Lightness is reduced further than for cloth, because faces have deep shadows.
+    skin = tuple(k for k in rest if np.linalg.norm((colors[k] - face) * (0.55, 1.0, 1.0)) < _SKIN_DISTANCE)
     return HeadColors(hair, rest, skin, is_bald)
 
 
-def _crown_area(head: Head) -> BoolArray:
+def _select_crown_area(head: Head) -> BoolArray:
+    """A band inside the upper outline of the head."""
     rows = np.arange(len(head.mask))[:, None]
     distance = ndimage.distance_transform_edt(head.mask)
     band = (distance > 0.02 * head.height) & (distance < 0.16 * head.height)
@@ -130,21 +131,23 @@ def _crown_area(head: Head) -> BoolArray:
     return area if area.any() else head.mask
 
 
-def _face_area(head: Head) -> BoolArray:
+def _select_face_area(head: Head) -> BoolArray:
+    """An ellipse in the middle of the face."""
     rows, columns = np.mgrid[: head.mask.shape[0], : head.mask.shape[1]]
     y = (rows - (head.top + 0.68 * head.height)) / (0.18 * head.height)
-    x = (columns - head.centre) / (0.5 * head.half_width)
+    x = (columns - head.center) / (0.5 * head.half_width)
     area = (x * x + y * y < 1) & head.mask
     return area if area.any() else head.mask
 
 
-def _dominant_color(points: FloatArray, labels: IntArray, area: BoolArray) -> FloatArray:
+def _find_dominant_color(points: FloatArray, labels: IntArray, area: BoolArray) -> FloatArray:
+    """Median color (C,) of the commonest label in an area."""
     winner = int(np.bincount(labels[area]).argmax())
     return np.median(points[area & (labels == winner)], axis=0)
 
 
 def find_hairline(head: Head, labels: IntArray, colors: HeadColors) -> int:
-    """Row down to which hair covers the back of the head: as low as at the sides, at least the ears."""
+    """The row down to which hair covers the back of the head: as at the sides, but at least over the ears."""
     hair = np.isin(labels, colors.crown) & head.mask
     share = hair.sum(axis=1) / np.maximum(head.mask.sum(axis=1), 1)
     rows = np.flatnonzero(share >= 0.12)
@@ -154,13 +157,13 @@ def find_hairline(head: Head, labels: IntArray, colors: HeadColors) -> int:
 
 
 def find_ears(head: Head, labels: IntArray, colors: HeadColors) -> BoolArray:
-    """Skin of the head that stands out beside the skull and reaches the silhouette."""
-    columns = np.abs(np.arange(head.mask.shape[1]) - head.centre)[None, :]
+    """Patches of skin beside the skull that reach the silhouette, (H, W) bool."""
+    columns = np.abs(np.arange(head.mask.shape[1]) - head.center)[None, :]
     outside = head.mask & (columns > 0.97 * head.half_width) & np.isin(labels, colors.face)
     patches, number = ndimage.label(outside)
     rim = head.mask & ~erode_mask(head.mask, 2.0)
     is_ear = np.bincount(patches[rim], minlength=number + 1) > 0
-    # Mostly skin: the inside of a hood may reach the silhouette, too.
+    # An ear is mostly skin; the inside of a hood may reach the silhouette too.
     skin = np.isin(labels, colors.skin)
     is_ear &= 2 * np.bincount(patches[skin], minlength=number + 1) > np.bincount(patches.ravel())
     is_ear[0] = False

@@ -1,10 +1,11 @@
-"""Position, normal, depth and mask maps of a mesh, as the cameras of a rig see it."""
+"""Position, normal, depth and mask maps of a mesh for the cameras of a rig."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from ..device import CPU, array_to_tensor, tensor_to_array
 from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress
 from ..rasterize import Raster, interpolate_attributes, rasterize_view
@@ -12,12 +13,16 @@ from ..types import CameraRig, FloatArray, Mesh, ViewMaps
 
 
 def render_view_maps(
-    mesh: Mesh, rig: CameraRig, size: int, *, progress: Progress = ignore_progress
+    mesh: Mesh,
+    rig: CameraRig,
+    size: int,
+    *,
+    device: torch.device = CPU,
+    progress: Progress = ignore_progress,
 ) -> ViewMaps:
-    """Render what each camera sees of `mesh` at (size, size) pixels, one sample per pixel centre."""
-    positions = torch.tensor(mesh.positions)
-    faces = torch.tensor(mesh.faces)
-    attributes = torch.cat((positions, torch.tensor(vertex_normals(mesh))), dim=1)
+    """Render the maps of `mesh` for each camera at (size, size) pixels, one sample per pixel center."""
+    positions, faces = array_to_tensor(mesh.positions), array_to_tensor(mesh.faces, device)
+    attributes = array_to_tensor(np.concatenate((mesh.positions, vertex_normals(mesh)), axis=1), device)
     views = []
     for number, camera in enumerate(rig.cameras):
         progress(number / len(rig))
@@ -32,4 +37,4 @@ def _read_maps(raster: Raster, values: torch.Tensor) -> tuple[FloatArray, FloatA
     mask = raster.mask
     position, normal = values[..., :3], torch.nn.functional.normalize(values[..., 3:], dim=-1)
     depth = torch.where(mask, raster.depth, 0.0)
-    return position.numpy(), normal.numpy(), depth.numpy(), mask.numpy()
+    return tensor_to_array(position), tensor_to_array(normal), tensor_to_array(depth), tensor_to_array(mask)

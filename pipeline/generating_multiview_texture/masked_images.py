@@ -1,4 +1,4 @@
-"""Masked operations on pictures: extend, blur, sample."""
+"""Operations on masks and masked images: extending, blurring, resizing, sampling."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from ..device import array_to_tensor, tensor_to_array
 from ..types import BoolArray, FloatArray
 
 
 def extend_color(color: FloatArray, valid: BoolArray) -> FloatArray:
-    """Give every pixel outside `valid` the colour of the nearest valid pixel; (H, W, C), (H, W)."""
+    """Give every pixel of (H, W, C) outside `valid`, (H, W) bool, the color of the nearest valid pixel."""
     if valid.all() or not valid.any():
         return color.copy()
     rows, columns = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
@@ -20,10 +21,10 @@ def extend_color(color: FloatArray, valid: BoolArray) -> FloatArray:
 def blur_masked(
     values: FloatArray, mask: BoolArray | FloatArray, sigma: float | tuple[float, float]
 ) -> tuple[FloatArray, FloatArray]:
-    """Gaussian blur of (H, W, C) in which only pixels inside `mask` count; sigma: one, or down and across.
+    """Gaussian blur of (H, W, C) over the pixels inside `mask` only (normalized convolution).
 
-    Returns the blurred values, 0 where no such pixel is near, and the share (H, W, 1) of the window
-    that counted. Wide blurs run at a fraction of the size.
+    sigma: pixels, for both axes or for (rows, columns). Returns the blurred values, 0 where no such pixel is
+    near, and the share (H, W, 1) of the window that lies inside. Wide blurs run at a reduced size.
     """
     down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
     weight = np.asarray(mask, dtype=np.float32)[..., None]
@@ -37,7 +38,7 @@ def blur_masked(
 
 
 def shrink(values: FloatArray, factor: int) -> FloatArray:
-    """Mean over blocks of `factor` squared pixels of (H, W, C); the border is repeated to fit."""
+    """Average blocks of factor x factor pixels of (H, W, C), padded with its border to whole blocks."""
     if factor == 1:
         return values
     height, width = values.shape[:2]
@@ -47,24 +48,24 @@ def shrink(values: FloatArray, factor: int) -> FloatArray:
 
 
 def enlarge(values: FloatArray, size: tuple[int, int]) -> FloatArray:
-    """Bilinear resize of (H, W, C) to `size`; blocks of whole pixels keep their place."""
+    """Resize (H, W, C) bilinearly to `size`, by a whole factor and cropped: the inverse of `shrink`."""
     if values.shape[:2] == size:
         return values
     factor = max(-(-size[0] // values.shape[0]), -(-size[1] // values.shape[1]))
-    tensor = torch.from_numpy(np.ascontiguousarray(values)).permute(2, 0, 1)[None]
+    tensor = array_to_tensor(values).permute(2, 0, 1)[None]
     resized = torch.nn.functional.interpolate(
         tensor, scale_factor=factor, mode="bilinear", align_corners=False
     )
-    return resized[0, :, : size[0], : size[1]].permute(1, 2, 0).numpy()
+    return tensor_to_array(resized[0, :, : size[0], : size[1]].permute(1, 2, 0))
 
 
 def enlarge_mask(mask: BoolArray, size: tuple[int, int]) -> BoolArray:
-    """Enlarge (H, W) to `size` with smooth outlines."""
+    """Enlarge a mask (H, W) to `size` with smooth outlines."""
     return enlarge(mask[..., None].astype(np.float32), size)[..., 0] >= 0.5
 
 
 def erode_mask(mask: BoolArray, pixels: float) -> BoolArray:
-    """Pixels of `mask` farther than `pixels` from its outside, the image border not counting."""
+    """Pixels of `mask` farther than `pixels` from those outside of it; the image border does not count."""
     return ndimage.distance_transform_edt(mask) > pixels
 
 
@@ -86,13 +87,13 @@ def keep_large_components(mask: BoolArray, area: float) -> BoolArray:
 
 
 def fill_pinholes(mask: BoolArray) -> BoolArray:
-    """Fill the holes of `mask` smaller than 1/1000 of the image: an eye white cut out by mistake."""
+    """Fill holes of `mask` smaller than 1/1000 of the image, such as an eye's white cut out by mistake."""
     holes = ndimage.binary_fill_holes(mask) & ~mask
     return mask | (holes & ~keep_large_components(holes, 0.001 * mask.size))
 
 
 def sample_bilinear(image: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Sample (H, W, C) at pixel coordinates (pixel centres at whole numbers), clamped at the border."""
+    """Sample (H, W, C) bilinearly at pixel coordinates (centers are integers), clamped to the image."""
     height, width = image.shape[:2]
     x = np.clip(x, 0, width - 1)
     y = np.clip(y, 0, height - 1)
@@ -106,7 +107,7 @@ def sample_bilinear(image: FloatArray, x: FloatArray, y: FloatArray) -> FloatArr
 
 
 def find_box(mask: BoolArray) -> tuple[int, int, int, int]:
-    """First column, first row, last column + 1, last row + 1 of a mask that is not empty."""
+    """Bounding box of a non-empty mask: first column, first row, last column + 1, last row + 1."""
     rows = np.flatnonzero(mask.any(axis=1))
     columns = np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,13 +1,15 @@
-"""Six views of a character from one picture and the mesh made from it, without any learned model."""
+"""The method `projection`: six views from one picture and the mesh, without a learned model."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from ..device import CPU
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, FloatArray, FramedPicture, Mesh, ViewImages, ViewMaps
 from .alignment import FrontCanvas, align_picture
-from .back_view import BackCanvas, imagine_back
+from .back_view import BackCanvas, synthesize_back_view
 from .masked_images import blur_masked, dilate_mask, erode_mask, extend_color, sample_bilinear
 from .vertex_colors import (
     BACK,
@@ -23,10 +25,10 @@ from .vertex_colors import (
 METHOD = "projection"
 _MATCHING_OVERLAP = 0.8
 _MARGIN = 0.01
-"""Width, as a share of the side, in which a view's colours go on outside its mask."""
-_GROUND = 0.5
+"""How far a view's colors extend beyond its mask, as a share of the side."""
+_BACKGROUND = 0.5
 _SIDE_DETAIL = 0.1
-"""Detail turned to the sides stays under this: no strap or seam may come with it."""
+"""Largest amplitude of the detail that is rotated to the sides, so that it has no straps or seams."""
 
 
 def synthesize_views(
@@ -35,20 +37,23 @@ def synthesize_views(
     maps: ViewMaps,
     *,
     seed: int = 0,
+    device: torch.device = CPU,
     progress: Progress = ignore_progress,
 ) -> ViewImages:
-    """Synthesise the views of `maps` (front, left, back, right, top, bottom) from one picture.
+    """Synthesize the views of `maps` (front, left, back, right, top, bottom) from one picture.
 
-    The front is the picture laid over the mesh's silhouette; the back its mirror image with the face
-    and other front-only detail replaced; the rest takes colours along the surface. `seed` drives only
-    the detail that was made up. Raises PictureError without a subject, MeshError without a silhouette.
+    The front is the picture, aligned with the mesh's silhouette. The back is its mirror image, with the face
+    and other details of the front replaced. The other views diffuse colors along the surface. `seed` affects
+    invented detail only. Raises PictureError without a subject, MeshError without a silhouette.
+
+    Vertex colors are rendered on `device`; the picture is analyzed on the CPU.
     """
     progress(0.0)
     rng = np.random.default_rng(seed)
     canvas = align_picture(picture, maps.mask[FRONT])
     progress(0.05)
-    back = imagine_back(canvas, rng, span_progress(progress, 0.05, 0.5))
-    views = _paint_views(mesh, maps, canvas, back, span_progress(progress, 0.5, 1.0))
+    back = synthesize_back_view(canvas, rng, span_progress(progress, 0.05, 0.5))
+    views = _paint_views(mesh, maps, canvas, back, device, span_progress(progress, 0.5, 1.0))
     progress(1.0)
     metrics = {
         "front_overlap": canvas.overlap,
@@ -59,6 +64,7 @@ def synthesize_views(
 
 
 def _find_mismatch(canvas: FrontCanvas) -> tuple[str, ...]:
+    """A warning if the silhouettes of picture and mesh differ."""
     if canvas.overlap >= _MATCHING_OVERLAP:
         return ()
     return (
@@ -68,13 +74,18 @@ def _find_mismatch(canvas: FrontCanvas) -> tuple[str, ...]:
 
 
 def _paint_views(
-    mesh: Mesh, maps: ViewMaps, canvas: FrontCanvas, back: BackCanvas, progress: Progress
+    mesh: Mesh,
+    maps: ViewMaps,
+    canvas: FrontCanvas,
+    back: BackCanvas,
+    device: torch.device,
+    progress: Progress,
 ) -> FloatArray:
     front_inner, back_inner = (_drop_rim(item, canvas.mask) for item in (canvas.color, back.color))
     colors = color_vertices(mesh, maps, front_inner, back_inner, back.skull)
     progress(0.3)
     detail = _extract_detail(back_inner, canvas.mask)
-    sheets = (front_inner, back_inner, detail)
+    layers = (front_inner, back_inner, detail)
     views = np.empty((*maps.mask.shape, 3), dtype=np.float32)
     for view in range(len(maps.rig)):
         if view == FRONT:
@@ -82,25 +93,26 @@ def _paint_views(
         elif view == BACK:
             views[view] = extend_color(back.color, canvas.mask)[:, ::-1]
         else:
-            views[view] = _paint_around(mesh, maps, view, sheets, colors, back.skull)
-        views[view] = _set_on_ground(views[view], maps.mask[view])
+            views[view] = _paint_around(mesh, maps, view, layers, colors, back.skull, device)
+        views[view] = _fill_background(views[view], maps.mask[view])
         progress(0.3 + 0.7 * (view + 1) / len(maps.rig))
     return views
 
 
-def _set_on_ground(color: FloatArray, mask: BoolArray) -> FloatArray:
-    """Keep the colours beside the mask, which sampling at its edge reaches, and no others."""
+def _fill_background(color: FloatArray, mask: BoolArray) -> FloatArray:
+    """Make the background gray, except for a margin around the mask that filters may read."""
     near = dilate_mask(mask, _MARGIN * len(mask))
-    return np.where(near[..., None], color, np.float32(_GROUND))
+    return np.where(near[..., None], color, np.float32(_BACKGROUND))
 
 
 def _drop_rim(color: FloatArray, mask: BoolArray) -> FloatArray:
-    """Replace the outermost pixels, often an outline or a mix, by the colour just inside."""
+    """Replace the outermost pixels, often an outline or mixed with the background, by the color inside."""
     inner = erode_mask(mask, 4.5 * len(mask) / 768)
     return extend_color(color, inner if inner.any() else mask)
 
 
 def _extract_detail(color: FloatArray, mask: BoolArray) -> FloatArray:
+    """The fine detail (H, W, 3) of a picture, with limited amplitude, 0 near the outline."""
     smooth, _ = blur_masked(color, mask, 0.012 * len(mask))
     inner = erode_mask(mask, 0.012 * len(mask))[..., None]
     return np.where(inner, 0.6 * np.clip(color - smooth, -_SIDE_DETAIL, _SIDE_DETAIL), 0.0).astype(np.float32)
@@ -110,21 +122,25 @@ def _paint_around(
     mesh: Mesh,
     maps: ViewMaps,
     view: int,
-    sheets: tuple[FloatArray, FloatArray, FloatArray],
+    layers: tuple[FloatArray, FloatArray, FloatArray],
     colors: FloatArray,
     skull: Skull | None,
+    device: torch.device,
 ) -> FloatArray:
-    """Paint one view that is neither the front nor the back; colours extended outside the mask."""
-    front, back, detail = sheets
+    """Paint a view other than front and back, (S, S, 3); its colors are extended beyond the mask.
+
+    layers: front, back and detail in front-view pixels. colors: (V, 3) of the vertices.
+    """
+    front, back, detail = layers
     side, mask = len(front), maps.mask[view]
     points, normals = maps.position[view][mask], maps.normal[view][mask]
     x, y, _ = locate_pixels(maps.rig.cameras[FRONT], points, side)
     if skull is not None:
-        x = skull.hold(x, y)
+        x = skull.clamp_to_skull(x, y)
     from_front = (trust_angle(normals[:, 2]) * is_visible(maps, FRONT, points))[:, None]
     from_back = (trust_angle(-normals[:, 2]) * is_visible(maps, BACK, points))[:, None]
-    around = render_colors(mesh, maps.rig.cameras[view], colors, side)[mask]
-    around = around + _turn_detail(maps, detail, points, x, y)
+    around = render_colors(mesh, maps.rig.cameras[view], colors, side, device)[mask]
+    around = around + _rotate_detail(maps, detail, points, x, y)
     front_part = from_front * sample_bilinear(front, x, y)
     blend = front_part + from_back * sample_bilinear(back, x, y) + (1 - from_front - from_back) * around
     painted = np.zeros((side, side, 3), dtype=np.float32)
@@ -132,13 +148,16 @@ def _paint_around(
     return extend_color(painted, mask)
 
 
-def _turn_detail(
+def _rotate_detail(
     maps: ViewMaps, detail: FloatArray, points: FloatArray, x: FloatArray, y: FloatArray
 ) -> FloatArray:
-    """Fine detail for surfaces seen edge-on: that of the same body part, turned a quarter about its axis."""
+    """Detail (N, 3) for surface that the front sees edge-on: the front's, rotated about the body part's axis.
+
+    points: (N, 3). x, y: (N,) their pixels in the front view.
+    """
     side = len(detail)
     mask = maps.mask[FRONT]
-    # Smoothed, or ragged silhouettes would comb the detail row by row.
+    # Smoothed, because ragged silhouettes would shift the detail from row to row.
     runs, _ = blur_masked(_find_runs(mask), mask, 0.02 * side)
     row = np.clip(np.round(y).astype(np.int32), 0, side - 1)
     column = np.clip(np.round(x).astype(np.int32), 0, side - 1)
@@ -147,12 +166,12 @@ def _turn_detail(
     front_z = maps.position[FRONT][row, middle, 2]
     back_z = maps.position[BACK][row, side - 1 - middle, 2]
     depth = np.maximum((front_z - back_z) / 2, 1e-4)
-    turned = np.clip((points[:, 2] - (front_z + back_z) / 2) / depth, -1, 1)
-    return sample_bilinear(detail, (start + stop - 1) / 2 + 0.45 * (stop - start) * turned, y)
+    rotated = np.clip((points[:, 2] - (front_z + back_z) / 2) / depth, -1, 1)
+    return sample_bilinear(detail, (start + stop - 1) / 2 + 0.45 * (stop - start) * rotated, y)
 
 
 def _find_runs(mask: BoolArray) -> FloatArray:
-    """(H, W, 2): first and one-past-last column of the run that each pixel of `mask` lies in."""
+    """First column and last + 1 of the run of `mask` that each pixel lies in: (H, W, 2)."""
     side = mask.shape[1]
     columns = np.broadcast_to(np.arange(side), mask.shape)
     starts = np.maximum.accumulate(np.where(mask, -1, columns), axis=1) + 1

@@ -1,4 +1,4 @@
-"""Carries colours around the mesh: what neither the front nor the back shows takes them along the surface."""
+"""Color the vertices: from the front and back views where seen, elsewhere by diffusion along the surface."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import sparse
-from scipy.sparse.linalg import splu
 from scipy.spatial.distance import cdist
 
 from ..cameras import project_points
 from ..color import srgb_to_lab
+from ..device import array_to_tensor, tensor_to_array
+from ..mesh.laplacian import link_neighbors, solve_harmonic, weigh_edges
 from ..mesh.normals import vertex_normals
 from ..rasterize import interpolate_attributes, rasterize_view
 from ..types import BoolArray, Camera, FloatArray, Mesh, ViewMaps
@@ -20,58 +20,60 @@ from .masked_images import sample_bilinear
 
 FRONT, BACK = 0, 2
 _SKULL_INNER, _SKULL_OUTER = 0.86, 1.12
-"""Ears grow out of the skull between these shares of its half width."""
+"""The roots of the ears lie between these multiples of the skull's half width."""
 
-_HAIR_FORWARD = 0.3
-"""Hair covers the skull's sides up to where they turn to the front by this cosine."""
+_HAIR_FACING = 0.3
+"""Hair covers the sides of the skull where their normals face the front by less than this cosine."""
 
 _SHARPNESS = 3
+"""Exponent of the materials' shares; above 1, materials meet at a border instead of fading."""
+_ANCHOR = 1e-6
+"""Weight of the mean color beside the neighbors; it makes parts without a known vertex solvable."""
 _GRAZING = (0.22, 0.55)
-"""Cosines to the view direction between which the picture fades out: beyond, it would smear."""
+"""Cosines to the view direction between which a picture fades in; at lower ones it would smear."""
 
 
 @dataclass(frozen=True)
 class Skull:
-    """Rows top..nape, in front-view pixels, of a haired head's skull, which ears stand out from."""
+    """The skull of a head with hair, in front-view pixels: rows top..nape around a column; ears protrude."""
 
     top: int
     nape: int
-    centre: float
+    center: float
     half_width: float
 
-    def hold(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Columns x (N,) to look up colours at: those of the skull where the ears have their roots."""
-        aside = x - self.centre
-        root = (np.abs(aside) > _SKULL_INNER * self.half_width) & (
-            np.abs(aside) < _SKULL_OUTER * self.half_width
-        )
-        held = self.centre + np.sign(aside) * _SKULL_INNER * self.half_width
-        return np.where(root & self.spans(y), held, x).astype(np.float32)
+    def clamp_to_skull(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Move columns x (N,) at the roots of the ears inwards, to where the picture shows the skull."""
+        offset = x - self.center
+        distance, width = np.abs(offset), self.half_width
+        is_root = (distance > _SKULL_INNER * width) & (distance < _SKULL_OUTER * width) & self.spans(y)
+        clamped = self.center + np.sign(offset) * _SKULL_INNER * width
+        return np.where(is_root, clamped, x).astype(np.float32)
 
     def covers(self, x: FloatArray, y: FloatArray) -> BoolArray:
-        """Which points (N,) lie on the skull rather than on an ear."""
-        return (np.abs(x - self.centre) < _SKULL_OUTER * self.half_width) & self.spans(y)
+        """Which points (N,) are on the skull rather than on an ear, bool."""
+        return (np.abs(x - self.center) < _SKULL_OUTER * self.half_width) & self.spans(y)
 
     def spans(self, y: FloatArray) -> BoolArray:
-        """Which rows (N,) lie on the skull."""
+        """Which rows (N,) the skull spans, bool."""
         return (y > self.top) & (y < self.nape)
 
 
 def trust_angle(cosine: FloatArray) -> FloatArray:
-    """How far a picture may be trusted on a surface seen at this cosine: 0 grazing, 1 facing."""
+    """Weight 0..1 of a picture on surface that it shows at this cosine: 0 grazing, 1 facing."""
     low, high = _GRAZING
     t = np.clip((cosine - low) / (high - low), 0.0, 1.0)
     return t * t * (3 - 2 * t)
 
 
 def locate_pixels(camera: Camera, points: FloatArray, side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Column and row (pixel centres at whole numbers) and depth of points (N, 3) in a camera's view."""
-    place, depth = project_points(camera, points)
-    return place[:, 0] * side - 0.5, place[:, 1] * side - 0.5, depth
+    """Column and row (integers at pixel centers) and depth of points (N, 3) in a view, (N,) each."""
+    uv, depth = project_points(camera, points)
+    return uv[:, 0] * side - 0.5, uv[:, 1] * side - 0.5, depth
 
 
 def is_visible(maps: ViewMaps, view: int, points: FloatArray) -> BoolArray:
-    """Which points (N, 3) on the surface the camera of `view` sees, with a tolerance of 1 % of the view."""
+    """Which points (N, 3) on the surface the camera of `view` sees, with a tolerance of 1 % of its extent."""
     camera = maps.rig.cameras[view]
     side = maps.mask.shape[-1]
     x, y, depth = locate_pixels(camera, points, side)
@@ -84,10 +86,10 @@ def is_visible(maps: ViewMaps, view: int, points: FloatArray) -> BoolArray:
 def color_vertices(
     mesh: Mesh, maps: ViewMaps, front: FloatArray, back: FloatArray, skull: Skull | None
 ) -> FloatArray:
-    """Colour every vertex (V, 3): seen ones from the pictures, the others by harmonic diffusion.
+    """Color every vertex, (V, 3): visible ones from the pictures, the others by harmonic diffusion.
 
-    front and back: (S, S, 3), both in the pixels of the front view. The sides of a haired `skull`
-    take the back's hair, or the ears' skin would spread over them.
+    front, back: (S, S, 3), both in the pixels of the front view. The sides of the `skull` take the hair of
+    the back; otherwise the skin of the ears would spread over them.
     """
     points, normals = mesh.positions, vertex_normals(mesh)
     x, y, _ = locate_pixels(maps.rig.cameras[FRONT], points, front.shape[0])
@@ -95,11 +97,11 @@ def color_vertices(
     from_back = trust_angle(-normals[:, 2]) * is_visible(maps, BACK, points)
     known = from_front + from_back > 0.5
     if skull is not None:
-        haired = ~known & skull.covers(x, y) & (normals[:, 2] < _HAIR_FORWARD)
+        haired = ~known & skull.covers(x, y) & (normals[:, 2] < _HAIR_FACING)
         known |= haired
         from_back = np.where(haired, 1.0, from_back)
         from_front = np.where(haired, 0.0, from_front)
-        x = skull.hold(x, y)
+        x = skull.clamp_to_skull(x, y)
     seen = np.where(
         (from_front >= from_back)[:, None], sample_bilinear(front, x, y), sample_bilinear(back, x, y)
     )
@@ -107,10 +109,10 @@ def color_vertices(
 
 
 def diffuse_colors(mesh: Mesh, colors: FloatArray, known: BoolArray) -> FloatArray:
-    """Fill the vertices not `known` (V,) from the known ones along the surface.
+    """Fill in the colors (V, 3) of vertices not `known` (V,) from the known ones along the surface.
 
-    Each material's share and colour is harmonic (every vertex the mean of its neighbours); the shares
-    are then sharpened, so that two materials meet at a border instead of fading into each other.
+    Each material's share and color is harmonic, that is, the mean of its values at the neighbors. The shares
+    are sharpened afterwards, so that materials meet at a border instead of fading into each other.
     """
     result = colors.astype(np.float32).copy()
     if known.all():
@@ -119,42 +121,30 @@ def diffuse_colors(mesh: Mesh, colors: FloatArray, known: BoolArray) -> FloatArr
         result[:] = colors.mean(axis=0)
         return result
     lab = srgb_to_lab(result)
-    centres = cluster_colors(lab, known, count=6)
-    shares = np.eye(len(centres))[cdist(weigh_lab(lab[known]), centres).argmin(axis=1)]
-    weighed = (shares[:, :, None] * result[known][:, None]).reshape(len(shares), -1)
-    solved = _solve_harmonic(mesh, np.concatenate([shares, weighed], axis=1), known)
-    share = np.maximum(solved[:, : len(centres)], 1e-9)
-    color = solved[:, len(centres) :].reshape(len(solved), -1, 3) / share[..., None]
+    centers = cluster_colors(lab, known, count=6)
+    shares = np.eye(len(centers))[cdist(weigh_lab(lab[known]), centers).argmin(axis=1)]
+    weighted = (shares[:, :, None] * result[known][:, None]).reshape(len(shares), -1)
+    solved = _diffuse(mesh, np.concatenate([shares, weighted], axis=1), known)
+    share = np.maximum(solved[:, : len(centers)], 1e-9)
+    color = solved[:, len(centers) :].reshape(len(solved), -1, 3) / share[..., None]
     sharp = share**_SHARPNESS
     sharp /= sharp.sum(axis=1, keepdims=True)
     result[~known] = np.clip((sharp[..., None] * color).sum(axis=1), 0.0, 1.0)
     return result
 
 
-def _solve_harmonic(mesh: Mesh, values: FloatArray, known: BoolArray) -> FloatArray:
+def _diffuse(mesh: Mesh, values: FloatArray, known: BoolArray) -> FloatArray:
     """Harmonic values (U, C) at the vertices not `known`, from those (K, C) at the known ones."""
-    laplacian = _build_laplacian(mesh)
-    unknown = ~known
-    # The small weight of the mean keeps parts without any known vertex solvable.
-    matrix = laplacian[unknown][:, unknown] + 1e-6 * sparse.identity(int(unknown.sum()))
-    right = -laplacian[unknown][:, known] @ values + 1e-6 * values.mean(axis=0)
-    factor = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    return factor.solve(np.ascontiguousarray(right))
+    links = link_neighbors(mesh.faces, len(known), weigh_edges(mesh.positions, mesh.faces))
+    start = np.tile(values.mean(axis=0), (len(known), 1))
+    start[known] = values
+    return solve_harmonic(links, start, known, spring=_ANCHOR)
 
 
-def _build_laplacian(mesh: Mesh) -> sparse.csr_matrix:
-    count = len(mesh.positions)
-    a = mesh.faces[:, (0, 1, 2)].ravel()
-    b = mesh.faces[:, (1, 2, 0)].ravel()
-    length = np.linalg.norm(mesh.positions[a] - mesh.positions[b], axis=1)
-    weight = 1.0 / np.maximum(length, 1e-3 * max(float(length.mean()), 1e-9))
-    links = sparse.coo_matrix((weight, (a, b)), shape=(count, count)).tocsr()
-    links = links + links.T
-    return (sparse.diags(np.asarray(links.sum(axis=1)).ravel()) - links).tocsr()
-
-
-def render_colors(mesh: Mesh, camera: Camera, colors: FloatArray, side: int) -> FloatArray:
-    """Vertex colours (V, 3) as the camera sees them, (S, S, 3); 0 outside the silhouette."""
-    positions, faces = torch.tensor(mesh.positions), torch.tensor(mesh.faces)
-    raster = rasterize_view(camera, positions, faces, side)
-    return interpolate_attributes(raster, faces, torch.tensor(colors)).numpy()
+def render_colors(
+    mesh: Mesh, camera: Camera, colors: FloatArray, side: int, device: torch.device
+) -> FloatArray:
+    """Render vertex colors (V, 3) from a camera: (side, side, 3), 0 outside the silhouette."""
+    faces = array_to_tensor(mesh.faces, device)
+    raster = rasterize_view(camera, array_to_tensor(mesh.positions), faces, side)
+    return tensor_to_array(interpolate_attributes(raster, faces, array_to_tensor(colors, device)))

@@ -1,4 +1,4 @@
-"""Pictures of meshes for people to look at."""
+"""Shaded pictures of meshes, still and animated."""
 
 from .animation import encode_webp, render_animation, render_turntable
 from .render import render_contact_sheet, render_preview

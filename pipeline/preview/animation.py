@@ -1,4 +1,4 @@
-"""Moving pictures: a character in motion, and a mesh on a turntable."""
+"""Animated pictures: a character in motion, and a mesh on a turntable."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ..animation import pose_character
 from ..cameras import camera_basis, frame_camera
+from ..device import CPU
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import AnimationClip, Camera, FloatArray, Material, Mesh, RiggedCharacter, TexturedMesh
 from .render import MARGIN, render_camera
 
-_QUALITY, _EFFORT = 82, 2
+_WEBP_QUALITY, _WEBP_METHOD = 82, 2
 
 
 def render_animation(
@@ -26,19 +28,20 @@ def render_animation(
     elevation: float = 0.1,
     fps: float = 20.0,
     transparent: bool = False,
+    device: torch.device = CPU,
     progress: Progress = ignore_progress,
 ) -> FloatArray:
-    """Render one turn of the clip from a camera (radians) that stands still and sees all of it.
+    """Render one cycle of the clip with a fixed camera (angles in radians) that frames the whole motion.
 
-    Returns (T, size, size, 4) float32 sRGB, straight alpha, T the clip's seconds times `fps`.
+    Returns (T, size, size, 4) float32 sRGB, straight alpha; T is the clip's length in seconds times `fps`.
     """
     seconds = float(clip.times[-1])
     count = max(round(seconds * fps), 1)
     character = replace(character, textured=_reduce_texture(character.textured, size))
     poses = pose_character(character, clip, np.arange(count) * seconds / count)
-    everywhere = Mesh(np.concatenate([pose.mesh.positions for pose in poses]), poses[0].mesh.faces)
-    cameras = [frame_camera(everywhere, azimuth, elevation, MARGIN)] * count
-    return _render_frames(poses, cameras, size, transparent, progress)
+    all_positions = Mesh(np.concatenate([pose.mesh.positions for pose in poses]), poses[0].mesh.faces)
+    cameras = [frame_camera(all_positions, azimuth, elevation, MARGIN)] * count
+    return _render_frames(poses, cameras, size, transparent, device, progress)
 
 
 def render_turntable(
@@ -48,22 +51,23 @@ def render_turntable(
     size: int = 384,
     elevation: float = 0.1,
     transparent: bool = False,
+    device: torch.device = CPU,
     progress: Progress = ignore_progress,
 ) -> FloatArray:
-    """Render the mesh while the camera goes once around it, from the front by its left.
+    """Render the mesh while the camera circles it once, from the front towards the character's left.
 
     Returns (frames, size, size, 4) float32 sRGB, straight alpha.
     """
     if isinstance(mesh, TexturedMesh):
         mesh = _reduce_texture(mesh, size)
-    around = [_circle_camera(mesh, 2 * np.pi * number / frames, elevation) for number in range(frames)]
-    return _render_frames([mesh] * frames, around, size, transparent, progress)
+    cameras = [_circle_camera(mesh, 2 * np.pi * number / frames, elevation) for number in range(frames)]
+    return _render_frames([mesh] * frames, cameras, size, transparent, device, progress)
 
 
 def encode_webp(frames: FloatArray, fps: float) -> bytes:
-    """Encode frames (T, H, W, 3 or 4), 0..1, as an animated WebP that loops for ever, lossy.
+    """Encode frames (T, H, W, 3 or 4), 0..1, as a lossy animated WebP that loops forever.
 
-    Times are whole milliseconds; they are rounded so that the whole lasts T / fps seconds. ValueError if
+    Durations are whole milliseconds, rounded such that the total is T / fps seconds. Raises ValueError if
     there are no frames.
     """
     if not len(frames):
@@ -78,8 +82,8 @@ def encode_webp(frames: FloatArray, fps: float) -> bytes:
         append_images=pictures[1:],
         duration=np.diff(ends).tolist(),
         loop=0,
-        quality=_QUALITY,
-        method=_EFFORT,
+        quality=_WEBP_QUALITY,
+        method=_WEBP_METHOD,
     )
     return stream.getvalue()
 
@@ -89,19 +93,20 @@ def _render_frames(
     cameras: list[Camera],
     size: int,
     transparent: bool,
+    device: torch.device,
     progress: Progress,
 ) -> FloatArray:
     count = len(cameras)
     pictures = np.zeros((count, size, size, 4), np.float32)
     for number, (mesh, camera) in enumerate(zip(meshes, cameras, strict=True)):
         part = span_progress(progress, number / count, (number + 1) / count)
-        pictures[number] = render_camera(mesh, camera, size, transparent, part)
+        pictures[number] = render_camera(mesh, camera, size, transparent, device, part)
     progress(1.0)
     return pictures
 
 
 def _circle_camera(mesh: Mesh | TexturedMesh, azimuth: float, elevation: float) -> Camera:
-    """A camera that looks at the middle of the mesh and, from any azimuth, sees all of it."""
+    """A camera that looks at the center of the mesh and frames all of it from every azimuth."""
     shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
     low, high = shape.bounds
     middle = (low + high) / 2
@@ -114,7 +119,7 @@ def _circle_camera(mesh: Mesh | TexturedMesh, azimuth: float, elevation: float) 
 
 
 def _reduce_texture(textured: TexturedMesh, size: int) -> TexturedMesh:
-    """The texture halved, by means of 2 x 2 texels, until it is not four times as wide as the picture."""
+    """Halve the texture, averaging 2 x 2 texels, while it is at least four times as wide as the picture."""
     color = textured.material.base_color
     while min(color.shape[:2]) >= 4 * size and not any(side % 2 for side in color.shape[:2]):
         color = (color[::2, ::2] + color[1::2, ::2] + color[::2, 1::2] + color[1::2, 1::2]) / 4

@@ -1,7 +1,7 @@
-"""Studio light on what a camera sees: three soft lights, a bright sky, and screen-space occlusion.
+"""Studio lighting of a rendered surface: three soft lights, ambient light, and screen-space occlusion.
 
-All directions are in the camera's frame: x right, y up, z towards the camera. Colours are linear
-unless the name says sRGB.
+Directions are in the camera's frame: x right, y up, z towards the camera. Colors are linear unless stated
+otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OCCLUSION_DIRECTIONS = 8
 
 @dataclass(frozen=True)
 class Light:
-    """direction: from the surface to the light. wrap: how far it reaches around the terminator."""
+    """direction: from the surface to the light. wrap: 0..1, how far it reaches beyond the terminator."""
 
     direction: tuple[float, float, float]
     color: tuple[float, float, float]
@@ -27,7 +27,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Studio:
-    """Lights and the two halves of the ambient light, from above and from below."""
+    """Directional lights, and the ambient light from above (sky) and from below (ground)."""
 
     lights: tuple[Light, ...]
     sky: tuple[float, float, float]
@@ -43,7 +43,7 @@ CLAY_STUDIO = Studio(
     (0.24, 0.26, 0.29),
     (0.08, 0.075, 0.07),
 )
-"""Strong modelling for a mesh of one colour."""
+"""High contrast, which shows the shape of a mesh of one color."""
 
 TEXTURED_STUDIO = Studio(
     (
@@ -54,13 +54,13 @@ TEXTURED_STUDIO = Studio(
     (0.66, 0.66, 0.67),
     (0.46, 0.45, 0.44),
 )
-"""Mostly ambient: a painted texture brings its own shading."""
+"""Mostly ambient light, because a painted texture has shading of its own."""
 
 
 def shade_surface(
     albedo: torch.Tensor, normal: torch.Tensor, openness: torch.Tensor, studio: Studio
 ) -> torch.Tensor:
-    """Light albedo (N, 3) with unit normals (N, 3) and openness (N,) 0..1; returns (N, 3)."""
+    """Shade albedo (N, 3) by unit normals (N, 3) and openness (N,) 0..1: reflected light (N, 3)."""
     sky, ground = albedo.new_tensor(studio.sky), albedo.new_tensor(studio.ground)
     upward = (normal[:, 1:2] + 1) / 2
     light = (ground + (sky - ground) * upward) * openness[:, None]
@@ -72,12 +72,13 @@ def shade_surface(
 
 
 def measure_openness(
-    depth: torch.Tensor, normal: torch.Tensor, mask: torch.Tensor, pixel_metres: float
+    depth: torch.Tensor, normal: torch.Tensor, mask: torch.Tensor, pixel_size: float
 ) -> torch.Tensor:
-    """Screen-space ambient occlusion: (H, W), 1 where open and towards 0 in crevices.
+    """Screen-space ambient occlusion: openness (H, W), 1 in the open and lower in crevices.
 
-    depth: (H, W) metres, nearer is smaller. normal: (H, W, 3) in the camera's frame. Each of 24
-    neighbours counts by how high it stands above the tangent plane (after Bavoil, Sainz 2008).
+    depth: (H, W) metres, nearer is smaller. normal: (H, W, 3) in the camera's frame. mask: (H, W) bool.
+    pixel_size: metres. Each of 24 neighbors occludes by its elevation above the tangent plane (after
+    Bavoil, Sainz 2008).
     """
     height, width = depth.shape
     blocked = torch.zeros_like(depth)
@@ -86,38 +87,38 @@ def measure_openness(
         for number in range(_OCCLUSION_DIRECTIONS):
             angle = 2 * math.pi * (number + 0.5 * (radius == _OCCLUSION_RADII[1])) / _OCCLUSION_DIRECTIONS
             offset = round(step * math.cos(angle)), round(step * math.sin(angle))
-            blocked += _measure_block(depth, normal, mask, offset, pixel_metres)
+            blocked += _measure_neighbor(depth, normal, mask, offset, pixel_size)
     blocked /= len(_OCCLUSION_RADII) * _OCCLUSION_DIRECTIONS
     smooth = F.avg_pool2d(blocked[None, None], 5, stride=1, padding=2, count_include_pad=False)[0, 0]
     return (1 - 3 * smooth).clamp(0.15, 1)
 
 
-def _measure_block(
+def _measure_neighbor(
     depth: torch.Tensor,
     normal: torch.Tensor,
     mask: torch.Tensor,
     offset: tuple[int, int],
-    pixel_metres: float,
+    pixel_size: float,
 ) -> torch.Tensor:
-    """How far the neighbour at `offset` = (columns right, rows down) hides the sky: (H, W) 0..1."""
+    """How much of the sky the neighbor at `offset` = (columns right, rows down) hides: (H, W) 0..1."""
     right, down = offset
     shift = (-down, -right)
     other = torch.roll(depth, shift, dims=(0, 1))
     seen = torch.roll(mask, shift, dims=(0, 1)) & mask
     rise = depth - other  # towards the camera
-    run = math.hypot(right, down) * pixel_metres
-    along = (normal[..., 0] * right - normal[..., 1] * down) * pixel_metres + normal[..., 2] * rise
+    run = math.hypot(right, down) * pixel_size
+    along = (normal[..., 0] * right - normal[..., 1] * down) * pixel_size + normal[..., 2] * rise
     height = along / torch.sqrt(run * run + rise * rise)
     near = 1 / (1 + (rise / (4 * run)) ** 2)
     return torch.where(seen, (height - 0.12).clamp(min=0) * near, torch.zeros_like(depth))
 
 
 def srgb_to_linear(color: torch.Tensor) -> torch.Tensor:
-    """IEC 61966-2-1, element by element."""
+    """Decode sRGB 0..1 (IEC 61966-2-1)."""
     return torch.where(color <= 0.04045, color / 12.92, ((color.clamp(min=0) + 0.055) / 1.055) ** 2.4)
 
 
 def linear_to_srgb(color: torch.Tensor) -> torch.Tensor:
-    """IEC 61966-2-1, element by element; values above 1 are clipped."""
+    """Encode as sRGB (IEC 61966-2-1); values are clipped to 0..1 first."""
     color = color.clamp(0, 1)
     return torch.where(color <= 0.0031308, color * 12.92, 1.055 * color ** (1 / 2.4) - 0.055)

@@ -1,8 +1,12 @@
-"""From a closed mesh to a skeleton and skin weights."""
+"""Stage `rigging`: a skeleton fitted to a mesh, and skin weights that bind the mesh to it.
+
+voxelize.py fills the mesh with voxels (voxel_solid.py); fit/ finds the joints in them, skin/ binds the
+vertices to the bones, and pose/ moves the result. skeleton.py defines the joints and their axes.
+"""
 
 from .fit.fit_skeleton import FittedSkeleton, fit_skeleton
 from .pose.posing import pose_joints, pose_vertices
-from .pose.rest_pose import normalise_to_t_pose
+from .pose.rest_pose import normalize_to_t_pose
 from .skin.separate import SeparatedMesh, separate_limbs
 from .skin.skinning import compute_skin_weights
 
@@ -11,7 +15,7 @@ __all__ = [
     "SeparatedMesh",
     "compute_skin_weights",
     "fit_skeleton",
-    "normalise_to_t_pose",
+    "normalize_to_t_pose",
     "pose_joints",
     "pose_vertices",
     "separate_limbs",

@@ -1,8 +1,8 @@
-"""The joints we fit: Mixamo's names, their tree, their VRM roles, and how each joint is oriented.
+"""The joints of the fitted skeleton: Mixamo's names, hierarchy, VRM roles and joint axes.
 
-Every joint's +Y runs along its bone (to its main child; an end joint continues its parent's), as in
-Mixamo's rigs. +Z is the world's forward direction made perpendicular to the bone, for feet and toes the
-world's up; +X completes the right-handed frame.
+As in Mixamo's rigs, a joint's +Y axis points along its bone, to its main child; an end joint continues its
+parent's bone. +Z is the world's forward direction, or its up direction for feet and toes, made perpendicular
+to the bone. +X completes the right-handed frame.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from ..conventions import FORWARD, UP
 from ..types import Skeleton
@@ -49,11 +52,11 @@ ARM_PARTS = ("Shoulder", "Arm", "ForeArm", "Hand")
 LEG_PARTS = ("UpLeg", "Leg", "Foot", "ToeBase")
 FINGERS = tuple(_FINGERS)
 FINGER_PARTS = tuple(f"Hand{finger}{number}" for finger in FINGERS for number in (1, 2, 3, 4))
-"""Three joints of each finger, and the fourth at its tip."""
+"""Each finger has three joints and a fourth at its tip."""
 
 
 def _list_joints() -> list[tuple[str, str, str, str]]:
-    """(name, parent, role, the joint its bone points at) without the prefix, parents first."""
+    """(name, parent, role, joint that the bone points at), names without PREFIX, parents first."""
     joints = list(_TRUNK)
     for side in SIDES:
         for name, parent, role, child in _LIMBS:
@@ -78,22 +81,23 @@ JOINTS = tuple(_list_joints())
 FINGER_JOINTS = tuple(_list_finger_joints())
 
 
-def build_skeleton(places: Mapping[str, Points]) -> Skeleton:
-    """Make the skeleton from joint positions (3,), metres, keyed by the names of JOINTS.
+def build_skeleton(positions: Mapping[str, Points]) -> Skeleton:
+    """Build the skeleton from joint positions.
 
-    Joints of FINGER_JOINTS follow, those that `places` has. `LeftHand` and `RightHand` point at the
-    middle finger; without one their bones continue the forearms.
+    positions: name in JOINTS or FINGER_JOINTS, without PREFIX -> (3,) float, metres. All of JOINTS are
+    required; finger joints are appended if present. `LeftHand` and `RightHand` point at the middle finger,
+    or continue the forearm if there is none.
     """
-    joints = JOINTS + tuple(joint for joint in FINGER_JOINTS if joint[0] in places)
+    joints = JOINTS + tuple(joint for joint in FINGER_JOINTS if joint[0] in positions)
     order = {name: index for index, (name, *_) in enumerate(joints)}
     rest = np.tile(np.eye(4), (len(joints), 1, 1))
     for name, parent, _, child in joints:
-        if name in ("LeftHand", "RightHand") and name + "Middle1" in places:
+        if name in ("LeftHand", "RightHand") and name + "Middle1" in positions:
             child = name + "Middle1"
         start, end = (name, child) if child else (parent, name)
         up = UP if "Toe" in name or name.endswith("Foot") else FORWARD
-        rest[order[name], :3, :3] = orient_bone(places[end] - places[start], np.array(up))
-        rest[order[name], :3, 3] = places[name]
+        rest[order[name], :3, :3] = orient_bone(positions[end] - positions[start], np.array(up))
+        rest[order[name], :3, 3] = positions[name]
     return Skeleton(
         names=tuple(PREFIX + name for name in order),
         parents=[order.get(parent, -1) for _, parent, _, _ in joints],  # type: ignore[arg-type]
@@ -103,7 +107,7 @@ def build_skeleton(places: Mapping[str, Points]) -> Skeleton:
 
 
 def orient_bone(direction: Points, facing: Points) -> Points:
-    """Return the axes (3, 3), as columns, of a joint: +Y along `direction`, +Z as near `facing` as can be."""
+    """Return a joint's axes (3, 3) as columns: +Y along `direction`, +Z as close as possible to `facing`."""
     y = direction / max(float(np.linalg.norm(direction)), 1e-12)
     if np.linalg.norm(y) < 0.5:
         y = np.array(UP)
@@ -112,3 +116,11 @@ def orient_bone(direction: Points, facing: Points) -> Points:
     x = np.cross(y, facing)
     x /= np.linalg.norm(x)
     return np.stack((x, y, np.cross(x, y)), axis=1)
+
+
+def measure_tree_distances(parents: npt.NDArray[np.integer]) -> Points:
+    """Return (J, J), the number of bones between any two joints; parents: (J,), -1 for the root."""
+    joints = np.flatnonzero(parents >= 0)
+    size = (len(parents),) * 2
+    tree = sparse.coo_matrix((np.ones(len(joints)), (joints, parents[joints])), shape=size)
+    return csgraph.shortest_path(tree.tocsr(), directed=False, unweighted=True)

@@ -1,4 +1,4 @@
-"""The inside of a mesh as voxels, and distances that stay inside it."""
+"""The interior of a mesh as voxels, and geodesic distances through it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from ..types import BoolArray
 Points = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-_EVERY_NEIGHBOUR = np.ones((3, 3, 3), dtype=bool)
+NEIGHBORS_26 = np.ones((3, 3, 3), dtype=bool)
+"""Structuring element of 26-connectivity, for scipy.ndimage."""
 
 
 @dataclass(frozen=True, eq=False)
 class VoxelSolid:
-    """cells: (X, Y, Z) bool, one connected body. origin: centre of cell (0, 0, 0). size: metres per cell."""
+    """One connected body of voxels.
+
+    cells: (X, Y, Z) bool. origin: (3,) center of cell (0, 0, 0), metres. size: edge of a cell, metres.
+    """
 
     cells: BoolArray
     origin: Points
@@ -33,29 +37,29 @@ class VoxelSolid:
         return np.argwhere(self.cells)
 
     @cached_property
-    def centres(self) -> Points:
-        """(N, 3) centres of the filled cells, metres, in the order of `indices`."""
+    def centers(self) -> Points:
+        """(N, 3) centers of the filled cells, metres, in the order of `indices`."""
         return self.origin + self.size * self.indices
 
     @cached_property
     def numbers(self) -> Indices:
-        """(X, Y, Z) position of each filled cell in `indices`, -1 where empty."""
+        """(X, Y, Z) row of each filled cell in `indices`, -1 for empty cells."""
         found = np.full(self.cells.shape, -1, np.int64)
         found[self.cells] = np.arange(len(self.indices))
         return found
 
     @cached_property
     def tree(self) -> cKDTree:
-        """Nearest-neighbour index over `centres`."""
-        return cKDTree(self.centres)
+        """K-d tree over `centers`."""
+        return cKDTree(self.centers)
 
     @cached_property
     def graph(self) -> sparse.csr_matrix:
-        """(N, N) symmetric graph of the 26-neighbourhood; edge weights are metres."""
+        """(N, N) symmetric adjacency of the filled cells, 26-connected; edge weights in metres."""
         padded = np.pad(self.numbers, 1, constant_values=-1)
         here = self.indices + 1
         starts, ends, lengths = [], [], []
-        for offset in np.argwhere(_EVERY_NEIGHBOUR) - 1:
+        for offset in np.argwhere(NEIGHBORS_26) - 1:
             if tuple(offset) <= (0, 0, 0):
                 continue
             other = padded[tuple((here + offset).T)]
@@ -68,15 +72,15 @@ class VoxelSolid:
         return (half + half.T).tocsr()
 
     def nearest(self, points: Points) -> Indices:
-        """Numbers of the filled cells nearest to `points` (K, 3)."""
+        """Return the (K,) rows in `indices` of the filled cells nearest to points (K, 3)."""
         return np.atleast_1d(self.tree.query(points)[1])
 
     def measure_distances(self, sources: Indices) -> Points:
-        """(N,) metres from the nearest of the cells `sources`, through the inside."""
+        """Return (N,) geodesic distances in metres from the nearest of the cells `sources`."""
         return csgraph.dijkstra(self.graph, indices=sources, min_only=True)
 
     def trace_path(self, start: int, goal: int) -> Indices:
-        """Cell numbers of the shortest inside path from `start` to `goal`."""
+        """Return the cells of the shortest path through the interior, from `start` to `goal`."""
         _, before = csgraph.dijkstra(self.graph, indices=start, return_predecessors=True)
         path = [goal]
         while path[-1] != start:

@@ -1,8 +1,8 @@
-"""Filling a mesh with voxels, whether it is closed or not, in one piece or in several.
+"""Voxelization of a mesh, closed or open, with one or several connected components.
 
-Closed pieces are filled by their winding number. Those that are not (holes, single sheets, faces wound
-either way) are filled together where five of the six axis directions meet a surface: a hole opens one
-direction, the gap between two legs three. Sheets around nothing have no inside and drop out.
+Closed components are filled by winding number. The others (with holes, single sheets, inconsistent winding)
+are filled together wherever at least five of the six axis-aligned rays hit a surface: a hole opens one ray,
+the gap between two legs opens three. Sheets that enclose nothing have no interior and are dropped.
 """
 
 from __future__ import annotations
@@ -15,55 +15,65 @@ from scipy.sparse import csgraph
 from ..errors import RigError
 from ..mesh.components import find_components, split_closed_components
 from ..types import BoolArray, Mesh
-from .voxel_solid import Indices, Points, VoxelSolid
+from .voxel_solid import NEIGHBORS_26, Indices, Points, VoxelSolid
 
-_CELL_GOAL = 60_000
-_COARSEST, _FINEST = 64, 256
-_EVERY_NEIGHBOUR = np.ones((3, 3, 3), dtype=bool)
-_TIE_BREAK = np.array((0.00137, 0.00091))
-_NO_TIE = np.array((0.0031, 0.0017, 0.0023))
-"""Keeps a plane halfway between two layers of cells in one of them."""
-_BATCH = 2_000_000
-_BLOCKED = 5
-_SPECK = 0.0005
-_WIDEST_GAP = 0.04
+_TARGET_CELLS = 60_000
+_MIN_CELLS_PER_SPAN, _MAX_CELLS_PER_SPAN = 64, 256
+_COLUMN_OFFSET = np.array((0.00137, 0.00091))
+"""In cells; keeps the columns off the vertices and edges of axis-aligned meshes."""
+_ROUNDING_BIAS = np.array((0.0031, 0.0017, 0.0023))
+"""In cells; rounds a plane halfway between two layers of cells to one of them."""
+_BATCH_SIZE = 2_000_000
+_MIN_RAY_HITS = 5
+_MIN_BODY_SHARE = 0.0005
+_MAX_GAP_SHARE = 0.04
 
 
-def voxelise_mesh(mesh: Mesh) -> VoxelSolid:
-    """Fill a mesh and join its pieces into one body.
+def voxelize_mesh(mesh: Mesh) -> VoxelSolid:
+    """Voxelize the interior of a mesh as one connected body of about 60,000 filled cells.
 
-    Pieces up to 4 % of the mesh's span apart are joined by bridges; what is farther off is left out. The
-    cell size gives about 60,000 filled cells. RigError if the mesh is empty or encloses no volume.
+    Components up to 4 % of the mesh's span apart are joined by bridges; components farther away are left
+    out. Raises RigError if the mesh is empty or encloses no volume.
     """
     if not len(mesh.faces) or not np.isfinite(mesh.positions).all():
         found = f"{len(mesh.positions)} vertices and {len(mesh.faces)} faces"
-        raise RigError(f"the mesh must have faces and finite coordinates; it has {found}")
-    closed, loose = split_closed_components(find_components(mesh))
-    corners = np.concatenate((closed, loose))
+        raise RigError(f"expected a mesh with faces and finite coordinates, got {found}")
+    closed, unclosed = split_closed_components(find_components(mesh))
+    corners = np.concatenate((closed, unclosed))
     if not len(corners):
-        raise RigError("the mesh encloses no volume: all of its faces are points or lines")
+        raise RigError("the mesh encloses no volume: all of its faces are degenerate")
     low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     span = float((high - low).max())
-    volume = _measure_volume(closed) + _estimate_volume(loose, low, high)
+    volume = _measure_volume(closed) + _estimate_volume(unclosed, low, high)
     if not volume > 1e-6 * span**3:
         raise RigError(
-            f"the mesh must be a closed body; its {len(closed)} closed and {len(loose)} open faces enclose "
-            f"{volume:.3g} m³ in a span of {span:.3g} m"
+            f"expected a mesh that encloses a volume; its {len(closed)} closed and {len(unclosed)} open "
+            f"faces enclose {volume:.3g} m³ in a span of {span:.3g} m"
         )
-    size = float(np.clip((volume / _CELL_GOAL) ** (1 / 3), span / _FINEST, span / _COARSEST))
-    origin = low - 1.5 * size
-    shape = tuple(int(count) for count in np.ceil((high - low) / size) + 3)
-    cells = _fill_columns((closed - origin) / size, shape) | _fill_enclosed((loose - origin) / size, shape)
+    finest, coarsest = span / _MAX_CELLS_PER_SPAN, span / _MIN_CELLS_PER_SPAN
+    size = float(np.clip((volume / _TARGET_CELLS) ** (1 / 3), finest, coarsest))
+    origin, shape = _make_grid(low, high, size)
+    cells = _fill_by_winding((closed - origin) / size, shape)
+    cells |= _fill_enclosed((unclosed - origin) / size, shape)
     touched = cells.copy()
     touched[tuple(np.rint((corners.reshape(-1, 3) - origin) / size).astype(int).T)] = True
-    return VoxelSolid(_join_bodies(cells, touched, _WIDEST_GAP * span / size), origin, size)
+    return VoxelSolid(_join_bodies(cells, touched, _MAX_GAP_SHARE * span / size), origin, size)
 
 
 def fill_box(mesh: Mesh, low: Points, high: Points, size: float) -> BoolArray:
-    """(X, Y, Z) bool, the filled cells of a box; the centre of cell (0, 0, 0) is `low`, all in metres."""
+    """Return the filled cells (X, Y, Z) bool of a box.
+
+    low, high: (3,) metres, the centers of the first and the last cell. size: edge of a cell, metres.
+    """
     shape = tuple(int(count) for count in np.ceil((high - low) / size) + 1)
-    closed, loose = ((corners - low) / size for corners in split_closed_components(find_components(mesh)))
-    return _fill_columns(closed, shape) | _fill_enclosed(loose, shape)
+    groups = split_closed_components(find_components(mesh))
+    closed, unclosed = ((corners - low) / size for corners in groups)
+    return _fill_by_winding(closed, shape) | _fill_enclosed(unclosed, shape)
+
+
+def _make_grid(low: Points, high: Points, size: float) -> tuple[Points, tuple[int, ...]]:
+    """Origin (3,) and shape of a grid that leaves one empty cell around the bounds."""
+    return low - 1.5 * size, tuple(int(count) for count in np.ceil((high - low) / size) + 3)
 
 
 def _measure_volume(corners: Points) -> float:
@@ -74,17 +84,16 @@ def _measure_volume(corners: Points) -> float:
 
 
 def _estimate_volume(corners: Points, low: Points, high: Points) -> float:
-    """Of open faces, from a coarse grid."""
+    """Volume enclosed by open faces (F, 3, 3), cubic metres, measured on a coarse grid."""
     if not len(corners):
         return 0.0
-    size = float((high - low).max()) / (1.5 * _COARSEST)
-    origin = low - 1.5 * size
-    shape = tuple(int(count) for count in np.ceil((high - low) / size) + 3)
+    size = float((high - low).max()) / (1.5 * _MIN_CELLS_PER_SPAN)
+    origin, shape = _make_grid(low, high, size)
     return float(_fill_enclosed((corners - origin) / size, shape).sum()) * size**3
 
 
 def _fill_enclosed(corners: Points, shape: tuple[int, ...]) -> BoolArray:
-    """Cells that a surface, wound anyhow, encloses but for holes, and the surface's own beside them."""
+    """Cells enclosed by a surface of any winding that may have holes, and the surface cells beside them."""
     if not len(corners):
         return np.zeros(shape, bool)
     surface = _mark_surface(corners, shape)
@@ -92,12 +101,12 @@ def _fill_enclosed(corners: Points, shape: tuple[int, ...]) -> BoolArray:
     for axis in range(3):
         votes += np.logical_or.accumulate(surface, axis=axis)
         votes += np.flip(np.logical_or.accumulate(np.flip(surface, axis), axis=axis), axis)
-    inside = (votes >= _BLOCKED) & ~surface
-    return inside | (surface & np.asarray(ndimage.binary_dilation(inside, _EVERY_NEIGHBOUR)))
+    inside = (votes >= _MIN_RAY_HITS) & ~surface
+    return inside | (surface & np.asarray(ndimage.binary_dilation(inside, NEIGHBORS_26)))
 
 
 def _mark_surface(corners: Points, shape: tuple[int, ...]) -> BoolArray:
-    """Cells within which a face runs, found by points at most half a cell apart; faces may lie outside."""
+    """Cells that contain part of a face, sampled at most half a cell apart; faces may leave the grid."""
     surface = np.zeros(shape, bool)
     edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
     steps = np.maximum(np.ceil(2 * edges), 1).astype(np.int64)
@@ -105,18 +114,18 @@ def _mark_surface(corners: Points, shape: tuple[int, ...]) -> BoolArray:
         a, b = np.divmod(np.arange((count + 1) ** 2), count + 1)
         shares = np.stack((a, b, count - a - b), axis=1)[a + b <= count] / count
         chosen = np.flatnonzero(steps == count)
-        for part in np.array_split(chosen, 1 + len(chosen) * len(shares) // _BATCH):
+        for part in np.array_split(chosen, 1 + len(chosen) * len(shares) // _BATCH_SIZE):
             points = np.einsum("sc,fcd->fsd", shares, corners[part]).reshape(-1, 3)
-            places = np.rint(points + _NO_TIE).astype(np.int64)
+            places = np.rint(points + _ROUNDING_BIAS).astype(np.int64)
             places = places[((places >= 0) & (places < shape)).all(axis=1)]
             surface[tuple(places.T)] = True
     return surface
 
 
-def _fill_columns(corners: Points, shape: tuple[int, ...]) -> BoolArray:
-    """Fill the cells whose winding number, counted along z, is positive.
+def _fill_by_winding(corners: Points, shape: tuple[int, ...]) -> BoolArray:
+    """Fill the cells with a positive winding number, counted along z.
 
-    corners: (F, 3, 3) in cells; faces may lie outside.
+    corners: (F, 3, 3) in units of cells; faces may lie outside the grid.
     """
     near = (corners[..., :2].max(axis=1) >= 0) & (corners[..., :2].min(axis=1) <= shape[:2])
     corners = corners[near.all(axis=1)]
@@ -124,12 +133,12 @@ def _fill_columns(corners: Points, shape: tuple[int, ...]) -> BoolArray:
         return np.zeros(shape, bool)
     steps = np.zeros((shape[0], shape[1], shape[2] + 1), np.int32)
     flat = corners[..., :2]
-    low = np.maximum(np.ceil(flat.min(axis=1) - _TIE_BREAK), 0).astype(np.int64)
-    high = np.minimum(np.floor(flat.max(axis=1) - _TIE_BREAK), np.array(shape[:2]) - 1).astype(np.int64)
+    low = np.maximum(np.ceil(flat.min(axis=1) - _COLUMN_OFFSET), 0).astype(np.int64)
+    high = np.minimum(np.floor(flat.max(axis=1) - _COLUMN_OFFSET), np.array(shape[:2]) - 1).astype(np.int64)
     extent = np.maximum(high - low + 1, 0)
     counts = extent.prod(axis=1)
     ends = np.cumsum(counts)
-    batches = np.searchsorted(ends, np.arange(_BATCH, ends[-1] + _BATCH, _BATCH))
+    batches = np.searchsorted(ends, np.arange(_BATCH_SIZE, ends[-1] + _BATCH_SIZE, _BATCH_SIZE))
     first = 0
     for last in np.minimum(batches + 1, len(corners)):
         _add_crossings(steps, corners[first:last], low[first:last], extent[first:last], counts[first:last])
@@ -143,7 +152,7 @@ def _add_crossings(
     face = np.repeat(np.arange(len(corners)), counts)
     rank = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
     column = low[face] + np.stack((rank % extent[face, 0], rank // extent[face, 0]), axis=1)
-    at = column + _TIE_BREAK
+    at = column + _COLUMN_OFFSET
     a, b, c = (corners[face, index] for index in range(3))
     area = _cross(b - a, c - a)
     is_seen = np.abs(area) > 1e-12
@@ -160,21 +169,24 @@ def _cross(a: Points, b: Points) -> Points:
 
 
 def _join_bodies(cells: BoolArray, touched: BoolArray, reach: float) -> BoolArray:
-    """The largest body and those within `reach` cells of it; thin parts join through the cells they touch."""
-    labels, count = ndimage.label(cells, _EVERY_NEIGHBOUR)
+    """Keep the largest body and those within `reach` cells of it.
+
+    touched: cells filled or containing a vertex; they connect bodies across parts thinner than a cell.
+    """
+    labels, count = ndimage.label(cells, NEIGHBORS_26)
     sizes = np.bincount(labels.ravel(), minlength=2)[1:]
     if count > 1 and sizes.max() < 0.995 * sizes.sum():
-        labels, count = ndimage.label(touched, _EVERY_NEIGHBOUR)
+        labels, count = ndimage.label(touched, NEIGHBORS_26)
         sizes = np.bincount(labels.ravel())[1:]
-    kept = np.concatenate(([False], sizes >= _SPECK * sizes.sum()))
+    kept = np.concatenate(([False], sizes >= _MIN_BODY_SHARE * sizes.sum()))
     if kept.sum() > 1:
-        labels, _ = ndimage.label(_bridge_gaps(np.where(kept[labels], labels, 0), reach), _EVERY_NEIGHBOUR)
+        labels, _ = ndimage.label(_bridge_gaps(np.where(kept[labels], labels, 0), reach), NEIGHBORS_26)
         sizes = np.bincount(labels.ravel())[1:]
     return labels == 1 + int(np.argmax(sizes))
 
 
 def _bridge_gaps(labels: npt.NDArray[np.int32], reach: float) -> BoolArray:
-    """Bodies joined along their shortest gaps, each to its nearest; every gap as wide as its narrow part."""
+    """Join bodies by bridges across the narrowest gaps, along their minimum spanning tree."""
     cells = labels > 0
     away, near = ndimage.distance_transform_edt(~cells, return_indices=True)
     owner = labels[tuple(near)]

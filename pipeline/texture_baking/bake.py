@@ -8,34 +8,38 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from ..device import CPU, array_to_tensor, tensor_to_array
 from ..errors import MeshError, PictureError
 from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
-from ..types import FloatArray, Mesh, TexturedMesh, ViewImages
-from .atlas import Texels, apply_texture, fill_gutters, interpolate_texels, list_texels
+from ..types import FloatArray, IntArray, Mesh, TexturedMesh, ViewImages
+from .atlas import Texels, apply_texture, fill_gutters, interpolate, rasterize_uv
 from .fill_unseen import fill_unseen, split_long_edges
-from .project import Blend, Surface, prepare_view
+from .project import Surface, ViewBlend, prepare_view
 from .seam_metrics import measure_seam_differences
 
 LEAST_COVERAGE = 0.75
-"""Share of the texels in charts; with fewer coloured by views the result warns."""
+"""The result carries a warning if a smaller share of the charts' texels got a color from the views."""
 MOST_HIDDEN = 0.25
-"""Share of the texels in charts; with more that no camera of the rig can see the result warns."""
+"""The result carries a warning if a larger share of the charts' texels is hidden from all cameras."""
 MOST_SEAM_CONTRAST = 0.04
-"""Mean difference of colours, 0..1, across chart borders; ten levels of 255 show as a line."""
+"""Mean color difference, 0..1, across chart borders above which the result carries a warning.
+
+Ten levels of 255 are visible as a line.
+"""
 _TEXELS_PER_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
 class BakedTexture:
-    """A textured mesh and how much of it the views showed.
+    """A textured mesh, and how much of it the views showed.
 
-    coverage: (T, T) float32; 1 where a view gave the colour, 0 where it was filled in or no chart lies.
-    weights: (N, S, S) float32 0..1, how much each pixel of each view counts: its distance to outlines
-    times the cosine between surface and view, 0 in the background.
-    metrics: utilization (share of texels in charts); of those texel_coverage (coloured by a view) and
-    hidden_share (in sight of no camera, whatever its picture); seam_contrast (mean difference, 0..1,
-    of the colours on both sides of chart borders).
+    coverage: (T, T) float32; 1 where the color is from views, 0 where it was filled in and outside charts.
+    weights: (N, S, S) float32 0..1, the weight of each pixel of each view: its distance to outlines times
+    the cosine between surface normal and view direction, 0 in the background.
+    metrics: utilization (share of the texels that lie in charts); of those, texel_coverage (share with a
+    color from a view) and hidden_share (share that no camera sees, whatever its picture);
+    seam_contrast (mean difference, 0..1, between the colors on the two sides of chart borders).
     """
 
     textured: TexturedMesh
@@ -51,14 +55,17 @@ def bake_views(
     *,
     texture_size: int = 2048,
     weights: FloatArray | None = None,
+    device: torch.device = CPU,
     progress: Progress = ignore_progress,
 ) -> BakedTexture:
-    """Project the views onto the mesh and write a (texture_size, texture_size) base colour.
+    """Project the views onto the mesh and write a (texture_size, texture_size) base color.
 
-    A view counts where its depth shows the surface, more the straighter it looks and the farther the
-    pixel is from an outline; what no view shows takes the colour of the surface around it. `weights`,
-    (N, S, S) 0..1, takes the place of angle and distance. Raises MeshError for a mesh without uvs,
-    PictureError for weights of another size than the views.
+    A view contributes where it sees the surface, with a weight that grows with the cosine of the viewing
+    angle and with the pixel's distance to an outline. Texels that no view shows take the color of the
+    surface around them. `weights`, (N, S, S) 0..1, replaces angle and distance. Raises MeshError for a mesh
+    without uvs, PictureError for weights whose size is not that of the views.
+
+    On the CPU whatever the device: the distance to outlines, and the sparse system of the fill.
     """
     if mesh.uvs is None:
         raise MeshError("baking needs a mesh with uvs, got one without; unwrap it first")
@@ -66,37 +73,39 @@ def bake_views(
         raise PictureError(
             f"expected weights of shape {images.mask.shape}, one per view; found {weights.shape}"
         )
-    fine = _refine(mesh)
+    positions, normals, uvs, faces = _refine(mesh, mesh.uvs)
     progress(0.05)
-    texels = list_texels(fine, texture_size)
+    texels = rasterize_uv(uvs, faces, texture_size, device)
+    surface = Surface(
+        array_to_tensor(positions), array_to_tensor(normals, device), array_to_tensor(faces, device).long()
+    )
     progress(0.15)
-    blend, used = _blend_views(fine, texels, images, weights, span_progress(progress, 0.15, 0.75))
+    blend, used = _project_views(surface, texels, images, weights, span_progress(progress, 0.15, 0.75))
     color, share = blend.read()
-    color = _mix_fill(fine, texels, color, share, span_progress(progress, 0.75, 0.9))
-    texture = fill_gutters(color, texels.place, texture_size).numpy()
+    fine = Mesh(positions, faces, normals)
+    color = _mix_fill(fine, surface.faces, texels, color, share, span_progress(progress, 0.75, 0.9))
+    texture = tensor_to_array(fill_gutters(color, texels.texel, texture_size))
     progress(0.95)
-    coverage = np.zeros((texture_size, texture_size), np.float32)
-    coverage.flat[texels.place[texels.inside].numpy()] = share[texels.inside].numpy()
+    coverage = _draw_coverage(texels, share, texture_size)
     textured = apply_texture(mesh, texture)
     metrics = _measure_bake(textured, coverage, blend.visible[texels.inside])
     progress(1.0)
     return BakedTexture(textured, coverage, used, _list_warnings(metrics), metrics)
 
 
-def _refine(mesh: Mesh) -> Mesh:
-    """The same surface with no long edges."""
-    vertices = np.concatenate((mesh.positions, vertex_normals(mesh), np.asarray(mesh.uvs)), axis=1)
+def _refine(mesh: Mesh, uvs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
+    """Positions, unit normals, uvs and faces of the same surface without long edges."""
+    vertices = np.concatenate((mesh.positions, vertex_normals(mesh), uvs), axis=1)
     vertices, faces = split_long_edges(vertices, mesh.faces)
     normals = vertices[:, 3:6] / np.linalg.norm(vertices[:, 3:6], axis=1, keepdims=True).clip(1e-12)
-    return Mesh(vertices[:, :3], faces, normals, vertices[:, 6:])
+    return vertices[:, :3], normals, vertices[:, 6:], faces
 
 
-def _blend_views(
-    mesh: Mesh, texels: Texels, images: ViewImages, weights: FloatArray | None, progress: Progress
-) -> tuple[Blend, FloatArray]:
-    """The views' colours at the texels, and the weights (N, S, S) that their pixels had."""
-    surface = Surface(torch.tensor(mesh.positions), torch.tensor(mesh.normals), _faces(mesh))
-    blend, used = Blend(*_place_texels(texels, surface)), []
+def _project_views(
+    surface: Surface, texels: Texels, images: ViewImages, weights: FloatArray | None, progress: Progress
+) -> tuple[ViewBlend, FloatArray]:
+    """Blend the views' colors at the texels; also return the weights (N, S, S) of the views' pixels."""
+    blend, used = ViewBlend(*_locate_texels(texels, surface)), []
     for number, camera in enumerate(images.rig.cameras):
         progress(number / len(images.rig))
         own = None if weights is None else weights[number]
@@ -108,31 +117,39 @@ def _blend_views(
     return blend, np.stack(used)
 
 
-def _place_texels(texels: Texels, surface: Surface) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points and unit normals, (N, 3) each."""
-    placed = torch.empty((len(texels.place), 6))
-    attributes = torch.cat((surface.positions, surface.normals), dim=1)
-    for rows in torch.arange(len(placed)).split(_TEXELS_PER_BLOCK):
-        placed[rows] = interpolate_texels(texels, surface.faces, attributes, rows)
-    return placed[:, :3].contiguous(), torch.nn.functional.normalize(placed[:, 3:], dim=1)
+def _locate_texels(texels: Texels, surface: Surface) -> tuple[torch.Tensor, torch.Tensor]:
+    """Points, metres, and unit normals of the texels, (N, 3) each."""
+    attributes = torch.cat((surface.positions.to(surface.normals.device), surface.normals), dim=1)
+    located = attributes.new_empty((len(texels.texel), 6))
+    for rows in torch.arange(len(located), device=located.device).split(_TEXELS_PER_BLOCK):
+        located[rows] = interpolate(texels, surface.faces, attributes, rows)
+    return located[:, :3].contiguous(), torch.nn.functional.normalize(located[:, 3:], dim=1)
 
 
 def _mix_fill(
-    mesh: Mesh, texels: Texels, color: torch.Tensor, share: torch.Tensor, progress: Progress
+    mesh: Mesh,
+    faces: torch.Tensor,
+    texels: Texels,
+    color: torch.Tensor,
+    share: torch.Tensor,
+    progress: Progress,
 ) -> torch.Tensor:
-    """(N, 3): the views' colours where they are seen, and the surroundings' elsewhere."""
+    """Blend the views' colors (N, 3) with those of the surrounding surface where they are not fully seen."""
     rows = torch.nonzero(share < 1).squeeze(1)
     if not len(rows):
         return color
-    fill = torch.from_numpy(fill_unseen(mesh, texels, color, share, progress))
+    fill = array_to_tensor(fill_unseen(mesh, texels, color, share, progress), color.device)
     mixed = color.clone()
-    filled = interpolate_texels(texels, _faces(mesh), fill, rows)
+    filled = interpolate(texels, faces, fill, rows)
     mixed[rows] = filled + (color[rows] - filled) * share[rows, None]
     return mixed
 
 
-def _faces(mesh: Mesh) -> torch.Tensor:
-    return torch.tensor(mesh.faces).long()
+def _draw_coverage(texels: Texels, share: torch.Tensor, size: int) -> FloatArray:
+    """The share (N,) of each texel in charts as a picture (size, size)."""
+    coverage = share.new_zeros(size * size)
+    coverage[texels.texel[texels.inside]] = share[texels.inside]
+    return tensor_to_array(coverage.view(size, size))
 
 
 def _measure_bake(textured: TexturedMesh, coverage: FloatArray, visible: torch.Tensor) -> dict[str, float]:
@@ -150,11 +167,9 @@ def _list_warnings(metrics: Mapping[str, float]) -> tuple[str, ...]:
     unseen, hidden, seams = 1 - metrics["texel_coverage"], metrics["hidden_share"], metrics["seam_contrast"]
     warnings = []
     if unseen > 1 - LEAST_COVERAGE:
-        warnings.append(
-            f"{unseen:.0%} of the surface got no colour from any view and took its neighbourhood's"
-        )
+        warnings.append(f"{unseen:.0%} of the surface got no color from any view and took its neighborhood's")
     if hidden > MOST_HIDDEN:
         warnings.append(f"{hidden:.0%} of the surface is hidden from all cameras")
     if seams > MOST_SEAM_CONTRAST:
-        warnings.append(f"colours differ by {seams:.0%} on average where charts meet: seams may show")
+        warnings.append(f"colors differ by {seams:.0%} on average where charts meet: seams may show")
     return tuple(warnings)

@@ -1,4 +1,4 @@
-"""Rasterize many charts at once, each in a window of its own."""
+"""Rasterize many charts in one call, each into its own window."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..device import CPU, array_to_tensor, tensor_to_array
 from ..rasterize import list_covered_samples
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-class Windows(NamedTuple):
-    """Texels of all windows lie one after another, row by row.
+class ChartWindows(NamedTuple):
+    """One window per chart; the texels of all windows are numbered consecutively, row by row.
 
-    corners: (F, 3, 2) in texels of the face's window. start: (C,) each window's first texel. sides: (C, 2)
-    its width and height.
+    corners: (F, 3, 2) faces, in texels of their window. start: (C,) number of each window's first texel.
+    sides: (C, 2) width and height.
     """
 
     corners: Floats
@@ -26,38 +27,42 @@ class Windows(NamedTuple):
     sides: Ints
 
 
-def open_windows(corners: Floats, chart: Ints, cell: int = 1, margin: int = 0) -> Windows:
-    """Move charts, corners (F, 3, 2) in texels, by whole texels into windows of whole cells.
+def make_windows(corners: Floats, chart: Ints, cell: int = 1, margin: int = 0) -> ChartWindows:
+    """Shift charts, faces (F, 3, 2) in texels, by whole texels into windows of their own.
 
-    margin: empty cells on each side.
+    The sides are multiples of `cell` texels. margin: empty cells on each side.
     """
     low, high = bound_charts(corners, chart)
     low = np.floor(low)
     sides = (np.floor((high - low) / cell).astype(np.int64) + 1 + 2 * margin) * cell
     texels = sides.prod(axis=1)
-    return Windows(corners - low[chart][:, None] + margin * cell, np.cumsum(texels) - texels, sides)
+    return ChartWindows(corners - low[chart][:, None] + margin * cell, np.cumsum(texels) - texels, sides)
 
 
 def bound_charts(corners: Floats, chart: Ints) -> tuple[Floats, Floats]:
-    """Lowest and highest coordinates of charts with corners (F, 3, 2): two (C, 2)."""
+    """Lowest and highest coordinates, (C, 2) each, of charts with faces (F, 3, 2)."""
     order = np.argsort(chart, kind="stable")
     first = np.flatnonzero(np.diff(chart[order], prepend=-1))
     low = np.minimum.reduceat(corners.min(axis=1)[order], first)
     return low, np.maximum.reduceat(corners.max(axis=1)[order], first)
 
 
-def double_areas(corners: Floats) -> Floats:
-    """Twice the signed areas (F,) of faces (F, 3, 2), positive from the first axis to the second."""
-    one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    doubled: Floats = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
-    return doubled
-
-
-def list_texels(windows: Windows, chart: Ints) -> tuple[Ints, Ints]:
-    """Every face and texel, two (N,), where the texel's centre is the face's."""
+def list_window_texels(
+    windows: ChartWindows, chart: Ints, device: torch.device = CPU
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Faces and numbers, (N,) int64 each, of all texels whose centers lie in a face; chart: (F,)."""
     side = int(windows.sides.max())
-    flat = torch.from_numpy(windows.corners.reshape(-1, 2))
-    triangles = torch.arange(len(flat)).reshape(-1, 3)
-    face, pixel = (item.numpy() for item in list_covered_samples(flat, triangles, (side, side)))
-    row, owner = pixel // side, chart[face]
-    return face, windows.start[owner] + row * (windows.sides[owner, 0] - side) + pixel
+    flat = array_to_tensor(windows.corners.reshape(-1, 2), device)
+    triangles = torch.arange(len(flat), device=device).reshape(-1, 3)
+    face, pixel = list_covered_samples(flat, triangles, (side, side))
+    # A row of a window is shorter than a row of the square that all windows are rasterized in.
+    shortening = array_to_tensor(windows.sides[chart, 0] - side, device)
+    start = array_to_tensor(windows.start[chart], device)
+    return face, start[face] + pixel.div(side, rounding_mode="floor") * shortening[face] + pixel
+
+
+def list_shared_texels(windows: ChartWindows, chart: Ints, device: torch.device = CPU) -> tuple[Ints, Ints]:
+    """As `list_window_texels`, but only the texels that several faces cover, as arrays."""
+    face, texel = list_window_texels(windows, chart, device)
+    shared = torch.bincount(texel)[texel] > 1
+    return tensor_to_array(face[shared]), tensor_to_array(texel[shared])

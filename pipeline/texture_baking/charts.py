@@ -1,9 +1,9 @@
-"""Cut a surface into few connected charts, each of which lies flat under its own projection.
+"""Segment a surface into a few connected charts, each of which can be projected onto a plane.
 
-Faces are labelled with one of six axes by their smoothed normals (a cheap stand-in for the graph
-cut of Lévy et al. 2002 and of PolyCube maps), small islands join a neighbour, and whatever would
-fold over or cover another part of its chart in projection is split off. Tens of charts where greedy
-chart growing gives a thousand, in a fraction of its time.
+Each face is labelled with one of six axes by its smoothed normal (a cheap substitute for the graph cuts of
+Lévy et al. 2002 and of PolyCube maps), small islands join a neighbor, and faces that would fold over in the
+projection of their chart are split off. The result is tens of charts, where greedy chart growing makes a
+thousand and takes many times as long.
 """
 
 from __future__ import annotations
@@ -13,54 +13,60 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
+from ..mesh.areas import measure_double_areas
+from ..mesh.laplacian import smooth_positions
 from ..mesh.normals import compute_face_normals
+from ..mesh.topology import label_components, list_directed_edges
+from ..mesh.weld import weld_equal
 from ..progress import Progress, ignore_progress
-from ..types import Mesh
-from .chart_raster import double_areas
+from ..types import BoolArray, Mesh
 from .split_large_charts import cut_sprawling_charts
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 AXES = np.array([(0, 0, 1), (0, 0, -1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)], np.float64)
-_FAVOUR = np.array((1.0, 1.0, 0.9, 0.9, 0.75, 0.75))
-"""Front and back reach farther round, so that no seam runs through a face."""
-_SURFACE_STEPS = 8
-_FARTHEST = 0.005
-_SMOOTHING_STEPS = 12
+_AXIS_PREFERENCE = np.array((1.0, 1.0, 0.9, 0.9, 0.75, 0.75))
+"""Front and back charts extend farther around the body, so that no seam runs through the character's face."""
+_POSITION_SMOOTHING_ROUNDS = 8
+_LARGEST_SHIFT = 0.005
+"""Largest shift of a vertex by smoothing, as a share of the diagonal of the mesh's bounds."""
+_NORMAL_SMOOTHING_STEPS = 12
 _VOTING_STEPS = 10
-_VOTE = 0.35
+_VOTE_WEIGHT = 0.35
 _LEAST_FACING = 0.2
-"""Faces steeper to their chart's plane than this cosine would be stretched more than five times."""
+"""Least cosine between a face and its chart's plane: below, it would be stretched more than five times."""
 _SMALL_CHART = 0.002
-"""Charts below this share of the surface join a neighbour if they can."""
+"""Charts below this share of the surface join a neighbor if possible."""
 _MERGING_ROUNDS = 6
 _CUTTING_ROUNDS = 3
-_LEAST_SIZE = 0.03
-"""Share of its area that a face must keep in its chart."""
+_LEAST_AREA_KEPT = 0.03
+"""Share of a face's area below which its projection counts as folded."""
 
 
 class _Surface(NamedTuple):
-    """solid: (F, 3, 3) corners, and corners smoothed. pairs: (E, 2) faces that share an edge.
+    """A mesh, welded, as it is and smoothed.
 
-    faces: (F, 3) corners at one place have one number.
+    faces: (F, 3) indices of welded vertices. original, smoothed: (F, 3, 3) corners, metres.
+    original_normals, smoothed_normals: (F, 3) unit. areas: (F,) of the original faces.
+    pairs: (E, 2) faces that share an edge.
     """
 
     faces: Labels
-    solid: Floats
-    solid_normals: Floats
+    original: Floats
+    original_normals: Floats
     areas: Floats
-    corners: Floats
-    normals: Floats
+    smoothed: Floats
+    smoothed_normals: Floats
     pairs: Labels
 
 
 class Charts(NamedTuple):
-    """chart: (F,) each face's chart. corners: (F, 3, 3) right, up and height in its plane, about in metres.
+    """A segmented surface, projected onto the planes of its charts.
 
-    faces: (F, 3) corners at one place have one number. pairs: (E, 2) faces that share an edge.
+    chart: (F,) chart of each face. corners: (F, 3, 3) right, up and height over the chart's plane, roughly
+    in metres. faces: (F, 3) indices of welded vertices. pairs: (E, 2) faces that share an edge.
     """
 
     chart: Labels
@@ -70,9 +76,9 @@ class Charts(NamedTuple):
 
 
 def segment_charts(mesh: Mesh, progress: Progress = ignore_progress) -> Charts:
-    """Cut the mesh into connected charts whose faces all face out of their chart's plane.
+    """Segment the mesh into connected charts in which every face looks out of the chart's plane.
 
-    It is the smoothed mesh that is cut and projected, so that noise neither folds faces nor parts charts.
+    A smoothed copy is segmented and projected, so that noise neither folds faces nor breaks up charts.
     """
     surface = _read_surface(mesh)
     progress(0.25)
@@ -88,34 +94,30 @@ def segment_charts(mesh: Mesh, progress: Progress = ignore_progress) -> Charts:
     for done in range(_CUTTING_ROUNDS):
         progress(0.6 + 0.4 * done / _CUTTING_ROUNDS)
         far = cut_sprawling_charts(charts.corners[..., :2], charts.chart, surface.areas)
-        charts = part_charts(charts, far)
+        charts = split_charts(charts, far)
     return _split_folds(surface, label, charts)
 
 
-def part_charts(charts: Charts, parted: npt.NDArray[np.bool_]) -> Charts:
-    """Part the marked faces from the others of their chart; every connected piece becomes a chart."""
-    if not parted.any():
+def split_charts(charts: Charts, marked: BoolArray) -> Charts:
+    """Separate the marked faces (F,) from the rest of their charts; each connected part becomes a chart."""
+    if not marked.any():
         return charts
-    return charts._replace(chart=connect_faces(charts.pairs, charts.chart * 2 + parted))
+    return charts._replace(chart=connect_faces(charts.pairs, charts.chart * 2 + marked))
 
 
-def find_lower(charts: Charts, face: Labels, place: Labels) -> npt.NDArray[np.bool_]:
-    """Of the faces (N,) that meet at one place (N,), mark all but the highest in their chart: (F,)."""
-    lower, count = np.zeros(len(charts.chart), np.bool_), np.bincount(place)
-    if count.max(initial=0) < 2:
-        return lower
-    shared = count[place] > 1
-    place, face = place[shared], face[shared]
-    order = np.lexsort((face, -charts.corners[face, :, 2].mean(axis=1), place))
-    place, face = place[order], face[order]
-    lower[face[1:][place[1:] == place[:-1]]] = True
-    return lower
+def find_covered_faces(charts: Charts, face: Labels, texel: Labels) -> BoolArray:
+    """Where several faces (N,) cover a texel (N,), mark all but the frontmost in their chart: (F,)."""
+    covered = np.zeros(len(charts.chart), np.bool_)
+    order = np.lexsort((face, -charts.corners[face, :, 2].mean(axis=1), texel))
+    texel, face = texel[order], face[order]
+    covered[face[1:][texel[1:] == texel[:-1]]] = True
+    return covered
 
 
-def find_suspects(charts: Charts, folded: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(F,): faces with a corner on their chart's border, or on one of the faces (F,) that are folded over.
+def find_overlap_candidates(charts: Charts, folded: BoolArray) -> BoolArray:
+    """Faces (F,) that touch their chart's border or one of the folded faces (F,).
 
-    Where faces overlap, some of these do: borders cross, or a face folds.
+    Charts overlap themselves only where borders cross or faces fold, so every overlap involves one of these.
     """
     ends = np.sort(charts.faces[:, ((0, 1), (1, 2), (2, 0))].reshape(-1, 2), axis=1)
     count = int(charts.faces.max()) + 1
@@ -127,46 +129,39 @@ def find_suspects(charts: Charts, folded: npt.NDArray[np.bool_]) -> npt.NDArray[
     border = np.zeros(count, np.bool_)
     border[ends[order[alone]]] = True
     border[charts.faces[folded]] = True
-    suspect: npt.NDArray[np.bool_] = np.any(border[charts.faces], axis=1)
-    return suspect
+    candidates: BoolArray = np.any(border[charts.faces], axis=1)
+    return candidates
 
 
 def connect_faces(pairs: Labels, label: Labels) -> Labels:
-    """Number the pieces (F,) of faces with one label that pairs (E, 2) connect."""
-    same = label[pairs[:, 0]] == label[pairs[:, 1]]
-    _, chart = connected_components(_adjacency(pairs[same], len(label)), directed=False)
-    return chart.astype(np.int64)
+    """Number (F,) the connected parts of equal label; pairs: (E, 2) faces that share an edge."""
+    one, two = pairs.T
+    same = label[one] == label[two]
+    return label_components((one[same], two[same]), len(label))
 
 
 def _read_surface(mesh: Mesh) -> _Surface:
-    points, weld = np.unique(mesh.positions, axis=0, return_inverse=True)
-    faces = weld.reshape(-1)[mesh.faces].astype(np.int64)
-    solid: Floats = points.astype(np.float64)
-    smooth = _smooth_points(solid, faces)
-    normals, areas = (item.astype(np.float64) for item in compute_face_normals(solid, faces))
-    smooth_normals = compute_face_normals(smooth, faces)[0].astype(np.float64)
-    pairs = _pair_faces(faces, len(solid))
-    return _Surface(faces, solid[faces], normals, areas, smooth[faces], smooth_normals, pairs)
+    welded = weld_equal(mesh.positions)
+    faces = welded.inverse[mesh.faces]
+    original = welded.points.astype(np.float64)
+    smoothed = _smooth_points(original, faces)
+    normals, areas = (item.astype(np.float64) for item in compute_face_normals(original, faces))
+    smoothed_normals = compute_face_normals(smoothed, faces)[0].astype(np.float64)
+    pairs = _pair_faces(faces, len(original))
+    return _Surface(faces, original[faces], normals, areas, smoothed[faces], smoothed_normals, pairs)
 
 
 def _smooth_points(points: Floats, faces: Labels) -> Floats:
-    """Taubin's smoothing, as far as _FARTHEST of the mesh's size."""
-    tail, head = faces.ravel(), faces[:, (1, 2, 0)].ravel()
-    links = sparse.csr_array((np.ones(len(tail)), (tail, head)), shape=(len(points),) * 2)
-    links = links + links.T
-    degree = np.maximum(links.sum(axis=1), 1)[:, None]
-    smooth = points
-    for step in (0.5, -0.53) * _SURFACE_STEPS:
-        smooth = smooth + step * (links @ smooth / degree - smooth)
-    moved = smooth - points
-    farthest = _FARTHEST * float(np.linalg.norm(np.ptp(points, axis=0)))
+    """Taubin smoothing; no vertex moves farther than _LARGEST_SHIFT of the mesh's diagonal."""
+    moved = smooth_positions(points, faces, _POSITION_SMOOTHING_ROUNDS) - points
+    farthest = _LARGEST_SHIFT * float(np.linalg.norm(np.ptp(points, axis=0)))
     length = np.linalg.norm(moved, axis=1, keepdims=True)
     return points + moved * np.minimum(1, farthest / np.maximum(length, 1e-20))
 
 
 def _pair_faces(faces: Labels, vertex_count: int) -> Labels:
-    """(E, 2): faces that share an edge; around a non-manifold edge, each with the next two."""
-    start, stop = faces.ravel(), faces[:, (1, 2, 0)].ravel()
+    """Pairs (E, 2) of faces that share an edge; around a non-manifold edge, each with the next two."""
+    start, stop = list_directed_edges(faces)
     key = np.minimum(start, stop) * vertex_count + np.maximum(start, stop)
     order = np.argsort(key, kind="stable")
     owner, key = order // 3, key[order]
@@ -180,27 +175,28 @@ def _adjacency(pairs: Labels, count: int) -> sparse.csr_array:
 
 
 def _label_faces(surface: _Surface) -> Labels:
-    """One axis per face: nearest to the smoothed normal, straightened by the neighbours' votes."""
-    adjacency = _adjacency(surface.pairs, len(surface.normals))
-    smooth = surface.normals * surface.areas[:, None]
-    for _ in range(_SMOOTHING_STEPS):
+    """The axis (F,) nearest to each face's smoothed normal, regularized by the neighbors' votes."""
+    normals = surface.smoothed_normals
+    adjacency = _adjacency(surface.pairs, len(normals))
+    smooth = normals * surface.areas[:, None]
+    for _ in range(_NORMAL_SMOOTHING_STEPS):
         smooth = smooth + adjacency @ smooth / 3
         smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)
-    forbidden = surface.normals @ AXES.T < _LEAST_FACING
-    forbidden[np.arange(len(forbidden)), (surface.normals @ AXES.T).argmax(axis=1)] = False
-    preference = np.where(forbidden, -10.0, smooth @ AXES.T * _FAVOUR)
+    forbidden = normals @ AXES.T < _LEAST_FACING
+    forbidden[np.arange(len(forbidden)), (normals @ AXES.T).argmax(axis=1)] = False
+    preference = np.where(forbidden, -10.0, smooth @ AXES.T * _AXIS_PREFERENCE)
     label = preference.argmax(axis=1)
     for _ in range(_VOTING_STEPS):
-        label = (preference + _VOTE * (adjacency @ np.eye(6)[label])).argmax(axis=1)
+        label = (preference + _VOTE_WEIGHT * (adjacency @ np.eye(6)[label])).argmax(axis=1)
     return label
 
 
 def _merge_small(surface: _Surface, label: Labels, chart: Labels) -> Labels:
-    """Give each small chart the axis of the neighbour with the longest common border that it can face."""
+    """Relabel each small chart with the axis of the neighbor that it shares most edges with and can face."""
     count = int(chart.max(initial=-1)) + 1
     area = np.bincount(chart, surface.areas, count).astype(np.float64)
     least = np.full((count, 6), np.inf)
-    np.minimum.at(least, chart, surface.normals @ AXES.T)
+    np.minimum.at(least, chart, surface.smoothed_normals @ AXES.T)
     border = np.zeros((count, 6))
     for one, two in (surface.pairs.T, surface.pairs.T[::-1]):
         across = chart[one] != chart[two]
@@ -212,10 +208,8 @@ def _merge_small(surface: _Surface, label: Labels, chart: Labels) -> Labels:
     return np.where(moves[chart], target[chart], label)
 
 
-def _is_local_minimum(
-    surface: _Surface, chart: Labels, area: npt.NDArray[np.float64]
-) -> npt.NDArray[np.bool_]:
-    """Which charts are smaller than all their neighbours, so that no two of them swap places: (C,)."""
+def _is_local_minimum(surface: _Surface, chart: Labels, area: Floats) -> BoolArray:
+    """Which charts (C,) are smaller than all their neighbors; only these move, so no two swap labels."""
     rank = np.empty(len(area), np.int64)
     rank[np.argsort(area, kind="stable")] = np.arange(len(area))
     lowest = np.full(len(area), len(area))
@@ -226,22 +220,25 @@ def _is_local_minimum(
 
 
 def _fit_planes(surface: _Surface, label: Labels, chart: Labels) -> Floats:
-    """Each chart's plane faces its mean normal where all its faces then still face out, else its axis."""
+    """Planes (C, 3, 3) that face the charts' mean normals, or their axes where a face would look inwards."""
     count = int(chart.max(initial=-1)) + 1
-    weighted = surface.normals * surface.areas[:, None]
+    weighted = surface.smoothed_normals * surface.areas[:, None]
     sums = [np.bincount(chart, weighted[:, axis], count) for axis in range(3)]
     mean = np.stack(sums, axis=1).astype(np.float64)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
     least = np.full(count, np.inf)
-    np.minimum.at(least, chart, (surface.normals * mean[chart]).sum(axis=1))
+    np.minimum.at(least, chart, (surface.smoothed_normals * mean[chart]).sum(axis=1))
     axis_of = np.zeros(count, np.int64)
     axis_of[chart] = label
     outward = np.where((least > _LEAST_FACING)[:, None], mean, AXES[axis_of])
-    return _stand_upright(outward)
+    return _build_planes(outward)
 
 
-def _stand_upright(outward: npt.NDArray[np.float64]) -> Floats:
-    """Planes (C, 3, 3) for unit normals (C, 3), with +Y up, or -Z where the normal is nearly vertical."""
+def _build_planes(outward: Floats) -> Floats:
+    """Planes (C, 3, 3) with unit normals (C, 3): rows right, up, outward.
+
+    Up is +Y, or -Z where the normal is nearly vertical.
+    """
     steep = np.abs(outward[:, 1:2]) > 0.9
     up = np.where(steep, (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))
     right = np.cross(up, outward)
@@ -251,37 +248,41 @@ def _stand_upright(outward: npt.NDArray[np.float64]) -> Floats:
 
 def _project_charts(surface: _Surface, label: Labels, chart: Labels) -> Charts:
     planes = _fit_planes(surface, label, chart)[chart]
-    return Charts(chart, np.einsum("fij,fcj->fci", planes, surface.corners), surface.faces, surface.pairs)
+    return Charts(chart, np.einsum("fij,fcj->fci", planes, surface.smoothed), surface.faces, surface.pairs)
 
 
 def _split_folds(surface: _Surface, label: Labels, charts: Charts) -> Charts:
-    """Split off the faces that fold away from their plane or nearly so, in pieces, then one by one.
+    """Split off faces that are folded or nearly so, first as connected parts, then one by one.
 
-    Smoothing, good for what lies around them, may have crushed them: they are projected as they are, and so
-    are the charts in which nothing folds then.
+    Smoothing may have collapsed a face, so split faces are projected from their original positions. So are
+    whole charts in which no face is folded then.
     """
-    count, rough = len(label), np.zeros(len(label), np.bool_)
-    bare = surface._replace(corners=surface.solid, normals=surface.solid_normals)
+    count, unsmoothed = len(label), np.zeros(len(label), np.bool_)
+    original = surface._replace(smoothed=surface.original, smoothed_normals=surface.original_normals)
     for single in (False, True):
-        as_is = _project_charts(bare, label, charts.chart)
-        rough = ~_spread(_find_folded(surface, as_is), charts.chart) | rough
-        charts = charts._replace(corners=np.where(rough[:, None, None], as_is.corners, charts.corners))
+        projected = _project_charts(original, label, charts.chart)
+        unsmoothed |= ~_mark_charts(_find_folded(surface, projected), charts.chart)
+        charts = _choose_corners(unsmoothed, projected, charts)
         folded = _find_folded(surface, charts)
         if not folded.any():
             break
-        rough |= folded
-        piece = np.where(folded, count + (np.arange(count) if single else charts.chart), charts.chart)
-        smoothed = charts.corners
-        charts = _project_charts(bare, label, connect_faces(surface.pairs, piece))
-        charts = charts._replace(corners=np.where(rough[:, None, None], charts.corners, smoothed))
+        unsmoothed |= folded
+        part = np.where(folded, count + (np.arange(count) if single else charts.chart), charts.chart)
+        split = _project_charts(original, label, connect_faces(surface.pairs, part))
+        charts = split._replace(corners=_choose_corners(unsmoothed, split, charts).corners)
     return charts
 
 
-def _spread(marked: npt.NDArray[np.bool_], chart: Labels) -> npt.NDArray[np.bool_]:
-    """(F,): whether the face's chart has a marked face."""
+def _choose_corners(marked: BoolArray, ours: Charts, theirs: Charts) -> Charts:
+    """The second charts, with the corners of the first for the marked faces (F,)."""
+    return theirs._replace(corners=np.where(marked[:, None, None], ours.corners, theirs.corners))
+
+
+def _mark_charts(marked: BoolArray, chart: Labels) -> BoolArray:
+    """Mark all faces (F,) of the charts that have a marked face."""
     return (np.bincount(chart, marked) > 0)[chart]
 
 
-def _find_folded(surface: _Surface, charts: Charts) -> npt.NDArray[np.bool_]:
-    doubled = double_areas(charts.corners[..., :2])
-    return (doubled < _LEAST_SIZE * 2 * surface.areas) & (surface.areas > 1e-9 * surface.areas.mean())
+def _find_folded(surface: _Surface, charts: Charts) -> BoolArray:
+    doubled = measure_double_areas(charts.corners[..., :2])
+    return (doubled < _LEAST_AREA_KEPT * 2 * surface.areas) & (surface.areas > 1e-9 * surface.areas.mean())

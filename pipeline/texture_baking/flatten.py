@@ -1,8 +1,8 @@
-"""Take the stretch out of charts that lie flat already, without folding a face over.
+"""Reduce the distortion of charts that are flat already, without folding a face.
 
-Descends the symmetric Dirichlet energy (Smith and Schaefer, "Bijective Parameterization with Free
-Boundaries", SIGGRAPH 2015), which is least where lengths are kept and infinite where a face folds, along
-gradients smoothed by the surface's Laplacian (Sobolev gradients), with a step length for each chart.
+Gradient descent on the symmetric Dirichlet energy (Smith and Schaefer, "Bijective Parameterization with Free
+Boundaries", SIGGRAPH 2015), which is minimal where lengths are preserved and infinite where a face folds. The
+gradients are smoothed by the surface's Laplacian (Sobolev gradients); each chart has its own step length.
 """
 
 from __future__ import annotations
@@ -14,26 +14,30 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from ..mesh.areas import measure_double_areas
 from ..progress import Progress, ignore_progress
-from .chart_raster import double_areas
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _ROUNDS = 20
 _LEAST_GAIN = 3e-4
-"""Share of the energy that a round must take away, or it is the last."""
-_SHORTENINGS = 4
+"""The iteration stops when a round reduces the energy by a smaller share."""
+_STEP_TRIALS = 4
 _STIFFNESS = 8.0
-"""Of the energy where lengths are kept, in multiples of Dirichlet's."""
-_LEAST_SIZE = 1e-6
-"""Faces that have lost more of their area count as folded: at the start they are left out, later avoided."""
+"""Second derivative of the energy where lengths are preserved, in multiples of that of Dirichlet's."""
+_LEAST_AREA_KEPT = 1e-6
+"""Faces that keep a smaller share of their area count as folded: ignored at the start, avoided later."""
 _LEAST_HEIGHT = 1e-3
-"""Faces flatter than this, height to length, count as that high: their energy would rule their chart."""
+"""Least ratio of height to length at which a face enters the energy, which slivers would dominate."""
 
 
 class _Rest(NamedTuple):
-    """inverse: (F, 2, 2), from edges in the chart to the Jacobian. areas: (F,), 0 to leave a face out."""
+    """The surface as it should look in the charts.
+
+    faces: (F, 3). inverse: (F, 2, 2), maps a face's edges in the chart to its Jacobian.
+    areas: (F,), 0 for ignored faces. chart: (F,).
+    """
 
     faces: Ints
     inverse: Floats
@@ -44,9 +48,10 @@ class _Rest(NamedTuple):
 def flatten_charts(
     corners: Floats, flat: Floats, faces: Ints, chart: Ints, progress: Progress = ignore_progress
 ) -> Floats:
-    """Return (W, 2), near the lengths of the surface; faces that are folded to begin with may stay so.
+    """Return chart coordinates (W, 2) whose lengths approach those of the surface.
 
-    corners: (F, 3, 3), metres. flat: (W, 2), where to start. faces: (F, 3). chart: (F,).
+    corners: (F, 3, 3), metres. flat: (W, 2), initial coordinates. faces: (F, 3). chart: (F,). Faces that are
+    folded initially may stay so.
     """
     rest = _read_rest(corners, flat, faces, chart)
     charts = int(chart.max()) + 1
@@ -58,17 +63,17 @@ def flatten_charts(
     (energy, slope), step = _measure_energy(rest, flat, charts), np.ones(charts)
     for done in range(_ROUNDS):
         progress(done / _ROUNDS)
-        way, before = solve(slope), energy.sum()
-        for _ in range(_SHORTENINGS):
-            tried = flat - step[owner, None] * way
+        direction, before = solve(slope), energy.sum()
+        for _ in range(_STEP_TRIALS):
+            tried = flat - step[owner, None] * direction
             after, tried_slope = _measure_energy(rest, tried, charts)
-            moves = after <= energy
-            if moves.all():
+            improves = after <= energy
+            if improves.all():
                 break
-            step[~moves] /= 4
-        flat = np.where(moves[owner, None], tried, flat)
-        slope = np.where(moves[owner, None], tried_slope, slope)
-        energy, step = np.where(moves, after, energy), np.minimum(2 * step, 1.0)
+            step[~improves] /= 4
+        flat = np.where(improves[owner, None], tried, flat)
+        slope = np.where(improves[owner, None], tried_slope, slope)
+        energy, step = np.where(improves, after, energy), np.minimum(2 * step, 1.0)
         if energy.sum() > (1 - _LEAST_GAIN) * before:
             break
     return flat
@@ -83,20 +88,22 @@ def _read_rest(corners: Floats, flat: Floats, faces: Ints, chart: Ints) -> _Rest
     inverse = np.zeros((len(faces), 2, 2))
     inverse[:, 0, 0], inverse[:, 1, 1] = 1 / length, 1 / height
     inverse[:, 0, 1] = -along / (length * height)
-    areas = np.where(double_areas(flat[faces]) > 2 * _LEAST_SIZE * length * height, length * height / 2, 0.0)
+    areas = np.where(
+        measure_double_areas(flat[faces]) > 2 * _LEAST_AREA_KEPT * length * height, length * height / 2, 0.0
+    )
     return _Rest(faces, inverse, areas, chart)
 
 
 def _measure_energy(rest: _Rest, flat: Floats, charts: int) -> tuple[Floats, Floats]:
-    """Of each chart, infinite if it holds a folded face, (C,), and its slope at each vertex, (W, 2)."""
+    """The energy of each chart, (C,), infinite if a face is folded, and its gradient, (W, 2)."""
     u, v = flat[:, 0][rest.faces], flat[:, 1][rest.faces]
     i, j, k = rest.inverse[:, 0, 0], rest.inverse[:, 0, 1], rest.inverse[:, 1, 1]
     a, c = (u[:, 1] - u[:, 0]) * i, (v[:, 1] - v[:, 0]) * i
     b = (u[:, 1] - u[:, 0]) * j + (u[:, 2] - u[:, 0]) * k
     d = (v[:, 1] - v[:, 0]) * j + (v[:, 2] - v[:, 0]) * k
     det = a * d - b * c
-    folded = (det <= _LEAST_SIZE) & (rest.areas > 0)
-    det = np.where(det <= _LEAST_SIZE, 1.0, det)
+    folded = (det <= _LEAST_AREA_KEPT) & (rest.areas > 0)
+    det = np.where(det <= _LEAST_AREA_KEPT, 1.0, det)
     size, shrunk = a * a + b * b + c * c + d * d, 1 / det**2
     energy = np.bincount(rest.chart, rest.areas * size * (1 + shrunk), charts).astype(np.float64)
     energy[rest.chart[folded]] = np.inf
@@ -111,7 +118,7 @@ def _measure_energy(rest: _Rest, flat: Floats, charts: int) -> tuple[Floats, Flo
 
 
 def _build_laplacian(rest: _Rest, count: int) -> sparse.csc_matrix:
-    """Cotangent weights of the surface, and a trace of the unit matrix, which holds each chart in place."""
+    """Cotangent Laplacian of the surface, plus a small multiple of the identity that anchors each chart."""
     i, j, k = rest.inverse[:, 0, 0], rest.inverse[:, 0, 1], rest.inverse[:, 1, 1]
     zero = np.zeros_like(i)
     slopes = np.stack((np.stack((-i, i, zero), axis=1), np.stack((-j - k, j, k), axis=1)), axis=1)

@@ -1,4 +1,4 @@
-"""Colours of surface points from the views that see them."""
+"""Project views onto the surface: the color of each surface point from the views that see it."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ import torch.nn.functional as F
 from scipy.ndimage import distance_transform_edt
 
 from ..cameras import camera_basis, project_points
+from ..device import array_to_tensor, tensor_to_array
 from ..rasterize import interpolate_attributes, rasterize_triangles
 from ..types import Camera, FloatArray
 from .atlas import fill_between
 
 _PREFERENCE = {"front": 8.0, "top": 0.25, "bottom": 0.25}
-"""The front view is the picture itself; top and bottom are farthest from it and see little."""
+"""Factors on the weights of views: the front is the picture itself, top and bottom are the least reliable."""
 _OPAQUE = 0.97
-"""Pixels with less mask than this have background in their colour."""
+"""Pixels with a lower mask value have some background in their color."""
 _LEAST_FACING, _FULLY_FACING = 0.1, 0.2
-"""Cosines between normal and view from which on a surface is seen, and is seen as well as any."""
+"""Cosines between normal and view direction at which visibility begins, and is complete."""
 _EDGE_RAMP = 1 / 128
-"""Trust in a view grows from an outline inwards over this share of its side."""
+"""The weight of a view's pixels ramps up from outlines inwards over this share of the side."""
 _ENOUGH = 0.04
-"""From this weight on a texel takes the views' colour alone; below, it fades into the fill."""
-_NOWHERE = -1e3
-"""Depth of the background, in half extents: in front of all, so that nothing is seen through it."""
+"""From this weight on a texel takes the views' color alone; below, it fades to the fill."""
+_BACKGROUND_DEPTH = -1e3
+"""In half extents: in front of everything, so that no point is visible through the background."""
 _STEEPEST_JUMP = 6.0
-"""Neighbouring pixels whose depths differ by more pixel widths than this lie on different parts."""
-_FINER = 2
-"""Depths have this many samples along a pixel, and colours are brought to as many by bicubic filtering."""
+"""Neighbouring pixels are on different parts if their depths differ by more pixel widths than this."""
+_SUPERSAMPLING = 2
+"""Samples per pixel and axis: of depth by rasterizing, of color by bicubic filtering."""
 _MARGIN = 8
-"""Pixels around the mesh's bounds that belong to a view's window."""
+"""Pixels around the mesh's bounds that a view's window includes."""
 _SHARPEN = 1 / 12
-"""Share of the Laplacian taken off: 1 / 24 for the area of a pixel, as much for the filters."""
+"""Share of the Laplacian that is subtracted: 1 / 24 for the pixel's area, as much for the filters."""
 _POINTS_PER_BLOCK = 1 << 18
 
 
 class Window(NamedTuple):
-    """The part of a view's S x S pixels that shows the mesh: rows and columns."""
+    """The rows and columns of a view's side x side pixels that show the mesh."""
 
     rows: slice
     columns: slice
     side: int
 
-    def place(self, uv: torch.Tensor) -> torch.Tensor:
-        """Image coordinates (N, 2) 0..1 as pixels (N, 2) of the window."""
-        return uv * self.side - torch.tensor((self.columns.start, self.rows.start))
+    def uv_to_pixels(self, uv: torch.Tensor) -> torch.Tensor:
+        """Image coordinates (N, 2), 0..1, to pixel coordinates (N, 2) in the window."""
+        return uv * self.side - uv.new_tensor((self.columns.start, self.rows.start))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -54,10 +55,11 @@ class Window(NamedTuple):
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
 
-class View(NamedTuple):
-    """What one camera saw, in a window of height H and width W; U and V are _FINER times these.
+class PreparedView(NamedTuple):
+    """One view, cropped to a window of H x W pixels; U and V are _SUPERSAMPLING times H and W.
 
-    color: (3, U, V) sRGB. depth: (U, V) metres, far in front where the mesh is not. weights: (H, W) 0..1.
+    color: (3, U, V) sRGB. depth: (U, V) metres, far in front of the mesh in the background.
+    weights: (H, W) 0..1.
     """
 
     camera: Camera
@@ -68,32 +70,35 @@ class View(NamedTuple):
 
     @property
     def full_weights(self) -> FloatArray:
-        """(S, S) the weights in the whole picture, 0 outside the window."""
+        """The weights of the whole view, (S, S), 0 outside the window."""
         full = np.zeros((self.window.side, self.window.side), np.float32)
-        full[self.window.rows, self.window.columns] = self.weights.numpy()
+        full[self.window.rows, self.window.columns] = tensor_to_array(self.weights)
         return full
 
 
 class Surface(NamedTuple):
-    """Vertices (V, 3) in metres, their unit normals (V, 3), and faces (F, 3) int64."""
+    """Vertices (V, 3) in metres, their unit normals (V, 3), and faces (F, 3) int64.
+
+    The positions are on the CPU, where they are projected (see `rasterize_view`), the rest on the device.
+    """
 
     positions: torch.Tensor
     normals: torch.Tensor
     faces: torch.Tensor
 
 
-class _Shape(NamedTuple):
-    """depth: (U, V), as in View. facing: (H, W) cosine towards the camera. outline: (H, W) bool."""
+class _ViewGeometry(NamedTuple):
+    """depth: (U, V), as in PreparedView. facing: (H, W) cosine of normal and view. outline: (H, W) bool."""
 
     depth: torch.Tensor
     facing: torch.Tensor
     outline: torch.Tensor
 
 
-class Blend:
-    """The views' colours at points (N, 3), metres, with unit normals (N, 3), view by view.
+class ViewBlend:
+    """Accumulates the colors of views at points (N, 3), metres, with unit normals (N, 3).
 
-    visible: (N,) 0..1, whether any view so far saw the point, whatever its weight there.
+    visible: (N,) 0..1, how well the best view so far sees the point, regardless of weights.
     """
 
     def __init__(self, points: torch.Tensor, normals: torch.Tensor) -> None:
@@ -101,13 +106,13 @@ class Blend:
         self._color, self._total = torch.zeros_like(points), points.new_zeros(len(points))
         self.visible, self._best = torch.zeros_like(self._total), torch.zeros_like(self._total)
 
-    def add(self, view: View) -> None:
-        """Add what a view shows."""
-        towards = torch.as_tensor(camera_basis(view.camera)[2], dtype=self._points.dtype)
+    def add(self, view: PreparedView) -> None:
+        """Add the colors of a view at the points that it sees."""
+        towards = self._points.new_tensor(camera_basis(view.camera)[2])
         facing = self._normals @ towards
         for rows in torch.nonzero(facing > _LEAST_FACING).squeeze(1).split(_POINTS_PER_BLOCK):
             color, weight, visible = _look_up(view, self._points[rows], facing[rows])
-            # The sixth power: two views mix only in a narrow band, so that no ghosts appear.
+            # The sixth power makes two views mix in a narrow band only, which avoids ghosting.
             sharp = (weight**3) ** 2 * visible * _PREFERENCE.get(view.camera.name, 1.0)
             self._color[rows] += color * sharp[:, None]
             self._total[rows] += sharp
@@ -115,57 +120,61 @@ class Blend:
             self.visible[rows] = torch.maximum(self.visible[rows], visible)
 
     def read(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Colour (N, 3) sRGB, 0 where unseen; and the share (N,) 0..1 that it has beside the fill."""
+        """Colors (N, 3) sRGB, 0 where unseen, and their opacity (N,) 0..1 over the fill."""
         color = self._color / self._total.clamp(min=1e-30)[:, None]
         return color, (self._best / _ENOUGH).clamp(max=1)
 
 
 def prepare_view(
     camera: Camera, surface: Surface, color: FloatArray, mask: FloatArray, weights: FloatArray | None
-) -> View:
-    """Find where the colours (S, S, 3) of a view can be trusted, and continue them over outlines.
+) -> PreparedView:
+    """Weight the pixels of a view, (S, S, 3) sRGB, and extend its reliable colors over outlines.
 
-    mask: (S, S) 0..1. weights: (S, S) 0..1 instead of those found, or None.
+    mask: (S, S) 0..1. weights: (S, S) 0..1, used in place of computed ones, or None.
     """
-    window = _frame_mesh(camera, surface, len(mask))
+    device = surface.normals.device
+    uv, depth = project_points(camera, surface.positions)
+    window = _frame_mesh(uv, len(mask))
     mask, color = (item[window.rows, window.columns] for item in (mask, color))
-    shape = _render_shape(camera, surface, window)
-    outline = shape.outline | (torch.tensor(mask) < _OPAQUE)
+    geometry = _render_geometry(camera, surface, window, uv, depth)
+    outline = geometry.outline | (array_to_tensor(mask, device) < _OPAQUE)
     if weights is None:
-        weight = _measure_trust(outline, _EDGE_RAMP * window.side) * shape.facing
+        weight = _ramp_from_outline(outline, _EDGE_RAMP * window.side) * geometry.facing
     else:
-        weight = torch.tensor(weights[window.rows, window.columns])
-    clean = _sharpen(fill_between(torch.tensor(color).permute(2, 0, 1), ~outline))
-    fine = F.interpolate(clean[None], scale_factor=_FINER, mode="bicubic", align_corners=False)
-    return View(camera, window, fine[0].clamp(0, 1), shape.depth, weight)
+        weight = array_to_tensor(weights[window.rows, window.columns], device)
+    clean = _sharpen(fill_between(array_to_tensor(color, device).permute(2, 0, 1), ~outline))
+    fine = F.interpolate(clean[None], scale_factor=_SUPERSAMPLING, mode="bicubic", align_corners=False)
+    return PreparedView(camera, window, fine[0].clamp(0, 1), geometry.depth, weight)
 
 
-def _frame_mesh(camera: Camera, surface: Surface, side: int) -> Window:
-    """The mesh's bounds in the picture and a margin that the filters read."""
-    uv, _ = project_points(camera, surface.positions)
+def _frame_mesh(uv: torch.Tensor, side: int) -> Window:
+    """The bounds of the vertices' image coordinates (V, 2), with a margin for the filters."""
     pixels = torch.stack((uv.amin(dim=0) * side - _MARGIN, uv.amax(dim=0) * side + _MARGIN))
     (left, top), (right, bottom) = pixels.clamp(0, side).round().int().tolist()
     return Window(slice(min(top, side - 1), max(bottom, 1)), slice(min(left, side - 1), max(right, 1)), side)
 
 
-def _render_shape(camera: Camera, surface: Surface, window: Window) -> _Shape:
-    uv, depth = project_points(camera, surface.positions)
-    placed = torch.cat((window.place(uv) * _FINER, depth[:, None]), dim=1)
+def _render_geometry(
+    camera: Camera, surface: Surface, window: Window, uv: torch.Tensor, depth: torch.Tensor
+) -> _ViewGeometry:
+    """Rasterize the surface with the image coordinates (V, 2) and depths (V,) of its vertices."""
+    pixels = torch.cat((window.uv_to_pixels(uv) * _SUPERSAMPLING, depth[:, None]), dim=1)
     height, width = window.size
-    raster = rasterize_triangles(placed, surface.faces, (height * _FINER, width * _FINER))
-    towards = torch.as_tensor(camera_basis(camera)[2], dtype=torch.float32)
+    fine_size = height * _SUPERSAMPLING, width * _SUPERSAMPLING
+    raster = rasterize_triangles(pixels.to(surface.faces.device), surface.faces, fine_size)
+    towards = surface.normals.new_tensor(camera_basis(camera)[2])
     facing = interpolate_attributes(raster, surface.faces, (surface.normals @ towards)[:, None])[..., 0]
-    depth = torch.where(raster.mask, raster.depth, _NOWHERE * camera.half_extent)
-    edges = ~raster.mask | _find_jumps(depth, 2 * camera.half_extent / (window.side * _FINER))
-    outline = edges.view(height, _FINER, width, _FINER).any(dim=3).any(dim=1)
-    return _Shape(depth, F.avg_pool2d(facing[None], _FINER)[0].clamp(0, 1), outline)
+    seen_depth = torch.where(raster.mask, raster.depth, _BACKGROUND_DEPTH * camera.half_extent)
+    edges = ~raster.mask | _find_jumps(seen_depth, 2 * camera.half_extent / (window.side * _SUPERSAMPLING))
+    outline = edges.view(height, _SUPERSAMPLING, width, _SUPERSAMPLING).any(dim=3).any(dim=1)
+    return _ViewGeometry(seen_depth, F.avg_pool2d(facing[None], _SUPERSAMPLING)[0].clamp(0, 1), outline)
 
 
-def _find_jumps(depth: torch.Tensor, pixel_metres: float) -> torch.Tensor:
-    """(U, V) bool: pixels on either side of a depth discontinuity."""
-    jumps = torch.zeros(depth.shape, dtype=torch.bool)
-    across = depth.diff(dim=1).abs() > _STEEPEST_JUMP * pixel_metres
-    along = depth.diff(dim=0).abs() > _STEEPEST_JUMP * pixel_metres
+def _find_jumps(depth: torch.Tensor, pixel_size: float) -> torch.Tensor:
+    """Pixels on either side of a depth discontinuity, (U, V) bool. pixel_size: metres."""
+    jumps = torch.zeros_like(depth, dtype=torch.bool)
+    across = depth.diff(dim=1).abs() > _STEEPEST_JUMP * pixel_size
+    along = depth.diff(dim=0).abs() > _STEEPEST_JUMP * pixel_size
     for side in (slice(None, -1), slice(1, None)):
         jumps[:, side] |= across
         jumps[side] |= along
@@ -173,36 +182,36 @@ def _find_jumps(depth: torch.Tensor, pixel_metres: float) -> torch.Tensor:
 
 
 def _sharpen(color: torch.Tensor) -> torch.Tensor:
-    """(C, H, W) undo the blur of a pixel's own area and of the filters that follow."""
+    """Undo the blur that the pixels' own area and the filters after this cause; (C, H, W)."""
     padded = F.pad(color[None], (1, 1, 1, 1), mode="replicate")[0]
     across = padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:]
     along = padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1]
     return color * (1 + 4 * _SHARPEN) - (across + along) * _SHARPEN
 
 
-def _measure_trust(outline: torch.Tensor, ramp: float) -> torch.Tensor:
-    """(H, W) float32: 0 on outlines, of the mask or between parts of the mesh, 1 `ramp` pixels inside."""
+def _ramp_from_outline(outline: torch.Tensor, ramp: float) -> torch.Tensor:
+    """Weights (H, W) float32 that rise from 0 on outlines (H, W) bool to 1 at `ramp` pixels from them."""
     if not outline.any():
-        return torch.ones(outline.shape)
-    distance = torch.from_numpy(distance_transform_edt(~outline.numpy())).float()
-    return ((distance - 1.0) / ramp).clamp(0, 1)
+        return torch.ones_like(outline, dtype=torch.float32)
+    distance = distance_transform_edt(~tensor_to_array(outline)).astype(np.float32)
+    return ((array_to_tensor(distance, outline.device) - 1.0) / ramp).clamp(0, 1)
 
 
 def _look_up(
-    view: View, points: torch.Tensor, facing: torch.Tensor
+    view: PreparedView, points: torch.Tensor, facing: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Colour (N, 3), weight (N,) and visibility (N,) 0..1 of points whose normals have cosine `facing`."""
+    """Color (N, 3), weight (N,) and visibility (N,) 0..1 of points seen at the cosines `facing` (N,)."""
     uv, depth = project_points(view.camera, points)
     height, width = view.window.size
-    grid = (view.window.place(uv) * 2 / torch.tensor((width, height)) - 1)[None, :, None]
+    grid = (view.window.uv_to_pixels(uv) * 2 / uv.new_tensor((width, height)) - 1)[None, :, None]
     color, surface, weight = (_sample(layers, grid) for layers in (view.color, view.depth, view.weights))
     slope = torch.sqrt(1 - facing.clamp(max=1) ** 2) / facing
-    tolerance = 2 * view.camera.half_extent / (view.window.side * _FINER) * (1 + slope)
+    tolerance = 2 * view.camera.half_extent / (view.window.side * _SUPERSAMPLING) * (1 + slope)
     visible = (2 - (depth - surface[0]) / tolerance).clamp(0, 1)
-    turned = ((facing - _LEAST_FACING) / (_FULLY_FACING - _LEAST_FACING)).clamp(max=1)
-    return color.T, weight[0], visible * turned
+    frontal = ((facing - _LEAST_FACING) / (_FULLY_FACING - _LEAST_FACING)).clamp(max=1)
+    return color.T, weight[0], visible * frontal
 
 
 def _sample(layers: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    """(C, N) layers (C, H, W) or (H, W) at a grid (1, N, 1, 2)."""
+    """Sample layers (C, H, W) or (H, W) bilinearly at a grid (1, N, 1, 2), -1..1: (C, N)."""
     return F.grid_sample(layers.view(1, -1, *layers.shape[-2:]), grid, align_corners=False)[0, :, :, 0]

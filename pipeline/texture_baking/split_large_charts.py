@@ -1,4 +1,4 @@
-"""Cut sprawling charts, a body with its limbs spread, into pieces that pack without large gaps."""
+"""Split sprawling charts, such as a body with its limbs spread, so that they pack without large gaps."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..rasterize import list_covered_samples
 from ..types import BoolArray
 
 _GRID = 48
-"""Cells across the longer side of a chart when cuts are looked for."""
+"""Resolution of the search for cuts: cells along the longer side of a chart."""
 _LARGE_CHART = 0.04
-"""Share of the whole surface below which a chart's shape does not matter."""
+"""Charts with a smaller share of the surface are never split."""
 _LEAST_GAIN = 0.2
-"""Share of a chart's bounding box that a cut must save."""
+"""Least share of a chart's bounding box that a cut must save."""
 _CUT_COST = 2.0
-"""Cells of saved box that one cell of new seam must be worth."""
+"""Cells of bounding box that a cut must save per cell of new seam."""
 
 
 def cut_sprawling_charts(
     corners: npt.NDArray[np.float64], chart: npt.NDArray[np.int64], areas: npt.NDArray[np.float64]
 ) -> BoolArray:
-    """Return (F,), True for the faces on the far side of their chart's cut; all False where none pays.
+    """Mark the faces (F,) on the far side of their chart's best cut; none in charts not worth cutting.
 
     corners: (F, 3, 2) in the chart's plane, metres. chart: (F,). areas: (F,).
     """
@@ -46,7 +46,7 @@ def _cut_chart(corners: npt.NDArray[np.float64]) -> BoolArray:
 
 
 def _draw_mask(cells: npt.NDArray[np.float64]) -> BoolArray:
-    """(X, Y) bool: cells whose centre a face covers; trimmed to what is drawn on the far sides."""
+    """Cells whose centers lie in a face of the chart: (_GRID, _GRID) bool, x first."""
     faces = torch.arange(3 * len(cells)).reshape(-1, 3)
     _, pixel = list_covered_samples(torch.from_numpy(cells.reshape(-1, 2)), faces, (_GRID, _GRID))
     mask = np.zeros(_GRID * _GRID, np.bool_)
@@ -55,7 +55,7 @@ def _draw_mask(cells: npt.NDArray[np.float64]) -> BoolArray:
 
 
 def _find_best_cut(mask: BoolArray) -> tuple[int, int] | None:
-    """The axis and position of the straight cut that saves most bounding box, or None."""
+    """Axis and position of the axis-aligned cut that saves most of the bounding boxes, or None."""
     before = _measure_boxes(mask)
     best, found = _LEAST_GAIN * before, None
     for axis, turned in ((0, mask), (1, mask.T)):
@@ -71,7 +71,7 @@ def _find_best_cut(mask: BoolArray) -> tuple[int, int] | None:
 
 
 def _measure_boxes(mask: BoolArray) -> float:
-    """Cells in the bounding boxes of the connected parts."""
+    """Total area of the bounding boxes of the mask's connected parts, in cells."""
     parts, _ = label(mask)
     boxes = (item for item in find_objects(parts) if item is not None)
     return float(sum(np.prod([side.stop - side.start for side in box]) for box in boxes))

@@ -1,8 +1,8 @@
-"""Give a mesh texture coordinates: few large charts, flattened at once, packed by their shapes.
+"""Give a mesh texture coordinates: few large charts, flattened together and packed by their shapes.
 
-Growing charts face by face and flattening each is what makes xatlas take many seconds and cut a character
-into hundreds of pieces. Here the mesh is cut by its smoothed normals (`segment_charts`), all charts lose
-their stretch in one sparse system (`flatten_charts`), and bitmaps are packed (`place_bitmaps`).
+Growing charts face by face and flattening each of them is what makes xatlas take many seconds and cut a
+character into hundreds of charts. Here the mesh is segmented by its smoothed normals (`segment_charts`), all
+charts are flattened in one sparse system (`flatten_charts`), and their bitmaps are nested (`nest_bitmaps`).
 """
 
 from __future__ import annotations
@@ -11,41 +11,51 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from ..device import CPU
 from ..errors import MeshError
+from ..mesh.areas import measure_double_areas
 from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import Mesh
-from .chart_raster import double_areas, list_texels, open_windows
-from .charts import Charts, find_lower, find_suspects, part_charts, segment_charts
+from .chart_raster import list_shared_texels, make_windows
+from .charts import Charts, find_covered_faces, find_overlap_candidates, segment_charts, split_charts
 from .flatten import flatten_charts
 from .packing.pack_charts import (
     estimate_scale,
     find_scale,
-    place_charts,
-    shelve_charts,
+    nest_charts,
+    orient_charts,
+    pack_boxes,
     snap_corners,
-    stand_charts,
 )
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_TRIES = 6
-_PARTING_ROUNDS = 12
-_MANY = 2000
-"""Charts from which on boxes in rows must do: placing by shape takes about a millisecond each."""
+_PACKING_TRIES = 6
+_SPLITTING_ROUNDS = 12
+_MANY_CHARTS = 2000
+"""From this number on charts are packed by their boxes: nesting takes about a millisecond per chart."""
 
 
 def unwrap_mesh(
-    mesh: Mesh, *, texture_size: int = 2048, padding: int = 4, progress: Progress = ignore_progress
+    mesh: Mesh,
+    *,
+    texture_size: int = 2048,
+    padding: int = 4,
+    device: torch.device = CPU,
+    progress: Progress = ignore_progress,
 ) -> Mesh:
-    """Return the mesh with uvs for a square texture, its vertices doubled where charts part.
+    """Return the mesh with uvs for a square texture, its vertices duplicated along the seams.
 
-    Faces keep their number, order and corner order; normals are those of the mesh before the cuts.
-    padding: least number of texels between charts, and between charts and the texture's border; less where
-    thousands of charts leave no room for it. But for those, no texel's centre is in two faces.
-    Raises MeshError for a mesh without faces or with coordinates that are not finite.
+    The number, order and corner order of the faces stay; normals are those of the mesh before the cuts.
+    padding: least number of texels between charts, and between charts and the texture's border. No texel's
+    center lies in two faces. Both hold unless there are thousands of charts, for which there is not enough
+    room. Raises MeshError for a mesh without faces or with coordinates that are not finite.
+
+    The charts are rasterized on `device`; segmentation, flattening and nesting run on the CPU.
     """
     if len(mesh.faces) == 0:
         raise MeshError("unwrapping needs a mesh with faces, got one without")
@@ -54,7 +64,7 @@ def unwrap_mesh(
     progress(0.0)
     charts = segment_charts(mesh, span_progress(progress, 0.0, 0.3))
     corners = _flatten(mesh, charts, span_progress(progress, 0.3, 0.5))
-    charts, corners = _pack(charts, corners, texture_size, padding, span_progress(progress, 0.5, 1.0))
+    charts, corners = _pack(charts, corners, texture_size, padding, device, span_progress(progress, 0.5, 1.0))
     faces = mesh.faces.astype(np.int64)
     vertex, split, first = _split_vertices(faces, charts.chart)
     uvs = corners.reshape(-1, 2)[first] / texture_size
@@ -64,66 +74,67 @@ def unwrap_mesh(
 
 
 def _split_vertices(faces: Ints, chart: Ints) -> tuple[Ints, Ints, Ints]:
-    """One vertex per (chart, vertex): its old index (W,), new faces (F, 3), a corner that shows it (W,)."""
+    """Make one vertex per chart and vertex: old index (W,), new faces (F, 3), a corner that uses it (W,)."""
     key = chart[:, None] * (int(faces.max()) + 1) + faces
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     return faces.reshape(-1)[first], inverse.reshape(-1, 3), first
 
 
 def _flatten(mesh: Mesh, charts: Charts, progress: Progress) -> Floats:
-    """Corners (F, 3, 2) in metres, v down as in a texture, each chart lying in its smallest box."""
+    """Corners (F, 3, 2) of the flattened and oriented charts in metres, v down as in a texture."""
     _, faces, first = _split_vertices(charts.faces, charts.chart)
     flat = charts.corners[..., :2].reshape(-1, 2)[first]
     solid = mesh.positions[mesh.faces].astype(np.float64)
     flat = flatten_charts(solid, flat, faces, charts.chart, progress) * (1, -1)
     owner = charts.chart[first // 3]
-    return stand_charts(flat, owner)[faces]
+    return orient_charts(flat, owner)[faces]
 
 
 def _pack(
-    charts: Charts, corners: Floats, size: int, padding: int, progress: Progress
+    charts: Charts, corners: Floats, size: int, padding: int, device: torch.device, progress: Progress
 ) -> tuple[Charts, Floats]:
-    """Charts, some parted further so that no two faces own one texel, and their corners in texels."""
+    """Pack charts, split further until no two faces share a texel; returns them and corners in texels."""
     scale = estimate_scale(corners, charts.chart, size - 2 * padding)
-    charts = _part_among(charts, corners * (scale / 2), np.arange(len(corners)))
-    if int(charts.chart.max()) < _MANY:
-        scale = find_scale(corners, charts.chart, scale, size, padding, span_progress(progress, 0.0, 0.4))
-    for done in range(_TRIES):
-        watch = span_progress(progress, 1 - 0.6 * 0.5**done, 1 - 0.3 * 0.5**done)
-        watch(0.0)
-        charts = _part_doubled(charts, corners * scale)
-        if int(charts.chart.max()) >= _MANY:
+    charts = _split_covered(charts, corners * (scale / 2), np.arange(len(corners)), device)
+    if int(charts.chart.max()) < _MANY_CHARTS:
+        part = span_progress(progress, 0.0, 0.4)
+        scale = find_scale(corners, charts.chart, scale, size, padding, device, part)
+    for done in range(_PACKING_TRIES):
+        part = span_progress(progress, 1 - 0.6 * 0.5**done, 1 - 0.3 * 0.5**done)
+        part(0.0)
+        charts = _split_overlaps(charts, corners * scale, device)
+        if int(charts.chart.max()) >= _MANY_CHARTS:
             break
-        watch(0.0)
-        placed, filled = place_charts(corners * scale, charts.chart, size, padding, watch)
+        part(0.0)
+        packed, filled = nest_charts(corners * scale, charts.chart, size, padding, device, part)
         if filled <= 1:
-            return charts, placed
+            return charts, packed
         scale *= 0.995 / math.sqrt(filled)
-    return charts, shelve_charts(corners, charts.chart, size, padding)
+    return charts, pack_boxes(corners, charts.chart, size, padding)
 
 
-def _part_doubled(charts: Charts, corners: Floats) -> Charts:
-    """Part the faces, corners (F, 3, 2) in texels, that own a texel which one above them owns too.
+def _split_overlaps(charts: Charts, corners: Floats, device: torch.device) -> Charts:
+    """Split charts, faces (F, 3, 2) in texels, so that no face covers a texel of another in its chart.
 
-    What is left has no such texel however it moves by whole texels. Where overlaps begin, texels of half the
-    size are searched too, so that the atlas serves a texture twice as large.
+    This holds for every shift of a chart by whole texels. Around possible overlaps it holds at half the texel
+    size too, so that the atlas also serves a texture twice as large.
     """
     snapped = snap_corners(corners)
-    charts = _part_among(charts, snapped, np.arange(len(corners)))
-    # Faces of the surface wind left in charts, and charts are drawn with v down.
-    folded = double_areas(snapped) > 0
-    return _part_among(charts, 2 * snapped, np.flatnonzero(find_suspects(charts, folded)))
+    charts = _split_covered(charts, snapped, np.arange(len(corners)), device)
+    # With v down, faces that are not folded have negative areas.
+    candidates = find_overlap_candidates(charts, folded=measure_double_areas(snapped) > 0)
+    return _split_covered(charts, 2 * snapped, np.flatnonzero(candidates), device)
 
 
-def _part_among(charts: Charts, corners: Floats, doubled: Ints) -> Charts:
-    """Part the lower of some faces (N,) that share texels; only what was parted is looked at again."""
-    for _ in range(_PARTING_ROUNDS):
-        if len(doubled) == 0:
+def _split_covered(charts: Charts, corners: Floats, faces: Ints, device: torch.device) -> Charts:
+    """Split off those of `faces` (N,) that others of them cover, again until none of the split ones is."""
+    for _ in range(_SPLITTING_ROUNDS):
+        if len(faces) == 0:
             break
-        _, chart = np.unique(charts.chart[doubled], return_inverse=True)
-        face, texel = list_texels(open_windows(corners[doubled], chart), chart)
-        lower = find_lower(charts, doubled[face], texel)
-        if not lower.any():
+        _, chart = np.unique(charts.chart[faces], return_inverse=True)
+        face, texel = list_shared_texels(make_windows(corners[faces], chart), chart, device)
+        covered = find_covered_faces(charts, faces[face], texel)
+        if not covered.any():
             break
-        charts, doubled = part_charts(charts, lower), np.flatnonzero(lower)
+        charts, faces = split_charts(charts, covered), np.flatnonzero(covered)
     return charts

@@ -142,6 +142,30 @@ def test_2_1_answers_as_comfyui_where_comfyui_is_right(model_2_1):
     torch.testing.assert_close(model_2_1(x, time, context), theirs, atol=5e-6, rtol=0)
 
 
+def test_2_1_lets_others_replace_its_blocks(model_2_1):
+    """transformer_options reach the corrected forward pass as they reach ComfyUI's."""
+    generator = torch.Generator().manual_seed(0)
+    x, context = (torch.randn(shape, generator=generator) for shape in ((1, 64, 8), (1, 20, 1024)))
+    plain, seen = model_2_1(x, torch.tensor([0.5]), context), []
+
+    def replace(inputs, extra):
+        seen.append(sorted(inputs))
+        return extra["original_block"]({**inputs, "x": inputs["x"] * 1.5})
+
+    options = {"patches_replace": {"dit": {("block", 1): replace}}}
+    replaced = model_2_1(x, torch.tensor([0.5]), context, transformer_options=options)
+    assert seen == [["cond", "skip", "t", "x"]] and not torch.equal(replaced, plain)
+
+
+def test_2_1_is_left_alone_once_comfyui_runs_it_correctly(hunyuan3d, load, monkeypatch):
+    corrections = importlib.import_module("character3d.backends.hunyuan3d.corrections")
+    assert load("2.1", "hunyuan3d-dit-v2-1.safetensors").model.object_patches
+    core = importlib.import_module("comfy.ldm.hunyuan3dv2_1.hunyuandit")
+    monkeypatch.setattr(core.HunYuanDiTPlain, "forward", corrections._forward)
+    monkeypatch.setattr(core.CrossAttention, "forward", corrections._attend)
+    assert not load("2.1", "hunyuan3d-dit-v2-1-b.safetensors").model.object_patches
+
+
 def test_2_1_runs_without_guidance(hunyuan3d, load, picture):
     shape = few_latents(load("2.1", "hunyuan3d-dit-v2-1.safetensors"))
     field = hunyuan3d.generate.generate_field(

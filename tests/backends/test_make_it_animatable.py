@@ -44,6 +44,13 @@ def body():
     return Mesh(corners, np.arange(len(corners)).reshape(-1, 3))
 
 
+@pytest.fixture
+def rig_mesh(make_it_animatable, files):
+    """rig_mesh with the models on disk."""
+    models = make_it_animatable.loading.load_models()
+    return lambda mesh, **options: make_it_animatable.generate.rig_mesh(mesh, models, **options)
+
+
 def test_every_file_loads_whole(make_it_animatable, files):
     for file, kind in zip(small.FILES, KINDS, strict=True):
         model = make_it_animatable.loading.load_model(kind).model
@@ -160,9 +167,9 @@ def test_a_replaced_file_is_read_anew(make_it_animatable, files):
     assert not torch.equal(load("bw").model.bw_head.weight, first.model.bw_head.weight)
 
 
-def test_the_rig_of_a_mesh(make_it_animatable, files, body):
+def test_the_rig_of_a_mesh(make_it_animatable, rig_mesh, body):
     ticks = []
-    rig = make_it_animatable.generate.rig_mesh(body, pose_type="No", progress=ticks.append)
+    rig = rig_mesh(body, pose_type="No", progress=ticks.append)
     assert ticks == sorted(ticks) and ticks[0] == 0 and ticks[-1] == 1 and len(ticks) > 20
     assert len(rig.skeleton.names) == 52 + 3 + 10 == len(set(rig.skeleton.names))
     assert rig.skeleton.roles["leftLittleDistal"] and np.isfinite(rig.skeleton.rest).all()
@@ -179,23 +186,23 @@ def test_the_rig_of_a_mesh(make_it_animatable, files, body):
     assert np.array_equal(rig.skin.weights, rig.skin.weights[first])
 
 
-def test_the_same_mesh_gets_the_same_rig(make_it_animatable, files, body):
-    one, two = (make_it_animatable.generate.rig_mesh(body) for _ in range(2))
+def test_the_same_mesh_gets_the_same_rig(rig_mesh, body):
+    one, two = (rig_mesh(body) for _ in range(2))
     assert np.array_equal(one.skeleton.rest, two.skeleton.rest)
     assert np.array_equal(one.skin.weights, two.skin.weights) and not one.turns
 
 
-def test_a_larger_mesh_gets_a_larger_rig(make_it_animatable, files, body):
+def test_a_larger_mesh_gets_a_larger_rig(rig_mesh, body):
     """Four times as large, which rounds alike."""
     larger = Mesh(body.positions * 4, body.faces)
-    one, two = (make_it_animatable.generate.rig_mesh(mesh) for mesh in (body, larger))
+    one, two = (rig_mesh(mesh) for mesh in (body, larger))
     np.testing.assert_allclose(two.skeleton.positions, one.skeleton.positions * 4, rtol=1e-6)
     assert np.array_equal(one.skin.joints, two.skin.joints)
 
 
-def test_the_t_pose_becomes_the_rest_pose(make_it_animatable, files, body):
+def test_the_t_pose_becomes_the_rest_pose(make_it_animatable, rig_mesh, body):
     """A mesh that follows one joint turns with it, normals and children too, and stays on the ground."""
-    rig = make_it_animatable.generate.rig_mesh(body)
+    rig = rig_mesh(body)
     joint = rig.skeleton.index("mixamorig:LeftArm")
     rows = np.zeros((len(body.positions), 4))
     skin = SkinWeights(rows + joint, rows + np.eye(4)[0])
@@ -220,7 +227,7 @@ def test_the_t_pose_becomes_the_rest_pose(make_it_animatable, files, body):
         np.testing.assert_allclose(rest.positions[rest.index(name)], place + lift, atol=1e-4)
 
 
-def test_cancelling_between_layers(make_it_animatable, files, body):
+def test_cancelling_between_layers(rig_mesh, body):
     class Stop(Exception):
         pass
 
@@ -229,15 +236,15 @@ def test_cancelling_between_layers(make_it_animatable, files, body):
             raise Stop
 
     with pytest.raises(Stop):
-        make_it_animatable.generate.rig_mesh(body, progress=progress)
+        rig_mesh(body, progress=progress)
 
 
-def test_a_mesh_without_surface_and_an_unknown_pose(make_it_animatable, files):
+def test_a_mesh_without_surface_and_an_unknown_pose(rig_mesh):
     line = Mesh(np.array([(0, 0, 0), (0, 1, 0), (0, 2, 0)], float), np.array([(0, 1, 2)]))
     with pytest.raises(MeshError, match="no surface: 1 faces of 0 square metres"):
-        make_it_animatable.generate.rig_mesh(line)
+        rig_mesh(line)
     with pytest.raises(ValueError, match="expected one of 大-pose, T-pose, A-pose, No, got 'B-pose'"):
-        make_it_animatable.generate.rig_mesh(line, pose_type="B-pose")
+        rig_mesh(line, pose_type="B-pose")
 
 
 def test_hips_and_legs_on_one_line_have_no_forward(make_it_animatable):
@@ -297,7 +304,7 @@ def test_a_hand_that_is_nowhere_near_the_mesh(make_it_animatable, body):
     assert np.abs(positions[24_576:, 1].mean() - positions[:16_384, 1].mean()) < 0.02
 
 
-def test_comfyui_moves_the_models(make_it_animatable, files, monkeypatch, body):
+def test_comfyui_moves_the_models(make_it_animatable, rig_mesh, monkeypatch, body):
     """Each model goes through ComfyUI's own loading, one after the other."""
     management = importlib.import_module("comfy.model_management")
     seen, load = [], management.load_models_gpu
@@ -306,7 +313,7 @@ def test_comfyui_moves_the_models(make_it_animatable, files, monkeypatch, body):
         "load_models_gpu",
         lambda models, **options: (seen.append((models[0].model, options)), load(models, **options)),
     )
-    make_it_animatable.generate.rig_mesh(body)
+    rig_mesh(body)
     models = [make_it_animatable.loading.load_model(kind).model for kind in KINDS]
     assert [model for model, _ in seen] == models
     assert all(options["memory_required"] >= 1 << 30 for _, options in seen)

@@ -47,7 +47,7 @@ def check(ours, name):
 def locate(mia):
     """The frame of the golden file's prediction."""
     points = draw_points(2, 2048)[0]
-    frame, hands = mia.generate.look_at_body(draw_points(1, 2048))
+    frame, hands = mia.generate.look_at_body(draw_points(1, 2048), mia.loading.load_models())
     check(hands, "hands")
     return mia.frame.fit_scale(frame, frame.to_model(points))
 
@@ -55,7 +55,8 @@ def locate(mia):
 def predict(mia):
     """What the models answer for the very points that the reference gave its own."""
     seen = GOLDEN["verts_model"], GOLDEN["normals_model"][:402]
-    return mia.generate.predict_rig((GOLDEN["points_model"], GOLDEN["normals_model"]), seen)
+    samples = GOLDEN["points_model"], GOLDEN["normals_model"]
+    return mia.generate.predict_rig(samples, seen, mia.loading.load_models())
 
 
 @pytest.fixture
@@ -69,7 +70,8 @@ def test_first_look_and_frame(make_it_animatable, files):
     points, normals = draw_points(1, 2048)
     first = mia.frame.fit_bounds(points)
     cloud = mia.generate._to_cloud((first.to_model(points), normals), 0)
-    check(mia.generate._run_joints("joints_coarse", cloud, lambda fraction: None), "joints_coarse")
+    coarse = mia.loading.load_model("joints_coarse")
+    check(mia.generate._run_joints(coarse, cloud, lambda fraction: None), "joints_coarse")
     frame, (fine, normals) = locate(mia), draw_points(2, 2048)
     check(frame.to_model(fine), "points_model")
     check(frame.to_model(draw_points(3, 402)[0]), "verts_model")

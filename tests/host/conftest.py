@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 import trimesh
 from character3d.launcher.installation import Installation, copy_examples, link_pack
-from character3d.launcher.server import find_free_port, run_server
+from character3d.launcher.server import find_free_port, run_server, start_process
+from character3d.tests.forking import start_fork
 from character3d.tests.loopback import open_from
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOB_SECONDS = 180
+SMALL = {"image_size": 512, "mesh_input_size": 256, "outline_size": 32, "face_count": 5_000}
+"""Fields of a job whose size does not matter to a test."""
 
 PROBE = """
 import sys
@@ -37,12 +40,12 @@ async def list_modules(request):
 
 
 @contextlib.contextmanager
-def run_comfyui(comfyui_folder, base):
+def run_comfyui(comfyui_folder, base, start=start_fork):
     """Run a ComfyUI in the folder `base` with this pack and its examples; the server and its log."""
     link_pack(base / "custom_nodes")
     copy_examples(base / "input")
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
-    with run_server(installation, find_free_port()) as server:
+    with run_server(installation, find_free_port(), start=start) as server:
         yield server, installation.log
 
 
@@ -53,7 +56,7 @@ def comfyui(comfyui_folder, tmp_path_factory):
     probe = base / "custom_nodes" / "probe"
     probe.mkdir(parents=True)
     (probe / "__init__.py").write_text(PROBE)
-    with run_comfyui(comfyui_folder, base) as (server, log):
+    with run_comfyui(comfyui_folder, base, start_process) as (server, log):
         modules = json.load(urllib.request.urlopen(f"{server.address}/probe/modules"))
         yield SimpleNamespace(url=server.address, base=base, log=log, modules=modules)
 
@@ -87,18 +90,17 @@ class Client(character3d.client.Client):
         return answers
 
     def cancel_while_in(self, stage, image, **fields):
-        """Cancel a job in the midst of `stage`: its last status, and the seconds that it took to end."""
+        """Cancel a job in the midst of `stage`: its last status, and how often it made progress after that.
+
+        A job that notices at its next step makes none, or one that was on its way already.
+        """
         job_id = self.generate(image, **fields)["job_id"]
-        deadline, seen = time.monotonic() + JOB_SECONDS, set()
-        while len(seen) < 3:
-            assert time.monotonic() < deadline
-            answer = self.status(job_id)
-            if answer.get("current_stage") == stage:
-                seen.add(answer["progress"])
-            time.sleep(0.05)
-        self.cancel(job_id)
-        cancelled = time.monotonic()
-        return self.watch(job_id)[-1], time.monotonic() - cancelled
+        events = (event for event in self.events(job_id) if event["type"] == "progress_update")
+        inside = (event for event in events if event["data"].get("current_stage") == stage)
+        assert len({event["data"]["progress"] for event in itertools.islice(inside, 3)}) > 1
+        accepted = self.cancel(job_id)
+        late = {event["data"]["progress"] for event in events} - set(range(accepted["progress"] + 1))
+        return self.watch(job_id)[-1], len(late)
 
     def run_graph(self, graph):
         """The history of a graph that was submitted to ComfyUI's own queue."""

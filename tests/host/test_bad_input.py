@@ -126,7 +126,7 @@ def test_landscape_without_a_person(client, landscape):
     acceptance = client.generate(landscape, image_size=512)
     final = client.watch(acceptance["job_id"])[-1]
     assert (final["status"], final["failed_stage"]) == ("failed", "rigging"), final
-    assert "no standing humanoid" in final["error_details"]
+    assert "not a standing humanoid" in final["error_details"]
     for name in ("raw_mesh", "textured_mesh"):
         assert client.read_result(acceptance["job_id"], final["results"][name]).startswith(b"glTF")
     assert [warning for warning in final["warnings"] if warning.startswith("preprocessing: ")] != []

@@ -1,15 +1,18 @@
 """The whole path in a real ComfyUI: a picture in, meshes, a rigged character and previews out."""
 
 import io
+import itertools
 import json
 import shutil
 import struct
 import subprocess
 import uuid
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+import trimesh
+from PIL import Image, ImageDraw
 
 STAGES = ["preprocessing", "mesh_generation", "generating_multiview_texture", "texture_baking", "rigging"]
 
@@ -76,14 +79,62 @@ def test_rigged_character(elf_job):
     assert scene.textures and scene.textures[0].content
 
 
-def test_previews(elf_job):
-    previews = elf_job.answers[-1]["results"]["preview_images"]
-    assert len(previews) == 2
-    for path in previews:
-        picture = Image.open(io.BytesIO(elf_job.client.read_result(elf_job.job_id, path)))
-        assert picture.format == "PNG" and min(picture.size) >= 512
-        pixels = np.asarray(picture.convert("RGB"), float)
-        assert pixels.std(axis=(0, 1)).min() > 10
+def draw_silhouette(mesh, size, azimuth=25, elevation=8, margin=0.16):
+    """Which pixels the mesh covers from the angles of the previews (degrees), framed as they are."""
+    azimuth, elevation = np.radians((azimuth, elevation))
+    right = np.array((np.cos(azimuth), 0, -np.sin(azimuth)))
+    ahead = np.array((np.sin(azimuth), 0, np.cos(azimuth)))
+    up = np.cos(elevation) * np.array((0, 1, 0)) - np.sin(elevation) * ahead
+    points = np.stack((mesh.vertices @ right, mesh.vertices @ -up), -1)
+    low, high = points.min(axis=0), points.max(axis=0)
+    points = (points - (low + high) / 2) * size / ((high - low).max() * (1 + margin)) + size / 2
+    picture = Image.new("1", (size, size))
+    draw = ImageDraw.Draw(picture)
+    for triangle in points[mesh.faces]:
+        draw.polygon([tuple(point) for point in triangle], fill=1)
+    return np.asarray(picture)
+
+
+def mean_colors(pixels, mask, bands=12):
+    """The mean color in each of as many horizontal bands of the figure: (bands, 3)."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    edges = np.linspace(rows[0], rows[-1] + 1, bands + 1).astype(int)
+    return np.array([pixels[a:b][mask[a:b]].mean(axis=0) for a, b in itertools.pairwise(edges)])
+
+
+def find_hues(colors):
+    return colors - colors.mean(axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def previews(elf_job):
+    """The pixels (768, 768, 3) of the clay and the textured preview, and the silhouette of the mesh."""
+    results = elf_job.answers[-1]["results"]
+    files = [elf_job.client.read_result(elf_job.job_id, path) for path in results["preview_images"]]
+    pictures = [Image.open(io.BytesIO(file)) for file in files]
+    assert [(picture.format, picture.size) for picture in pictures] == [("PNG", (768, 768))] * 2
+    clay, textured = (np.asarray(picture.convert("RGB"), float) for picture in pictures)
+    glb = io.BytesIO(elf_job.client.read_result(elf_job.job_id, results["raw_mesh"]))
+    return clay, textured, draw_silhouette(trimesh.load_mesh(glb, file_type="glb"), 768)
+
+
+def test_previews_show_the_outline_of_the_mesh(previews):
+    """One is clay, the other textured: they differ where the mesh is, and have the same backdrop."""
+    clay, textured, silhouette = previews
+    figure = np.abs(clay - textured).max(axis=-1) > 2
+    assert (figure & silhouette).sum() / (figure | silhouette).sum() > 0.97  # 0.88 from the other side
+    assert np.ptp(clay[silhouette], axis=-1).mean() < 10 < 25 < np.ptp(textured[silhouette], axis=-1).mean()
+
+
+def test_the_textured_preview_has_the_colors_of_the_picture(previews, elf):
+    _, textured, silhouette = previews
+    picture = np.asarray(Image.open(io.BytesIO(elf)).convert("RGB"), float)
+    figure = np.abs(picture - np.median(picture[:8], axis=(0, 1))).max(axis=-1) > 40
+    wanted, found = mean_colors(picture, figure), mean_colors(textured, silhouette)
+    assert np.abs(found - wanted).mean() < 14
+    hues = find_hues(wanted).ravel()
+    assert np.corrcoef(hues, find_hues(found).ravel())[0, 1] > 0.95
+    assert np.corrcoef(hues, find_hues(found[::-1]).ravel())[0, 1] < 0.5  # upside down
 
 
 def test_results_lie_where_their_paths_say(elf_job, comfyui):
@@ -104,30 +155,32 @@ def test_nothing_is_left_of_the_upload(elf_job, comfyui):
     assert names == {"elf.glb", "elf.png", "kid.png", "wanderer.png"}
 
 
-def test_a_second_job_writes_files_of_its_own(elf_job, elf, client):
-    acceptance = client.generate(elf, seed=42)
-    final = client.watch(acceptance["job_id"])[-1]
-    assert final["status"] == "completed"
-    first, second = elf_job.answers[-1]["results"], final["results"]
-    assert first["textured_mesh"] != second["textured_mesh"]
-    assert elf_job.client.read_result(elf_job.job_id, first["raw_mesh"]) == client.read_result(
-        acceptance["job_id"], second["raw_mesh"]
-    )
-
-
-def test_a_job_asks_for_its_format_clips_and_a_moving_preview(elf, client):
+@pytest.fixture(scope="module")
+def glb_job(elf_job, elf):
+    """The same picture and seed again, asked for in other formats: job_id and its last status."""
     asked = {"character_format": "glb", "bone_names": "unity", "animation": "all", "bind_pose": "T-pose"}
-    acceptance = client.generate(elf, seed=42, animated_preview="true", **asked)
-    final = client.watch(acceptance["job_id"])[-1]
+    job_id = elf_job.client.generate(elf, seed=42, animated_preview="true", **asked)["job_id"]
+    final = elf_job.client.watch(job_id)[-1]
     assert final["status"] == "completed", final
-    gltf = read_glb(client.read_result(acceptance["job_id"], final["results"]["rigged_character"]))
+    return SimpleNamespace(job_id=job_id, results=final["results"])
+
+
+def test_a_second_job_makes_the_same_mesh_in_files_of_its_own(elf_job, glb_job):
+    read, first, second = elf_job.client.read_result, elf_job.answers[-1]["results"], glb_job.results
+    assert first["textured_mesh"] != second["textured_mesh"]
+    assert read(elf_job.job_id, first["raw_mesh"]) == read(glb_job.job_id, second["raw_mesh"])
+    assert read(elf_job.job_id, first["textured_mesh"]) == read(glb_job.job_id, second["textured_mesh"])
+
+
+def test_a_job_asks_for_its_format_clips_and_a_moving_preview(elf_job, glb_job):
+    read, results = elf_job.client.read_result, glb_job.results
+    gltf = read_glb(read(glb_job.job_id, results["rigged_character"]))
     names = [gltf["nodes"][joint]["name"] for joint in gltf["skins"][0]["joints"]]
     assert {"Hips", "LeftUpperArm", "RightLowerLeg"} <= set(names)
     assert {clip["name"] for clip in gltf["animations"]} == {"idle", "walk", "wave", "t_pose"}
     low, high = np.array(bounds_of(gltf))
     assert (high - low)[0] > 0.75 * (high - low)[1]  # the arms are spread
-    moving = final["results"]["preview_images"][-1]
-    picture = Image.open(io.BytesIO(client.read_result(acceptance["job_id"], moving)))
+    picture = Image.open(io.BytesIO(read(glb_job.job_id, results["preview_images"][-1])))
     assert picture.format == "WEBP" and picture.n_frames >= 12
 
 

@@ -1,4 +1,7 @@
-"""The shipped workflow in the real editor, in a headless Chromium."""
+"""The shipped workflow in the real editor, in a headless Chromium.
+
+A push opens it there and exports it; the nightly run also queues it and looks at the viewers.
+"""
 
 import io
 import json
@@ -99,6 +102,7 @@ def test_the_editor_exports_the_graph_that_the_service_submits(editor):
     assert editor.evaluate(EXPORT) == submitted
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["hunyuan3d_steps", "ig2mv_steps", "rig_mesh", "texture_mesh"])
 def test_the_other_workflows_open_and_export_too(editor, name):
     """In a tab of its own; the tests that are named after them run their API graphs."""
@@ -123,6 +127,7 @@ def queued(editor):
     return editor.evaluate("() => seen")
 
 
+@pytest.mark.nightly
 def test_it_runs_from_queue(queued):
     ended = [event for event in queued if event["type"].startswith("execution_")]
     assert [event["type"] for event in ended] == ["execution_success"], ended
@@ -157,6 +162,7 @@ def describe(pixels):
     return (pixels.max(axis=-1) > 120).mean() > 0.1, (colour > 25).mean() > 0.04
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("title", "is_coloured"),
     [("Show raw mesh", False), ("Show textured mesh", True), ("Show rigged character", True)],
@@ -175,6 +181,7 @@ def test_the_viewer_shows_the_model(queued, editor, title, is_coloured, tmp_path
     assert seen == (True, is_coloured), path
 
 
+@pytest.mark.nightly
 def test_the_viewer_fetched_the_models(queued, editor):
     fetched = {
         url.split("filename=")[1].split("&")[0]: status for url, status in editor.models if "filename=" in url

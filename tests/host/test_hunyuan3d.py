@@ -115,11 +115,10 @@ def test_a_model_that_is_not_installed_is_refused(client, elf):
 
 
 def test_cancelling_while_it_samples(client, elf):
-    """It stops within a step, which takes some seconds here; tests/backends counts the steps."""
     fields = {**QUICK, "mesh_model": FIGURE, "mesh_steps": 12}
-    final, seconds = client.cancel_while_in("mesh_generation", elf, **fields)
+    final, late = client.cancel_while_in("mesh_generation", elf, **fields)
     assert final.get("cancelled") and final["failed_stage"] == "mesh_generation"
-    assert seconds < 15
+    assert late <= 1
 
 
 def test_step_by_step_with_comfyuis_own_nodes(client, server):

@@ -81,7 +81,7 @@ def test_a_chair_is_refused_with_its_measurements(comfyui, client):
     )
     message = error["exception_message"]
     assert error["node_type"] == "C3DRigCharacter"
-    assert "no standing humanoid" in message and "0.50 m wide, height 1.00 m" in message
+    assert "not a standing humanoid" in message and "0.50 m wide, height 1.00 m" in message
 
 
 def test_the_mesh_stays_as_it_was(files):

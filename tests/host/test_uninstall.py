@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 from character3d.launcher.installation import PACK_NAME, Installation, link_pack
 from character3d.launcher.server import find_free_port, run_server
+from character3d.tests.forking import start_fork
 
-from .conftest import Client
+from .conftest import SMALL, Client
 
 ROUTE_PROBE = """
 from aiohttp import web
@@ -133,8 +134,7 @@ def list_paths(routes):
 
 def run_job(client, picture):
     """The paths of the files of a job that went all the way."""
-    fields = {"image_size": 512, "mesh_input_size": 256, "outline_size": 32, "face_count": 5000}
-    final = client.wait(client.generate(picture, **fields)["job_id"])
+    final = client.wait(client.generate(picture, **SMALL)["job_id"])
     assert final["status"] == "completed", final
     previews = final["results"].pop("preview_images")
     return {*final["results"].values(), *previews}
@@ -158,19 +158,19 @@ def runs(comfyui_folder, tmp_path_factory, elf):
         find_free_port(),
     )
     runs = SimpleNamespace()
-    with run_server(installation, port) as server:
+    with run_server(installation, port, start=start_fork) as server:
         client = Client(server.address)
         runs.routes_before = {tuple(route) for route in client.get_json("/probe/routes")}
         paths = [*list_paths(runs.routes_before), *WITH_PARAMETERS]
         runs.before = collect(client, paths)
     link_pack(base / "custom_nodes")
-    with run_server(installation, port) as server:
+    with run_server(installation, port, start=start_fork) as server:
         client = Client(server.address)
         runs.routes_beside = {tuple(route) for route in client.get_json("/probe/routes")}
         runs.beside = collect(client, paths)
         runs.results = run_job(client, elf)
     (base / "custom_nodes" / PACK_NAME).unlink()
-    with run_server(installation, port) as server:
+    with run_server(installation, port, start=start_fork) as server:
         runs.after = collect(Client(server.address), paths)
     return runs
 

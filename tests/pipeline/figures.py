@@ -1,5 +1,7 @@
 """Figures put together from capsules and boxes, with joints that are known."""
 
+from functools import cache
+
 import numpy as np
 from character3d.pipeline.types import Mesh
 
@@ -43,6 +45,7 @@ def join_parts(parts):
     return Mesh(np.concatenate(points), np.concatenate(faces))
 
 
+@cache
 def make_body(arm_drop=45.0, leg_spread=3.0):
     """A figure 1.7 m tall; returns the mesh and its joints (left side and trunk)."""
     arm = np.radians(arm_drop)

@@ -12,7 +12,7 @@ from character3d.pipeline.animation import (
     retarget_clip,
 )
 from character3d.pipeline.conventions import CLIPS
-from character3d.pipeline.rigging import normalise_to_t_pose
+from character3d.pipeline.rigging import normalize_to_t_pose
 from character3d.pipeline.types import AnimationClip, Skeleton
 from character3d.tests.humanoids import (
     ADULT,
@@ -102,7 +102,7 @@ def test_knees_bend_forward_only(character, motions):
 
 def test_elbows_bend_the_natural_way(character, motions):
     """The forearm goes towards the front of the arm, whose palm is down when it is spread."""
-    t_pose = normalise_to_t_pose(character).skeleton.rest[:, :3, :3].astype(float)
+    t_pose = normalize_to_t_pose(character).skeleton.rest[:, :3, :3].astype(float)
     for joints, _ in motions.values():
         turns = joints[..., :3, :3] @ np.swapaxes(t_pose, 1, 2)
         for side, sign in SIDES:
@@ -191,7 +191,7 @@ def test_the_walk_has_the_angles_of_gait(adult):
 
 
 def test_t_pose_clip_shows_what_the_normalised_rest_pose_is(character, motions):
-    posed = normalise_to_t_pose(character).textured.mesh.positions
+    posed = normalize_to_t_pose(character).textured.mesh.positions
     shown = motions["t_pose"][1][0]
     lift = shown[:, 1].min() - posed[:, 1].min()
     assert abs(lift) < 0.01 * heights(character)

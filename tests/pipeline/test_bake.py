@@ -1,4 +1,4 @@
-"""The bake, against surfaces whose colour at every point is known."""
+"""The bake, against surfaces whose color at every point is known."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from character3d.pipeline.errors import MeshError, PictureError
 from character3d.pipeline.generating_multiview_texture.maps import render_view_maps
 from character3d.pipeline.rasterize import interpolate_attributes, rasterize_triangles
 from character3d.pipeline.texture_baking import apply_texture, bake_views, unwrap_mesh
-from character3d.pipeline.texture_baking.atlas import fill_gutters, list_texels
+from character3d.pipeline.texture_baking.atlas import fill_gutters, rasterize_uv
 from character3d.pipeline.texture_baking.bake import LEAST_COVERAGE, MOST_HIDDEN, MOST_SEAM_CONTRAST
 from character3d.pipeline.texture_baking.fill_unseen import split_long_edges
 from character3d.pipeline.texture_baking.seam_metrics import measure_seam_differences
@@ -50,7 +50,7 @@ def make_quads(*boxes, step=0.05):
 
 
 def paint_waves(points):
-    """A smooth known colour for every place."""
+    """A smooth known color for every place."""
     x, y, z = np.moveaxis(np.asarray(points, np.float64), -1, 0)
     waves = np.stack((np.sin(9 * x + 4 * y), np.sin(7 * y + 2), np.sin(11 * z - 5 * x)), axis=-1)
     return (0.5 + 0.4 * waves).astype(np.float32)
@@ -173,23 +173,23 @@ def test_what_hides_a_surface_is_not_printed_on_it(radius):
     assert read_color(baked)[on_ball][:, 1].max() < 0.06
 
 
-def make_grey_views(mesh, size=256):
-    """A flat grey for each view: 0 the first, 1 the last."""
+def make_gray_views(mesh, size=256):
+    """A flat gray for each view: 0 the first, 1 the last."""
     rig = build_six_view_rig(mesh)
-    grey = np.linspace(0, 1, 6, dtype=np.float32)[:, None, None, None]
-    return ViewImages(rig, np.broadcast_to(grey, (6, size, size, 3)), render(mesh, paint_waves, size).mask)
+    gray = np.linspace(0, 1, 6, dtype=np.float32)[:, None, None, None]
+    return ViewImages(rig, np.broadcast_to(gray, (6, size, size, 3)), render(mesh, paint_waves, size).mask)
 
 
 def test_views_that_disagree_meet_in_a_smooth_seam(sphere):
-    images = make_grey_views(sphere)
-    grey = dict(zip((camera.name for camera in images.rig.cameras), np.linspace(0, 1, 6), strict=True))
+    images = make_gray_views(sphere)
+    gray = dict(zip((camera.name for camera in images.rig.cameras), np.linspace(0, 1, 6), strict=True))
     found = read_color(bake_views(sphere, images, texture_size=SIDE))[..., 0]
     mask, points = read_atlas(sphere)
     for axis in (0, 1):
         lower, upper = np.delete(mask, 0, axis), np.delete(mask, -1, axis)
         assert np.abs(np.diff(found, axis=axis))[lower & upper].max() < 0.16
-    np.testing.assert_allclose(found[mask & (points[..., 2] > 0.8)], grey["front"], atol=0.03)
-    np.testing.assert_allclose(found[mask & (points[..., 2] < -0.9)], grey["back"], atol=0.03)
+    np.testing.assert_allclose(found[mask & (points[..., 2] > 0.8)], gray["front"], atol=0.03)
+    np.testing.assert_allclose(found[mask & (points[..., 2] < -0.9)], gray["back"], atol=0.03)
 
 
 def test_weights_are_high_where_a_view_looks_straight_and_far_from_outlines(baked, waves):
@@ -206,7 +206,7 @@ def test_baking_with_the_weights_that_were_found_changes_nothing(figure, waves, 
 
 
 def test_painted_weights_choose_the_view(sphere):
-    images, (mask, points) = make_grey_views(sphere), read_atlas(sphere)
+    images, (mask, points) = make_gray_views(sphere), read_atlas(sphere)
     names = [camera.name for camera in images.rig.cameras]
     weights = np.zeros_like(images.mask)
     weights[names.index("left")] = 1
@@ -221,13 +221,13 @@ def test_a_painted_view_changes_the_texels_under_the_paint_and_no_others(figure,
     front = [camera.name for camera in waves.rig.cameras].index("front")
     mask, points = read_atlas(figure)
     uv, _ = project_points(waves.rig.cameras[front], points)
-    centre = project_points(waves.rig.cameras[front], np.float32((0, 1, 0)))[0]
+    center = project_points(waves.rig.cameras[front], np.float32((0, 1, 0)))[0]
     pixel = (np.indices((512, 512)).transpose(1, 2, 0)[..., ::-1] + 0.5) / 512
     color = np.array(waves.color)
-    color[front, np.linalg.norm(pixel - centre, axis=-1) < 0.04] = 1
+    color[front, np.linalg.norm(pixel - center, axis=-1) < 0.04] = 1
     found = read_color(bake_views(figure, ViewImages(waves.rig, color, waves.mask), texture_size=SIDE))
     changed = np.abs(found - read_color(baked)).max(axis=2) > 0.5 / 255
-    away = np.linalg.norm(uv - centre, axis=-1)
+    away = np.linalg.norm(uv - center, axis=-1)
     seen = mask & (baked.coverage == 1)
     before = seen & (points[..., 2] > 0.06)
     assert not changed[seen & (away > 0.04 + 5 / 512)].any()
@@ -237,7 +237,7 @@ def test_a_painted_view_changes_the_texels_under_the_paint_and_no_others(figure,
 
 
 def test_black_mask_takes_a_view_out(sphere):
-    images = make_grey_views(sphere)
+    images = make_gray_views(sphere)
     mask = np.array(images.mask)
     mask[1:] = 0
     baked = bake_views(sphere, ViewImages(images.rig, images.color, mask), texture_size=SIDE)
@@ -245,7 +245,7 @@ def test_black_mask_takes_a_view_out(sphere):
     assert not baked.coverage[read_atlas(sphere)[1][..., 2] < 0].any()
 
 
-def test_fill_takes_the_neighbours_in_space_and_not_those_in_the_atlas():
+def test_fill_takes_the_neighbors_in_space_and_not_those_in_the_atlas():
     """Far squares side by side in the atlas: of the red one the half beside the blue one is unseen."""
     mesh = make_quads((-2, 0, (0.05, 0.1, 0.49, 0.9)), (2, 0, (0.51, 0.1, 0.95, 0.9)))
     images = render(mesh, lambda points: np.where(points[..., :1] < 0, RED, BLUE))
@@ -277,7 +277,7 @@ def test_fill_crosses_from_chart_to_chart():
 
 
 def test_fill_runs_smoothly_into_what_is_seen(sphere):
-    """A band of a sphere unseen: its colours lie between those of its rims and join them."""
+    """A band of a sphere unseen: its colors lie between those of its rims and join them."""
 
     def paint(points):
         return np.repeat(0.5 + 0.4 * np.asarray(points, np.float32)[..., 1:2], 3, axis=-1)
@@ -303,7 +303,7 @@ def test_borders_of_charts_agree_and_a_torn_atlas_does_not(figure, baked):
     assert measure_seam_differences(figure, np.full((8, 8, 3), 0.5, np.float32)).max() < 1e-6
 
 
-def test_without_any_view_the_texture_is_grey_and_says_so(figure):
+def test_without_any_view_the_texture_is_gray_and_says_so(figure):
     images = ViewImages(build_six_view_rig(figure), np.ones((6, 64, 64, 3)), np.zeros((6, 64, 64)))
     baked = bake_views(figure, images, texture_size=SIDE)
     assert not baked.coverage.any()
@@ -321,7 +321,7 @@ def test_warnings_appear_past_the_thresholds():
     assert [text.split()[1:4] for text in baked.warnings] == [["of", "the", "surface"]] * 2
 
 
-def test_torn_colours_are_warned_of():
+def test_torn_colors_are_warned_of():
     """Noise in place of pictures: sides of a chart's border are read at other pixels, or from other views."""
     mesh = unwrap_mesh(from_trimesh(trimesh.creation.box()), texture_size=256)
     noise = np.random.default_rng(0).random((6, 512, 512, 3), np.float32)
@@ -377,11 +377,11 @@ def test_gutters_continue_the_charts():
 
 def test_texels_beside_a_chart_continue_its_faces():
     mesh = make_quads((0, 0, (0.25, 0.25, 0.75, 0.75)))
-    texels = list_texels(mesh, 64)
+    texels = rasterize_uv(mesh.uvs, mesh.faces, 64)
     assert int(texels.inside.sum()) == 32 * 32 and int((~texels.inside).sum()) == 34 * 34 - 32 * 32
     corners = mesh.positions[mesh.faces[texels.face.numpy()]]
     points = (corners * texels.weight.numpy()[..., None]).sum(axis=1)
-    row, column = np.divmod(texels.place.numpy(), 64)
+    row, column = np.divmod(texels.texel.numpy(), 64)
     np.testing.assert_allclose(points[:, 0], (column + 0.5 - 16) / 32, atol=1e-4)
     np.testing.assert_allclose(points[:, 1], (47.5 - row) / 32, atol=1e-4)
 

@@ -57,7 +57,7 @@ def test_torch_and_numpy_agree():
 
 @pytest.mark.parametrize("azimuth", [0.0, 0.6, 2.0])
 @pytest.mark.parametrize("elevation", [0.0, 0.5, -math.pi / 2])
-def test_frame_camera_centres_the_mesh_and_fills_the_image(azimuth, elevation):
+def test_frame_camera_centers_the_mesh_and_fills_the_image(azimuth, elevation):
     uv, _ = project_points(frame_camera(MESH, azimuth, elevation, margin=0.1), MESH.positions)
     low, high = uv.min(axis=0), uv.max(axis=0)
     np.testing.assert_allclose((low + high) / 2, 0.5, atol=1e-6)

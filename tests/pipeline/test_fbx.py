@@ -86,6 +86,7 @@ def test_readers_bend_it_as_we_do(read, reader):
     assert largest_difference(read(reader)["posed"], expected[MESH.faces]) < limit(reader, "posed")
 
 
+@pytest.mark.nightly
 def test_readers_agree_with_one_another(read):
     for reader in READERS:
         require_reader(reader)
@@ -95,6 +96,7 @@ def test_readers_agree_with_one_another(read):
             assert largest_difference(read(one)[key], read(other)[key]) < allowed, (one, other, key)
 
 
+@pytest.mark.nightly
 def test_blender_has_metres_and_stands_upright(read):
     """The report is in our frame: this is Blender's own, Z up and facing -Y."""
     report = read("blender")

@@ -9,7 +9,7 @@ from character3d.pipeline.animation.sampling import sample_rotations
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import write_fbx, write_glb
 from character3d.pipeline.formats.fbx_angles import euler_to_quaternion, quaternions_to_continuous_euler
-from character3d.pipeline.formats.fbx_animation import FRAME_RATE, STRAIGHT_TOLERANCE
+from character3d.pipeline.formats.fbx_animation import FRAME_RATE, LINEAR_TOLERANCE
 from character3d.pipeline.types import AnimationClip
 from character3d.tests.readers.compare import largest_difference, limit, write_ask
 from character3d.tests.readers.locate import require_reader, run_reader
@@ -74,7 +74,7 @@ def test_readers_pose_it_as_we_do_at_keys(read, reader, name):
 @pytest.mark.parametrize("name", CLIPS)
 def test_readers_stay_close_between_keys(read, reader, name):
     """ufbx goes straight from angle to angle, as FBX means it; nothing is farther than 1.2 m from a joint."""
-    assert max(find_errors(read(reader), name).values()) < 1.2 * np.radians(STRAIGHT_TOLERANCE)
+    assert max(find_errors(read(reader), name).values()) < 1.2 * np.radians(LINEAR_TOLERANCE)
 
 
 def test_rest_pose_is_the_same_with_clips(read, reader):

@@ -1,4 +1,4 @@
-"""Fingers on figures of capsules whose hands are known, and none where a hand shows none."""
+"""Fingers of figures of capsules whose hands are known, and none where a hand shows none."""
 
 from pathlib import Path
 
@@ -99,24 +99,50 @@ def figure():
 
 
 @pytest.fixture(scope="module")
-def fitted(figure):
-    return fit_skeleton(figure[0], pose_type="A-pose", fingers=True)
+def fit_progress():
+    """The fractions that `fitted` reported."""
+    return []
 
 
 @pytest.fixture(scope="module")
-def skin(figure, fitted):
-    return compute_skin_weights(figure[0], fitted.skeleton)
+def skin_progress():
+    """The fractions that `skin` reported."""
+    return []
 
 
-@pytest.mark.parametrize(("drop", "spread", "palm_turn"), [(45, 3, 0), (45, 3, 90), (2, 3, 0), (15, 18, -40)])
-def test_five_fingers_are_named_from_the_thumb(drop, spread, palm_turn):
-    mesh, places = make_figure(drop, spread, palm_turn)
-    found = fit_skeleton(mesh, pose_type="No", fingers=True)
+@pytest.fixture(scope="module")
+def fitted(figure, fit_progress):
+    return fit_skeleton(figure[0], pose_type="A-pose", fingers=True, progress=fit_progress.append)
+
+
+@pytest.fixture(scope="module")
+def plain(figure):
+    """The same figure fitted without fingers."""
+    return fit_skeleton(figure[0], pose_type="A-pose").skeleton
+
+
+@pytest.fixture(scope="module")
+def skin(figure, fitted, skin_progress):
+    return compute_skin_weights(figure[0], fitted.skeleton, progress=skin_progress.append)
+
+
+def assert_hands_match(found, places):
+    """Five named fingers on each hand, with tips where the figure has them, and no warning about hands."""
     assert not any("hand" in text for text in found.warnings)
     for side, hand in places.items():
         assert list_fingers(found.skeleton, side) == list(HUMAN)
         for finger, (_, tip) in hand.items():
             assert np.linalg.norm(place(found.skeleton, f"{side}Hand{finger}4") - tip) < 0.006
+
+
+def test_five_fingers_are_named_from_the_thumb(figure, fitted):
+    assert_hands_match(fitted, figure[1])
+
+
+@pytest.mark.parametrize(("drop", "spread", "palm_turn"), [(45, 3, 90), (2, 3, 0), (15, 18, -40)])
+def test_fingers_are_found_in_every_pose(drop, spread, palm_turn):
+    mesh, places = make_figure(drop, spread, palm_turn)
+    assert_hands_match(fit_skeleton(mesh, pose_type="No", fingers=True), places)
 
 
 def test_joints_follow_each_finger_by_human_proportions(figure, fitted):
@@ -148,46 +174,41 @@ def test_fingers_hang_on_their_hands_and_have_vrm_roles(fitted):
     assert skeleton.roles["rightThumbMetacarpal"] == skeleton.index("mixamorig:RightHandThumb1")
 
 
-def test_fingers_are_only_added_on_request(figure, fitted):
-    plain = fit_skeleton(figure[0], pose_type="A-pose").skeleton
+def test_fingers_are_only_added_on_request(fitted, plain):
     count = len(plain.names)
     assert not any("Index" in name for name in plain.names)
     assert fitted.skeleton.names[:count] == plain.names
     assert np.array_equal(fitted.skeleton.positions[:count], plain.positions)
 
 
-@pytest.mark.parametrize(
-    ("fingers", "names"),
-    [(CARTOON, "thumb, index, middle, ring"), (THREE, "thumb, index, middle")],
-    ids=["four", "three"],
-)
-def test_hands_of_fewer_fingers_take_the_first_names(fingers, names):
-    mesh, places = make_figure(left=fingers)
+def test_hands_of_fewer_fingers_take_the_first_names():
+    mesh, places = make_figure(left=CARTOON, right=THREE)
     found = fit_skeleton(mesh, pose_type="A-pose", fingers=True)
-    assert list_fingers(found.skeleton, "Left") == names.title().split(", ")
-    for name, (_, tip) in zip(names.title().split(", "), places["Left"].values(), strict=True):
-        assert np.linalg.norm(place(found.skeleton, f"LeftHand{name}4") - tip) < 0.006
-    assert [t for t in found.warnings if "hand" in t] == [
-        f"the left hand shows {len(fingers)} separate fingers; they were rigged as {names}"
+    expected = {"Left": ["Thumb", "Index", "Middle", "Ring"], "Right": ["Thumb", "Index", "Middle"]}
+    for side, names in expected.items():
+        assert list_fingers(found.skeleton, side) == names
+        for name, (_, tip) in zip(names, places[side].values(), strict=True):
+            assert np.linalg.norm(place(found.skeleton, f"{side}Hand{name}4") - tip) < 0.006
+    assert [text for text in found.warnings if "hand" in text] == [
+        "the left hand shows 4 separate fingers; they were rigged as thumb, index, middle, ring",
+        "the right hand shows 3 separate fingers; they were rigged as thumb, index, middle",
     ]
-    assert list_fingers(found.skeleton, "Right") == list(HUMAN)
 
 
 MITTEN = {name: HUMAN[name] for name in ("Thumb", "Middle")}
 FIST = {"Middle": (0.0, 0.05, 0.02, 0.0)}
 
 
-@pytest.mark.parametrize("hand", [MITTEN, FIST], ids=["mitten", "fist"])
-def test_a_hand_without_fingers_gets_none_and_the_other_keeps_its_own(hand):
-    mesh, _ = make_figure(left=hand)
+def test_hands_without_fingers_get_none():
+    mesh, _ = make_figure(left=MITTEN, right=FIST)
     found = fit_skeleton(mesh, pose_type="A-pose", fingers=True)
-    assert list_fingers(found.skeleton, "Left") == []
-    assert list_fingers(found.skeleton, "Right") == list(HUMAN)
-    warnings = [text for text in found.warnings if "hand" in text]
-    assert warnings == ["the left hand shows no separate fingers; none were rigged"]
+    assert list_fingers(found.skeleton, "Left") == list_fingers(found.skeleton, "Right") == []
+    assert [text for text in found.warnings if "hand" in text] == [
+        f"the {side} hand shows no separate fingers; none were rigged" for side in ("left", "right")
+    ]
 
 
-def test_fingers_grown_together_are_not_rigged():
+def test_fused_fingers_are_not_rigged_and_the_other_hand_keeps_its_own():
     _, wrists = list_limbs(45, 3)
     _, hand = list_hand(*wrists["Left"], 0, HUMAN)
     webs = [
@@ -197,7 +218,10 @@ def test_fingers_grown_together_are_not_rigged():
     mesh, _ = make_figure(extra=webs)
     found = fit_skeleton(mesh, pose_type="A-pose", fingers=True)
     assert list_fingers(found.skeleton, "Left") == []
-    assert "the left hand has fingers that touch or bend; none were rigged" in found.warnings
+    assert list_fingers(found.skeleton, "Right") == list(HUMAN)
+    assert [text for text in found.warnings if "hand" in text] == [
+        "the left hand has fingers that touch or bend; none were rigged"
+    ]
 
 
 def test_a_hand_on_the_thigh_gets_none():
@@ -278,9 +302,8 @@ def test_weights_of_a_finger_stay_with_it(figure, fitted, skin):
     assert not np.isin(skin.joints[skin.weights > 0], ends).any()
 
 
-def test_the_rest_of_the_body_is_bound_as_without_fingers(figure, fitted, skin):
+def test_the_rest_of_the_body_is_bound_as_without_fingers(figure, fitted, skin, plain):
     mesh, _ = figure
-    plain = fit_skeleton(mesh, pose_type="A-pose").skeleton
     bare = compute_skin_weights(mesh, plain)
     for side in ("Left", "Right"):
         before = bound_share(plain, bare, f"{side}Hand")
@@ -333,8 +356,6 @@ def test_a_free_hand_with_fingers_is_not_cut(figure, fitted, skin):
     assert apart.cut_faces == 0 and apart.skin is skin
 
 
-def test_progress_never_falls(figure, fitted):
-    seen = []
-    fit_skeleton(figure[0], fingers=True, progress=seen.append)
-    compute_skin_weights(figure[0], fitted.skeleton, progress=lambda part: seen.append(1 + part))
-    assert seen == sorted(seen) and seen[0] == 0.0 and seen[-1] == 2.0
+def test_progress_never_falls(fitted, skin, fit_progress, skin_progress):
+    for seen in (fit_progress, skin_progress):
+        assert len(seen) > 5 and seen == sorted(seen) and (seen[0], seen[-1]) == (0.0, 1.0)

@@ -56,7 +56,7 @@ def test_grooves_are_occluded_and_open_surface_is_not():
     assert (openness[20:230, 40:80] == 1).all()
 
 
-def test_texture_shows_on_the_right_side_with_its_own_colours():
+def test_texture_shows_on_the_right_side_with_its_own_colors():
     mesh = make_two_toned()
     front = render_preview(mesh, size=128, azimuth=0, elevation=0)
     back = render_preview(mesh, size=128, azimuth=np.pi, elevation=0)

@@ -1,4 +1,4 @@
-"""The six synthesised views: a drawn figure with known colours, and things that are no figure."""
+"""The six synthesised views: a drawn figure with known colors, and things that are no figure."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def figure():
 
 
 def share_near(images, view, color, rows=(0.0, 1.0)):
-    """Share of a view's pixels within `rows` (0 crown, 1 soles) that are near a colour."""
+    """Share of a view's pixels within `rows` (0 crown, 1 soles) that are near a color."""
     mask = images.mask[view] > 0
     lines = np.flatnonzero(mask.any(axis=1))
     first, last = (int(lines[0] + part * (lines[-1] - lines[0])) for part in rows)
@@ -221,6 +221,6 @@ def test_head_is_found_by_the_neck():
     head = detect_head(mask)
     assert abs(head.top - 72) <= 4
     assert 300 <= head.neck <= 350
-    assert abs(head.centre - 512) < 8
+    assert abs(head.center - 512) < 8
     rows, columns = np.mgrid[:256, :256] - 128
     assert detect_head(rows**2 + columns**2 < 80**2) is None

@@ -5,11 +5,11 @@ from character3d.pipeline.rasterize import interpolate_attributes, rasterize_tri
 
 
 def random_triangulation(seed, size, count=400):
-    """A triangulated square that covers the image, with vertices on and off pixel centres."""
+    """A triangulated square that covers the image, with vertices on and off pixel centers."""
     from scipy.spatial import Delaunay
 
     rng = np.random.default_rng(seed)
-    inside = rng.integers(0, size * 4, (count, 2)) / 4  # many on pixel centres and borders
+    inside = rng.integers(0, size * 4, (count, 2)) / 4  # many on pixel centers and borders
     corners = np.array([[-3, -3], [-3, size + 3], [size + 3, -3], [size + 3, size + 3]])
     points = np.unique(np.concatenate((inside, corners)), axis=0)
     faces = Delaunay(points).simplices
@@ -43,7 +43,7 @@ def test_samples_on_borders_follow_the_top_left_rule():
     assert torch.equal(mask, expected)
 
 
-def test_barycentrics_reproduce_the_pixel_centres():
+def test_barycentrics_reproduce_the_pixel_centers():
     positions, faces = random_triangulation(3, 64)
     raster = rasterize_triangles(positions, faces, (64, 64))
     seen = interpolate_attributes(raster, faces, positions)

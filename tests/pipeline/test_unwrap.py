@@ -6,7 +6,7 @@ from character3d.pipeline.errors import MeshError
 from character3d.pipeline.rasterize import list_covered_samples, rasterize_triangles
 from character3d.pipeline.texture_baking import unwrap_mesh
 from character3d.pipeline.texture_baking.flatten import flatten_charts
-from character3d.pipeline.texture_baking.packing.bitmap_nesting import Bitmap, place_bitmaps
+from character3d.pipeline.texture_baking.packing.bitmap_nesting import Bitmap, nest_bitmaps
 from character3d.pipeline.texture_baking.split_large_charts import cut_sprawling_charts
 from character3d.pipeline.types import Mesh
 from character3d.tests.capsules import join_capsules
@@ -197,14 +197,14 @@ def test_bitmaps_fill_each_others_bays():
     ring = np.ones((9, 9), bool)
     ring[2:7, 2:7] = False
     parts = [ring, np.ones((5, 5), bool), np.ones((9, 3), bool)]
-    placement = place_bitmaps([Bitmap(part, part) for part in parts], 12, 9)
-    assert placement is not None and placement.rows == 9
+    nesting = nest_bitmaps([Bitmap(part, part) for part in parts], 12, 9)
+    assert nesting is not None and nesting.rows == 9
     taken = np.zeros((9, 12), int)
-    for part, (row, column, turn) in zip(parts, placement.places, strict=True):
+    for part, (row, column, turn) in zip(parts, nesting.places, strict=True):
         turned = np.rot90(part, turn)
         taken[row : row + turned.shape[0], column : column + turned.shape[1]] += turned
     assert (taken == 1).all()
-    assert place_bitmaps([Bitmap(part, part) for part in parts], 12, 8) is None
+    assert nest_bitmaps([Bitmap(part, part) for part in parts], 12, 8) is None
 
 
 def test_unwrapping_refuses_what_it_cannot_cut():

@@ -176,7 +176,7 @@ def with_arm_lowered():
         (without("spine", "leftHand"), "no spine, leftHand; VRM requires them"),
         (without("chest"), "upperChest may only exist with chest"),
         (without("leftIndexProximal"), "leftIndexIntermediate may only exist with leftIndexProximal"),
-        (without(tail=3), "tail are no humanoid bones"),
+        (without(tail=3), "tail are not humanoid bones of VRM 1.0"),
         (without(jaw=SKELETON.roles["head"]), "one joint has two humanoid roles"),
         (
             without(leftHand=SKELETON.roles["rightHand"], rightHand=SKELETON.roles["leftHand"]),

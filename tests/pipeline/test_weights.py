@@ -68,8 +68,9 @@ def test_view_adapters_are_known_by_their_names():
         "mvadapter_i2mv_sdxl.safetensors",
         "mvadapter_ig2mv_sd21.safetensors",
         "mvadapter_ig2mv_sdxl.txt",
+        "z/MVAdapter_IG2MV_SDXL.SafeTensors",
     ]
-    assert list_view_adapters(names) == [names[1], names[0]]
+    assert list_view_adapters(names) == [names[1], names[5], names[0]]
     for model in load_catalogue()["view_adapters"]:
         assert list_view_adapters([model["file"]]) == [model["file"]]
         assert model["file"] in describe_view_adapters() and model["licence"] in load_catalogue()["licences"]

@@ -1,4 +1,4 @@
-"""One ComfyUI for all tests of the service; every test is a user of its own, by its loopback address."""
+"""A ComfyUI that all tests of the service share; every test is a user of its own, by its loopback address."""
 
 import importlib.util
 import io
@@ -6,9 +6,10 @@ import itertools
 import json
 import os
 import re
+import socket
 import sys
 import tempfile
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -17,6 +18,8 @@ import jsonschema
 import pytest
 from character3d.launcher import server as launcher
 from character3d.launcher.installation import REPOSITORY, Installation
+from character3d.tests.forking import start_fork
+from character3d.tests.loopback import serve_answers
 from hypothesis import settings
 from PIL import Image
 
@@ -27,6 +30,7 @@ OWN_PATHS = ("/generate_character", "/job/", "/ws/")
 SECRETS = (tempfile.gettempdir(), sys.prefix, str(REPOSITORY), str(Path.home()), "Traceback")
 """What no refusal may say: where things lie on the disk, and in which lines of code."""
 
+os.environ["CHARACTER3D_REPOSITORY"] = str(REPOSITORY)  # where the stub pack finds the service
 
 pytest.register_assert_rewrite(f"{__package__}.reference_model")
 settings.register_profile("long", max_examples=10, stateful_step_count=50)
@@ -46,7 +50,7 @@ def _import_without_comfyui(name):
 
 
 _import_without_comfyui("character3d.server_routes")
-DOCUMENT = importlib.import_module("character3d.server_routes.openapi_paths").describe_service()
+DOCUMENT = importlib.import_module("character3d.server_routes.openapi").describe_service()
 
 
 def check_answer(method, path, status, body):
@@ -60,6 +64,15 @@ def check_answer(method, path, status, body):
             jsonschema.validate(body, schema, format_checker=jsonschema.FormatChecker())
 
 
+def read_strict_json(text):
+    """Python's reader alone accepts NaN and Infinity; other clients fail at them."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON: {text}")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 async def check_trace(session, context, params):
     """Every answer that a test gets from the service's own paths is checked."""
     answer = params.response
@@ -67,7 +80,7 @@ async def check_trace(session, context, params):
         text = await answer.text()
         assert not [secret for secret in SECRETS if secret in text], text
     if params.method != "HEAD" and answer.content_type == "application/json":
-        body = await answer.json()
+        body = await answer.json(loads=read_strict_json)
         if not isinstance(body, list):  # core's /models
             check_answer(params.method, params.url.path, answer.status, body)
 
@@ -133,29 +146,58 @@ def lay_base_folder(base):
 
 
 @contextmanager
-def run_stub_server(comfyui_folder, base, *arguments):
+def run_stub_server(comfyui_folder, base, *arguments, **variables):
     """A ComfyUI on a base folder from lay_base_folder: url, base folder, log and process.
 
-    arguments: of ComfyUI's command line.
+    arguments: of ComfyUI's command line. variables: of its environment.
     """
-    command = launcher.make_server_command
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARACTER3D_REPOSITORY", str(REPOSITORY))
-        patch.setattr(launcher, "make_server_command", lambda *where: [*command(*where), *arguments])
-        with launcher.run_server(installation, launcher.find_free_port()) as server:
-            yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
+    # Its nodes for paid services take most of what is left of its start.
+    arguments = ("--disable-api-nodes", *arguments)
+    with ExitStack() as running:
+        with pytest.MonkeyPatch.context() as patch:  # while it starts: others may start while it runs
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            start = launcher.run_server(installation, launcher.find_free_port(), arguments, start_fork)
+            server = running.enter_context(start)
+        yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
 
 
 @pytest.fixture(scope="session")
-def comfyui(comfyui_folder, tmp_path_factory):
-    """A running ComfyUI with the stub nodes: url and base folder."""
-    base = tmp_path_factory.mktemp("comfyui")
-    lay_base_folder(base)
-    with run_stub_server(comfyui_folder, base) as server:
-        yield server
-    log = server.log.read_text("utf-8", "replace")
-    assert re.findall(r"request [0-9a-f-]{36}: .* failed", log) == [], "an answer was 500"
+def serve(comfyui_folder, tmp_path_factory):
+    """(*arguments, **variables) -> a running ComfyUI with the stub nodes, as run_stub_server gives it.
+
+    arguments: of its command line. variables: of its environment. It starts once for the same settings.
+    """
+    servers, running = {}, ExitStack()
+
+    def start(*arguments, **variables):
+        settings = (arguments, frozenset(variables.items()))
+        if settings not in servers:
+            base = tmp_path_factory.mktemp("comfyui")
+            lay_base_folder(base)
+            server = run_stub_server(comfyui_folder, base, *arguments, **variables)
+            servers[settings] = running.enter_context(server)
+        return servers[settings]
+
+    with running:
+        yield start
+    for server in servers.values():
+        log = server.log.read_text("utf-8", "replace")
+        assert re.findall(r"request [0-9a-f-]{36}: .* failed", log) == [], "an answer was 500"
+
+
+@pytest.fixture(scope="session")
+def comfyui(serve):
+    """The ComfyUI that the tests share unless they ask for other settings: url, base folder, log, process."""
+    # Clients come from loopback, and some say that they come through a proxy.
+    return serve(CHARACTER3D_ALLOW_OPEN="1")
+
+
+@pytest.fixture(scope="session")
+def server_with_keys(serve):
+    """A ComfyUI with four API keys, two for each of two tests, so that each sees its own jobs only."""
+    return serve(CHARACTER3D_API_KEYS="sesame, other, one, two")
 
 
 @asynccontextmanager
@@ -207,3 +249,49 @@ def inputs_left(comfyui):
 @pytest.fixture
 def png():
     return make_png
+
+
+def find_own_address():
+    """An address of this machine that is not loopback: clients that come from it are on another machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("203.0.113.1", 9))
+        except OSError:
+            return None
+        address = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
+
+
+@contextmanager
+def run_shared_server(comfyui_folder, base, *arguments, **variables):
+    """A stub server that listens on all addresses."""
+    base.mkdir()
+    lay_base_folder(base)
+    with run_stub_server(comfyui_folder, base, "--listen", "0.0.0.0", *arguments, **variables) as server:
+        server.port = int(server.url.rpartition(":")[2])
+        yield server
+
+
+@pytest.fixture(scope="session")
+def page_origin():
+    """The origin of a web page that two servers allow; the page itself is empty."""
+    with serve_answers(lambda request: (200, {"Content-Type": "text/html"}, b"<title>page</title>")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def keyless(comfyui_folder, tmp_path_factory, page_origin):
+    """A server that listens on all addresses and has no keys."""
+    base = tmp_path_factory.mktemp("keyless") / "base"
+    with run_shared_server(comfyui_folder, base, CHARACTER3D_ALLOWED_ORIGINS=page_origin) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keyed(comfyui_folder, tmp_path_factory, page_origin):
+    """A server that listens on all addresses, has the keys `sesame` and `other`, and ComfyUI's own CORS."""
+    base = tmp_path_factory.mktemp("keyed") / "base"
+    variables = {"CHARACTER3D_API_KEYS": "sesame,other", "CHARACTER3D_ALLOWED_ORIGINS": page_origin}
+    with run_shared_server(comfyui_folder, base, "--enable-cors-header", "*", **variables) as server:
+        yield server
+    assert "sesame" not in server.log.read_text("utf-8", "replace")

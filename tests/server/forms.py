@@ -1,5 +1,6 @@
 """Forms as bytes, what a refusal looks like, and what the server opened and took meanwhile."""
 
+import asyncio
 import os
 import sys
 import threading
@@ -28,6 +29,16 @@ async def refused(answer, status, code, parameter=None):
 def encode_part(name, data, headers=""):
     disposition = f'Content-Disposition: form-data; name="{name}"{headers}\r\n\r\n'
     return f"--{BOUNDARY}\r\n{disposition}".encode() + data + b"\r\n"
+
+
+async def get_raw(address, port, target, head=b""):
+    """(status, body) of a GET whose target and further header lines are sent as they are."""
+    reader, writer = await asyncio.open_connection(address, port)
+    writer.write(b"GET %s HTTP/1.1\r\nHost: %s:%d\r\n" % (target.encode(), address.encode(), port))
+    writer.write(head + b"Connection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    return int(answer.split()[1]), answer.partition(b"\r\n\r\n")[2].decode()
 
 
 async def post_raw(client, body, content_type=f"multipart/form-data; boundary={BOUNDARY}", **headers):

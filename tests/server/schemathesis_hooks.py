@@ -1,4 +1,4 @@
-"""What schemathesis must know of the service that its OpenAPI document cannot say. Loaded by schemathesis."""
+"""What schemathesis must know about the service and the OpenAPI document cannot say; it loads this."""
 
 import io
 import random
@@ -8,27 +8,38 @@ import schemathesis
 from hypothesis import strategies as st
 from PIL import Image
 
-OPEN_SETS = ("model_name", "mesh_model", "webhook_url")
-"""What these fields may be depends on the machine."""
+OF_THIS_MACHINE = {
+    "model_name": {"enum": ["realistic_vision.safetensors", "sub/other.safetensors"]},
+    "mesh_model": {"enum": ["auto", "hunyuan3d-dit-v2-0-fp16.safetensors"]},
+    "webhook_url": {"type": "string", "format": "webhook-url"},
+}
+"""What these fields may be depends on the machine: here, on the models of conftest.lay_base_folder."""
+
+_LABEL = st.from_regex(r"[a-z0-9\u00e0-\u00f6\u4e00-\u4e10]{1,20}", fullmatch=True)
+_PATH = st.text("abcXYZ019-._~!$&'()*+,;=:@%/?#\u00e9\u5927", max_size=40)
+WEBHOOK_URLS = st.just("") | st.builds(
+    "https://{}.{}.invalid{}/{}".format, _LABEL, _LABEL, st.sampled_from(["", ":8443", "."]), _PATH
+)
+"""Of the top-level domain that never exists (RFC 2606)."""
 
 _deleted = set()
 
 
 def encode_picture(color):
-    """A PNG of one colour."""
+    """A PNG of one color."""
     buffer = io.BytesIO()
     Image.new("RGBA", (16, 16), (*color, 255)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
+schemathesis.openapi.format("webhook-url", WEBHOOK_URLS)
 schemathesis.openapi.format("binary", st.tuples(*[st.integers(0, 255)] * 3).map(encode_picture))
 
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
     form = raw_schema["paths"]["/generate_character"]["post"]["requestBody"]["content"]["multipart/form-data"]
-    for name in OPEN_SETS:
-        del form["schema"]["properties"][name]
+    form["schema"]["properties"].update(OF_THIS_MACHINE)
 
 
 @schemathesis.hook

@@ -147,12 +147,12 @@ def test_a_graph_that_does_not_fit_switches_the_service_off_and_core_stays(tmp_p
 def test_the_folder_of_pictures_is_there_only_while_it_holds_any(tmp_path):
     """Threads that store and delete at once never meet a folder that is gone."""
 
-    def lend(job_id):
+    def store_and_remove(job_id):
         for _ in range(100):
             name = picture.store_input(tmp_path, job_id, b"png")
             assert (tmp_path / name).read_bytes() == b"png"
             picture.remove_input(tmp_path, job_id)
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lend, map(str, range(8))))
+        list(pool.map(store_and_remove, map(str, range(8))))
     assert list(tmp_path.iterdir()) == []

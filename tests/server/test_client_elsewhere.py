@@ -1,4 +1,4 @@
-"""The Python client against what is no Character3D service."""
+"""The Python client against servers that are not a Character3D service."""
 
 import sys
 from pathlib import Path

@@ -1,107 +1,109 @@
-"""The client's types are the schemas that the service publishes: members, kinds, words, what is required."""
+"""client/types.py is what scripts/client_types.py makes of the service's schemas; pip installs the client."""
 
-import types
-import typing
+import shutil
+import subprocess
+import sys
 
 import pytest
+import tomllib
 from character3d import client
-from character3d.server_routes import openapi
+from character3d.launcher.installation import REPOSITORY
+from character3d.scripts.client_types import TYPES, write_type, write_types
 from character3d.server_routes.parameters import FIELDS
+from character3d.server_routes.schemas import form_schema, list_schemas
 
-# The client is typed for Python 3.10, too, where typing lacks this.
-NAMES = {"NotRequired": typing.NotRequired}
-KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
-SCHEMAS = openapi.list_schemas()
-del SCHEMAS["Problem"]  # the same as Error, for who asks, which the client does not
+SCHEMAS = list_schemas()
 
 
-def describe_members(typed):
-    hints = typing.get_type_hints(typed, localns=NAMES, include_extras=True)
-    optional = {name for name, hint in hints.items() if typing.get_origin(hint) is typing.NotRequired}
-    required = hints.keys() - optional if typed.__total__ else set()
-    inner = {name: typing.get_args(hint)[0] if name in optional else hint for name, hint in hints.items()}
-    return {
-        "type": "object",
-        "required": required,
-        "properties": {name: describe_type(hint) for name, hint in inner.items()},
-    }
+def test_the_types_are_generated_from_the_schemas():
+    """Otherwise run `python scripts/client_types.py`."""
+    assert TYPES.read_text(encoding="utf-8") == write_types(SCHEMAS)
 
 
-def describe_type(hint):
-    """A type as the schema of what it allows."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint in KINDS:
-        return {"type": KINDS[hint]}
-    if origin is typing.Literal:
-        return {"enum": set(arguments)}
-    if origin is list:
-        return {"type": "array", "items": describe_type(arguments[0])}
-    if origin is dict:
-        values = {} if arguments[1] is typing.Any else {"additionalProperties": describe_type(arguments[1])}
-        return {"type": "object", **values}
-    if origin in (types.UnionType, typing.Union):
-        return unite([describe_type(argument) for argument in arguments])
-    return describe_members(hint)
+def test_the_script_writes_what_is_there():
+    before = TYPES.read_bytes()
+    done = subprocess.run([sys.executable, REPOSITORY / "scripts" / "client_types.py"], capture_output=True)
+    assert (done.returncode, TYPES.read_bytes()) == (0, before), done.stderr.decode()
 
 
-def unite(options):
-    """One of some described types; words make one list."""
-    if all("enum" in option for option in options):
-        return {"enum": set().union(*(option["enum"] for option in options))}
-    return {"anyOf": options}
-
-
-def describe_schema(schema):
-    """A schema without what types cannot say: ranges, lengths, patterns, formats, texts."""
-    if "$ref" in schema:
-        return describe_schema(SCHEMAS[schema["$ref"].rsplit("/", 1)[-1]])
-    for word in ("anyOf", "oneOf"):
-        if word in schema:
-            return unite([describe_schema(option) for option in schema[word]])
-    if "const" in schema or "enum" in schema:
-        return {"enum": set(schema.get("enum", [schema.get("const")]))}
-    described = {"type": schema["type"]}
-    if "properties" in schema:
-        described["required"] = set(schema["required"])
-        described["properties"] = {name: describe_schema(item) for name, item in schema["properties"].items()}
-    for word in ("items", "additionalProperties"):
-        if word in schema:
-            described[word] = describe_schema(schema[word])
-    return described
-
-
-def loosen(described):
-    """Parameters is the form's type, too, where all is optional."""
-    if isinstance(described, list):
-        return [loosen(option) for option in described]
-    if not isinstance(described, dict):
-        return described
-    is_form = described.get("properties", {}).keys() == FIELDS.keys()
-    changed = {**described, **({"required": set()} if is_form else {})}
-    return {key: loosen(value) for key, value in changed.items()}
-
-
-@pytest.mark.parametrize("name", sorted(SCHEMAS))
-def test_every_schema_has_its_type(name):
-    assert describe_type(getattr(client, name)) == loosen(describe_schema(SCHEMAS[name]))
-
-
-def test_every_type_has_its_schema():
-    assert set(client.__all__) - {"Client", "ServiceError"} == set(SCHEMAS)
+def test_every_type_is_exported():
+    assert set(client.__all__) == {"Client", "ServiceError", *SCHEMAS}
 
 
 def test_every_field_of_the_form_is_typed():
-    form = openapi.form_schema()
-    assert form["properties"].keys() - {"image"} == typing.get_type_hints(client.Parameters).keys()
-    assert form["required"] == ["image"]
+    form = form_schema()
+    assert list(form["properties"]) == ["image", *FIELDS] and form["required"] == ["image"]
+    assert list(client.Parameters.__annotations__) == list(FIELDS) and not client.Parameters.__total__
 
 
-class Error(typing.TypedDict):
-    status: typing.Literal["error"]
-    error_code: str
-    message: str
-    details: dict[str, typing.Any]
+@pytest.mark.parametrize(
+    ("schema", "written"),
+    [
+        ({"type": "integer", "minimum": 1}, "int"),
+        ({"type": "number"}, "float"),
+        ({"type": "string", "pattern": "^a$"}, "str"),
+        ({"type": "boolean"}, "bool"),
+        ({"const": True, "type": "boolean"}, "Literal[True]"),
+        ({"enum": [512, 768], "type": "integer"}, "Literal[512, 768]"),
+        ({"oneOf": [{"const": "a", "description": "A."}, {"const": "b"}]}, "Literal['a', 'b']"),
+        ({"anyOf": [{"$ref": "#/components/schemas/Stage"}, {"type": "null"}]}, "Stage | None"),
+        ({"type": "array", "items": {"$ref": "#/components/schemas/Job"}}, "list[Job]"),
+        ({"type": "object", "additionalProperties": {"type": "string"}}, "dict[str, str]"),
+        ({"type": "object", "additionalProperties": True}, "dict[str, Any]"),
+        ({"type": "object"}, "dict[str, Any]"),
+    ],
+)
+def test_a_schema_as_a_type(schema, written):
+    assert write_type(schema) == written
 
 
-def test_the_check_sees_a_difference():
-    assert describe_type(Error) != describe_schema(SCHEMAS["Error"])
+OBJECT = """class Stage(TypedDict):
+    \"\"\"One stage.\"\"\"
+
+    name: str
+    seconds: NotRequired[float]
+    \"\"\"Wall time.\"\"\"
+"""
+FORM = """class Form(TypedDict, total=False):
+    \"\"\"A form.\"\"\"
+
+    steps: int
+"""
+
+
+def test_members_that_may_be_absent():
+    stage = {
+        "description": "One stage.",
+        "required": ["name"],
+        "properties": {
+            "name": {"type": "string"},
+            "seconds": {"type": "number", "description": "Wall time."},
+        },
+    }
+    form = {
+        "description": "A form.",
+        "required": ["steps"],
+        "properties": {"steps": {"type": "integer", "default": 10}},
+    }
+    written = write_types({"Stage": stage, "Form": form})
+    assert written.endswith(f"\n\n\n{OBJECT}\n\n{FORM}")
+
+
+def read_version(folder):
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+
+def test_pip_installs_the_client_under_a_name_of_its_own(tmp_path):
+    pytest.importorskip("setuptools")
+    shutil.copytree(REPOSITORY / "client", tmp_path / "client")  # setuptools leaves files there
+    options = ("--no-deps", "--no-build-isolation", "--target", tmp_path / "site")
+    pip = [sys.executable, "-m", "pip", "install", *options, tmp_path / "client"]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    script = f"import sys; sys.path.append({str(tmp_path / 'site')!r}); from character3d_client import Client"
+    subprocess.run([sys.executable, "-I", "-S", "-c", script], check=True)
+    assert (tmp_path / "site" / "character3d_client" / "py.typed").is_file()
+
+
+def test_the_client_has_the_version_of_the_pack():
+    assert read_version(REPOSITORY / "client") == read_version(REPOSITORY)

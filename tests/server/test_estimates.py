@@ -9,7 +9,7 @@ from character3d.server_routes.estimates import (
     STAGE_SECONDS,
     History,
 )
-from character3d.server_routes.records import job_to_row
+from character3d.server_routes.job_record import job_to_row
 
 from .test_jobs import Run
 

@@ -1,4 +1,4 @@
-"""The graph that is submitted: values bound, rigging pruned, nodes given to stages."""
+"""The graph that is submitted: values are bound, switched-off nodes pruned, nodes assigned to stages."""
 
 import json
 

@@ -7,7 +7,7 @@ from collections import namedtuple
 import pytest
 from character3d.server_routes import service as service_module
 from character3d.server_routes.errors import ApiError
-from character3d.server_routes.health import Tally, describe_metrics
+from character3d.server_routes.health import Metrics, describe_metrics
 from character3d.server_routes.limits import JobSlots
 
 SAMPLE = re.compile(r'^([a-z0-9_]+)(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? ([0-9.e+]+)$')
@@ -55,16 +55,16 @@ async def test_ready(client):
 
 
 def test_labels_are_escaped():
-    tally = Tally()
-    tally.refused['a"b\\c\n'] += 1
-    assert 'reason="a\\"b\\\\c\\n"' in describe_metrics(tally, [])
+    metrics = Metrics()
+    metrics.refused['a"b\\c\n'] += 1
+    assert 'reason="a\\"b\\\\c\\n"' in describe_metrics(metrics, [])
 
 
 def test_reasons(tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(service_module.shutil, "disk_usage", lambda path: usage(1))
     with pytest.raises(ApiError) as low:
-        service_module._require_space(tmp_path / "not yet there")
+        service_module.require_space(tmp_path / "not yet there")
     slots = JobSlots(per_user=2, total=1)
     slots.take("u")
     with pytest.raises(ApiError) as full:

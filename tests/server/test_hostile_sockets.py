@@ -226,8 +226,33 @@ async def test_ids_that_no_job_has(client, job_id):
 
 
 async def test_a_hundred_unknown_ids_at_once(client, comfyui):
+    """They count as sockets of the user, of which 64 may be open."""
     before = count_connections(comfyui)
     ids = [os.urandom(8).hex() for _ in range(100)]
-    answers = await asyncio.gather(*(client.events(job_id) for job_id in ids))
-    assert {code for _, code in answers} == {4404}
+    answers = await asyncio.gather(*(client.events(job_id) for job_id in ids), return_exceptions=True)
+    refused = [answer.status for answer in answers if isinstance(answer, aiohttp.WSServerHandshakeError)]
+    assert set(refused) <= {429} and len(refused) <= 36
+    assert {answer[1] for answer in answers if isinstance(answer, tuple)} == {4404}
+    assert len(refused) + sum(isinstance(answer, tuple) for answer in answers) == 100
     await settle(comfyui, before + 100)
+
+
+async def test_unknown_ids_whose_sockets_never_close(comfyui):
+    """The server waits for each client's answer to its close; no more than 64 of one user make it wait."""
+    address, host = next(_addresses), comfyui.url.removeprefix("http://").split(":")
+    writers = []
+
+    async def status():
+        reader, writer = await asyncio.open_connection(host[0], int(host[1]), local_addr=(address, 0))
+        writers.append(writer)
+        writer.write(
+            f"GET /ws/unknown HTTP/1.1\r\nHost: {host[0]}:{host[1]}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        return int((await reader.readuntil(b"\r\n")).split()[1])
+
+    statuses = await asyncio.gather(*(status() for _ in range(80)))
+    for writer in writers:
+        writer.close()
+    assert sorted(statuses) == [101] * 64 + [429] * 16

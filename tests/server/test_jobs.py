@@ -11,6 +11,7 @@ from character3d.server_routes.files import JobFile, measure_files, read_file_en
 from character3d.server_routes.graph import build_graph, load_template
 from character3d.server_routes.jobs import Failure, Job
 from character3d.server_routes.listener import JobListener
+from character3d.server_routes.live_job import LiveJob
 from character3d.server_routes.parameters import parse_parameters
 from character3d.server_routes.status import describe_job
 
@@ -32,6 +33,7 @@ class Run:
         parameters = parse_parameters(form, [])
         graph = build_graph(load_template(), "job", "x.png", parameters.values)
         self.job = Job("job", "user", parameters, graph, EXPECTED)
+        self.live = LiveJob(self.job)
         self.ended = 0
         self.listener = JobListener(self.job, self._on_end, lambda message: message)
         self.ids = {node["_meta"]["title"]: node_id for node_id, node in graph.prompt.items()}
@@ -63,7 +65,7 @@ class Run:
         return {"character3d_report": [report]}
 
     def types(self):
-        return [event.type for event in self.job.log.since(0)]
+        return [event.type for event in self.live.log.since(0)]
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_stages_complete_in_their_order_even_when_nodes_do_not(run):
     assert run.job.current_stage == "mesh_generation"
     run.finish("Save raw mesh", "Show raw mesh", "Preview raw mesh")
     assert run.job.completed_stages == tuple(STAGES[:3])
-    stages = [event.data["stage"] for event in run.job.log.since(0) if event.type == "stage_completed"]
+    stages = [event.data["stage"] for event in run.live.log.since(0) if event.type == "stage_completed"]
     assert stages == STAGES[:3]
 
 
@@ -130,7 +132,7 @@ def test_everything_can_be_read_from_the_history_alone(run, tmp_path):
     assert {download["size"] for download in body["downloads"]} == {5}
     assert run.types()[-1] == "job_completed"
     assert [
-        event.data["stage"] for event in run.job.log.since(0) if event.type == "stage_completed"
+        event.data["stage"] for event in run.live.log.since(0) if event.type == "stage_completed"
     ] == STAGES
 
 
@@ -196,10 +198,10 @@ async def test_slow_client_gets_newest_progress_and_then_is_given_up():
 def test_log_numbers_have_no_gap_and_progress_goes_with_the_end():
     log = EventLog("job")
     for _ in range(5):
-        log.publish("progress_update", {})
-    log.publish("stage_completed", {})
+        log.publish(log.create("progress_update", {}))
+    log.publish(log.create("stage_completed", {}))
     assert [event.seq for event in log.since(0)] == [1, 2, 3, 4, 5, 6]
-    log.publish("job_completed", {})
+    log.publish(log.create("job_completed", {}))
     assert [event.seq for event in log.since(0)] == [6, 7]
 
 

@@ -4,8 +4,9 @@ from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
+from character3d.server_routes.addresses import network_of
 from character3d.server_routes.errors import ApiError
-from character3d.server_routes.limits import JobSlots, Listeners, RateLimit, network_of
+from character3d.server_routes.limits import JobSlots, OpenStreams, RateLimit
 from character3d.server_routes.redact import redact_paths
 
 
@@ -44,18 +45,22 @@ def test_job_slots():
     assert slots.refusal("a") is None
 
 
-def test_listeners_of_a_job_and_of_a_user():
-    listeners = Listeners(per_job=2, per_user=3)
+def test_open_streams_of_a_job_of_a_user_and_of_all():
+    streams = OpenStreams(per_job=2, per_user=3, total=5)
     with ExitStack() as held:
-        for job_id in ("a", "a", "b"):
-            held.enter_context(listeners.hold(job_id, "anna"))
-        for job_id, user in (("a", "bert"), ("c", "anna")):
-            with pytest.raises(ApiError) as refused, listeners.hold(job_id, user):
+        for job_id in ("a", "a", None):
+            held.enter_context(streams.hold("anna", job_id))
+        for user, job_id in (("bert", "a"), ("anna", "c"), ("anna", None)):
+            with pytest.raises(ApiError) as refused, streams.hold(user, job_id):
                 pass
             assert (refused.value.status, refused.value.details["reason"]) == (429, "sockets")
-        held.enter_context(listeners.hold("b", "bert"))
-    assert not listeners._open
-    with listeners.hold("a", "anna"):
+        for user in ("bert", "carl"):
+            held.enter_context(streams.hold(user))
+        with pytest.raises(ApiError) as refused, streams.hold("dora", "d"):
+            pass
+        assert (refused.value.status, refused.value.details) == (503, {"reason": "sockets", "limit": 5})
+    assert not streams._open
+    with streams.hold("anna", "a"):
         pass
 
 

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from character3d.server_routes.routes import register_routes
 from character3d.server_routes.templates import serve_workflows
 
-from .conftest import lay_base_folder, open_client, run_stub_server
+from .conftest import open_client
 
 models = importlib.import_module("character3d.server_routes.models")
 OURS = {"diffusion_models": ["a.safetensors"], "3d_models": ["hunyuan3d.safetensors"]}
@@ -128,15 +128,13 @@ def test_an_import_while_the_server_runs_changes_nothing(caplog):
     assert "ComfyUI's server runs already" in caplog.text
 
 
-async def test_a_server_whose_models_route_is_left_to_core(comfyui_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv(models.SETTING, "core")
-    lay_base_folder(tmp_path)
-    with run_stub_server(comfyui_folder, tmp_path) as server:
-        async with open_client(server.url) as client:
-            paths = ["/models", "/api/models", "/generate_character/models", "/api/generate_character/models"]
-            answers = [await client.get(path) for path in paths]
-            bare, core, alias, mirrored = [await answer.json() for answer in answers]
+async def test_a_server_whose_models_route_is_left_to_core(serve):
+    server = serve(**{models.SETTING: "core"})
+    async with open_client(server.url) as client:
+        paths = ["/models", "/api/models", "/generate_character/models", "/api/generate_character/models"]
+        answers = [await client.get(path) for path in paths]
+        bare, core, alias, mirrored = [await answer.json() for answer in answers]
     assert bare == core and "checkpoints" in core
     assert alias == mirrored and alias["3d_models"] == ["hunyuan3d-dit-v2-0-fp16.safetensors"]
-    log = (tmp_path / "user" / "character3d-quickstart.log").read_text(encoding="utf-8")
+    log = server.log.read_text(encoding="utf-8")
     assert log.count("GET /models is ComfyUI's; ours is /generate_character/models") == 1

@@ -1,11 +1,18 @@
 """The OpenAPI document is valid and lists every route; the page that shows it needs no other host."""
 
+import json
 import re
+import subprocess
 
 import pytest
+import tomllib
+from character3d.launcher.installation import REPOSITORY
 from character3d.server_routes import routes as routes_module
-from character3d.server_routes.openapi_paths import describe_service
+from character3d.server_routes.errors import PROCESSING_ERROR
+from character3d.server_routes.openapi import describe_service
 from character3d.server_routes.parameters import FIELDS, parse_parameters
+from character3d.tests.host.test_editor import FLAGS, find_chromium
+from character3d.tests.loopback import serve_answers
 
 DOCUMENT = describe_service()
 
@@ -22,6 +29,42 @@ def test_the_document_is_valid():
 def test_every_reference_leads_somewhere():
     names = set(re.findall(r"'#/components/schemas/(\w+)'", repr(DOCUMENT)))
     assert names == set(DOCUMENT["components"]["schemas"])
+
+
+def test_the_version_is_the_packs():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    assert DOCUMENT["info"]["version"] == project["project"]["version"]
+
+
+def test_a_key_may_be_in_the_address_only_where_browsers_cannot_send_a_header():
+    paths = describe_service(needs_key=True)["paths"]
+    in_query = {
+        path
+        for path, operations in paths.items()
+        for one in operations.values()
+        if {"keyInQuery": []} in one["security"]
+    }
+    without = {
+        path for path, operations in paths.items() for one in operations.values() if not one["security"]
+    }
+    assert in_query == {"/ws/{job_id}", "/job/{job_id}/events"} and without == {"/models"}
+
+
+def list_enums(node):
+    """Every `enum` of the document."""
+    if isinstance(node, list):
+        return [found for item in node for found in list_enums(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["enum"]] if isinstance(node.get("enum"), list) else []
+    return own + [found for value in node.values() for found in list_enums(value)]
+
+
+def test_the_values_of_an_enum_are_of_one_type():
+    """Generators of clients leave out an operation where they are not."""
+    enums = list_enums(DOCUMENT)
+    assert len(enums) > 10
+    assert [values for values in enums if len({type(value) for value in values}) > 1] == []
 
 
 def test_every_route_is_described():
@@ -49,3 +92,32 @@ async def test_it_is_served_and_the_page_asks_no_other_host(client):
         text = await answer.text()
         assert answer.status == 200 and "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert not re.findall(r"(?:src|href)\s*=|https?://", text)
+
+
+def render(url, profile):
+    """The page as Chromium shows it once its script has run, as HTML."""
+    options = [*FLAGS, "--headless", f"--user-data-dir={profile}", "--virtual-time-budget=10000"]
+    command = [find_chromium(), *options, "--dump-dom", url]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def test_the_page_shows_all_of_the_document(tmp_path):
+    page = {"Content-Type": "text/html", "Content-Security-Policy": routes_module.PAGE_POLICY}
+
+    def answer(request):
+        if request.path.endswith("/openapi.json"):
+            return 200, {"Content-Type": "application/json"}, json.dumps(DOCUMENT).encode()
+        return 200, page, routes_module.PAGE.read_bytes()
+
+    with serve_answers(answer) as url:
+        shown = render(f"{url}/generate_character/docs", tmp_path)
+    schemas = DOCUMENT["components"]["schemas"]
+    folds = re.findall(r"<details><summary>(.*?)</summary>", shown)
+    titles = [" ".join(re.findall(r">([^<]+)</(?:b|code)>", fold)) for fold in folds]
+    operations = [f"{method} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods]
+    assert titles == [*operations, *schemas]
+    codes = [option["const"] for option in schemas["ErrorCode"]["oneOf"]]
+    assert re.findall(r'<dt id="(\w+)">', shown) == codes and PROCESSING_ERROR in codes
+    body = shown.split("<script>")[0]
+    assert not re.findall(r"undefined|\[object|NaN", body)
+    assert body.count("<tr>") > sum(len(schema.get("properties", ())) for schema in schemas.values())

@@ -1,4 +1,4 @@
-"""The table of form fields: defaults, ranges, repair, and what a refusal says."""
+"""The form fields: defaults, ranges, repair, and what a refusal says."""
 
 import pytest
 from character3d.server_routes.errors import ApiError
@@ -54,6 +54,68 @@ def test_the_contracts_example_of_a_refusal():
         "message": "Invalid image size. Must be 512, 768, or 1024",
         "details": {"parameter": "image_size", "provided": 999, "allowed": [512, 768, 1024]},
     }
+
+
+BOOLEANS = ["true", "1", "yes", "on", "false", "0", "no", "off"]
+
+
+@pytest.mark.parametrize(
+    ("form", "expected", "details"),
+    [
+        ({"image_size": "x"}, "512, 768, or 1024", {"provided": "x", "allowed": [512, 768, 1024]}),
+        ({"steps": "101"}, "a whole number from 1 to 100", {"provided": 101, "minimum": 1, "maximum": 100}),
+        ({"steps": "1e1"}, "a whole number from 1 to 100", {"provided": "1e1", "minimum": 1, "maximum": 100}),
+        (
+            {"cfg_scale": "-1"},
+            "a number from 0.0 to 20.0",
+            {"provided": -1.0, "minimum": 0.0, "maximum": 20.0},
+        ),
+        (
+            {"cfg_scale": "1e400"},
+            "a number from 0.0 to 20.0",
+            {"provided": "1e400", "minimum": 0, "maximum": 20},
+        ),
+        (
+            {"outline_size": "512", "mesh_input_size": "512"},
+            "a whole number from 0 to 255 when mesh input size is 512",
+            {"provided": 512, "minimum": 0, "maximum": 255},
+        ),
+        ({"fingers": " Maybe"}, "true or false", {"provided": " Maybe", "allowed": BOOLEANS}),
+        (
+            {"bind_pose": "A"},
+            "as generated or T-pose",
+            {"provided": "A", "allowed": ["as generated", "T-pose"]},
+        ),
+        (
+            {"pose_type": " Zå"},
+            "大-pose, T-pose, A-pose, or No",
+            {"provided": " Zå", "allowed": ["大-pose", "T-pose", "A-pose", "No"]},
+        ),
+        ({"model_name": "x"}, "an installed model", {"provided": "x", "allowed": INSTALLED}),
+        ({"mesh_model": "x"}, "an installed model", {"provided": "x", "allowed": ["auto"]}),
+    ],
+)
+def test_what_a_refusal_says(form, expected, details):
+    name = next(iter(form))
+    error = refusal(**form)
+    assert error.message == f"Invalid {name.replace('_', ' ')}. Must be {expected}"
+    assert error.details == {"parameter": name, **details}
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "details"),
+    [
+        ("x" * 2001, "Must have at most 2000 characters", {"maximum_length": 2000}),
+        ("\0" * 2001, "Must have at most 2000 characters", {"maximum_length": 2000}),
+        ("a\0" + "(" * 101 + ")" * 101, "Must not contain NUL characters", {}),
+        ("(" * 101 + ")" * 101, "Must nest parentheses at most 100 deep", {}),
+    ],
+)
+def test_what_the_refusal_of_a_prompt_says(text, message, details):
+    error = refusal(negative_prompt=text)
+    assert error.message == f"Invalid negative prompt. {message}"
+    provided = text if len(text) <= 100 else text[:100] + "…"
+    assert error.details == {"parameter": "negative_prompt", "provided": provided, **details}
 
 
 @pytest.mark.parametrize("text", ["768.0", "7e2", "0x300", "٧٦٨", "７６８", "", "nan", "+768", "7" * 10_000])

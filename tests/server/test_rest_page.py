@@ -1,4 +1,4 @@
-"""docs/rest.md: its commands are run in order, and answer what the page says."""
+"""The commands of docs/rest.md are run in order, and answer what the page says."""
 
 import base64
 import json
@@ -18,12 +18,12 @@ from .conftest import DOCUMENT
 PAGE = (REPOSITORY / "docs" / "rest.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 WORDS = {"status", "error_code", "message", "parameter", "provided", "result", "media_type"}
-# An address of its own makes the page a user of its own; the status comes after all else.
+# Its own address makes the page a user of its own; the HTTP status is written last.
 SHELL = 'curl() { command curl -sS --interface 127.252.0.1 -w "%{stderr}%{http_code}" "$@"; }\n'
 
 
 class Reader:
-    """Somebody who runs one command after the other and puts earlier answers into later ones."""
+    """Runs the commands one by one, and fills values from earlier answers into later commands."""
 
     def __init__(self, url, folder):
         self.url, self.folder, self.values = url, folder, {"http://localhost:8188": url}
@@ -34,7 +34,7 @@ class Reader:
         return text
 
     def run(self, block):
-        """Run a block of one curl command; its answer, which has the status that the block states."""
+        """Run a block of one curl command, check the status that it states, and return the answer."""
         command, status = re.fullmatch(r"(curl .*)\n# (\d{3})\n", block, re.DOTALL).groups()
         done = subprocess.run(
             ["bash", "-c", SHELL + self.fill_in(command)], cwd=self.folder, capture_output=True, text=True
@@ -50,7 +50,7 @@ class Reader:
 
 
 def check_shown(shown, answer):
-    """What the page shows is in the answer: the members, their kinds, and the words of the contract."""
+    """Check that the answer has what the page shows: the members, their types, and the contract's words."""
     if isinstance(shown, dict):
         for name in shown.keys() - {"…"}:
             assert name not in WORDS or shown[name] == answer[name]

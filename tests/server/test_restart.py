@@ -119,24 +119,69 @@ async def test_a_job_that_was_running_twice_is_not_begun_again(comfyui_folder, b
                 assert answer.status == 202
 
 
-async def test_a_damaged_record_costs_one_job_and_no_start(comfyui_folder, base):
+async def test_damaged_records_cost_their_own_jobs_only(comfyui_folder, base):
+    """Of jobs that have ended and of one that lives: listed as failed, asked for, and deleted."""
     with run_stub_server(comfyui_folder, base) as server:
-        async with open_client(server.url) as client:
-            ended = [(await client.finish((await client.start_job())["job_id"]))["job_id"] for _ in range(2)]
+        async with open_client(server.url, "127.5.5.4") as client:
+            ended = [(await client.finish((await client.start_job())["job_id"])) for _ in range(3)]
             slow_down(base, C3DPreprocessPicture=30)
-            jobs = [(await client.start_job())["job_id"] for _ in range(2)]
+            live = [(await client.start_job())["job_id"] for _ in range(2)]
             kill(server)
+    damaged = [ended[0]["job_id"], ended[1]["job_id"], live[0]]
     with contextlib.closing(sqlite3.connect(base / "user" / "character3d" / "jobs.sqlite3")) as database:
-        for job_id, body in ((jobs[0], "{}"), (ended[0], "{}"), (ended[1], "no JSON")):
-            database.execute("UPDATE jobs SET body = ? WHERE id = ?", (body, job_id))
+        for job_id, column, text in zip(
+            damaged, ("status", "body", "body"), ("", "no JSON", "{}"), strict=True
+        ):
+            database.execute(f"UPDATE jobs SET {column} = ? WHERE id = ?", (text, job_id))
         database.commit()
     slow_down(base)
     with run_stub_server(comfyui_folder, base) as server:
-        async with open_client(server.url) as client:
-            assert (await client.finish(jobs[1]))["status"] == "completed"
-            async with client.get(f"/job/{jobs[0]}/status") as answer:
-                assert answer.status == 410
+        async with open_client(server.url, "127.5.5.4") as client:
+            sound = [ended[2], await client.finish(live[1])]
+            assert {body["status"] for body in sound} == {"completed"}
+            listed = await list_jobs(client)
+            assert [listed.pop(body["job_id"]) for body in sound] == sound
+            assert set(listed) == set(damaged)
+            for job_id, body in listed.items():
+                await check_damaged(client, job_id, body)
+            assert await list_jobs(client) == {body["job_id"]: body for body in sound}
     assert pictures(base) == []
+
+
+async def list_jobs(client):
+    async with client.get("/generate_character/jobs") as answer:
+        assert answer.status == 200
+        return {body["job_id"]: body for body in (await answer.json())["jobs"]}
+
+
+async def check_damaged(client, job_id, listed):
+    body = await client.status(job_id)
+    assert body == listed
+    assert (body["status"], body["error"], body["downloads"]) == ("failed", "Job record damaged", [])
+    frames, code = await client.events(job_id)
+    assert (frames[-1]["type"], frames[-1]["data"], code) == ("error", body, 1000)
+    async with client.get(f"/job/{job_id}/download/Hy3D_00001_.glb") as answer:
+        assert answer.status == 404
+    async with client.post(f"/job/{job_id}/cancel") as answer:
+        assert (answer.status, await answer.json()) == (200, body)
+    async with client.delete(f"/job/{job_id}") as answer:
+        assert (answer.status, await answer.json()) == (200, body)
+    async with client.get(f"/job/{job_id}/status") as answer:
+        assert answer.status == 410
+
+
+async def test_a_file_of_jobs_that_is_none_is_set_aside(comfyui_folder, base):
+    folder = base / "user" / "character3d"
+    folder.mkdir(parents=True)
+    (folder / "jobs.sqlite3").write_text("no database")
+    with run_stub_server(comfyui_folder, base) as server:
+        (broken,) = folder.glob("jobs.sqlite3.broken-*")
+        assert broken.read_text() == "no database" and broken.name in server.log.read_text("utf-8", "replace")
+        async with open_client(server.url) as client:
+            assert (await client.finish((await client.start_job())["job_id"]))["status"] == "completed"
+            async with client.get("/generate_character/health") as answer:
+                body = await answer.json()
+                assert answer.status == 200 and broken.name in " ".join(body["notices"])
 
 
 async def test_two_servers_on_one_folder_keep_their_own_jobs(comfyui_folder, base):
@@ -201,7 +246,7 @@ async def test_one_job_is_killed_at_each_of_its_commits(comfyui_folder, base, mo
 async def test_a_deletion_that_is_cut_off_is_finished_and_spares_what_has_a_name_now(
     comfyui_folder, base, monkeypatch
 ):
-    monkeypatch.setenv("CHARACTER3D_KILL", "after bury")
+    monkeypatch.setenv("CHARACTER3D_KILL", "after mark_deleted")
     with run_stub_server(comfyui_folder, base) as server:
         async with open_client(server.url) as client:
             body = await client.finish((await client.start_job())["job_id"])

@@ -1,4 +1,4 @@
-"""schemathesis holds the running service against its OpenAPI document, with all its checks."""
+"""schemathesis checks the running service against its OpenAPI document, with all its checks."""
 
 import json
 import os
@@ -11,26 +11,25 @@ import pytest
 from hypothesis import settings
 
 from .conftest import lay_base_folder, run_stub_server
+from .test_webhooks import ENVIRONMENT, SECRET
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture
-def serve(comfyui_folder, tmp_path, monkeypatch):
+def serve_quickly(comfyui_folder, tmp_path):
     """Start a server with these environment variables and stages that take no time."""
 
     def start(**variables):
         lay_base_folder(tmp_path)
         (tmp_path / "control.json").write_text(json.dumps({"every": 0.0}))
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        return run_stub_server(comfyui_folder, tmp_path)
+        return run_stub_server(comfyui_folder, tmp_path, **variables)
 
     return start
 
 
 def run_schemathesis(url, folder, examples):
-    """Run all checks in all phases; the number of requests that were made."""
+    """Run all checks in all phases; returns the number of requests."""
     done = subprocess.run(
         [
             *(sys.executable, "-P", "-m", "schemathesis.cli", "--config-file", HERE / "schemathesis.toml"),
@@ -56,13 +55,18 @@ def run_schemathesis(url, folder, examples):
     return made
 
 
-def test_all_checks(serve, tmp_path, record_property):
+def test_all_checks(serve_quickly, tmp_path, record_property):
     """Ten times as many with --hypothesis-profile=long."""
     examples = 300 if settings.get_current_profile_name() == "long" else 30
-    with serve(CHARACTER3D_TRUSTED_PROXIES="127.0.0.1") as server:
+    variables = {"CHARACTER3D_TRUSTED_PROXIES": "127.0.0.1", "CHARACTER3D_ALLOW_OPEN": "1"}
+    with serve_quickly(**variables, **{SECRET: ENVIRONMENT[SECRET]}) as server:
         record_property("requests", run_schemathesis(server.url, tmp_path, examples))
+        log = server.log.read_text("utf-8", "replace")
+    assert "webhook msg_" in log, "webhooks were sent"
+    assert not [line for line in log.splitlines() if line.startswith("background task")]
 
 
-def test_all_checks_with_keys(serve, tmp_path):
-    with serve(CHARACTER3D_API_KEYS="sesame") as server:
+@pytest.mark.nightly
+def test_all_checks_with_keys(serve_quickly, tmp_path):
+    with serve_quickly(CHARACTER3D_API_KEYS="sesame") as server:
         assert run_schemathesis(server.url, tmp_path, 3) > 50

@@ -8,24 +8,26 @@ import numpy as np
 
 from ..voxel_solid import Points, VoxelSolid
 from .hands import HandTip
-from .limbs import Centreline, find_bend, trace_limb
+from .limbs import Centerline, find_bend, trace_limb
 from .torso import Torso
 
+# Average proportions, as shares of the torso's length unless they name another.
 _SHOULDER_ASIDE, _SHOULDER_BELOW = 0.265, 0.155
 _COLLAR_ASIDE, _COLLAR_BELOW, _COLLAR_AHEAD = 0.107, 0.047, 0.02
-_COLLAR_MOST = 0.05
+_MAX_COLLAR_BACK = 0.05
 _ARMPIT_ASIDE, _ARMPIT_BELOW = 0.015, 0.104
-_ARMPIT_TRUST = (0.7, 0.5)
-_ARMPIT_REACH = 0.28
-_ELBOW = 0.528
-_WRIST, _WRIST_SLOPE, _ARM_SHARE, _WRIST_ZONE = 0.75, 1.0, 1.07, (0.6, 0.76)
+_ARMPIT_WEIGHTS = (0.7, 0.5)
+"""How much the armpit corrects x and y of the average shoulder."""
+_MAX_ARMPIT_BELOW = 0.28
+_ELBOW_FRACTION = 0.528
 _ARM_LENGTH, _ARM_RADIUS = 1.07, 0.057
-_HANGING = 0.75
+_WRIST_FRACTION, _WRIST_SLOPE, _WRIST_RANGE = 0.75, 1.0, (0.6, 0.76)
+_HANGING_SLOPE = 0.75
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """Joints (3,), metres. is_free: the hand stands free of the body; is_welded: the armpit is closed."""
+    """Joints (3,), metres. is_free: the hand is separate from the body. is_fused: no armpit was found."""
 
     collar: Points
     shoulder: Points
@@ -33,56 +35,57 @@ class Arm:
     wrist: Points
     tip: Points
     is_free: bool
-    is_welded: bool
+    is_fused: bool
 
     @property
     def drop(self) -> float:
-        """Degrees of the arm below the horizontal, seen from the front."""
-        way = self.wrist - self.shoulder
-        return float(np.degrees(np.arctan2(-way[1], abs(way[0]))))
+        """Degrees of the arm below the horizontal, in the front view."""
+        offset = self.wrist - self.shoulder
+        return float(np.degrees(np.arctan2(-offset[1], abs(offset[0]))))
 
 
 def fit_arm(solid: VoxelSolid, torso: Torso, hand: HandTip | None, side: int) -> Arm:
-    """Fit one arm (side +1 is the left). Without a free hand the arm is laid along the outline."""
+    """Fit one arm; side: +1 left, -1 right. Without a free hand it follows the body's outline."""
     guess = _guess_shoulder(torso, side)
-    tip = hand.position if hand else _lay_tip(solid, torso, guess, side)
+    tip = hand.position if hand else _guess_tip(solid, torso, guess, side)
     armpit = find_armpit(solid, torso, tip, side)
-    is_welded = armpit is None or guess[1] - armpit[1] > _ARMPIT_REACH * torso.length
-    shoulder = _place_shoulder(solid, torso, guess, None if is_welded else armpit, tip, side)
+    is_fused = armpit is None or guess[1] - armpit[1] > _MAX_ARMPIT_BELOW * torso.length
+    shoulder = _place_shoulder(solid, torso, guess, None if is_fused else armpit, tip, side)
     radius = _ARM_RADIUS * torso.length
-    line = trace_limb(solid, shoulder, tip, radius=1.4 * radius, hold=0.2)
+    line = trace_limb(solid, shoulder, tip, radius=1.4 * radius, fixed_share=0.2)
     reach = float(np.linalg.norm(tip - shoulder)) / torso.length
-    wrist = _find_wrist(line, float(np.clip(_WRIST + _WRIST_SLOPE * (reach - _ARM_SHARE), *_WRIST_ZONE)))
-    elbow = find_bend(line, _ELBOW * wrist, wrist)
+    expected = float(np.clip(_WRIST_FRACTION + _WRIST_SLOPE * (reach - _ARM_LENGTH), *_WRIST_RANGE))
+    wrist = _find_wrist(line, expected)
+    elbow = find_bend(line, _ELBOW_FRACTION * wrist, wrist)
     collar = np.array(
         (torso.middle + side * _COLLAR_ASIDE * torso.length, torso.neck - _COLLAR_BELOW * torso.length)
     )
     depth = column_depth(solid, collar, 2 * solid.size)
-    depth = float(np.clip(depth, shoulder[2] - _COLLAR_MOST * torso.length, shoulder[2]))
+    depth = float(np.clip(depth, shoulder[2] - _MAX_COLLAR_BACK * torso.length, shoulder[2]))
     collar3 = np.array((*collar, depth + _COLLAR_AHEAD * torso.length))
-    return Arm(collar3, shoulder, line.at(elbow), line.at(wrist), tip, hand is not None, is_welded)
+    return Arm(collar3, shoulder, line.at(elbow), line.at(wrist), tip, hand is not None, is_fused)
 
 
 def column_depth(solid: VoxelSolid, point: Points, reach: float) -> float:
-    """Mean z of the cells within `reach` metres of a point (x, y) of the front view."""
-    offset = np.abs(solid.centres[:, :2] - point[:2])
+    """Return the mean z of the cells within `reach` metres of a point (x, y) in the front view."""
+    offset = np.abs(solid.centers[:, :2] - point[:2])
     near = offset.max(axis=1) <= reach
     if not near.any():
         near = offset.sum(axis=1) <= offset.sum(axis=1).min() + reach
-    return float(solid.centres[near, 2].mean())
+    return float(solid.centers[near, 2].mean())
 
 
 def _guess_shoulder(torso: Torso, side: int) -> Points:
-    """Average place (x, y) of the shoulder joint."""
+    """Position (x, y) of the shoulder joint by average proportions."""
     aside, below = side * _SHOULDER_ASIDE * torso.length, _SHOULDER_BELOW * torso.length
     return np.array((torso.middle + aside, torso.neck - below))
 
 
 def find_armpit(solid: VoxelSolid, torso: Torso, tip: Points, side: int) -> Points | None:
-    """(x, y) of the deepest point of the gap between arm and trunk, None where there is no gap.
+    """Return the innermost point (x, y) of the gap between arm and trunk, None if there is no gap.
 
-    Looked for among the undersides of the front silhouette; deepest is measured against the bisector
-    of the arm's direction and straight down.
+    Candidates are the downward-facing edges of the front silhouette; innermost is measured along the
+    bisector of the arm's direction and straight down.
     """
     guess = _guess_shoulder(torso, side)
     filled = np.asarray(solid.cells.any(axis=2))
@@ -104,12 +107,12 @@ def find_armpit(solid: VoxelSolid, torso: Torso, tip: Points, side: int) -> Poin
 def _place_shoulder(
     solid: VoxelSolid, torso: Torso, guess: Points, armpit: Points | None, tip: Points, side: int
 ) -> Points:
-    """The average place, corrected by the armpit, or by the outline where the arm hangs welded."""
+    """The average position, corrected by the armpit, or by the outline for an arm fused with the body."""
     place = guess.copy()
     if armpit is not None:
         seen = armpit + torso.length * np.array((-side * _ARMPIT_ASIDE, _ARMPIT_BELOW))
-        place += _ARMPIT_TRUST * (seen - guess)
-    elif guess[1] - tip[1] > _HANGING * abs(tip[0] - guess[0]):
+        place += _ARMPIT_WEIGHTS * (seen - guess)
+    elif guess[1] - tip[1] > _HANGING_SLOPE * abs(tip[0] - guess[0]):
         place[0] = (
             _outline_edge(solid, guess[1] - 0.05 * torso.length, side) - side * _ARM_RADIUS * torso.length
         )
@@ -118,20 +121,20 @@ def _place_shoulder(
 
 
 def _outline_edge(solid: VoxelSolid, y: float, side: int) -> float:
-    """x of the outermost filled cell of the row at height y, on one side."""
-    row = solid.centres[np.abs(solid.centres[:, 1] - y) <= solid.size, 0]
+    """x of the outermost filled cell at height y, on one side."""
+    row = solid.centers[np.abs(solid.centers[:, 1] - y) <= solid.size, 0]
     return float((side * row).max() * side) if len(row) else 0.0
 
 
-def _lay_tip(solid: VoxelSolid, torso: Torso, guess: Points, side: int) -> Points:
-    """Fingertip of an arm that hangs along, and is one with, the body."""
+def _guess_tip(solid: VoxelSolid, torso: Torso, guess: Points, side: int) -> Points:
+    """Fingertip (3,) of an arm that hangs beside the body and is fused with it."""
     y = guess[1] - 0.98 * _ARM_LENGTH * torso.length
     x = _outline_edge(solid, y, side) - side * _ARM_RADIUS * torso.length
     return np.array((x, y, column_depth(solid, np.array((x, y)), 2 * solid.size)))
 
 
-def _find_wrist(line: Centreline, expected: float) -> float:
-    """Fraction of the narrowing between forearm and hand, near the expected one."""
+def _find_wrist(line: Centerline, expected: float) -> float:
+    """Fraction of the length at which the arm is narrowest, near the expected one."""
     samples = np.linspace(0.0, 1.0, len(line.points))
     zone = (samples > expected - 0.1) & (samples < expected + 0.1)
     width = np.sqrt(np.convolve(line.areas, np.ones(3) / 3, mode="same"))

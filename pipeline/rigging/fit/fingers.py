@@ -1,8 +1,8 @@
-"""Finger joints, where the mesh shows separate fingers.
+"""Finger joints of hands whose fingers are separate.
 
-The proportions are of hands in X-rays: A. Buryanov, V. Kotiuk, "Proportions of Hand Segments", Int. J.
-Morphol. 28(3), 2010. How much of a finger stands free of the palm: G. N. Chatzioglou, Y. Pinar, F. Govsa,
-"Biometric analysis hand parameters in young adults", Anat. Cell Biol. 57(2), 2024.
+Lengths of the bones, from X-rays: A. Buryanov, V. Kotiuk, "Proportions of Hand Segments", Int. J. Morphol.
+28(3), 2010. Lengths of the fingers outside the palm: G. N. Chatzioglou, Y. Pinar, F. Govsa, "Biometric
+analysis hand parameters in young adults", Anat. Cell Biol. 57(2), 2024.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from .hand_solid import crop_hand
 
 @dataclass(frozen=True)
 class _Proportions:
-    """Millimetres. bones: from the knuckle (the thumb: from the wrist) to the tip, flesh included."""
+    """Millimetres.
+
+    bones: from the knuckle (thumb: from the wrist) to the tip, including soft tissue. free: outside the palm.
+    """
 
     bones: tuple[float, float, float]
     free: float
@@ -36,32 +39,34 @@ _HUMAN = {
     "Ring": _Proportions((41.37, 25.65, 17.30 + 3.95), 65.5),
     "Pinky": _Proportions((32.74, 18.11, 15.96 + 3.73), 53.3),
 }
-_FEWEST = 3
-_FOOT_SHARE = 0.4
-_THUMB_BEFORE = 0.06
-_PALM_SPREAD = 0.18
-_STRAIGHT = 0.8
-_FLATTEST = 1.8
-_LEAST_SCALE = 0.85
+_MIN_FINGERS = 3
+_BASE_SHARE = 0.4
+"""Share of a branch that gives its direction at the base."""
+_MIN_THUMB_LEAD, _MAX_BASE_SPREAD = 0.06, 0.18
+"""Shares of the hand's length."""
+_MIN_STRAIGHTNESS = 0.8
+_MAX_FLATNESS = 1.8
+_MIN_RELATIVE_SCALE = 0.85
 
 
 def fit_fingers(
     mesh: Mesh, arms: Mapping[str, Arm], progress: Progress
 ) -> tuple[dict[str, Points], list[str]]:
-    """Places (3,) of finger joints, keyed as in FINGER_PARTS with the side before, and warnings.
+    """Return the positions (3,) of the finger joints by name (side + FINGER_PARTS), and warnings.
 
-    Five branches of a hand are thumb to little finger; four are thumb, index, middle and ring, three
-    thumb, index and middle, so that clips for five fingers still close the hand. Fewer are no fingers.
+    Five branches of a hand are the thumb to the little finger; four are thumb, index, middle and ring, three
+    are thumb, index and middle, so that clips for five fingers still close the hand. Fewer are not taken
+    for fingers.
     """
-    places: dict[str, Points] = {}
+    positions: dict[str, Points] = {}
     warnings = []
     for number, (side, arm) in enumerate(arms.items()):
         part = span_progress(progress, number / len(arms), (number + 1) / len(arms))
         found, reason = _fit_hand(mesh, arm, part)
-        places |= {f"{side}Hand{name}": place for name, place in found.items()}
+        positions |= {f"{side}Hand{name}": position for name, position in found.items()}
         if reason:
             warnings.append(f"the {side.lower()} hand {reason}")
-    return places, warnings
+    return positions, warnings
 
 
 def _fit_hand(mesh: Mesh, arm: Arm, progress: Progress) -> tuple[dict[str, Points], str]:
@@ -69,72 +74,72 @@ def _fit_hand(mesh: Mesh, arm: Arm, progress: Progress) -> tuple[dict[str, Point
     if hand is None or not hand.is_free:
         return {}, "is not free of the body; no fingers were rigged"
     branches = sorted(find_branches(hand, progress), key=lambda branch: -branch.length)[: len(FINGERS)]
-    if len(branches) < _FEWEST:
+    if len(branches) < _MIN_FINGERS:
         return {}, "shows no separate fingers; none were rigged"
     ordered = _order_branches(branches, arm.wrist)
-    if not _is_open(ordered, hand.length):
+    if not _are_separate(ordered, hand.length):
         return {}, "has fingers that touch or bend; none were rigged"
     scales = _scale_fingers(ordered)
-    places: dict[str, Points] = {}
+    positions: dict[str, Points] = {}
     for finger, branch, scale in zip(FINGERS, ordered, scales, strict=False):
         joints = _place_joints(branch, finger, scale, arm.wrist)
-        places |= {f"{finger}{number + 1}": joint for number, joint in enumerate(joints)}
+        positions |= {f"{finger}{number + 1}": joint for number, joint in enumerate(joints)}
     if len(ordered) < len(FINGERS):
         names = ", ".join(FINGERS[: len(ordered)]).lower()
-        return places, f"shows {len(ordered)} separate fingers; they were rigged as {names}"
-    return places, ""
+        return positions, f"shows {len(ordered)} separate fingers; they were rigged as {names}"
+    return positions, ""
 
 
 def _order_branches(branches: list[Branch], wrist: Points) -> list[Branch]:
-    """The thumb, whose foot is nearest to the forearm, and the others across the palm away from it."""
+    """The thumb, whose base is nearest to the forearm, then the others across the palm away from it."""
     thumb = min(branches, key=lambda branch: branch.base)
     others = [branch for branch in branches if branch is not thumb]
-    feet = np.array([branch.line[0] for branch in others])
-    forward = feet.mean(axis=0) - wrist
-    offset = feet - feet.mean(axis=0)
+    bases = np.array([branch.line[0] for branch in others])
+    forward = bases.mean(axis=0) - wrist
+    offset = bases - bases.mean(axis=0)
     offset -= np.outer(offset @ forward, forward) / (forward @ forward)
     across = np.linalg.svd(offset)[2][0]
-    away = feet.mean(axis=0) - thumb.line.mean(axis=0)
-    ranks = np.argsort(feet @ across * np.sign(across @ away), kind="stable")
+    away = bases.mean(axis=0) - thumb.line.mean(axis=0)
+    ranks = np.argsort(bases @ across * np.sign(across @ away), kind="stable")
     return [thumb, *(others[rank] for rank in ranks)]
 
 
-def _is_open(ordered: list[Branch], length: float) -> bool:
-    """Whether the thumb parts before the others, these near each other, and all are straight and round.
+def _are_separate(ordered: list[Branch], length: float) -> bool:
+    """Whether the thumb branches off first, the others close together, and all are straight and round.
 
-    Fingers that touch show as one broad branch, or part too late.
+    Fingers that touch form one broad branch, or branch off too late.
     """
     thumb, *others = ordered
     bases = [branch.base for branch in others]
     return (
-        min(bases) - thumb.base >= _THUMB_BEFORE * length
-        and max(bases) - min(bases) <= _PALM_SPREAD * length
-        and min(branch.straightness for branch in ordered) >= _STRAIGHT
-        and max(branch.flatness for branch in others) <= _FLATTEST
+        min(bases) - thumb.base >= _MIN_THUMB_LEAD * length
+        and max(bases) - min(bases) <= _MAX_BASE_SPREAD * length
+        and min(branch.straightness for branch in ordered) >= _MIN_STRAIGHTNESS
+        and max(branch.flatness for branch in others) <= _MAX_FLATNESS
     )
 
 
 def _scale_fingers(ordered: list[Branch]) -> list[float]:
-    """Metres per millimetre of the human hand; one finger that parts late is as large as its neighbours."""
+    """Metres per millimetre of the human hand; a finger that branches off late is scaled like the others."""
     scales = [branch.length / _HUMAN[finger].free for finger, branch in zip(FINGERS, ordered, strict=False)]
-    least = _LEAST_SCALE * sorted(scales[1:])[-2]
+    least = _MIN_RELATIVE_SCALE * sorted(scales[1:])[-2]
     return [scales[0], *(max(scale, least) for scale in scales[1:])]
 
 
 def _place_joints(branch: Branch, finger: str, scale: float, wrist: Points) -> list[Points]:
-    """Four joints from root to tip: along the centreline, and before it straight on into the palm."""
+    """Four joints from root to tip, on the centerline and its straight extension into the palm."""
     lengths = scale * np.array(_HUMAN[finger].bones)
     if finger == "Thumb":
-        knuckle, *rest = _cut_line(branch, lengths[1:])
-        way = wrist - knuckle
-        return [knuckle + lengths[0] * way / np.linalg.norm(way), knuckle, *rest]
-    return _cut_line(branch, lengths)
+        knuckle, *rest = _split_line(branch, lengths[1:])
+        inward = wrist - knuckle
+        return [knuckle + lengths[0] * inward / np.linalg.norm(inward), knuckle, *rest]
+    return _split_line(branch, lengths)
 
 
-def _cut_line(branch: Branch, lengths: Points) -> list[Points]:
-    """Points before the tip, by cumulated lengths from there, and the tip; the line runs on straight."""
+def _split_line(branch: Branch, lengths: Points) -> list[Points]:
+    """The tip and the points at cumulative `lengths` before it, on the line extended straight at its base."""
     line = branch.line
-    ahead = line[round(_FOOT_SHARE * (len(line) - 1))] - line[0]
+    ahead = line[round(_BASE_SHARE * (len(line) - 1))] - line[0]
     root = line[0] - ahead / np.linalg.norm(ahead) * max(lengths.sum() - branch.length, 1e-9)
     line = np.concatenate((root[None], line))
     back = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(line[::-1], axis=0), axis=1))))

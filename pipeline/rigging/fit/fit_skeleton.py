@@ -1,4 +1,4 @@
-"""Fitting the humanoid skeleton to a mesh."""
+"""Fitting of the humanoid skeleton to a mesh."""
 
 from __future__ import annotations
 
@@ -13,27 +13,33 @@ from ...progress import Progress, ignore_progress, span_progress
 from ...types import Mesh, Skeleton
 from ..skeleton import ARM_PARTS, LEG_PARTS, build_skeleton
 from ..voxel_solid import Points, VoxelSolid
-from ..voxelize import voxelise_mesh
+from ..voxelize import voxelize_mesh
 from .arms import Arm, find_armpit, fit_arm
 from .fingers import fit_fingers
 from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
 from .thin_sheets import strip_sheets
-from .torso import NECK_PROMINENCE, Torso, measure_torso, move_neck
+from .torso import MIN_NECK_PROMINENCE, Torso, measure_torso, move_neck
 
+# Average proportions, as shares of the torso's length; _SPINE_BACK, _NECK_BACK: of half the body's depth.
 _SPINE_LEVELS = {"Hips": 0.202, "Spine": 0.362, "Spine1": 0.538, "Spine2": 0.736}
 _SPINE_BACK = {"Hips": 0.116, "Spine": 0.29, "Spine1": 0.355, "Spine2": 0.575}
 _NECK_BELOW, _NECK_BACK = 0.15, 0.1
 _HEAD_ABOVE, _HEAD_AHEAD = 0.079, 0.02
-_HIGHEST_HEAD = 0.3
-_PELVIS_LEVEL, _CHEST_DEPTH, _DEEPER, _BEHIND = 0.15, 0.9, 1.1, 0.1
-_DEEPEST, _WIDEST, _LONG_ARM = 0.85, 2.2, 0.2
+_MAX_HEAD_ABOVE = 0.3
+"""Share of the height from the neck to the top."""
+_PELVIS_LEVEL = 0.15
+_CHEST_DEPTH, _MAX_DEPTH, _MAX_BEHIND = 0.9, 1.1, 0.1
+"""Shares of the pelvis' depth."""
+_MAX_BODY_DEPTH, _MAX_BODY_WIDTH, _MIN_LONG_ARM = 0.85, 2.2, 0.2
+"""Shares of the body's height."""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedSkeleton:
-    """skeleton: fitted joints. pose: the rest pose recognised, one of REST_POSES (`No`: none of them).
+    """A skeleton fitted to a mesh, and what was measured on the way.
 
+    pose: the recognized rest pose, one of REST_POSES (`No`: none of them).
     metrics: arm_drop_left/right and leg_spread_left/right in degrees; arm_span, from fingertip to
     fingertip, and head_share, from the neck up, as shares of the height; neck_prominence, arms_found,
     legs_found.
@@ -48,17 +54,18 @@ class FittedSkeleton:
 def fit_skeleton(
     mesh: Mesh, *, pose_type: str = "大-pose", fingers: bool = False, progress: Progress = ignore_progress
 ) -> FittedSkeleton:
-    """Fit a skeleton with Mixamo's joint names to a mesh that stands and faces +Z.
+    """Fit a skeleton with Mixamo's joint names to a mesh that stands upright and faces +Z.
 
-    The mesh may be in any unit and place, in several pieces, open or wound inward. The limbs follow the mesh;
-    where it contradicts `pose_type`, or hides a part, a warning says so. With `fingers`, each hand that shows
-    separate ones gets theirs, see `fit_fingers`; a warning says what is not.
-    ValueError for an unknown `pose_type`; RigError, with measurements, if the mesh is no humanoid.
+    The mesh may have any scale and position, several components, holes or inward winding. The limbs follow
+    the mesh; a warning says where it contradicts `pose_type` or hides a part. With `fingers`, a hand whose
+    fingers are separate gets finger joints (see `fit_fingers`); a warning says why others do not.
+    Raises ValueError for an unknown `pose_type`, and RigError, with measurements, if the mesh is not a
+    humanoid.
     """
     if pose_type not in REST_POSES:
         raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
     progress(0.0)
-    solid = strip_sheets(voxelise_mesh(mesh))
+    solid = strip_sheets(voxelize_mesh(mesh))
     progress(0.2)
     torso, hands = _measure_body(solid)
     _require_humanoid(solid, torso, hands)
@@ -69,17 +76,17 @@ def fit_skeleton(
         progress(0.5 + 0.1 * number)
     legs = {side: fit_leg(solid, torso, sign) for side, sign in (("Left", 1), ("Right", -1))}
     progress(0.8)
-    places = _collect_places(solid, torso, arms, legs)
+    positions = _collect_positions(solid, torso, arms, legs)
     found, notes = fit_fingers(mesh, arms, span_progress(progress, 0.8, 1.0)) if fingers else ({}, [])
-    skeleton = build_skeleton(places | found)
-    pose = _recognise_pose(torso, arms, legs)
-    warnings = (*_list_hidden(torso, arms), *_compare_pose(pose_type, pose, arms, legs), *notes)
+    skeleton = build_skeleton(positions | found)
+    pose = _classify_pose(torso, arms, legs)
+    warnings = (*_describe_hidden(torso, arms), *_describe_mismatch(pose_type, pose, arms, legs), *notes)
     progress(1.0)
     return FittedSkeleton(skeleton, pose, warnings, _list_metrics(torso, hands, arms, legs))
 
 
 def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:
-    """Torso and hands; a neck that nothing shows is sought above the armpits."""
+    """Torso and hands; a neck that cannot be seen is placed above the armpits."""
     torso = measure_torso(solid)
     hands = find_hands(solid, torso)
     if torso.has_neck:
@@ -97,9 +104,9 @@ def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandT
 
 
 def _require_humanoid(solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | None, HandTip | None]) -> None:
-    """RigError unless the body is taller than deep, with a neck and legs or arms, or legs and long arms.
+    """Raise RigError unless the body has a neck and legs or arms, or else legs and long arms.
 
-    Without legs it has to stand on the ground below its middle, as a robe does.
+    It must also be taller than deep and, without legs, stand on the ground below its middle, as a robe does.
     """
     width, height, depth = (float(value) for value in solid.size * (np.ptp(solid.indices, axis=0) + 1))
     arms = sum(hand is not None for hand in hands)
@@ -108,71 +115,71 @@ def _require_humanoid(solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | No
     if torso.has_neck:
         is_body = torso.has_legs or arms == 2
     else:
-        is_body = torso.has_legs and reach > _LONG_ARM * torso.height
-    if is_body and stands and depth <= _DEEPEST * height and width <= _WIDEST * height:
+        is_body = torso.has_legs and reach > _MIN_LONG_ARM * torso.height
+    if is_body and stands and depth <= _MAX_BODY_DEPTH * height and width <= _MAX_BODY_WIDTH * height:
         return
     legs = "no pair of legs was found" + ("" if stands else " and nothing stands below its middle")
     raise RigError(
-        f"the mesh is no standing humanoid: {'two legs were found' if torso.has_legs else legs}, "
-        f"neck prominence {torso.neck_prominence:.2f} (a neck has {NECK_PROMINENCE} or more), "
-        f"{arms} of 2 arms stand free, the shorter by {reach:.2f} m; it is {width:.2f} m wide, height "
-        f"{height:.2f} m, {depth:.2f} m deep (a body is at most {_WIDEST} times as wide and {_DEEPEST} "
-        "times as deep as tall)"
+        f"the mesh is not a standing humanoid: {'two legs were found' if torso.has_legs else legs}, "
+        f"neck prominence {torso.neck_prominence:.2f} (a neck has {MIN_NECK_PROMINENCE} or more), "
+        f"{arms} of 2 arms are free of the body, the shorter by {reach:.2f} m; it is {width:.2f} m wide, "
+        f"height {height:.2f} m, {depth:.2f} m deep (a body is at most {_MAX_BODY_WIDTH} times as wide and "
+        f"{_MAX_BODY_DEPTH} times as deep as it is tall)"
     )
 
 
 def _is_on_ground(solid: VoxelSolid, torso: Torso) -> bool:
-    """Whether most rows of the lowest quarter have something below the middle."""
+    """Whether most rows of the lowest quarter have cells below the body's middle."""
     low = solid.indices[:, 1] < solid.indices[:, 1].min() + 0.25 * torso.height / solid.size
-    near = np.abs(solid.centres[:, 0] - torso.middle) < 0.1 * torso.height
+    near = np.abs(solid.centers[:, 0] - torso.middle) < 0.1 * torso.height
     return len(np.unique(solid.indices[low & near, 1])) > 0.5 * len(np.unique(solid.indices[low, 1]))
 
 
-def _collect_places(
+def _collect_positions(
     solid: VoxelSolid, torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]
 ) -> dict[str, Points]:
     top = torso.ground + torso.height
     levels = {name: torso.crotch + share * torso.length for name, share in _SPINE_LEVELS.items()}
-    places = {name: _axis_point(solid, torso, y, _SPINE_BACK[name]) for name, y in levels.items()}
+    positions = {name: _axis_point(solid, torso, y, _SPINE_BACK[name]) for name, y in levels.items()}
     chest = _axis_point(solid, torso, torso.neck - _NECK_BELOW * torso.length, _NECK_BACK)
-    places["Neck"] = np.array((chest[0], torso.neck, chest[2]))
-    above = min(_HEAD_ABOVE * torso.length, _HIGHEST_HEAD * (top - torso.neck))
-    places["Head"] = places["Neck"] + (0.0, above, _HEAD_AHEAD * torso.length)
-    places["HeadTop_End"] = np.array((places["Head"][0], top, places["Head"][2]))
+    positions["Neck"] = np.array((chest[0], torso.neck, chest[2]))
+    above = min(_HEAD_ABOVE * torso.length, _MAX_HEAD_ABOVE * (top - torso.neck))
+    positions["Head"] = positions["Neck"] + (0.0, above, _HEAD_AHEAD * torso.length)
+    positions["HeadTop_End"] = np.array((positions["Head"][0], top, positions["Head"][2]))
     for side, arm in arms.items():
         upper = zip(ARM_PARTS, (arm.collar, arm.shoulder, arm.elbow, arm.wrist), strict=True)
-        places |= {side + part: joint for part, joint in upper}
+        positions |= {side + part: joint for part, joint in upper}
     for side, leg in legs.items():
         lower = zip(
             (*LEG_PARTS, "Toe_End"), (leg.hip, leg.knee, leg.ankle, leg.toe_base, leg.toe_end), strict=True
         )
-        places |= {side + part: joint for part, joint in lower}
-    return places
+        positions |= {side + part: joint for part, joint in lower}
+    return positions
 
 
 def _axis_point(solid: VoxelSolid, torso: Torso, y: float, back: float) -> Points:
-    """Joint of the spine: `back`, a share of half the body's depth there, behind the middle.
+    """Joint (3,) of the spine at height y, behind the middle by `back`, a share of half the body's depth.
 
-    Where the body is deeper than at the pelvis and sticks out behind it, hair or a cape lies on the back.
+    Where the body is deeper than the pelvis and extends behind it, that is hair or a cape and left out.
     """
     depths = _axis_depths(solid, torso, y)
     pelvis = _axis_depths(solid, torso, torso.crotch + _PELVIS_LEVEL * torso.length)
     deep = float(np.ptp(pelvis))
     behind = float(pelvis.min() - depths.min())
-    if np.ptp(depths) > _DEEPER * deep and behind > _BEHIND * deep:
+    if np.ptp(depths) > _MAX_DEPTH * deep and behind > _MAX_BEHIND * deep:
         depths = depths[depths >= depths.max() - _CHEST_DEPTH * deep]
     half = 0.5 * float(np.ptp(depths))
     return np.array((torso.middle, y, depths.mean() - back * half))
 
 
 def _axis_depths(solid: VoxelSolid, torso: Torso, y: float) -> Points:
-    """z of the cells around the axis at height y."""
-    offset = np.abs(solid.centres[:, :2] - (torso.middle, y)).max(axis=1)
-    return solid.centres[offset <= max(0.02 * torso.height, offset.min()), 2]
+    """z (K,) of the cells around the body's axis at height y."""
+    offset = np.abs(solid.centers[:, :2] - (torso.middle, y)).max(axis=1)
+    return solid.centers[offset <= max(0.02 * torso.height, offset.min()), 2]
 
 
-def _recognise_pose(torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> str:
-    """Name the rest pose by the angles of the arms, of the legs, and from the crotch to the ankles."""
+def _classify_pose(torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> str:
+    """Classify the rest pose by the angles of the arms, of the legs, and from the crotch to the ankles."""
     drops = [arm.drop for arm in arms.values()]
     drop, spread = float(np.mean(drops)), float(np.mean([leg.spread for leg in legs.values()]))
     if abs(drops[0] - drops[1]) > 35 or drop < -45:
@@ -184,7 +191,9 @@ def _recognise_pose(torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Le
     return "T-pose" if -30 < drop <= 20 else "A-pose" if drop > 0 else "No"
 
 
-def _compare_pose(pose_type: str, pose: str, arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> list[str]:
+def _describe_mismatch(
+    pose_type: str, pose: str, arms: Mapping[str, Arm], legs: Mapping[str, Leg]
+) -> list[str]:
     if pose_type in ("No", pose):
         return []
     drop = np.mean([arm.drop for arm in arms.values()])
@@ -197,21 +206,21 @@ def _compare_pose(pose_type: str, pose: str, arms: Mapping[str, Arm], legs: Mapp
     ]
 
 
-def _list_hidden(torso: Torso, arms: Mapping[str, Arm]) -> list[str]:
+def _describe_hidden(torso: Torso, arms: Mapping[str, Arm]) -> list[str]:
     warnings = []
     if not torso.has_legs:
         warnings.append("the legs are not separate; they were placed by average proportions")
     elif torso.has_hem:
-        warnings.append("a skirt hides where the legs part; the hips were placed by average proportions")
+        warnings.append("a skirt hides the crotch; the hips were placed by average proportions")
     if not torso.has_neck:
         warnings.append("no neck is visible; it was placed by average proportions")
     for side, arm in arms.items():
         if not arm.is_free:
             warnings.append(
-                f"the {side.lower()} arm is not separate from the body; it was laid along the outline"
+                f"the {side.lower()} arm is not separate from the body; it was placed along the outline"
             )
-        elif arm.is_welded:
-            warnings.append(f"the {side.lower()} upper arm has grown together with the torso")
+        elif arm.is_fused:
+            warnings.append(f"the {side.lower()} upper arm is fused with the torso")
     return warnings
 
 

@@ -1,4 +1,4 @@
-"""The inside of one hand in cells of its own: those of the body's solid are as wide as a finger."""
+"""One hand on a voxel grid of its own, because the body's cells are as wide as a finger."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ import numpy as np
 from scipy import ndimage
 
 from ...types import Mesh
-from ..voxel_solid import Indices, Points, VoxelSolid
+from ..voxel_solid import NEIGHBORS_26, Indices, Points, VoxelSolid
 from ..voxelize import fill_box
 
-_CELLS = 90
+_CELLS_PER_HAND = 90
 _MARGIN = 0.5
-_BEFORE_WRIST = 0.2
-_HAND_SHARE = 0.7
-"""A hand's length in forearms: where the wrist was found too far out, the thumb still lies in the box."""
-_SLAB = 0.03
-_EVERY_NEIGHBOUR = np.ones((3, 3, 3), bool)
+_CUT_BEFORE_WRIST = 0.2
+_MIN_HAND_PER_FOREARM = 0.7
+"""Keeps the thumb in the box where the wrist was found too close to the fingertip."""
+_START_THICKNESS = 0.03
 
 
 @dataclass(frozen=True, eq=False)
 class HandSolid:
     """The hand beyond a cut through the forearm.
 
-    length: metres from the wrist to the tip, 90 cells. start: numbers of the cells beside the cut.
-    is_free: it meets nothing but the forearm.
+    start: cells of `solid` beside the cut. length: metres from the wrist to the fingertip, 90 cells.
+    is_free: whether the hand is connected to nothing but the forearm.
     """
 
     solid: VoxelSolid
@@ -35,29 +34,29 @@ class HandSolid:
 
 
 def crop_hand(mesh: Mesh, elbow: Points, wrist: Points, tip: Points) -> HandSolid | None:
-    """Voxelise what hangs together with the wrist (3,) in a box around it and the fingertip (3,), metres.
+    """Voxelize the part of the mesh that is connected to the wrist, in a box around wrist and fingertip.
 
-    The cut is square to the forearm, from the elbow (3,).
-
-    None where the mesh has no forearm before the wrist.
+    elbow, wrist, tip: (3,) metres. The cut is perpendicular to the forearm. Returns None if the mesh has no
+    forearm before the wrist.
     """
     length = float(np.linalg.norm(tip - wrist))
-    size, reach = length / _CELLS, float(np.linalg.norm(wrist - elbow))
-    margin = _MARGIN * max(length, _HAND_SHARE * reach)
+    size, reach = length / _CELLS_PER_HAND, float(np.linalg.norm(wrist - elbow))
+    margin = _MARGIN * max(length, _MIN_HAND_PER_FOREARM * reach)
     low, high = np.minimum(wrist, tip) - margin, np.maximum(wrist, tip) + margin
     cells = fill_box(mesh, low, high, size)
     places = np.argwhere(cells)
     forearm = (wrist - elbow) / max(reach, 1e-12)
-    beyond = (low + size * places - wrist) @ forearm >= -_BEFORE_WRIST * length
+    beyond = (low + size * places - wrist) @ forearm >= -_CUT_BEFORE_WRIST * length
     cells[tuple(places[~beyond].T)] = False
     places = places[beyond]
     if not len(places):
         return None
-    labels, _ = ndimage.label(cells, _EVERY_NEIGHBOUR)
+    labels, _ = ndimage.label(cells, NEIGHBORS_26)
     seed = places[np.linalg.norm(low + size * places - wrist, axis=1).argmin()]
     body = labels == labels[tuple(seed)]
     box = ndimage.find_objects(body.astype(np.int8))[0]
     is_free = all(part.start > 0 and part.stop < count for part, count in zip(box, body.shape, strict=True))
     solid = VoxelSolid(body[box], low + size * np.array([part.start for part in box]), size)
-    start = np.flatnonzero((solid.centres - wrist) @ forearm < (_SLAB - _BEFORE_WRIST) * length)
+    past_cut = _START_THICKNESS - _CUT_BEFORE_WRIST
+    start = np.flatnonzero((solid.centers - wrist) @ forearm < past_cut * length)
     return HandSolid(solid, start, length, is_free) if len(start) else None

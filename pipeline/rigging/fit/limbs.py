@@ -1,4 +1,4 @@
-"""The centreline of a limb, and the places of the joints along it."""
+"""The centerline of a limb, and the position of its middle joint."""
 
 from __future__ import annotations
 
@@ -10,43 +10,45 @@ from scipy.sparse import csgraph
 from ..voxel_solid import Indices, Points, VoxelSolid
 
 _SAMPLES = 33
-_WIDEST = 1.9
+_MAX_SLICE_RADII = 1.9
 _BEND_PRIOR = 0.35
 
 
 @dataclass(frozen=True, eq=False)
-class Centreline:
-    """points: (33, 3) metres at equal steps from the body outwards. areas: (33,) cross-section, m²."""
+class Centerline:
+    """points: (33, 3) metres, evenly spaced from the body outwards. areas: (33,) cross-sections, m²."""
 
     points: Points
     areas: Points
 
     @property
     def length(self) -> float:
-        """Metres along the line."""
+        """Arc length, metres."""
         return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
 
     def at(self, fraction: float) -> Points:
-        """The point at a fraction, 0..1, of the length."""
+        """Return the point (3,) at a fraction, 0..1, of the length."""
         place = np.clip(fraction, 0.0, 1.0) * (len(self.points) - 1)
         low = min(int(place), len(self.points) - 2)
         return self.points[low] + (place - low) * (self.points[low + 1] - self.points[low])
 
 
-def trace_limb(solid: VoxelSolid, root: Points, tip: Points, *, radius: float, hold: float) -> Centreline:
-    """Follow a limb from its root joint to its tip through the middle of its cross-sections.
+def trace_limb(
+    solid: VoxelSolid, root: Points, tip: Points, *, radius: float, fixed_share: float
+) -> Centerline:
+    """Trace the centerline of a limb from its root joint (3,) to its tip (3,).
 
-    The shortest inside path is moved to the centres of the slices that it cuts; slices are no wider than
-    1.9 `radius` (metres) around it, so that a touching part stays out. The first `hold` (a fraction)
-    stays on the straight way from the root.
+    The shortest path through the interior is moved to the centers of its cross-sections. Cross-sections
+    are limited to 1.9 `radius` (metres) around the path, so that a body part that touches the limb is left
+    out. The first `fixed_share` (0..1) of the path is not moved.
     """
     start, goal = solid.nearest(np.stack((root, tip)))
-    path = solid.centres[solid.trace_path(int(start), int(goal))]
+    path = solid.centers[solid.trace_path(int(start), int(goal))]
     line = _resample(np.concatenate((root[None], path[1:-1], tip[None])))
     areas = np.zeros(len(line))
     for _ in range(2):
-        line, areas = _recentre(solid, _smooth(line), radius, hold)
-    return Centreline(_resample(_smooth(line)), areas)
+        line, areas = _recenter(solid, _smooth(line), radius, fixed_share)
+    return Centerline(_resample(_smooth(line)), areas)
 
 
 def _resample(line: Points) -> Points:
@@ -63,35 +65,36 @@ def _smooth(line: Points, rounds: int = 4) -> Points:
     return line
 
 
-def _recentre(solid: VoxelSolid, line: Points, radius: float, hold: float) -> tuple[Points, Points]:
-    """Move points to the centres of their slices; those in slices cut off by the radius are bridged."""
-    centred, areas = line.copy(), np.zeros(len(line))
+def _recenter(solid: VoxelSolid, line: Points, radius: float, fixed_share: float) -> tuple[Points, Points]:
+    """Move points to the centers of their slices; interpolate where the radius cuts a slice off."""
+    centered, areas = line.copy(), np.zeros(len(line))
     directions = np.gradient(line, axis=0)
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
-    fixed = max(1, round(hold * (len(line) - 1)))
-    sure = [0]
+    fixed = max(1, round(fixed_share * (len(line) - 1)))
+    centered_at = [0]
     for index in range(len(line)):
-        cells = _slice_cells(solid, line[index], directions[index], _WIDEST * radius)
+        cells = _slice_cells(solid, line[index], directions[index], _MAX_SLICE_RADII * radius)
         areas[index] = len(cells) * solid.size**2 / 1.5
         if not fixed < index < len(line) - 1 or not len(cells):
             continue
-        offset = solid.centres[cells] - line[index]
-        is_cut = np.linalg.norm(offset, axis=1).max() > _WIDEST * radius - 1.5 * solid.size
+        offset = solid.centers[cells] - line[index]
+        is_cut = np.linalg.norm(offset, axis=1).max() > _MAX_SLICE_RADII * radius - 1.5 * solid.size
         if not is_cut:
             shift = offset.mean(axis=0)
-            centred[index] += shift - (shift @ directions[index]) * directions[index]
-            sure.append(index)
-    sure.append(len(line) - 1)
+            centered[index] += shift - (shift @ directions[index]) * directions[index]
+            centered_at.append(index)
+    centered_at.append(len(line) - 1)
     every = np.arange(len(line))
-    return np.stack([np.interp(every, sure, centred[sure, axis]) for axis in range(3)], axis=1), areas
+    columns = [np.interp(every, centered_at, centered[centered_at, axis]) for axis in range(3)]
+    return np.stack(columns, axis=1), areas
 
 
-def _slice_cells(solid: VoxelSolid, centre: Points, normal: Points, radius: float) -> Indices:
-    """Cells of the slice through `centre` that hang together with the cell nearest to it."""
-    ball = np.array(solid.tree.query_ball_point(centre, radius), dtype=np.int64)
+def _slice_cells(solid: VoxelSolid, center: Points, normal: Points, radius: float) -> Indices:
+    """Cells of the slice through `center` that are connected to the cell nearest to it."""
+    ball = np.array(solid.tree.query_ball_point(center, radius), dtype=np.int64)
     if not len(ball):
         return ball
-    offset = solid.centres[ball] - centre
+    offset = solid.centers[ball] - center
     flat = np.abs(offset @ normal) <= 0.75 * solid.size
     ball, offset = ball[flat], offset[flat]
     if not len(ball):
@@ -100,10 +103,10 @@ def _slice_cells(solid: VoxelSolid, centre: Points, normal: Points, radius: floa
     return ball[names == names[np.argmin((offset**2).sum(axis=1))]]
 
 
-def find_bend(line: Centreline, expected: float, last: float) -> float:
-    """Fraction at which two straight bones, root to bend to `last`, follow the line best.
+def find_bend(line: Centerline, expected: float, last: float) -> float:
+    """Return the fraction at which two straight bones, from the root to `last`, fit the line best.
 
-    `expected` is the average fraction; it decides for a straight limb.
+    `expected` is the average fraction, a prior that decides for a straight limb.
     """
     samples = np.linspace(0.0, 1.0, len(line.points))
     kept = samples <= last
@@ -114,16 +117,16 @@ def find_bend(line: Centreline, expected: float, last: float) -> float:
     for fraction in fractions:
         bend = line.at(fraction)
         upper, lower = kept & (samples <= fraction), kept & (samples > fraction)
-        gaps = np.concatenate(
-            (_off_line(line.points[upper], root, bend), _off_line(line.points[lower], bend, end))
-        )
+        above = _distances_to_line(line.points[upper], root, bend)
+        below = _distances_to_line(line.points[lower], bend, end)
+        gaps = np.concatenate((above, below))
         prior = _BEND_PRIOR * ((fraction - expected) / expected) ** 2
         costs.append(np.sqrt((gaps**2).mean()) / scale * 4 + prior)
     return float(fractions[int(np.argmin(costs))])
 
 
-def _off_line(points: Points, start: Points, end: Points) -> Points:
-    """(K,) distances of points from the straight line through two others."""
+def _distances_to_line(points: Points, start: Points, end: Points) -> Points:
+    """Distances (K,) of points (K, 3) from the straight line through two points."""
     direction = (end - start) / max(float(np.linalg.norm(end - start)), 1e-9)
     offset = points - start
     return np.linalg.norm(offset - (offset @ direction)[:, None] * direction, axis=1)

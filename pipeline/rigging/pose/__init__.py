@@ -1,1 +1,1 @@
-"""Pose a rigged character, and turn its rest pose into the T-pose."""
+"""Pose a rigged character (posing.py), and change its rest pose to the T-pose (rest_pose.py)."""

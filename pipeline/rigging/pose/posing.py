@@ -1,7 +1,7 @@
-"""Forward kinematics and linear blend skinning, for previews, rest poses and tests.
+"""Forward kinematics and linear blend skinning.
 
-A *turn* is the rotation, in the mesh frame, that takes a joint from its rest axes to its posed ones: the
-identity at rest, whatever the joint's axes are.
+A *turn* is the rotation, in the mesh frame, from a joint's rest axes to its posed axes: the identity at rest,
+whatever the joint's axes are.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Transforms = npt.NDArray[np.float64]
 
 
 def pose_joints(skeleton: Skeleton, rotations: Mapping[str, npt.ArrayLike]) -> Transforms:
-    """Return (J, 4, 4) joint transforms in the mesh frame.
+    """Return the joint transforms (J, 4, 4) in the mesh frame.
 
-    rotations: joint name -> (3, 3), applied in the joint's own rest frame. ValueError for unknown names.
+    rotations: joint name -> (3, 3), in the joint's own rest frame. Raises ValueError for unknown names.
     """
     added = {skeleton.index(name): np.asarray(turn, np.float64) for name, turn in rotations.items()}
     axes = skeleton.rest[:, :3, :3].astype(np.float64)
@@ -36,16 +36,16 @@ def pose_joints(skeleton: Skeleton, rotations: Mapping[str, npt.ArrayLike]) -> T
 
 
 def turn_about(axis: str, degrees: npt.ArrayLike) -> Transforms:
-    """Return the turns (..., 3, 3) by `degrees` (...) about "x", "y" or "z" of the mesh frame."""
+    """Return the rotations (..., 3, 3) by `degrees` (...) about "x", "y" or "z" of the mesh frame."""
     vectors = np.asarray(degrees, np.float64)[..., None] * np.eye(3)["xyz".index(axis)]
     turns = Rotation.from_rotvec(vectors.reshape(-1, 3), degrees=True).as_matrix()
     return turns.reshape(*vectors.shape, 3)
 
 
 def place_joints(skeleton: Skeleton, turns: npt.ArrayLike, root: npt.ArrayLike) -> Transforms:
-    """Return (..., J, 4, 4) transforms of joints turned by `turns` (..., J, 3, 3), the bones' lengths kept.
+    """Return the joint transforms (..., J, 4, 4) for turns (..., J, 3, 3), keeping the lengths of the bones.
 
-    root: (..., 3) metres, where the first joint is.
+    root: (..., 3) metres, position of the first joint.
     """
     turned, rest = np.asarray(turns, np.float64), skeleton.rest.astype(np.float64)
     placed = np.zeros((*turned.shape[:-2], 4, 4))
@@ -62,7 +62,7 @@ def place_joints(skeleton: Skeleton, turns: npt.ArrayLike, root: npt.ArrayLike) 
 
 
 def read_turns(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
-    """Return the (T, J, 3, 3) turns of a clip's keys."""
+    """Return the turns (T, J, 3, 3) at a clip's keys."""
     count = len(clip.times)
     local = Rotation.from_quat(clip.rotations.reshape(-1, 4)).as_matrix().reshape(count, -1, 3, 3)
     world = np.empty_like(local)
@@ -72,7 +72,7 @@ def read_turns(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
 
 
 def place_clip(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
-    """Return the (T, J, 4, 4) joint transforms of a clip's keys."""
+    """Return the joint transforms (T, J, 4, 4) at a clip's keys."""
     placed = place_joints(skeleton, read_turns(skeleton, clip), np.zeros(3))
     shift = clip.translations.astype(np.float64) - placed[:, clip.mover, :3, 3]
     placed[:, clip.mover :, :3, 3] += shift[:, None]
@@ -81,9 +81,9 @@ def place_clip(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
 
 
 def turns_to_rotations(skeleton: Skeleton, turns: Transforms) -> FloatArray:
-    """Return the (T, J, 4) quaternions of an AnimationClip whose keys have these turns (T, J, 3, 3).
+    """Return an AnimationClip's quaternions (T, J, 4) float32 for turns (T, J, 3, 3) at its keys.
 
-    Each key's is the one of the two equal quaternions that is nearer to the key before.
+    Their signs are continuous over time, see `make_continuous`.
     """
     world = turns @ skeleton.rest[:, :3, :3].astype(np.float64)
     local = world.copy()
@@ -91,13 +91,18 @@ def turns_to_rotations(skeleton: Skeleton, turns: Transforms) -> FloatArray:
         if parent >= 0:
             local[:, index] = np.swapaxes(world[:, parent], 1, 2) @ world[:, index]
     quaternions = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_quat().reshape(*local.shape[:2], 4)
-    flips = np.sign((quaternions[1:] * quaternions[:-1]).sum(axis=2))
-    quaternions[1:] *= np.cumprod(np.where(flips < 0, -1.0, 1.0), axis=0)[..., None]
-    return quaternions.astype(np.float32)
+    return make_continuous(quaternions).astype(np.float32)
+
+
+def make_continuous(quaternions: Transforms) -> Transforms:
+    """Return unit quaternions (T, ..., 4), each the one of q and -q that is closer to its predecessor."""
+    flipped = (quaternions[1:] * quaternions[:-1]).sum(axis=-1, keepdims=True) < 0
+    signs = np.cumprod(np.where(flipped, -1.0, 1.0), axis=0)
+    return np.concatenate((quaternions[:1], quaternions[1:] * signs))
 
 
 def skin_mesh(mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, placed: Transforms) -> Mesh:
-    """Return the mesh moved by linear blend skinning to joint transforms (J, 4, 4); normals turn with it."""
+    """Return the mesh deformed by linear blend skinning to joint transforms (J, 4, 4), with its normals."""
     moves = placed @ np.linalg.inv(skeleton.rest.astype(np.float64))
     rows = np.repeat(np.arange(len(skin.joints)), skin.joints.shape[1])
     size = (len(skin.joints), len(moves))
@@ -114,5 +119,5 @@ def skin_mesh(mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, placed: Transfo
 def pose_vertices(
     mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, rotations: Mapping[str, npt.ArrayLike]
 ) -> FloatArray:
-    """Return the (V, 3) positions of the mesh with joints turned from rest; see `pose_joints`."""
+    """Return the positions (V, 3) of the mesh in the pose of `pose_joints`."""
     return skin_mesh(mesh, skeleton, skin, pose_joints(skeleton, rotations)).positions

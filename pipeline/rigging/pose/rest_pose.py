@@ -1,7 +1,7 @@
-"""The T-pose of a humanoid skeleton, and a character whose rest pose it becomes.
+"""The T-pose of a humanoid skeleton, and the conversion of a character's rest pose to it.
 
-T-pose: VRM 1.0, "humanoid", section "T-pose": upright, facing +Z, arms along X with the palms down, legs
-straight down, feet forward. Joints are found by their humanoid roles; their axes may be any.
+The T-pose is that of VRM 1.0 (specification/VRMC_vrm-1.0/tpose.md): upright, facing +Z, arms along X with the
+palms down, legs straight down, feet forward. Joints are found by humanoid role; their axes are arbitrary.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from .posing import Transforms, place_joints, read_turns, skin_mesh, turn_about,
 
 SIDE_SIGNS = {"left": 1.0, "right": -1.0}
 NEEDED_ROLES = ("hips", *(side + part for side in SIDE_SIGNS for part in NEEDED_LIMBS))
-"""Roles without which there is no T-pose; the others may be missing."""
+"""Roles that the T-pose requires; the others are optional."""
 
 TRUNK_ROLES = ("spine", "chest", "upperChest")
-_SHOULDER_SHARE, _SHOULDER_LOWEST, _SHOULDER_HIGHEST = 0.25, -8.0, 25.0
+_RISE_PER_ELEVATION, _MIN_SHOULDER_RISE, _MAX_SHOULDER_RISE = 0.25, -8.0, 25.0
 _FINGERS_ACROSS = ("Index", "Middle", "Ring", "Little")
-_WIDEST_TOES, _WIDEST_PALM = 60.0, 100.0
-_SAME_AXES = 1e-3
+_MAX_TOE_OUT, _MAX_PALM_ROLL = 60.0, 100.0
+_AXES_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class _Bones:
-    """A skeleton's directions in the mesh frame, by role."""
+    """Offsets between a skeleton's joints in the mesh frame, by role."""
 
     skeleton: Skeleton
 
-    def way(self, start: str, stop: str) -> Points | None:
-        """(3,) metres from one role's joint to another's, None where either is missing."""
-        roles, places = self.skeleton.roles, self.skeleton.positions.astype(np.float64)
-        return places[roles[stop]] - places[roles[start]] if start in roles and stop in roles else None
+    def between(self, start: str, stop: str) -> Points | None:
+        """Offset (3,) from one role's joint to another's, metres; None if either is missing."""
+        roles, positions = self.skeleton.roles, self.skeleton.positions.astype(np.float64)
+        return positions[roles[stop]] - positions[roles[start]] if start in roles and stop in roles else None
 
 
 def measure_t_pose(skeleton: Skeleton) -> Transforms:
-    """Return the turns (J, 3, 3) that bring a resting humanoid into its T-pose.
+    """Return the turns (J, 3, 3) from the rest pose of a humanoid to its T-pose.
 
-    Shoulders go with the chest, fingers with the hand, the head with the neck. Sideways the trunk is made
-    upright; how far it leans forward is its build. RigError names the roles that are missing.
+    Shoulders move with the chest, fingers with the hand, the head with the neck. The trunk is straightened
+    sideways only; how far it leans forward belongs to the body's build. RigError names missing roles.
     """
     require_roles(skeleton)
     bones = _Bones(skeleton)
@@ -59,34 +59,35 @@ def measure_t_pose(skeleton: Skeleton) -> Transforms:
 
 
 def require_roles(skeleton: Skeleton) -> None:
-    """RigError unless the skeleton has all NEEDED_ROLES."""
+    """Raise RigError unless the skeleton has all NEEDED_ROLES."""
     missing = [role for role in NEEDED_ROLES if role not in skeleton.roles]
     if missing:
         raise RigError(
-            f"the skeleton is no complete humanoid: expected the roles {', '.join(NEEDED_ROLES)}, "
-            f"{', '.join(missing)} missing"
+            f"the skeleton is not a complete humanoid: expected the roles {', '.join(NEEDED_ROLES)}; "
+            f"missing: {', '.join(missing)}"
         )
 
 
-def follow_with_shoulder(raised: Points) -> Points:
-    """Degrees by which a shoulder rises when its arm is `raised` (degrees) above where it rests.
+def compute_shoulder_rise(raised: Points) -> Points:
+    """Return by how many degrees the shoulder rises when its arm is `raised` by degrees above its rest pose.
 
-    The clavicle takes a part of every raising of the arm (Inman, Saunders, Abbott 1944).
+    The clavicle contributes to every elevation of the arm (V. T. Inman, J. B. Saunders, L. C. Abbott,
+    "Observations on the function of the shoulder joint", 1944).
     """
-    return np.clip(_SHOULDER_SHARE * raised, _SHOULDER_LOWEST, _SHOULDER_HIGHEST)
+    return np.clip(_RISE_PER_ELEVATION * raised, _MIN_SHOULDER_RISE, _MAX_SHOULDER_RISE)
 
 
-def arm_elevations(ways: Points) -> Points:
-    """Degrees (...) of arm directions (..., 3) above the horizontal."""
-    return np.degrees(np.arctan2(ways[..., 1], np.linalg.norm(ways[..., ::2], axis=-1)))
+def arm_elevations(offsets: Points) -> Points:
+    """Return the elevations (...) in degrees of directions (..., 3) above the horizontal."""
+    return np.degrees(np.arctan2(offsets[..., 1], np.linalg.norm(offsets[..., ::2], axis=-1)))
 
 
-def normalise_to_t_pose(character: RiggedCharacter) -> RiggedCharacter:
-    """Return the character with the T-pose for its rest pose, its lowest point on the ground.
+def normalize_to_t_pose(character: RiggedCharacter) -> RiggedCharacter:
+    """Return the character with the T-pose as its rest pose, its lowest point on the ground.
 
-    The mesh is moved by its own skin; clips show the motion that they showed. Joints keep their names and,
-    where they were oriented as `build_skeleton` orients them, are oriented so again. A character in T-pose
-    stays as it is. RigError names the humanoid roles that are missing.
+    The mesh is deformed by its own skin, and clips show the same motion as before. Joints keep their names;
+    those with the axes of `build_skeleton` get such axes again. A character in T-pose is returned unchanged.
+    RigError names missing humanoid roles.
     """
     skeleton, mesh = character.skeleton, character.textured.mesh
     turns = _raise_shoulders(skeleton, measure_t_pose(skeleton))
@@ -98,39 +99,39 @@ def normalise_to_t_pose(character: RiggedCharacter) -> RiggedCharacter:
     for joint, rest in enumerate(skeleton.rest.astype(np.float64)):
         placed[joint, :3, :3] = _reorient_joint(rest[:3, :3], placed[joint, :3, :3])
     built = replace(skeleton, rest=placed)
-    clips = tuple(_express_clip(clip, skeleton, built, turns) for clip in character.clips)
+    clips = tuple(_rebase_clip(clip, skeleton, built, turns) for clip in character.clips)
     return replace(character, textured=replace(character.textured, mesh=moved), skeleton=built, clips=clips)
 
 
 def _turn_role(bones: _Bones, role: str, inherited: Transforms) -> Transforms:
-    """The turn (3, 3) of one joint in T-pose, given its parent's."""
+    """The turn (3, 3) of one joint in T-pose; inherited: its parent's."""
     side = next((name for name in SIDE_SIGNS if role.startswith(name)), "")
     part = role.removeprefix(side)
     if role == next((name for name in TRUNK_ROLES if name in bones.skeleton.roles), None):
-        return _right_trunk(bones, role) @ inherited
+        return _straighten_trunk(bones, role) @ inherited
     if part == "UpperArm":
-        return _lay_along(bones.way(role, side + "LowerArm"), _outwards(side), inherited)
+        return _align_bone(bones.between(role, side + "LowerArm"), _outwards(side), inherited)
     if part in ("LowerArm", "Hand"):
-        return _turn_lower_arm(bones, side, part, inherited)
+        return _straighten_arm(bones, side, part, inherited)
     if part in ("UpperLeg", "LowerLeg"):
         below = side + ("LowerLeg" if part == "UpperLeg" else "Foot")
         if part == "UpperLeg":
-            inherited = _face_foot(bones, side)
-        return _lay_along(bones.way(role, below), -np.array(UP), inherited)
-    return _face_foot(bones, side) if part == "Foot" else inherited
+            inherited = _point_foot_forward(bones, side)
+        return _align_bone(bones.between(role, below), -np.array(UP), inherited)
+    return _point_foot_forward(bones, side) if part == "Foot" else inherited
 
 
 def _outwards(side: str) -> Points:
     return np.array((SIDE_SIGNS[side], 0.0, 0.0))
 
 
-def _lay_along(way: Points | None, target: Points, inherited: Transforms) -> Transforms:
-    """The inherited turn and then the shortest one that brings the bone to `target`."""
-    return inherited if way is None else turn_between(inherited @ way, target) @ inherited
+def _align_bone(offset: Points | None, target: Points, inherited: Transforms) -> Transforms:
+    """The inherited turn, followed by the shortest rotation that points the bone along `target`."""
+    return inherited if offset is None else turn_between(inherited @ offset, target) @ inherited
 
 
 def turn_between(start: Points, stop: Points) -> Transforms:
-    """Return the shortest rotation (3, 3) that takes one direction (3,) to another."""
+    """Return the shortest rotation (3, 3) from one direction (3,) to another."""
     start, stop = start / np.linalg.norm(start), stop / np.linalg.norm(stop)
     axis, cosine = np.cross(start, stop), float(start @ stop)
     if cosine < -0.9999:
@@ -140,62 +141,62 @@ def turn_between(start: Points, stop: Points) -> Transforms:
     return Rotation.from_rotvec(axis / max(length, 1e-12) * angle).as_matrix()
 
 
-def _right_trunk(bones: _Bones, role: str) -> Transforms:
+def _straighten_trunk(bones: _Bones, role: str) -> Transforms:
     top = next((name for name in ("neck", "head") if name in bones.skeleton.roles), "")
-    way = bones.way(role, top)
-    return np.eye(3) if way is None else turn_about("z", np.degrees(np.arctan2(way[0], way[1])))
+    offset = bones.between(role, top)
+    return np.eye(3) if offset is None else turn_about("z", np.degrees(np.arctan2(offset[0], offset[1])))
 
 
-def _face_foot(bones: _Bones, side: str) -> Transforms:
-    """The turn about the vertical that points the toes forward; the sole stays as it lies."""
-    way = bones.way(side + "Foot", side + "Toes")
-    outward = 0.0 if way is None else float(np.degrees(np.arctan2(way[0], way[2])))
-    return turn_about("y", -outward) if abs(outward) <= _WIDEST_TOES else np.eye(3)
+def _point_foot_forward(bones: _Bones, side: str) -> Transforms:
+    """The turn about the vertical axis that points the toes forward."""
+    offset = bones.between(side + "Foot", side + "Toes")
+    outward = 0.0 if offset is None else float(np.degrees(np.arctan2(offset[0], offset[2])))
+    return turn_about("y", -outward) if abs(outward) <= _MAX_TOE_OUT else np.eye(3)
 
 
-def _turn_lower_arm(bones: _Bones, side: str, part: str, inherited: Transforms) -> Transforms:
-    """Straighten the elbow or wrist; forearm and hand share what turns the palm down."""
-    outwards, hand = _outwards(side), bones.way(side + "Hand", side + "MiddleProximal")
+def _straighten_arm(bones: _Bones, side: str, part: str, inherited: Transforms) -> Transforms:
+    """Straighten the elbow or wrist; forearm and hand each take half of the roll that turns the palm down."""
+    outwards, hand = _outwards(side), bones.between(side + "Hand", side + "MiddleProximal")
     if part == "Hand":
-        straight = _lay_along(hand, outwards, inherited)
+        straight = _align_bone(hand, outwards, inherited)
         return turn_about("x", _measure_palm(bones, side, straight)) @ straight
-    straight = _lay_along(bones.way(side + "LowerArm", side + "Hand"), outwards, inherited)
-    palm = _measure_palm(bones, side, _lay_along(hand, outwards, straight))
+    straight = _align_bone(bones.between(side + "LowerArm", side + "Hand"), outwards, inherited)
+    palm = _measure_palm(bones, side, _align_bone(hand, outwards, straight))
     return turn_about("x", palm / 2) @ straight
 
 
 def _measure_palm(bones: _Bones, side: str, turn: Transforms) -> float:
-    """Degrees about X that bring the back of a hand so turned up; 0 where the fingers do not tell."""
-    ways = [bones.way(side + "Hand", f"{side}{finger}Proximal") for finger in _FINGERS_ACROSS]
-    across = [way for way in ways if way is not None]
+    """Degrees about X that turn the back of the hand up; 0 if the fingers do not show where it is."""
+    offsets = [bones.between(side + "Hand", f"{side}{finger}Proximal") for finger in _FINGERS_ACROSS]
+    across = [offset for offset in offsets if offset is not None]
     if len(across) < 2:
         return 0.0
     back = SIDE_SIGNS[side] * (turn @ np.cross(across[0], across[-1]))
     degrees = -float(np.degrees(np.arctan2(back[2], back[1])))
-    return degrees if abs(degrees) <= _WIDEST_PALM else 0.0
+    return degrees if abs(degrees) <= _MAX_PALM_ROLL else 0.0
 
 
 def _raise_shoulders(skeleton: Skeleton, turns: Transforms) -> Transforms:
-    """Turns whose shoulders follow the arms to the horizontal."""
+    """The turns, with shoulders that follow the arms to the horizontal."""
     raised = turns.copy()
     for side, sign in SIDE_SIGNS.items():
         if side + "Shoulder" in skeleton.roles:
             joint = skeleton.roles[side + "Shoulder"]
-            way = _Bones(skeleton).way(side + "UpperArm", side + "LowerArm")
-            rise = follow_with_shoulder(-arm_elevations(np.asarray(way)))
+            offset = _Bones(skeleton).between(side + "UpperArm", side + "LowerArm")
+            rise = compute_shoulder_rise(-arm_elevations(np.asarray(offset)))
             raised[joint] = turn_about("z", sign * float(rise)) @ turns[joint]
     return raised
 
 
 def _reorient_joint(rest: Transforms, turned: Transforms) -> Transforms:
-    """The axes of build_skeleton's convention around the turned bone, if `rest` follows it."""
+    """The posed axes, re-oriented by build_skeleton's convention if the rest axes follow it."""
     for facing in (np.array(FORWARD), np.array(UP)):
-        if np.abs(orient_bone(rest[:, 1], facing) - rest).max() < _SAME_AXES:
+        if np.abs(orient_bone(rest[:, 1], facing) - rest).max() < _AXES_TOLERANCE:
             return orient_bone(turned[:, 1], facing)
     return turned
 
 
-def _express_clip(clip: AnimationClip, old: Skeleton, new: Skeleton, turns: Transforms) -> AnimationClip:
-    """The same motion of the mesh for a skeleton whose rest is the old one's pose `turns`."""
+def _rebase_clip(clip: AnimationClip, old: Skeleton, new: Skeleton, turns: Transforms) -> AnimationClip:
+    """The clip for a skeleton whose rest pose is the old skeleton's pose `turns`; the mesh moves the same."""
     after = read_turns(old, clip) @ np.swapaxes(turns, 1, 2)
     return replace(clip, rotations=turns_to_rotations(new, after))

@@ -1,4 +1,4 @@
-"""The bones that carry weight, and distances from them through the inside of the body."""
+"""The bones that carry weight, and geodesic distances from them through the interior of the body."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from ...types import Skeleton
 from ..skeleton import ARM_PARTS, JOINTS, LEG_PARTS, PREFIX
 from ..voxel_solid import Indices, Points, VoxelSolid
 
-_HAND_LENGTH = 0.55
-_JAW_REACH = 0.4
-_RADIUS_QUANTILE, _THINNEST = 0.7, 0.018
-_UNREACHED = 1e4
+_HAND_PER_FOREARM = 0.55
+_JAW_PER_HEAD = 0.4
+_RADIUS_QUANTILE, _MIN_RADIUS = 0.7, 0.018
+"""Minimum radius as a share of the body's height."""
+_MAX_DISTANCE = 1e4
 
 
 @dataclass(frozen=True, eq=False)
 class Bone:
-    """One weighted joint. segments: (S, 2, 3) metres. side: +1 left limb, -1 right limb, 0 trunk."""
+    """A joint that carries weight.
+
+    segments: (S, 2, 3) metres, start and end of each. side: +1 left limb, -1 right limb, 0 trunk.
+    """
 
     joint: int
     segments: Points
@@ -31,14 +35,17 @@ class Bone:
 
 
 def list_bones(skeleton: Skeleton) -> list[Bone]:
-    """The bones that carry weight: all but the end joints."""
-    at = {name.removeprefix(PREFIX): place.astype(np.float64) for name, place in _named_positions(skeleton)}
+    """Return the bones that carry weight: all but those of end joints and fingers."""
+    at = dict(zip(skeleton.names, skeleton.positions.astype(np.float64), strict=True))
+    at = {name.removeprefix(PREFIX): position for name, position in at.items()}
     bones = []
     for name, _, _, child in JOINTS:
         if name.endswith("_End"):
             continue
         tip = (
-            at[child] if child else at[name] + _HAND_LENGTH * (at[name] - at[name.replace("Hand", "ForeArm")])
+            at[child]
+            if child
+            else at[name] + _HAND_PER_FOREARM * (at[name] - at[name.replace("Hand", "ForeArm")])
         )
         if name == "Spine2":
             tip = 0.5 * (at[name] + tip)
@@ -46,16 +53,12 @@ def list_bones(skeleton: Skeleton) -> list[Bone]:
         if name == "Hips":
             segments.append((at[name], 0.5 * (at["LeftUpLeg"] + at["RightUpLeg"])))
         if name == "Head":
-            jaw = _JAW_REACH * np.linalg.norm(tip - at[name]) * np.array(FORWARD)
+            jaw = _JAW_PER_HEAD * np.linalg.norm(tip - at[name]) * np.array(FORWARD)
             segments.append((at[name], at[name] + jaw))
         bones.append(
             Bone(skeleton.index(PREFIX + name), np.array(segments), _limb_side(name), _body_part(name))
         )
     return bones
-
-
-def _named_positions(skeleton: Skeleton) -> zip[tuple[str, Points]]:
-    return zip(skeleton.names, skeleton.positions, strict=True)
 
 
 def _limb_side(name: str) -> int:
@@ -83,15 +86,15 @@ def _source_cells(solid: VoxelSolid, bone: Bone) -> Indices:
 
 
 def _measure_radii(solid: VoxelSolid, bones: list[Bone], sources: list[Indices]) -> Points:
-    """(B,) typical metres from a bone to the surface, common to the bones of one part of the body."""
+    """(B,) typical distance from a bone to the surface, metres, the same for all bones of a body part."""
     depth = ndimage.distance_transform_edt(solid.cells)[tuple(solid.indices.T)] * solid.size
-    thinnest = _THINNEST * solid.size * solid.cells.any(axis=(0, 2)).sum()
+    smallest = _MIN_RADIUS * solid.size * solid.cells.any(axis=(0, 2)).sum()
     parts = np.array([bone.part for bone in bones])
     radii = np.empty(len(bones))
     for part in set(parts):
         cells = np.concatenate([sources[number] for number in np.flatnonzero(parts == part)])
-        radii[parts == part] = max(float(np.quantile(depth[cells], _RADIUS_QUANTILE)), thinnest)
-    # A head larger than the chest would take the chest over.
+        radii[parts == part] = max(float(np.quantile(depth[cells], _RADIUS_QUANTILE)), smallest)
+    # Otherwise a head larger than the chest would pull the chest's vertices to itself.
     radii[parts == "head"] = np.minimum(radii[parts == "head"], radii[parts == "trunk"].max())
     return radii
 
@@ -99,12 +102,15 @@ def _measure_radii(solid: VoxelSolid, bones: list[Bone], sources: list[Indices])
 def measure_bones(
     solid: VoxelSolid, graph: sparse.csr_matrix, bones: list[Bone], progress: Progress
 ) -> Points:
-    """(N, B) distances of the cells from the bones along `graph`, in radii of the bone's part of the body."""
+    """Return (N, B) geodesic distances of the cells from the bones along `graph`.
+
+    They are measured in radii of the bone's body part.
+    """
     sources = [_source_cells(solid, bone) for bone in bones]
     radii = _measure_radii(solid, bones, sources)
     distances = np.empty((len(solid.indices), len(bones)))
     for number, cells in enumerate(sources):
         away = csgraph.dijkstra(graph, indices=cells, min_only=True)
-        distances[:, number] = np.minimum((away + 0.5 * solid.size) / radii[number], _UNREACHED)
+        distances[:, number] = np.minimum((away + 0.5 * solid.size) / radii[number], _MAX_DISTANCE)
         progress((number + 1) / len(bones))
     return distances

@@ -1,7 +1,8 @@
-"""Welds: where an arm has grown together with the body that it only touches.
+"""Contacts: where an arm is fused with a part of the body that it only touches.
 
-A part of the body is labelled REST, ARM (of one side) or SHOULDER (of one side, the way from arm to rest).
-ARM and REST never meet on a body whose arms stand free; where they do, there is a weld.
+Every part of the body is labeled rest, arm or shoulder (arm and shoulder by side; the shoulder connects the
+arm to the rest). Arm and rest are never adjacent on a body whose arms are free; where they are, that is a
+contact.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from ..voxel_solid import Indices, Points
 REST = 0
 _ARM, _SHOULDER = 1, 2
 _SHOULDER_SHARE = 0.35
-"""Share of the upper arm that may meet the chest."""
+"""Share of the upper arm that belongs to the shoulder and may be adjacent to the chest."""
 
 
 def label_regions(skeleton: Skeleton, points: Points, joints: Indices) -> Indices:
-    """Label points (K, 3) by the joint (K,) that owns them: REST, or +-1 arm, +-2 shoulder, + is left."""
+    """Label points (K, 3) by the joint (K,) with the largest weight: REST, ±1 arm, ±2 shoulder; + is left."""
     labels = np.full(len(points), REST)
     for side, sign in zip(SIDES, (1, -1), strict=True):
         collar, upper, lower = (
@@ -35,18 +36,20 @@ def label_regions(skeleton: Skeleton, points: Points, joints: Indices) -> Indice
     return labels
 
 
-def are_apart(first: Indices, second: Indices) -> BoolArray:
-    """Whether two labels belong to parts that only touch: an arm and anything but its own shoulder."""
+def is_contact(first: Indices, second: Indices) -> BoolArray:
+    """Return (K,) bool, whether labels (K,) next to each other are a contact.
+
+    That is an arm beside anything but itself and its own shoulder.
+    """
     differ = first != second
     own = first * second == _ARM * _SHOULDER
     return differ & ~own & ((np.abs(first) == _ARM) | (np.abs(second) == _ARM))
 
 
-def cut_links(graph: sparse.csr_matrix, labels: Indices) -> sparse.csr_matrix:
-    """The graph over cells (N, N) without its links over welds; itself where there are none."""
+def cut_contacts(graph: sparse.csr_matrix, labels: Indices) -> sparse.csr_matrix:
+    """Return the graph of the cells (N, N) without the edges that cross a contact."""
     links = graph.tocoo()
-    apart = are_apart(labels[links.row], labels[links.col])
-    if not apart.any():
+    kept = ~is_contact(labels[links.row], labels[links.col])
+    if kept.all():
         return graph
-    kept = ~apart
     return sparse.coo_matrix((links.data[kept], (links.row[kept], links.col[kept])), graph.shape).tocsr()

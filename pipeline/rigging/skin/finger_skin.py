@@ -1,7 +1,7 @@
-"""Giving fingers their share of a hand's skin, by distances inside of the hand.
+"""Skin weights of the fingers.
 
-Geodesic voxel binding as in skinning.py, on the hand's own fine cells, so that the way from one finger to
-the next leads through the palm.
+Geodesic voxel binding as in skinning.py, on the finer voxels of the hand, where the shortest path from one
+finger to the next leads through the palm.
 """
 
 from __future__ import annotations
@@ -9,32 +9,33 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from ...mesh.normals import vertex_normals
+from ...mesh.topology import list_directed_edges
 from ...progress import Progress, span_progress
 from ...types import Mesh, Skeleton
 from ..fit.hand_solid import HandSolid, crop_hand
-from ..skeleton import FINGERS, PREFIX, SIDES
+from ..skeleton import FINGERS, PREFIX, SIDES, measure_tree_distances
 from ..voxel_solid import Indices, Points
 from .smoothing import smooth_over_edges
 
 _FALLOFF = 8.0
-_TREE_REACH = 2
-_INSET = 0.7
-_REACH = 2.5
+_MAX_TREE_DISTANCE = 2
+_INSET_CELLS, _MAX_CELL_DISTANCE = 0.7, 2.5
 _SMOOTHING = 0.03
-_PALM_END = 0.9
+"""Share of the hand's length."""
+_PALM_LENGTH = 0.9
+"""Share of the distance from the wrist to the knuckles."""
+_SAMPLES_PER_BONE = 60
 
 
 def share_with_fingers(
     weights: Points, joints: Indices, mesh: Mesh, skeleton: Skeleton, progress: Progress
 ) -> tuple[Points, Indices]:
-    """Weights (V, B) of joints (B,) with columns for the finger joints, and the joints of all columns.
+    """Append columns for the finger joints to weights (V, B) of joints (B,); return both.
 
-    The sum of each row stays: what a finger gets, the row's other columns give up in proportion. A
-    skeleton without fingers changes nothing.
+    The sum of each row is kept: the other columns are scaled down by the weight that goes to the fingers.
+    Nothing changes for a skeleton without fingers.
     """
     for number, side in enumerate(SIDES):
         chains = _list_chains(skeleton, side)
@@ -49,7 +50,7 @@ def share_with_fingers(
 
 
 def _list_chains(skeleton: Skeleton, side: str) -> list[list[int]]:
-    """The four joints of each finger that the skeleton has."""
+    """The four joints of each finger in the skeleton."""
     stems = [f"{PREFIX}{side}Hand{finger}" for finger in FINGERS]
     return [
         [skeleton.index(f"{stem}{number}") for number in (1, 2, 3, 4)]
@@ -61,7 +62,7 @@ def _list_chains(skeleton: Skeleton, side: str) -> list[list[int]]:
 def _share_hand(
     mesh: Mesh, skeleton: Skeleton, palm: int, chains: list[list[int]], progress: Progress
 ) -> Points:
-    """(V, 3 F) shares of three bones for each finger; what a row lacks to 1 is the palm's and the body's."""
+    """(V, 3 F) weights of three bones per finger; the rest to 1 belongs to the palm and the body."""
     at = skeleton.positions.astype(np.float64)
     shares = np.zeros((len(mesh.positions), 3 * len(chains)))
     tips = at[[chain[3] for chain in chains]]
@@ -77,23 +78,23 @@ def _share_hand(
         progress(number / len(bones))
     near = (distances.min(axis=1, keepdims=True) / distances) ** _FALLOFF
     near = _smooth(near / near.sum(axis=1, keepdims=True), vertices, mesh, _SMOOTHING * hand.length)
-    near *= _relate(len(chains))[near.argmax(axis=1)]
+    near *= _relate_columns(len(chains))[near.argmax(axis=1)]
     shares[vertices] = near[:, 1:] / near.sum(axis=1, keepdims=True)
     return shares
 
 
 def _list_bones(at: Points, palm: int, chains: list[list[int]]) -> list[Points]:
-    """(S, 2, 3) segments of the palm, from the wrist towards the knuckles, and of each finger's bones."""
+    """Segments (S, 2, 3) of the palm, from the wrist towards the knuckles, and of each finger's bones."""
     roots = [chain[0] for chain in chains[1:]]
-    bones = [np.array([(at[palm], at[palm] + _PALM_END * (at[root] - at[palm])) for root in roots])]
+    bones = [np.array([(at[palm], at[palm] + _PALM_LENGTH * (at[root] - at[palm])) for root in roots])]
     for chain in chains:
         bones += [np.array([(at[a], at[b])]) for a, b in pairwise(chain)]
     return bones
 
 
 def _measure_bone(hand: HandSolid, segments: Points) -> Points:
-    """(N,) metres from the nearest segment to each cell, through the inside."""
-    steps = np.linspace(0.0, 1.0, 60)[:, None]
+    """(N,) geodesic distances of the cells from the nearest segment, metres."""
+    steps = np.linspace(0.0, 1.0, _SAMPLES_PER_BONE)[:, None]
     points = np.concatenate([start + steps * (end - start) for start, end in segments])
     cells = np.unique(hand.solid.nearest(points))
     away = hand.solid.measure_distances(cells)
@@ -101,31 +102,29 @@ def _measure_bone(hand: HandSolid, segments: Points) -> Points:
 
 
 def _match_cells(mesh: Mesh, hand: HandSolid) -> tuple[Indices, Indices]:
-    """The vertices of the hand, and for each the cell just inside of it."""
+    """The vertices (K,) of the hand, and for each the cell (K,) just below the surface."""
     solid = hand.solid
-    low, high = solid.centres.min(axis=0) - 2 * solid.size, solid.centres.max(axis=0) + 2 * solid.size
+    low, high = solid.centers.min(axis=0) - 2 * solid.size, solid.centers.max(axis=0) + 2 * solid.size
     inside = np.asarray((mesh.positions >= low) & (mesh.positions <= high)).all(axis=1)
     vertices = np.flatnonzero(inside)
-    places = mesh.positions[vertices] - _INSET * solid.size * vertex_normals(mesh)[vertices]
-    gaps, cells = solid.tree.query(places, distance_upper_bound=_REACH * solid.size)
+    inset = mesh.positions[vertices] - _INSET_CELLS * solid.size * vertex_normals(mesh)[vertices]
+    gaps, cells = solid.tree.query(inset, distance_upper_bound=_MAX_CELL_DISTANCE * solid.size)
     found = np.isfinite(gaps)
     return vertices[found], cells[found]
 
 
 def _smooth(shares: Points, vertices: Indices, mesh: Mesh, reach: float) -> Points:
-    """Smooth over the edges between the hand's vertices."""
+    """Smooth along the edges between the hand's vertices."""
     number = np.full(len(mesh.positions), -1)
     number[vertices] = np.arange(len(vertices))
     faces = number[mesh.faces]
-    edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
+    edges = np.stack(list_directed_edges(faces), axis=1)
     edges = edges[(edges >= 0).all(axis=1)]
     return smooth_over_edges(shares, mesh.positions[vertices].astype(np.float64), edges, reach)
 
 
-def _relate(fingers: int) -> Points:
-    """(1 + 3 F, 1 + 3 F) 1 for columns at most two steps apart in the tree of palm and fingers, else 0."""
-    columns = np.arange(1, 1 + 3 * fingers)
+def _relate_columns(finger_count: int) -> Points:
+    """(1 + 3 F, 1 + 3 F) 1 for bones at most two joints apart in the tree of palm and fingers, else 0."""
+    columns = np.arange(1 + 3 * finger_count)
     parents = np.where(columns % 3 == 1, 0, columns - 1)
-    tree = sparse.coo_matrix((np.ones(len(columns)), (columns, parents)), shape=(len(columns) + 1,) * 2)
-    steps = csgraph.shortest_path(tree.tocsr(), directed=False, unweighted=True)
-    return np.asarray(steps <= _TREE_REACH, np.float64)
+    return np.asarray(measure_tree_distances(parents) <= _MAX_TREE_DISTANCE, np.float64)

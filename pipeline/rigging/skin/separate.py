@@ -1,7 +1,7 @@
-"""Cutting a mesh open where an arm has grown together with the body, and closing both sides.
+"""Separation of arms from a body that they only touch: the mesh is cut there and both sides are closed.
 
-A picture shows arms that touch the body; the mesh made from it has them in one piece, and lifting the arm
-would stretch a web between them.
+A mesh made from a picture in which the arms touch the body has them fused; raising an arm would stretch the
+faces between them.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ...conventions import MAX_INFLUENCES
-from ...mesh.components import find_components
 from ...mesh.normals import vertex_normals
 from ...mesh.topology import label_components, list_directed_edges
+from ...mesh.weld import weld_near
 from ...types import BoolArray, FloatArray, Mesh, Skeleton, SkinWeights
 from ..voxel_solid import Indices, Points
-from .contact_cuts import are_apart, label_regions
+from .contact_cuts import is_contact, label_regions
 
-_SMALLEST_SCRAP = 0.002
+_MIN_ISLAND_SHARE = 0.002
+"""Share of the mesh's faces."""
 Triangle = tuple[int, int, int, int]
-"""Three places, and the place that gives the colour."""
+"""Three merged vertices, and the one that the color is taken from."""
 
 
 @dataclass(frozen=True, eq=False)
 class SeparatedMesh:
-    """mesh, skin: the input's, cut and closed, or the input itself. cut_faces: how many were removed."""
+    """mesh, skin: the input, cut and closed where necessary. cut_faces: number of faces removed."""
 
     mesh: Mesh
     skin: SkinWeights
@@ -39,102 +40,105 @@ class SeparatedMesh:
 def separate_limbs(
     mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, *, colors: FloatArray | None = None
 ) -> SeparatedMesh:
-    """Remove the faces between an arm and the body it is welded to, and close the holes flatly.
+    """Remove the faces between an arm and a part of the body that it only touches, and close the holes flat.
 
-    Faces and vertices that stay keep their order; new ones follow. What closes a hole has one colour
-    (uv), that of a vertex of its rim; colors (V, C), where given, help to choose it. A mesh that was
-    closed stays closed up to vertices at one place.
+    The remaining faces and vertices keep their order; new ones follow. The faces that close a hole have one
+    color, the uv of a vertex on the hole's boundary; colors (V, C), if given, help to choose it. A closed
+    mesh stays closed up to coincident vertices.
     """
-    welded = find_components(mesh)
-    places, copies = welded.points, welded.inverse
+    points, first, inverse = weld_near(mesh.positions)
     owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
     label = label_regions(skeleton, mesh.positions.astype(np.float64), owner.astype(np.int64))
     corners = label[mesh.faces]
     cut = np.zeros(len(mesh.faces), bool)
     for a, b in ((0, 1), (1, 2), (2, 0)):
-        cut |= are_apart(corners[:, a], corners[:, b])
+        cut |= is_contact(corners[:, a], corners[:, b])
     if not cut.any():
         return SeparatedMesh(mesh, skin, 0)
-    kept = ~(cut | _find_scraps(copies[mesh.faces], cut, len(places)))
-    first = np.zeros(len(places), np.int64)
-    first[copies[::-1]] = np.arange(len(copies))[::-1]
+    kept = ~(cut | _find_small_islands(inverse[mesh.faces], cut, len(points)))
     arm = np.where(np.abs(label) == 1, label, 0)[first]
-    tones = np.zeros((len(places), 1)) if colors is None else colors[first]
-    triangles, hubs = _close_holes(_trace_rims(copies[mesh.faces[kept]]), arm, tones)
-    built, bound = _append_triangles(mesh, skin, mesh.faces[kept], first, triangles, hubs)
+    vertex_colors = np.zeros((len(points), 1)) if colors is None else colors[first]
+    triangles, centers = _close_holes(_trace_boundary_loops(inverse[mesh.faces[kept]]), arm, vertex_colors)
+    built, bound = _append_triangles(mesh, skin, mesh.faces[kept], first, triangles, centers)
     return SeparatedMesh(*_drop_unused(built, bound), int((~kept).sum()))
 
 
-def _find_scraps(faces: Indices, cut: BoolArray, count: int) -> BoolArray:
-    """(F,) bool: faces of small islands that the cut leaves behind."""
+def _find_small_islands(faces: Indices, cut: BoolArray, count: int) -> BoolArray:
+    """(F,) bool, the faces of small components that the cut leaves behind."""
     rest = faces[~cut]
-    names = label_components(list_directed_edges(rest), count)
-    sizes = np.bincount(names[rest[:, 0]], minlength=names.max() + 1)
-    beside = np.zeros(names.max() + 1, bool)
-    beside[names[faces[cut].ravel()]] = True
-    scrap = beside & (sizes < _SMALLEST_SCRAP * len(faces))
-    return scrap[names[faces[:, 0]]] & ~cut
+    labels = label_components(list_directed_edges(rest), count)
+    sizes = np.bincount(labels[rest[:, 0]], minlength=labels.max() + 1)
+    beside = np.zeros(labels.max() + 1, bool)
+    beside[labels[faces[cut].ravel()]] = True
+    is_small = beside & (sizes < _MIN_ISLAND_SHARE * len(faces))
+    return is_small[labels[faces[:, 0]]] & ~cut
 
 
-def _trace_rims(faces: Indices) -> list[list[int]]:
-    """Closed chains of the directed edges that only one face has."""
-    edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
-    size = int(edges.max()) + 1
-    alone = ~np.isin(edges[:, 1] * size + edges[:, 0], edges[:, 0] * size + edges[:, 1])
+def _trace_boundary_loops(faces: Indices) -> list[list[int]]:
+    """Closed loops of merged vertices along the directed edges that only one face has."""
     following: dict[int, list[int]] = {}
-    for a, b in edges[alone].tolist():
-        following.setdefault(a, []).append(b)
-    rims = []
+    for start, end in _list_boundary_edges(faces).tolist():
+        following.setdefault(start, []).append(end)
+    loops = []
     while following:
-        start = next(iter(following))
-        rim = [start]
-        while True:
-            ways = following.get(rim[-1])
-            if not ways:
+        loop = [next(iter(following))]
+        while choices := following.get(loop[-1]):
+            vertex = choices.pop()
+            if not choices:
+                del following[loop[-1]]
+            if vertex == loop[0]:
+                loops.append(loop)
                 break
-            step = ways.pop()
-            if not ways:
-                del following[rim[-1]]
-            if step == start:
-                rims.append(rim)
-                break
-            rim.append(step)
-    return rims
+            loop.append(vertex)
+    return loops
+
+
+def _list_boundary_edges(faces: Indices) -> Indices:
+    """(E, 2) directed edges whose opposite no face has."""
+    edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    count = int(faces.max()) + 1
+    is_boundary = ~np.isin(edges[:, 1] * count + edges[:, 0], edges[:, 0] * count + edges[:, 1])
+    return edges[is_boundary]
 
 
 def _close_holes(
-    rims: Sequence[list[int]], arm: Indices, tones: FloatArray
+    loops: Sequence[list[int]], arm: Indices, vertex_colors: FloatArray
 ) -> tuple[list[Triangle], list[list[int]]]:
-    """Triangles over places, and hubs: the places around each new middle point, numbered after `tones`."""
+    """Triangulate the holes as fans.
+
+    Returns the triangles, and for each new center the merged vertices around it. Centers are numbered after
+    the merged vertices.
+    """
     triangles: list[Triangle] = []
-    hubs: list[list[int]] = []
-    for rim in rims:
-        arcs = _split_arcs(rim, arm)
+    centers: list[list[int]] = []
+    for loop in loops:
+        arcs = _split_arcs(loop, arm)
         for arc in arcs:
             if len(arc) < 3:
                 continue
-            hub, tint = len(tones) + len(hubs), _pick_tint(arc, tones)
-            hubs.append(arc)
-            triangles += [(b, a, hub, tint) for a, b in zip(arc, arc[1:] + arc[:1], strict=True)]
+            center, source = len(vertex_colors) + len(centers), _pick_color_source(arc, vertex_colors)
+            centers.append(arc)
+            triangles += [(b, a, center, source) for a, b in zip(arc, arc[1:] + arc[:1], strict=True)]
         if len(arcs) > 1:
-            ends = [place for arc in arcs for place in dict.fromkeys((arc[0], arc[-1]))]
-            triangles += [(b, a, ends[0], _pick_tint(rim, tones)) for a, b in pairwise(ends[1:])]
-    return triangles, hubs
+            ends = [vertex for arc in arcs for vertex in dict.fromkeys((arc[0], arc[-1]))]
+            source = _pick_color_source(loop, vertex_colors)
+            triangles += [(b, a, ends[0], source) for a, b in pairwise(ends[1:])]
+    return triangles, centers
 
 
-def _pick_tint(arc: list[int], tones: FloatArray) -> int:
-    """The place on the arc that is lighter than most of it: where parts touch lies a shadow."""
-    order = np.argsort(tones[arc].mean(axis=1), kind="stable")
+def _pick_color_source(arc: list[int], vertex_colors: FloatArray) -> int:
+    """The vertex that is lighter than most of the arc; points of contact are in shadow."""
+    order = np.argsort(vertex_colors[arc].mean(axis=1), kind="stable")
     return arc[int(order[int(0.85 * (len(arc) - 1))])]
 
 
-def _split_arcs(rim: list[int], arm: Indices) -> list[list[int]]:
-    """Cut a rim where it changes between arm and body."""
-    changes = [index for index in range(len(rim)) if arm[rim[index]] != arm[rim[index - 1]]]
+def _split_arcs(loop: list[int], arm: Indices) -> list[list[int]]:
+    """Split a boundary loop where it passes from arm to body or back."""
+    changes = [index for index in range(len(loop)) if arm[loop[index]] != arm[loop[index - 1]]]
     if not changes:
-        return [rim]
-    turned = rim[changes[0] :] + rim[: changes[0]]
-    cuts = [index - changes[0] for index in changes] + [len(rim)]
+        return [loop]
+    turned = loop[changes[0] :] + loop[: changes[0]]
+    cuts = [index - changes[0] for index in changes] + [len(loop)]
     return [turned[a:b] for a, b in pairwise(cuts)]
 
 
@@ -144,21 +148,23 @@ def _append_triangles(
     faces: npt.NDArray[np.integer[Any]],
     first: Indices,
     triangles: list[Triangle],
-    hubs: list[list[int]],
+    centers: list[list[int]],
 ) -> tuple[Mesh, SkinWeights]:
-    """Give every closing triangle three vertices of its own."""
-    around = [first[hub] for hub in hubs]
-    spots = np.concatenate((mesh.positions[first], *(mesh.positions[a].mean(axis=0)[None] for a in around)))
+    """Append the closing triangles, each with three vertices of its own."""
+    around = [first[center] for center in centers]
+    middles = [mesh.positions[vertices].mean(axis=0)[None] for vertices in around]
+    candidates = np.concatenate((mesh.positions[first], *middles))
     bound = [_average_skin(skin, a) for a in around]
     joints = np.concatenate((skin.joints[first], *(item[0][None] for item in bound)))
     shares = np.concatenate((skin.weights[first], *(item[1][None] for item in bound)))
     corner = np.array(triangles, np.int64)[:, :3].reshape(-1)
     added = len(mesh.positions) + np.arange(len(corner), dtype=np.int32).reshape(-1, 3)
     uvs = mesh.uvs
-    tints = [triangle[3] for triangle in triangles]
+    sources = [triangle[3] for triangle in triangles]
     if uvs is not None:
-        uvs = np.concatenate((uvs, np.repeat(uvs[first[tints]], 3, axis=0)))
-    built = Mesh(np.concatenate((mesh.positions, spots[corner])), np.concatenate((faces, added)), uvs=uvs)
+        uvs = np.concatenate((uvs, np.repeat(uvs[first[sources]], 3, axis=0)))
+    positions = np.concatenate((mesh.positions, candidates[corner]))
+    built = Mesh(positions, np.concatenate((faces, added)), uvs=uvs)
     if mesh.normals is not None:
         turned = vertex_normals(built)[len(mesh.positions) :]
         built = replace(built, normals=np.concatenate((mesh.normals, turned)))
@@ -168,7 +174,7 @@ def _append_triangles(
 
 
 def _drop_unused(mesh: Mesh, skin: SkinWeights) -> tuple[Mesh, SkinWeights]:
-    """Without the vertices that no face has; the others keep their order."""
+    """Remove the vertices without a face; the others keep their order."""
     used, faces = np.unique(mesh.faces, return_inverse=True)
     normals, uvs = (None if values is None else values[used] for values in (mesh.normals, mesh.uvs))
     dropped = Mesh(mesh.positions[used], faces.reshape(-1, 3), normals, uvs)

@@ -1,38 +1,41 @@
-"""Skin weights by distances through the inside of the body.
+"""Skin weights from geodesic distances through the interior of the body.
 
-Geodesic voxel binding: O. Dionne, M. de Lasa, "Geodesic Voxel Binding for Production Character
-Meshes", SCA 2013. Three changes: distances are measured in radii of the bone they start from, so that a
-thin arm does not take over the chest beside it; and a vertex is bound only to the bones around its
-nearest one in the tree, never to limbs of both sides; and the inside is cut where an arm is welded to
-the body, so that parts that touch stay apart.
+Geodesic voxel binding: O. Dionne, M. de Lasa, "Geodesic Voxel Binding for Production Character Meshes",
+SCA 2013, with three changes. Distances are measured in radii of the bone they start from, so that a thin arm
+does not take over the chest beside it. A vertex is bound only to bones near its closest one in the skeleton,
+never to limbs of both sides. The interior is cut where an arm only touches the body.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse import csgraph
 
 from ...conventions import MAX_INFLUENCES
 from ...mesh.components import MeshComponents, find_components, measure_component_extents
+from ...mesh.topology import list_directed_edges
 from ...progress import Progress, ignore_progress, span_progress
 from ...types import BoolArray, FloatArray, IntArray, Mesh, Skeleton, SkinWeights
-from ..skeleton import PREFIX
+from ..skeleton import PREFIX, measure_tree_distances
 from ..voxel_solid import Indices, Points, VoxelSolid
-from ..voxelize import voxelise_mesh
+from ..voxelize import voxelize_mesh
 from .bone_distances import Bone, list_bones, measure_bones
-from .contact_cuts import are_apart, cut_links, label_regions
+from .contact_cuts import cut_contacts, is_contact, label_regions
 from .finger_skin import share_with_fingers
 from .smoothing import smooth_over_edges
 
 _FALLOFF = 8.0
-_NEIGHBOUR_CELLS = 6
-_TREE_REACH = 2
+_CELLS_PER_VERTEX = 6
+_MAX_TREE_DISTANCE = 2
 _CHEST = ("Spine1", "Spine2")
 _SIDE_FADE = 0.15
 _SMOOTHING = 0.015
-_SMALLEST_WEIGHT = 0.01
-_TRIFLE, _MOST_TRIFLES = 0.1, 0.25
+"""Share of the body's height."""
+_MIN_WEIGHT = 0.01
+_RIGID_SPAN = 0.1
+"""Share of the body's height."""
+_MAX_RIGID_SHARE = 0.25
+"""Share of the vertices."""
 
 
 def compute_skin_weights(
@@ -40,16 +43,16 @@ def compute_skin_weights(
 ) -> SkinWeights:
     """Bind a mesh to a skeleton from `fit_skeleton`.
 
-    At most 4 influences a vertex, rows sum to 1; end joints carry no weight, and vertices at one place
-    (UV seams) get equal weights. Pieces that stand off the body are bound like the place nearest to
-    them, small ones as a whole. RigError if the mesh encloses no volume.
+    Returns at most 4 influences per vertex; rows sum to 1. End joints carry no weight, and coincident
+    vertices (UV seams) get equal weights. Components detached from the body are bound like the nearest
+    point of the body, small ones rigidly. Raises RigError if the mesh encloses no volume.
     """
     progress(0.0)
-    solid = voxelise_mesh(mesh)
+    solid = voxelize_mesh(mesh)
     bones = list_bones(skeleton)
     distances = measure_bones(solid, solid.graph, bones, span_progress(progress, 0.1, 0.4))
-    region = label_regions(skeleton, solid.centres, _nearest_joints(bones, distances))
-    graph = cut_links(solid.graph, region)
+    region = label_regions(skeleton, solid.centers, _nearest_joints(bones, distances))
+    graph = cut_contacts(solid.graph, region)
     if graph.nnz < solid.graph.nnz:
         distances = measure_bones(solid, graph, bones, span_progress(progress, 0.4, 0.7))
     welded = find_components(mesh)
@@ -73,24 +76,24 @@ def _nearest_joints(bones: list[Bone], distances: Points) -> Indices:
 def _blend_weights(
     distances: Points, places: Points, faces: Indices, region: Indices, skeleton: Skeleton, bones: list[Bone]
 ) -> Points:
-    """(V, B) smooth weights of the vertices, bound to related bones only."""
-    farther = _mark_farther_side(distances, np.array([bone.side for bone in bones]))
-    weights = _distances_to_weights(distances, farther)
+    """(V, B) smoothed weights, of related bones only."""
+    side_excess = _measure_side_excess(distances, np.array([bone.side for bone in bones]))
+    weights = _distances_to_weights(distances, side_excess)
     weights = _smooth_weights(weights, places, faces, region)
-    weights[farther > 0] = 0.0
-    return _keep_related(weights, _related_bones(skeleton, bones))
+    weights[side_excess > 0] = 0.0
+    return _keep_related(weights, _relate_bones(skeleton, bones))
 
 
 def _nearby_cells(solid: VoxelSolid, places: Points, region: Indices) -> Indices:
-    """(V, 6) the cells nearest to each vertex; those not joined to the first are replaced by it."""
-    _, cells = solid.tree.query(places, k=_NEIGHBOUR_CELLS)
+    """(V, 6) cells nearest to each vertex; those not adjacent to the first are replaced by it."""
+    _, cells = solid.tree.query(places, k=_CELLS_PER_VERTEX)
     gap = np.abs(solid.indices[cells] - solid.indices[cells[:, :1]]).max(axis=2)
-    joined = (gap <= 1) & ~are_apart(region[cells], region[cells[:, :1]])
+    joined = (gap <= 1) & ~is_contact(region[cells], region[cells[:, :1]])
     return np.where(joined, cells, cells[:, :1])
 
 
-def _mark_farther_side(distances: Points, sides: Indices) -> Points:
-    """(V, B) for limbs of the side that is farther away: by which share it is; 0 for all other bones."""
+def _measure_side_excess(distances: Points, sides: Indices) -> Points:
+    """(V, B) relative excess distance of the farther side, for the bones of its limbs; 0 for other bones."""
     excess = np.zeros_like(distances)
     left, right = (distances[:, sides == side].min(axis=1) for side in (1, -1))
     for side, own, other in ((1, left, right), (-1, right, left)):
@@ -98,50 +101,50 @@ def _mark_farther_side(distances: Points, sides: Indices) -> Points:
     return excess
 
 
-def _distances_to_weights(distances: Points, farther: Points) -> Points:
-    """Inverse-power falloff relative to the nearest bone; the farther side's limbs fade out."""
+def _distances_to_weights(distances: Points, side_excess: Points) -> Points:
+    """Inverse-power falloff relative to the nearest bone; limbs of the farther side fade out."""
     nearest = np.maximum(distances.min(axis=1, keepdims=True), 1e-9)
     weights = (nearest / np.maximum(distances, 1e-9)) ** _FALLOFF
-    weights *= np.clip(1.0 - farther / _SIDE_FADE, 0.0, 1.0)
+    weights *= np.clip(1.0 - side_excess / _SIDE_FADE, 0.0, 1.0)
     return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _smooth_weights(weights: Points, places: Points, faces: Indices, region: Indices) -> Points:
-    """Smooth on about 1.5 % of the body's height; edges over a weld pass nothing on."""
-    edges = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
-    edges = edges[~are_apart(region[edges[:, 0]], region[edges[:, 1]])]
+    """Smooth over about 1.5 % of the body's height, but not across contacts."""
+    edges = np.stack(list_directed_edges(faces), axis=1)
+    edges = edges[~is_contact(region[edges[:, 0]], region[edges[:, 1]])]
     return smooth_over_edges(weights, places, edges, _SMOOTHING * float(np.ptp(places[:, 1])))
 
 
 def _make_small_components_rigid(weights: Points, components: MeshComponents) -> Points:
-    """One weight for all of a piece smaller than a tenth of the height: an eye, a button, a bead.
+    """Average the weights of each component smaller than a tenth of the height: an eye, a button, a bead.
 
-    A mesh that consists of such pieces, unwelded triangles, is left as it is.
+    A mesh that consists of such components, such as unmerged triangles, is left as it is.
     """
     spans = measure_component_extents(components)
-    small = spans < _TRIFLE * float(np.ptp(components.points[:, 1]))
+    small = spans < _RIGID_SPAN * float(np.ptp(components.points[:, 1]))
     chosen = np.flatnonzero(small[components.labels])
-    if not len(chosen) or len(chosen) > _MOST_TRIFLES * len(weights):
+    if not len(chosen) or len(chosen) > _MAX_RIGID_SHARE * len(weights):
         return weights
-    names = components.labels[chosen]
-    order = (np.ones(len(chosen)), (names, np.arange(len(chosen))))
+    labels = components.labels[chosen]
+    order = (np.ones(len(chosen)), (labels, np.arange(len(chosen))))
     totals = sparse.coo_matrix(order, shape=(len(spans), len(chosen))).tocsr() @ weights[chosen]
-    stiff = weights.copy()
-    stiff[chosen] = totals[names] / np.bincount(names, minlength=len(spans))[names][:, None]
-    return stiff
+    rigid = weights.copy()
+    rigid[chosen] = totals[labels] / np.bincount(labels, minlength=len(spans))[labels][:, None]
+    return rigid
 
 
-def _related_bones(skeleton: Skeleton, bones: list[Bone]) -> BoolArray:
-    """(B, B) bool: not of opposite sides, and at most two steps apart in the tree or chest and upper arm."""
+def _relate_bones(skeleton: Skeleton, bones: list[Bone]) -> BoolArray:
+    """(B, B) bool, whether two bones may share a vertex.
+
+    They are not of opposite sides, and at most two joints apart in the tree or chest and upper arm.
+    """
     joints = np.array([bone.joint for bone in bones])
-    children = np.flatnonzero(skeleton.parents >= 0)
-    size = (len(skeleton.names),) * 2
-    tree = sparse.coo_matrix((np.ones(len(children)), (children, skeleton.parents[children])), shape=size)
-    steps = csgraph.shortest_path(tree.tocsr(), directed=False, unweighted=True)[np.ix_(joints, joints)]
+    steps = measure_tree_distances(skeleton.parents)[np.ix_(joints, joints)]
     names = [skeleton.names[joint].removeprefix(PREFIX) for joint in joints]
     chest = np.array([name in _CHEST for name in names])
     upper_arm = np.array([name.endswith(("LeftArm", "RightArm")) for name in names])
-    near = (steps <= _TREE_REACH) | (chest[:, None] & upper_arm) | (upper_arm[:, None] & chest)
+    near = (steps <= _MAX_TREE_DISTANCE) | (chest[:, None] & upper_arm) | (upper_arm[:, None] & chest)
     sides = np.array([bone.side for bone in bones])
     return near & (sides[:, None] * sides[None] >= 0)
 
@@ -151,11 +154,12 @@ def _keep_related(weights: Points, related: BoolArray) -> Points:
 
 
 def keep_strongest(
-    weights: FloatArray, joints: IntArray, *, smallest: float = _SMALLEST_WEIGHT
+    weights: FloatArray, joints: IntArray, *, smallest: float = _MIN_WEIGHT
 ) -> tuple[IntArray, FloatArray]:
-    """The strongest four of weights (V, B) of joints (B,): joints (V, 4) and weights (V, 4), rows sum to 1.
+    """Return the four largest of weights (V, B) of joints (B,): joints (V, 4) and weights (V, 4).
 
-    Shares below `smallest` go; where fewer than four are left, the strongest joint fills the row with 0.
+    Weights below `smallest` are dropped; rows sum to 1. If fewer than four remain, the row is filled with
+    the strongest joint and weight 0.
     """
     order = np.argsort(-weights, axis=1, kind="stable")[:, :MAX_INFLUENCES]
     shares = np.take_along_axis(weights, order, axis=1)

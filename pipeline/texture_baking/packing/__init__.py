@@ -1,1 +1,1 @@
-"""Place the charts of an atlas: as boxes first, then as bitmaps."""
+"""Pack the charts of an atlas: nested by their bitmaps, or as boxes where there are too many."""

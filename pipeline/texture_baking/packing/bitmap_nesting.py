@@ -1,9 +1,10 @@
-"""Place bitmaps in a strip, close together: bottom-left fill, as in the nesting of irregular shapes.
+"""Nest bitmaps in a strip by bottom-left fill (survey: Bennell and Oliveira, "The geometry of nesting
+problems", European Journal of Operational Research 2008).
 
-From long to short, each goes to the lowest free place of all, in the quarter turn that ends lowest, so
-small ones fill bays and holes of large ones (a survey: Bennell and Oliveira, "The geometry of nesting
-problems", European Journal of Operational Research 2008). A place is free where each run of cells in the
-bitmap's rows meets a run of free cells as long: one comparison of whole arrays tries a run at all places.
+Bitmaps are placed in the order of decreasing length, each at the lowest free position over all its quarter
+turns, so that small ones fill concavities and holes of large ones. A position is free if every run of set
+cells in the bitmap's rows falls on a run of free cells at least as long; one array comparison tests a run at
+all positions of the strip.
 """
 
 from __future__ import annotations
@@ -19,26 +20,26 @@ from ...types import BoolArray
 Ints = npt.NDArray[np.int64]
 
 _PROBES = 6
-"""Runs of a bitmap that are tried at all places; the other ones, only where these are free."""
+"""Runs of a bitmap that are tested at all positions; the others only where these fit."""
 _FIRST_CHUNK, _LARGEST_CHUNK = 64, 4096
 
 
 class Bitmap(NamedTuple):
-    """solid: (h, w), what is placed. wide: (h + 2m, w + 2m), what must be free of others for that."""
+    """mask: (h, w) occupied cells. dilated: (h + 2m, w + 2m) mask grown by the padding, must be free."""
 
-    solid: BoolArray
-    wide: BoolArray
+    mask: BoolArray
+    dilated: BoolArray
 
 
-class Placement(NamedTuple):
-    """places: (C, 3) row and column of each bitmap's corner, and its quarter turns. rows: rows in use."""
+class Nesting(NamedTuple):
+    """places: (C, 3) row, column and number of quarter turns of each bitmap. rows: number of rows in use."""
 
     places: Ints
     rows: int
 
 
-class _Sheet(NamedTuple):
-    """free: (rows, columns) int16, how many cells from this one rightwards are free. rows: in use."""
+class _Strip(NamedTuple):
+    """free: (rows, columns) int16, number of free cells from each cell rightwards. rows: number in use."""
 
     free: npt.NDArray[np.int16]
     margin: int
@@ -46,69 +47,75 @@ class _Sheet(NamedTuple):
 
 
 class _Runs(NamedTuple):
-    """Runs of set cells in a bitmap's rows: row, first column and length, each (N,); the probes first."""
+    """Runs of set cells in a bitmap's rows: row, first column and length, (N,) each; the probes first."""
 
     row: Ints
     column: Ints
     length: Ints
 
 
-def place_bitmaps(
+def nest_bitmaps(
     bitmaps: list[Bitmap], columns: int, rows: int, progress: Progress = ignore_progress
-) -> Placement | None:
-    """Place all bitmaps in so many columns and rows, turned by np.rot90; None where there is no room."""
-    margin = (bitmaps[0].wide.shape[0] - bitmaps[0].solid.shape[0]) // 2
+) -> Nesting | None:
+    """Nest all bitmaps in a strip of `columns` by `rows` cells, turned as by np.rot90; None if it is full."""
+    margin = (bitmaps[0].dilated.shape[0] - bitmaps[0].mask.shape[0]) // 2
     width = columns + 2 * margin
     free = np.tile(np.arange(width, 0, -1, dtype=np.int16), (rows + 2 * margin, 1))
-    sheet, places = _Sheet(free, margin, 0), np.zeros((len(bitmaps), 3), np.int64)
-    order = np.argsort([-max(item.solid.shape) for item in bitmaps], kind="stable")
+    strip, places = _Strip(free, margin, 0), np.zeros((len(bitmaps), 3), np.int64)
+    order = np.argsort([-max(item.mask.shape) for item in bitmaps], kind="stable")
     for done, index in enumerate(order):
         progress(done / len(order))
-        found = _find_best(sheet, bitmaps[index])
+        found = _find_best(strip, bitmaps[index])
         if found is None:
             return None
         places[index] = found
-        sheet = _fill_sheet(sheet, np.rot90(bitmaps[index].solid, found[2]), found)
-    return Placement(places, sheet.rows)
+        strip = _occupy(strip, np.rot90(bitmaps[index].mask, found[2]), found)
+    return Nesting(places, strip.rows)
 
 
-def _find_best(sheet: _Sheet, bitmap: Bitmap) -> tuple[int, int, int] | None:
-    """Row, column and turns of the place that ends lowest."""
-    high, wide = bitmap.solid.shape
-    turns = range(4) if not bitmap.solid.all() else range(2) if high != wide else range(1)
+def _find_best(strip: _Strip, bitmap: Bitmap) -> tuple[int, int, int] | None:
+    """Row, column and quarter turns of the free position whose last row is lowest."""
+    height, width = bitmap.mask.shape
+    turns = range(4) if not bitmap.mask.all() else range(2) if height != width else range(1)
     found = []
     for turn in turns:
-        turned = np.rot90(bitmap.wide, turn)
-        place = _find_place(sheet, turned)
+        turned = np.rot90(bitmap.dilated, turn)
+        place = _find_place(strip, turned)
         if place is not None:
             found.append((place[0] + len(turned), *place, turn))
     return min(found)[1:] if found else None
 
 
-def _find_place(sheet: _Sheet, wide: BoolArray) -> tuple[int, int] | None:
-    """The lowest, then leftmost, free place."""
-    high, across = (sheet.free.shape[axis] - wide.shape[axis] + 1 for axis in (0, 1))
-    high = min(high, sheet.rows + 1)
+def _find_place(strip: _Strip, dilated: BoolArray) -> tuple[int, int] | None:
+    """Row and column of the lowest, then leftmost, free position."""
+    high, across = (strip.free.shape[axis] - dilated.shape[axis] + 1 for axis in (0, 1))
+    high = min(high, strip.rows + 1)
     if high <= 0 or across <= 0:
         return None
-    runs = _list_runs(wide)
+    runs = _list_runs(dilated)
     fits = np.ones((high, across), np.bool_)
     for row, column, length in zip(*(item[:_PROBES].tolist() for item in runs), strict=True):
-        fits &= sheet.free[row : row + high, column : column + across] >= length
+        fits &= strip.free[row : row + high, column : column + across] >= length
     places, chunk = np.flatnonzero(fits), _FIRST_CHUNK
     while len(places):
-        near, places = places[:chunk], places[chunk:]
-        tried = _PROBES
-        while tried < len(runs.row) and len(near):
-            some = slice(tried, 4 * tried)
-            row, column = np.divmod(near, across)
-            at = row[:, None] + runs.row[some], column[:, None] + runs.column[some]
-            near = near[(sheet.free[at] >= runs.length[some]).all(axis=1)]
-            tried *= 4
-        if len(near):
-            return int(near[0]) // across, int(near[0]) % across
+        first, places = places[:chunk], places[chunk:]
+        first = _test_runs(strip, runs, first, across)
+        if len(first):
+            return int(first[0]) // across, int(first[0]) % across
         chunk = min(2 * chunk, _LARGEST_CHUNK)
     return None
+
+
+def _test_runs(strip: _Strip, runs: _Runs, places: Ints, across: int) -> Ints:
+    """Those of some positions (N,), row * across + column, at which all runs but the probes fit."""
+    tested = _PROBES
+    while tested < len(runs.row) and len(places):
+        batch = slice(tested, 4 * tested)
+        row, column = np.divmod(places, across)
+        cells = row[:, None] + runs.row[batch], column[:, None] + runs.column[batch]
+        places = places[(strip.free[cells] >= runs.length[batch]).all(axis=1)]
+        tested *= 4
+    return places
 
 
 def _list_runs(bitmap: BoolArray) -> _Runs:
@@ -118,19 +125,20 @@ def _list_runs(bitmap: BoolArray) -> _Runs:
     (row, column), (_, stop) = np.nonzero(edges == 1), np.nonzero(edges == -1)
     length = stop - column
     order = np.argsort(-length, kind="stable")
-    # The longest runs alone would lie side by side and agree: a sample of all tells more.
+    # The longest runs tend to be adjacent and to give the same answer, so the probes are spread over all.
     sampled = np.zeros(len(order), np.bool_)
     sampled[:: -(-len(order) // _PROBES)] = True
     order = np.concatenate((order[sampled], order[~sampled]))
     return _Runs(row[order], column[order], length[order])
 
 
-def _fill_sheet(sheet: _Sheet, solid: BoolArray, place: tuple[int, int, int]) -> _Sheet:
-    row, column = place[0] + sheet.margin, place[1] + sheet.margin
-    lines = sheet.free[row : row + len(solid)]
+def _occupy(strip: _Strip, mask: BoolArray, place: tuple[int, int, int]) -> _Strip:
+    """Mark the cells of a turned bitmap as occupied, in place; returns the strip with its new height."""
+    row, column = place[0] + strip.margin, place[1] + strip.margin
+    lines = strip.free[row : row + len(mask)]
     taken = lines == 0
-    taken[:, column : column + solid.shape[1]] |= solid
+    taken[:, column : column + mask.shape[1]] |= mask
     here = np.arange(lines.shape[1], dtype=np.int16)
-    after = np.where(taken, here, np.int16(lines.shape[1]))
-    lines[:] = np.minimum.accumulate(after[:, ::-1], axis=1)[:, ::-1] - here
-    return sheet._replace(rows=max(sheet.rows, place[0] + len(solid)))
+    next_taken = np.where(taken, here, np.int16(lines.shape[1]))
+    lines[:] = np.minimum.accumulate(next_taken[:, ::-1], axis=1)[:, ::-1] - here
+    return strip._replace(rows=max(strip.rows, place[0] + len(mask)))

@@ -2,7 +2,8 @@
 
 Loaded by ComfyUI. CHARACTER3D_REPOSITORY names the checkout; control.json in ComfyUI's base folder
 says, for each run of a node, how long it takes and whether it fails. CHARACTER3D_KILL, "before insert",
-"after insert", "before end", "after end" or "after bury", is a commit at which the process kills itself.
+"after insert", "before end", "after end" or "after mark_deleted", is a commit at which the process kills
+itself.
 """
 
 import importlib.util
@@ -243,10 +244,10 @@ def _kill_at(moment, commit, database):
 
     def write_or_die(self, row, *rest):
         is_meant = commit != "end" or row.ended is not None
-        if not (is_meant and moment == "before"):
-            write(self, row, *rest)
+        written = None if is_meant and moment == "before" else write(self, row, *rest)
         if is_meant:
             os.kill(os.getpid(), signal.SIGKILL)
+        return written
 
     setattr(database, name, write_or_die)
 
@@ -264,4 +265,4 @@ _service = _load_repository()
 if "CHARACTER3D_KILL" in os.environ:
     _kill_at(*os.environ["CHARACTER3D_KILL"].split(), _service.database.JobDatabase)
 _service.register_routes(PromptServer.instance)
-add_probes(PromptServer.instance.routes, importlib.import_module(".upload", _service.__name__))
+add_probes(PromptServer.instance.routes, importlib.import_module(".upload_slots", _service.__name__))

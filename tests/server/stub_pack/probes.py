@@ -47,14 +47,22 @@ def _pretend(upload):
             (lambda path: SimpleNamespace(free=wanted["free"])) if "free" in wanted else _disk_usage
         )
         upload.READ_SECONDS = wanted.get("read_seconds", 120.0)
+        upload.GRACE_SECONDS = wanted.get("grace_seconds", 10.0)
         return web.json_response({})
 
     return pretend
 
 
+async def _list_routes(request):
+    """[method, path] of every route of the server, those of static folders and of core's own included."""
+    resources = ((route.method, route.resource) for route in request.app.router.routes())
+    return web.json_response([[method, resource.canonical] for method, resource in resources if resource])
+
+
 def add_probes(routes, upload):
-    """Hang the probes onto the server. upload: the module of the service that reads bodies."""
+    """Hang the probes onto the server. upload: the module of the service that bounds uploads."""
     sys.addaudithook(_record)
+    routes.get("/stub/routes")(_list_routes)
     routes.post("/stub/opened")(_start_recording)
     routes.get("/stub/opened")(_stop_recording)
     routes.post("/stub/pretend")(_pretend(upload))

@@ -9,15 +9,14 @@ from typing import Any
 from ..pipeline.types import StageReport
 from .database import Row
 from .estimates import Estimate
-from .events import Event
 from .files import FileFacts, JobFile
 from .graph import JobGraph
 from .jobs import Failure, Job
 from .parameters import FIELDS, Parameters
 
 
-def job_to_row(job: Job) -> Row:
-    """What the database keeps of a job."""
+def job_to_row(job: Job, status: str | None = None) -> Row:
+    """What the database stores of a job. status: the JSON text of its status body once it has ended."""
     body = {
         "values": dict(job.parameters.values),
         "sent": sorted(job.parameters.sent),
@@ -29,18 +28,18 @@ def job_to_row(job: Job) -> Row:
         "completed_stages": list(job.completed_stages),
         "reports": [report.to_dict() for report in job.reports.values()],
         "cached_nodes": sorted(job.cached_nodes),
-        "files": describe_files(job),
+        "files": describe_files(job.files, job.facts),
         "failure": asdict(job.failure) if job.failure else None,
         "cancel_requested": job.cancel_requested,
         "seconds": job.seconds,
     }
-    return Row(job.id, job.user, job.created, job.ended, job.state, body)
+    return Row(job.id, job.user, job.created, job.ended, job.state, body, status)
 
 
-def describe_files(job: Job) -> list[dict[str, Any]]:
-    """A job's files with the facts of each that is known."""
-    found = ((file, job.facts.get(file)) for file in job.files)
-    return [{**asdict(file), **(asdict(facts) if facts else {})} for file, facts in found]
+def describe_files(files: Iterable[JobFile], facts: Mapping[JobFile, FileFacts]) -> list[dict[str, Any]]:
+    """Files with the facts of each that is known."""
+    found = ((file, facts.get(file)) for file in files)
+    return [{**asdict(file), **(asdict(known) if known else {})} for file, known in found]
 
 
 def read_files(body: Mapping[str, Any]) -> tuple[list[JobFile], dict[JobFile, FileFacts]]:
@@ -55,19 +54,24 @@ def read_files(body: Mapping[str, Any]) -> tuple[list[JobFile], dict[JobFile, Fi
 
 
 def read_parameters(body: Mapping[str, Any]) -> Parameters:
-    """The parameters of a record; fields that came with a later release have their defaults."""
+    """The parameters of a record; fields that a later release added have their defaults."""
     values = {**{name: item.default for name, item in FIELDS.items()}, **body["values"]}
     return Parameters(
         values, frozenset(body["sent"]), body["model_installed"], tuple(map(str, body["warnings"]))
     )
 
 
-def row_to_job(row: Row, graph: JobGraph, events: Iterable[Event]) -> Job:
+def read_estimate(body: Mapping[str, Any]) -> Estimate:
+    """What was expected of the job of a record."""
+    low, high = body["expected"]["seconds"]
+    return Estimate((low, high), body["expected"]["stages"])
+
+
+def row_to_job(row: Row, graph: JobGraph) -> Job:
     """The job of a row, as it was when the row was written."""
     body = row.body
-    low, high = body["expected"]["seconds"]
-    expected = Estimate((low, high), body["expected"]["stages"])
-    job = Job(row.id, row.user, read_parameters(body), graph, expected, created=row.created)
+    parameters, expected = read_parameters(body), read_estimate(body)
+    job = Job(row.id, row.user, parameters, graph, expected, created=row.created)
     job.state, job.attempts, job.progress = row.state, body["attempts"], body["progress"]
     job.completed_stages = tuple(body["completed_stages"])
     job.reports = {report["stage"]: _read_report(report) for report in body["reports"]}
@@ -76,7 +80,6 @@ def row_to_job(row: Row, graph: JobGraph, events: Iterable[Event]) -> Job:
     job.failure = Failure(**body["failure"]) if body["failure"] else None
     job.cancel_requested = body["cancel_requested"]
     job.ended, job.ran_seconds = row.ended, body["seconds"]
-    job.log.restore(events)
     return job
 
 

@@ -18,7 +18,7 @@ def draw_block(rows, columns, side=200):
 @pytest.mark.parametrize(
     ("rows", "columns"), [((10, 190), (80, 120)), ((0, 20), (50, 200)), ((5, 7), (5, 7))]
 )
-def test_the_longer_side_takes_nine_tenths_and_the_rest_is_grey(rows, columns):
+def test_the_longer_side_takes_nine_tenths_and_the_rest_is_gray(rows, columns):
     framed = frame_reference(draw_block(rows, columns), 512)
     assert framed.shape == (512, 512, 3) and framed.dtype == np.float32
     red = framed[..., 0] > 0.99
@@ -26,8 +26,8 @@ def test_the_longer_side_takes_nine_tenths_and_the_rest_is_grey(rows, columns):
     assert max(height, width) == int(512 * 0.9)
     assert height / width == pytest.approx((rows[1] - rows[0]) / (columns[1] - columns[0]), rel=0.03)
     assert (framed[~red] == 0.5).all()
-    centre = np.argwhere(red).mean(axis=0)
-    np.testing.assert_allclose(centre, 255.5, atol=1)
+    center = np.argwhere(red).mean(axis=0)
+    np.testing.assert_allclose(center, 255.5, atol=1)
 
 
 def test_what_lies_under_transparency_does_not_shine_through():
@@ -35,7 +35,7 @@ def test_what_lies_under_transparency_does_not_shine_through():
     rgba = np.array(picture.rgba)
     rgba[60:70, 60:70, 3] = 0.5
     framed = frame_reference(FramedPicture(rgba), 256)
-    assert framed[..., 1].max() <= 0.51  # no green, only grey
+    assert framed[..., 1].max() <= 0.51  # no green, only gray
 
 
 def test_an_empty_mask_is_refused():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
 from .errors import invalid_parameter
-from .jobs import COMPLETED, FAILED, PROCESSING, QUEUED, Job
-from .status import describe_job
+from .jobs import COMPLETED, FAILED, PROCESSING, QUEUED
+from .numbers import parse_whole_number
 
 MOST, USUAL = 100, 20
 ID_PATTERN = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -25,7 +25,7 @@ _STATES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Page:
-    """Which jobs are asked for. before: the id of a job."""
+    """Which jobs are requested. before: the id of a job, older than which they are."""
 
     states: tuple[str, ...]
     before: str | None
@@ -38,11 +38,10 @@ def read_page(request: web.Request) -> Page:
     if status is not None and status not in _STATES:
         message = "Invalid status. Must be processing, completed, or failed"
         raise invalid_parameter(message, "status", provided=status[:100], allowed=list(_STATES))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MOST):
-        message = f"Invalid limit. Must be a whole number from 1 to {MOST}"
-        raise invalid_parameter(message, "limit", provided=limit[:100], minimum=1, maximum=MOST)
+    expected = f"Must be a whole number from 1 to {MOST}"
+    size = parse_whole_number(limit, "limit", expected, minimum=1, maximum=MOST)
     states = _STATES[status] if status else tuple(state for group in _STATES.values() for state in group)
-    return Page(states, _read_before(request.query.get("before")), int(limit))
+    return Page(states, _read_before(request.query.get("before")), size)
 
 
 def _read_before(text: str | None) -> str | None:
@@ -52,8 +51,6 @@ def _read_before(text: str | None) -> str | None:
     return text
 
 
-def describe_page(jobs: Sequence[Job], limit: int) -> dict[str, Any]:
-    """jobs: one more than `limit` where there is a further page."""
-    shown = jobs[:limit]
-    further = shown[-1].id if len(jobs) > limit else None
-    return {"jobs": [describe_job(job) for job in shown], "next": further}
+def describe_page(bodies: Sequence[str], further: str | None) -> str:
+    """The page as JSON text. bodies: the jobs' own. further: the id to ask for the next page with."""
+    return f'{{"jobs": [{", ".join(bodies)}], "next": {json.dumps(further)}}}'

@@ -1,0 +1,41 @@
+"""Learned models in memory: how ComfyUI moves them, and how callers share them."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import comfy.model_management
+import comfy.model_patcher
+import torch
+
+T = TypeVar("T")
+
+
+def make_patcher(module: torch.nn.Module) -> Any:
+    """Wrap a module for inference in a ModelPatcher, which ComfyUI loads, offloads and evicts."""
+    management = comfy.model_management
+    return comfy.model_patcher.ModelPatcher(
+        module.eval().requires_grad_(False),
+        load_device=management.get_torch_device(),
+        offload_device=management.unet_offload_device(),
+    )
+
+
+def share_loaded(load: Callable[..., T]) -> Callable[..., T]:
+    """Give callers with equal arguments the same object for as long as one of them holds it.
+
+    Nothing is kept alive here: the nodes decide how long a model stays in memory (nodes/model_node.py).
+    """
+    alive: weakref.WeakValueDictionary[Any, T] = weakref.WeakValueDictionary()
+
+    @functools.wraps(load)
+    def find_or_load(*args: Any) -> T:
+        found = alive.get(args)
+        if found is None:
+            found = alive[args] = load(*args)
+        return found
+
+    return find_or_load

@@ -1,0 +1,64 @@
+"""Nodes that keep learned models between runs."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
+
+from ..backends.weight_files import WeightsFile
+from ..pipeline.errors import WeightsError
+from .compat import io
+
+T = TypeVar("T")
+
+
+class ModelNode(io.ComfyNode):
+    """A node that keeps the models of its last run, as core's LoraLoader keeps its LoRA.
+
+    For each node of a graph ComfyUI's executor makes and owns one object of the node's class. It drops the
+    object, and the models with it, once a prompt lacks the node, at `POST /free` with `free_memory`, and
+    under --cache-none after each run. V3 methods are classmethods that never see this object, so
+    `load_models` looks for it among the living ones.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._files: Hashable = None
+        self._models: Any = None
+        _NODES.add(self)
+
+    @classmethod
+    def load_models(cls, files: Hashable, load: Callable[[], T]) -> T:
+        """Return load() and keep the result for the next run, whose load() then finds it (share_loaded).
+
+        files: identifies what load() reads. Models of other files are released first, so that memory never
+        holds both.
+        """
+        nodes = [node for node in _NODES if issubclass(cls, type(node))]
+        for node in nodes:
+            if node._files != files:
+                node._files = node._models = None
+        models = load()
+        for node in nodes:
+            node._files, node._models = files, models
+        return models
+
+    @classmethod
+    def release_models(cls) -> None:
+        """Keep no models: this run needs none."""
+        cls.load_models(None, lambda: None)
+
+
+_NODES: weakref.WeakSet[ModelNode] = weakref.WeakSet()
+
+
+def fingerprint_files(find: Callable[[], Iterable[WeightsFile]]) -> str:
+    """Identify the files that a run will read by path, size and time of modification.
+
+    Empty if one is not installed: then the run itself fails and says so.
+    """
+    try:
+        return "\n".join(f"{file.path} {file.size} {file.modified}" for file in find())
+    except WeightsError:
+        return ""

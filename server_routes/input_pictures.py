@@ -1,0 +1,46 @@
+"""The jobs' pictures in ComfyUI's input folder; each is noted in the database before it is written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Collection
+from pathlib import Path
+
+import folder_paths
+
+from . import picture
+from .database import JobDatabase
+from .database_threads import DatabaseThreads
+
+log = logging.getLogger("character3d")
+
+
+def _input_folder() -> Path:
+    return Path(folder_paths.get_input_directory())
+
+
+class InputPictures:
+    """Writes and deletes pictures, and finds those that a crash has left behind."""
+
+    def __init__(self, threads: DatabaseThreads) -> None:
+        self._threads = threads
+
+    async def store(self, job_id: str, pixels: bytes) -> str:
+        """Write a job's picture; returns the name that LoadImage takes. Raises OSError or sqlite3.Error."""
+        await self._threads.write(JobDatabase.add_picture, job_id)
+        return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, pixels)
+
+    async def remove(self, job_id: str) -> None:
+        """Delete a job's picture, after the job's end is stored: until then a restart may need it."""
+        if await asyncio.to_thread(picture.remove_input, _input_folder(), job_id):
+            try:
+                await self._threads.write(JobDatabase.drop_picture, job_id)
+            except sqlite3.Error as error:  # a full disk; the next start tries again
+                log.warning("job %s: the end of its picture could not be noted: %s", job_id, error)
+
+    async def remove_orphans(self, used: Collection[str]) -> None:
+        """Delete the pictures of all jobs but those in use."""
+        for job_id in set(await self._threads.read(JobDatabase.pictures)) - set(used):
+            await self.remove(job_id)

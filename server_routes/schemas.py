@@ -1,0 +1,263 @@
+"""The JSON bodies of the service as types: the components of the OpenAPI document.
+
+client/types.py is generated from them (scripts/client_types.py). Answers are built as plain dicts and are
+not validated at run time; the tests validate every one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import NotRequired, TypeAliasType, TypedDict
+
+from ..pipeline.conventions import STAGES
+from .errors import (
+    FILE_TOO_LARGE,
+    INVALID_PARAMETERS,
+    JOB_NOT_FOUND,
+    PROCESSING_ERROR,
+    SERVER_BUSY,
+    UNSUPPORTED_FORMAT,
+)
+from .events import ERROR, JOB_COMPLETED, PREVIEW_READY, PROGRESS_UPDATE, STAGE_COMPLETED
+from .parameters import FormFields
+from .status import RESULT_KEYS
+
+Schema = dict[str, Any]
+
+_CODES = {
+    INVALID_PARAMETERS: "The request is not acceptable; details say what was found and what is accepted.",
+    FILE_TOO_LARGE: "The picture has more than 10 MB or 40 megapixels, or the whole body more than 11 MB.",
+    UNSUPPORTED_FORMAT: "The picture is not a PNG or JPEG, or the body is not a multipart form.",
+    JOB_NOT_FOUND: "There is no such job, or there no longer is (410).",
+    PROCESSING_ERROR: "A stage of the job failed; in an error response, a defect of the service.",
+    SERVER_BUSY: "A limit of the user (429) or of the server (503); Retry-After says when to try again.",
+}
+
+
+def _words(words: Iterable[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(words)})
+
+
+Seconds = Annotated[str, Field(pattern=r"^\d+ seconds$")]
+Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+JobId = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+OutputPath = Annotated[str, Field(pattern="^/output/", description="Path below the server's output folder.")]
+Progress = Annotated[int, Field(ge=0, le=100)]
+StageName = TypeAliasType("StageName", Annotated[str, _words(STAGES)])
+ResultKey = TypeAliasType("ResultKey", Annotated[str, _words(RESULT_KEYS)])
+ErrorCode = TypeAliasType(
+    "ErrorCode",
+    Annotated[
+        str,
+        WithJsonSchema({"oneOf": [{"const": code, "description": text} for code, text in _CODES.items()]}),
+    ],
+)
+EventType = Annotated[str, _words((PROGRESS_UPDATE, PREVIEW_READY, STAGE_COMPLETED, JOB_COMPLETED, ERROR))]
+
+
+class Parameters(FormFields):
+    """The parameters of a job: optional in a request; in an answer all are present, the seed as drawn."""
+
+
+class Error(TypedDict):
+    """A refused request, or a failure of the service."""
+
+    status: Literal["error"]
+    error_code: ErrorCode
+    message: str
+    details: dict[str, Any]
+
+
+class Problem(TypedDict):
+    """An Error as problem details (RFC 9457), for requests that accept application/problem+json."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    error_code: ErrorCode
+    message: str
+    details: dict[str, Any]
+
+
+class Acceptance(TypedDict):
+    """A job that was queued."""
+
+    status: Literal["accepted"]
+    job_id: JobId
+    message: str
+    estimated_time: Annotated[str, Field(pattern=r"^\d+-\d+ seconds$")]
+    estimated_time_seconds: Annotated[
+        list[int], Field(min_length=2, max_length=2, description="The shortest and the longest time.")
+    ]
+    status_url: str
+    parameters: Parameters
+    warnings: list[str]
+
+
+class Stage(TypedDict):
+    """One stage of a job; method, seconds and cached are known once it has finished."""
+
+    name: StageName
+    status: Literal["pending", "processing", "completed", "failed"]
+    method: NotRequired[str]
+    seconds: NotRequired[float]
+    cached: NotRequired[bool]
+
+
+class Download(TypedDict):
+    """A file of a job; its size in bytes and its SHA-256 are known once the job has ended."""
+
+    name: str
+    result: ResultKey
+    url: str
+    media_type: str
+    size: int | None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+
+
+class Results(TypedDict):
+    """The files of a job; null, or an empty list, for those that were not made."""
+
+    raw_mesh: OutputPath | None
+    textured_mesh: OutputPath | None
+    rigged_character: OutputPath | None
+    preview_images: list[OutputPath]
+
+
+class _AnyJob(TypedDict):
+    job_id: JobId
+    progress: Progress
+    created_at: Moment
+    attempts: Annotated[int, Field(ge=0, description="How often the job was started.")]
+    stages: list[Stage]
+    methods: Annotated[dict[str, str], Field(description="The method of each finished stage.")]
+    parameters: Parameters
+    warnings: list[str]
+    downloads: list[Download]
+
+
+class _EndedJob(_AnyJob):
+    results: Results
+    processing_time: Seconds
+    processing_time_seconds: float
+    ended_at: Moment
+    expires_at: Annotated[Moment, Field(description="When the record of the job is removed.")]
+
+
+class ProcessingJob(_AnyJob):
+    """A job that is queued or running."""
+
+    status: Literal["processing"]
+    current_stage: Annotated[str, _words(("queued", *STAGES))]
+    estimated_remaining: Seconds
+    estimated_remaining_seconds: int
+    queue_position: NotRequired[Annotated[int, Field(ge=1)]]
+
+
+class CompletedJob(_EndedJob):
+    """A job whose stages all completed."""
+
+    status: Literal["completed"]
+
+
+class FailedJob(_EndedJob):
+    """A job that failed or was cancelled; it keeps the results of the stages that completed."""
+
+    status: Literal["failed"]
+    error: str
+    error_details: str
+    failed_stage: StageName | None
+    error_code: Literal["PROCESSING_ERROR"]
+    cancelled: NotRequired[Literal[True]]
+
+
+Job = TypeAliasType("Job", Annotated[ProcessingJob | CompletedJob | FailedJob, Field(discriminator="status")])
+
+
+class JobList(TypedDict):
+    """A page of jobs."""
+
+    jobs: list[Job]
+    next: Annotated[str | None, Field(description="The `before` of the next page; null on the last page.")]
+
+
+Models = TypedDict("Models", {"diffusion_models": list[str], "3d_models": list[str]})
+Models.__doc__ = "The names that model_name and mesh_model accept."
+
+
+class Reason(TypedDict):
+    """Why a job would be refused."""
+
+    message: str
+    reason: str
+
+
+class JobCounts(TypedDict):
+    """How many jobs have not ended."""
+
+    queued: int
+    processing: int
+
+
+class LastJob(TypedDict):
+    """The outcome of the job that ended last."""
+
+    status: Literal["completed", "failed"]
+    failed_stage: StageName | None
+    ended_at: Moment
+
+
+class Health(TypedDict):
+    """Whether a job would be accepted now."""
+
+    status: Literal["ready", "not_ready"]
+    reasons: list[Reason]
+    notices: Annotated[list[str], Field(description="Problems at startup that have been resolved.")]
+    jobs: JobCounts
+    last_job: Annotated[LastJob | None, Field(description="null until a job has ended.")]
+
+
+class Event(TypedDict):
+    """Something that happened to a job: one WebSocket frame, or the data of one server-sent event."""
+
+    type: EventType
+    job_id: str
+    seq: Annotated[int, Field(ge=0, description="Counts the events of a job from 1.")]
+    timestamp: Annotated[int, Field(description="Milliseconds since 1970.")]
+    data: Annotated[dict[str, Any], Field(description="The Job, but for preview_ready and stage_completed.")]
+    snapshot: NotRequired[Literal[True]]
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """Titles would only repeat the names of members."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def list_schemas() -> dict[str, Schema]:
+    """The components of the OpenAPI document by name."""
+    bodies = TypeAdapter(tuple[Error, Problem, Acceptance, Job, JobList, Models, Health, Event])
+    schema = bodies.json_schema(
+        mode="serialization", ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
+    )
+    return schema["$defs"]
+
+
+def form_schema() -> Schema:
+    """The multipart form of POST /generate_character."""
+    fields = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]
+    image = {"type": "string", "format": "binary", "description": "The picture, PNG or JPEG, at most 10 MB."}
+    unknown = {"type": "string", "description": "Unknown fields are ignored, with a warning."}
+    return {
+        "type": "object",
+        "required": ["image"],
+        "properties": {"image": image, **fields},
+        "additionalProperties": unknown,
+    }
