@@ -15,8 +15,7 @@ from ...pipeline.mesh.normals import compute_vertex_normals
 from ...pipeline.progress import Progress, ignore_progress, span_progress
 from ...pipeline.rigging.skeleton import PREFIX, build_skeleton
 from ...pipeline.rigging.skin.skinning import keep_strongest
-from ...pipeline.rigging.voxel_solid import Points
-from ...pipeline.types import FloatArray, Mesh, Skeleton, SkinWeights
+from ...pipeline.types import Float64Array, FloatArray, Mesh, Skeleton, SkinWeights
 from .frame import ModelFrame, face_forward, fit_bounds, fit_scale
 from .joints import ENDS, NAMES
 from .loading import move_model
@@ -172,7 +171,7 @@ def _to_array(values: torch.Tensor) -> FloatArray:
     return values.float().cpu().numpy()
 
 
-def _collect_places(frame: ModelFrame, joints: FloatArray) -> dict[str, Points]:
+def _collect_places(frame: ModelFrame, joints: FloatArray) -> dict[str, Float64Array]:
     """Positions (3,), metres, keyed by name: of the joints, and of the far ends of the last bones."""
     starts, ends = frame.to_mesh(joints[:, :3]), frame.to_mesh(joints[:, 3:])
     places = dict(zip(NAMES, starts, strict=True))

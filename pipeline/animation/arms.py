@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..rigging.pose.posing import Transforms, turn_about
+from ..rigging.pose.posing import turn_about
 from ..rigging.pose.rest_pose import SIDE_SIGNS, TRUNK_ROLES, arm_elevations, compute_shoulder_rise
-from ..rigging.voxel_solid import Points
-from ..types import RiggedCharacter
+from ..types import Float64Array, RiggedCharacter
 
 _BODY_ROLES = ("hips", *TRUNK_ROLES)
 _BELOW_SHOULDER, _LOWEST, _DEPTH = 0.35, 1.3, 0.35
@@ -43,7 +42,7 @@ def measure_clearance(character: RiggedCharacter, side: str) -> float:
     return float(np.clip(angles.max(), 0.0, _MAX_CLEARANCE))
 
 
-def _measure_radius(points: Points, axis: Points) -> float:
+def _measure_radius(points: Float64Array, axis: Float64Array) -> float:
     """Median distance of points (N, 3) from an axis (3,) through the origin, metres."""
     if not len(points):
         return 0.0
@@ -51,7 +50,7 @@ def _measure_radius(points: Points, axis: Points) -> float:
     return float(np.median(np.linalg.norm(points - (points @ unit)[:, None] * unit, axis=1)))
 
 
-def abduct_arm(turns: dict[str, Transforms], side: str, clearance: float) -> None:
+def abduct_arm(turns: dict[str, Float64Array], side: str, clearance: float) -> None:
     """Rotate one arm of a sampled clip outwards, in place, where it is closer to the body than `clearance`.
 
     turns: role -> (T, 3, 3). clearance: degrees from the vertical. Raised arms are not changed, and the bend
@@ -69,7 +68,7 @@ def abduct_arm(turns: dict[str, Transforms], side: str, clearance: float) -> Non
         turns[side + part] = outwards @ turns[side + part]
 
 
-def raise_shoulder(turns: dict[str, Transforms], side: str, resting: Points) -> None:
+def raise_shoulder(turns: dict[str, Float64Array], side: str, resting: Float64Array) -> None:
     """Raise one shoulder of a sampled clip, in place, with its arm.
 
     turns: role -> (T, 3, 3). resting: (3,) direction of the arm in the rest pose.

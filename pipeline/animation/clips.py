@@ -21,8 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from ..conventions import CLIPS
 from ..humanoid import ROLE_PARENTS
-from ..rigging.pose.posing import Transforms
-from ..rigging.voxel_solid import Points
+from ..types import Float64Array
 
 _FOLDER = Path(__file__).parent / "clips"
 
@@ -63,12 +62,12 @@ class HumanoidClip:
     place: Track
     contacts: Mapping[str, tuple[float, float]]
 
-    def sample_turns(self, times: Points) -> dict[str, Transforms]:
+    def sample_turns(self, times: Float64Array) -> dict[str, Float64Array]:
         """Return role -> (T, 3, 3), the rotations from the T-pose in the mesh frame.
 
         times: (T,) seconds, in any cycle of the loop.
         """
-        turns: dict[str, Transforms] = {}
+        turns: dict[str, Float64Array] = {}
         for role, parent in HUMANOID_PARENTS.items():
             local = np.tile(np.eye(3), (len(times), 1, 1))
             if role in self.tracks:
@@ -78,11 +77,11 @@ class HumanoidClip:
             turns[role] = turns[parent] @ local if parent else local
         return turns
 
-    def sample_place(self, times: Points) -> Points:
+    def sample_place(self, times: Float64Array) -> Float64Array:
         """Return (T, 3), the displacement of the hips from the T-pose in shares of their height."""
         return self._sample(self.place, times)
 
-    def _sample(self, track: Track, times: Points) -> Points:
+    def _sample(self, track: Track, times: Float64Array) -> Float64Array:
         values = np.asarray(track.values, np.float64)
         if len(values) == 1:
             return np.repeat(values, len(times), axis=0)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..rigging.pose.posing import Transforms, turn_about
-from ..rigging.voxel_solid import Points
-from ..types import BoolArray, RiggedCharacter, Skeleton
+from ..rigging.pose.posing import turn_about
+from ..types import BoolArray, Float64Array, RiggedCharacter, Skeleton
 
 _LEVEL_PITCH = 4.0
 """Degrees."""
@@ -28,11 +27,11 @@ class Sole:
     toe: (3,) joint of the toes relative to the ankle, metres.
     """
 
-    points: Points
-    toe_share: Points
-    toe: Points
+    points: Float64Array
+    toe_share: Float64Array
+    toe: Float64Array
 
-    def measure_heights(self, feet: Transforms, toes: Transforms) -> tuple[Points, Points]:
+    def measure_heights(self, feet: Float64Array, toes: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Return heights (T,) and (T,) above the lowest point, metres, for turns (T, 3, 3) of foot and toes.
 
         The first is that of the ankle, the second that of the toes' joint times the lowest point's toe share.
@@ -45,7 +44,7 @@ class Sole:
         return ankle, self.toe_share[lowest] * (ankle + feet[:, 1, :] @ self.toe)
 
 
-def measure_sole(character: RiggedCharacter, t_pose: Transforms, side: str) -> Sole:
+def measure_sole(character: RiggedCharacter, t_pose: Float64Array, side: str) -> Sole:
     """Return the sole of one foot; side: "left" or "right"; t_pose: (J, 3, 3) from `measure_t_pose`.
 
     If no vertex is bound to the foot, its sole is the point on the ground (y = 0) below its ankle.
@@ -83,17 +82,17 @@ class Contact:
     seconds.
     """
 
-    since: Points
+    since: Float64Array
     stance: BoolArray
     period: float
 
     @property
-    def swing(self) -> Points:
+    def swing(self) -> Float64Array:
         """(T,) progress of the swing phase, 0..1; 0 on the ground."""
         last = float(self.since[self.stance].max())
         return np.where(self.stance, 0.0, (self.since - last) / max(self.period - last, 1e-9))
 
-    def blend(self, shift: Points) -> Points:
+    def blend(self, shift: Float64Array) -> Float64Array:
         """Return corrections (T, n): `shift` in stance, eased from its last to its first value in swing."""
         if not self.stance.any() or self.stance.all():
             return shift
@@ -103,12 +102,12 @@ class Contact:
         return np.where(self.stance[:, None], shift, last + ease * (first - last))
 
 
-def measure_pitch(feet: Transforms) -> Points:
+def measure_pitch(feet: Float64Array) -> Float64Array:
     """Return the pitch (T,) of turns (T, 3, 3), radians; positive where the toes are lowered."""
     return np.arctan2(-feet[:, 1, 2], np.hypot(feet[:, 0, 2], feet[:, 2, 2]))
 
 
-def level_feet(feet: Transforms, contact: Contact) -> tuple[Transforms, Points]:
+def level_feet(feet: Float64Array, contact: Contact) -> tuple[Float64Array, Float64Array]:
     """Return the turns (T, 3, 3) of a foot without roll, and their pitch (T,), radians.
 
     A nearly level foot is made level, and the yaw is constant in stance. A positive pitch lowers the toes.
@@ -129,15 +128,15 @@ class FootMotion:
     toes, radians. height, toe_height: (T,) metres, see `Sole.measure_heights`.
     """
 
-    ankle: Points
-    feet: Transforms
-    pitch: Points
-    toe_pitch: Points
-    height: Points
-    toe_height: Points
+    ankle: Float64Array
+    feet: Float64Array
+    pitch: Float64Array
+    toe_pitch: Float64Array
+    height: Float64Array
+    toe_height: Float64Array
     contact: Contact
 
-    def roll(self) -> Points:
+    def roll(self) -> Float64Array:
         """Return (T, 2), how far rolling over the sole moves the ankle in x and z, metres; 0 when level."""
         order = np.argsort(self.contact.since, kind="stable")
         pitch, toe_pitch = self.pitch[order], self.toe_pitch[order]
@@ -153,11 +152,11 @@ class FootMotion:
         return displacement
 
 
-def _midpoints(values: Points) -> Points:
+def _midpoints(values: Float64Array) -> Float64Array:
     return (values[1:] + values[:-1]) / 2
 
 
-def solve_ankles(motions: dict[str, FootMotion]) -> dict[str, Points]:
+def solve_ankles(motions: dict[str, FootMotion]) -> dict[str, Float64Array]:
     """Return side -> (T, 3), targets for the ankles with which feet in contact neither slide nor sink.
 
     The ground moves backwards at a constant speed, fitted to the clip's feet.
@@ -167,13 +166,13 @@ def solve_ankles(motions: dict[str, FootMotion]) -> dict[str, Points]:
     return {side: _solve_ankle(motion, footprints[side], speed) for side, motion in motions.items()}
 
 
-def _fit_speed(footprints: Points, contact: Contact) -> float:
+def _fit_speed(footprints: Float64Array, contact: Contact) -> float:
     """Speed at which a foot in contact moves backwards, metres per second."""
     stance = contact.stance
     return 0.0 if stance.all() else -float(np.polyfit(contact.since[stance], footprints[stance, 1], 1)[0])
 
 
-def _solve_ankle(motion: FootMotion, footprints: Points, speed: float) -> Points:
+def _solve_ankle(motion: FootMotion, footprints: Float64Array, speed: float) -> Float64Array:
     contact = motion.contact
     ground = np.stack((np.zeros(len(footprints)), -speed * contact.since), axis=1)
     ground += (footprints - ground)[contact.stance].mean(axis=0)
@@ -182,7 +181,7 @@ def _solve_ankle(motion: FootMotion, footprints: Points, speed: float) -> Points
     return target if contact.stance.all() else _clear_ground(motion, target)
 
 
-def _clear_ground(motion: FootMotion, target: Points) -> Points:
+def _clear_ground(motion: FootMotion, target: Float64Array) -> Float64Array:
     """Targets (T, 3) raised so that the foot does not touch the ground in its swing phase."""
     free = 4 * motion.contact.swing * (1 - motion.contact.swing)
     lowest = motion.height + _SWING_CLEARANCE * np.ptp(motion.ankle[:, 2]) * free

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..rigging.pose.posing import Transforms, place_joints, turn_about
+from ..rigging.pose.posing import place_joints, turn_about
 from ..rigging.pose.rest_pose import SIDE_SIGNS
-from ..rigging.voxel_solid import Points
-from ..types import RiggedCharacter
+from ..types import Float64Array, RiggedCharacter
 from .clips import HumanoidClip
 from .feet import Contact, FootMotion, Sole, level_feet, measure_pitch, measure_sole, solve_ankles
 
@@ -31,8 +30,8 @@ class Leg:
     lengths, metres.
     """
 
-    hips: Points
-    hip: Points
+    hips: Float64Array
+    hip: Float64Array
     thigh: float
     shin: float
     sole: Sole
@@ -44,12 +43,12 @@ class Leg:
         ankle, _ = self.sole.measure_heights(level, level)
         return self.thigh + self.shin - float(self.hip[1]) + float(ankle[0])
 
-    def place_hip(self, hips: Points, roles: Mapping[str, Transforms]) -> Points:
+    def place_hip(self, hips: Float64Array, roles: Mapping[str, Float64Array]) -> Float64Array:
         """Return (T, 3), the position of the leg's joint for hips at (T, 3) and sampled turns."""
         return hips + roles["hips"] @ self.hip
 
 
-def measure_legs(character: RiggedCharacter, t_pose: Transforms) -> dict[str, Leg]:
+def measure_legs(character: RiggedCharacter, t_pose: Float64Array) -> dict[str, Leg]:
     """Return side -> Leg; t_pose: (J, 3, 3) from `measure_t_pose`."""
     skeleton = character.skeleton
     positions = place_joints(skeleton, t_pose, skeleton.positions[0])[:, :3, 3]
@@ -63,8 +62,8 @@ def measure_legs(character: RiggedCharacter, t_pose: Transforms) -> dict[str, Le
 
 
 def stand_on_ground(
-    clip: HumanoidClip, times: Points, roles: dict[str, Transforms], legs: Mapping[str, Leg]
-) -> Points:
+    clip: HumanoidClip, times: Float64Array, roles: dict[str, Float64Array], legs: Mapping[str, Leg]
+) -> Float64Array:
     """Return the positions (T, 3) of the hips, and change the legs in `roles` in place to reach the ground.
 
     roles: role -> (T, 3, 3), the sampled turns. A clip without contacts keeps its legs; its lowest sole is
@@ -87,7 +86,12 @@ def stand_on_ground(
 
 
 def _sample_foot(
-    clip: HumanoidClip, times: Points, hips: Points, roles: dict[str, Transforms], side: str, leg: Leg
+    clip: HumanoidClip,
+    times: Float64Array,
+    hips: Float64Array,
+    roles: dict[str, Float64Array],
+    side: str,
+    leg: Leg,
 ) -> FootMotion:
     """The motion of one foot in the clip; levels the foot in `roles`, in place."""
     thigh, shin, foot, toes = (roles[side + part] for part in ("UpperLeg", "LowerLeg", "Foot", "Toes"))
@@ -103,8 +107,11 @@ def _sample_foot(
 
 
 def _limit_reach(
-    hips: Points, roles: Mapping[str, Transforms], legs: Mapping[str, Leg], ankles: Mapping[str, Points]
-) -> Points:
+    hips: Float64Array,
+    roles: Mapping[str, Float64Array],
+    legs: Mapping[str, Leg],
+    ankles: Mapping[str, Float64Array],
+) -> Float64Array:
     """The positions (T, 3) of the hips, lowered smoothly until both legs reach their ankles."""
     excess = np.zeros(len(hips))
     for side, leg in legs.items():
@@ -120,8 +127,8 @@ def _limit_reach(
 
 
 def bend_leg(
-    hip: Points, ankle: Points, thighs: Transforms, lengths: tuple[float, float]
-) -> tuple[Transforms, Transforms]:
+    hip: Float64Array, ankle: Float64Array, thighs: Float64Array, lengths: tuple[float, float]
+) -> tuple[Float64Array, Float64Array]:
     """Return the turns (T, 3, 3) of thigh and shin that put the ankle at its target (two-bone IK).
 
     hip, ankle: (T, 3) metres. thighs: (T, 3, 3); the knee bends forward about their X axes. lengths: of thigh

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..rigging.pose.posing import Transforms, place_joints, turns_to_rotations
+from ..rigging.pose.posing import place_joints, turns_to_rotations
 from ..rigging.pose.rest_pose import SIDE_SIGNS, TRUNK_ROLES, measure_t_pose
-from ..types import AnimationClip, RiggedCharacter, Skeleton
+from ..types import AnimationClip, Float64Array, RiggedCharacter, Skeleton
 from .arms import abduct_arm, measure_clearance, raise_shoulder
 from .clips import HumanoidClip, load_clip
 from .legs import measure_legs, stand_on_ground
@@ -47,7 +47,7 @@ def retarget_clip(clip: HumanoidClip, character: RiggedCharacter) -> AnimationCl
     return AnimationClip(clip.name, times, turns_to_rotations(skeleton, turns), root)
 
 
-def _adapt_arms(roles: dict[str, Transforms], character: RiggedCharacter) -> None:
+def _adapt_arms(roles: dict[str, Float64Array], character: RiggedCharacter) -> None:
     """Adapt the sampled arms, in place, to the body and its rest pose."""
     skeleton = character.skeleton
     for side in SIDE_SIGNS:
@@ -56,7 +56,7 @@ def _adapt_arms(roles: dict[str, Transforms], character: RiggedCharacter) -> Non
         raise_shoulder(roles, side, skeleton.positions[lower] - skeleton.positions[upper])
 
 
-def _turn_joints(skeleton: Skeleton, roles: dict[str, Transforms], t_pose: Transforms) -> Transforms:
+def _turn_joints(skeleton: Skeleton, roles: dict[str, Float64Array], t_pose: Float64Array) -> Float64Array:
     """The turns (T, J, 3, 3) from the rest pose; joints that the clip does not move follow their parents."""
     moved = _merge_trunk(skeleton, roles)
     names = {joint: role for role, joint in skeleton.roles.items()}
@@ -69,7 +69,7 @@ def _turn_joints(skeleton: Skeleton, roles: dict[str, Transforms], t_pose: Trans
     return since @ t_pose
 
 
-def _merge_trunk(skeleton: Skeleton, roles: dict[str, Transforms]) -> dict[str, Transforms]:
+def _merge_trunk(skeleton: Skeleton, roles: dict[str, Float64Array]) -> dict[str, Float64Array]:
     """Give each part of the trunk the rotation of the parts above it that the skeleton lacks."""
     merged, part = dict(roles), ""
     for role in TRUNK_ROLES:

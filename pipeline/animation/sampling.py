@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from ..rigging.pose.posing import make_continuous, place_clip, skin_mesh
-from ..types import AnimationClip, FloatArray, RiggedCharacter, TexturedMesh
-
-Float64Array = npt.NDArray[np.float64]
+from ..types import AnimationClip, Float64Array, FloatArray, RiggedCharacter, TexturedMesh
 
 
 def sample_rotations(clip: AnimationClip, times: Float64Array) -> Float64Array:

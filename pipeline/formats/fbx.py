@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..mesh.normals import vertex_normals
-from ..types import Material, Mesh, RiggedCharacter, Skeleton, SkinWeights
+from ..types import Float64Array, Material, Mesh, RiggedCharacter, Skeleton, SkinWeights
 from .fbx_angles import matrix_to_euler
 from .fbx_animation import add_clips
 from .fbx_binary import FbxNode, encode_document
@@ -18,8 +18,6 @@ from .fbx_scene import ROOT_ID, SceneBuilder, flatten_matrix, make_properties
 from .files import encode_png, replace_file
 from .joint_transforms import make_exact_rest, world_to_local
 from .validate import check_character
-
-Float64Array = npt.NDArray[np.float64]
 
 _CENTIMETRES_PER_METRE = 100.0
 _CHARACTER_NAME = "Character"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-Float64Array = npt.NDArray[np.float64]
+from ..types import Float64Array
 
 _GIMBAL_COSINE = 1e-9
 FULL_TURN = 360.0

@@ -8,9 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from ..types import AnimationClip, Skeleton
-
-Float64Array = npt.NDArray[np.float64]
+from ..types import AnimationClip, Float64Array, Skeleton
 
 _SAME_ROTATION = 1e-6
 """Largest difference of equal quaternions: 2e-6 radians, the precision of float32 keys."""

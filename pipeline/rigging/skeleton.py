@@ -15,8 +15,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from ..conventions import FORWARD, UP
-from ..types import Skeleton
-from .voxel_solid import Points
+from ..types import Float64Array, Skeleton
 
 PREFIX = "mixamorig:"
 
@@ -81,7 +80,7 @@ JOINTS = tuple(_list_joints())
 FINGER_JOINTS = tuple(_list_finger_joints())
 
 
-def build_skeleton(positions: Mapping[str, Points]) -> Skeleton:
+def build_skeleton(positions: Mapping[str, Float64Array]) -> Skeleton:
     """Build the skeleton from joint positions.
 
     positions: name in JOINTS or FINGER_JOINTS, without PREFIX -> (3,) float, metres. All of JOINTS are
@@ -106,7 +105,7 @@ def build_skeleton(positions: Mapping[str, Points]) -> Skeleton:
     )
 
 
-def orient_bone(direction: Points, facing: Points) -> Points:
+def orient_bone(direction: Float64Array, facing: Float64Array) -> Float64Array:
     """Return a joint's axes (3, 3) as columns: +Y along `direction`, +Z as close as possible to `facing`."""
     y = direction / max(float(np.linalg.norm(direction)), 1e-12)
     if np.linalg.norm(y) < 0.5:
@@ -118,7 +117,7 @@ def orient_bone(direction: Points, facing: Points) -> Points:
     return np.stack((x, y, np.cross(x, y)), axis=1)
 
 
-def measure_tree_distances(parents: npt.NDArray[np.integer]) -> Points:
+def measure_tree_distances(parents: npt.NDArray[np.integer]) -> Float64Array:
     """Return (J, J), the number of bones between any two joints; parents: (J,), -1 for the root."""
     joints = np.flatnonzero(parents >= 0)
     size = (len(parents),) * 2

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
-from ..types import BoolArray
-
-Points = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
+from ..types import BoolArray, Float64Array, Int64Array
 
 NEIGHBORS_26 = np.ones((3, 3, 3), dtype=bool)
 """Structuring element of 26-connectivity, for scipy.ndimage."""
@@ -28,21 +24,21 @@ class VoxelSolid:
     """
 
     cells: BoolArray
-    origin: Points
+    origin: Float64Array
     size: float
 
     @cached_property
-    def indices(self) -> Indices:
+    def indices(self) -> Int64Array:
         """(N, 3) grid indices of the filled cells."""
         return np.argwhere(self.cells)
 
     @cached_property
-    def centers(self) -> Points:
+    def centers(self) -> Float64Array:
         """(N, 3) centers of the filled cells, metres, in the order of `indices`."""
         return self.origin + self.size * self.indices
 
     @cached_property
-    def numbers(self) -> Indices:
+    def numbers(self) -> Int64Array:
         """(X, Y, Z) row of each filled cell in `indices`, -1 for empty cells."""
         found = np.full(self.cells.shape, -1, np.int64)
         found[self.cells] = np.arange(len(self.indices))
@@ -71,15 +67,15 @@ class VoxelSolid:
         half = sparse.coo_matrix((np.concatenate(lengths), pairs), shape=(len(here),) * 2)
         return (half + half.T).tocsr()
 
-    def nearest(self, points: Points) -> Indices:
+    def nearest(self, points: Float64Array) -> Int64Array:
         """Return the (K,) rows in `indices` of the filled cells nearest to points (K, 3)."""
         return np.atleast_1d(self.tree.query(points)[1])
 
-    def measure_distances(self, sources: Indices) -> Points:
+    def measure_distances(self, sources: Int64Array) -> Float64Array:
         """Return (N,) geodesic distances in metres from the nearest of the cells `sources`."""
         return csgraph.dijkstra(self.graph, indices=sources, min_only=True)
 
-    def trace_path(self, start: int, goal: int) -> Indices:
+    def trace_path(self, start: int, goal: int) -> Int64Array:
         """Return the cells of the shortest path through the interior, from `start` to `goal`."""
         _, before = csgraph.dijkstra(self.graph, indices=start, return_predecessors=True)
         path = [goal]

@@ -14,8 +14,8 @@ from scipy.sparse import csgraph
 
 from ..errors import RigError
 from ..mesh.components import find_components, split_closed_components
-from ..types import BoolArray, Mesh
-from .voxel_solid import NEIGHBORS_26, Indices, Points, VoxelSolid
+from ..types import BoolArray, Float64Array, Int64Array, Mesh
+from .voxel_solid import NEIGHBORS_26, VoxelSolid
 
 _TARGET_CELLS = 60_000
 _MIN_CELLS_PER_SPAN, _MAX_CELLS_PER_SPAN = 64, 256
@@ -60,7 +60,7 @@ def voxelize_mesh(mesh: Mesh) -> VoxelSolid:
     return VoxelSolid(_join_bodies(cells, touched, _MAX_GAP_SHARE * span / size), origin, size)
 
 
-def fill_box(mesh: Mesh, low: Points, high: Points, size: float) -> BoolArray:
+def fill_box(mesh: Mesh, low: Float64Array, high: Float64Array, size: float) -> BoolArray:
     """Return the filled cells (X, Y, Z) bool of a box.
 
     low, high: (3,) metres, the centers of the first and the last cell. size: edge of a cell, metres.
@@ -71,19 +71,19 @@ def fill_box(mesh: Mesh, low: Points, high: Points, size: float) -> BoolArray:
     return _fill_by_winding(closed, shape) | _fill_enclosed(unclosed, shape)
 
 
-def _make_grid(low: Points, high: Points, size: float) -> tuple[Points, tuple[int, ...]]:
+def _make_grid(low: Float64Array, high: Float64Array, size: float) -> tuple[Float64Array, tuple[int, ...]]:
     """Origin (3,) and shape of a grid that leaves one empty cell around the bounds."""
     return low - 1.5 * size, tuple(int(count) for count in np.ceil((high - low) / size) + 3)
 
 
-def _measure_volume(corners: Points) -> float:
+def _measure_volume(corners: Float64Array) -> float:
     if not len(corners):
         return 0.0
     local = corners - corners.mean(axis=(0, 1))
     return float(np.einsum("ij,ij->i", local[:, 0], np.cross(local[:, 1], local[:, 2])).sum() / 6)
 
 
-def _estimate_volume(corners: Points, low: Points, high: Points) -> float:
+def _estimate_volume(corners: Float64Array, low: Float64Array, high: Float64Array) -> float:
     """Volume enclosed by open faces (F, 3, 3), cubic metres, measured on a coarse grid."""
     if not len(corners):
         return 0.0
@@ -92,7 +92,7 @@ def _estimate_volume(corners: Points, low: Points, high: Points) -> float:
     return float(_fill_enclosed((corners - origin) / size, shape).sum()) * size**3
 
 
-def _fill_enclosed(corners: Points, shape: tuple[int, ...]) -> BoolArray:
+def _fill_enclosed(corners: Float64Array, shape: tuple[int, ...]) -> BoolArray:
     """Cells enclosed by a surface of any winding that may have holes, and the surface cells beside them."""
     if not len(corners):
         return np.zeros(shape, bool)
@@ -105,7 +105,7 @@ def _fill_enclosed(corners: Points, shape: tuple[int, ...]) -> BoolArray:
     return inside | (surface & np.asarray(ndimage.binary_dilation(inside, NEIGHBORS_26)))
 
 
-def _mark_surface(corners: Points, shape: tuple[int, ...]) -> BoolArray:
+def _mark_surface(corners: Float64Array, shape: tuple[int, ...]) -> BoolArray:
     """Cells that contain part of a face, sampled at most half a cell apart; faces may leave the grid."""
     surface = np.zeros(shape, bool)
     edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
@@ -122,7 +122,7 @@ def _mark_surface(corners: Points, shape: tuple[int, ...]) -> BoolArray:
     return surface
 
 
-def _fill_by_winding(corners: Points, shape: tuple[int, ...]) -> BoolArray:
+def _fill_by_winding(corners: Float64Array, shape: tuple[int, ...]) -> BoolArray:
     """Fill the cells with a positive winding number, counted along z.
 
     corners: (F, 3, 3) in units of cells; faces may lie outside the grid.
@@ -147,7 +147,11 @@ def _fill_by_winding(corners: Points, shape: tuple[int, ...]) -> BoolArray:
 
 
 def _add_crossings(
-    steps: npt.NDArray[np.int32], corners: Points, low: Indices, extent: Indices, counts: Indices
+    steps: npt.NDArray[np.int32],
+    corners: Float64Array,
+    low: Int64Array,
+    extent: Int64Array,
+    counts: Int64Array,
 ) -> None:
     face = np.repeat(np.arange(len(corners)), counts)
     rank = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -164,7 +168,7 @@ def _add_crossings(
     np.add.at(steps, (*column[inside].T, level), -np.sign(area[inside]).astype(np.int32))
 
 
-def _cross(a: Points, b: Points) -> Points:
+def _cross(a: Float64Array, b: Float64Array) -> Float64Array:
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
 
 
@@ -202,7 +206,7 @@ def _bridge_gaps(labels: npt.NDArray[np.int32], reach: float) -> BoolArray:
 
 
 def _draw_bridges(
-    cells: BoolArray, labels: npt.NDArray[np.int32], ends: Indices, gaps: Points, reach: float
+    cells: BoolArray, labels: npt.NDArray[np.int32], ends: Int64Array, gaps: Float64Array, reach: float
 ) -> BoolArray:
     short = gaps <= reach
     ends, gaps = ends[short], gaps[short] + 1.0

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..voxel_solid import Points, VoxelSolid
+from ...types import Float64Array
+from ..voxel_solid import VoxelSolid
 from .hands import HandTip
 from .limbs import Centerline, find_bend, trace_limb
 from .torso import Torso
@@ -29,11 +30,11 @@ _HANGING_SLOPE = 0.75
 class Arm:
     """Joints (3,), metres. is_free: the hand is separate from the body. is_fused: no armpit was found."""
 
-    collar: Points
-    shoulder: Points
-    elbow: Points
-    wrist: Points
-    tip: Points
+    collar: Float64Array
+    shoulder: Float64Array
+    elbow: Float64Array
+    wrist: Float64Array
+    tip: Float64Array
     is_free: bool
     is_fused: bool
 
@@ -66,7 +67,7 @@ def fit_arm(solid: VoxelSolid, torso: Torso, hand: HandTip | None, side: int) ->
     return Arm(collar3, shoulder, line.at(elbow), line.at(wrist), tip, hand is not None, is_fused)
 
 
-def column_depth(solid: VoxelSolid, point: Points, reach: float) -> float:
+def column_depth(solid: VoxelSolid, point: Float64Array, reach: float) -> float:
     """Return the mean z of the cells within `reach` metres of a point (x, y) in the front view."""
     offset = np.abs(solid.centers[:, :2] - point[:2])
     near = offset.max(axis=1) <= reach
@@ -75,13 +76,13 @@ def column_depth(solid: VoxelSolid, point: Points, reach: float) -> float:
     return float(solid.centers[near, 2].mean())
 
 
-def _guess_shoulder(torso: Torso, side: int) -> Points:
+def _guess_shoulder(torso: Torso, side: int) -> Float64Array:
     """Position (x, y) of the shoulder joint by average proportions."""
     aside, below = side * _SHOULDER_ASIDE * torso.length, _SHOULDER_BELOW * torso.length
     return np.array((torso.middle + aside, torso.neck - below))
 
 
-def find_armpit(solid: VoxelSolid, torso: Torso, tip: Points, side: int) -> Points | None:
+def find_armpit(solid: VoxelSolid, torso: Torso, tip: Float64Array, side: int) -> Float64Array | None:
     """Return the innermost point (x, y) of the gap between arm and trunk, None if there is no gap.
 
     Candidates are the downward-facing edges of the front silhouette; innermost is measured along the
@@ -105,8 +106,13 @@ def find_armpit(solid: VoxelSolid, torso: Torso, tip: Points, side: int) -> Poin
 
 
 def _place_shoulder(
-    solid: VoxelSolid, torso: Torso, guess: Points, armpit: Points | None, tip: Points, side: int
-) -> Points:
+    solid: VoxelSolid,
+    torso: Torso,
+    guess: Float64Array,
+    armpit: Float64Array | None,
+    tip: Float64Array,
+    side: int,
+) -> Float64Array:
     """The average position, corrected by the armpit, or by the outline for an arm fused with the body."""
     place = guess.copy()
     if armpit is not None:
@@ -126,7 +132,7 @@ def _outline_edge(solid: VoxelSolid, y: float, side: int) -> float:
     return float((side * row).max() * side) if len(row) else 0.0
 
 
-def _guess_tip(solid: VoxelSolid, torso: Torso, guess: Points, side: int) -> Points:
+def _guess_tip(solid: VoxelSolid, torso: Torso, guess: Float64Array, side: int) -> Float64Array:
     """Fingertip (3,) of an arm that hangs beside the body and is fused with it."""
     y = guess[1] - 0.98 * _ARM_LENGTH * torso.length
     x = _outline_edge(solid, y, side) - side * _ARM_RADIUS * torso.length

@@ -13,7 +13,8 @@ import numpy as np
 from scipy import ndimage
 
 from ...progress import Progress, ignore_progress
-from ..voxel_solid import NEIGHBORS_26, Indices, Points
+from ...types import Float64Array, Int64Array
+from ..voxel_solid import NEIGHBORS_26
 from .hand_solid import HandSolid
 
 _LEVEL_STEP = 1.5
@@ -34,7 +35,7 @@ class Branch:
     cross-sections, 1 for a round branch and 2.2 for two round ones side by side.
     """
 
-    line: Points
+    line: Float64Array
     base: float
     flatness: float
 
@@ -70,7 +71,9 @@ def find_branches(hand: HandSolid, progress: Progress = ignore_progress) -> list
     return branches
 
 
-def _track_tips(field: Points, levels: Points, progress: Progress) -> tuple[Indices, Points]:
+def _track_tips(
+    field: Float64Array, levels: Float64Array, progress: Progress
+) -> tuple[Int64Array, Float64Array]:
     """Flat indices (T,) of each component's farthest cell, and the levels (T, T) at which two merge."""
     tips: list[int] = []
     rows = []
@@ -91,7 +94,7 @@ def _track_tips(field: Points, levels: Points, progress: Progress) -> tuple[Indi
     return np.array(tips), merge_levels
 
 
-def _select_persistent(reach: Points, merge_levels: Points, shortest: float) -> list[int]:
+def _select_persistent(reach: Float64Array, merge_levels: Float64Array, shortest: float) -> list[int]:
     """Tips, farthest first, whose branch is at least `shortest` long before it merges with a kept one."""
     kept: list[int] = []
     for tip in np.argsort(-reach, kind="stable").tolist():
@@ -100,7 +103,7 @@ def _select_persistent(reach: Points, merge_levels: Points, shortest: float) -> 
     return kept
 
 
-def _trace_branch(centers: Points, distances: Points, base: float) -> Branch:
+def _trace_branch(centers: Float64Array, distances: Float64Array, base: float) -> Branch:
     """Centres of equal steps of distance, and the tip straight on from the last ones."""
     share = (distances - distances.min()) / max(float(np.ptp(distances)), 1e-12)
     steps = np.minimum((share * _SAMPLES).astype(int), _SAMPLES - 1)

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...progress import Progress, span_progress
-from ...types import Mesh
+from ...types import Float64Array, Mesh
 from ..skeleton import FINGERS
-from ..voxel_solid import Points
 from .arms import Arm
 from .branches import Branch, find_branches
 from .hand_solid import crop_hand
@@ -51,14 +50,14 @@ _MIN_RELATIVE_SCALE = 0.85
 
 def fit_fingers(
     mesh: Mesh, arms: Mapping[str, Arm], progress: Progress
-) -> tuple[dict[str, Points], list[str]]:
+) -> tuple[dict[str, Float64Array], list[str]]:
     """Return the positions (3,) of the finger joints by name (side + FINGER_PARTS), and warnings.
 
     Five branches of a hand are the thumb to the little finger; four are thumb, index, middle and ring, three
     are thumb, index and middle, so that clips for five fingers still close the hand. Fewer are not taken
     for fingers.
     """
-    positions: dict[str, Points] = {}
+    positions: dict[str, Float64Array] = {}
     warnings = []
     for number, (side, arm) in enumerate(arms.items()):
         part = span_progress(progress, number / len(arms), (number + 1) / len(arms))
@@ -69,7 +68,7 @@ def fit_fingers(
     return positions, warnings
 
 
-def _fit_hand(mesh: Mesh, arm: Arm, progress: Progress) -> tuple[dict[str, Points], str]:
+def _fit_hand(mesh: Mesh, arm: Arm, progress: Progress) -> tuple[dict[str, Float64Array], str]:
     hand = crop_hand(mesh, arm.elbow, arm.wrist, arm.tip) if arm.is_free else None
     if hand is None or not hand.is_free:
         return {}, "is not free of the body; no fingers were rigged"
@@ -80,7 +79,7 @@ def _fit_hand(mesh: Mesh, arm: Arm, progress: Progress) -> tuple[dict[str, Point
     if not _are_separate(ordered, hand.length):
         return {}, "has fingers that touch or bend; none were rigged"
     scales = _scale_fingers(ordered)
-    positions: dict[str, Points] = {}
+    positions: dict[str, Float64Array] = {}
     for finger, branch, scale in zip(FINGERS, ordered, scales, strict=False):
         joints = _place_joints(branch, finger, scale, arm.wrist)
         positions |= {f"{finger}{number + 1}": joint for number, joint in enumerate(joints)}
@@ -90,7 +89,7 @@ def _fit_hand(mesh: Mesh, arm: Arm, progress: Progress) -> tuple[dict[str, Point
     return positions, ""
 
 
-def _order_branches(branches: list[Branch], wrist: Points) -> list[Branch]:
+def _order_branches(branches: list[Branch], wrist: Float64Array) -> list[Branch]:
     """The thumb, whose base is nearest to the forearm, then the others across the palm away from it."""
     thumb = min(branches, key=lambda branch: branch.base)
     others = [branch for branch in branches if branch is not thumb]
@@ -126,7 +125,7 @@ def _scale_fingers(ordered: list[Branch]) -> list[float]:
     return [scales[0], *(max(scale, least) for scale in scales[1:])]
 
 
-def _place_joints(branch: Branch, finger: str, scale: float, wrist: Points) -> list[Points]:
+def _place_joints(branch: Branch, finger: str, scale: float, wrist: Float64Array) -> list[Float64Array]:
     """Four joints from root to tip, on the centerline and its straight extension into the palm."""
     lengths = scale * np.array(_HUMAN[finger].bones)
     if finger == "Thumb":
@@ -136,7 +135,7 @@ def _place_joints(branch: Branch, finger: str, scale: float, wrist: Points) -> l
     return _split_line(branch, lengths)
 
 
-def _split_line(branch: Branch, lengths: Points) -> list[Points]:
+def _split_line(branch: Branch, lengths: Float64Array) -> list[Float64Array]:
     """The tip and the points at cumulative `lengths` before it, on the line extended straight at its base."""
     line = branch.line
     ahead = line[round(_BASE_SHARE * (len(line) - 1))] - line[0]

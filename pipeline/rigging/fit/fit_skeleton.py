@@ -10,9 +10,9 @@ import numpy as np
 from ...conventions import REST_POSES
 from ...errors import RigError
 from ...progress import Progress, ignore_progress, span_progress
-from ...types import Mesh, Skeleton
+from ...types import Float64Array, Mesh, Skeleton
 from ..skeleton import ARM_PARTS, LEG_PARTS, build_skeleton
-from ..voxel_solid import Points, VoxelSolid
+from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .arms import Arm, find_armpit, fit_arm
 from .fingers import fit_fingers
@@ -137,7 +137,7 @@ def _is_on_ground(solid: VoxelSolid, torso: Torso) -> bool:
 
 def _collect_positions(
     solid: VoxelSolid, torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]
-) -> dict[str, Points]:
+) -> dict[str, Float64Array]:
     top = torso.ground + torso.height
     levels = {name: torso.crotch + share * torso.length for name, share in _SPINE_LEVELS.items()}
     positions = {name: _axis_point(solid, torso, y, _SPINE_BACK[name]) for name, y in levels.items()}
@@ -157,7 +157,7 @@ def _collect_positions(
     return positions
 
 
-def _axis_point(solid: VoxelSolid, torso: Torso, y: float, back: float) -> Points:
+def _axis_point(solid: VoxelSolid, torso: Torso, y: float, back: float) -> Float64Array:
     """Joint (3,) of the spine at height y, behind the middle by `back`, a share of half the body's depth.
 
     Where the body is deeper than the pelvis and extends behind it, that is hair or a cape and left out.
@@ -172,7 +172,7 @@ def _axis_point(solid: VoxelSolid, torso: Torso, y: float, back: float) -> Point
     return np.array((torso.middle, y, depths.mean() - back * half))
 
 
-def _axis_depths(solid: VoxelSolid, torso: Torso, y: float) -> Points:
+def _axis_depths(solid: VoxelSolid, torso: Torso, y: float) -> Float64Array:
     """z (K,) of the cells around the body's axis at height y."""
     offset = np.abs(solid.centers[:, :2] - (torso.middle, y)).max(axis=1)
     return solid.centers[offset <= max(0.02 * torso.height, offset.min()), 2]

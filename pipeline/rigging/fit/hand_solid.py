@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ...types import Mesh
-from ..voxel_solid import NEIGHBORS_26, Indices, Points, VoxelSolid
+from ...types import Float64Array, Int64Array, Mesh
+from ..voxel_solid import NEIGHBORS_26, VoxelSolid
 from ..voxelize import fill_box
 
 _CELLS_PER_HAND = 90
@@ -28,12 +28,12 @@ class HandSolid:
     """
 
     solid: VoxelSolid
-    start: Indices
+    start: Int64Array
     length: float
     is_free: bool
 
 
-def crop_hand(mesh: Mesh, elbow: Points, wrist: Points, tip: Points) -> HandSolid | None:
+def crop_hand(mesh: Mesh, elbow: Float64Array, wrist: Float64Array, tip: Float64Array) -> HandSolid | None:
     """Voxelize the part of the mesh that is connected to the wrist, in a box around wrist and fingertip.
 
     elbow, wrist, tip: (3,) metres. The cut is perpendicular to the forearm. Returns None if the mesh has no

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ...types import BoolArray
-from ..voxel_solid import NEIGHBORS_26, Indices, Points, VoxelSolid
+from ...types import BoolArray, Float64Array, Int64Array
+from ..voxel_solid import NEIGHBORS_26, VoxelSolid
 from .torso import Torso
 
 _FOOT_HEIGHT = 0.035
@@ -21,7 +21,7 @@ _MAX_BACK_SLOPE = 0.5
 class HandTip:
     """The fingertip of one side. position: (3,) metres. reach: length of the free part of the arm, metres."""
 
-    position: Points
+    position: Float64Array
     reach: float
 
 
@@ -63,20 +63,20 @@ def find_hands(solid: VoxelSolid, torso: Torso) -> tuple[HandTip | None, HandTip
     return left, right
 
 
-def _chest_point(solid: VoxelSolid, torso: Torso) -> Points:
+def _chest_point(solid: VoxelSolid, torso: Torso) -> Float64Array:
     height = torso.crotch + _CHEST_LEVEL * torso.length
     near = np.abs(solid.centers[:, :2] - (torso.middle, height)).max(axis=1) < 2 * solid.size
     depth = solid.centers[near, 2].mean() if near.any() else solid.centers[:, 2].mean()
     return np.array((torso.middle, height, depth))
 
 
-def _feet_cells(solid: VoxelSolid, torso: Torso) -> tuple[Indices, Indices]:
+def _feet_cells(solid: VoxelSolid, torso: Torso) -> tuple[Int64Array, Int64Array]:
     low = solid.centers[:, 1] < torso.ground + _FOOT_HEIGHT * torso.height
     left = solid.centers[:, 0] > torso.middle
     return np.flatnonzero(low & left), np.flatnonzero(low & ~left)
 
 
-def _branch_tip(solid: VoxelSolid, torso: Torso, detour: Points) -> HandTip | None:
+def _branch_tip(solid: VoxelSolid, torso: Torso, detour: Float64Array) -> HandTip | None:
     best = int(np.argmax(detour))
     reach = float(detour[best]) / 2
     return HandTip(solid.centers[best], reach) if reach > _MIN_BRANCH_LENGTH * torso.height else None

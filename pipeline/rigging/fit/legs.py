@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..voxel_solid import Points, VoxelSolid
+from ...types import Float64Array
+from ..voxel_solid import VoxelSolid
 from .arms import column_depth
 from .limbs import find_bend, trace_limb
 from .torso import Torso
@@ -26,11 +27,11 @@ _MIN_FOOT_LENGTH = 0.12
 class Leg:
     """Joints (3,), metres."""
 
-    hip: Points
-    knee: Points
-    ankle: Points
-    toe_base: Points
-    toe_end: Points
+    hip: Float64Array
+    knee: Float64Array
+    ankle: Float64Array
+    toe_base: Float64Array
+    toe_end: Float64Array
 
     @property
     def spread(self) -> float:
@@ -53,7 +54,7 @@ def fit_leg(solid: VoxelSolid, torso: Torso, side: int) -> Leg:
     return Leg(hip, knee, ankle, toe_base, toe_end)
 
 
-def _row_center(solid: VoxelSolid, torso: Torso, y: float, side: int) -> Points:
+def _row_center(solid: VoxelSolid, torso: Torso, y: float, side: int) -> Float64Array:
     """Center (3,) of one leg's cross-section at height y: the filled run beside the gap between the legs."""
     row = int(np.argmin(np.abs(torso.rows - y)))
     split = torso.valley[row] if np.isfinite(torso.valley[row]) else torso.middle
@@ -68,7 +69,7 @@ def _row_center(solid: VoxelSolid, torso: Torso, y: float, side: int) -> Points:
     return np.array((x[run].mean(), y, solid.origin[2] + solid.size * cells[:, 1].mean()))
 
 
-def _place_ankle(solid: VoxelSolid, torso: Torso, length: float, side: int) -> Points:
+def _place_ankle(solid: VoxelSolid, torso: Torso, length: float, side: int) -> Float64Array:
     """Extrapolate the line through the centers of the shin's slices to the height of the ankle."""
     levels = torso.ground + length * np.linspace(*_SHIN_LEVELS, 6)
     centers = np.array([_row_center(solid, torso, y, side) for y in levels])
@@ -79,8 +80,8 @@ def _place_ankle(solid: VoxelSolid, torso: Torso, length: float, side: int) -> P
 
 
 def _place_toes(
-    solid: VoxelSolid, torso: Torso, ankle: Points, length: float, side: int
-) -> tuple[Points, Points]:
+    solid: VoxelSolid, torso: Torso, ankle: Float64Array, length: float, side: int
+) -> tuple[Float64Array, Float64Array]:
     """Ball and tip of the foot, on the line from the ankle to the foremost of the foot's lowest cells."""
     low = solid.centers[:, 1] < torso.ground + _FOOT_LEVEL * length
     here = solid.centers[low & (side * (solid.centers[:, 0] - torso.middle) > 0)]

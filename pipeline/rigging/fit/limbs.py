@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csgraph
 
-from ..voxel_solid import Indices, Points, VoxelSolid
+from ...types import Float64Array, Int64Array
+from ..voxel_solid import VoxelSolid
 
 _SAMPLES = 33
 _MAX_SLICE_RADII = 1.9
@@ -18,15 +19,15 @@ _BEND_PRIOR = 0.35
 class Centerline:
     """points: (33, 3) metres, evenly spaced from the body outwards. areas: (33,) cross-sections, m²."""
 
-    points: Points
-    areas: Points
+    points: Float64Array
+    areas: Float64Array
 
     @property
     def length(self) -> float:
         """Arc length, metres."""
         return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
 
-    def at(self, fraction: float) -> Points:
+    def at(self, fraction: float) -> Float64Array:
         """Return the point (3,) at a fraction, 0..1, of the length."""
         place = np.clip(fraction, 0.0, 1.0) * (len(self.points) - 1)
         low = min(int(place), len(self.points) - 2)
@@ -34,7 +35,7 @@ class Centerline:
 
 
 def trace_limb(
-    solid: VoxelSolid, root: Points, tip: Points, *, radius: float, fixed_share: float
+    solid: VoxelSolid, root: Float64Array, tip: Float64Array, *, radius: float, fixed_share: float
 ) -> Centerline:
     """Trace the centerline of a limb from its root joint (3,) to its tip (3,).
 
@@ -51,21 +52,23 @@ def trace_limb(
     return Centerline(_resample(_smooth(line)), areas)
 
 
-def _resample(line: Points) -> Points:
+def _resample(line: Float64Array) -> Float64Array:
     steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
     along = np.concatenate(([0.0], np.cumsum(np.maximum(steps, 1e-9))))
     wanted = np.linspace(0.0, along[-1], _SAMPLES)
     return np.stack([np.interp(wanted, along, line[:, axis]) for axis in range(3)], axis=1)
 
 
-def _smooth(line: Points, rounds: int = 4) -> Points:
+def _smooth(line: Float64Array, rounds: int = 4) -> Float64Array:
     line = line.copy()
     for _ in range(rounds):
         line[1:-1] = 0.25 * line[:-2] + 0.5 * line[1:-1] + 0.25 * line[2:]
     return line
 
 
-def _recenter(solid: VoxelSolid, line: Points, radius: float, fixed_share: float) -> tuple[Points, Points]:
+def _recenter(
+    solid: VoxelSolid, line: Float64Array, radius: float, fixed_share: float
+) -> tuple[Float64Array, Float64Array]:
     """Move points to the centers of their slices; interpolate where the radius cuts a slice off."""
     centered, areas = line.copy(), np.zeros(len(line))
     directions = np.gradient(line, axis=0)
@@ -89,7 +92,7 @@ def _recenter(solid: VoxelSolid, line: Points, radius: float, fixed_share: float
     return np.stack(columns, axis=1), areas
 
 
-def _slice_cells(solid: VoxelSolid, center: Points, normal: Points, radius: float) -> Indices:
+def _slice_cells(solid: VoxelSolid, center: Float64Array, normal: Float64Array, radius: float) -> Int64Array:
     """Cells of the slice through `center` that are connected to the cell nearest to it."""
     ball = np.array(solid.tree.query_ball_point(center, radius), dtype=np.int64)
     if not len(ball):
@@ -125,7 +128,7 @@ def find_bend(line: Centerline, expected: float, last: float) -> float:
     return float(fractions[int(np.argmin(costs))])
 
 
-def _distances_to_line(points: Points, start: Points, end: Points) -> Points:
+def _distances_to_line(points: Float64Array, start: Float64Array, end: Float64Array) -> Float64Array:
     """Distances (K,) of points (K, 3) from the straight line through two points."""
     direction = (end - start) / max(float(np.linalg.norm(end - start)), 1e-9)
     offset = points - start

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..voxel_solid import Indices, Points, VoxelSolid
+from ...types import Float64Array, Int64Array
+from ..voxel_solid import VoxelSolid
 
 MIN_NECK_PROMINENCE = 1.15
 _MAX_VALLEY_THICKNESS = 0.55
@@ -51,8 +52,8 @@ class Torso:
     has_neck: bool
     has_hem: bool
     neck_prominence: float
-    rows: Points
-    valley: Points
+    rows: Float64Array
+    valley: Float64Array
 
     @property
     def length(self) -> float:
@@ -94,7 +95,7 @@ def move_neck(torso: Torso, armpit: float) -> Torso:
     return replace(torso, neck=min(neck, torso.ground + 0.95 * torso.height))
 
 
-def _is_hem(areas: Points, crotch: int, rows: float) -> bool:
+def _is_hem(areas: Float64Array, crotch: int, rows: float) -> bool:
     """Whether the slices' areas (Y,) drop abruptly below the crotch, as they do at the hem of a skirt."""
     reach = max(2, round(_HEM_ROWS * rows))
     above, below = (
@@ -104,7 +105,7 @@ def _is_hem(areas: Points, crotch: int, rows: float) -> bool:
     return bool(len(above) and len(below) and np.median(above) > _MIN_HEM_STEP * np.median(below))
 
 
-def _find_middle(thickness: Points, x: Points, level: Points) -> float:
+def _find_middle(thickness: Float64Array, x: Float64Array, level: Float64Array) -> float:
     """Median x of the silhouette's centers in the trunk's rows, refined by those of the runs around it."""
     trunk = (level > 0.45) & (level < 0.97)
     centers = (thickness > 0).T[trunk] @ x / np.maximum((thickness > 0).sum(axis=0)[trunk], 1)
@@ -113,8 +114,8 @@ def _find_middle(thickness: Points, x: Points, level: Points) -> float:
     return float(np.median([x[run].mean() for run in runs if len(run)] or [middle]))
 
 
-def _run_around(filled: Points, x: Points, middle: float) -> Indices:
-    """Indices of the filled run that contains, or is nearest to, `middle`."""
+def _run_around(filled: Float64Array, x: Float64Array, middle: float) -> Int64Array:
+    """Index of the filled run that contains, or is nearest to, `middle`."""
     inside = np.flatnonzero(filled)
     if not len(inside):
         return inside
@@ -124,7 +125,7 @@ def _run_around(filled: Points, x: Points, middle: float) -> Indices:
     return np.arange(low[-1] + 1 if len(low) else 0, high[0] if len(high) else len(x))
 
 
-def _find_valley(thickness: Points, x: Points, middle: float, height: float) -> Points:
+def _find_valley(thickness: Float64Array, x: Float64Array, middle: float, height: float) -> Float64Array:
     """(Y,) x of the thinnest point near the axis between two thicker ones, NaN where there is none."""
     inner = np.abs(x - middle) <= 0.07 * height
     left = (x > middle) & (x < middle + 0.3 * height)
@@ -135,8 +136,8 @@ def _find_valley(thickness: Points, x: Points, middle: float, height: float) -> 
     return np.where((best > 0) & (low < _MAX_VALLEY_THICKNESS * best), place, np.nan)
 
 
-def _longest_run(flags: Points) -> Indices:
-    """Indices of the longest run of True."""
+def _longest_run(flags: Float64Array) -> Int64Array:
+    """Index of the longest run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(flags, int), [0]))))
     if not len(edges):
         return np.zeros(0, np.int64)
@@ -144,14 +145,14 @@ def _longest_run(flags: Points) -> Indices:
     return np.arange(edges[2 * longest], edges[2 * longest + 1])
 
 
-def _axis_areas(thickness: Points, x: Points, middle: float) -> Points:
+def _axis_areas(thickness: Float64Array, x: Float64Array, middle: float) -> Float64Array:
     """(Y,) areas of the slices, each limited to the run around the axis, square metres."""
     step = x[1] - x[0]
     runs = (_run_around(column > 0, x, middle) for column in thickness.T)
     return np.array([step * column[run].sum() for run, column in zip(runs, thickness.T, strict=True)])
 
 
-def _find_neck(areas: Points, rows: Points, crotch: float, top: float) -> tuple[float, float]:
+def _find_neck(areas: Float64Array, rows: Float64Array, crotch: float, top: float) -> tuple[float, float]:
     """Height of the neck's joint, and the prominence of the neck: the uppermost clear constriction.
 
     Prominence is the smaller of the largest areas above and below a slice, divided by the slice's own. The
@@ -177,7 +178,7 @@ def _find_neck(areas: Points, rows: Points, crotch: float, top: float) -> tuple[
     return foot + lift * (foot - crotch), float(prominence[run].max())
 
 
-def _top_run(indices: Indices, gap: float) -> Indices:
+def _top_run(indices: Int64Array, gap: float) -> Int64Array:
     """The last block of sorted indices whose steps are at most `gap`, or 1."""
     breaks = np.flatnonzero(np.diff(indices) > max(gap, 1.0))
     return indices[breaks[-1] + 1 :] if len(breaks) else indices

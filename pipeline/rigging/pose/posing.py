@@ -14,12 +14,10 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.spatial.transform import Rotation
 
-from ...types import AnimationClip, FloatArray, Mesh, Skeleton, SkinWeights
-
-Transforms = npt.NDArray[np.float64]
+from ...types import AnimationClip, Float64Array, FloatArray, Mesh, Skeleton, SkinWeights
 
 
-def pose_joints(skeleton: Skeleton, rotations: Mapping[str, npt.ArrayLike]) -> Transforms:
+def pose_joints(skeleton: Skeleton, rotations: Mapping[str, npt.ArrayLike]) -> Float64Array:
     """Return the joint transforms (J, 4, 4) in the mesh frame.
 
     rotations: joint name -> (3, 3), in the joint's own rest frame. Raises ValueError for unknown names.
@@ -35,14 +33,14 @@ def pose_joints(skeleton: Skeleton, rotations: Mapping[str, npt.ArrayLike]) -> T
     return place_joints(skeleton, turns, skeleton.positions[0])
 
 
-def turn_about(axis: str, degrees: npt.ArrayLike) -> Transforms:
+def turn_about(axis: str, degrees: npt.ArrayLike) -> Float64Array:
     """Return the rotations (..., 3, 3) by `degrees` (...) about "x", "y" or "z" of the mesh frame."""
     vectors = np.asarray(degrees, np.float64)[..., None] * np.eye(3)["xyz".index(axis)]
     turns = Rotation.from_rotvec(vectors.reshape(-1, 3), degrees=True).as_matrix()
     return turns.reshape(*vectors.shape, 3)
 
 
-def place_joints(skeleton: Skeleton, turns: npt.ArrayLike, root: npt.ArrayLike) -> Transforms:
+def place_joints(skeleton: Skeleton, turns: npt.ArrayLike, root: npt.ArrayLike) -> Float64Array:
     """Return the joint transforms (..., J, 4, 4) for turns (..., J, 3, 3), keeping the lengths of the bones.
 
     root: (..., 3) metres, position of the first joint.
@@ -61,7 +59,7 @@ def place_joints(skeleton: Skeleton, turns: npt.ArrayLike, root: npt.ArrayLike) 
     return placed
 
 
-def read_turns(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
+def read_turns(skeleton: Skeleton, clip: AnimationClip) -> Float64Array:
     """Return the turns (T, J, 3, 3) at a clip's keys."""
     count = len(clip.times)
     local = Rotation.from_quat(clip.rotations.reshape(-1, 4)).as_matrix().reshape(count, -1, 3, 3)
@@ -71,7 +69,7 @@ def read_turns(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
     return world @ np.swapaxes(skeleton.rest[:, :3, :3], 1, 2)
 
 
-def place_clip(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
+def place_clip(skeleton: Skeleton, clip: AnimationClip) -> Float64Array:
     """Return the joint transforms (T, J, 4, 4) at a clip's keys."""
     placed = place_joints(skeleton, read_turns(skeleton, clip), np.zeros(3))
     shift = clip.translations.astype(np.float64) - placed[:, clip.mover, :3, 3]
@@ -80,7 +78,7 @@ def place_clip(skeleton: Skeleton, clip: AnimationClip) -> Transforms:
     return placed
 
 
-def turns_to_rotations(skeleton: Skeleton, turns: Transforms) -> FloatArray:
+def turns_to_rotations(skeleton: Skeleton, turns: Float64Array) -> FloatArray:
     """Return an AnimationClip's quaternions (T, J, 4) float32 for turns (T, J, 3, 3) at its keys.
 
     Their signs are continuous over time, see `make_continuous`.
@@ -94,14 +92,14 @@ def turns_to_rotations(skeleton: Skeleton, turns: Transforms) -> FloatArray:
     return make_continuous(quaternions).astype(np.float32)
 
 
-def make_continuous(quaternions: Transforms) -> Transforms:
+def make_continuous(quaternions: Float64Array) -> Float64Array:
     """Return unit quaternions (T, ..., 4), each the one of q and -q that is closer to its predecessor."""
     flipped = (quaternions[1:] * quaternions[:-1]).sum(axis=-1, keepdims=True) < 0
     signs = np.cumprod(np.where(flipped, -1.0, 1.0), axis=0)
     return np.concatenate((quaternions[:1], quaternions[1:] * signs))
 
 
-def skin_mesh(mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, placed: Transforms) -> Mesh:
+def skin_mesh(mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, placed: Float64Array) -> Mesh:
     """Return the mesh deformed by linear blend skinning to joint transforms (J, 4, 4), with its normals."""
     moves = placed @ np.linalg.inv(skeleton.rest.astype(np.float64))
     rows = np.repeat(np.arange(len(skin.joints)), skin.joints.shape[1])

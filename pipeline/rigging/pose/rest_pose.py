@@ -14,10 +14,9 @@ from scipy.spatial.transform import Rotation
 from ...conventions import FORWARD, UP
 from ...errors import RigError
 from ...humanoid import NEEDED_LIMBS
-from ...types import AnimationClip, RiggedCharacter, Skeleton
+from ...types import AnimationClip, Float64Array, RiggedCharacter, Skeleton
 from ..skeleton import orient_bone
-from ..voxel_solid import Points
-from .posing import Transforms, place_joints, read_turns, skin_mesh, turn_about, turns_to_rotations
+from .posing import place_joints, read_turns, skin_mesh, turn_about, turns_to_rotations
 
 SIDE_SIGNS = {"left": 1.0, "right": -1.0}
 NEEDED_ROLES = ("hips", *(side + part for side in SIDE_SIGNS for part in NEEDED_LIMBS))
@@ -36,13 +35,13 @@ class _Bones:
 
     skeleton: Skeleton
 
-    def between(self, start: str, stop: str) -> Points | None:
+    def between(self, start: str, stop: str) -> Float64Array | None:
         """Offset (3,) from one role's joint to another's, metres; None if either is missing."""
         roles, positions = self.skeleton.roles, self.skeleton.positions.astype(np.float64)
         return positions[roles[stop]] - positions[roles[start]] if start in roles and stop in roles else None
 
 
-def measure_t_pose(skeleton: Skeleton) -> Transforms:
+def measure_t_pose(skeleton: Skeleton) -> Float64Array:
     """Return the turns (J, 3, 3) from the rest pose of a humanoid to its T-pose.
 
     Shoulders move with the chest, fingers with the hand, the head with the neck. The trunk is straightened
@@ -68,7 +67,7 @@ def require_roles(skeleton: Skeleton) -> None:
         )
 
 
-def compute_shoulder_rise(raised: Points) -> Points:
+def compute_shoulder_rise(raised: Float64Array) -> Float64Array:
     """Return by how many degrees the shoulder rises when its arm is `raised` by degrees above its rest pose.
 
     The clavicle contributes to every elevation of the arm (V. T. Inman, J. B. Saunders, L. C. Abbott,
@@ -77,7 +76,7 @@ def compute_shoulder_rise(raised: Points) -> Points:
     return np.clip(_RISE_PER_ELEVATION * raised, _MIN_SHOULDER_RISE, _MAX_SHOULDER_RISE)
 
 
-def arm_elevations(offsets: Points) -> Points:
+def arm_elevations(offsets: Float64Array) -> Float64Array:
     """Return the elevations (...) in degrees of directions (..., 3) above the horizontal."""
     return np.degrees(np.arctan2(offsets[..., 1], np.linalg.norm(offsets[..., ::2], axis=-1)))
 
@@ -103,7 +102,7 @@ def normalize_to_t_pose(character: RiggedCharacter) -> RiggedCharacter:
     return replace(character, textured=replace(character.textured, mesh=moved), skeleton=built, clips=clips)
 
 
-def _turn_role(bones: _Bones, role: str, inherited: Transforms) -> Transforms:
+def _turn_role(bones: _Bones, role: str, inherited: Float64Array) -> Float64Array:
     """The turn (3, 3) of one joint in T-pose; inherited: its parent's."""
     side = next((name for name in SIDE_SIGNS if role.startswith(name)), "")
     part = role.removeprefix(side)
@@ -121,16 +120,16 @@ def _turn_role(bones: _Bones, role: str, inherited: Transforms) -> Transforms:
     return _point_foot_forward(bones, side) if part == "Foot" else inherited
 
 
-def _outwards(side: str) -> Points:
+def _outwards(side: str) -> Float64Array:
     return np.array((SIDE_SIGNS[side], 0.0, 0.0))
 
 
-def _align_bone(offset: Points | None, target: Points, inherited: Transforms) -> Transforms:
+def _align_bone(offset: Float64Array | None, target: Float64Array, inherited: Float64Array) -> Float64Array:
     """The inherited turn, followed by the shortest rotation that points the bone along `target`."""
     return inherited if offset is None else turn_between(inherited @ offset, target) @ inherited
 
 
-def turn_between(start: Points, stop: Points) -> Transforms:
+def turn_between(start: Float64Array, stop: Float64Array) -> Float64Array:
     """Return the shortest rotation (3, 3) from one direction (3,) to another."""
     start, stop = start / np.linalg.norm(start), stop / np.linalg.norm(stop)
     axis, cosine = np.cross(start, stop), float(start @ stop)
@@ -141,20 +140,20 @@ def turn_between(start: Points, stop: Points) -> Transforms:
     return Rotation.from_rotvec(axis / max(length, 1e-12) * angle).as_matrix()
 
 
-def _straighten_trunk(bones: _Bones, role: str) -> Transforms:
+def _straighten_trunk(bones: _Bones, role: str) -> Float64Array:
     top = next((name for name in ("neck", "head") if name in bones.skeleton.roles), "")
     offset = bones.between(role, top)
     return np.eye(3) if offset is None else turn_about("z", np.degrees(np.arctan2(offset[0], offset[1])))
 
 
-def _point_foot_forward(bones: _Bones, side: str) -> Transforms:
+def _point_foot_forward(bones: _Bones, side: str) -> Float64Array:
     """The turn about the vertical axis that points the toes forward."""
     offset = bones.between(side + "Foot", side + "Toes")
     outward = 0.0 if offset is None else float(np.degrees(np.arctan2(offset[0], offset[2])))
     return turn_about("y", -outward) if abs(outward) <= _MAX_TOE_OUT else np.eye(3)
 
 
-def _straighten_arm(bones: _Bones, side: str, part: str, inherited: Transforms) -> Transforms:
+def _straighten_arm(bones: _Bones, side: str, part: str, inherited: Float64Array) -> Float64Array:
     """Straighten the elbow or wrist; forearm and hand each take half of the roll that turns the palm down."""
     outwards, hand = _outwards(side), bones.between(side + "Hand", side + "MiddleProximal")
     if part == "Hand":
@@ -165,7 +164,7 @@ def _straighten_arm(bones: _Bones, side: str, part: str, inherited: Transforms) 
     return turn_about("x", palm / 2) @ straight
 
 
-def _measure_palm(bones: _Bones, side: str, turn: Transforms) -> float:
+def _measure_palm(bones: _Bones, side: str, turn: Float64Array) -> float:
     """Degrees about X that turn the back of the hand up; 0 if the fingers do not show where it is."""
     offsets = [bones.between(side + "Hand", f"{side}{finger}Proximal") for finger in _FINGERS_ACROSS]
     across = [offset for offset in offsets if offset is not None]
@@ -176,7 +175,7 @@ def _measure_palm(bones: _Bones, side: str, turn: Transforms) -> float:
     return degrees if abs(degrees) <= _MAX_PALM_ROLL else 0.0
 
 
-def _raise_shoulders(skeleton: Skeleton, turns: Transforms) -> Transforms:
+def _raise_shoulders(skeleton: Skeleton, turns: Float64Array) -> Float64Array:
     """The turns, with shoulders that follow the arms to the horizontal."""
     raised = turns.copy()
     for side, sign in SIDE_SIGNS.items():
@@ -188,7 +187,7 @@ def _raise_shoulders(skeleton: Skeleton, turns: Transforms) -> Transforms:
     return raised
 
 
-def _reorient_joint(rest: Transforms, turned: Transforms) -> Transforms:
+def _reorient_joint(rest: Float64Array, turned: Float64Array) -> Float64Array:
     """The posed axes, re-oriented by build_skeleton's convention if the rest axes follow it."""
     for facing in (np.array(FORWARD), np.array(UP)):
         if np.abs(orient_bone(rest[:, 1], facing) - rest).max() < _AXES_TOLERANCE:
@@ -196,7 +195,7 @@ def _reorient_joint(rest: Transforms, turned: Transforms) -> Transforms:
     return turned
 
 
-def _rebase_clip(clip: AnimationClip, old: Skeleton, new: Skeleton, turns: Transforms) -> AnimationClip:
+def _rebase_clip(clip: AnimationClip, old: Skeleton, new: Skeleton, turns: Float64Array) -> AnimationClip:
     """The clip for a skeleton whose rest pose is the old skeleton's pose `turns`; the mesh moves the same."""
     after = read_turns(old, clip) @ np.swapaxes(turns, 1, 2)
     return replace(clip, rotations=turns_to_rotations(new, after))

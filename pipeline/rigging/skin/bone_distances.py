@@ -10,9 +10,9 @@ from scipy.sparse import csgraph
 
 from ...conventions import FORWARD
 from ...progress import Progress
-from ...types import Skeleton
+from ...types import Float64Array, Int64Array, Skeleton
 from ..skeleton import ARM_PARTS, JOINTS, LEG_PARTS, PREFIX
-from ..voxel_solid import Indices, Points, VoxelSolid
+from ..voxel_solid import VoxelSolid
 
 _HAND_PER_FOREARM = 0.55
 _JAW_PER_HEAD = 0.4
@@ -29,7 +29,7 @@ class Bone:
     """
 
     joint: int
-    segments: Points
+    segments: Float64Array
     side: int
     part: str
 
@@ -77,7 +77,7 @@ def _body_part(name: str) -> str:
     return "head" if stem in ("Neck", "Head") else "trunk"
 
 
-def _source_cells(solid: VoxelSolid, bone: Bone) -> Indices:
+def _source_cells(solid: VoxelSolid, bone: Bone) -> Int64Array:
     found = []
     for start, end in bone.segments:
         count = max(2, int(np.linalg.norm(end - start) / (0.5 * solid.size)))
@@ -85,7 +85,7 @@ def _source_cells(solid: VoxelSolid, bone: Bone) -> Indices:
     return np.unique(np.concatenate(found))
 
 
-def _measure_radii(solid: VoxelSolid, bones: list[Bone], sources: list[Indices]) -> Points:
+def _measure_radii(solid: VoxelSolid, bones: list[Bone], sources: list[Int64Array]) -> Float64Array:
     """(B,) typical distance from a bone to the surface, metres, the same for all bones of a body part."""
     depth = ndimage.distance_transform_edt(solid.cells)[tuple(solid.indices.T)] * solid.size
     smallest = _MIN_RADIUS * solid.size * solid.cells.any(axis=(0, 2)).sum()
@@ -101,7 +101,7 @@ def _measure_radii(solid: VoxelSolid, bones: list[Bone], sources: list[Indices])
 
 def measure_bones(
     solid: VoxelSolid, graph: sparse.csr_matrix, bones: list[Bone], progress: Progress
-) -> Points:
+) -> Float64Array:
     """Return (N, B) geodesic distances of the cells from the bones along `graph`.
 
     They are measured in radii of the bone's body part.

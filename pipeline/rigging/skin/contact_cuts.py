@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ...types import BoolArray, Skeleton
+from ...types import BoolArray, Float64Array, Int64Array, Skeleton
 from ..skeleton import PREFIX, SIDES
-from ..voxel_solid import Indices, Points
 
 REST = 0
 _ARM, _SHOULDER = 1, 2
@@ -20,7 +19,7 @@ _SHOULDER_SHARE = 0.35
 """Share of the upper arm that belongs to the shoulder and may be adjacent to the chest."""
 
 
-def label_regions(skeleton: Skeleton, points: Points, joints: Indices) -> Indices:
+def label_regions(skeleton: Skeleton, points: Float64Array, joints: Int64Array) -> Int64Array:
     """Label points (K, 3) by the joint (K,) with the largest weight: REST, ±1 arm, ±2 shoulder; + is left."""
     labels = np.full(len(points), REST)
     for side, sign in zip(SIDES, (1, -1), strict=True):
@@ -36,7 +35,7 @@ def label_regions(skeleton: Skeleton, points: Points, joints: Indices) -> Indice
     return labels
 
 
-def is_contact(first: Indices, second: Indices) -> BoolArray:
+def is_contact(first: Int64Array, second: Int64Array) -> BoolArray:
     """Return (K,) bool, whether labels (K,) next to each other are a contact.
 
     That is an arm beside anything but itself and its own shoulder.
@@ -46,7 +45,7 @@ def is_contact(first: Indices, second: Indices) -> BoolArray:
     return differ & ~own & ((np.abs(first) == _ARM) | (np.abs(second) == _ARM))
 
 
-def cut_contacts(graph: sparse.csr_matrix, labels: Indices) -> sparse.csr_matrix:
+def cut_contacts(graph: sparse.csr_matrix, labels: Int64Array) -> sparse.csr_matrix:
     """Return the graph of the cells (N, N) without the edges that cross a contact."""
     links = graph.tocoo()
     kept = ~is_contact(labels[links.row], labels[links.col])

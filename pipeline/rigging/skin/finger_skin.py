@@ -13,10 +13,9 @@ import numpy as np
 from ...mesh.normals import vertex_normals
 from ...mesh.topology import list_directed_edges
 from ...progress import Progress, span_progress
-from ...types import Mesh, Skeleton
+from ...types import Float64Array, Int64Array, Mesh, Skeleton
 from ..fit.hand_solid import HandSolid, crop_hand
 from ..skeleton import FINGERS, PREFIX, SIDES, measure_tree_distances
-from ..voxel_solid import Indices, Points
 from .smoothing import smooth_over_edges
 
 _FALLOFF = 8.0
@@ -30,8 +29,8 @@ _SAMPLES_PER_BONE = 60
 
 
 def share_with_fingers(
-    weights: Points, joints: Indices, mesh: Mesh, skeleton: Skeleton, progress: Progress
-) -> tuple[Points, Indices]:
+    weights: Float64Array, joints: Int64Array, mesh: Mesh, skeleton: Skeleton, progress: Progress
+) -> tuple[Float64Array, Int64Array]:
     """Append columns for the finger joints to weights (V, B) of joints (B,); return both.
 
     The sum of each row is kept: the other columns are scaled down by the weight that goes to the fingers.
@@ -61,7 +60,7 @@ def _list_chains(skeleton: Skeleton, side: str) -> list[list[int]]:
 
 def _share_hand(
     mesh: Mesh, skeleton: Skeleton, palm: int, chains: list[list[int]], progress: Progress
-) -> Points:
+) -> Float64Array:
     """(V, 3 F) weights of three bones per finger; the rest to 1 belongs to the palm and the body."""
     at = skeleton.positions.astype(np.float64)
     shares = np.zeros((len(mesh.positions), 3 * len(chains)))
@@ -83,7 +82,7 @@ def _share_hand(
     return shares
 
 
-def _list_bones(at: Points, palm: int, chains: list[list[int]]) -> list[Points]:
+def _list_bones(at: Float64Array, palm: int, chains: list[list[int]]) -> list[Float64Array]:
     """Segments (S, 2, 3) of the palm, from the wrist towards the knuckles, and of each finger's bones."""
     roots = [chain[0] for chain in chains[1:]]
     bones = [np.array([(at[palm], at[palm] + _PALM_LENGTH * (at[root] - at[palm])) for root in roots])]
@@ -92,7 +91,7 @@ def _list_bones(at: Points, palm: int, chains: list[list[int]]) -> list[Points]:
     return bones
 
 
-def _measure_bone(hand: HandSolid, segments: Points) -> Points:
+def _measure_bone(hand: HandSolid, segments: Float64Array) -> Float64Array:
     """(N,) geodesic distances of the cells from the nearest segment, metres."""
     steps = np.linspace(0.0, 1.0, _SAMPLES_PER_BONE)[:, None]
     points = np.concatenate([start + steps * (end - start) for start, end in segments])
@@ -101,7 +100,7 @@ def _measure_bone(hand: HandSolid, segments: Points) -> Points:
     return np.minimum(away, hand.length * 10) + 0.5 * hand.solid.size
 
 
-def _match_cells(mesh: Mesh, hand: HandSolid) -> tuple[Indices, Indices]:
+def _match_cells(mesh: Mesh, hand: HandSolid) -> tuple[Int64Array, Int64Array]:
     """The vertices (K,) of the hand, and for each the cell (K,) just below the surface."""
     solid = hand.solid
     low, high = solid.centers.min(axis=0) - 2 * solid.size, solid.centers.max(axis=0) + 2 * solid.size
@@ -113,7 +112,7 @@ def _match_cells(mesh: Mesh, hand: HandSolid) -> tuple[Indices, Indices]:
     return vertices[found], cells[found]
 
 
-def _smooth(shares: Points, vertices: Indices, mesh: Mesh, reach: float) -> Points:
+def _smooth(shares: Float64Array, vertices: Int64Array, mesh: Mesh, reach: float) -> Float64Array:
     """Smooth along the edges between the hand's vertices."""
     number = np.full(len(mesh.positions), -1)
     number[vertices] = np.arange(len(vertices))
@@ -123,7 +122,7 @@ def _smooth(shares: Points, vertices: Indices, mesh: Mesh, reach: float) -> Poin
     return smooth_over_edges(shares, mesh.positions[vertices].astype(np.float64), edges, reach)
 
 
-def _relate_columns(finger_count: int) -> Points:
+def _relate_columns(finger_count: int) -> Float64Array:
     """(1 + 3 F, 1 + 3 F) 1 for bones at most two joints apart in the tree of palm and fingers, else 0."""
     columns = np.arange(1 + 3 * finger_count)
     parents = np.where(columns % 3 == 1, 0, columns - 1)

@@ -18,8 +18,7 @@ from ...conventions import MAX_INFLUENCES
 from ...mesh.normals import vertex_normals
 from ...mesh.topology import label_components, list_directed_edges
 from ...mesh.weld import weld_near
-from ...types import BoolArray, FloatArray, Mesh, Skeleton, SkinWeights
-from ..voxel_solid import Indices, Points
+from ...types import BoolArray, Float64Array, FloatArray, Int64Array, Mesh, Skeleton, SkinWeights
 from .contact_cuts import is_contact, label_regions
 
 _MIN_ISLAND_SHARE = 0.002
@@ -63,7 +62,7 @@ def separate_limbs(
     return SeparatedMesh(*_drop_unused(built, bound), int((~kept).sum()))
 
 
-def _find_small_islands(faces: Indices, cut: BoolArray, count: int) -> BoolArray:
+def _find_small_islands(faces: Int64Array, cut: BoolArray, count: int) -> BoolArray:
     """(F,) bool, the faces of small components that the cut leaves behind."""
     rest = faces[~cut]
     labels = label_components(list_directed_edges(rest), count)
@@ -74,7 +73,7 @@ def _find_small_islands(faces: Indices, cut: BoolArray, count: int) -> BoolArray
     return is_small[labels[faces[:, 0]]] & ~cut
 
 
-def _trace_boundary_loops(faces: Indices) -> list[list[int]]:
+def _trace_boundary_loops(faces: Int64Array) -> list[list[int]]:
     """Closed loops of merged vertices along the directed edges that only one face has."""
     following: dict[int, list[int]] = {}
     for start, end in _list_boundary_edges(faces).tolist():
@@ -93,7 +92,7 @@ def _trace_boundary_loops(faces: Indices) -> list[list[int]]:
     return loops
 
 
-def _list_boundary_edges(faces: Indices) -> Indices:
+def _list_boundary_edges(faces: Int64Array) -> Int64Array:
     """(E, 2) directed edges whose opposite no face has."""
     edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
     count = int(faces.max()) + 1
@@ -102,7 +101,7 @@ def _list_boundary_edges(faces: Indices) -> Indices:
 
 
 def _close_holes(
-    loops: Sequence[list[int]], arm: Indices, vertex_colors: FloatArray
+    loops: Sequence[list[int]], arm: Int64Array, vertex_colors: FloatArray
 ) -> tuple[list[Triangle], list[list[int]]]:
     """Triangulate the holes as fans.
 
@@ -132,7 +131,7 @@ def _pick_color_source(arc: list[int], vertex_colors: FloatArray) -> int:
     return arc[int(order[int(0.85 * (len(arc) - 1))])]
 
 
-def _split_arcs(loop: list[int], arm: Indices) -> list[list[int]]:
+def _split_arcs(loop: list[int], arm: Int64Array) -> list[list[int]]:
     """Split a boundary loop where it passes from arm to body or back."""
     changes = [index for index in range(len(loop)) if arm[loop[index]] != arm[loop[index - 1]]]
     if not changes:
@@ -146,7 +145,7 @@ def _append_triangles(
     mesh: Mesh,
     skin: SkinWeights,
     faces: npt.NDArray[np.integer[Any]],
-    first: Indices,
+    first: Int64Array,
     triangles: list[Triangle],
     centers: list[list[int]],
 ) -> tuple[Mesh, SkinWeights]:
@@ -181,7 +180,7 @@ def _drop_unused(mesh: Mesh, skin: SkinWeights) -> tuple[Mesh, SkinWeights]:
     return dropped, SkinWeights(skin.joints[used], skin.weights[used])
 
 
-def _average_skin(skin: SkinWeights, vertices: Indices) -> tuple[npt.NDArray[np.uint16], Points]:
+def _average_skin(skin: SkinWeights, vertices: Int64Array) -> tuple[npt.NDArray[np.uint16], Float64Array]:
     totals = np.bincount(skin.joints[vertices].ravel(), weights=skin.weights[vertices].ravel())
     totals = np.pad(totals, (0, max(0, MAX_INFLUENCES - len(totals))))
     joints = np.argsort(-totals, kind="stable")[:MAX_INFLUENCES]

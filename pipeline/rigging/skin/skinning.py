@@ -15,9 +15,9 @@ from ...conventions import MAX_INFLUENCES
 from ...mesh.components import MeshComponents, find_components, measure_component_extents
 from ...mesh.topology import list_directed_edges
 from ...progress import Progress, ignore_progress, span_progress
-from ...types import BoolArray, FloatArray, IntArray, Mesh, Skeleton, SkinWeights
+from ...types import BoolArray, Float64Array, FloatArray, Int64Array, IntArray, Mesh, Skeleton, SkinWeights
 from ..skeleton import PREFIX, measure_tree_distances
-from ..voxel_solid import Indices, Points, VoxelSolid
+from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .bone_distances import Bone, list_bones, measure_bones
 from .contact_cuts import cut_contacts, is_contact, label_regions
@@ -69,13 +69,18 @@ def compute_skin_weights(
     return SkinWeights(joints[welded.inverse], shares[welded.inverse])
 
 
-def _nearest_joints(bones: list[Bone], distances: Points) -> Indices:
+def _nearest_joints(bones: list[Bone], distances: Float64Array) -> Int64Array:
     return np.array([bone.joint for bone in bones])[distances.argmin(axis=1)]
 
 
 def _blend_weights(
-    distances: Points, places: Points, faces: Indices, region: Indices, skeleton: Skeleton, bones: list[Bone]
-) -> Points:
+    distances: Float64Array,
+    places: Float64Array,
+    faces: Int64Array,
+    region: Int64Array,
+    skeleton: Skeleton,
+    bones: list[Bone],
+) -> Float64Array:
     """(V, B) smoothed weights, of related bones only."""
     side_excess = _measure_side_excess(distances, np.array([bone.side for bone in bones]))
     weights = _distances_to_weights(distances, side_excess)
@@ -84,7 +89,7 @@ def _blend_weights(
     return _keep_related(weights, _relate_bones(skeleton, bones))
 
 
-def _nearby_cells(solid: VoxelSolid, places: Points, region: Indices) -> Indices:
+def _nearby_cells(solid: VoxelSolid, places: Float64Array, region: Int64Array) -> Int64Array:
     """(V, 6) cells nearest to each vertex; those not adjacent to the first are replaced by it."""
     _, cells = solid.tree.query(places, k=_CELLS_PER_VERTEX)
     gap = np.abs(solid.indices[cells] - solid.indices[cells[:, :1]]).max(axis=2)
@@ -92,7 +97,7 @@ def _nearby_cells(solid: VoxelSolid, places: Points, region: Indices) -> Indices
     return np.where(joined, cells, cells[:, :1])
 
 
-def _measure_side_excess(distances: Points, sides: Indices) -> Points:
+def _measure_side_excess(distances: Float64Array, sides: Int64Array) -> Float64Array:
     """(V, B) relative excess distance of the farther side, for the bones of its limbs; 0 for other bones."""
     excess = np.zeros_like(distances)
     left, right = (distances[:, sides == side].min(axis=1) for side in (1, -1))
@@ -101,7 +106,7 @@ def _measure_side_excess(distances: Points, sides: Indices) -> Points:
     return excess
 
 
-def _distances_to_weights(distances: Points, side_excess: Points) -> Points:
+def _distances_to_weights(distances: Float64Array, side_excess: Float64Array) -> Float64Array:
     """Inverse-power falloff relative to the nearest bone; limbs of the farther side fade out."""
     nearest = np.maximum(distances.min(axis=1, keepdims=True), 1e-9)
     weights = (nearest / np.maximum(distances, 1e-9)) ** _FALLOFF
@@ -109,14 +114,16 @@ def _distances_to_weights(distances: Points, side_excess: Points) -> Points:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _smooth_weights(weights: Points, places: Points, faces: Indices, region: Indices) -> Points:
+def _smooth_weights(
+    weights: Float64Array, places: Float64Array, faces: Int64Array, region: Int64Array
+) -> Float64Array:
     """Smooth over about 1.5 % of the body's height, but not across contacts."""
     edges = np.stack(list_directed_edges(faces), axis=1)
     edges = edges[~is_contact(region[edges[:, 0]], region[edges[:, 1]])]
     return smooth_over_edges(weights, places, edges, _SMOOTHING * float(np.ptp(places[:, 1])))
 
 
-def _make_small_components_rigid(weights: Points, components: MeshComponents) -> Points:
+def _make_small_components_rigid(weights: Float64Array, components: MeshComponents) -> Float64Array:
     """Average the weights of each component smaller than a tenth of the height: an eye, a button, a bead.
 
     A mesh that consists of such components, such as unmerged triangles, is left as it is.
@@ -149,7 +156,7 @@ def _relate_bones(skeleton: Skeleton, bones: list[Bone]) -> BoolArray:
     return near & (sides[:, None] * sides[None] >= 0)
 
 
-def _keep_related(weights: Points, related: BoolArray) -> Points:
+def _keep_related(weights: Float64Array, related: BoolArray) -> Float64Array:
     return weights * related[weights.argmax(axis=1)]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ...types import IntArray
-from ..voxel_solid import Points
+from ...types import Float64Array, IntArray
 
 
-def smooth_over_edges(weights: Points, positions: Points, edges: IntArray, radius: float) -> Points:
+def smooth_over_edges(
+    weights: Float64Array, positions: Float64Array, edges: IntArray, radius: float
+) -> Float64Array:
     """Smooth weights (V, B) of vertices at positions (V, 3) along edges (E, 2) over about `radius` metres.
 
     Edges longer than that are weighted down, so that coarse meshes are not blurred.
