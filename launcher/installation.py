@@ -1,4 +1,4 @@
-"""Which ComfyUI runs, with which Python, and where the user's files are."""
+"""Which ComfyUI is run, with which Python, and where the user's files are."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ASK_FOR_PACKAGES = (
 
 @dataclass(frozen=True)
 class Installation:
-    """A ComfyUI, the Python that runs it, and the folder with its custom_nodes, models and output."""
+    """A ComfyUI, its Python, and the folder with its custom_nodes, models and output."""
 
     python: Path
     comfyui: Path
@@ -34,20 +34,20 @@ class Installation:
 
     @property
     def log(self) -> Path:
-        """Where the running server writes."""
+        """The log file of the running server."""
         return self.base / "user" / "character3d-quickstart.log"
 
 
 def find_working_folder() -> Path:
-    """Return the folder for what is the user's: models, inputs, outputs, settings."""
+    """Return the folder for the user's files: models, inputs, outputs, settings."""
     chosen = os.environ.get("CHARACTER3D_HOME")
     return Path(chosen).expanduser().resolve() if chosen else Path.home() / PACK_NAME
 
 
 def prepare_existing_comfyui(folder: Path) -> Installation:
-    """Find the ComfyUI in `folder` and its Python, and install what the pack misses there.
+    """Find the ComfyUI in `folder` and its Python, and install the pack's missing requirements.
 
-    Raises QuickstartError where there is none.
+    Raises QuickstartError if there is no ComfyUI.
     """
     folder = folder.expanduser().resolve()
     comfyui = next((f for f in (folder, folder / "ComfyUI") if (f / "main.py").is_file()), None)
@@ -63,7 +63,7 @@ def prepare_existing_comfyui(folder: Path) -> Installation:
 
 
 def find_python_beside(comfyui: Path) -> Path:
-    """Return the Python of an existing ComfyUI: a virtual environment, the portable one, or ours."""
+    """Return the Python of an existing ComfyUI: its virtual environment, the portable one, or this one."""
     for folder in (comfyui, comfyui.parent):
         for name in ("venv", ".venv", "python_embeded"):
             for python in ("bin/python", "Scripts/python.exe", "python.exe"):
@@ -73,7 +73,7 @@ def find_python_beside(comfyui: Path) -> Path:
 
 
 def copy_examples(inputs: Path) -> None:
-    """Put the examples where the shipped workflows look for them; what is there stays."""
+    """Copy the examples to where the included workflows expect them; existing files are kept."""
     inputs.mkdir(parents=True, exist_ok=True)
     for example in (REPOSITORY / "examples").iterdir():
         if example.suffix in (".png", ".glb") and not (inputs / example.name).exists():
@@ -81,9 +81,9 @@ def copy_examples(inputs: Path) -> None:
 
 
 def link_pack(custom_nodes: Path) -> None:
-    """Link this clone into custom_nodes, unless it is there under any name.
+    """Link this clone into custom_nodes, unless it is already there under any name.
 
-    Raises QuickstartError where another folder has its place.
+    Raises QuickstartError if another folder has that name.
     """
     custom_nodes.mkdir(parents=True, exist_ok=True)
     if any(entry.resolve() == REPOSITORY for entry in custom_nodes.iterdir()):
@@ -93,7 +93,7 @@ def link_pack(custom_nodes: Path) -> None:
         if link.is_symlink():
             link.unlink()
         elif link.exists():
-            link.rmdir()  # takes away a junction, and refuses a folder that holds something
+            link.rmdir()  # removes a junction, and fails for a folder that is not empty
         link.symlink_to(REPOSITORY, target_is_directory=True)
     except OSError as error:
         junction = ["cmd", "/c", "mklink", "/J", str(link), str(REPOSITORY)]

@@ -1,4 +1,4 @@
-"""One job: send the picture, follow its events, say where the files are."""
+"""One job: send the picture, follow its events, show where the files are."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from .server import Server
 from .terminal import format_seconds, terminal
 
-if TYPE_CHECKING:  # quickstart.py, beside which both packages lie, hands the client over
+if TYPE_CHECKING:  # quickstart.py, which is next to both packages, passes the client in
     from ..client import Client, Job
 
 
 class StageList:
-    """Shows the five stages as they finish, each with its method and its seconds."""
+    """Shows the five stages as they finish, with their methods and durations."""
 
     def __init__(self) -> None:
         self.shown: set[str] = set()
 
     def show(self, status: Mapping[str, Any]) -> None:
-        """Show what is new in a status answer."""
+        """Show what is new in a status response."""
         for stage in status.get("stages", ()):
             if stage["status"] in ("completed", "failed") and stage["name"] not in self.shown:
                 self.shown.add(stage["name"])
@@ -36,7 +36,7 @@ class StageList:
 
 
 def follow_job(server: Server, client: Client, job_id: str) -> Job:
-    """Show the job's progress until it ends and return its final status answer."""
+    """Show the job's progress until it ends and return its final status response."""
     stages, since = StageList(), 0
     while True:
         with contextlib.suppress(OSError):
@@ -47,7 +47,7 @@ def follow_job(server: Server, client: Client, job_id: str) -> Job:
             status = client.status(job_id)
             stages.show(status)
             return status
-        server.check()  # where ComfyUI runs, a broken connection is no answer
+        server.check()  # ComfyUI is still running: only the connection broke
         time.sleep(1)
 
 
@@ -59,7 +59,7 @@ def list_results(status: Mapping[str, Any]) -> list[str]:
 
 
 def show_end(status: Mapping[str, Any]) -> None:
-    """Say how the job ended, and what it noted."""
+    """Show how the job ended, and its warnings."""
     for warning in status.get("warnings", ()):
         terminal.say(f"    note: {warning}")
     if status["status"] == "completed":
@@ -70,7 +70,7 @@ def show_end(status: Mapping[str, Any]) -> None:
 
 
 def run_job(server: Server, client: Client, picture: Path, out: Path | None) -> bool:
-    """Send the picture, show the job, say where its files are; True where it completed."""
+    """Send the picture, show the job and where its files are; True if it completed."""
     terminal.say(f"\n{picture}")
     job_id = client.generate(picture)["job_id"]
     status = follow_job(server, client, job_id)

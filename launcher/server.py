@@ -1,4 +1,4 @@
-"""The ComfyUI process: start it, wait until it answers, end it."""
+"""The ComfyUI process: start it, wait until it responds, stop it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ASK_FOR_GPU = (
 
 @dataclass(frozen=True)
 class Server:
-    """A ComfyUI that was started here."""
+    """A ComfyUI process that was started by this program."""
 
     process: subprocess.Popen[bytes]
     installation: Installation
@@ -37,25 +37,25 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where it answers."""
+        """The URL of the server."""
         return f"http://{HOST}:{self.port}"
 
     def check(self) -> None:
-        """Raise QuickstartError with the end of the log where ComfyUI has ended."""
+        """Raise QuickstartError with the end of the log if ComfyUI has ended."""
         if self.process.poll() is not None:
             log = self.installation.log
             status = self.process.returncode
             raise QuickstartError(f"ComfyUI has ended, status {status}. The end of {log}:\n{read_tail(log)}")
 
     def wait(self) -> None:
-        """Wait until ComfyUI ends, which it should not: then raise QuickstartError."""
+        """Wait until ComfyUI ends; since it should not, raise QuickstartError."""
         self.process.wait()
         self.check()
 
     def wait_until_ready(self) -> None:
-        """Return when ComfyUI answers.
+        """Return when ComfyUI responds.
 
-        Raises QuickstartError with the end of its log where it ends, or is silent for 5 minutes.
+        Raises QuickstartError with the end of its log if it ends, or does not respond within 5 minutes.
         """
         started = time.monotonic()
         while (seconds := time.monotonic() - started) < 300:
@@ -70,7 +70,7 @@ class Server:
         raise QuickstartError(f"ComfyUI does not answer. The end of {log}:\n{read_tail(log)}")
 
     def stop(self) -> None:
-        """End ComfyUI: asked first, so that it removes its temporary files, then made to."""
+        """Stop ComfyUI: with a signal first, so that it removes its temporary files, then by force."""
         interrupt = signal.CTRL_BREAK_EVENT if WINDOWS else signal.SIGINT  # type: ignore[attr-defined]
         for end in (lambda: self.process.send_signal(interrupt), self.process.terminate, self.process.kill):
             if self.process.poll() is not None:
@@ -81,7 +81,7 @@ class Server:
 
 
 def find_free_port() -> int:
-    """Return a port that nobody listens on, for servers that live beside the user's own."""
+    """Return an unused port, for servers that run next to the user's own."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
@@ -94,7 +94,7 @@ def start_process(
     own_group: dict[str, Any] = (
         {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
         if WINDOWS
-        else {"start_new_session": True}  # Ctrl-C reaches ComfyUI through us only
+        else {"start_new_session": True}  # Ctrl-C reaches ComfyUI only through this program
     )
     with installation.log.open("wb") as sink:
         return subprocess.Popen(
@@ -137,13 +137,13 @@ def run_server(
 
 @functools.cache
 def has_no_gpu(python: Path) -> bool:
-    """Whether this Python's torch finds no GPU; it takes seconds to ask."""
+    """Whether this Python's torch finds no GPU. Takes a few seconds."""
     answer = subprocess.run([python, "-c", ASK_FOR_GPU], capture_output=True, text=True)
     return answer.stdout.strip() == "False"
 
 
 def make_server_command(installation: Installation, port: int) -> list[str]:
-    """Return the command that starts ComfyUI; on the CPU only where torch sees no GPU."""
+    """Return the command that starts ComfyUI, on the CPU if torch finds no GPU."""
     command = [
         str(installation.python),
         "-X",
@@ -154,7 +154,7 @@ def make_server_command(installation: Installation, port: int) -> list[str]:
         str(port),
     ]
     if has_no_gpu(installation.python):
-        # The attention that ComfyUI takes for a processor by itself is several times slower.
+        # The attention that ComfyUI chooses for CPUs by default is several times slower.
         command += ["--cpu", "--use-pytorch-cross-attention"]
     if installation.is_own:
         database = installation.base / "user" / "comfyui.db"

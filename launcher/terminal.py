@@ -1,4 +1,4 @@
-"""What the terminal shows: lines that stay, one live line, and commands whose output goes to a log."""
+"""Terminal output: permanent lines, one live line, and commands whose output goes to a log."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from pathlib import Path
 
 
 class QuickstartError(Exception):
-    """Something that the person at the terminal has to know; the message is all they need."""
+    """An error for the user at the terminal; its message is shown without a traceback."""
 
 
 class Terminal:
-    """Lines that stay, and on a terminal one live line below them."""
+    """Permanent lines, and on a real terminal one live line below them."""
 
     def __init__(self) -> None:
         self.live_line = sys.stdout.isatty()
         unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         self.done_mark, self.fail_mark, self.full, self.empty = "✓✗█░" if unicode else "+x#."
         if os.name == "nt":
-            os.system("")  # lets the console understand escape sequences
+            os.system("")  # enables escape sequences in the console
 
     def say(self, text: str = "") -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         print(("\r\033[K" if self.live_line else "") + text, flush=True)
 
     def live(self, text: str) -> None:
-        """Show `text` until the next line; nothing where output is not a terminal."""
+        """Show `text` until the next line; does nothing if the output is not a terminal."""
         if self.live_line:
             width = shutil.get_terminal_size().columns - 1
             print("\r\033[K" + text[:width], end="", flush=True)
 
     def done(self, title: str, seconds: float) -> None:
-        """Say that something is done and how long it took."""
+        """Report that something is done and how long it took."""
         self.say(f"  {self.done_mark} {title}  {format_seconds(seconds)}")
 
     def bar(self, fraction: float, width: int = 24) -> str:
-        """A bar of `width` characters."""
+        """A progress bar of `width` characters."""
         filled = round(width * min(max(fraction, 0.0), 1.0))
         return self.full * filled + self.empty * (width - filled)
 
@@ -64,9 +64,9 @@ def read_tail(path: Path, lines: int = 25) -> str:
 
 
 def run_step(title: str, command: Sequence[str | Path], log: Path, folder: Path | None = None) -> None:
-    """Run a command with its output in `log`, showing the time it takes.
+    """Run a command, write its output to `log` and show the elapsed time.
 
-    Raises QuickstartError with the end of its output.
+    Raises QuickstartError with the end of its output if it fails.
     """
     started = time.monotonic()
     if not terminal.live_line:

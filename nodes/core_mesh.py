@@ -48,15 +48,17 @@ def mesh_to_core(surface: Mesh | TexturedMesh) -> Any:
     """A batch of one: vertices (1, V, 3) float32, faces (1, F, 3) int64, and what else this MESH can hold."""
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
     fields = {name: getattr(mesh, name) for name in ("normals", "uvs")} | {"vertex_colors": mesh.colors}
-    tensors = {name: _to_batch(array) for name, array in fields.items() if array is not None}
+    attributes: dict[str, Any] = {
+        name: _to_batch(array) for name, array in fields.items() if array is not None
+    }
     if isinstance(surface, TexturedMesh):
         material = surface.material
         if (material.base_color[..., 3] < 1).any():
             warn_of_losses("a texture for MESH", ["alpha"])
-        tensors["texture"] = _to_batch(material.base_color[..., :3])
+        attributes["texture"] = _to_batch(material.base_color[..., :3])
         factors = {"metallic_factor": material.metallic, "roughness_factor": material.roughness}
-        tensors["material"] = factors
-    return make_core_mesh(_to_batch(mesh.positions), _to_batch(mesh.faces).long(), **tensors)
+        attributes["material"] = factors
+    return make_core_mesh(_to_batch(mesh.positions), _to_batch(mesh.faces).long(), **attributes)
 
 
 def _read_mesh(value: Any, index: int) -> Mesh:

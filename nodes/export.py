@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from .stage import StageRun, reserve_device
 _CATEGORY = "character3d/6 export"
 
 
-def _save_all(prefix: str, suffix: str, encoded: Sequence[bytes]) -> list[OutputFile]:
-    return [save_counted(prefix, suffix, lambda _stem, data=data: data) for data in encoded]
+def _save_bytes(prefix: str, suffix: str, data: bytes) -> OutputFile:
+    return save_counted(prefix, suffix, lambda _stem: data)
 
 
 class SaveMesh(io.ComfyNode):
@@ -43,9 +42,7 @@ class SaveMesh(io.ComfyNode):
     def execute(cls, mesh: Any, filename_prefix: str, job_id: str = "") -> io.NodeOutput:
         """TRIMESH or MESH -> paths below the output folder, one for each mesh of a batch."""
         encoded = [encode_glb(surface) for surface in socket_to_surfaces(mesh)]
-        return saved_models(
-            [save_counted(filename_prefix, ".glb", lambda _stem, glb=glb: glb) for glb in encoded]
-        )
+        return saved_models([_save_bytes(filename_prefix, ".glb", glb) for glb in encoded])
 
 
 class PreviewMesh(io.ComfyNode):
@@ -97,6 +94,6 @@ class PreviewMesh(io.ComfyNode):
             for number, surface in enumerate(surfaces)
         ]
         encoded = [encode_png(picture)[0] for picture in pictures]
-        entries = [file.entry for file in _save_all(filename_prefix, ".png", encoded)]
+        entries = [_save_bytes(filename_prefix, ".png", png).entry for png in encoded]
         ui = {"images": entries, "character3d_file": entries}
         return io.NodeOutput(array_to_image(np.stack(pictures)), ui=ui)

@@ -31,7 +31,7 @@ def read_trimesh(value: Any) -> Mesh | TexturedMesh:
     return make_surface(
         mesh,
         _read_texture(material),
-        None if factor is None else np.asarray(factor, np.float32) / 255,
+        None if factor is None else (np.asarray(factor) / 255).tolist(),
         getattr(material, "metallicFactor", None),
         getattr(material, "roughnessFactor", None),
     )
@@ -76,9 +76,10 @@ def _read_uvs(mesh: trimesh.Trimesh) -> FloatArray | None:
 
 def _read_colors(mesh: trimesh.Trimesh) -> FloatArray | None:
     """Linear vertex colors; trimesh's are sRGB. Those of faces are averaged at the vertices by trimesh."""
-    if mesh.visual.kind not in ("vertex", "face"):
+    visual: Any = mesh.visual
+    if visual.kind not in ("vertex", "face"):
         return None
-    colors = np.asarray(mesh.visual.vertex_colors, np.float32) / 255
+    colors = np.asarray(visual.vertex_colors, np.float32) / 255
     return np.concatenate((srgb_to_linear(colors[:, :3]), colors[:, 3:]), axis=1)
 
 

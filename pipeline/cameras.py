@@ -14,12 +14,12 @@ import numpy.typing as npt
 import torch
 
 from .conventions import VIEW_AZIMUTHS, VIEW_ELEVATIONS, VIEW_MARGIN, VIEW_NAMES
-from .types import Camera, CameraRig, Mesh
+from .types import Camera, CameraRig, Float64Array, Mesh
 
 Points = TypeVar("Points", npt.NDArray[np.floating], torch.Tensor)
 
 
-def camera_basis(camera: Camera) -> npt.NDArray[np.float64]:
+def camera_basis(camera: Camera) -> Float64Array:
     """Return (3, 3) orthonormal rows in the mesh frame: image right, image up, towards the camera."""
     sin_a, cos_a = math.sin(camera.azimuth), math.cos(camera.azimuth)
     sin_e, cos_e = math.sin(camera.elevation), math.cos(camera.elevation)
@@ -29,7 +29,7 @@ def camera_basis(camera: Camera) -> npt.NDArray[np.float64]:
     return np.array((right, up, towards))
 
 
-def camera_matrix(camera: Camera) -> npt.NDArray[np.float64]:
+def camera_matrix(camera: Camera) -> Float64Array:
     """Return the (3, 4) affine matrix from metres to (u, v, depth).
 
     u runs right and v down, each 0..1 across the image; depth is metres behind the target plane.

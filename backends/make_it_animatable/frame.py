@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ...pipeline.errors import RigError
-from ...pipeline.types import FloatArray
+from ...pipeline.types import Float64Array, FloatArray
 from .joints import NAMES
 
 _MIN_LENGTH = 1e-6
 _HIPS, _LEFT, _RIGHT = (NAMES.index(name) for name in ("Hips", "LeftUpLeg", "RightUpLeg"))
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,15 +21,15 @@ class ModelFrame:
     origin: (3,), metres. rotation: (3, 3), mesh to model.
     """
 
-    origin: Array
-    rotation: Array
+    origin: Float64Array
+    rotation: Float64Array
     scale: float
 
     def to_model(self, points: FloatArray) -> FloatArray:
         """Points (N, 3) of the mesh, metres -> the model's frame, float32."""
         return ((points - self.origin) @ self.rotation.T * self.scale).astype(np.float32)
 
-    def to_mesh(self, points: FloatArray) -> Array:
+    def to_mesh(self, points: FloatArray) -> Float64Array:
         """Points (N, 3) in the model's frame -> the mesh's frame, metres."""
         return points.astype(np.float64) / self.scale @ self.rotation + self.origin
 

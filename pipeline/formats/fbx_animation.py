@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from ..animation.sampling import sample_rotations, sample_translations
-from ..types import AnimationClip, Float64Array
+from ..types import AnimationClip, Float64Array, Int64Array
 from .fbx_angles import euler_to_quaternion, matrix_to_euler, quaternions_to_continuous_euler
 from .fbx_binary import FbxNode
 from .fbx_scene import SceneBuilder, make_properties, seconds_to_ktime
@@ -108,7 +107,7 @@ def _add_curves(
     layer: int,
     joint: int,
     channel: str,
-    ktimes: npt.NDArray[np.int64],
+    ktimes: Int64Array,
     values: Float64Array,
 ) -> None:
     """Append a curve node of `joint` and its curves. channel: Translation or Rotation; values: (T, 3)."""
@@ -121,7 +120,7 @@ def _add_curves(
         scene.connect(curve, node, f"d|{axis}")
 
 
-def _make_curve(ktimes: npt.NDArray[np.int64], values: Float64Array) -> Iterable[FbxNode]:
+def _make_curve(ktimes: Int64Array, values: Float64Array) -> Iterable[FbxNode]:
     yield FbxNode("Default", (float(values[0]),))
     yield FbxNode("KeyVer", (4008,))
     yield FbxNode("KeyTime", (ktimes,))

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
+from ..types import Float64Array, Int64Array
 from .fbx_binary import CREATION_TIME, FILE_ID, VERSION, FbxNode
 
 CREATOR = "Character3D"
@@ -42,12 +43,12 @@ def make_properties(*properties: tuple[object, ...]) -> FbxNode:
     return FbxNode("Properties70", (), tuple(rows))
 
 
-def flatten_matrix(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def flatten_matrix(matrix: npt.NDArray[np.floating]) -> Float64Array:
     """Flatten a matrix (4, 4) for column vectors to FBX's 16 numbers, column by column."""
     return np.ascontiguousarray(matrix.T, dtype=np.float64).reshape(16)
 
 
-def seconds_to_ktime(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def seconds_to_ktime(seconds: Float64Array) -> Int64Array:
     """Convert seconds (T,) to KTime (T,), integer units of 1/46,186,158,000 second."""
     return np.rint(seconds * KTIME_PER_SECOND).astype(np.int64)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from ..rigging.pose.posing import make_continuous
-from ..types import AnimationClip, FloatArray, IntArray, RiggedCharacter, Skeleton, SkinWeights
+from ..types import AnimationClip, Float64Array, FloatArray, IntArray, RiggedCharacter, Skeleton, SkinWeights
 from .gltf_document import VERTICES, GltfDocument
 from .joint_transforms import find_moving_joints, make_exact_rest, world_to_local
 
@@ -60,7 +59,7 @@ def _normalize_influences(skin: SkinWeights) -> tuple[IntArray, FloatArray]:
     return joints, weights
 
 
-def _add_skin(document: GltfDocument, rest: npt.NDArray[np.float64], first: int) -> int:
+def _add_skin(document: GltfDocument, rest: Float64Array, first: int) -> int:
     bind = np.linalg.inv(rest).astype(np.float32)
     bind[:, 3] = 0, 0, 0, 1  # exactly, as glTF requires
     skin = {
@@ -71,9 +70,7 @@ def _add_skin(document: GltfDocument, rest: npt.NDArray[np.float64], first: int)
     return document.add("skins", skin)
 
 
-def _add_joints(
-    document: GltfDocument, skeleton: Skeleton, local: npt.NDArray[np.float64], first: int
-) -> list[int]:
+def _add_joints(document: GltfDocument, skeleton: Skeleton, local: Float64Array, first: int) -> list[int]:
     turns = Rotation.from_matrix(local[:, :3, :3]).as_quat()
     added = []
     for index, name in enumerate(skeleton.names):

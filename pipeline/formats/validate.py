@@ -65,8 +65,8 @@ def _check_skin(skin: SkinWeights, vertex_count: int, joint_count: int, format_n
 
 
 def _check_clip(clip: AnimationClip, joint_count: int, format_name: str) -> None:
-    found = clip.rotations.shape[1]
+    where, found = f"{format_name}: clip {clip.name!r}", clip.rotations.shape[1]
     if found != joint_count:
-        raise FormatError(
-            f"{format_name}: clip {clip.name!r} rotates {found} joints, the skeleton has {joint_count}"
-        )
+        raise FormatError(f"{where} rotates {found} joints, the skeleton has {joint_count}")
+    if clip.times[0] != 0 or (np.diff(clip.times) <= 0).any():
+        raise FormatError(f"{where}: expected times that rise from 0")

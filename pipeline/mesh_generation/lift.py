@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..types import FloatArray
+from ..types import FloatArray, Int64Array
 from .depth import Depth
 from .ground import Ground
-from .silhouette_triangulation import Index, Outline
+from .silhouette_triangulation import Outline
 
 _MIN_DEPTH, _MIN_HEIGHT = 0.4, 0.15
 _RIM = 0.25
 """Where edges that end on the outline are split, as a share of their length from the outline."""
 
 
-def lift_sheets(outline: Outline, depth: Depth, ground: Ground) -> tuple[Index, FloatArray, FloatArray]:
+def lift_sheets(outline: Outline, depth: Depth, ground: Ground) -> tuple[Int64Array, FloatArray, FloatArray]:
     """Return triangles (T, 3) and their points' positions (N, 3) on the front and the back sheet, in cells.
 
     x is right, y up from the ground, z towards the front; the sheets meet at equal positions.
@@ -51,7 +51,7 @@ def _read(outline: Outline, plane: FloatArray) -> FloatArray:
     return np.concatenate([plane[tuple(outline.inner.T)], near + (far - near) * outline.fraction])
 
 
-def split_rim(triangles: Index, inner_count: int) -> tuple[Index, Index, Index]:
+def split_rim(triangles: Int64Array, inner_count: int) -> tuple[Int64Array, Int64Array, Int64Array]:
     """Split every edge between an inner point and one on the border, as numbered in triangles (T, 3).
 
     Returns the new triangles and, for each new point in turn, its inner and its border end.
@@ -81,6 +81,6 @@ def split_rim(triangles: Index, inner_count: int) -> tuple[Index, Index, Index]:
     return np.concatenate(parts), keys // total, keys % total
 
 
-def _roll(triangles: Index, first: Index) -> Index:
+def _roll(triangles: Int64Array, first: Int64Array) -> Int64Array:
     order = (first[:, None] + np.arange(3)) % 3
     return np.take_along_axis(triangles, order, axis=1)

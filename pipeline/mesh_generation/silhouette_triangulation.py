@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from ..types import BoolArray, FloatArray, IntArray
+from ..types import BoolArray, FloatArray, Int64Array, IntArray
 
-Index = npt.NDArray[np.int64]
 _MIN_FRACTION = 0.08
 """Smallest distance, in cells, of outline points from grid points, to avoid slivers."""
 
@@ -22,11 +20,11 @@ class Outline(NamedTuple):
     triangles: (T, 3) into inner followed by the crossings; counter-clockwise seen with rows upward.
     """
 
-    inner: Index
-    start: Index
-    stop: Index
+    inner: Int64Array
+    start: Int64Array
+    stop: Int64Array
     fraction: FloatArray
-    triangles: Index
+    triangles: Int64Array
 
     @property
     def points(self) -> FloatArray:
@@ -79,7 +77,7 @@ def trace_outline(alpha: FloatArray) -> Outline:
 
 def _cross_links(
     alpha: FloatArray, inside: BoolArray, step: tuple[int, int]
-) -> tuple[Index, tuple[Index, Index, FloatArray]]:
+) -> tuple[Int64Array, tuple[Int64Array, Int64Array, FloatArray]]:
     """Number the crossings on the links to the neighbor at `step`; -1 where there is none."""
     rows, columns = alpha.shape
     near = (slice(0, rows - step[0]), slice(0, columns - step[1]))
@@ -96,7 +94,7 @@ def _cross_links(
     return number, (start, stop, fraction.astype(np.float32))
 
 
-def join_sheets(triangles: Index, front: FloatArray, back: FloatArray) -> tuple[FloatArray, IntArray]:
+def join_sheets(triangles: Int64Array, front: FloatArray, back: FloatArray) -> tuple[FloatArray, IntArray]:
     """Join a front and a back sheet over the same triangles (T, 3) into one closed surface.
 
     front, back: (N, 3) positions of the same points, equal where the sheets meet; a wall closes the gap
@@ -119,7 +117,7 @@ def join_sheets(triangles: Index, front: FloatArray, back: FloatArray) -> tuple[
     return np.concatenate([front, back[~met]]), faces.astype(np.int32)
 
 
-def _find_border(triangles: Index) -> tuple[Index, Index]:
+def _find_border(triangles: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Return tails and heads of the directed edges without an opposite."""
     edges = triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     count = int(triangles.max()) + 1

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ..device import CPU, array_to_tensor, tensor_to_array
 from ..rasterize import list_covered_samples
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from ..types import Float64Array, Int64Array
 
 
 class ChartWindows(NamedTuple):
@@ -22,12 +19,12 @@ class ChartWindows(NamedTuple):
     sides: (C, 2) width and height.
     """
 
-    corners: Floats
-    start: Ints
-    sides: Ints
+    corners: Float64Array
+    start: Int64Array
+    sides: Int64Array
 
 
-def make_windows(corners: Floats, chart: Ints, cell: int = 1, margin: int = 0) -> ChartWindows:
+def make_windows(corners: Float64Array, chart: Int64Array, cell: int = 1, margin: int = 0) -> ChartWindows:
     """Shift charts, faces (F, 3, 2) in texels, by whole texels into windows of their own.
 
     The sides are multiples of `cell` texels. margin: empty cells on each side.
@@ -39,7 +36,7 @@ def make_windows(corners: Floats, chart: Ints, cell: int = 1, margin: int = 0) -
     return ChartWindows(corners - low[chart][:, None] + margin * cell, np.cumsum(texels) - texels, sides)
 
 
-def bound_charts(corners: Floats, chart: Ints) -> tuple[Floats, Floats]:
+def bound_charts(corners: Float64Array, chart: Int64Array) -> tuple[Float64Array, Float64Array]:
     """Lowest and highest coordinates, (C, 2) each, of charts with faces (F, 3, 2)."""
     order = np.argsort(chart, kind="stable")
     first = np.flatnonzero(np.diff(chart[order], prepend=-1))
@@ -48,7 +45,7 @@ def bound_charts(corners: Floats, chart: Ints) -> tuple[Floats, Floats]:
 
 
 def list_window_texels(
-    windows: ChartWindows, chart: Ints, device: torch.device = CPU
+    windows: ChartWindows, chart: Int64Array, device: torch.device = CPU
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Faces and numbers, (N,) int64 each, of all texels whose centers lie in a face; chart: (F,)."""
     side = int(windows.sides.max())
@@ -61,7 +58,9 @@ def list_window_texels(
     return face, start[face] + pixel.div(side, rounding_mode="floor") * shortening[face] + pixel
 
 
-def list_shared_texels(windows: ChartWindows, chart: Ints, device: torch.device = CPU) -> tuple[Ints, Ints]:
+def list_shared_texels(
+    windows: ChartWindows, chart: Int64Array, device: torch.device = CPU
+) -> tuple[Int64Array, Int64Array]:
     """As `list_window_texels`, but only the texels that several faces cover, as arrays."""
     face, texel = list_window_texels(windows, chart, device)
     shared = torch.bincount(texel)[texel] > 1

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from ..mesh.areas import measure_double_areas
@@ -20,11 +19,8 @@ from ..mesh.normals import compute_face_normals
 from ..mesh.topology import label_components, list_directed_edges
 from ..mesh.weld import weld_equal
 from ..progress import Progress, ignore_progress
-from ..types import BoolArray, Mesh
+from ..types import BoolArray, Float64Array, Int64Array, Mesh
 from .split_large_charts import cut_sprawling_charts
-
-Labels = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 AXES = np.array([(0, 0, 1), (0, 0, -1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)], np.float64)
 _AXIS_PREFERENCE = np.array((1.0, 1.0, 0.9, 0.9, 0.75, 0.75))
@@ -53,13 +49,13 @@ class _Surface(NamedTuple):
     pairs: (E, 2) faces that share an edge.
     """
 
-    faces: Labels
-    original: Floats
-    original_normals: Floats
-    areas: Floats
-    smoothed: Floats
-    smoothed_normals: Floats
-    pairs: Labels
+    faces: Int64Array
+    original: Float64Array
+    original_normals: Float64Array
+    areas: Float64Array
+    smoothed: Float64Array
+    smoothed_normals: Float64Array
+    pairs: Int64Array
 
 
 class Charts(NamedTuple):
@@ -69,10 +65,10 @@ class Charts(NamedTuple):
     in metres. faces: (F, 3) indices of welded vertices. pairs: (E, 2) faces that share an edge.
     """
 
-    chart: Labels
-    corners: Floats
-    faces: Labels
-    pairs: Labels
+    chart: Int64Array
+    corners: Float64Array
+    faces: Int64Array
+    pairs: Int64Array
 
 
 def segment_charts(mesh: Mesh, progress: Progress = ignore_progress) -> Charts:
@@ -105,7 +101,7 @@ def split_charts(charts: Charts, marked: BoolArray) -> Charts:
     return charts._replace(chart=connect_faces(charts.pairs, charts.chart * 2 + marked))
 
 
-def find_covered_faces(charts: Charts, face: Labels, texel: Labels) -> BoolArray:
+def find_covered_faces(charts: Charts, face: Int64Array, texel: Int64Array) -> BoolArray:
     """Where several faces (N,) cover a texel (N,), mark all but the frontmost in their chart: (F,)."""
     covered = np.zeros(len(charts.chart), np.bool_)
     order = np.lexsort((face, -charts.corners[face, :, 2].mean(axis=1), texel))
@@ -133,7 +129,7 @@ def find_overlap_candidates(charts: Charts, folded: BoolArray) -> BoolArray:
     return candidates
 
 
-def connect_faces(pairs: Labels, label: Labels) -> Labels:
+def connect_faces(pairs: Int64Array, label: Int64Array) -> Int64Array:
     """Number (F,) the connected parts of equal label; pairs: (E, 2) faces that share an edge."""
     one, two = pairs.T
     same = label[one] == label[two]
@@ -151,7 +147,7 @@ def _read_surface(mesh: Mesh) -> _Surface:
     return _Surface(faces, original[faces], normals, areas, smoothed[faces], smoothed_normals, pairs)
 
 
-def _smooth_points(points: Floats, faces: Labels) -> Floats:
+def _smooth_points(points: Float64Array, faces: Int64Array) -> Float64Array:
     """Taubin smoothing; no vertex moves farther than _LARGEST_SHIFT of the mesh's diagonal."""
     moved = smooth_positions(points, faces, _POSITION_SMOOTHING_ROUNDS) - points
     farthest = _LARGEST_SHIFT * float(np.linalg.norm(np.ptp(points, axis=0)))
@@ -159,7 +155,7 @@ def _smooth_points(points: Floats, faces: Labels) -> Floats:
     return points + moved * np.minimum(1, farthest / np.maximum(length, 1e-20))
 
 
-def _pair_faces(faces: Labels, vertex_count: int) -> Labels:
+def _pair_faces(faces: Int64Array, vertex_count: int) -> Int64Array:
     """Pairs (E, 2) of faces that share an edge; around a non-manifold edge, each with the next two."""
     start, stop = list_directed_edges(faces)
     key = np.minimum(start, stop) * vertex_count + np.maximum(start, stop)
@@ -169,12 +165,12 @@ def _pair_faces(faces: Labels, vertex_count: int) -> Labels:
     return np.stack((owner[np.append(near, far)], owner[np.append(near + 1, far + 2)]), axis=1)
 
 
-def _adjacency(pairs: Labels, count: int) -> sparse.csr_array:
+def _adjacency(pairs: Int64Array, count: int) -> sparse.csr_array:
     one, two = np.concatenate((pairs, pairs[:, ::-1])).T
     return sparse.csr_array((np.ones(len(one)), (one, two)), shape=(count, count))
 
 
-def _label_faces(surface: _Surface) -> Labels:
+def _label_faces(surface: _Surface) -> Int64Array:
     """The axis (F,) nearest to each face's smoothed normal, regularized by the neighbors' votes."""
     normals = surface.smoothed_normals
     adjacency = _adjacency(surface.pairs, len(normals))
@@ -191,7 +187,7 @@ def _label_faces(surface: _Surface) -> Labels:
     return label
 
 
-def _merge_small(surface: _Surface, label: Labels, chart: Labels) -> Labels:
+def _merge_small(surface: _Surface, label: Int64Array, chart: Int64Array) -> Int64Array:
     """Relabel each small chart with the axis of the neighbor that it shares most edges with and can face."""
     count = int(chart.max(initial=-1)) + 1
     area = np.bincount(chart, surface.areas, count).astype(np.float64)
@@ -208,7 +204,7 @@ def _merge_small(surface: _Surface, label: Labels, chart: Labels) -> Labels:
     return np.where(moves[chart], target[chart], label)
 
 
-def _is_local_minimum(surface: _Surface, chart: Labels, area: Floats) -> BoolArray:
+def _is_local_minimum(surface: _Surface, chart: Int64Array, area: Float64Array) -> BoolArray:
     """Which charts (C,) are smaller than all their neighbors; only these move, so no two swap labels."""
     rank = np.empty(len(area), np.int64)
     rank[np.argsort(area, kind="stable")] = np.arange(len(area))
@@ -219,7 +215,7 @@ def _is_local_minimum(surface: _Surface, chart: Labels, area: Floats) -> BoolArr
     return rank < lowest
 
 
-def _fit_planes(surface: _Surface, label: Labels, chart: Labels) -> Floats:
+def _fit_planes(surface: _Surface, label: Int64Array, chart: Int64Array) -> Float64Array:
     """Planes (C, 3, 3) that face the charts' mean normals, or their axes where a face would look inwards."""
     count = int(chart.max(initial=-1)) + 1
     weighted = surface.smoothed_normals * surface.areas[:, None]
@@ -234,7 +230,7 @@ def _fit_planes(surface: _Surface, label: Labels, chart: Labels) -> Floats:
     return _build_planes(outward)
 
 
-def _build_planes(outward: Floats) -> Floats:
+def _build_planes(outward: Float64Array) -> Float64Array:
     """Planes (C, 3, 3) with unit normals (C, 3): rows right, up, outward.
 
     Up is +Y, or -Z where the normal is nearly vertical.
@@ -246,12 +242,12 @@ def _build_planes(outward: Floats) -> Floats:
     return np.stack((right, np.cross(outward, right), outward), axis=1)
 
 
-def _project_charts(surface: _Surface, label: Labels, chart: Labels) -> Charts:
+def _project_charts(surface: _Surface, label: Int64Array, chart: Int64Array) -> Charts:
     planes = _fit_planes(surface, label, chart)[chart]
     return Charts(chart, np.einsum("fij,fcj->fci", planes, surface.smoothed), surface.faces, surface.pairs)
 
 
-def _split_folds(surface: _Surface, label: Labels, charts: Charts) -> Charts:
+def _split_folds(surface: _Surface, label: Int64Array, charts: Charts) -> Charts:
     """Split off faces that are folded or nearly so, first as connected parts, then one by one.
 
     Smoothing may have collapsed a face, so split faces are projected from their original positions. So are
@@ -278,7 +274,7 @@ def _choose_corners(marked: BoolArray, ours: Charts, theirs: Charts) -> Charts:
     return theirs._replace(corners=np.where(marked[:, None, None], ours.corners, theirs.corners))
 
 
-def _mark_charts(marked: BoolArray, chart: Labels) -> BoolArray:
+def _mark_charts(marked: BoolArray, chart: Int64Array) -> BoolArray:
     """Mark all faces (F,) of the charts that have a marked face."""
     return (np.bincount(chart, marked) > 0)[chart]
 

@@ -10,15 +10,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from ..mesh.areas import measure_double_areas
 from ..progress import Progress, ignore_progress
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from ..types import Float64Array, Int64Array
 
 _ROUNDS = 20
 _LEAST_GAIN = 3e-4
@@ -39,15 +36,19 @@ class _Rest(NamedTuple):
     areas: (F,), 0 for ignored faces. chart: (F,).
     """
 
-    faces: Ints
-    inverse: Floats
-    areas: Floats
-    chart: Ints
+    faces: Int64Array
+    inverse: Float64Array
+    areas: Float64Array
+    chart: Int64Array
 
 
 def flatten_charts(
-    corners: Floats, flat: Floats, faces: Ints, chart: Ints, progress: Progress = ignore_progress
-) -> Floats:
+    corners: Float64Array,
+    flat: Float64Array,
+    faces: Int64Array,
+    chart: Int64Array,
+    progress: Progress = ignore_progress,
+) -> Float64Array:
     """Return chart coordinates (W, 2) whose lengths approach those of the surface.
 
     corners: (F, 3, 3), metres. flat: (W, 2), initial coordinates. faces: (F, 3). chart: (F,). Faces that are
@@ -79,7 +80,7 @@ def flatten_charts(
     return flat
 
 
-def _read_rest(corners: Floats, flat: Floats, faces: Ints, chart: Ints) -> _Rest:
+def _read_rest(corners: Float64Array, flat: Float64Array, faces: Int64Array, chart: Int64Array) -> _Rest:
     side, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     length = np.maximum(np.linalg.norm(side, axis=1), 1e-12)
     along = (side * other).sum(axis=1) / length
@@ -94,7 +95,7 @@ def _read_rest(corners: Floats, flat: Floats, faces: Ints, chart: Ints) -> _Rest
     return _Rest(faces, inverse, areas, chart)
 
 
-def _measure_energy(rest: _Rest, flat: Floats, charts: int) -> tuple[Floats, Floats]:
+def _measure_energy(rest: _Rest, flat: Float64Array, charts: int) -> tuple[Float64Array, Float64Array]:
     """The energy of each chart, (C,), infinite if a face is folded, and its gradient, (W, 2)."""
     u, v = flat[:, 0][rest.faces], flat[:, 1][rest.faces]
     i, j, k = rest.inverse[:, 0, 0], rest.inverse[:, 0, 1], rest.inverse[:, 1, 1]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.ndimage import find_objects, label
 
 from ..rasterize import list_covered_samples
-from ..types import BoolArray
+from ..types import BoolArray, Float64Array, Int64Array
 
 _GRID = 48
 """Resolution of the search for cuts: cells along the longer side of a chart."""
@@ -20,9 +19,7 @@ _CUT_COST = 2.0
 """Cells of bounding box that a cut must save per cell of new seam."""
 
 
-def cut_sprawling_charts(
-    corners: npt.NDArray[np.float64], chart: npt.NDArray[np.int64], areas: npt.NDArray[np.float64]
-) -> BoolArray:
+def cut_sprawling_charts(corners: Float64Array, chart: Int64Array, areas: Float64Array) -> BoolArray:
     """Mark the faces (F,) on the far side of their chart's best cut; none in charts not worth cutting.
 
     corners: (F, 3, 2) in the chart's plane, metres. chart: (F,). areas: (F,).
@@ -35,7 +32,7 @@ def cut_sprawling_charts(
     return far
 
 
-def _cut_chart(corners: npt.NDArray[np.float64]) -> BoolArray:
+def _cut_chart(corners: Float64Array) -> BoolArray:
     low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     cells = (corners - low) * (_GRID / max(float((high - low).max()), 1e-12))
     cut = _find_best_cut(_draw_mask(cells))
@@ -45,7 +42,7 @@ def _cut_chart(corners: npt.NDArray[np.float64]) -> BoolArray:
     return cells.mean(axis=1)[:, axis] >= position
 
 
-def _draw_mask(cells: npt.NDArray[np.float64]) -> BoolArray:
+def _draw_mask(cells: Float64Array) -> BoolArray:
     """Cells whose centers lie in a face of the chart: (_GRID, _GRID) bool, x first."""
     faces = torch.arange(3 * len(cells)).reshape(-1, 3)
     _, pixel = list_covered_samples(torch.from_numpy(cells.reshape(-1, 2)), faces, (_GRID, _GRID))

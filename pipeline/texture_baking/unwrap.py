@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ..device import CPU
@@ -18,7 +17,7 @@ from ..errors import MeshError
 from ..mesh.areas import measure_double_areas
 from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
-from ..types import Mesh
+from ..types import Float64Array, Int64Array, Mesh
 from .chart_raster import list_shared_texels, make_windows
 from .charts import Charts, find_covered_faces, find_overlap_candidates, segment_charts, split_charts
 from .flatten import flatten_charts
@@ -30,9 +29,6 @@ from .packing.pack_charts import (
     pack_boxes,
     snap_corners,
 )
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 _PACKING_TRIES = 6
 _SPLITTING_ROUNDS = 12
@@ -73,14 +69,14 @@ def unwrap_mesh(
     return Mesh(mesh.positions[vertex], split, vertex_normals(mesh)[vertex], uvs.clip(0, 1), colors)
 
 
-def _split_vertices(faces: Ints, chart: Ints) -> tuple[Ints, Ints, Ints]:
+def _split_vertices(faces: Int64Array, chart: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
     """Make one vertex per chart and vertex: old index (W,), new faces (F, 3), a corner that uses it (W,)."""
     key = chart[:, None] * (int(faces.max()) + 1) + faces
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     return faces.reshape(-1)[first], inverse.reshape(-1, 3), first
 
 
-def _flatten(mesh: Mesh, charts: Charts, progress: Progress) -> Floats:
+def _flatten(mesh: Mesh, charts: Charts, progress: Progress) -> Float64Array:
     """Corners (F, 3, 2) of the flattened and oriented charts in metres, v down as in a texture."""
     _, faces, first = _split_vertices(charts.faces, charts.chart)
     flat = charts.corners[..., :2].reshape(-1, 2)[first]
@@ -91,8 +87,8 @@ def _flatten(mesh: Mesh, charts: Charts, progress: Progress) -> Floats:
 
 
 def _pack(
-    charts: Charts, corners: Floats, size: int, padding: int, device: torch.device, progress: Progress
-) -> tuple[Charts, Floats]:
+    charts: Charts, corners: Float64Array, size: int, padding: int, device: torch.device, progress: Progress
+) -> tuple[Charts, Float64Array]:
     """Pack charts, split further until no two faces share a texel; returns them and corners in texels."""
     scale = estimate_scale(corners, charts.chart, size - 2 * padding)
     charts = _split_covered(charts, corners * (scale / 2), np.arange(len(corners)), device)
@@ -113,7 +109,7 @@ def _pack(
     return charts, pack_boxes(corners, charts.chart, size, padding)
 
 
-def _split_overlaps(charts: Charts, corners: Floats, device: torch.device) -> Charts:
+def _split_overlaps(charts: Charts, corners: Float64Array, device: torch.device) -> Charts:
     """Split charts, faces (F, 3, 2) in texels, so that no face covers a texel of another in its chart.
 
     This holds for every shift of a chart by whole texels. Around possible overlaps it holds at half the texel
@@ -126,7 +122,7 @@ def _split_overlaps(charts: Charts, corners: Floats, device: torch.device) -> Ch
     return _split_covered(charts, 2 * snapped, np.flatnonzero(candidates), device)
 
 
-def _split_covered(charts: Charts, corners: Floats, faces: Ints, device: torch.device) -> Charts:
+def _split_covered(charts: Charts, corners: Float64Array, faces: Int64Array, device: torch.device) -> Charts:
     """Split off those of `faces` (N,) that others of them cover, again until none of the split ones is."""
     for _ in range(_SPLITTING_ROUNDS):
         if len(faces) == 0:

@@ -155,6 +155,9 @@ def with_clip(**changes):
     [
         (replace(BARE, clips=(CLIPS["walk"], CLIPS["walk"])), "two clips have the same name"),
         (with_clip(rotations=CLIPS["walk"].rotations[:, :3]), "'walk' rotates 3 joints, the skeleton has 7"),
+        (with_clip(times=CLIPS["walk"].times[::-1]), "times that rise from 0"),
+        (with_clip(times=CLIPS["walk"].times + 1), "times that rise from 0"),
+        (with_clip(times=CLIPS["walk"].times * 0), "times that rise from 0"),
     ],
 )
 def test_clips_that_do_not_fit_are_named(tmp_path, write, character, message):

@@ -157,17 +157,11 @@ def test_a_wrong_shape_names_the_field_and_both_shapes(build, words):
         (lambda: replace(SKIN, weights=SKIN.weights * 0.9), r"SkinWeights\.weights: .* got one off by 0\.1"),
         (lambda: replace(SKIN, weights=SKIN.weights * np.nan), "got one off by nan"),
         (lambda: replace(SKIN, weights=[[1.5, -0.5, 0, 0]] * 3), r"no negative weights, got -0\.5"),
-        (
-            lambda: replace(CLIP, times=[1.0, 0.0]),
-            r"AnimationClip\.times: .* that increase from 0",
-        ),
-        (lambda: replace(CLIP, times=[0.0, 0.0]), "increase from 0"),
-        (lambda: replace(CLIP, times=[1.0, 2.0]), "increase from 0"),
-        (lambda: replace(CLIP, times=[np.nan, np.nan]), "increase from 0"),
-        (lambda: replace(CLIP, times=[0.0, np.inf]), "increase from 0"),
+        (lambda: replace(CLIP, times=[np.nan, np.nan]), "times: expected at least one, all finite"),
+        (lambda: replace(CLIP, times=[0.0, np.inf]), "times: expected at least one, all finite"),
         (
             lambda: AnimationClip("none", [], np.zeros((0, 3, 4)), np.zeros((0, 3))),
-            "increase from 0",
+            "times: expected at least one, all finite",
         ),
         (
             lambda: replace(CLIP, translations=np.full((2, 3), np.inf)),

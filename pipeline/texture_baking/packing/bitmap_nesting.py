@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...progress import Progress, ignore_progress
-from ...types import BoolArray
-
-Ints = npt.NDArray[np.int64]
+from ...types import BoolArray, Int64Array
 
 _PROBES = 6
 """Runs of a bitmap that are tested at all positions; the others only where these fit."""
@@ -34,7 +32,7 @@ class Bitmap(NamedTuple):
 class Nesting(NamedTuple):
     """places: (C, 3) row, column and number of quarter turns of each bitmap. rows: number of rows in use."""
 
-    places: Ints
+    places: Int64Array
     rows: int
 
 
@@ -49,9 +47,9 @@ class _Strip(NamedTuple):
 class _Runs(NamedTuple):
     """Runs of set cells in a bitmap's rows: row, first column and length, (N,) each; the probes first."""
 
-    row: Ints
-    column: Ints
-    length: Ints
+    row: Int64Array
+    column: Int64Array
+    length: Int64Array
 
 
 def nest_bitmaps(
@@ -106,7 +104,7 @@ def _find_place(strip: _Strip, dilated: BoolArray) -> tuple[int, int] | None:
     return None
 
 
-def _test_runs(strip: _Strip, runs: _Runs, places: Ints, across: int) -> Ints:
+def _test_runs(strip: _Strip, runs: _Runs, places: Int64Array, across: int) -> Int64Array:
     """Those of some positions (N,), row * across + column, at which all runs but the probes fit."""
     tested = _PROBES
     while tested < len(runs.row) and len(places):

@@ -19,11 +19,9 @@ from ...device import tensor_to_array
 from ...mesh.areas import measure_double_areas
 from ...progress import Progress, span_progress
 from ...rasterize import SUBPIXELS
+from ...types import Float64Array, Int64Array
 from ..chart_raster import bound_charts, list_window_texels, make_windows
 from .bitmap_nesting import Bitmap, nest_bitmaps
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 _CELLS_ACROSS = 512
 """Approximate number of cells along the square: more of them pack closer and take longer."""
@@ -41,11 +39,11 @@ _ANGLES = 24
 class _Drawing(NamedTuple):
     """corners: (F, 3, 2) in texels of their chart's bitmap. bitmaps: one per chart."""
 
-    corners: Floats
+    corners: Float64Array
     bitmaps: list[Bitmap]
 
 
-def orient_charts(flat: Floats, owner: Ints) -> Floats:
+def orient_charts(flat: Float64Array, owner: Int64Array) -> Float64Array:
     """Rotate each chart so that its bounding box is smallest: (W, 2). owner: (W,) chart of each vertex."""
     order = np.argsort(owner, kind="stable")
     first = np.flatnonzero(np.diff(owner[order], prepend=-1))
@@ -59,11 +57,11 @@ def orient_charts(flat: Floats, owner: Ints) -> Floats:
     return np.einsum("wi,wij->wj", flat, turn[owner])
 
 
-def _rotation(angle: float) -> Floats:
+def _rotation(angle: float) -> Float64Array:
     return np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
 
 
-def estimate_scale(corners: Floats, chart: Ints, inner: int) -> float:
+def estimate_scale(corners: Float64Array, chart: Int64Array, inner: int) -> float:
     """Texels per metre at which charts, faces (F, 3, 2) in metres, may fit a square of `inner` texels."""
     area = np.abs(measure_double_areas(corners)).sum() / 2
     by_area = inner * math.sqrt(_EXPECTED_UTILIZATION / max(float(area), 1e-20))
@@ -71,8 +69,8 @@ def estimate_scale(corners: Floats, chart: Ints, inner: int) -> float:
 
 
 def find_scale(
-    corners: Floats,
-    chart: Ints,
+    corners: Float64Array,
+    chart: Int64Array,
     scale: float,
     size: int,
     padding: int,
@@ -98,7 +96,7 @@ def find_scale(
     return scale * _SCALE_RESERVE
 
 
-def _find_largest_scale(corners: Floats, chart: Ints, inner: int) -> float:
+def _find_largest_scale(corners: Float64Array, chart: Int64Array, inner: int) -> float:
     """Texels per metre at which the longest chart is `inner` texels long."""
     low, high = bound_charts(corners, chart)
     return max(inner, 1) / max(float((high - low).max()), 1e-20)
@@ -109,12 +107,14 @@ def _measure_cell(size: int) -> int:
     return max(round(size / _CELLS_ACROSS), 1)
 
 
-def snap_corners(corners: Floats) -> Floats:
+def snap_corners(corners: Float64Array) -> Float64Array:
     """Round to the rasterizer's subpixels, so that a chart covers the same texels wherever it is placed."""
     return np.round(corners * SUBPIXELS) / SUBPIXELS
 
 
-def _draw_charts(corners: Floats, chart: Ints, cell: int, padding: int, device: torch.device) -> _Drawing:
+def _draw_charts(
+    corners: Float64Array, chart: Int64Array, cell: int, padding: int, device: torch.device
+) -> _Drawing:
     """Draw charts, faces (F, 3, 2) in texels, into bitmaps whose cells are `cell` texels wide."""
     margin = -(-padding // cell)
     windows = make_windows(snap_corners(corners), chart, cell, margin)
@@ -133,7 +133,7 @@ def _draw_charts(corners: Floats, chart: Ints, cell: int, padding: int, device: 
     return _Drawing(windows.corners - margin * cell, bitmaps)
 
 
-def _trace_thin_faces(corners: Floats) -> tuple[Ints, Floats]:
+def _trace_thin_faces(corners: Float64Array) -> tuple[Int64Array, Float64Array]:
     """Faces less than two texels high, and points on their sides half a texel apart: (N,) and (N, 2)."""
     sides = np.roll(corners, -1, axis=1) - corners
     longest = np.linalg.norm(sides, axis=2).max(axis=1)
@@ -157,8 +157,13 @@ def _shrink_window(window: npt.NDArray[np.float32], cell: int, padding: int, mar
 
 
 def nest_charts(
-    corners: Floats, chart: Ints, size: int, padding: int, device: torch.device, progress: Progress
-) -> tuple[Floats, float]:
+    corners: Float64Array,
+    chart: Int64Array,
+    size: int,
+    padding: int,
+    device: torch.device,
+    progress: Progress,
+) -> tuple[Float64Array, float]:
     """Pack charts, faces (F, 3, 2) in texels, into a square of `size` texels without scaling them.
 
     Returns the new corners and the used share of the square's height, which exceeds 1 if they do not fit.
@@ -177,7 +182,7 @@ def nest_charts(
     return np.stack((x, y), axis=-1) + padding, nesting.rows / columns
 
 
-def pack_boxes(corners: Floats, chart: Ints, size: int, padding: int) -> Floats:
+def pack_boxes(corners: Float64Array, chart: Int64Array, size: int, padding: int) -> Float64Array:
     """Pack charts, faces (F, 3, 2), by their bounding boxes in rows: (F, 3, 2) in texels.
 
     Fast for any number of charts, at a lower utilization. The padding shrinks if there are too many charts.
@@ -200,7 +205,7 @@ def pack_boxes(corners: Floats, chart: Ints, size: int, padding: int) -> Floats:
     return (corners - low[chart][:, None]) * scale + offset[chart][:, None]
 
 
-def _fill_rows(boxes: Floats, width: float) -> tuple[Floats, float]:
+def _fill_rows(boxes: Float64Array, width: float) -> tuple[Float64Array, float]:
     """Place boxes (C, 2), sorted by height, in rows: their first corners (C, 2) and the total height."""
     usable = width - float(boxes[:, 0].max())
     if usable <= 0:
