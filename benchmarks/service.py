@@ -36,6 +36,7 @@ sys.path.insert(0, str(REPOSITORY))
 from benchmarks.stub_server import enter_test_environment  # noqa: E402
 
 MIB = 2**20
+PAGES = 200
 PROBE = """
 import asyncio, sys, time
 from aiohttp import web
@@ -59,6 +60,10 @@ PromptServer.instance.app.on_startup.append(start)
 async def read_lag(request):
     worst, state["worst"] = state["worst"], 0.0
     return web.json_response(worst)
+
+@PromptServer.instance.routes.get("/probe/busy")
+async def read_busy(request):
+    return web.json_response(time.thread_time())
 """
 
 _addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(10, 250), range(250), range(2, 250)))
@@ -115,6 +120,12 @@ async def wait(session: aiohttp.ClientSession, job_id: str) -> dict[str, Any]:
 async def read_lag(session: aiohttp.ClientSession) -> float:
     """The longest that the server's event loop was late since the last call, in seconds."""
     async with session.get("/probe/lag") as answer:
+        return float(await answer.json())
+
+
+async def read_busy(session: aiohttp.ClientSession) -> float:
+    """Seconds of processor time that the server's event loop has used."""
+    async with session.get("/probe/busy") as answer:
         return float(await answer.json())
 
 
@@ -206,18 +217,17 @@ async def measure_list(server: SimpleNamespace) -> None:
         ended = await wait(user, await post(user, make_picture(64, 64, 10, "PNG")))
         ids = copy_job(server.base / "user" / "character3d" / "jobs.sqlite3", ended["job_id"], 10_000)
         for name, before in (("first", ""), ("middle", f"&before={ids[5000]}")):
-            seconds = []
+            seconds, before_busy = [], await read_busy(user)
             await read_lag(user)
-            for _ in range(200):
+            for _ in range(PAGES):
                 started = time.perf_counter()
                 async with user.get(f"/generate_character/jobs?limit=100{before}") as answer:
                     page = await answer.read()
                 seconds.append(time.perf_counter() - started)
             assert len(json.loads(page)["jobs"]) == 100
-            lag = await read_lag(user) * 1000
-            print(
-                f"list    {name} page, {len(page) / 1e6:.2f} MB: {describe(seconds)}, loop late by {lag:.1f}"
-            )
+            late = f"loop late by {await read_lag(user) * 1000:.1f}"
+            busy = f"busy {(await read_busy(user) - before_busy) / PAGES * 1000:.1f} a page"
+            print(f"list    {name} page, {len(page) / 1e6:.2f} MB: {describe(seconds)}, {late}, {busy}")
 
 
 def copy_job(path: Path, job_id: str, count: int) -> list[str]:

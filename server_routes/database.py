@@ -282,7 +282,7 @@ class JobDatabase:
 
     def next_delivery(self) -> float | None:
         """When the next webhook is due."""
-        ((due,),) = self._read("SELECT MIN(due) FROM deliveries")
+        ((due,),) = self._read("SELECT MIN(due) FROM deliveries WHERE typeof(due) = 'real'")
         return due
 
     def _select(self, condition: str, values: tuple[Any, ...]) -> list[Row]:

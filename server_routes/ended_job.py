@@ -10,7 +10,7 @@ from typing import Any
 
 from .database import Row
 from .estimates import EMBEDDED_SECONDS, STAGE_SECONDS, Estimate
-from .events import ERROR, Event, EventLog, now_milliseconds
+from .events import ERROR, JOB_COMPLETED, TERMINAL, Event, EventLog, now_milliseconds
 from .files import FileFacts, JobFile
 from .job_record import describe_files, read_estimate, read_files, read_parameters
 from .jobs import COMPLETED, FAILED
@@ -54,13 +54,14 @@ class EndedJob:
         return replace(self, text=json.dumps(body), facts=facts, record=record)
 
     def make_log(self, events: Iterable[Event]) -> EventLog:
-        """The job's event log; a missing terminal event is added."""
-        events = list(events)
-        found = EventLog(self.id, events)
-        if found.is_closed:
-            return found
-        last = Event(ERROR, self.id, found.last_seq + 1, now_milliseconds(), self.describe())
-        return EventLog(self.id, [*events, last])
+        """The job's event log; a terminal event that is missing, or not this status, is replaced."""
+        found = list(events)
+        if found and found[-1].type in TERMINAL and not self.is_damaged:
+            return EventLog(self.id, found)
+        kept = [event for event in found if event.type not in TERMINAL]
+        seq, body = found[-1].seq + 1 if found else 1, self.describe()
+        kind = JOB_COMPLETED if body["status"] == COMPLETED else ERROR
+        return EventLog(self.id, [*kept, Event(kind, self.id, seq, now_milliseconds(), body)])
 
 
 def read_ended_job(row: Row) -> EndedJob:
@@ -75,10 +76,10 @@ def read_ended_job(row: Row) -> EndedJob:
 
 def _read(row: Row) -> EndedJob:
     if row.state not in (COMPLETED, FAILED) or row.status is None:
-        raise ValueError(f"expected an ended job, found state {row.state!r}")
+        raise ValueError(f"it has no status, its state is {row.state!r}")
     status = json.loads(row.status)
     if (status["job_id"], status["status"]) != (row.id, row.state):
-        raise ValueError("expected its own status")
+        raise ValueError("its status is that of another job")
     files, facts = read_files(row.body)
     read_parameters(row.body), read_estimate(row.body)
     return EndedJob(row.id, row.user, row.status, files, facts, row.body)

@@ -140,15 +140,13 @@ class Routes:
         """GET /generate_character/health: 200 when a job would be accepted, else 503 with the reasons."""
         service = self._service
         reasons = await asyncio.to_thread(service.why_not_ready)
-        live = [live.job for live in service.jobs.live]
-        body = describe_health(reasons, live, service.metrics, service.notices)
+        body = describe_health(reasons, service.jobs.active, service.metrics, service.notices)
         status = 503 if reasons else 200
         return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """GET /generate_character/metrics, for Prometheus."""
-        live = [live.job for live in self._service.jobs.live]
-        text = describe_metrics(self._service.metrics, live)
+        text = describe_metrics(self._service.metrics, self._service.jobs.active)
         return web.Response(text=text, headers={"Content-Type": METRICS_TYPE})
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:

@@ -41,6 +41,11 @@ class JobStore:
         """The jobs whose end has not been published."""
         return list(self._live.values())
 
+    @property
+    def active(self) -> list[Job]:
+        """The jobs that wait or run."""
+        return [live.job for live in self._live.values() if not live.job.is_terminal]
+
     def add(self, job: Job, events: Iterable[Event] = ()) -> LiveJob:
         """Track an active job. From here on every change is stored before it is published."""
         live = LiveJob(job, lambda *change: self._threads.write(JobDatabase.update, *change), events)

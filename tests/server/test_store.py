@@ -332,7 +332,7 @@ async def test_a_damaged_row_costs_its_own_job_only(database, store, tmp_path, c
             "GET", "/job/job2/status", 200, {**body, "job_id": "0" * 8 + "-0000" * 3 + "-" + "0" * 12}
         )
     log = await store.find_log(damaged)
-    assert log.is_closed and log.since(0)[-1].type == "error"
+    assert log.is_closed and log.since(0)[-1].type == "error" and log.since(0)[-1].data == body
     assert damaged.describe_acceptance()["job_id"] == "job2"
     await store.delete(damaged)
     with pytest.raises(ApiError):

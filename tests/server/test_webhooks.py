@@ -229,6 +229,8 @@ async def test_a_damaged_row_stops_nobody_elses(threads, database):
     async with receive() as receiver, sending(threads) as hooks:
         announce(database, receiver.url, "character.completed", {}, "damaged")
         database._file.writer.execute("UPDATE deliveries SET body = ?, tries = 'often'", (b"\xff",))
+        announce(database, receiver.url, "character.completed", {}, "never due")
+        database._file.writer.execute("UPDATE deliveries SET due = 'soon' WHERE id = 'msg_never due'")
         announce(database, receiver.url, "character.completed", {})
         hooks.wake()
         await wait_for(lambda: database.next_delivery() is None)
