@@ -1,4 +1,4 @@
-"""Take paths of the server's disk out of messages that leave it."""
+"""Remove paths of the server's disk from messages that clients see."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ABSOLUTE_PATH = re.compile(
 def redact_paths(message: str, folders: Iterable[str] = ()) -> str:
     """Replace absolute paths by their last component, and cut the message to MAX_MESSAGE characters.
 
-    folders: paths that are known to occur; they may hold blanks, which the pattern cannot see.
+    folders: paths that are known to occur. They may contain spaces, which end a path for the pattern.
     """
     for folder in sorted((folder for folder in folders if len(folder) > 1), key=len, reverse=True):
         message = re.sub(re.escape(folder) + r"(?:[\\/]|(?![\w.-]))", "", message)
