@@ -18,7 +18,7 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-He
 def server(request):
     found = request.getfixturevalue(request.param)
     key = new_key() if request.param == "keyed" else None
-    found.headers, found.query = (bearer(key), f"?api_key={key}") if key else ({}, "")
+    found.headers, found.query = (bearer(key), f"?since=0&api_key={key}") if key else ({}, "?since=0")
     return found
 
 
