@@ -38,10 +38,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ApiError(Exception):
-    """A request that is answered with an error of the wire contract.
+    """An error of the wire contract, as the answer to a request.
 
-    retry_after: seconds, sent as a whole number. closes: the request body was not read to its end,
-    so the connection cannot be used again.
+    retry_after: seconds, rounded up to a whole number. closes: the request body was not read to its end, so
+    the connection cannot be reused.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ApiError(Exception):
         }
 
     def problem(self, path: str) -> dict[str, Any]:
-        """The same as problem details (RFC 9457), whose `status` is the number."""
+        """The same as problem details (RFC 9457), where `status` is the HTTP status."""
         return {
             **self.body(),
             "type": f"/generate_character/docs#{self.code}",
@@ -87,7 +87,7 @@ class ApiError(Exception):
 
 
 def invalid_parameter(message: str, parameter: str, status: int = 400, **details: Any) -> ApiError:
-    """An INVALID_PARAMETERS error about one request field."""
+    """An INVALID_PARAMETERS error about one field of the request."""
     return ApiError(status, INVALID_PARAMETERS, message, {"parameter": parameter, **details})
 
 
@@ -107,25 +107,25 @@ def job_not_found(job_id: str) -> ApiError:
 
 
 def job_gone(job_id: str, moment: float) -> ApiError:
-    """A JOB_NOT_FOUND error about a job that was deleted, or expired, at a moment (seconds since 1970)."""
+    """A JOB_NOT_FOUND error about a job that was deleted or has expired. moment: seconds since 1970."""
     details = {"job_id": job_id[:64], "expired_at": format_moment(moment)}
     return ApiError(410, JOB_NOT_FOUND, "Job is gone", details)
 
 
 def server_busy(status: int, message: str, reason: str, retry_after: float, **details: Any) -> ApiError:
-    """A SERVER_BUSY error: 429 for a limit of one user, 503 for the whole server."""
+    """A SERVER_BUSY error. status: 429 for a limit of one user, 503 for one of the whole server."""
     return ApiError(status, SERVER_BUSY, message, {"reason": reason, **details}, retry_after=retry_after)
 
 
 def disk_full(message: str, **details: Any) -> ApiError:
-    """A SERVER_BUSY error for lack of disk; the request body may not have been read."""
+    """A SERVER_BUSY error for lack of disk space; the request body may not have been read."""
     error = server_busy(503, message, "low_disk", 300, **details)
     error.closes = True
     return error
 
 
 def error_response(request: web.Request, error: ApiError) -> web.Response:
-    """The JSON answer of an error: the wire contract's, or problem details for who asks for them."""
+    """The JSON answer of an error: the wire contract's, or problem details if requested by Accept."""
     if PROBLEM in request.headers.get("Accept", ""):
         body, content_type = error.problem(request.path), PROBLEM
     else:
@@ -137,7 +137,7 @@ def error_response(request: web.Request, error: ApiError) -> web.Response:
 
 
 def _hang_up(request: web.Request) -> web.Response:
-    """End an answer that cannot go on: its client has gone, or must see that it was cut short.
+    """Close the connection of an answer that cannot be completed, so that its client sees it is truncated.
 
     aiohttp sends nothing of the new answer over a closed connection, where it would pass for the rest of
     the old one.
@@ -148,7 +148,7 @@ def _hang_up(request: web.Request) -> web.Response:
 
 
 def answer_errors(handler: Handler) -> Handler:
-    """Wrap a handler so that every error leaves it as JSON of the wire contract."""
+    """Wrap a handler so that every error is answered with JSON of the wire contract."""
 
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -160,7 +160,7 @@ def answer_errors(handler: Handler) -> Handler:
             raise
         except ConnectionError:
             return _hang_up(request)
-        except Exception:  # the boundary: a defect of ours is logged and answered
+        except Exception:  # the boundary: a defect of the service is logged and answered
             request_id = str(uuid.uuid4())
             log.exception("request %s: %s %s failed", request_id, request.method, request.path)
             details = {"request_id": request_id}
@@ -170,7 +170,7 @@ def answer_errors(handler: Handler) -> Handler:
 
 
 def refuse_method(*allowed: str) -> Handler:
-    """A handler for the methods that a path does not have."""
+    """A handler for the methods that a path does not support."""
 
     async def refuse(request: web.Request) -> web.StreamResponse:
         raise ApiError(
@@ -191,4 +191,4 @@ async def _refuse_path(request: web.Request) -> web.StreamResponse:
 
 
 refuse_path = answer_errors(_refuse_path)
-"""A handler for the paths beside those that are served."""
+"""A handler for unknown paths under the service's prefixes."""

@@ -1,4 +1,4 @@
-"""What one user, and all users together, may ask for."""
+"""Limits of one user and of all users together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RateLimit:
             del self._times[user]
 
     def refusal(self, user: str) -> ApiError | None:
-        """The error that the user's next request gets, or None where it may pass."""
+        """The error for the user's next request, or None if it may pass."""
         times = self._recent(user)
         if len(times) < self._quota:
             return None
@@ -45,7 +45,7 @@ class RateLimit:
         )
 
     def count(self, user: str) -> None:
-        """Record a request that passed."""
+        """Count a request that has passed."""
         self._forget_idle()
         self._times.setdefault(user, deque()).append(self._clock())
 
@@ -68,14 +68,14 @@ class JobSlots:
         self._used: Counter[str] = Counter()
 
     def refusal(self, user: str) -> ApiError | None:
-        """The error that the user's next job gets, or None where it may start."""
+        """The error for the user's next job, or None if it may start."""
         if self._used[user] >= self._per_user:
             message = f"Too many jobs at once. The limit is {self._per_user} per user"
             return server_busy(429, message, "concurrent_jobs", 5, limit=self._per_user)
         return self._full()
 
     def require_room(self) -> None:
-        """Raise ApiError 503 when all slots of all users are taken."""
+        """Raise ApiError 503 if all slots of all users are taken."""
         full = self._full()
         if full:
             raise full

@@ -1,7 +1,7 @@
-"""Which models this ComfyUI has, and GET /models beside core's route of the same path.
+"""Which models this ComfyUI has, and GET /models next to core's route of the same path.
 
-CHARACTER3D_MODELS_ROUTE: whose GET /models is, `spec` (the wire contract's, as it is where the variable is
-not set) or `core` (ComfyUI's). GET /generate_character/models answers the contract's object with either.
+CHARACTER3D_MODELS_ROUTE: `spec` (the default) answers GET /models as the wire contract says, `core` leaves it
+to ComfyUI. GET /generate_character/models answers as the contract says in both cases.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FOLDERS_MEDIA_TYPE = "application/vnd.comfyui.folders+json"
 
 
 def list_diffusion_models() -> list[str]:
-    """Exactly the names that POST /generate_character takes as model_name. Blocks: scans folders."""
+    """Exactly the names that POST /generate_character accepts as model_name. Blocks: scans folders."""
     names = set(folder_paths.get_filename_list("checkpoints"))
     names -= set(weights.list_shape_models(names))
     return sorted(name for name in names if name.lower().endswith(".safetensors"))
 
 
 def list_shape_models() -> list[str]:
-    """Exactly the names that it takes as mesh_model beside `auto`, best first. Blocks: scans folders."""
+    """Exactly the names that it accepts as mesh_model besides `auto`, best first. Blocks: scans folders."""
     return weights.list_shape_models(
         name for folder in weights.SHAPE_MODEL_FOLDERS for name in folder_paths.get_filename_list(folder)
     )
@@ -53,15 +53,15 @@ def wants_folders(request: web.Request) -> bool:
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
-    """GET /generate_character/models, and GET /models for who does not want folders."""
-    # One after the other: each thread that scans folders makes the event loop wait for its turn.
+    """GET /generate_character/models, and GET /models unless the client wants folders."""
+    # One after the other: every thread that scans folders competes with the event loop for the GIL.
     diffusion = await asyncio.to_thread(list_diffusion_models)
     shape = await asyncio.to_thread(list_shape_models)
     return web.json_response({"diffusion_models": diffusion, "3d_models": shape})
 
 
 def read_setting(environment: Mapping[str, str] = os.environ) -> str:
-    """Whose GET /models is: `spec` or `core`; ValueError where the variable says anything else."""
+    """Who answers GET /models: `spec` or `core`; raises ValueError for any other value of the variable."""
     found = environment.get(SETTING, "").strip() or SPEC
     if found not in (SPEC, CORE):
         raise ValueError(f"{SETTING} is {found!r}; it must be {SPEC} or {CORE}")

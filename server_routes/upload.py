@@ -193,7 +193,7 @@ def _read_name(part: BodyPartReader) -> str:
 
 
 def _check_codings(part: BodyPartReader) -> None:
-    """RFC 7578, section 4.7: forms are sent as they are."""
+    """Refuse encoded parts: RFC 7578, section 4.7, has forms sent as they are."""
     for header in (hdrs.CONTENT_TRANSFER_ENCODING, hdrs.CONTENT_ENCODING):
         if part.headers.get(header, "").strip().lower() not in _CODINGS:
             raise _malformed(f"A part must have no {header}")

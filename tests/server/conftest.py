@@ -294,11 +294,24 @@ def keyless(comfyui_folder, tmp_path_factory, page_origin):
         yield server
 
 
+_KEYS = [f"sesame{number}" for number in range(200)]
+_unused_keys = iter(_KEYS)
+
+
+def new_key():
+    """A key of the server with keys, and thereby a user of its own."""
+    return next(_unused_keys)
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
 @pytest.fixture(scope="session")
 def keyed(comfyui_folder, tmp_path_factory, page_origin):
-    """A server that listens on all addresses, has the keys `sesame` and `other`, and ComfyUI's own CORS."""
+    """A server that listens on all addresses, has keys, and ComfyUI's own CORS for every origin."""
     base = tmp_path_factory.mktemp("keyed") / "base"
-    variables = {"CHARACTER3D_API_KEYS": "sesame,other", "CHARACTER3D_ALLOWED_ORIGINS": page_origin}
+    variables = {"CHARACTER3D_API_KEYS": ", ".join(_KEYS), "CHARACTER3D_ALLOWED_ORIGINS": page_origin}
     with run_shared_server(comfyui_folder, base, "--enable-cors-header", "*", **variables) as server:
         yield server
     assert "sesame" not in server.log.read_text("utf-8", "replace")

@@ -9,8 +9,6 @@ from aiohttp.test_utils import make_mocked_request
 from character3d.server_routes.access import Access
 from character3d.server_routes.errors import ApiError
 
-from .conftest import lay_base_folder, open_client, run_stub_server
-
 OPEN = Access()
 ANYBODY = Access(allows_open=True)
 
@@ -305,31 +303,3 @@ def test_a_key_in_the_address_only_where_a_browser_has_no_other_way(method, path
         assert (refused.value.status, refused.value.details) == (401, {"parameter": "api_key"})
         assert "Authorization: Bearer" in refused.value.message
     assert refusal(KEYED, ask(method, f"{path}?api_key=wrong", Authorization="Bearer key")) is None
-
-
-async def test_a_server_with_keys(comfyui_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("CHARACTER3D_API_KEYS", "sesame,other")
-    lay_base_folder(tmp_path)
-    sesame, other = ({"Authorization": f"Bearer {key}"} for key in ("sesame", "other"))
-    with run_stub_server(comfyui_folder, tmp_path) as server:
-        async with open_client(server.url) as client:
-            async with await client.generate() as answer:
-                body = await answer.json()
-                assert (answer.status, body["status"]) == (401, "error")
-                assert answer.headers["WWW-Authenticate"] == "Bearer"
-            async with await client.generate(headers=sesame) as answer:
-                job_id = (await answer.json())["job_id"]
-            for headers, status in (({}, 401), (other, 404), (sesame, 200)):
-                async with client.get(f"/job/{job_id}/status", headers=headers) as answer:
-                    assert answer.status == status
-            for path in ("openapi.json", "docs"):
-                async with client.get(f"/generate_character/{path}") as answer:
-                    assert answer.status == 200
-            async with client.ws_connect(f"/ws/{job_id}?api_key=sesame") as ws:
-                assert (await ws.receive_json())["job_id"] == job_id
-            for headers, count in ((sesame, 1), (other, 0)):
-                async with client.get("/generate_character/jobs", headers=headers) as answer:
-                    assert len((await answer.json())["jobs"]) == count
-            async with client.get("/system_stats") as answer:  # core's routes stay as they are
-                assert answer.status == 200
-    assert "sesame" not in server.log.read_text("utf-8")

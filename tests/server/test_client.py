@@ -13,7 +13,7 @@ from character3d.launcher.job import run_job
 from character3d.pipeline.conventions import STAGES
 from character3d.tests.loopback import CuttingProxy, open_from, serve_answers
 
-from .conftest import make_png
+from .conftest import make_png, new_key
 
 _addresses = (f"127.251.{a}.{b}" for a, b in itertools.product(range(250), range(2, 250)))
 JSON = {"Content-Type": "application/json"}
@@ -168,12 +168,11 @@ def test_an_unknown_field_is_warned_of(user):
     assert "stepps: unknown field, ignored" in acceptance["warnings"]
 
 
-def test_api_key(server_with_keys, tmp_path):
-    url = server_with_keys.url
-    for key in (None, "three"):
-        error = refusal(Client(url, api_key=key).generate, make_png() + bytes(9 * 2**20))
+def test_api_key(keyed, tmp_path):
+    for key in (None, "unknown"):
+        error = refusal(Client(keyed.url, api_key=key).generate, make_png() + bytes(9 * 2**20))
         assert (error.status, error.details) == (401, {"parameter": "Authorization"})
-    first, second = (Client(url, api_key=key) for key in ("one", "two"))
+    first, second = (Client(keyed.url, api_key=new_key()) for _ in range(2))
     job = first.wait(first.generate(make_png())["job_id"])
     assert [job["job_id"]] == [job["job_id"] for job in first.list_jobs()]
     assert list(second.list_jobs()) == []

@@ -7,19 +7,18 @@ import aiohttp
 import pytest
 from character3d.tests.loopback import serve_answers
 
-from .conftest import make_png, open_client
+from .conftest import bearer, make_png, new_key, open_client
 from .forms import END, encode_part, get_raw, post_raw, refused
 
 EVIL = "https://evil.example"
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-SESAME = {"Authorization": "Bearer sesame"}
 
 
 @pytest.fixture(params=["keyless", "keyed"])
 def server(request):
     found = request.getfixturevalue(request.param)
-    found.headers = SESAME if request.param == "keyed" else {}
-    found.query = "?api_key=sesame" if request.param == "keyed" else ""
+    key = new_key() if request.param == "keyed" else None
+    found.headers, found.query = (bearer(key), f"?since=0&api_key={key}") if key else ({}, "?since=0")
     return found
 
 

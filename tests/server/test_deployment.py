@@ -11,11 +11,10 @@ import pytest
 from character3d.launcher.installation import REPOSITORY
 from character3d.launcher.server import find_free_port
 
-from .conftest import open_client
+from .conftest import bearer, new_key, open_client
 
 PAGE = (REPOSITORY / "docs" / "deployment.md").read_text(encoding="utf-8")
 SNIPPETS = dict(re.findall(r"^```(nginx|caddyfile)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
-SESAME = {"Authorization": "Bearer sesame"}
 ALL = "server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {url}; }} }}"
 """A proxy as one writes it in a hurry: it passes on everything, and says nothing of its clients."""
 
@@ -90,25 +89,27 @@ def proxy(request):
 
 @pytest.mark.nightly
 async def test_the_whole_service_through_a_proxy(proxy):
+    key = new_key()
+    sesame = bearer(key)
     async with open_client(proxy) as client:
         async with await client.generate() as answer:
             assert answer.status == 401
-        async with await client.generate(headers=SESAME) as answer:
+        async with await client.generate(headers=sesame) as answer:
             assert answer.status == 202
             job_id = (await answer.json())["job_id"]
-        async with client.ws_connect(f"/ws/{job_id}?api_key=sesame") as socket:
+        async with client.ws_connect(f"/ws/{job_id}?api_key={key}") as socket:
             assert [message.json()["type"] async for message in socket][-1] == "job_completed"
-        async with client.get(f"/job/{job_id}/events?api_key=sesame") as answer:
+        async with client.get(f"/job/{job_id}/events?api_key={key}") as answer:
             assert "event: job_completed" in await answer.text()
-        async with client.get(f"/job/{job_id}/status", headers=SESAME) as answer:
+        async with client.get(f"/job/{job_id}/status", headers=sesame) as answer:
             file = (await answer.json())["downloads"][0]
-        part = {**SESAME, "Range": "bytes=1-3", "If-Range": f'"{file["sha256"]}"'}
+        part = {**sesame, "Range": "bytes=1-3", "If-Range": f'"{file["sha256"]}"'}
         async with client.get(file["url"], headers=part) as answer:
             assert (answer.status, len(await answer.read())) == (206, 3)
         for path in ("/models", "/generate_character/jobs", "/generate_character/health"):
-            async with client.get(path, headers=SESAME) as answer:
+            async with client.get(path, headers=sesame) as answer:
                 assert answer.status == 200
-        async with client.request("DELETE", f"/job/{job_id}", headers=SESAME) as answer:
+        async with client.request("DELETE", f"/job/{job_id}", headers=sesame) as answer:
             assert answer.status == 200
 
 
@@ -117,7 +118,7 @@ async def test_no_path_of_comfyui_through_a_proxy(proxy):
     async with open_client(proxy) as client:
         for path in ("/", "/history", "/queue", "/api/queue", "/view", "/ws", "/models/checkpoints",
                      "/generate_characters", "/job", "/api/job/x/status"):  # fmt: skip
-            async with client.get(path, headers=SESAME) as answer:
+            async with client.get(path, headers=bearer(new_key())) as answer:
                 assert answer.status == 404 and "Server" in answer.headers, path
                 assert "aiohttp" not in answer.headers["Server"], "the request has reached ComfyUI"
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
@@ -133,7 +134,7 @@ async def test_behind_a_proxy_that_hides_its_clients_comfyui_is_closed(nginx):
             async with client.get(path) as answer:
                 body = await answer.json()
                 assert answer.status == 403 and "CHARACTER3D_OPEN_COMFYUI" in body["message"]
-        async with client.get("/generate_character/jobs", headers=SESAME) as answer:
+        async with client.get("/generate_character/jobs", headers=bearer(new_key())) as answer:
             assert answer.status == 200
 
 

@@ -10,12 +10,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from character3d.server_routes.access import Access
 from character3d.server_routes.guard import Guard
 
-from .conftest import find_own_address, open_client
+from .conftest import bearer, find_own_address, new_key, open_client
 from .forms import get_raw, refused
 
 OWN = re.compile(r"(/api)?/(generate_character(/.*)?|(job|ws)/.*)|/models")
 CORE_SOCKETS = ("/ws", "/api/ws")
-SESAME, OTHER = ({"Authorization": f"Bearer {key}"} for key in ("sesame", "other"))
 SPELLINGS = (
     "/nothing", "//history", "/history/", "/%68istory", "/api//history", "/HISTORY", "/./history",
     "/api/%2e%2e/history", "/ws?clientId=character3d-x", "/models?format=folders", "/models?clientId=x",
@@ -80,7 +79,7 @@ async def test_every_route_that_is_not_ours_is_closed_to_other_machines(remote, 
 
 @pytest.mark.parametrize("path", SPELLINGS)
 async def test_no_spelling_of_a_path_gets_past(keyed, path):
-    for head in (b"", b"Authorization: Bearer sesame\r\n"):
+    for head in (b"", f"Authorization: Bearer {new_key()}\r\n".encode()):
         status, body = await get_raw(own_address(), keyed.port, path, head)
         assert status == 403 and "CHARACTER3D_OPEN_COMFYUI" in body
 
@@ -120,31 +119,33 @@ async def test_on_this_machine_comfyui_is_as_it_was(local):
 
 
 async def test_a_key_holder_on_another_machine_has_the_whole_service(remote, local):
+    key = new_key()
+    sesame, other = bearer(key), bearer(new_key())
     async with await remote.generate() as answer:
         assert answer.status == 401 and answer.headers["WWW-Authenticate"] == "Bearer"
-    async with await remote.generate(headers=SESAME) as answer:
+    async with await remote.generate(headers=sesame) as answer:
         job_id = (await answer.json())["job_id"]
-    async with remote.ws_connect(f"/ws/{job_id}?api_key=sesame") as socket:
+    async with remote.ws_connect(f"/ws/{job_id}?api_key={key}") as socket:
         frames = [message.json() async for message in socket]
     assert frames[-1]["type"] == "job_completed"
-    async with remote.get(f"/job/{job_id}/events?api_key=sesame") as answer:
+    async with remote.get(f"/job/{job_id}/events?api_key={key}") as answer:
         assert "event: job_completed" in await answer.text()
-    for headers, status in (({}, 401), (OTHER, 404), (SESAME, 200)):
+    for headers, status in (({}, 401), (other, 404), (sesame, 200)):
         async with remote.get(f"/job/{job_id}/status", headers=headers) as answer:
             assert answer.status == status
             body = await answer.json()
     file = body["downloads"][0]
-    async with remote.get(file["url"], headers=SESAME) as answer:
+    async with remote.get(file["url"], headers=sesame) as answer:
         assert (answer.status, len(await answer.read())) == (200, file["size"])
-    async with remote.get(f"{file['url']}?api_key=sesame") as answer:
+    async with remote.get(f"{file['url']}?api_key={key}") as answer:
         await refused(answer, 401, "INVALID_PARAMETERS", "api_key")
     subfolder, name = body["results"]["raw_mesh"].removeprefix("/output/").rsplit("/", 1)
     view = f"/view?filename={name}&subfolder={subfolder}&type=output"
     for client, status in ((remote, 403), (local, 200)):
         for path in (view, f"/history/{job_id}"):
-            async with client.get(path, headers=SESAME) as answer:
+            async with client.get(path, headers=sesame) as answer:
                 assert answer.status == status
-    for headers, count in ((SESAME, 1), (OTHER, 0)):
+    for headers, count in ((sesame, 1), (other, 0)):
         async with remote.get("/generate_character/jobs", headers=headers) as answer:
             assert len((await answer.json())["jobs"]) == count
 
@@ -154,7 +155,7 @@ async def test_models_need_a_key_like_everything_else(remote, local):
         for path in ("/models", "/generate_character/models", "/api/generate_character/models"):
             async with client.get(path) as answer:
                 await refused(answer, 401, "INVALID_PARAMETERS", "Authorization")
-            async with client.get(path, headers=SESAME) as answer:
+            async with client.get(path, headers=bearer(new_key())) as answer:
                 assert set(await answer.json()) == {"diffusion_models", "3d_models"}
 
 

@@ -80,7 +80,7 @@ async def raw_socket(comfyui, job_id, extensions=""):
 @pytest.fixture
 async def running(client, control):
     """The id of a job that runs while the test does, and then completes."""
-    control(every=0.25)
+    control(every=120)
     job_id = (await client.start_job())["job_id"]
     yield job_id
     control()

@@ -40,11 +40,18 @@ def _control():
     return json.loads((Path(folder_paths.base_path) / "control.json").read_text())
 
 
-def _work(node_id):
+def _seconds(node_id):
     control = _control()
+    return control.get("seconds", {}).get(node_id, control["every"])
+
+
+def _work(node_id):
+    """Take the time that control.json says, also where that changes meanwhile."""
+    control, started = _control(), time.monotonic()
     bar = comfy.utils.ProgressBar(TICKS)
     for tick in range(TICKS):
-        time.sleep(control.get("seconds", {}).get(node_id, control["every"]) / TICKS)
+        while time.monotonic() - started < (tick + 1) / TICKS * _seconds(node_id):
+            time.sleep(min(0.01, _seconds(node_id) / TICKS))
         bar.update_absolute(tick + 1, TICKS)
     if control.get("fail") == node_id:
         raise RuntimeError(control["message"])
