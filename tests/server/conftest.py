@@ -201,12 +201,6 @@ def comfyui(serve):
     return serve(CHARACTER3D_ALLOW_OPEN="1")
 
 
-@pytest.fixture(scope="session")
-def server_with_keys(serve):
-    """A ComfyUI with four API keys, two for each of two tests, so that each sees its own jobs only."""
-    return serve(CHARACTER3D_API_KEYS="sesame, other, one, two")
-
-
 @asynccontextmanager
 async def open_client(url, address=None):
     """A client, by default a user of its own."""
