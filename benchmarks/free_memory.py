@@ -104,7 +104,7 @@ def main() -> None:
                 run(server, number)
                 print_memory(server, f"after run {number}")
             ask(server, "/free", {"unload_models": True, "free_memory": True})
-            time.sleep(5)
+            time.sleep(15)
             print_memory(server, "after POST /free")
 
 
