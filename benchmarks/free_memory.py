@@ -103,8 +103,9 @@ def main() -> None:
             for number in (1, 2):
                 run(server, number)
                 print_memory(server, f"after run {number}")
+            time.sleep(15)  # ComfyUI's worker misses a /free that comes while it still tidies up after a run
             ask(server, "/free", {"unload_models": True, "free_memory": True})
-            time.sleep(5)
+            time.sleep(15)
             print_memory(server, "after POST /free")
 
 

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ..backends.model_memory import return_freed_memory
 from ..backends.weight_files import WeightsFile
 from ..pipeline.errors import WeightsError
 from .compat import io
 
 T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class _Kept:
+    """Models in memory, and what identifies the files they were read from."""
+
+    files: Hashable = None
+    models: Any = None
+
+    def release(self) -> None:
+        """Drop the models and return their memory to the system."""
+        if self.models is not None:
+            self.files = self.models = None
+            return_freed_memory()
 
 
 class ModelNode(io.ComfyNode):
@@ -24,9 +40,9 @@ class ModelNode(io.ComfyNode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._files: Hashable = None
-        self._models: Any = None
+        self._kept = _Kept()
         _NODES.add(self)
+        weakref.finalize(self, self._kept.release).atexit = False
 
     @classmethod
     def load_models(cls, files: Hashable, load: Callable[[], T]) -> T:
@@ -35,13 +51,13 @@ class ModelNode(io.ComfyNode):
         files: identifies what load() reads. Models of other files are released first, so that memory never
         holds both.
         """
-        nodes = [node for node in _NODES if issubclass(cls, type(node))]
-        for node in nodes:
-            if node._files != files:
-                node._files = node._models = None
+        alive = [node._kept for node in _NODES if issubclass(cls, type(node))]
+        for kept in alive:
+            if kept.files != files:
+                kept.release()
         models = load()
-        for node in nodes:
-            node._files, node._models = files, models
+        for kept in alive:
+            kept.files, kept.models = files, models
         return models
 
     @classmethod

@@ -35,8 +35,9 @@ def list_models(client):
 def free_memory(client):
     """Ask ComfyUI to unload models and free memory; the models in memory once none is, or after 20 s."""
     body = json.dumps({"unload_models": True, "free_memory": True}).encode()
-    client.read("/free", body, **{"Content-Type": "application/json"})
     deadline = time.monotonic() + 20
     while (left := list_models(client)) and time.monotonic() < deadline:
-        time.sleep(0.2)
+        # Again each time: ComfyUI's worker misses one that comes while it still tidies up after a run.
+        client.read("/free", body, **{"Content-Type": "application/json"})
+        time.sleep(0.5)
     return left

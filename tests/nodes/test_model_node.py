@@ -2,15 +2,30 @@
 
 import gc
 import importlib
+import os
 import weakref
+from pathlib import Path
 
 import pytest
+import torch
 
 CACHES = ["CLASSIC", "LRU", "RAM_PRESSURE", "NONE"]
 
 
 class Model:
-    """Something large."""
+    """Something large, of blocks of a few MB as the tensors of a model. peak: resident bytes with it."""
+
+    SIZE, peak = 128 << 20, 0
+
+    def __init__(self):
+        self.blocks = [torch.ones(1 << 19) for _ in range(64)]
+        Model.peak = read_resident()
+
+
+def read_resident():
+    """Bytes of this process in memory; 0 where the system does not tell."""
+    file = Path("/proc/self/statm")
+    return int(file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if file.exists() else 0
 
 
 @pytest.fixture
@@ -112,3 +127,15 @@ def test_callers_share_a_model_while_one_of_them_holds_it(load_nodes, comfyui_mo
     del first
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's process files")
+def test_their_memory_goes_back_to_the_system(executor, loads):
+    """The C library keeps blocks of a size that was freed before, unless it is told not to."""
+    resident = []
+    for number in range(3):
+        run(executor, file="a", picture=number)
+        executor.free_memory()
+        resident.append(read_resident())
+    assert max(resident) - resident[0] < 0.1 * Model.SIZE
+    assert resident[0] < Model.peak - 0.9 * Model.SIZE
