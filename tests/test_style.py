@@ -47,5 +47,5 @@ def test_mypy(tmp_path):
 
 @pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="no workers")
 def test_workers_get_whole_groups(request):
-    """pytest-xdist reads a test's group from its name; without groups each worker would start every server."""
+    """pytest-xdist reads a test's group from its name; without groups each worker starts every server."""
     assert request.node.nodeid.endswith("@tests/test_style.py")
