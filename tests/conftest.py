@@ -32,6 +32,7 @@ NIGHTLY_READERS = {"blender", "assimp", "three"}
 """Values of a test's parameter `reader`: a push reads files back with ufbx and the Khronos validator."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Mark the tests of the nightly readers, and form the groups of pytest-xdist.
 

@@ -1,5 +1,6 @@
-"""The linter, the formatter and the type checker, over the whole repository."""
+"""The linter, the formatter and the type checker, over the whole repository; the groups of tests."""
 
+import os
 import re
 import subprocess
 import sys
@@ -42,3 +43,9 @@ def test_mypy(tmp_path):
         for path in (REPOSITORY / name).rglob("*.py")
     }
     assert modules and modules <= seen
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="no workers")
+def test_workers_get_whole_groups(request):
+    """pytest-xdist reads a test's group from its name; without groups each worker starts every server."""
+    assert request.node.nodeid.endswith("@tests/test_style.py")

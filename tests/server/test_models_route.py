@@ -125,7 +125,7 @@ def test_an_import_while_the_server_runs_changes_nothing(caplog):
     register_routes(server)
     serve_workflows(server)
     assert len(server.routes) == len(app.router.resources()) == 0
-    assert "ComfyUI's server runs already" in caplog.text
+    assert "ComfyUI's server is running already" in caplog.text
 
 
 async def test_a_server_whose_models_route_is_left_to_core(serve):
