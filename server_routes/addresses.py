@@ -69,12 +69,17 @@ def is_in_networks(address: str, networks: Iterable[Network]) -> bool:
     return found is not None and any(found in network for network in networks)
 
 
+def _list_forwarded(request: web.Request) -> list[str]:
+    """What X-Forwarded-For says, the nearest proxy's word last; an empty text if there is none."""
+    return [address.strip() for address in ",".join(request.headers.getall(FORWARDED_FOR, ())).split(",")]
+
+
 def find_client(request: web.Request, proxies: tuple[Network, ...]) -> str:
     """The client's address: the peer's, or what trusted proxies forward, where the nearest one comes last."""
-    forwarded = ",".join(request.headers.getall(FORWARDED_FOR, ())).split(",")
+    forwarded = _list_forwarded(request)
     client = request.remote or ""
     while forwarded and is_in_networks(client, proxies):
-        previous = forwarded.pop().strip()
+        previous = forwarded.pop()
         if parse_address(previous) is None:
             break
         client = previous
@@ -85,12 +90,12 @@ def is_local(request: web.Request, proxies: tuple[Network, ...]) -> bool:
     """Whether the client runs on this machine.
 
     Behind a reverse proxy on this machine every peer is on loopback, so a request with any sign of a proxy
-    is local only if a trusted one forwards a loopback address. HTTP/1.0 is such a sign: nginx speaks it to
-    its backends by default, without a header, and no client of today does.
+    is local only if a trusted one on this machine forwards nothing but loopback addresses. HTTP/1.0 is such a
+    sign: nginx speaks it to its backends by default, without a header, and no client of today does.
     """
     peer = request.remote or ""
+    if not is_loopback(peer):
+        return False
     if not any(header in request.headers for header in _PROXY_HEADERS):
-        return is_loopback(peer) and request.version >= HttpVersion11
-    forwarded = ",".join(request.headers.getall(FORWARDED_FOR, ())).split(",")
-    is_readable = all(parse_address(address.strip()) for address in forwarded)
-    return is_in_networks(peer, proxies) and is_readable and is_loopback(find_client(request, proxies))
+        return request.version >= HttpVersion11
+    return is_in_networks(peer, proxies) and all(map(is_loopback, _list_forwarded(request)))

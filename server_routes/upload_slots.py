@@ -96,8 +96,9 @@ class UploadSlots:
         self._stop(slowest)
 
     def _stop(self, upload: Upload) -> None:
-        upload.is_too_slow = True
-        self._readers.pop(upload).cancel()
+        if reader := self._readers.pop(upload, None):
+            upload.is_too_slow = True
+            reader.cancel()
 
     async def _stop_in_time(self, upload: Upload) -> None:
         while (seconds := upload.seconds_left) > 0:

@@ -20,11 +20,13 @@ def nothing_left_behind(inputs_left):
     assert inputs_left() == []
 
 
-async def test_two_hundred_posts_at_once(client):
+async def test_two_hundred_posts_at_once(client, control):
     """Ten pass the limit of requests, two of them that of jobs; nobody waits for the others."""
+    control(every=120)  # neither job ends meanwhile
     answers = await asyncio.gather(*(client.generate() for _ in range(200)))
     statuses = [answer.status for answer in answers]
     assert statuses.count(202) == 2 and statuses.count(429) == 198
+    control()
     for answer in answers:
         if answer.status == 429:
             details = await refused(answer, 429, "SERVER_BUSY")
