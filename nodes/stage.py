@@ -16,7 +16,7 @@ from ..pipeline.types import StageReport
 _LOG = logging.getLogger("character3d")
 _TICKS = 1000
 _BYTES_PER_PIXEL = 256
-"""Device memory that a pixel takes while it is rasterized, interpolated, blended and filled."""
+"""Scratch memory per pixel: twice what a bake, the largest work, was measured to take."""
 
 
 class StageRun:

@@ -38,18 +38,16 @@ class Texels(NamedTuple):
 
 def rasterize_uv(uvs: FloatArray, faces: IntArray, size: int, device: torch.device = CPU) -> Texels:
     """List the texels of a (size, size) atlas with texture coordinates (V, 2) and faces (F, 3)."""
-    return _list_texels(array_to_tensor(uvs, device) * size, array_to_tensor(faces, device).long(), size)
-
-
-def _list_texels(uvs: torch.Tensor, faces: torch.Tensor, size: int) -> Texels:
-    """List the texels of faces (F, 3) int64 whose uvs (V, 2) are in texels."""
-    raster = rasterize_triangles(torch.cat((uvs, uvs[:, :1] * 0), dim=1), faces, (size, size))
+    place, corners = array_to_tensor(uvs, device) * size, array_to_tensor(faces, device).long()
+    raster = rasterize_triangles(torch.cat((place, place[:, :1] * 0), dim=1), corners, (size, size))
     inside = torch.nonzero(raster.mask.view(-1)).squeeze(1)
-    index, face = _join_once(_grow_ring(raster), _surround_undrawn(raster, uvs, faces))
+    index, face = _join_once(_grow_ring(raster), _surround_undrawn(raster, place, corners))
     return Texels(
         torch.cat((inside, index)),
         torch.cat((raster.face_index.view(-1)[inside], face)),
-        torch.cat((raster.barycentric.view(-1, 3)[inside], _weigh_outside(index, uvs[faces[face]], size))),
+        torch.cat(
+            (raster.barycentric.view(-1, 3)[inside], _weigh_outside(index, place[corners[face]], size))
+        ),
         torch.arange(len(inside) + len(index), device=index.device) < len(inside),
     )
 
