@@ -23,7 +23,7 @@ def _find_file(name: str | None) -> Path:
     path = os.path.abspath(os.path.join(folder, name))
     is_inside = os.path.commonpath((folder, path)) == folder
     if not is_inside or not path.lower().endswith(MESH_SUFFIXES) or not os.path.isfile(path):
-        raise MeshError(f"mesh_file: {name!r} is no mesh in ComfyUI's input folder")
+        raise MeshError(f"mesh_file: {name!r} is not a mesh in ComfyUI's input folder")
     return Path(path)
 
 

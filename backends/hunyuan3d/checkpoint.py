@@ -51,7 +51,7 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
     absent = [part for part, keys in parts.items() if not keys]
     if absent:
         raise WeightsError(
-            f"{name} is no complete Hunyuan3D model: it has no {' and no '.join(absent)}. Expected the "
+            f"{name} is not a complete Hunyuan3D model: it has no {' and no '.join(absent)}. Expected the "
             f"single file with {_list_expected()}; found {_list_found(weights)}"
         )
     return Checkpoint(name, parts["diffusion model"], parts["image encoder"], parts["shape decoder"])

@@ -75,7 +75,7 @@ def _find_file(kind: str) -> WeightsFile:
         folders = " or ".join(f"models/{folder}" for folder in RIG_MODEL_FOLDERS)
         raise WeightsError(
             f"{kind}.pth is not in {folders}; found {', '.join(sorted(installed.values())) or 'none'}. "
-            f"Nothing is downloaded by itself. Put these there:\n{describe_rig_models()}"
+            f"Nothing is downloaded automatically. Put these there:\n{describe_rig_models()}"
         )
     return find_file(RIG_MODEL_FOLDERS, installed[kind])
 
@@ -123,7 +123,7 @@ def _require_identity(name: str, kind: str, weights: Mapping[str, torch.Tensor])
             f"{len(weights)} tensors, such as {', '.join(sorted(weights)[:_EXAMPLES])}" if weights else "none"
         )
         raise WeightsError(
-            f"{name} is no Make-It-Animatable {kind} file: expected base.layers and "
+            f"{name} is not a Make-It-Animatable {kind} file: expected base.layers and "
             f"{', '.join(_IDENTIFYING_KEYS[kind])}; found {found}"
         )
     for key in ("joints_embed", "pose_embed"):

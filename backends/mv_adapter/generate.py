@@ -65,7 +65,7 @@ def _load_file(file: WeightsFile) -> BaseModel:
     parts = {"UNet": model, "text encoder": clip, "VAE": vae and vae.first_stage_model}
     absent = [part for part, value in parts.items() if value is None]
     if absent:
-        raise WeightsError(f"{name} is no whole checkpoint: it has no {' and no '.join(absent)}")
+        raise WeightsError(f"{name} is not a complete checkpoint: it has no {' and no '.join(absent)}")
     return BaseModel(model, clip, vae)
 
 

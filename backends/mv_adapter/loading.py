@@ -88,7 +88,8 @@ def find_adapter(name: str = "auto") -> WeightsFile:
         folders = " or ".join(f"models/{folder}" for folder in VIEW_ADAPTER_FOLDERS)
         raise WeightsError(
             f"no view adapter {'' if name == 'auto' else name + ' '}in {folders}; found "
-            f"{', '.join(installed) or 'none'}. Nothing is downloaded by itself. Put one of these there:\n"
+            f"{', '.join(installed) or 'none'}. Nothing is downloaded automatically. Put one of these "
+            "there:\n"
             f"{describe_view_adapters()}"
         )
     return find_file(VIEW_ADAPTER_FOLDERS, name)
@@ -145,7 +146,7 @@ def _match_blocks(name: str, weights: Weights, base: _Base) -> dict[str, Place]:
     if not widths or f"{_ENCODER}conv_in.weight" not in weights:
         found = ", ".join(sorted(weights)[:_EXAMPLES])
         raise WeightsError(
-            f"{name} is no MV-Adapter IG2MV file: expected keys such as "
+            f"{name} is not an MV-Adapter IG2MV file: expected keys such as "
             f"mid_block.attentions.0.transformer_blocks.0{_BRANCH}to_q_mv.weight and "
             f"{_ENCODER}conv_in.weight; found {len(weights)} keys, such as {found}"
         )

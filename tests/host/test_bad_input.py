@@ -42,7 +42,7 @@ def chunk(kind, data):
     return struct.pack("!I", len(data)) + kind + data + struct.pack("!I", zlib.crc32(kind + data))
 
 
-def one_colour_png(side):
+def one_color_png(side):
     """A PNG of side x side white pixels, one bit each, in some kilobytes."""
     row = b"\0" + b"\xff" * ((side + 7) // 8)
     packer = zlib.compressobj(9)
@@ -77,7 +77,7 @@ def test_text_named_png(client):
 
 
 def test_a_picture_of_too_many_pixels(client):
-    picture = one_colour_png(13_000)
+    picture = one_color_png(13_000)
     assert len(picture) < 100_000
     refuse(lambda: client.generate(picture), 413, "FILE_TOO_LARGE")
 

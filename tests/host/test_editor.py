@@ -157,28 +157,28 @@ def shoot_viewer(page, path):
 
 
 def describe(pixels):
-    """(is a model there, is it coloured)"""
-    colour = np.ptp(pixels, axis=-1)
-    return (pixels.max(axis=-1) > 120).mean() > 0.1, (colour > 25).mean() > 0.04
+    """(is a model there, is it colored)"""
+    color = np.ptp(pixels, axis=-1)
+    return (pixels.max(axis=-1) > 120).mean() > 0.1, (color > 25).mean() > 0.04
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(
-    ("title", "is_coloured"),
+    ("title", "is_colored"),
     [("Show raw mesh", False), ("Show textured mesh", True), ("Show rigged character", True)],
 )
-def test_the_viewer_shows_the_model(queued, editor, title, is_coloured, tmp_path):
+def test_the_viewer_shows_the_model(queued, editor, title, is_colored, tmp_path):
     path = tmp_path / f"{title}.png"
     seen = None
     editor.evaluate(SHOW_VIEWER, title)
     editor.wait_for_timeout(1_000)
     editor.evaluate(RESIZE, title)
     for _ in range(40):  # software rendering draws about two frames a second
-        if seen == (True, is_coloured):
+        if seen == (True, is_colored):
             break
         seen = describe(shoot_viewer(editor, path))
     sys.stdout.write(f"screenshot: {path}\n")
-    assert seen == (True, is_coloured), path
+    assert seen == (True, is_colored), path
 
 
 @pytest.mark.nightly

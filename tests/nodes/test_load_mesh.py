@@ -87,7 +87,7 @@ async def test_a_file_of_another_type_is_refused(validate):
 async def test_without_a_file_the_name_is_checked(validate, inputs):
     assert "choose a mesh_file or connect a file" in await validate()
     assert "choose a mesh_file or connect a file" in await validate(mesh_file="")
-    assert "'new.glb' is no mesh in ComfyUI's input folder" in await validate(mesh_file="new.glb")
+    assert "'new.glb' is not a mesh in ComfyUI's input folder" in await validate(mesh_file="new.glb")
     BOX.export(inputs / "new.glb")
     assert await validate(mesh_file="new.glb") == ""
     assert await validate("STRING", mesh_file=LINK) == ""
@@ -99,7 +99,7 @@ def test_nothing_but_a_mesh_of_the_input_folder_is_loaded(load_mesh, inputs, nam
     (inputs / "sub").mkdir()
     (inputs / "notes.txt").write_text("no mesh")
     for choice in (name, str((inputs / name).resolve()) if ".." in name else name):
-        refusal = f"mesh_file: {choice!r} is no mesh in ComfyUI's input folder"
+        refusal = f"mesh_file: {choice!r} is not a mesh in ComfyUI's input folder"
         assert load_mesh.validate_inputs(choice) == refusal
         with pytest.raises(MeshError, match=re.escape(refusal)):
             load_mesh.execute(choice)

@@ -64,13 +64,11 @@ async def test_completed_job_has_results_that_can_be_downloaded(client, inputs_l
 
 
 async def test_warnings_name_exactly_the_sent_fields_that_were_ignored(client):
-    job_id = (await client.start_job(prompt="x", seed=3, mesh_steps=9, image_size=512, colour="red"))[
-        "job_id"
-    ]
+    job_id = (await client.start_job(prompt="x", seed=3, mesh_steps=9, image_size=512, color="red"))["job_id"]
     warnings = (await client.finish(job_id))["warnings"]
     named = {warning.split(":")[0] for warning in warnings}
-    # seed is ignored by the mesh but used by the views; steps was not sent; colour is no field.
-    assert named == {"colour", "model_name", "prompt", "mesh_steps", "generating_multiview_texture"}
+    # seed is ignored by the mesh but used by the views; steps was not sent; color is no field.
+    assert named == {"color", "model_name", "prompt", "mesh_steps", "generating_multiview_texture"}
     assert "prompt: not used by the method projection" in warnings
     assert "generating_multiview_texture: see secret.txt" in warnings
 

@@ -83,7 +83,7 @@ async def test_kinds_of_png(see):
         assert_like(await see(encode(image)), image)
 
 
-async def test_palette_with_transparent_colours_and_sixteen_bits(see):
+async def test_palette_with_transparent_colors_and_sixteen_bits(see):
     image = Image.new("P", (12, 12), 0)
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.paste(1, (6, 0, 12, 12))
@@ -130,7 +130,7 @@ async def test_exif_that_leads_in_a_circle(see):
 
 async def test_animations_and_several_pictures_give_the_first(see):
     image = draw_picture()
-    others = [Image.new("RGBA", image.size, colour) for colour in ("red", "lime")]
+    others = [Image.new("RGBA", image.size, color) for color in ("red", "lime")]
     assert_like(await see(encode(image, save_all=True, append_images=others)), image)
     others = [other.convert("RGB") for other in others]
     several = encode(
@@ -175,7 +175,7 @@ async def test_a_page_in_a_picture_is_never_shown(client, comfyui, control):
             assert page not in await answer.read()
 
 
-async def test_all_one_colour(see):
+async def test_all_one_color(see):
     image = Image.new("RGB", (64, 64), (128, 128, 128))
     assert_like(await see(encode(image)), image)
 

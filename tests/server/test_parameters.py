@@ -230,8 +230,8 @@ def test_repair_leaves_sound_text_alone():
 
 
 def test_unknown_fields_are_warned_of():
-    parameters = parse(colour="red")
-    assert "colour: unknown field, ignored" in parameters.warnings
+    parameters = parse(color="red")
+    assert "color: unknown field, ignored" in parameters.warnings
     assert parameters.sent == set()
 
 
