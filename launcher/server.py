@@ -6,6 +6,7 @@ import contextlib
 import functools
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -63,6 +64,7 @@ class Server:
             terminal.live(f"  … starting ComfyUI  {format_seconds(seconds)}")
             with contextlib.suppress(OSError, http.client.HTTPException):
                 urllib.request.urlopen(f"{self.address}/system_stats", timeout=60).close()
+                self.check()  # another server may have the port
                 terminal.done(f"ComfyUI is up at {self.address}", seconds)
                 return
             time.sleep(0.25)
@@ -81,10 +83,15 @@ class Server:
 
 
 def find_free_port() -> int:
-    """Return an unused port, for servers that run next to the user's own."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return an unused port, for servers that run next to the user's own.
+
+    It lies below the ports that systems give to outgoing connections, which could take it before the server.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
 
 
 def start_process(

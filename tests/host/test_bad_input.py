@@ -121,6 +121,7 @@ def test_unknown_job(client):
 
 
 @pytest.mark.makes_files
+@pytest.mark.nightly
 def test_landscape_without_a_person(client, landscape):
     """A mesh and a warning; it cannot be rigged, and the answer says why."""
     acceptance = client.generate(landscape, image_size=512)

@@ -13,7 +13,13 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+LATE = ("texture_baking", "rigging")
+"""A job takes long to come so far."""
+
+
+@pytest.mark.parametrize(
+    "stage", [pytest.param(stage, marks=[pytest.mark.nightly] if stage in LATE else []) for stage in STAGES]
+)
 def test_cancelling_in_each_stage(client, elf, stage):
     final, late = client.cancel_while_in(stage, elf, seed=8, **LARGE)
     assert final["status"] == "failed" and final["cancelled"] and final["failed_stage"] == stage

@@ -77,6 +77,7 @@ def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
         assert client.read_result(job_id, final["results"][name])
 
 
+@pytest.mark.nightly
 def test_the_model_stays_from_run_to_run_and_leaves_at_free(client):
     """The same model serves another seed; POST /free leaves nothing of it in memory."""
     graph, by_title = load_graph("character")
@@ -103,6 +104,7 @@ def test_noise_goes_through_every_stage_that_takes_noise(client, elf, tmp_path):
     assert load_mesh(client, job_id, final["results"]["textured_mesh"], tmp_path).area > 0
 
 
+@pytest.mark.nightly
 def test_a_field_without_a_surface_fails_at_mesh_generation(client, elf):
     _, answers = run_job(client, elf, mesh_model=SOLID, octree_resolution=16)
     final = answers[-1]
@@ -113,7 +115,10 @@ def test_a_field_without_a_surface_fails_at_mesh_generation(client, elf):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (DAMAGED, ["no complete Hunyuan3D model", "model.latent_in.weight", "found 1 other keys, such as"]),
+        (
+            DAMAGED,
+            ["not a complete Hunyuan3D model", "model.latent_in.weight", "found 1 other keys, such as"],
+        ),
         (CUT_OFF, ["cannot be read", "incomplete"]),
     ],
 )
@@ -140,6 +145,7 @@ def test_cancelling_while_it_samples(client, elf):
     assert late <= 1
 
 
+@pytest.mark.nightly
 def test_step_by_step_with_comfyuis_own_nodes(client, server):
     """The second workflow: our loader, decoder and clean-up around ComfyUI's conditioning and KSampler."""
     graph, by_title = load_graph("hunyuan3d_steps")
@@ -150,6 +156,7 @@ def test_step_by_step_with_comfyuis_own_nodes(client, server):
     assert mesh.is_watertight and mesh.bounds[:, 1] == pytest.approx([0, 1.7], abs=1e-4)
 
 
+@pytest.mark.nightly
 def test_cheap_casts_of_the_weights_run(client, server, elf):
     """An fp8 file: its diffusion model in float8, as people shrink them."""
     weights = load_file(str(server.models / FIGURE))

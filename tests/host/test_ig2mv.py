@@ -14,6 +14,10 @@ from safetensors.torch import save_file
 
 from .conftest import REPOSITORY, SMALL, Client, find_saved, load_graph, run_comfyui
 
+pytestmark = (
+    pytest.mark.nightly
+)  # a push has the method in tests/backends, and one learned method in tests/host
+
 SDXL, DAMAGED = "small_xl.safetensors", "other_xl.safetensors"
 ADAPTER = "mvadapter_ig2mv_sdxl.safetensors"
 REGISTER = f"""
@@ -67,7 +71,6 @@ def test_a_job_is_painted_by_ig2mv(client, elf):
         assert client.read_result(acceptance["job_id"], path)
 
 
-@pytest.mark.nightly
 def test_a_job_without_its_checkpoint_takes_the_embedded_method(client, elf):
     acceptance = client.generate(elf, **SMALL, enable_rigging="false")
     final = client.watch(acceptance["job_id"])[-1]
@@ -81,7 +84,6 @@ def test_a_checkpoint_that_is_none_fails_at_its_stage(client, elf):
     assert f"{DAMAGED} cannot be read as a checkpoint" in final["error_details"]
 
 
-@pytest.mark.nightly
 def test_cancelling_while_it_paints(client, elf):
     fields = {**SMALL, "model_name": SDXL, "steps": 100}
     final, late = client.cancel_while_in("generating_multiview_texture", elf, **fields)
@@ -121,4 +123,4 @@ def test_a_mesh_file_that_is_not_there_is_refused_before_anything_runs(client):
     answer = client.read("/prompt", json.dumps({"prompt": graph}).encode())
     errors = json.loads(answer)["node_errors"]
     assert [node["class_type"] for node in errors.values()] == ["C3DLoadMesh"]
-    assert "is not in ComfyUI's input folder" in answer.decode()
+    assert "is not a mesh in ComfyUI's input folder" in answer.decode()

@@ -8,6 +8,10 @@ import pytest
 from . import model_probe
 from .conftest import SMALL, Client, load_graph, run_comfyui
 
+pytestmark = (
+    pytest.mark.nightly
+)  # a push has the method in tests/backends, and one learned method in tests/host
+
 FINGERS = [f"mixamorig:LeftHand{finger}1" for finger in ("Thumb", "Index", "Middle", "Ring", "Pinky")]
 
 
@@ -76,7 +80,6 @@ def test_the_models_stay_from_run_to_run_and_leave_at_free(client):
     assert model_probe.free_memory(client) == {}
 
 
-@pytest.mark.nightly
 def test_a_pose_that_is_none_is_turned_to_the_t_pose(client, elf):
     _, final = run_job(client, elf, pose_type="No", seed=5)
     assert final["status"] == "completed", final["error_details"]
@@ -91,7 +94,6 @@ def test_a_damaged_file_fails_at_its_stage_and_is_named(client, elf, damaged):
     assert "pose.pth cannot be read" in final["error_details"]
 
 
-@pytest.mark.nightly
 def test_cancelling_while_it_rigs(client, elf):
     final, late = client.cancel_while_in("rigging", elf, **SMALL, seed=7)
     assert final.get("cancelled") and final["failed_stage"] == "rigging"

@@ -87,6 +87,10 @@ ADDITIONS = {
 """Lists of packs and of model folders -> whether the pack has added an entry."""
 
 
+OF_MODELS = {f"{method} /models" for method in ("GET", "HEAD", "OPTIONS", "POST", "DELETE")}
+"""GET and HEAD are the wire contract's beside the pack; the others say that OPTIONS is served."""
+
+
 def find_list(question):
     """The list of ADDITIONS that a question asks for."""
     method, path = question.removesuffix(" as folders").split(" ")
@@ -199,14 +203,22 @@ def test_after_the_pack_every_answer_is_the_same_to_the_byte(runs):
 
 def test_beside_the_pack_only_models_and_lists_of_packs_and_of_model_folders_differ(runs):
     changed = find_changed(runs.before, runs.beside)
-    assert changed - {"GET /models", "HEAD /models"} == {
+    assert changed - OF_MODELS == {
         question for question in runs.before if find_list(question) and question != "GET /models"
     }
     assert json.loads(runs.beside["GET /models"][2]).keys() == {"diffusion_models", "3d_models"}
 
 
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_other_methods_of_models_are_refused_as_before(runs, method):
+    """They also name OPTIONS, which pages of other origins ask before they ask for models."""
+    before, beside = (answers[f"{method} /models"] for answers in (runs.before, runs.beside))
+    named = [(name, value.replace("GET,HEAD,OPTIONS", "GET,HEAD")) for name, value in beside[1]]
+    assert (before[0], before[2]) == (beside[0], beside[2]) and before[1] == named and before[0] == 405
+
+
 def test_lists_differ_by_what_the_pack_adds(runs):
-    for question in find_changed(runs.before, runs.beside) - {"GET /models", "HEAD /models"}:
+    for question in find_changed(runs.before, runs.beside) - OF_MODELS:
         (status, headers, body), (also, others, longer) = runs.before[question], runs.beside[question]
         assert (status, drop_length(headers)) == (also, drop_length(others))
         assert drop_additions(json.loads(longer), ADDITIONS[find_list(question)]) == json.loads(body)
@@ -222,4 +234,5 @@ def test_every_route_of_the_pack_is_under_api_too(runs):
     assert runs.routes_before <= runs.routes_beside and len(added) > 50
     bare = {(method, path) for method, path in added if not path.startswith(("/api/", "/extensions/"))}
     mirrored = {(method, path.removeprefix("/api")) for method, path in added if path.startswith("/api/")}
-    assert bare == mirrored - {(method, f"/workflow_templates/{PACK_NAME}") for method in ("GET", "HEAD")}
+    templates = {(method, f"/workflow_templates/{PACK_NAME}") for method in ("GET", "HEAD")}
+    assert bare - {("OPTIONS", "/models")} == mirrored - templates  # /api/models stays core's

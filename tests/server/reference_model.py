@@ -214,7 +214,7 @@ class World:
         )
         await asyncio.sleep(delay)
         self.process.kill()
-        with contextlib.suppress(aiohttp.ClientError):
+        with contextlib.suppress(aiohttp.ClientError, OSError):
             return await request
 
     def restart_in_request(self, user, form, key, delay):
