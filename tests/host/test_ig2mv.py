@@ -14,9 +14,7 @@ from safetensors.torch import save_file
 
 from .conftest import REPOSITORY, SMALL, Client, find_saved, load_graph, run_comfyui
 
-pytestmark = (
-    pytest.mark.nightly
-)  # a push has the method in tests/backends, and one learned method in tests/host
+pytestmark = pytest.mark.nightly  # a push tests the method in tests/backends
 
 SDXL, DAMAGED = "small_xl.safetensors", "other_xl.safetensors"
 ADAPTER = "mvadapter_ig2mv_sdxl.safetensors"

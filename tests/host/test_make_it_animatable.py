@@ -8,9 +8,7 @@ import pytest
 from . import model_probe
 from .conftest import SMALL, Client, load_graph, run_comfyui
 
-pytestmark = (
-    pytest.mark.nightly
-)  # a push has the method in tests/backends, and one learned method in tests/host
+pytestmark = pytest.mark.nightly  # a push tests the method in tests/backends
 
 FINGERS = [f"mixamorig:LeftHand{finger}1" for finger in ("Thumb", "Index", "Middle", "Ring", "Pinky")]
 
