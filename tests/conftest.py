@@ -26,8 +26,8 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 LONGEST_FIRST = ("host", "server", "tests", "backends", "pipeline", "nodes")
 """Folders of tests. The longest groups start first, so that the workers end together."""
-SHARED = {"comfyui", "serve"}
-"""Fixtures that run a ComfyUI for all tests of a folder."""
+SHARED = {"keyed": "with keys", "keyless": "with keys", "comfyui": "shared", "serve": "shared"}
+"""Fixtures that run a ComfyUI for all tests of a folder -> which of the folder's groups uses them."""
 NIGHTLY_READERS = {"blender", "assimp", "three"}
 """Values of a test's parameter `reader`: a push reads files back with ufbx and the Khronos validator."""
 
@@ -42,8 +42,8 @@ def pytest_collection_modifyitems(items):
         if hasattr(item, "callspec") and item.callspec.params.get("reader") in NIGHTLY_READERS:
             item.add_marker(pytest.mark.nightly)
         folder = item.path.parent.name
-        group = folder if SHARED.intersection(item.fixturenames) else f"{folder}/{item.path.name}"
-        item.add_marker(pytest.mark.xdist_group(group))
+        shared = (name for fixture, name in SHARED.items() if fixture in item.fixturenames)
+        item.add_marker(pytest.mark.xdist_group(f"{folder}/{next(shared, item.path.name)}"))
     order = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
 

@@ -61,6 +61,7 @@ def test_sides_are_for_multiview_models(hunyuan3d, load, picture):
         generate(hunyuan3d, shape, {"front": picture, "left": picture, "back": picture})
 
 
+@pytest.mark.nightly
 def test_a_view_is_not_taken_for_another(hunyuan3d, load, picture):
     shape = few_latents(load("2.0", "hunyuan3d-dit-v2-mv.safetensors"))
     fields = [
@@ -174,7 +175,7 @@ def test_2_1_runs_without_guidance(hunyuan3d, load, picture):
     assert torch.isfinite(field.values).all()
 
 
-@pytest.mark.parametrize("layout", ["2.0", "fast", "2.1"])
+@pytest.mark.parametrize("layout", ["2.0", "fast", pytest.param("2.1", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("stored", ["fp8_e4m3fn_unet", "fp16_unet"])
 def test_weights_stored_in_another_precision_than_computed_in(
     hunyuan3d, load, picture, monkeypatch, layout, stored

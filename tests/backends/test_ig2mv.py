@@ -241,7 +241,7 @@ def test_a_missing_adapter_quotes_the_catalogue(ig2mv, sdxl, model_patches):
     [
         (
             lambda weights: {"a": weights["adapter.conv_in.bias"]},
-            "no MV-Adapter IG2MV file.*found 1 keys, such as a",
+            "not an MV-Adapter IG2MV file.*found 1 keys, such as a",
         ),
         (
             lambda weights: {key: value for key, value in weights.items() if "_ref" not in key},

@@ -104,7 +104,7 @@ def test_a_tensor_of_the_wrong_shape_is_named(hunyuan3d, models):
 def test_a_file_of_one_part_says_which_are_missing(hunyuan3d, models, part):
     weights = {key: value for key, value in small.draw_checkpoint("mini").items() if key.startswith(part)}
     small.save_checkpoint(models / "hunyuan3d-part.safetensors", weights)
-    with pytest.raises(WeightsError, match=r"no complete Hunyuan3D model: it has no .* and no .*Expected"):
+    with pytest.raises(WeightsError, match=r"not a complete Hunyuan3D model: it has no .* and no .*Expected"):
         hunyuan3d.loading.load_shape_model("auto")
 
 

@@ -138,11 +138,11 @@ def test_damaged_files_are_named(make_it_animatable, files):
 def test_another_models_file_is_named(make_it_animatable, files):
     (files / "joints_coarse.pth").write_bytes((files / "joints.pth").read_bytes())
     with pytest.raises(
-        WeightsError, match=r"no Make-It-Animatable joints_coarse file: expected .*joints_head\.w"
+        WeightsError, match=r"not a Make-It-Animatable joints_coarse file: expected .*joints_head\.w"
     ):
         make_it_animatable.loading.load_model("joints_coarse")
     torch.save({}, files / "bw.pth")
-    with pytest.raises(WeightsError, match=r"no Make-It-Animatable bw file: .*found none"):
+    with pytest.raises(WeightsError, match=r"not a Make-It-Animatable bw file: .*found none"):
         make_it_animatable.loading.load_model("bw")
 
 
@@ -186,6 +186,7 @@ def test_the_rig_of_a_mesh(make_it_animatable, rig_mesh, body):
     assert np.array_equal(rig.skin.weights, rig.skin.weights[first])
 
 
+@pytest.mark.nightly
 def test_the_same_mesh_gets_the_same_rig(rig_mesh, body):
     one, two = (rig_mesh(body) for _ in range(2))
     assert np.array_equal(one.skeleton.rest, two.skeleton.rest)

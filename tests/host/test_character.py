@@ -165,6 +165,7 @@ def glb_job(elf_job, elf):
     return SimpleNamespace(job_id=job_id, results=final["results"])
 
 
+@pytest.mark.nightly
 def test_a_second_job_makes_the_same_mesh_in_files_of_its_own(elf_job, glb_job):
     read, first, second = elf_job.client.read_result, elf_job.answers[-1]["results"], glb_job.results
     assert first["textured_mesh"] != second["textured_mesh"]
@@ -217,6 +218,7 @@ def run_shell(comfyui, tmp_path):
     return run
 
 
+@pytest.mark.nightly
 def test_printed_commands(run_shell, elf, client):
     Image.open(io.BytesIO(elf)).convert("RGB").save(run_shell.folder / "input.jpg", quality=92)
     acceptance = json.loads(run_shell(PRINTED))

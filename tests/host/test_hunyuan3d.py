@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from . import model_probe
 from .conftest import Client, find_saved, load_graph, run_comfyui
 
+pytestmark = pytest.mark.nightly  # a push tests the method in tests/backends
+
 FIGURE = "hunyuan3d-dit-v2-mini-fp16.safetensors"
 NOISE = "hunyuan3d-dit-v2-mini-turbo-fp16.safetensors"
 SOLID = "hunyuan3d-dit-v2-mini/solid.fp16.safetensors"
@@ -77,7 +79,6 @@ def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
         assert client.read_result(job_id, final["results"][name])
 
 
-@pytest.mark.nightly
 def test_the_model_stays_from_run_to_run_and_leaves_at_free(client):
     """The same model serves another seed; POST /free leaves nothing of it in memory."""
     graph, by_title = load_graph("character")
@@ -93,7 +94,6 @@ def test_the_model_stays_from_run_to_run_and_leaves_at_free(client):
     assert model_probe.free_memory(client) == {}
 
 
-@pytest.mark.nightly
 def test_noise_goes_through_every_stage_that_takes_noise(client, elf, tmp_path):
     """A random field is meshed, textured and saved; whether it can be rigged is up to chance."""
     job_id, answers = run_job(client, elf, mesh_model=NOISE, face_count=10_000, octree_resolution=32)
@@ -104,7 +104,6 @@ def test_noise_goes_through_every_stage_that_takes_noise(client, elf, tmp_path):
     assert load_mesh(client, job_id, final["results"]["textured_mesh"], tmp_path).area > 0
 
 
-@pytest.mark.nightly
 def test_a_field_without_a_surface_fails_at_mesh_generation(client, elf):
     _, answers = run_job(client, elf, mesh_model=SOLID, octree_resolution=16)
     final = answers[-1]
@@ -137,7 +136,6 @@ def test_a_model_that_is_not_installed_is_refused(client, elf):
     assert FIGURE in error.details["allowed"] and "auto" in error.details["allowed"]
 
 
-@pytest.mark.nightly
 def test_cancelling_while_it_samples(client, elf):
     fields = {**QUICK, "mesh_model": FIGURE, "mesh_steps": 12}
     final, late = client.cancel_while_in("mesh_generation", elf, **fields)
@@ -145,7 +143,6 @@ def test_cancelling_while_it_samples(client, elf):
     assert late <= 1
 
 
-@pytest.mark.nightly
 def test_step_by_step_with_comfyuis_own_nodes(client, server):
     """The second workflow: our loader, decoder and clean-up around ComfyUI's conditioning and KSampler."""
     graph, by_title = load_graph("hunyuan3d_steps")
@@ -156,7 +153,6 @@ def test_step_by_step_with_comfyuis_own_nodes(client, server):
     assert mesh.is_watertight and mesh.bounds[:, 1] == pytest.approx([0, 1.7], abs=1e-4)
 
 
-@pytest.mark.nightly
 def test_cheap_casts_of_the_weights_run(client, server, elf):
     """An fp8 file: its diffusion model in float8, as people shrink them."""
     weights = load_file(str(server.models / FIGURE))

@@ -152,7 +152,10 @@ def test_no_background_reaches_charts_or_gutters(figure):
     assert color[near][:, 2].max() < 0.02
 
 
-@pytest.mark.parametrize("radius", [0.3, 0.004], ids=["ball", "rod thinner than two pixels"])
+@pytest.mark.parametrize(
+    "radius",
+    [pytest.param(0.3, id="ball"), pytest.param(0.004, id="thin rod", marks=pytest.mark.nightly)],
+)
 def test_what_hides_a_surface_is_not_printed_on_it(radius):
     """A green capsule upright in front of a big red ball."""
     rod = trimesh.creation.capsule(height=1.0, radius=radius).apply_transform(
@@ -396,7 +399,7 @@ def test_long_edges_are_split_and_the_surface_stays():
     assert again[0] is vertices and again[1] is faces
 
 
-@pytest.mark.parametrize("unit", [0.01, 1000.0])
+@pytest.mark.parametrize("unit", [pytest.param(0.01, marks=pytest.mark.nightly), 1000.0])
 def test_the_unit_of_a_mesh_does_not_matter(figure, baked, unit):
     """Meshes of others come in centimetres and inches; their views and texture are the same."""
     scaled = Mesh(figure.positions * unit, figure.faces, figure.normals, figure.uvs)

@@ -7,6 +7,7 @@ import pytest
 from character3d.client import Client
 from character3d.launcher.installation import Installation
 from character3d.launcher.server import find_free_port, run_server
+from character3d.tests.forking import start_fork
 from character3d.tests.loopback import serve_answers
 
 from .conftest import make_png
@@ -16,7 +17,7 @@ from .test_client import refusal
 def test_a_comfyui_without_the_pack(comfyui_folder, tmp_path):
     (tmp_path / "custom_nodes").mkdir()
     installation = Installation(Path(sys.executable), comfyui_folder, tmp_path, is_own=True)
-    with run_server(installation, find_free_port()) as server:
+    with run_server(installation, find_free_port(), start=start_fork) as server:
         client = Client(server.address)
         calls = {
             client.models: 404,
