@@ -1,6 +1,7 @@
 """Who may import whom (docs/architecture.md), and what the Comfy Registry asks of the repository."""
 
 import ast
+import graphlib
 import re
 import shutil
 import subprocess
@@ -232,3 +233,17 @@ def test_registry_fields_are_complete(project):
 def test_licence_is_there():
     text = (REPOSITORY / "LICENSE").read_text(encoding="utf-8")
     assert text.startswith("MIT License") and "Character3D contributors" in text
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports for type checkers count, too."""
+    graph = {}
+    known = {name.removesuffix(".__init__") for name, _ in MODULES if name}
+    for name, path in MODULES:
+        if name and path.stem != "__init__":
+            _, own = read_imports(name, path)
+            modules = {module if module in known else module.rpartition(".")[0] for module in own}
+            graph[name] = sorted(modules & known - {name})
+    graph = {name: [other for other in others if other in graph] for name, others in graph.items()}
+    order = graphlib.TopologicalSorter(graph)
+    order.prepare()  # raises CycleError, which names the circle
