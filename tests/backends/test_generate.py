@@ -46,6 +46,7 @@ def test_the_picture_is_framed_on_white_with_the_models_border(hunyuan3d, pictur
     assert torch.allclose(image[259, 259], torch.tensor([0.8, 0.4, 0.2]), atol=1e-3)
 
 
+@pytest.mark.nightly
 def test_seed_and_picture_decide(hunyuan3d, load, picture):
     shape = few_latents(load("mini", "hunyuan3d-dit-v2-mini.safetensors"))
     other = FramedPicture(picture.rgba[:, ::-1] * np.array([0.2, 1, 1, 1], np.float32))

@@ -193,6 +193,7 @@ def test_the_same_mesh_gets_the_same_rig(rig_mesh, body):
     assert np.array_equal(one.skin.weights, two.skin.weights) and not one.turns
 
 
+@pytest.mark.nightly
 def test_a_larger_mesh_gets_a_larger_rig(rig_mesh, body):
     """Four times as large, which rounds alike."""
     larger = Mesh(body.positions * 4, body.faces)

@@ -91,6 +91,7 @@ def test_the_models_stay_from_run_to_run_and_leave_at_free(executor, views):
     assert list_models() == before
 
 
+@pytest.mark.nightly
 def test_a_checkpoint_is_in_memory_once_whoever_loads_it(executor, views):
     """Core's loader connected to Generate Views, then the checkpoint's name, then core's again."""
     for prompt in (connect(views(model_name="")), views(), connect(views(model_name=""))):
@@ -126,6 +127,7 @@ def test_projection_is_repeated_for_no_file(executor, views, models, small_sdxl)
     assert "views" in executor.run(prompt, "views")
 
 
+@pytest.mark.nightly
 def test_the_adapter_of_the_steps_is_shared_and_leaves_at_free(executor, views, core, monkeypatch):
     """Apply IG2MV and Generate Views in one prompt, on one checkpoint."""
     node = importlib.import_module("character3d.nodes.view_steps").ApplyIG2MV

@@ -20,6 +20,8 @@ from character3d.tests.forking import start_fork
 
 from .conftest import SMALL, Client
 
+pytestmark = pytest.mark.nightly  # three starts of ComfyUI and a whole job
+
 ROUTE_PROBE = """
 from aiohttp import web
 from server import PromptServer

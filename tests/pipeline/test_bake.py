@@ -117,6 +117,7 @@ def test_baking_brings_the_paint_back(figure, baked):
     assert measure_psnr(color[mask], paint_waves(points[mask])) >= 25
 
 
+@pytest.mark.nightly
 def test_detail_of_three_pixels_comes_through(sphere):
     """Stripes 12 mm wide where a pixel is 4 mm: blur or a shift of half a pixel would cost 5 dB and more."""
 
@@ -279,6 +280,7 @@ def test_fill_crosses_from_chart_to_chart():
     assert np.abs(read_color(baked)[unseen] - GREEN).max() < 1e-3
 
 
+@pytest.mark.nightly
 def test_fill_runs_smoothly_into_what_is_seen(sphere):
     """A band of a sphere unseen: its colors lie between those of its rims and join them."""
 

@@ -98,6 +98,7 @@ async def test_events_go_on_where_they_were(comfyui_folder, base):
             assert progress == sorted(progress)
 
 
+@pytest.mark.nightly
 async def test_a_job_that_was_running_twice_is_not_begun_again(comfyui_folder, base):
     slow_down(base, C3DGenerateViews=30)
     for attempt in (1, 2):
@@ -205,6 +206,7 @@ async def test_the_same_key_is_the_same_job_after_a_restart(comfyui_folder, base
     assert ids[0] == ids[1]
 
 
+@pytest.mark.nightly
 async def test_one_job_is_killed_at_each_of_its_commits(comfyui_folder, base, monkeypatch):
     """Before its record and after it, before its end and after it; its client asks again each time."""
     for name, value in ENVIRONMENT.items():

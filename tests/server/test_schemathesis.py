@@ -57,7 +57,7 @@ def run_schemathesis(url, folder, examples):
 
 def test_all_checks(serve_quickly, tmp_path, record_property):
     """Many more with --hypothesis-profile=long."""
-    examples = 300 if settings.get_current_profile_name() == "long" else 15
+    examples = 300 if settings.get_current_profile_name() == "long" else 8
     variables = {"CHARACTER3D_TRUSTED_PROXIES": "127.0.0.1", "CHARACTER3D_ALLOW_OPEN": "1"}
     with serve_quickly(**variables, **{SECRET: ENVIRONMENT[SECRET]}) as server:
         record_property("requests", run_schemathesis(server.url, tmp_path, examples))
