@@ -1,6 +1,7 @@
 """Who may import whom (docs/architecture.md), and what the Comfy Registry asks of the repository."""
 
 import ast
+import functools
 import graphlib
 import re
 import shutil
@@ -66,6 +67,7 @@ every_module = pytest.mark.parametrize(
 )
 
 
+@functools.cache
 def read_imports(name, path):
     """Absolute imports and the pack's own modules that a file names: (set, set), wherever in the file."""
     outside, own = set(), set()

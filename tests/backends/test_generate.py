@@ -176,7 +176,8 @@ def test_2_1_runs_without_guidance(hunyuan3d, load, picture):
     assert torch.isfinite(field.values).all()
 
 
-@pytest.mark.parametrize("layout", ["2.0", "fast", pytest.param("2.1", marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("layout", ["2.0", "fast", "2.1"])
 @pytest.mark.parametrize("stored", ["fp8_e4m3fn_unet", "fp16_unet"])
 def test_weights_stored_in_another_precision_than_computed_in(
     hunyuan3d, load, picture, monkeypatch, layout, stored

@@ -401,7 +401,8 @@ def test_long_edges_are_split_and_the_surface_stays():
     assert again[0] is vertices and again[1] is faces
 
 
-@pytest.mark.parametrize("unit", [pytest.param(0.01, marks=pytest.mark.nightly), 1000.0])
+@pytest.mark.nightly
+@pytest.mark.parametrize("unit", [0.01, 1000.0])
 def test_the_unit_of_a_mesh_does_not_matter(figure, baked, unit):
     """Meshes of others come in centimetres and inches; their views and texture are the same."""
     scaled = Mesh(figure.positions * unit, figure.faces, figure.normals, figure.uvs)
