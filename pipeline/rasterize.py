@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 
 from .cameras import project_points
+from .mesh.areas import measure_double_areas
 from .types import Camera
 
 SUBPIXELS = 256
@@ -162,16 +163,11 @@ def _iterate_spans(snapped: torch.Tensor, size: tuple[int, int]) -> Iterator[_Sp
 
 def _orient_edges(snapped: torch.Tensor) -> _Edges:
     """Edge i runs from corner i + 1 to corner i + 2, opposite corner i; its function is positive inside."""
-    sign = torch.sign(_double_area(snapped))[:, None]
+    sign = torch.sign(measure_double_areas(snapped))[:, None]
     start, stop = snapped[:, (1, 2, 0)], snapped[:, (2, 0, 1)]
     dx, dy = (sign * (stop - start)[..., axis] for axis in (0, 1))
     owns_border = (dy < 0) | ((dy == 0) & (dx > 0))
     return _Edges(start[..., 0], start[..., 1], dx, dy, (~owns_border).to(snapped.dtype))
-
-
-def _double_area(snapped: torch.Tensor) -> torch.Tensor:
-    one, two = snapped[:, 1] - snapped[:, 0], snapped[:, 2] - snapped[:, 0]
-    return one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
 
 
 def _bound_rows(snapped: torch.Tensor, height: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -179,7 +175,7 @@ def _bound_rows(snapped: torch.Tensor, height: int) -> tuple[torch.Tensor, torch
     rows = snapped[..., 1] / SUBPIXELS - 0.5
     first = rows.amin(dim=1).ceil().clamp(0, height).to(torch.int64)
     last = rows.amax(dim=1).floor().clamp(-1, height - 1).to(torch.int64)
-    count = torch.where(_double_area(snapped) == 0, 0, last - first + 1)
+    count = torch.where(measure_double_areas(snapped) == 0, 0, last - first + 1)
     return first, count.clamp(min=0)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..types import FloatArray, IntArray
+from .normals import compute_face_normals
 
 
 def measure_areas(positions: FloatArray, faces: IntArray) -> FloatArray:
     """Return the area (F,) of every triangle; positions (V, 3), faces (F, 3)."""
-    a, b, c = (positions[faces[:, corner]].astype(np.float64) for corner in range(3))
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    return compute_face_normals(positions.astype(np.float64), faces)[1]
 
 
 def measure_double_areas(corners: Any) -> Any:
