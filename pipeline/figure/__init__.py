@@ -1,0 +1,5 @@
+"""What a picture shows of its figure: read once, in preprocessing, and used by shape, views, texture and rig."""
+
+from .figure import KINDS, LANDMARKS, PARTS, Figure
+
+__all__ = ["KINDS", "LANDMARKS", "PARTS", "Figure"]

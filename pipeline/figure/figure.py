@@ -1,0 +1,61 @@
+"""The figure in a picture: its kind, its landmarks, its head and its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from ..types import FloatArray, IntArray
+
+KINDS = ("front", "three_quarter", "side", "back", "sitting", "half_body", "bust", "several", "other")
+"""`front` to `back` stand; `half_body` ends at the hips or thighs, `bust` at the chest; `other`: no human form."""
+
+_SIDED = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "toe")
+LANDMARKS = (
+    *("crown", "head", "neck", "pelvis"),
+    *(f"{side}_{name}" for side in ("left", "right") for name in _SIDED),
+)
+"""`crown`: top of the skull with its hair, without hat, horns or ears. `head`: its center. `neck`: where it is
+narrowest, between chin and collarbones. `hand`: the tip. Left is the character's own left, as in conventions.py."""
+
+PARTS = (
+    *("background", "head", "hair", "torso", "left_arm", "right_arm", "left_hand", "right_hand"),
+    *("left_leg", "right_leg", "left_foot", "right_foot", "clothes", "prop"),
+)
+"""`clothes` hang free of the limbs (skirt, coat, robe, cape); `prop` is all else: wing, tail, hat, staff, bag."""
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """All lengths are shares of the framed picture's side, from its upper left corner; y points down.
+
+    landmarks: (20, 3) float32, in the order of LANDMARKS: x, y, and depth towards the viewer from the pelvis.
+    confidence: (20,) float32, 0..1. box: left, top, right, bottom of the subject (alpha of one half or more).
+    head_box: the same of the head with hair, without hat, horns or ears. face: center x, y and radii x, y of
+    the face's ellipse; None if no face is seen. parts: (N, N) uint8 indices into PARTS over the whole framed
+    picture. yaw: degrees that the body is turned to its own left, as seen; 0 faces the viewer, 180 away.
+    source: what read it: `blazepose`, `outline` or `hand` (a person corrected it).
+    """
+
+    kind: str
+    landmarks: FloatArray
+    confidence: FloatArray
+    box: tuple[float, float, float, float]
+    head_box: tuple[float, float, float, float]
+    parts: IntArray
+    face: tuple[float, float, float, float] | None = None
+    yaw: float = 0.0
+    source: str = "outline"
+    warnings: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> FloatArray:
+        """x, y and depth of the landmark called `name`."""
+        return self.landmarks[LANDMARKS.index(name)]
+
+    def trust(self, name: str) -> float:
+        """Confidence of the landmark called `name`."""
+        return float(self.confidence[LANDMARKS.index(name)])
