@@ -28,7 +28,7 @@ _WEIGHT_TOLERANCE = 1e-4
 _QUATERNION_TOLERANCE = 1e-3
 
 
-def _freeze(owner: object, name: str, dtype: npt.DTypeLike, *shape: int | None) -> None:
+def freeze(owner: object, name: str, dtype: npt.DTypeLike, *shape: int | None) -> None:
     """Cast a field to a read-only contiguous array of `shape`; None in `shape` stands for any length.
 
     An array that is all of that already, and that nobody can write to, is kept; any other is copied.
@@ -57,7 +57,7 @@ def _is_frozen(value: object, dtype: np.dtype[Any]) -> bool:
     return memory is None
 
 
-def _require(owner: object, name: str, is_sound: bool | np.bool_, wanted: str) -> None:
+def require(owner: object, name: str, is_sound: bool | np.bool_, wanted: str) -> None:
     """Raise ValueError unless the field is sound. Conditions are written so that NaN fails them."""
     if not is_sound:
         raise ValueError(f"{type(owner).__name__}.{name}: expected {wanted}")
@@ -77,7 +77,7 @@ class FramedPicture:
 
     def __post_init__(self) -> None:
         side = np.shape(self.rgba)[0]
-        _freeze(self, "rgba", np.float32, side, side, 4)
+        freeze(self, "rgba", np.float32, side, side, 4)
 
     @property
     def mask(self) -> BoolArray:
@@ -101,16 +101,16 @@ class Mesh:
     colors: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        _freeze(self, "positions", np.float32, None, 3)
+        freeze(self, "positions", np.float32, None, 3)
         count = len(self.positions)
-        _freeze(self, "faces", np.int32, None, 3)
-        _freeze(self, "normals", np.float32, count, 3)
-        _freeze(self, "uvs", np.float32, count, 2)
-        _freeze(self, "colors", np.float32, count, 4)
+        freeze(self, "faces", np.int32, None, 3)
+        freeze(self, "normals", np.float32, count, 3)
+        freeze(self, "uvs", np.float32, count, 2)
+        freeze(self, "colors", np.float32, count, 4)
         if len(self.faces):
             low, high = int(self.faces.min()), int(self.faces.max())
             wanted = f"vertex indices 0..{count - 1}, got {low}..{high}"
-            _require(self, "faces", low >= 0 and high < count, wanted)
+            require(self, "faces", low >= 0 and high < count, wanted)
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
@@ -127,7 +127,7 @@ class Material:
     roughness: float = 0.9
 
     def __post_init__(self) -> None:
-        _freeze(self, "base_color", np.float32, None, None, 4)
+        freeze(self, "base_color", np.float32, None, None, 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,10 +195,10 @@ class ViewMaps:
 
     def __post_init__(self) -> None:
         count, side = len(self.rig), np.shape(self.mask)[-1]
-        _freeze(self, "position", np.float32, count, side, side, 3)
-        _freeze(self, "normal", np.float32, count, side, side, 3)
-        _freeze(self, "depth", np.float32, count, side, side)
-        _freeze(self, "mask", np.bool_, count, side, side)
+        freeze(self, "position", np.float32, count, side, side, 3)
+        freeze(self, "normal", np.float32, count, side, side, 3)
+        freeze(self, "depth", np.float32, count, side, side)
+        freeze(self, "mask", np.bool_, count, side, side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,8 +214,8 @@ class ViewImages:
 
     def __post_init__(self) -> None:
         count, side = len(self.rig), np.shape(self.mask)[-1]
-        _freeze(self, "color", np.float32, count, side, side, 3)
-        _freeze(self, "mask", np.float32, count, side, side)
+        freeze(self, "color", np.float32, count, side, side, 3)
+        freeze(self, "mask", np.float32, count, side, side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,14 +234,14 @@ class Skeleton:
 
     def __post_init__(self) -> None:
         count = len(self.names)
-        _freeze(self, "parents", np.int32, count)
-        _freeze(self, "rest", np.float32, count, 4, 4)
+        freeze(self, "parents", np.int32, count)
+        freeze(self, "rest", np.float32, count, 4, 4)
         late = np.flatnonzero((self.parents >= np.arange(count)) | (self.parents < -1))
         if len(late):
             name, parent = self.names[late[0]], self.parents[late[0]]
-            _require(self, "parents", False, f"each parent before its children, got {parent} for {name!r}")
+            require(self, "parents", False, f"each parent before its children, got {parent} for {name!r}")
         wanted = f"joint indices 0..{count - 1}, got {dict(self.roles)}"
-        _require(self, "roles", all(0 <= joint < count for joint in self.roles.values()), wanted)
+        require(self, "roles", all(0 <= joint < count for joint in self.roles.values()), wanted)
 
     @property
     def positions(self) -> FloatArray:
@@ -263,14 +263,14 @@ class SkinWeights:
     weights: FloatArray
 
     def __post_init__(self) -> None:
-        _freeze(self, "joints", np.uint16, None, MAX_INFLUENCES)
-        _freeze(self, "weights", np.float32, len(self.joints), MAX_INFLUENCES)
+        freeze(self, "joints", np.uint16, None, MAX_INFLUENCES)
+        freeze(self, "weights", np.float32, len(self.joints), MAX_INFLUENCES)
         error = float(np.abs(self.weights.sum(axis=1) - 1).max(initial=0))
-        _require(
+        require(
             self, "weights", error <= _WEIGHT_TOLERANCE, f"rows that sum to 1, got one off by {error:.2g}"
         )
         low = float(self.weights.min(initial=0))
-        _require(self, "weights", low >= 0, f"no negative weights, got {low:.2g}")
+        require(self, "weights", low >= 0, f"no negative weights, got {low:.2g}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,14 +293,14 @@ class AnimationClip:
 
     def __post_init__(self) -> None:
         count = len(self.times)
-        _freeze(self, "times", np.float32, count)
-        _freeze(self, "rotations", np.float32, count, np.shape(self.rotations)[1], 4)
-        _freeze(self, "translations", np.float32, count, 3)
-        _require(self, "times", bool(count and np.isfinite(self.times).all()), "at least one, all finite")
-        _require(self, "translations", np.isfinite(self.translations).all(), "finite values")
+        freeze(self, "times", np.float32, count)
+        freeze(self, "rotations", np.float32, count, np.shape(self.rotations)[1], 4)
+        freeze(self, "translations", np.float32, count, 3)
+        require(self, "times", bool(count and np.isfinite(self.times).all()), "at least one, all finite")
+        require(self, "translations", np.isfinite(self.translations).all(), "finite values")
         error = float(np.abs(np.linalg.norm(self.rotations, axis=-1) - 1).max(initial=0))
         wanted = f"unit quaternions, got one whose length is off by {error:.2g}"
-        _require(self, "rotations", error <= _QUATERNION_TOLERANCE, wanted)
+        require(self, "rotations", error <= _QUATERNION_TOLERANCE, wanted)
 
 
 @dataclass(frozen=True, eq=False)

@@ -133,6 +133,13 @@ def test_shared_geometry_knows_no_stage(name, path):
 
 
 @every_module
+def test_the_figure_knows_no_stage(name, path):
+    if name.startswith("pipeline.figure."):
+        _, own = read_imports(name, path)
+        assert not {module.split(".")[1] for module in own} & STAGE_PACKAGES
+
+
+@every_module
 def test_the_pipeline_knows_no_web_server(name, path):
     if name.startswith("pipeline"):
         outside, _ = read_imports(name, path)

@@ -1,4 +1,4 @@
-"""What a picture shows of its figure: read once, in preprocessing, and used by shape, views, texture and rig."""
+"""The figure in a picture: read once, in preprocessing, and used by shape, views, texture and rig."""
 
 from .figure import KINDS, LANDMARKS, PARTS, Figure
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..types import FloatArray, IntArray
+from ..types import FloatArray, IntArray, freeze, require
 
 KINDS = ("front", "three_quarter", "side", "back", "sitting", "half_body", "bust", "several", "other")
-"""`front` to `back` stand; `half_body` ends at the hips or thighs, `bust` at the chest; `other`: no human form."""
+"""The first four stand; `half_body` ends at hips or thighs, `bust` at the chest; `other`: not human."""
 
 _SIDED = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "toe")
 LANDMARKS = (
     *("crown", "head", "neck", "pelvis"),
     *(f"{side}_{name}" for side in ("left", "right") for name in _SIDED),
 )
-"""`crown`: top of the skull with its hair, without hat, horns or ears. `head`: its center. `neck`: where it is
-narrowest, between chin and collarbones. `hand`: the tip. Left is the character's own left, as in conventions.py."""
+"""Left is the character's own left. `crown`: top of the skull with its hair, without hat, horns or ears.
+`head`: its center. `neck`: where it is narrowest, between chin and collarbones. `hand`: the tip."""
 
 PARTS = (
     *("background", "head", "hair", "torso", "left_arm", "right_arm", "left_hand", "right_hand"),
     *("left_leg", "right_leg", "left_foot", "right_foot", "clothes", "prop"),
 )
-"""`clothes` hang free of the limbs (skirt, coat, robe, cape); `prop` is all else: wing, tail, hat, staff, bag."""
+"""`clothes` hang free of the limbs (skirt, coat, robe, cape). `prop` is all else: wing, tail, hat, staff."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +51,16 @@ class Figure:
     warnings: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        side = np.shape(self.parts)[0]
+        freeze(self, "landmarks", np.float32, len(LANDMARKS), 3)
+        freeze(self, "confidence", np.float32, len(LANDMARKS))
+        freeze(self, "parts", np.uint8, side, side)
+        require(self, "kind", self.kind in KINDS, f"one of {', '.join(KINDS)}, got {self.kind!r}")
+        require(self, "landmarks", bool(np.isfinite(self.landmarks).all()), "finite values")
+
     def __getitem__(self, name: str) -> FloatArray:
-        """x, y and depth of the landmark called `name`."""
+        """x, y and depth (3,) of the landmark called `name`."""
         return self.landmarks[LANDMARKS.index(name)]
 
     def trust(self, name: str) -> float:
