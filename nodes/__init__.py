@@ -5,6 +5,7 @@ from __future__ import annotations
 from .animation import AddAnimation, PreviewAnimation
 from .compat import ComfyExtension, io
 from .export import PreviewMesh, SaveMesh
+from .figure import EditFigure
 from .generating_multiview_texture import GenerateViews
 from .load_mesh import LoadMesh
 from .mesh_generation import GenerateMesh
@@ -18,6 +19,7 @@ from .vrm_meta import MakeVrmMeta
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     PreprocessPicture,
+    EditFigure,
     LoadMesh,
     GenerateMesh,
     LoadShapeModel,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..backends.hunyuan3d import list_installed_models
 from ..backends.mv_adapter import list_installed_adapters
 from .compat import io
-from .sockets import SIDES, Character, Trimesh
+from .sockets import SIDES, Character, FigureSocket, Trimesh
 
 
 def mesh_input(name: str, tooltip: str) -> io.Input:
@@ -45,6 +45,11 @@ def picture_inputs() -> list[io.Input]:
         io.Image.Input("image", tooltip="Framed picture from Preprocess Picture."),
         io.Mask.Input("mask", tooltip="Its mask: white where the character is."),
     ]
+
+
+def figure_input(tooltip: str) -> io.Input:
+    """What was read of the figure in the picture; a stage reads the outline or the mesh itself without it."""
+    return FigureSocket.Input("figure", optional=True, tooltip=tooltip)
 
 
 def method_input(methods: Sequence[str], embedded: str) -> io.Input:

@@ -1,8 +1,8 @@
 """Values on graph sockets to and from the pipeline's types.
 
 Meshes are passed as TRIMESH (a trimesh.Trimesh, which many packs use) and as core's MESH, both in the
-frame of conventions.py, which is glTF's. The rigged character has a socket type of its own, because
-ComfyUI has none for it.
+frame of conventions.py, which is glTF's. The rigged character and the figure read in a picture have socket
+types of their own, because ComfyUI has none for them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Trimesh = io.Custom("TRIMESH")
 Character = io.Custom("C3D_CHARACTER")
+FigureSocket = io.Custom("C3D_FIGURE")
 VrmMetaSocket = io.Custom("C3D_VRM_META")
 
 SIDES = ("left", "back", "right")

@@ -1,0 +1,80 @@
+"""A figure's landmarks as JSON that a person can read and correct."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..errors import PictureError
+from .figure import LANDMARKS, Figure
+
+_AXES = ("x", "y", "depth")
+
+
+def describe_figure(figure: Figure, side: float = 1.0) -> dict[str, Any]:
+    """Return kind, yaw, source, boxes, landmarks by name and warnings as plain JSON types.
+
+    side: of the framed picture, in the unit of the lengths that are wanted; 1 gives shares.
+    """
+    points = zip(LANDMARKS, figure.landmarks, figure.confidence, strict=True)
+    return {
+        "kind": figure.kind,
+        "yaw": round(figure.yaw, 1),
+        "source": figure.source,
+        "box": _scale(figure.box, side),
+        "head_box": _scale(figure.head_box, side),
+        "face": None if figure.face is None else _scale(figure.face, side),
+        "landmarks": {
+            name: dict(zip(_AXES, _scale(point, side), strict=True)) | {"confidence": round(float(trust), 3)}
+            for name, point, trust in points
+        },
+        "warnings": list(figure.warnings),
+    }
+
+
+def _scale(values: Any, side: float) -> list[float]:
+    return [round(float(value) * side, 4) for value in values]
+
+
+def correct_figure(figure: Figure, corrections: str) -> Figure:
+    """Return the figure with landmarks moved to where `corrections` says; a moved one is certain.
+
+    corrections: a JSON object, landmark name -> [x, y] or [x, y, depth], in shares of the framed picture's
+    side; empty text changes nothing. PictureError: no such JSON, landmark or place.
+    """
+    if not corrections.strip():
+        return figure
+    moved = _parse(corrections)
+    landmarks, confidence = figure.landmarks.copy(), figure.confidence.copy()
+    for name, place in moved.items():
+        number = LANDMARKS.index(name)
+        landmarks[number, : len(place)] = place
+        confidence[number] = 1.0
+    return replace(figure, landmarks=landmarks, confidence=confidence, source="hand")
+
+
+def _parse(corrections: str) -> Mapping[str, list[float]]:
+    try:
+        document = json.loads(corrections)
+    except ValueError as error:
+        raise PictureError(f"the corrections are not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise PictureError(f'expected landmarks by name, such as {{"neck": [0.5, 0.3]}}; found {document!r}')
+    for name, place in document.items():
+        if name not in LANDMARKS:
+            raise PictureError(f"there is no landmark {name!r}; there are {', '.join(LANDMARKS)}")
+        if not _is_place(place):
+            wanted = "[x, y] or [x, y, depth], x and y in 0..1 and the depth in -1..1"
+            raise PictureError(f"{name}: expected {wanted}; found {place!r}")
+    return document
+
+
+def _is_place(place: object) -> bool:
+    if not isinstance(place, list) or len(place) not in (2, 3):
+        return False
+    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in place)
+    if not numbers:
+        return False
+    return all(0 <= value <= 1 for value in place[:2]) and all(-1 <= value <= 1 for value in place[2:])
