@@ -114,13 +114,22 @@ def describe_rig_models() -> str:
     return _describe_models("rig_models")
 
 
+def describe_figure_models() -> str:
+    """Describe the networks that read a picture, one per line, with size, license and source."""
+    return _describe_models("figure_models")
+
+
 def _describe_models(kind: str) -> str:
     catalogue = load_catalogue()
     lines = []
     for model in catalogue[kind]:
         licence = catalogue["licences"][model["licence"]]
         lines.append(
-            f"{model['file']} ({model['model']}, {model['gigabytes']} GB; {licence['name']}, "
+            f"{model['file']} ({model['model']}, {_describe_size(model)}; {licence['name']}, "
             f"{licence['territory']}; {model['source']})"
         )
     return "\n".join(lines)
+
+
+def _describe_size(model: Mapping[str, Any]) -> str:
+    return f"{model['bytes'] / 1e6:.1f} MB" if "bytes" in model else f"{model['gigabytes']} GB"

@@ -1,0 +1,79 @@
+"""Published networks in ComfyUI's model folders: finding, loading and running them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import folder_paths
+import numpy as np
+import torch
+
+from ...pipeline.errors import WeightsError
+from ...pipeline.types import FloatArray
+from ...pipeline.weights import describe_figure_models
+from ..model_memory import make_patcher, share_loaded
+from ..weight_files import WeightsFile, find_file, list_files
+from .graph import Graph, Shape, build_network
+
+
+@dataclass(frozen=True)
+class PublishedNetwork:
+    """A network of the catalogue, and what its file has to hold.
+
+    folder: of ComfyUI's models, registered here. picture: shape of its input. outputs: shapes of those
+    wanted.
+    """
+
+    file: str
+    folder: str
+    read: Callable[[Path, str], Graph]
+    picture: Shape
+    outputs: tuple[Shape, ...]
+
+    def __post_init__(self) -> None:
+        folder_paths.add_model_folder_path(self.folder, os.path.join(folder_paths.models_dir, self.folder))
+
+    def is_installed(self) -> bool:
+        """Whether the file is on disk."""
+        return self.file in list_files([self.folder])
+
+    def find_file(self) -> WeightsFile:
+        """Find the file. WeightsError if it is missing; the message quotes the catalogue."""
+        if not self.is_installed():
+            raise WeightsError(
+                f"{self.file} is not in models/{self.folder}. The pack's install.py fetches it:\n"
+                f"{describe_figure_models()}"
+            )
+        return find_file([self.folder], self.file)
+
+    def load(self) -> Any:
+        """Load the network, or return it if it is still in memory: a ModelPatcher of Network in float32.
+
+        WeightsError if its file is missing, damaged or another network's; says what was found and expected.
+        """
+        return _load(self, self.find_file())
+
+
+@share_loaded
+def _load(network: PublishedNetwork, file: WeightsFile) -> Any:
+    try:
+        graph = network.read(file.path, file.name)
+    except OSError as error:
+        raise WeightsError(f"{file.name} cannot be read: {error}") from error
+    return make_patcher(build_network(graph, network.picture, network.outputs))
+
+
+def run_network(patcher: Any, picture: FloatArray, memory: int) -> list[FloatArray]:
+    """Let ComfyUI make room for a network and move it to its device; returns its outputs for one input.
+
+    memory: bytes that a run takes besides the weights.
+    """
+    comfy.model_management.load_models_gpu([patcher], memory_required=memory)
+    with torch.inference_mode():
+        outputs = patcher.model(torch.from_numpy(np.ascontiguousarray(picture)).to(patcher.load_device))
+    return [output.float().cpu().numpy() for output in outputs]

@@ -1,0 +1,10 @@
+"""U²-Net small: the mask of what a picture is of.
+
+Qin et al. 2020, "U²-Net: Going Deeper with Nested U-Structure for Salient Object Detection".
+"""
+
+from .masks import NETWORK, predict_mask
+
+find_file, is_installed, load_model = NETWORK.find_file, NETWORK.is_installed, NETWORK.load
+
+__all__ = ["find_file", "is_installed", "load_model", "predict_mask"]
