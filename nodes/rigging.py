@@ -30,10 +30,9 @@ def _choose(method: str) -> str:
     return choose_method(method, _METHODS, _METHODS if is_installed() else _METHODS[1:])
 
 
-def _fit_rig(mesh: Mesh, *, pose_type: str, fingers: bool, progress: Progress) -> PredictedRig:
+def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
     """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
-    steps = span_progress(progress, 0, 0.5)
-    fitted = fit_skeleton(mesh, pose_type=pose_type, fingers=fingers, progress=steps)
+    fitted = fit_skeleton(mesh, **options, progress=span_progress(progress, 0, 0.5))
     skin = compute_skin_weights(mesh, fitted.skeleton, progress=span_progress(progress, 0.5, 1))
     return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics)
 
@@ -74,6 +73,13 @@ class RigCharacter(ModelNode):
                     optional=True,
                     tooltip="Rig the fingers where they are separate. make_it_animatable always does.",
                 ),
+                io.Boolean.Input(
+                    "strict",
+                    default=False,
+                    optional=True,
+                    tooltip="Fail if the mesh is not a standing humanoid, instead of placing what cannot "
+                    "be found by average proportions. make_it_animatable accepts any mesh.",
+                ),
             ],
             outputs=[Character.Output(display_name="character", tooltip="Mesh, skeleton and skin weights.")],
         )
@@ -91,6 +97,7 @@ class RigCharacter(ModelNode):
         method: str,
         bind_pose: str = BIND_POSES[0],
         fingers: bool = False,
+        strict: bool = False,
     ) -> io.NodeOutput:
         """TRIMESH or MESH -> C3D_CHARACTER."""
         chosen = _choose(method)
@@ -101,12 +108,13 @@ class RigCharacter(ModelNode):
             rig = rig_mesh(textured.mesh, models, pose_type=pose_type, progress=progress)
         else:
             cls.release_models()
-            rig = _fit_rig(textured.mesh, pose_type=pose_type, fingers=fingers, progress=progress)
+            options = {"pose_type": pose_type, "fingers": fingers, "strict": strict}
+            rig = _fit_rig(textured.mesh, progress=progress, **options)
         character, notes, cut_faces = _bind_mesh(textured, rig, pose_type)
         if bind_pose != BIND_POSES[0]:
             character = normalize_to_t_pose(character)
         metrics = {**rig.metrics, "cut_faces": cut_faces}
-        ignored = ("fingers",) if is_learned else ()
+        ignored = ("fingers", "strict") if is_learned else ()
         return io.NodeOutput(character, ui=run.finish(chosen, notes, metrics, ignored))
 
 

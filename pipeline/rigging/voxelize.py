@@ -18,7 +18,7 @@ from ..types import BoolArray, Float64Array, Int64Array, Mesh
 from .voxel_solid import NEIGHBORS_26, VoxelSolid
 
 _TARGET_CELLS = 60_000
-_MIN_CELLS_PER_SPAN, _MAX_CELLS_PER_SPAN = 64, 256
+_MIN_CELLS_PER_SPAN, _MAX_CELLS_PER_SPAN, _ESTIMATE_CELLS = 44, 256, 96
 _COLUMN_OFFSET = np.array((0.00137, 0.00091))
 """In cells; keeps the columns off the vertices and edges of axis-aligned meshes."""
 _ROUNDING_BIAS = np.array((0.0031, 0.0017, 0.0023))
@@ -87,7 +87,7 @@ def _estimate_volume(corners: Float64Array, low: Float64Array, high: Float64Arra
     """Volume enclosed by open faces (F, 3, 3), cubic metres, measured on a coarse grid."""
     if not len(corners):
         return 0.0
-    size = float((high - low).max()) / (1.5 * _MIN_CELLS_PER_SPAN)
+    size = float((high - low).max()) / _ESTIMATE_CELLS
     origin, shape = _make_grid(low, high, size)
     return float(_fill_enclosed((corners - origin) / size, shape).sum()) * size**3
 

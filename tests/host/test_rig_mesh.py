@@ -69,13 +69,14 @@ def test_the_unreal_rig_has_a_root_and_the_clips(files, tmp_path):
     assert set(report["clips"]) == {"idle", "walk", "wave", "t_pose"}
 
 
-def test_a_chair_is_refused_with_its_measurements(comfyui, client):
+def test_a_chair_is_refused_with_its_measurements_if_strict(comfyui, client):
     chair = trimesh.util.concatenate(
         [trimesh.creation.box(size, trimesh.transformations.translation_matrix(at)) for size, at in CHAIR]
     )
     chair.export(comfyui.base / "input" / "chair.glb")
     graph, by_title = load_graph("rig_mesh")
     by_title["Load mesh"]["mesh_file"] = "chair.glb"
+    by_title["Rig character"]["strict"] = True
     (error,) = (
         data for event, data in client.run_graph(graph)["status"]["messages"] if event == "execution_error"
     )

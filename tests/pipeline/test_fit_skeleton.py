@@ -98,9 +98,35 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED)
-def test_no_humanoid_is_refused_with_measurements(make):
+def test_no_humanoid_is_refused_with_measurements_if_strict(make):
     with pytest.raises(RigError, match=r"not a standing humanoid.*neck prominence \d.*height \d"):
-        fit_skeleton(make())
+        fit_skeleton(make(), strict=True)
+
+
+ODD = REFUSED | {
+    "pole": lambda: join_parts([make_box((-0.02, 0, -0.02), (0.02, 2, 0.02))]),
+    "beam": lambda: join_parts([make_box((-1, 0, -0.03), (1, 0.06, 0.03))]),
+    "plate": lambda: join_parts([make_box((-0.5, 0, -0.005), (0.5, 1, 0.005))]),
+    "balls apart": lambda: join_parts([make_capsule((x, 0.3, 0), (x, 0.32, 0), 0.3) for x in (0, 3)]),
+}
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_what_is_no_humanoid_gets_a_skeleton_by_proportions_and_a_warning(make):
+    mesh = make()
+    fitted = fit_skeleton(mesh)
+    assert [w for w in fitted.warnings if "placed by average proportions" in w and "height" in w] != []
+    at = dict(zip(fitted.skeleton.names, fitted.skeleton.positions, strict=True))
+    low, high = mesh.bounds
+    room = 0.15 * (high - low).max()
+    assert all((low - room <= place).all() and (place <= high + room).all() for place in at.values())
+    level = {name.removeprefix("mixamorig:"): place[1] for name, place in at.items()}
+    assert level["HeadTop_End"] > level["Head"] > level["Neck"] > level["Spine2"] > level["Hips"]
+    for side, sign in (("Left", 1), ("Right", -1)):
+        assert level["Hips"] > level[side + "Leg"] > level[side + "Foot"]
+        shoulders = at[f"mixamorig:{side}Arm"][0] - at["mixamorig:Neck"][0]
+        assert sign * shoulders > 0
+    assert np.isfinite(compute_skin_weights(mesh, fitted.skeleton).weights).all()
 
 
 @pytest.mark.parametrize(

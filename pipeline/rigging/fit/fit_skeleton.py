@@ -18,6 +18,7 @@ from .arms import Arm, find_armpit, fit_arm
 from .fingers import fit_fingers
 from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
+from .proportions import is_believable_arm, is_believable_leg, place_arm, place_leg, place_torso
 from .thin_sheets import strip_sheets
 from .torso import MIN_NECK_PROMINENCE, Torso, measure_torso, move_neck
 
@@ -33,6 +34,11 @@ _CHEST_DEPTH, _MAX_DEPTH, _MAX_BEHIND = 0.9, 1.1, 0.1
 """Shares of the pelvis' depth."""
 _MAX_BODY_DEPTH, _MAX_BODY_WIDTH, _MIN_LONG_ARM = 0.85, 2.2, 0.2
 """Shares of the body's height."""
+_NO_HUMANOID = (
+    "no standing human figure was recognized; joints that could not be found were placed by average "
+    "proportions. Look at the rig before you use it, or try a picture or mesh of the whole figure, upright, "
+    "seen from the front, with arms and legs apart ({})"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +58,21 @@ class FittedSkeleton:
 
 
 def fit_skeleton(
-    mesh: Mesh, *, pose_type: str = "大-pose", fingers: bool = False, progress: Progress = ignore_progress
+    mesh: Mesh,
+    *,
+    pose_type: str = "大-pose",
+    fingers: bool = False,
+    strict: bool = False,
+    progress: Progress = ignore_progress,
 ) -> FittedSkeleton:
     """Fit a skeleton with Mixamo's joint names to a mesh that stands upright and faces +Z.
 
     The mesh may have any scale and position, several components, holes or inward winding. The limbs follow
     the mesh; a warning says where it contradicts `pose_type` or hides a part. With `fingers`, a hand whose
     fingers are separate gets finger joints (see `fit_fingers`); a warning says why others do not.
-    Raises ValueError for an unknown `pose_type`, and RigError, with measurements, if the mesh is not a
-    humanoid.
+    A mesh that is not a humanoid gets what cannot be measured on it by average proportions, and a warning
+    with the measurements; with `strict` it raises RigError instead. Raises ValueError for an unknown
+    `pose_type`, and RigError for a mesh that encloses no volume.
     """
     if pose_type not in REST_POSES:
         raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
@@ -68,21 +80,22 @@ def fit_skeleton(
     solid = strip_sheets(voxelize_mesh(mesh))
     progress(0.2)
     torso, hands = _measure_body(solid)
-    _require_humanoid(solid, torso, hands)
+    problem = _explain_no_humanoid(solid, torso, hands)
+    if problem and strict:
+        raise RigError(f"the mesh is not a standing humanoid: {problem}")
     progress(0.4)
-    arms = {}
-    for number, (side, sign, hand) in enumerate(zip(("Left", "Right"), (1, -1), hands, strict=True)):
-        arms[side] = fit_arm(solid, torso, hand, sign)
-        progress(0.5 + 0.1 * number)
-    legs = {side: fit_leg(solid, torso, sign) for side, sign in (("Left", 1), ("Right", -1))}
-    progress(0.8)
-    positions = _collect_positions(solid, torso, arms, legs)
+    body = place_torso(torso) if problem else torso
+    arms, legs = _fit_limbs(solid, body, hands, span_progress(progress, 0.4, 0.8))
+    positions = _collect_positions(solid, body, arms, legs)
     found, notes = fit_fingers(mesh, arms, span_progress(progress, 0.8, 1.0)) if fingers else ({}, [])
     skeleton = build_skeleton(positions | found)
-    pose = _classify_pose(torso, arms, legs)
-    warnings = (*_describe_hidden(torso, arms), *_describe_mismatch(pose_type, pose, arms, legs), *notes)
+    pose = _classify_pose(body, arms, legs)
+    if problem:
+        notes = [_NO_HUMANOID.format(problem), *notes]
+    else:
+        notes = [*_describe_hidden(torso, arms), *_describe_mismatch(pose_type, pose, arms, legs), *notes]
     progress(1.0)
-    return FittedSkeleton(skeleton, pose, warnings, _list_metrics(torso, hands, arms, legs))
+    return FittedSkeleton(skeleton, pose, tuple(notes), _list_metrics(torso, hands, arms, legs))
 
 
 def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:
@@ -103,10 +116,13 @@ def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandT
     return torso, find_hands(solid, torso)
 
 
-def _require_humanoid(solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | None, HandTip | None]) -> None:
-    """Raise RigError unless the body has a neck and legs or arms, or else legs and long arms.
+def _explain_no_humanoid(
+    solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | None, HandTip | None]
+) -> str:
+    """Say, with measurements, why the body is no humanoid; "" if it is one.
 
-    It must also be taller than deep and, without legs, stand on the ground below its middle, as a robe does.
+    It has a neck and legs or arms, or else legs and long arms, is taller than deep and, without legs, stands
+    on the ground below its middle, as a robe does.
     """
     width, height, depth = (float(value) for value in solid.size * (np.ptp(solid.indices, axis=0) + 1))
     arms = sum(hand is not None for hand in hands)
@@ -117,10 +133,10 @@ def _require_humanoid(solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | No
     else:
         is_body = torso.has_legs and reach > _MIN_LONG_ARM * torso.height
     if is_body and stands and depth <= _MAX_BODY_DEPTH * height and width <= _MAX_BODY_WIDTH * height:
-        return
+        return ""
     legs = "no pair of legs was found" + ("" if stands else " and nothing stands below its middle")
-    raise RigError(
-        f"the mesh is not a standing humanoid: {'two legs were found' if torso.has_legs else legs}, "
+    return (
+        f"{'two legs were found' if torso.has_legs else legs}, "
         f"neck prominence {torso.neck_prominence:.2f} (a neck has {MIN_NECK_PROMINENCE} or more), "
         f"{arms} of 2 arms are free of the body, the shorter by {reach:.2f} m; it is {width:.2f} m wide, "
         f"height {height:.2f} m, {depth:.2f} m deep (a body is at most {_MAX_BODY_WIDTH} times as wide and "
@@ -133,6 +149,24 @@ def _is_on_ground(solid: VoxelSolid, torso: Torso) -> bool:
     low = solid.indices[:, 1] < solid.indices[:, 1].min() + 0.25 * torso.height / solid.size
     near = np.abs(solid.centers[:, 0] - torso.middle) < 0.1 * torso.height
     return len(np.unique(solid.indices[low & near, 1])) > 0.5 * len(np.unique(solid.indices[low, 1]))
+
+
+def _fit_limbs(
+    solid: VoxelSolid,
+    torso: Torso,
+    hands: tuple[HandTip | None, HandTip | None],
+    progress: Progress,
+) -> tuple[dict[str, Arm], dict[str, Leg]]:
+    """Arms and legs by side; those that cannot be measured are placed by average proportions."""
+    arms, legs = {}, {}
+    for number, (side, sign, hand) in enumerate(zip(("Left", "Right"), (1, -1), hands, strict=True)):
+        arm = fit_arm(solid, torso, hand, sign)
+        arms[side] = arm if is_believable_arm(arm, torso, sign) else place_arm(solid, torso, sign)
+        progress(0.5 * number + 0.25)
+        leg = fit_leg(solid, torso, sign)
+        legs[side] = leg if is_believable_leg(leg, torso) else place_leg(solid, torso, sign)
+        progress(0.5 * number + 0.5)
+    return arms, legs
 
 
 def _collect_positions(

@@ -85,7 +85,7 @@ def _place_toes(
     """Ball and tip of the foot, on the line from the ankle to the foremost of the foot's lowest cells."""
     low = solid.centers[:, 1] < torso.ground + _FOOT_LEVEL * length
     here = solid.centers[low & (side * (solid.centers[:, 0] - torso.middle) > 0)]
-    front = here[here[:, 2] > np.quantile(here[:, 2], 0.85)] if len(here) else ankle[None]
+    front = here[here[:, 2] >= np.quantile(here[:, 2], 0.85)] if len(here) else ankle[None]
     direction = front.mean(axis=0)[[0, 2]] - ankle[[0, 2]]
     direction[1] = max(direction[1], _MIN_FOOT_LENGTH * length, abs(direction[0]))
     reach = max(float(here[:, 2].max() if len(here) else 0.0) - ankle[2], direction[1])

@@ -14,7 +14,10 @@ _MIN_SHEET_SPAN = 0.15
 
 
 def strip_sheets(solid: VoxelSolid) -> VoxelSolid:
-    """Return the body without its sheets: large parts, at most two cells thick and wide in two directions."""
+    """Return the body without its sheets: large parts, at most two cells thick and wide in two directions.
+
+    A body that is nothing but sheets is returned as it is.
+    """
     thick = np.asarray(ndimage.binary_opening(solid.cells, NEIGHBORS_26))
     labels, count = ndimage.label(solid.cells & ~thick)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
@@ -26,5 +29,7 @@ def strip_sheets(solid: VoxelSolid) -> VoxelSolid:
             sheets.append(int(number))
     if not sheets:
         return solid
-    bodies, _ = ndimage.label(solid.cells & ~np.isin(labels, sheets), NEIGHBORS_26)
+    bodies, count = ndimage.label(solid.cells & ~np.isin(labels, sheets), NEIGHBORS_26)
+    if not count:
+        return solid
     return VoxelSolid(bodies == 1 + int(np.argmax(np.bincount(bodies.ravel())[1:])), solid.origin, solid.size)

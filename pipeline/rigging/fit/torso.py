@@ -127,9 +127,10 @@ def _run_around(filled: Float64Array, x: Float64Array, middle: float) -> Int64Ar
 
 def _find_valley(thickness: Float64Array, x: Float64Array, middle: float, height: float) -> Float64Array:
     """(Y,) x of the thinnest point near the axis between two thicker ones, NaN where there is none."""
-    inner = np.abs(x - middle) <= 0.07 * height
-    left = (x > middle) & (x < middle + 0.3 * height)
-    right = (x < middle) & (x > middle - 0.3 * height)
+    step = float(x[1] - x[0])
+    inner = np.abs(x - middle) <= max(0.07 * height, step)
+    left = (x > middle) & (x < middle + max(0.3 * height, 2 * step))
+    right = (x < middle) & (x > middle - max(0.3 * height, 2 * step))
     best = np.minimum(thickness[left].max(axis=0), thickness[right].max(axis=0))
     low = thickness[inner].min(axis=0)
     thinnest = np.array([x[inner][column <= column.min() + 1e-9].mean() for column in thickness[inner].T])

@@ -203,7 +203,11 @@ NODES = [
     ),
     _node(
         "C3DRigCharacter",
-        [TRIMESH.Input("mesh"), *_texts("pose_type", "bind_pose"), io.Boolean.Input("fingers")],
+        [
+            TRIMESH.Input("mesh"),
+            *_texts("pose_type", "bind_pose"),
+            *(io.Boolean.Input(name) for name in ("fingers", "strict")),
+        ],
         [CHARACTER.Output()],
         _rig,
     ),
