@@ -1,0 +1,309 @@
+"""Every picture of a folder through the service: a contact sheet each, a table, measures against truths.
+
+    python benchmarks/pictures.py FOLDER --sheets OUT
+    python benchmarks/pictures.py FOLDER --sheets OUT --only "0*"     # pictures whose name matches
+    python benchmarks/pictures.py FOLDER --sheets OUT --jobs          # without the cut-outs on backgrounds
+    python benchmarks/pictures.py FOLDER --sheets OUT --again         # also those that OUT has already
+
+FOLDER holds pictures, and in turnarounds/NAME/ a front.png with the true left.png and back.png. Run it with
+a Python that has the pack's requirements. A real ComfyUI is started with the pack, as by job.py; each picture
+is one REST job with the defaults, except that the character comes as .glb with all clips, so that it can be
+read and posed. OUT/NAME.png is the sheet, OUT/table.md and table.csv are the table. A picture whose sheet and
+row exist is skipped. The truths of pictures_truth.json, in pixels of the picture, were marked by hand.
+
+neck     from the hand-marked neck to that of the Figure, % of the subject's height
+rig      from it to the line from Neck to Head of the delivered skeleton, laid over the picture
+cut      IoU of the cut-out: of the picture itself, and of those with alpha on four backgrounds made by code
+side     IoU of the mesh's silhouette from the left with the true one; depth: made extent / true extent
+back     CIE 1976 difference of the mesh from behind, unshaded, to the true back
+stretch  99.9th percentile over the edges of their largest stretch in walk and wave
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import fnmatch
+import importlib.util
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))
+_spec = importlib.util.spec_from_file_location(
+    "character3d", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]
+)
+sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
+
+from character3d.pipeline.cameras import frame_camera  # noqa: E402
+from character3d.pipeline.color import srgb_to_lab  # noqa: E402
+from character3d.pipeline.preprocessing import preprocess  # noqa: E402
+from character3d.pipeline.rasterize import mix_corners, rasterize_view  # noqa: E402
+from character3d.pipeline.types import Mesh  # noqa: E402
+from picture_measures import (  # noqa: E402
+    BACKGROUNDS,
+    compare_colors,
+    compare_sides,
+    compose,
+    distance_to_segment,
+    measure_stretch,
+    overlap,
+    place_mesh,
+    true_mask,
+)
+from picture_sheet import make_sheet  # noqa: E402
+from posed_glb import Glb, read_glb  # noqa: E402
+
+from client import Client  # noqa: E402
+from launcher.environment import prepare_own_comfyui  # noqa: E402
+from launcher.installation import link_pack  # noqa: E402
+from launcher.server import Server, find_free_port, run_server  # noqa: E402
+
+Array = npt.NDArray[Any]
+
+_TRUTHS = Path(__file__).with_name("pictures_truth.json")
+_NEAR = 4.0
+"""A neck counts as found within so many percent of the subject's height."""
+_VIEW = 512
+_FRAMES = 12
+"""Moments of a clip at which its stretch is measured."""
+_COLUMNS = (
+    *("name", "status", "seconds", "kind", "neck", "rig", "cut", *(f"cut_{name}" for name in BACKGROUNDS)),
+    *("side", "depth", "back", "stretch", "warnings", "error"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One picture: its name without suffix, its file, its truth if it has one."""
+
+    name: str
+    path: Path
+    truth: dict[str, Any] | None
+
+    @property
+    def true_views(self) -> Path | None:
+        """The folder with the true left and back."""
+        return self.path.parent if (self.path.parent / "left.png").exists() else None
+
+
+def find_cases(folder: Path, pattern: str) -> list[Case]:
+    """The pictures of a folder and the fronts of its turnarounds."""
+    truths = json.loads(_TRUTHS.read_text(encoding="utf-8"))
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    paths += sorted(folder.glob("turnarounds/*/front.png"))
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    cases = [
+        Case(name.rsplit(".", 1)[0].replace("/", "_"), path, truths.get(name))
+        for name, path in zip(names, paths, strict=True)
+    ]
+    return [case for case in cases if fnmatch.fnmatch(case.name, pattern)]
+
+
+def run_job(server: Server, case: Case, folder: Path) -> dict[str, Any]:
+    """Send the picture, wait, fetch the files into `folder`; the status with `wall` seconds."""
+    client, started = Client(server.address), time.monotonic()
+    job = client.generate(case.path, character_format="glb", animation="all")["job_id"]
+    status = {**client.wait(job), "wall": time.monotonic() - started}
+    for file in status.get("downloads", []):
+        client.download(job, file["name"], folder)
+    (folder / "status.json").parent.mkdir(parents=True, exist_ok=True)
+    (folder / "status.json").write_text(json.dumps(status, indent=1), encoding="utf-8")
+    client.delete(job)
+    return status
+
+
+def read_files(status: dict[str, Any], folder: Path) -> dict[str, Glb]:
+    """The meshes that the job made: `raw`, `textured`, `rigged`."""
+    kinds = {"raw_mesh": "raw", "textured_mesh": "textured", "rigged_character": "rigged"}
+    return {
+        kinds[file["result"]]: read_glb(folder / file["name"])
+        for file in status.get("downloads", [])
+        if file["result"] in kinds and (folder / file["name"]).exists()
+    }
+
+
+def cut_out(picture: Image.Image) -> tuple[Array, Array, Any]:
+    """Alpha (H, W) over the picture, the framed picture (S, S, 4), and what the stage returned."""
+    caught: list[Array] = []
+    frame = preprocess.frame_subject
+
+    def catch(rgb: Array, alpha: Array, *rest: Any, **named: Any) -> Array:
+        caught.append(alpha)
+        return frame(rgb, alpha, *rest, **named)
+
+    preprocess.frame_subject = catch
+    try:
+        rgba = np.asarray(picture if "A" in picture.mode else picture.convert("RGB"), np.float32) / 255
+        done = preprocess.preprocess_picture(rgba)
+    finally:
+        preprocess.frame_subject = frame
+    return caught[-1], done.rgba, done
+
+
+def measure_cut_outs(case: Case, picture: Image.Image) -> dict[str, float]:
+    """IoU of the cut-out of the picture with alpha on each background."""
+    assert case.truth is not None
+    true = true_mask(case.truth, picture)
+    found = {}
+    for seed, background in enumerate(BACKGROUNDS):
+        alpha = cut_out(compose(picture, background, seed))[0]
+        found[f"cut_{background}"] = overlap(alpha >= 0.5, true)
+    return found
+
+
+def measure_neck(case: Case, rigged: Glb, box: tuple[float, ...]) -> float | None:
+    """From the hand-marked neck to the line from Neck to Head, % of the subject's height."""
+    neck, head = rigged.joint("Neck"), rigged.joint("Head")
+    if not case.truth or not case.truth["neck"] or neck is None or head is None:
+        return None
+    scale, shift = place_mesh(rigged.positions, box)
+    ends = [shift + scale * np.array((point[0], -point[1])) for point in (neck, head)]
+    height = case.truth["box"][3] - case.truth["box"][1]
+    return 100 * distance_to_segment(case.truth["neck"], *ends) / height
+
+
+def view_mesh(glb: Glb, azimuth: float) -> tuple[Array, Array]:
+    """Mask (S, S) and unshaded sRGB (S, S, 3) of the mesh, seen level from `azimuth` radians."""
+    mesh = Mesh(glb.positions, glb.faces)
+    camera = frame_camera(mesh, azimuth, 0.0, 0.02)
+    faces = torch.tensor(glb.faces)
+    raster = rasterize_view(camera, torch.tensor(glb.positions, dtype=torch.float32), faces, _VIEW)
+    mask, color = raster.mask.numpy(), np.zeros((_VIEW, _VIEW, 3), np.float32)
+    if glb.uvs is not None and glb.texture is not None:
+        corners = faces[raster.face_index[raster.mask]]
+        uv = mix_corners(torch.tensor(glb.uvs), corners, raster.barycentric[raster.mask]).numpy()
+        size = np.array(glb.texture.shape[1::-1])
+        column, row = np.clip((uv * size).astype(int), 0, size - 1).T
+        color[mask] = glb.texture[row, column, :3]
+    return mask, color
+
+
+def measure_views(case: Case, files: dict[str, Glb]) -> dict[str, float]:
+    """Side and back against the true ones."""
+    folder, found = case.true_views, {}
+    if folder and "raw" in files:
+        left = np.asarray(Image.open(folder / "left.png").convert("RGBA"))[..., 3] >= 128
+        found["side"], found["depth"] = compare_sides(view_mesh(files["raw"], np.pi / 2)[0], left)
+    if folder and "textured" in files:
+        back = np.asarray(Image.open(folder / "back.png").convert("RGBA"), np.float32) / 255
+        true = (back[..., 3] >= 0.5, back[..., :3])
+        found["back"] = compare_colors(view_mesh(files["textured"], np.pi), true, srgb_to_lab)
+    return found
+
+
+def measure(case: Case, status: dict[str, Any], files: dict[str, Glb], folder: Path) -> dict[str, Any]:
+    """Everything but the cut-outs on backgrounds, and the sheet beside it."""
+    picture = Image.open(case.path)
+    row: dict[str, Any] = {"name": case.name, "status": status["status"], "seconds": round(status["wall"], 1)}
+    row["warnings"] = " | ".join(status.get("warnings", []))
+    row["error"] = (status.get("error") or {}).get("message", "") if status["status"] == "failed" else ""
+    try:
+        alpha, framed, done = cut_out(picture)
+    except ValueError as error:
+        alpha, framed, done = None, None, error
+    if alpha is not None:
+        height, width = alpha.shape
+        shape = (picture.width / width, picture.height / height)
+        rows, columns = np.flatnonzero((alpha >= 0.5).any(1)), np.flatnonzero((alpha >= 0.5).any(0))
+        box = tuple(np.array((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)) * (*shape, *shape))
+        if case.truth:
+            row["cut"] = overlap(alpha >= 0.5, true_mask(case.truth, picture.resize((width, height))))
+        if "rigged" in files:
+            row["rig"] = measure_neck(case, files["rigged"], box)
+    row |= measure_views(case, files)
+    if "rigged" in files:
+        rigged = files["rigged"]
+        poses = (pose for clip in ("walk", "wave") for pose in rigged.sample(clip, _FRAMES))
+        row["stretch"] = measure_stretch(rigged.positions, rigged.faces, poses)
+    shown = {**row, "method": getattr(done, "method", done)}
+    text = "\n".join(f"{key}: {_show(value)}" for key, value in shown.items())
+    make_sheet(picture, framed, None, files, text).save(folder / f"{case.name}.png")
+    return row
+
+
+def write_tables(rows: list[dict[str, Any]], folder: Path) -> None:
+    """table.csv and table.md."""
+    with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    lines = [" | ".join(_COLUMNS), " | ".join("---" for _ in _COLUMNS)]
+    lines += [" | ".join(_show(row.get(column)) for column in _COLUMNS) for row in rows]
+    text = "\n".join(f"| {line} |" for line in lines)
+    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("|", "/").replace("\n", " ")
+
+
+def summarize(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Medians and worsts of what was measured, then the closing line."""
+    for column in _COLUMNS[4:-2]:
+        values = [row[column] for row in rows if row.get(column) is not None]
+        if values:
+            low, middle, high = min(values), statistics.median(values), max(values)
+            yield f"{column:12} {len(values):3} median {middle:7.3f} lowest {low:7.3f} highest {high:7.3f}"
+    failed = sum(row["status"] != "completed" for row in rows)
+    necks = [row.get("neck") if row.get("neck") is not None else row.get("rig") for row in rows]
+    near = sum(neck is not None and neck <= _NEAR for neck in necks)
+    seconds = statistics.median(row["seconds"] for row in rows)
+    yield f"failed {failed} neck {near}/{len(rows)} job {seconds:.1f}"
+
+
+def run_cases(cases: list[Case], out: Path, again: bool, only_jobs: bool) -> list[dict[str, Any]]:
+    """Run what OUT does not have yet; the rows of all."""
+    (out / "rows").mkdir(parents=True, exist_ok=True)
+    stored = {case.name: out / "rows" / f"{case.name}.json" for case in cases}
+    done = {name for name, path in stored.items() if path.exists() and (out / f"{name}.png").exists()}
+    wanted = [case for case in cases if again or case.name not in done]
+    if wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            own = prepare_own_comfyui()
+            installation = dataclasses.replace(own, base=Path(folder))
+            link_pack(installation.base / "custom_nodes")
+            (installation.base / "models").symlink_to(own.base / "models", target_is_directory=True)
+            with run_server(installation, find_free_port()) as server:
+                for case in wanted:
+                    files = out / "files" / case.name
+                    status = run_job(server, case, files)
+                    row = measure(case, status, read_files(status, files), out)
+                    if not only_jobs and case.truth and case.truth["has_alpha"]:
+                        row |= measure_cut_outs(case, Image.open(case.path))
+                    stored[case.name].write_text(json.dumps(row, indent=1), encoding="utf-8")
+                    print(f"{case.name:24} {row['status']:10} {row['seconds']:6.1f}", flush=True)
+    return [json.loads(path.read_text(encoding="utf-8")) for path in stored.values()]
+
+
+def main() -> None:
+    """Run the pictures, write sheets and tables, print the closing line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sheets", type=Path, required=True, metavar="OUT")
+    parser.add_argument("--only", default="*", metavar="PATTERN")
+    parser.add_argument("--jobs", action="store_true", help="without the cut-outs on other backgrounds")
+    parser.add_argument("--again", action="store_true", help="also pictures that OUT has")
+    arguments = parser.parse_args()
+    cases = find_cases(arguments.folder, arguments.only)
+    rows = run_cases(cases, arguments.sheets, arguments.again, arguments.jobs)
+    write_tables(rows, arguments.sheets)
+    print("\n".join(summarize(rows)))
+
+
+if __name__ == "__main__":
+    main()
