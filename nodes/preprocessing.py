@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from ..pipeline.preprocessing import composite_on_gray, preprocess_picture
+from ..backends import u2net
+from ..pipeline.preprocessing import composite_on_gray, needs_prior, preprocess_picture
+from ..pipeline.types import FloatArray
 from .compat import io, make_schema
+from .model_node import ModelNode, fingerprint_files
 from .sockets import array_to_image, array_to_mask, image_to_picture, mask_to_array
 from .stage import StageRun
 
 
-class PreprocessPicture(io.ComfyNode):
+class PreprocessPicture(ModelNode):
     """Cuts the subject out of the picture and frames it in a square."""
 
     @classmethod
@@ -46,10 +51,10 @@ class PreprocessPicture(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "method",
-                    options=["auto", "alpha", "grabcut"],
+                    options=["auto", "alpha", "u2netp", "grabcut"],
                     default="auto",
-                    tooltip="auto: the mask, else the picture's own transparency, else GrabCut from the "
-                    "border's colors.",
+                    tooltip="auto: the mask, else the picture's own transparency, else the network u2netp "
+                    "where it is installed, else GrabCut from the border's colors.",
                 ),
             ],
             outputs=[
@@ -57,6 +62,11 @@ class PreprocessPicture(io.ComfyNode):
                 io.Mask.Output(display_name="mask", tooltip="White where the character is."),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, method: str, **inputs: Any) -> str:
+        """The network's file, where this run may read it."""
+        return fingerprint_files(lambda: [u2net.find_file()]) if method in ("auto", "u2netp") else ""
 
     @classmethod
     def execute(
@@ -69,9 +79,11 @@ class PreprocessPicture(io.ComfyNode):
     ) -> io.NodeOutput:
         """IMAGE (B, H, W, 3 or 4), MASK (B, H, W) -> IMAGE (1, S, S, 3), MASK (1, S, S)."""
         run = StageRun("preprocessing")
+        picture, given = image_to_picture(image), None if mask is None else mask_to_array(mask)
         framed = preprocess_picture(
-            image_to_picture(image),
-            mask=None if mask is None else mask_to_array(mask),
+            picture,
+            mask=given,
+            prior=cls._predict_prior(picture, given, method),
             size=mesh_input_size,
             outline=outline_size,
             method=method,
@@ -82,3 +94,12 @@ class PreprocessPicture(io.ComfyNode):
             array_to_mask(framed.rgba[..., 3]),
             ui=run.finish(framed.method, framed.warnings, framed.metrics),
         )
+
+    @classmethod
+    def _predict_prior(cls, picture: FloatArray, mask: FloatArray | None, method: str) -> FloatArray | None:
+        """The network's mask, if this run needs one; None where `auto` has to do without its file."""
+        if not needs_prior(picture, mask, method) or (method == "auto" and not u2net.is_installed()):
+            cls.release_models()
+            return None
+        model = cls.load_models(u2net.find_file(), u2net.load_model)
+        return u2net.predict_mask(model, picture[..., :3])

@@ -1,7 +1,15 @@
 """Stage `preprocessing`: decode a picture, cut its subject out and frame it. Does not import torch."""
 
+from .cutout import needs_prior
 from .decode import decode_picture, load_picture
 from .framing import composite_on_gray, frame_subject
 from .preprocess import preprocess_picture
 
-__all__ = ["composite_on_gray", "decode_picture", "frame_subject", "load_picture", "preprocess_picture"]
+__all__ = [
+    "composite_on_gray",
+    "decode_picture",
+    "frame_subject",
+    "load_picture",
+    "needs_prior",
+    "preprocess_picture",
+]

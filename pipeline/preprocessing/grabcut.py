@@ -10,16 +10,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage, sparse
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+from scipy import ndimage
 
 from ..progress import Progress, ignore_progress
-from ..types import BoolArray, FloatArray, IntArray
+from ..types import BoolArray, FloatArray
+from .graph_cut import link_neighbours, solve_cut
 from .mixture import Mixture, fit_mixture, log_density
 
 _COMPONENTS = 5
-_SMOOTHNESS = 8.0
-_CAPACITY_SCALE = 100.0
 _ROUNDS = 4
 _UNIFORM = np.log(1.0 / (100.0 * 180.0 * 180.0))
 """Log density of a color that neither model has seen."""
@@ -28,8 +26,6 @@ _UNSEEN_SUBJECT, _UNSEEN_BACKGROUND = 0.05, 0.005
 _BACKGROUND_NOISE = 0.7
 _MAX_LOG_RATIO = 12.0
 """Largest log ratio that a single pixel may have."""
-_FIXED = 1000.0
-"""Log ratio of pixels that the second cut must not change."""
 _BORDER = 0.025
 """Width of the border that models the background, as a fraction of the longer side."""
 
@@ -56,7 +52,7 @@ def cut_subject(lab: FloatArray, *, progress: Progress = ignore_progress) -> Cut
     difference = lab - evaluate_color_field(field, lab.shape[:2])
     residual = fit_mixture(difference[border], _COMPONENTS, _BACKGROUND_NOISE)
     subject = _first_guess(log_density(residual, difference), border)
-    pairs = _link_neighbours(lab)
+    pairs = link_neighbours(lab)
     models, everywhere = None, np.ones_like(border)
     for done in range(_ROUNDS):
         if not subject.any() or subject.all():
@@ -132,73 +128,3 @@ def _refit(difference: FloatArray, subject: BoolArray, border: BoolArray) -> Mix
     """Refit the background's mixture on pixels clear of the subject's soft edge."""
     clear = ~ndimage.binary_dilation(subject, iterations=3)
     return fit_mixture(difference[clear if clear.mean() > 0.05 else border], _COMPONENTS, _BACKGROUND_NOISE)
-
-
-def recut_band(lab: FloatArray, subject: BoolArray, band: BoolArray, models: ColorModels) -> BoolArray:
-    """Cut again inside `band` (H, W) only; outside it `subject` (H, W) is fixed."""
-    rows, columns = (
-        slice(max(0, line[0] - 1), line[-1] + 2)
-        for line in (np.flatnonzero(band.any(axis=axis)) for axis in (1, 0))
-    )
-    ratio = np.where(subject, np.float32(_FIXED), np.float32(-_FIXED))
-    ratio[band] = log_ratio(models, lab, band)
-    result = subject.copy()
-    pairs = _link_neighbours(lab[rows, columns], ndimage.binary_dilation(band[rows, columns]))
-    result[rows, columns] = solve_cut(ratio[rows, columns], pairs)
-    return result
-
-
-def _link_neighbours(
-    lab: FloatArray, among: BoolArray | None = None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Both ends and the contrast-dependent weight of each pair of 8-neighbours inside `among`."""
-    height, width = lab.shape[:2]
-    index = np.arange(height * width).reshape(height, width)
-    firsts, seconds, lengths = [], [], []
-    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        rows, rows_to = slice(0, height - down), slice(down, height)
-        columns = slice(max(0, -right), width - max(0, right))
-        columns_to = slice(max(0, right), width + min(0, right))
-        first, second = index[rows, columns].ravel(), index[rows_to, columns_to].ravel()
-        if among is not None:
-            kept = among.ravel()[first] & among.ravel()[second]
-            first, second = first[kept], second[kept]
-        firsts.append(first)
-        seconds.append(second)
-        lengths.append(np.full(len(first), np.hypot(down, right), dtype=np.float32))
-    first, second, flat = np.concatenate(firsts), np.concatenate(seconds), lab.reshape(-1, 3)
-    square = ((flat[first] - flat[second]) ** 2).sum(axis=1)
-    weight = np.exp(-square / max(2 * float(square.mean()), 1e-6)) / np.concatenate(lengths)
-    return first, second, _SMOOTHNESS * weight
-
-
-def solve_cut(ratio: FloatArray, pairs: tuple[FloatArray, FloatArray, FloatArray]) -> BoolArray:
-    """Label (H, W) that minimises the sum of -ratio over the subject plus the weights of cut pairs."""
-    first, second, weight = pairs
-    flat = (ratio.ravel() * _CAPACITY_SCALE).astype(np.int32)
-    # Only linked pixels become nodes; the others need no cut.
-    linked = np.zeros(flat.size, dtype=bool)
-    linked[first] = linked[second] = True
-    node = np.cumsum(linked) - 1
-    labels = flat > 0
-    labels[linked] = _cut_graph(
-        flat[linked], node[first], node[second], (weight * _CAPACITY_SCALE).astype(np.int32)
-    )
-    return labels.reshape(ratio.shape)
-
-
-def _cut_graph(gain: IntArray, first: IntArray, second: IntArray, link: IntArray) -> BoolArray:
-    """Return the minimum cut: gains (N,) above 0 are capacities from the source, others to the sink."""
-    source, sink = gain.size, gain.size + 1
-    winners, losers = np.flatnonzero(gain > 0), np.flatnonzero(gain < 0)
-    tail = np.concatenate([first, second, np.full(len(winners), source), losers])
-    head = np.concatenate([second, first, winners, np.full(len(losers), sink)])
-    capacity = np.concatenate([link, link, gain[winners], -gain[losers]])
-    graph = sparse.csr_matrix((capacity, (tail, head)), shape=(sink + 1, sink + 1))
-    residual = graph - maximum_flow(graph, source, sink).flow
-    residual.data = np.maximum(residual.data, 0)
-    residual.eliminate_zeros()
-    reached = breadth_first_order(residual, source, return_predecessors=False)
-    labels = np.zeros(gain.size + 2, dtype=bool)
-    labels[reached] = True
-    return labels[: gain.size]

@@ -6,9 +6,11 @@ import numpy as np
 from scipy import ndimage
 
 from ..types import BoolArray, FloatArray
-from .grabcut import ColorModels, recut_band
+from .grabcut import ColorModels, log_ratio
+from .graph_cut import recut_band
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
+_EDGE_WEIGHT = 0.01
 _BAND = 0.008
 """Half width of the band that is cut again, as a fraction of the longer side."""
 
@@ -21,7 +23,8 @@ def refine_matte(rgb: FloatArray, lab: FloatArray, coarse: FloatArray, models: C
     """
     reach = max(2, round(max(rgb.shape) * _BAND))
     inside = coarse > 0.5
-    return soften_edge(rgb, recut_band(lab, inside, find_edge(inside, reach), models))
+    band = find_edge(inside, reach)
+    return soften_edge(rgb, recut_band(lab, inside, band, log_ratio(models, lab, band)))
 
 
 def soften_edge(rgb: FloatArray, subject: BoolArray) -> FloatArray:
@@ -36,8 +39,8 @@ def soften_edge(rgb: FloatArray, subject: BoolArray) -> FloatArray:
 
 
 def _share(rgb: FloatArray, subject: BoolArray, edge: BoolArray) -> FloatArray:
-    back = _local_mean(rgb, ~subject & ~edge, 2.5)
-    span = _local_mean(rgb, subject & ~edge, 2.5) - back
+    back = _local_mean(rgb, _clear_of(edge, ~subject), 2.5)
+    span = _local_mean(rgb, _clear_of(edge, subject), 2.5) - back
     power = (span**2).sum(axis=-1)
     share = ((rgb - back) * span).sum(axis=-1) / np.maximum(power, 1e-4)
     # Outlines darker than both sides belong to the subject: 5..90 % is stretched to 0..1.
@@ -54,9 +57,13 @@ def find_edge(subject: BoolArray, reach: int) -> BoolArray:
     return grown & ~ndimage.binary_erosion(subject, _CROSS, iterations=reach, border_value=1)
 
 
-def _local_mean(rgb: FloatArray, where: BoolArray, sigma: float) -> FloatArray:
-    """Gaussian-weighted mean of rgb (H, W, 3) over `where`; 0 where nothing lies within 4 sigma."""
-    weight = where.astype(np.float32)
+def _clear_of(edge: BoolArray, side: BoolArray) -> FloatArray:
+    """Weights of the pixels of one side: those of its edge count only where it is too thin for others."""
+    return np.where(side, np.where(edge, np.float32(_EDGE_WEIGHT), np.float32(1.0)), np.float32(0.0))
+
+
+def _local_mean(rgb: FloatArray, weight: FloatArray, sigma: float) -> FloatArray:
+    """Gaussian-weighted mean of rgb (H, W, 3) by `weight` (H, W); 0 where nothing lies within 4 sigma."""
     total = ndimage.gaussian_filter(weight, sigma)
     mean = [ndimage.gaussian_filter(rgb[..., c] * weight, sigma) / np.maximum(total, 1e-6) for c in range(3)]
     return np.stack(mean, axis=-1)

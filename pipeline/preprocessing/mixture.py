@@ -32,14 +32,14 @@ def fit_mixture(colors: FloatArray, components: int, noise: float = 1.5) -> Mixt
     labels = _nearest(samples, _spread_centres(samples, components))
     for _ in range(_ITERATIONS):
         mixture = _fit_components(samples, labels, noise)
-        labels = np.argmax(_component_log_density(mixture, samples), axis=1)
+        labels = np.argmax(component_log_density(mixture, samples), axis=1)
     return _fit_components(samples, labels, noise)
 
 
 def log_density(mixture: Mixture, colors: FloatArray) -> FloatArray:
     """Return the log density (...) of the mixture at colors (..., 3)."""
     flat = colors.reshape(-1, 3).astype(np.float32)
-    return logsumexp(_component_log_density(mixture, flat), axis=1).reshape(colors.shape[:-1])
+    return logsumexp(component_log_density(mixture, flat), axis=1).reshape(colors.shape[:-1])
 
 
 def _spread_centres(samples: FloatArray, count: int) -> FloatArray:
@@ -74,9 +74,11 @@ def _fit_components(samples: FloatArray, labels: IntArray, noise: float) -> Mixt
     return Mixture(log_weight, mean, np.linalg.inv(factor), log_scale)
 
 
-def _component_log_density(mixture: Mixture, flat: FloatArray) -> FloatArray:
+def component_log_density(mixture: Mixture, flat: FloatArray) -> FloatArray:
+    """Return the log of each component's density times its weight, (N, K), at colors (N, 3)."""
     columns = []
     for log_weight, mean, whitening, log_scale in zip(*mixture, strict=True):
         white = (flat - mean.astype(flat.dtype)) @ whitening.T.astype(flat.dtype)
-        columns.append(log_weight + log_scale - 0.5 * (white * white).sum(axis=1))
+        square = np.einsum("nc,nc->n", white, white)
+        columns.append((log_weight + log_scale - 0.5 * square).astype(flat.dtype))
     return np.stack(columns, axis=1)
