@@ -196,6 +196,7 @@ class Parameters(TypedDict, total=False):
     pose_type: Literal["大-pose", "T-pose", "A-pose", "No"]
     enable_rigging: bool
     fingers: bool
+    strict: bool
     bind_pose: Literal["as generated", "T-pose"]
     animation: Literal["none", "all", "idle", "walk", "wave", "t_pose"]
     character_format: Literal["fbx", "glb", "vrm"]

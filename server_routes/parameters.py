@@ -152,6 +152,7 @@ class FormFields(BaseModel):
     pose_type: Annotated[str, _one_of(REST_POSES, read=repair_mojibake)] = REST_POSES[0]
     enable_rigging: bool = True
     fingers: bool = False
+    strict: bool = False
     bind_pose: Annotated[str, _one_of(BIND_POSES)] = BIND_POSES[0]
     animation: Annotated[str, _one_of(("none", "all", *CLIPS))] = "none"
     character_format: Annotated[str, _one_of(CHARACTER_FORMATS)] = CHARACTER_FORMATS[0]

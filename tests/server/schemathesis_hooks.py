@@ -42,7 +42,7 @@ def before_load_schema(context, raw_schema):
     form["schema"]["properties"].update(OF_THIS_MACHINE)
 
 
-BOOLEANS = ("enable_rigging", "fingers", "animated_preview")
+BOOLEANS = ("enable_rigging", "fingers", "strict", "animated_preview")
 SPELLINGS = ("true", "1", "yes", "on", "false", "0", "no", "off")
 
 

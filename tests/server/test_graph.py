@@ -88,9 +88,16 @@ def test_without_rigging_nothing_of_it_is_left(template):
 
 
 def test_what_is_asked_of_the_character_reaches_its_nodes(template):
-    asked = {"fingers": True, "bind_pose": "T-pose", "animation": "all", "character_format": "vrm"}
+    asked = {
+        "fingers": True,
+        "strict": True,
+        "bind_pose": "T-pose",
+        "animation": "all",
+        "character_format": "vrm",
+    }
     nodes = by_title(build(template, **asked, bone_names="unity"))
     assert nodes["Rig character"]["fingers"] is True and nodes["Rig character"]["bind_pose"] == "T-pose"
+    assert nodes["Rig character"]["strict"] is True
     assert nodes["Add animation"]["animation"] == "all"
     saved = nodes["Save rigged character"]
     assert (saved["character_format"], saved["bone_names"]) == ("vrm", "unity")
