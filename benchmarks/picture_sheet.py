@@ -76,6 +76,25 @@ def draw_rig(glb: Glb) -> Image.Image:
     return tile
 
 
+def draw_landmarks(framed: Array, figure: dict[str, Any]) -> Image.Image:
+    """The framed picture with what was read: landmarks, hollow where they are doubtful, and boxes."""
+    tile = Image.fromarray(np.uint8(np.round(255 * framed[..., :3]))).resize((TILE, TILE))
+    draw = ImageDraw.Draw(tile)
+    for box in (figure["box"], figure["head_box"]):
+        draw.rectangle([TILE * edge for edge in box], outline=(0, 200, 80))
+    if figure["face"]:
+        x, y, across, tall = (TILE * length for length in figure["face"])
+        draw.ellipse((x - across, y - tall, x + across, y + tall), outline=(255, 255, 0))
+    for name, place in figure["landmarks"].items():
+        x, y = TILE * place["x"], TILE * place["y"]
+        color = (255, 40, 40) if name.startswith("left") else (40, 120, 255) if "_" in name else (0, 200, 80)
+        radius, fill = (5, "yellow") if name == "neck" else (3, color if place["confidence"] > 0.4 else None)
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=color)
+    said = f"{figure['kind']} yaw {figure['yaw']:.0f} {figure['source']}"
+    draw.text((4, 4), said, fill="black", font=ImageFont.load_default(size=15))
+    return tile
+
+
 def raise_limbs(glb: Glb) -> Array:
     """Positions (V, 3) with both arms raised and the left knee bent."""
     turns = {}

@@ -1,8 +1,8 @@
 """Every picture of a folder through the service: a contact sheet each, a table, measures against truths.
 
     python benchmarks/pictures.py FOLDER --sheets OUT
-    python benchmarks/pictures.py FOLDER --sheets OUT --only "0*"     # pictures whose name matches
-    python benchmarks/pictures.py FOLDER --sheets OUT --jobs          # without the cut-outs on backgrounds
+    python benchmarks/pictures.py FOLDER --sheets OUT --only "0*,21*"   # pictures whose name matches
+    python benchmarks/pictures.py FOLDER --sheets OUT --jobs            # without the cut-outs on backgrounds
     python benchmarks/pictures.py FOLDER --sheets OUT --again         # also those that OUT has already
 
 FOLDER holds pictures, and in turnarounds/NAME/ a front.png with the true left.png and back.png. Run it with
@@ -11,7 +11,8 @@ is one REST job with the defaults, except that the character comes as .glb with 
 read and posed. OUT/NAME.png is the sheet, OUT/table.md and table.csv are the table. A picture whose sheet and
 row exist is skipped. The truths of pictures_truth.json, in pixels of the picture, were marked by hand.
 
-neck     from the hand-marked neck to that of the Figure, % of the subject's height
+neck     from the hand-marked neck to that of the Figure, % of the subject's height; limbs: the same, mean of
+         crown, shoulders, wrists, ankles and pelvis
 rig      from it to the line from Neck to Head of the delivered skeleton, laid over the picture
 cut      IoU of the cut-out: of the picture itself, and of those with alpha on four backgrounds made by code
 side     IoU of the mesh's silhouette from the left with the true one; depth: made extent / true extent
@@ -49,9 +50,9 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from character3d.pipeline.cameras import frame_camera  # noqa: E402
 from character3d.pipeline.color import srgb_to_lab  # noqa: E402
-from character3d.pipeline.preprocessing import preprocess  # noqa: E402
 from character3d.pipeline.rasterize import mix_corners, rasterize_view  # noqa: E402
 from character3d.pipeline.types import Mesh  # noqa: E402
+from cut_outs import CutOut, cut_out  # noqa: E402
 from picture_measures import (  # noqa: E402
     BACKGROUNDS,
     compare_colors,
@@ -63,11 +64,12 @@ from picture_measures import (  # noqa: E402
     place_mesh,
     true_mask,
 )
-from picture_sheet import make_sheet  # noqa: E402
+from picture_sheet import draw_landmarks, make_sheet  # noqa: E402
 from posed_glb import Glb, read_glb  # noqa: E402
 
 from client import Client  # noqa: E402
 from launcher.environment import prepare_own_comfyui  # noqa: E402
+from launcher.figure_models import fetch_models  # noqa: E402
 from launcher.installation import link_pack  # noqa: E402
 from launcher.server import Server, find_free_port, run_server  # noqa: E402
 
@@ -80,9 +82,11 @@ _VIEW = 512
 _FRAMES = 12
 """Moments of a clip at which its stretch is measured."""
 _COLUMNS = (
-    *("name", "status", "seconds", "kind", "neck", "rig", "cut", *(f"cut_{name}" for name in BACKGROUNDS)),
+    *("name", "status", "seconds", "kind", "kind_right", "neck", "rig", "limbs", "cut"),
+    *(f"cut_{name}" for name in BACKGROUNDS),
     *("side", "depth", "back", "stretch", "warnings", "error"),
 )
+_FIRST_MEASURE, _LAST_MEASURE = _COLUMNS.index("neck"), _COLUMNS.index("stretch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +113,7 @@ def find_cases(folder: Path, pattern: str) -> list[Case]:
         Case(name.rsplit(".", 1)[0].replace("/", "_"), path, truths.get(name))
         for name, path in zip(names, paths, strict=True)
     ]
-    return [case for case in cases if fnmatch.fnmatch(case.name, pattern)]
+    return [case for part in pattern.split(",") for case in cases if fnmatch.fnmatch(case.name, part)]
 
 
 def run_job(server: Server, case: Case, folder: Path) -> dict[str, Any]:
@@ -135,33 +139,38 @@ def read_files(status: dict[str, Any], folder: Path) -> dict[str, Glb]:
     }
 
 
-def cut_out(picture: Image.Image) -> tuple[Array, Array, Any]:
-    """Alpha (H, W) over the picture, the framed picture (S, S, 4), and what the stage returned."""
-    caught: list[Array] = []
-    frame = preprocess.frame_subject
-
-    def catch(rgb: Array, alpha: Array, *rest: Any, **named: Any) -> Array:
-        caught.append(alpha)
-        return frame(rgb, alpha, *rest, **named)
-
-    preprocess.frame_subject = catch
-    try:
-        rgba = np.asarray(picture if "A" in picture.mode else picture.convert("RGB"), np.float32) / 255
-        done = preprocess.preprocess_picture(rgba)
-    finally:
-        preprocess.frame_subject = frame
-    return caught[-1], done.rgba, done
-
-
-def measure_cut_outs(case: Case, picture: Image.Image) -> dict[str, float]:
+def measure_cut_outs(address: str, case: Case, picture: Image.Image) -> dict[str, float]:
     """IoU of the cut-out of the picture with alpha on each background."""
     assert case.truth is not None
-    true = true_mask(case.truth, picture)
-    found = {}
+    true, found = true_mask(case.truth, picture), {}
     for seed, background in enumerate(BACKGROUNDS):
-        alpha = cut_out(compose(picture, background, seed))[0]
-        found[f"cut_{background}"] = overlap(alpha >= 0.5, true)
+        cut = cut_out(address, compose(picture, background, seed))
+        found[f"cut_{background}"] = 0.0 if cut is None else overlap(cut.unframe(picture.size), true)
     return found
+
+
+def read_figure(status: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+    """What the job read in the picture, lengths in shares of the framed picture; None if it says nothing."""
+    names = (file["name"] for file in status.get("downloads", []) if file["result"] == "figure")
+    name = next((name for name in names if name.endswith(".json")), None)
+    return json.loads((folder / name).read_text(encoding="utf-8")) if name else None
+
+
+def measure_figure(case: Case, figure: dict[str, Any], cut: CutOut) -> dict[str, Any]:
+    """Kind, and the distances of the landmarks to the hand-marked ones, % of the subject's height."""
+    row: dict[str, Any] = {"kind": figure["kind"]}
+    if case.truth is None:
+        return row
+    row["kind_right"] = figure["kind"] in (case.truth["kind"], case.truth.get("also"))
+    height, corner = case.truth["box"][3] - case.truth["box"][1], np.array((cut.left, cut.top))
+    errors = {}
+    for name, place in figure["landmarks"].items():
+        if case.truth.get(name):
+            found = corner + cut.side * np.array((place["x"], place["y"]))
+            errors[name] = 100 * float(np.linalg.norm(found - case.truth[name])) / height
+    row["neck"] = errors.pop("neck", None)
+    row["limbs"] = statistics.mean(errors.values()) if errors else None
+    return row
 
 
 def measure_neck(case: Case, rigged: Glb, box: tuple[float, ...]) -> float | None:
@@ -204,23 +213,25 @@ def measure_views(case: Case, files: dict[str, Glb]) -> dict[str, float]:
     return found
 
 
-def measure(case: Case, status: dict[str, Any], files: dict[str, Glb], folder: Path) -> dict[str, Any]:
+def measure(
+    address: str, case: Case, status: dict[str, Any], files: dict[str, Glb], folder: Path
+) -> dict[str, Any]:
     """Everything but the cut-outs on backgrounds, and the sheet beside it."""
     picture = Image.open(case.path)
     row: dict[str, Any] = {"name": case.name, "status": status["status"], "seconds": round(status["wall"], 1)}
     row["warnings"] = " | ".join(status.get("warnings", []))
     row["error"] = (status.get("error") or {}).get("message", "") if status["status"] == "failed" else ""
-    try:
-        alpha, framed, done = cut_out(picture)
-    except ValueError as error:
-        alpha, framed, done = None, None, error
-    if alpha is not None:
-        height, width = alpha.shape
-        shape = (picture.width / width, picture.height / height)
-        rows, columns = np.flatnonzero((alpha >= 0.5).any(1)), np.flatnonzero((alpha >= 0.5).any(0))
-        box = tuple(np.array((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)) * (*shape, *shape))
+    cut, figure = cut_out(address, picture), read_figure(status, folder / "files" / case.name)
+    landmarks = None
+    if cut is not None:
+        mask = cut.unframe(picture.size)
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
         if case.truth:
-            row["cut"] = overlap(alpha >= 0.5, true_mask(case.truth, picture.resize((width, height))))
+            row["cut"] = overlap(mask, true_mask(case.truth, picture))
+        if figure:
+            row |= measure_figure(case, figure, cut)
+            landmarks = draw_landmarks(cut.framed, figure)
         if "rigged" in files:
             row["rig"] = measure_neck(case, files["rigged"], box)
     row |= measure_views(case, files)
@@ -228,9 +239,9 @@ def measure(case: Case, status: dict[str, Any], files: dict[str, Glb], folder: P
         rigged = files["rigged"]
         poses = (pose for clip in ("walk", "wave") for pose in rigged.sample(clip, _FRAMES))
         row["stretch"] = measure_stretch(rigged.positions, rigged.faces, poses)
-    shown = {**row, "method": getattr(done, "method", done)}
-    text = "\n".join(f"{key}: {_show(value)}" for key, value in shown.items())
-    make_sheet(picture, framed, None, files, text).save(folder / f"{case.name}.png")
+    text = "\n".join(f"{key}: {_show(value)}" for key, value in row.items())
+    sheet = make_sheet(picture, None if cut is None else cut.framed, landmarks, files, text)
+    sheet.save(folder / f"{case.name}.png")
     return row
 
 
@@ -254,7 +265,7 @@ def _show(value: Any) -> str:
 
 def summarize(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Medians and worsts of what was measured, then the closing line."""
-    for column in _COLUMNS[4:-2]:
+    for column in _COLUMNS[_FIRST_MEASURE : _LAST_MEASURE + 1]:
         values = [row[column] for row in rows if row.get(column) is not None]
         if values:
             low, middle, high = min(values), statistics.median(values), max(values)
@@ -275,6 +286,7 @@ def run_cases(cases: list[Case], out: Path, again: bool, only_jobs: bool) -> lis
     if wanted:
         with tempfile.TemporaryDirectory() as folder:
             own = prepare_own_comfyui()
+            fetch_models(own.base / "models", own.python)
             installation = dataclasses.replace(own, base=Path(folder))
             link_pack(installation.base / "custom_nodes")
             (installation.base / "models").symlink_to(own.base / "models", target_is_directory=True)
@@ -282,9 +294,9 @@ def run_cases(cases: list[Case], out: Path, again: bool, only_jobs: bool) -> lis
                 for case in wanted:
                     files = out / "files" / case.name
                     status = run_job(server, case, files)
-                    row = measure(case, status, read_files(status, files), out)
+                    row = measure(server.address, case, status, read_files(status, files), out)
                     if not only_jobs and case.truth and case.truth["has_alpha"]:
-                        row |= measure_cut_outs(case, Image.open(case.path))
+                        row |= measure_cut_outs(server.address, case, Image.open(case.path))
                     stored[case.name].write_text(json.dumps(row, indent=1), encoding="utf-8")
                     print(f"{case.name:24} {row['status']:10} {row['seconds']:6.1f}", flush=True)
     return [json.loads(path.read_text(encoding="utf-8")) for path in stored.values()]
@@ -295,7 +307,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sheets", type=Path, required=True, metavar="OUT")
-    parser.add_argument("--only", default="*", metavar="PATTERN")
+    parser.add_argument("--only", default="*", metavar="PATTERNS")
     parser.add_argument("--jobs", action="store_true", help="without the cut-outs on other backgrounds")
     parser.add_argument("--again", action="store_true", help="also pictures that OUT has")
     arguments = parser.parse_args()

@@ -11,6 +11,7 @@ from character3d.pipeline.animation import pose_character
 from character3d.pipeline.color import srgb_to_lab
 from character3d.pipeline.figure import KINDS
 from character3d.pipeline.formats import write_glb
+from character3d.pipeline.preprocessing import preprocess_picture
 from character3d.tests.readers.sample_character import make_character, make_clips
 from PIL import Image, ImageDraw
 
@@ -28,7 +29,7 @@ def load(name):
     return module
 
 
-measures, posed = load("picture_measures"), load("posed_glb")
+measures, posed, cuts = load("picture_measures"), load("posed_glb"), load("cut_outs")
 
 
 def draw_figure(size=(200, 300), left=60, right=140):
@@ -139,6 +140,14 @@ def test_a_mesh_is_laid_over_its_picture():
     completed = np.array(((-0.5, -2, 0), (0.5, 2, 0)), float)
     scale, shift = measures.place_mesh(completed, (100, 50, 200, 250))
     assert scale == 100 and (shift + scale * np.array((0.0, -2.0)) == (150, 50)).all()
+
+
+def test_cut_outs_are_laid_back_on_their_pictures():
+    picture = draw_figure()
+    framed = preprocess_picture(np.asarray(picture, np.float32) / 255)
+    frame = (framed.metrics[f"frame_{edge}"] for edge in ("left", "top", "side"))
+    placed = cuts.CutOut(framed.rgba, *frame).unframe(picture.size)
+    assert measures.overlap(placed, alpha_of(picture)) > 0.985
 
 
 @pytest.fixture(scope="module")

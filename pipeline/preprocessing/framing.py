@@ -23,16 +23,21 @@ def frame_subject(
     The bounding box of alpha >= 0.5, which must not be empty, is centered and scaled so that its longer
     side has size - 2 * outline pixels.
     """
-    rows, columns = (np.flatnonzero((alpha >= 0.5).any(axis=axis)) for axis in (1, 0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    side = max(bottom - top, right - left) * size / (size - 2 * outline)
-    x, y = (left + right - side) / 2, (top + bottom - side) / 2
+    x, y, side = place_frame(alpha, size, outline)
     premultiplied = np.concatenate([rgb * alpha[..., None], alpha[..., None]], axis=-1)
     framed = _resample(premultiplied, x, y, side, size)
     framed[..., 3] = np.clip(framed[..., 3], 0.0, 1.0)
     progress(0.5)
     framed[..., :3] /= np.maximum(framed[..., 3:], 1e-3)
     return bleed_color(np.clip(framed, 0.0, 1.0))
+
+
+def place_frame(alpha: FloatArray, size: int, outline: int) -> tuple[float, float, float]:
+    """Left, top and side of the square that `frame_subject` cuts, in pixels of alpha (H, W)."""
+    rows, columns = (np.flatnonzero((alpha >= 0.5).any(axis=axis)) for axis in (1, 0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    side = float(max(bottom - top, right - left) * size / (size - 2 * outline))
+    return (left + right - side) / 2, (top + bottom - side) / 2, side
 
 
 def _resample(image: FloatArray, x: float, y: float, side: float, size: int) -> FloatArray:

@@ -9,7 +9,7 @@ from ..errors import PictureError
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import FloatArray, FramedPicture
 from .cutout import METHODS, cut_out
-from .framing import frame_subject, resize_plane
+from .framing import frame_subject, place_frame, resize_plane
 from .parts import remove_islands
 
 _MAX_ASPECT = 1.3
@@ -31,10 +31,12 @@ def preprocess_picture(
     mask: (H, W), white is the subject; an all-white mask is ignored. prior: (H, W), a coarse mask of the
     subject with soft edges, as U²-Net predicts it (backends/u2net). `auto` uses the mask, else the picture's
     own alpha, else the prior with the colors beside its edge, else GrabCut from the border's colors.
-    outline: margin in pixels beyond the longer side.
+    outline: margin in pixels beyond the longer side. The metrics frame_left, frame_top and frame_side say
+    which square of the picture was framed, in its pixels.
     PictureError: no subject can be separated from the background. ValueError: invalid arguments.
     """
     _check_arguments(picture, size, outline, method)
+    given = len(picture)
     picture = shrink_picture(np.asarray(picture, dtype=np.float32), 2 * size)
     progress(0.05)
     cutout = cut_out(picture, mask, prior, method, span_progress(progress, 0.05, 0.7))
@@ -43,6 +45,9 @@ def preprocess_picture(
     rgba = frame_subject(cutout.rgb, alpha, size, outline, span_progress(progress, 0.75, 1.0))
     progress(1.0)
     metrics = {"coverage": float(alpha.mean()), "framed_coverage": float(rgba[..., 3].mean())}
+    scale = given / len(picture)
+    frame = (scale * length for length in place_frame(alpha, size, outline))
+    metrics |= dict(zip(("frame_left", "frame_top", "frame_side"), frame, strict=True))
     warnings = (*cutout.warnings, *_find_doubts(alpha))
     return FramedPicture(rgba, cutout.method, warnings, metrics)
 

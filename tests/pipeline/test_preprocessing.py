@@ -242,6 +242,14 @@ def test_subject_is_centred_and_padded():
     assert abs(columns[0] - (255 - columns[-1])) <= 2
 
 
+def test_the_frame_is_known_in_pixels_of_the_picture():
+    picture = np.zeros((300, 200, 4), np.float32)
+    picture[50:250, 60:120] = 1.0
+    metrics = preprocess_picture(picture, size=200, outline=20).metrics
+    assert [metrics[f"frame_{edge}"] for edge in ("left", "top", "side")] == [-35, 25, 250]
+    assert preprocess_picture(picture, size=100, outline=10).metrics["frame_side"] == pytest.approx(250, 0.02)
+
+
 def test_edges_are_soft_and_hold_no_background():
     color = (0.8, 0.3, 0.2)
     green = np.broadcast_to(np.float32((0.1, 0.9, 0.1)), (SIZE, SIZE, 3))
