@@ -220,7 +220,7 @@ def measure(
     picture = Image.open(case.path)
     row: dict[str, Any] = {"name": case.name, "status": status["status"], "seconds": round(status["wall"], 1)}
     row["warnings"] = " | ".join(status.get("warnings", []))
-    row["error"] = (status.get("error") or {}).get("message", "") if status["status"] == "failed" else ""
+    row["error"] = status.get("error", "")
     cut, figure = cut_out(address, picture), read_figure(status, folder / "files" / case.name)
     landmarks = None
     if cut is not None:
