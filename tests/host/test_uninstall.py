@@ -75,7 +75,7 @@ VOLATILE_BODIES = {
 
 
 def is_model_folder(name):
-    return name == "make_it_animatable"
+    return name in ("blazepose", "make_it_animatable", "u2net")
 
 
 ADDITIONS = {
