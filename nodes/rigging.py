@@ -13,11 +13,12 @@ from ..backends.make_it_animatable import (
     rig_mesh,
 )
 from ..pipeline.conventions import BIND_POSES, REST_POSES
+from ..pipeline.figure import Figure
 from ..pipeline.progress import Progress, span_progress
 from ..pipeline.rigging import compute_skin_weights, fit_skeleton, normalize_to_t_pose, separate_limbs
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
-from .inputs import mesh_input, method_input
+from .inputs import figure_input, mesh_input, method_input
 from .model_node import ModelNode, fingerprint_files
 from .sockets import Character, socket_to_textured
 from .stage import StageRun, choose_method
@@ -33,7 +34,8 @@ def _choose(method: str) -> str:
 def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
     """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
     fitted = fit_skeleton(mesh, **options, progress=span_progress(progress, 0, 0.5))
-    skin = compute_skin_weights(mesh, fitted.skeleton, progress=span_progress(progress, 0.5, 1))
+    steps = span_progress(progress, 0.5, 1)
+    skin = compute_skin_weights(mesh, fitted.skeleton, hidden=fitted.hidden, progress=steps)
     return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics)
 
 
@@ -80,6 +82,7 @@ class RigCharacter(ModelNode):
                     tooltip="Fail if the mesh is not a standing humanoid, instead of placing what cannot "
                     "be found by average proportions. make_it_animatable accepts any mesh.",
                 ),
+                figure_input("Where the joints are in the picture that the mesh was made from."),
             ],
             outputs=[Character.Output(display_name="character", tooltip="Mesh, skeleton and skin weights.")],
         )
@@ -98,6 +101,7 @@ class RigCharacter(ModelNode):
         bind_pose: str = BIND_POSES[0],
         fingers: bool = False,
         strict: bool = False,
+        figure: Figure | None = None,
     ) -> io.NodeOutput:
         """TRIMESH or MESH -> C3D_CHARACTER."""
         chosen = _choose(method)
@@ -108,13 +112,13 @@ class RigCharacter(ModelNode):
             rig = rig_mesh(textured.mesh, models, pose_type=pose_type, progress=progress)
         else:
             cls.release_models()
-            options = {"pose_type": pose_type, "fingers": fingers, "strict": strict}
+            options = {"pose_type": pose_type, "fingers": fingers, "strict": strict, "figure": figure}
             rig = _fit_rig(textured.mesh, progress=progress, **options)
         character, notes, cut_faces = _bind_mesh(textured, rig, pose_type)
         if bind_pose != BIND_POSES[0]:
             character = normalize_to_t_pose(character)
         metrics = {**rig.metrics, "cut_faces": cut_faces}
-        ignored = ("fingers", "strict") if is_learned else ()
+        ignored = ("fingers", "strict", "figure") if is_learned else ()
         return io.NodeOutput(character, ui=run.finish(chosen, notes, metrics, ignored))
 
 
@@ -124,8 +128,6 @@ def _bind_mesh(
     """Return the character, the warnings about it, and the number of faces cut."""
     separated = separate_limbs(textured.mesh, rig.skeleton, rig.skin, colors=textured.vertex_colors)
     shape, skeleton, notes = separated.mesh, rig.skeleton, list(rig.warnings)
-    if separated.cut_faces:
-        notes.append("the mesh was cut where the arms touched the body")
     if rig.turns:
         shape, skeleton = reset_to_rest(shape, skeleton, separated.skin, rig.turns)
         notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")

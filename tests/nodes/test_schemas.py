@@ -18,7 +18,7 @@ IN_OTHER_GRAPHS = {
     "C3DCleanMesh",
 }
 _SIDES = (f"{side}{kind}" for side in ("left", "back", "right") for kind in ("", "_mask"))
-OPTIONAL = {"weights", "vrm_meta", "model", "clip", "vae", *_SIDES}
+OPTIONAL = {"figure", "weights", "vrm_meta", "model", "clip", "vae", *_SIDES}
 
 
 @pytest.fixture

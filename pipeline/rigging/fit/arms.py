@@ -28,7 +28,11 @@ _HANGING_SLOPE = 0.75
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """Joints (3,), metres. is_free: the hand is separate from the body. is_fused: no armpit was found."""
+    """Joints (3,), metres.
+
+    is_free: the hand is separate from the body. is_fused: no armpit was found. is_followed: a figure has it
+    there.
+    """
 
     collar: Float64Array
     shoulder: Float64Array
@@ -37,6 +41,7 @@ class Arm:
     tip: Float64Array
     is_free: bool
     is_fused: bool
+    is_followed: bool = False
 
     @property
     def drop(self) -> float:

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...conventions import REST_POSES
 from ...errors import RigError
+from ...figure import Figure
 from ...progress import Progress, ignore_progress, span_progress
 from ...types import Float64Array, Mesh, Skeleton
-from ..skeleton import ARM_PARTS, LEG_PARTS, build_skeleton
+from ..skeleton import ARM_PARTS, LEG_PARTS, PREFIX, build_skeleton
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .arms import Arm, find_armpit, fit_arm
+from .figure_limbs import fold_leg, follow_arm, follow_leg, follow_torso
+from .figure_points import FigurePoints, place_landmarks
 from .fingers import fit_fingers
+from .front_view import FrontView
 from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
 from .proportions import is_believable_arm, is_believable_leg, place_arm, place_leg, place_torso
+from .spine import place_spine
 from .thin_sheets import strip_sheets
 from .torso import MIN_NECK_PROMINENCE, Torso, measure_torso, move_neck
 
-# Average proportions, as shares of the torso's length; _SPINE_BACK, _NECK_BACK: of half the body's depth.
-_SPINE_LEVELS = {"Hips": 0.202, "Spine": 0.362, "Spine1": 0.538, "Spine2": 0.736}
-_SPINE_BACK = {"Hips": 0.116, "Spine": 0.29, "Spine1": 0.355, "Spine2": 0.575}
-_NECK_BELOW, _NECK_BACK = 0.15, 0.1
-_HEAD_ABOVE, _HEAD_AHEAD = 0.079, 0.02
-_MAX_HEAD_ABOVE = 0.3
-"""Share of the height from the neck to the top."""
-_PELVIS_LEVEL = 0.15
-_CHEST_DEPTH, _MAX_DEPTH, _MAX_BEHIND = 0.9, 1.1, 0.1
-"""Shares of the pelvis' depth."""
 _MAX_BODY_DEPTH, _MAX_BODY_WIDTH, _MIN_LONG_ARM = 0.85, 2.2, 0.2
 """Shares of the body's height."""
 _NO_HUMANOID = (
@@ -46,6 +41,7 @@ class FittedSkeleton:
     """A skeleton fitted to a mesh, and what was measured on the way.
 
     pose: the recognized rest pose, one of REST_POSES (`No`: none of them).
+    hidden: names of the limbs' joints that the mesh does not show; nothing is bound to them.
     metrics: arm_drop_left/right and leg_spread_left/right in degrees; arm_span, from fingertip to
     fingertip, and head_share, from the neck up, as shares of the height; neck_prominence, arms_found,
     legs_found.
@@ -55,11 +51,13 @@ class FittedSkeleton:
     pose: str
     warnings: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
 
 
 def fit_skeleton(
     mesh: Mesh,
     *,
+    figure: Figure | None = None,
     pose_type: str = "大-pose",
     fingers: bool = False,
     strict: bool = False,
@@ -70,6 +68,8 @@ def fit_skeleton(
     The mesh may have any scale and position, several components, holes or inward winding. The limbs follow
     the mesh; a warning says where it contradicts `pose_type` or hides a part. With `fingers`, a hand whose
     fingers are separate gets finger joints (see `fit_fingers`); a warning says why others do not.
+    `figure`, read in the picture that the mesh was made from, says where the joints are in x and y, as far as
+    it is sure; their depth, and all else, comes from the mesh.
     A mesh that is not a humanoid gets what cannot be measured on it by average proportions, and a warning
     with the measurements; with `strict` it raises RigError instead. Raises ValueError for an unknown
     `pose_type`, and RigError for a mesh that encloses no volume.
@@ -80,22 +80,28 @@ def fit_skeleton(
     solid = strip_sheets(voxelize_mesh(mesh))
     progress(0.2)
     torso, hands = _measure_body(solid)
-    problem = _explain_no_humanoid(solid, torso, hands)
+    points = None if figure is None else place_landmarks(figure, mesh)
+    body = None if points is None else follow_torso(torso, points)
+    problem = "" if body else _explain_no_humanoid(solid, torso, hands)
     if problem and strict:
         raise RigError(f"the mesh is not a standing humanoid: {problem}")
     progress(0.4)
-    body = place_torso(torso) if problem else torso
-    arms, legs = _fit_limbs(solid, body, hands, span_progress(progress, 0.4, 0.8))
+    limbs = points if body else None
+    body = body or (place_torso(torso) if problem else torso)
+    arms, legs = _fit_limbs(solid, body, hands, limbs, span_progress(progress, 0.4, 0.8))
     positions = _collect_positions(solid, body, arms, legs)
     found, notes = fit_fingers(mesh, arms, span_progress(progress, 0.8, 1.0)) if fingers else ({}, [])
     skeleton = build_skeleton(positions | found)
     pose = _classify_pose(body, arms, legs)
+    hidden = [] if limbs is None else limbs.list_hidden()
+    notes = [*_describe_hidden(body, arms, hidden), *notes]
     if problem:
-        notes = [_NO_HUMANOID.format(problem), *notes]
-    else:
-        notes = [*_describe_hidden(torso, arms), *_describe_mismatch(pose_type, pose, arms, legs), *notes]
+        notes.insert(0, _NO_HUMANOID.format(problem))
+    elif limbs is None:
+        notes += _describe_mismatch(pose_type, pose, arms, legs)
     progress(1.0)
-    return FittedSkeleton(skeleton, pose, tuple(notes), _list_metrics(torso, hands, arms, legs))
+    metrics = _list_metrics(body, hands, arms, legs) | {"figure_followed": float(limbs is not None)}
+    return FittedSkeleton(skeleton, pose, tuple(notes), metrics, tuple(PREFIX + name for name in hidden))
 
 
 def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:
@@ -155,31 +161,46 @@ def _fit_limbs(
     solid: VoxelSolid,
     torso: Torso,
     hands: tuple[HandTip | None, HandTip | None],
+    points: FigurePoints | None,
     progress: Progress,
 ) -> tuple[dict[str, Arm], dict[str, Leg]]:
-    """Arms and legs by side; those that cannot be measured are placed by average proportions."""
+    """Arms and legs by side: where the figure has them, else as measured, else by average proportions."""
     arms, legs = {}, {}
+    view = FrontView(solid)
     for number, (side, sign, hand) in enumerate(zip(("Left", "Right"), (1, -1), hands, strict=True)):
-        arm = fit_arm(solid, torso, hand, sign)
-        arms[side] = arm if is_believable_arm(arm, torso, sign) else place_arm(solid, torso, sign)
+        arms[side] = _fit_arm(view, torso, hand, points, sign)
         progress(0.5 * number + 0.25)
-        leg = fit_leg(solid, torso, sign)
-        legs[side] = leg if is_believable_leg(leg, torso) else place_leg(solid, torso, sign)
+        legs[side] = _fit_leg(view, torso, points, sign)
         progress(0.5 * number + 0.5)
     return arms, legs
+
+
+def _fit_arm(
+    view: FrontView, torso: Torso, hand: HandTip | None, points: FigurePoints | None, side: int
+) -> Arm:
+    if points is not None and (followed := follow_arm(view, torso, points, side)):
+        return followed
+    measured = fit_arm(view.solid, torso, hand, side)
+    is_arm = is_believable_arm(measured, torso, side)
+    if points is not None:
+        is_arm = is_arm and points.may_be_hand(measured.wrist, side)
+    return measured if is_arm else place_arm(view.solid, torso, side)
+
+
+def _fit_leg(view: FrontView, torso: Torso, points: FigurePoints | None, side: int) -> Leg:
+    if points is not None:
+        if points.list_hidden():
+            return fold_leg(view, torso, side)
+        if followed := follow_leg(view, torso, points, side):
+            return followed
+    measured = fit_leg(view.solid, torso, side)
+    return measured if is_believable_leg(measured, torso) else place_leg(view.solid, torso, side)
 
 
 def _collect_positions(
     solid: VoxelSolid, torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]
 ) -> dict[str, Float64Array]:
-    top = torso.ground + torso.height
-    levels = {name: torso.crotch + share * torso.length for name, share in _SPINE_LEVELS.items()}
-    positions = {name: _axis_point(solid, torso, y, _SPINE_BACK[name]) for name, y in levels.items()}
-    chest = _axis_point(solid, torso, torso.neck - _NECK_BELOW * torso.length, _NECK_BACK)
-    positions["Neck"] = np.array((chest[0], torso.neck, chest[2]))
-    above = min(_HEAD_ABOVE * torso.length, _MAX_HEAD_ABOVE * (top - torso.neck))
-    positions["Head"] = positions["Neck"] + (0.0, above, _HEAD_AHEAD * torso.length)
-    positions["HeadTop_End"] = np.array((positions["Head"][0], top, positions["Head"][2]))
+    positions = place_spine(solid, torso)
     for side, arm in arms.items():
         upper = zip(ARM_PARTS, (arm.collar, arm.shoulder, arm.elbow, arm.wrist), strict=True)
         positions |= {side + part: joint for part, joint in upper}
@@ -189,27 +210,6 @@ def _collect_positions(
         )
         positions |= {side + part: joint for part, joint in lower}
     return positions
-
-
-def _axis_point(solid: VoxelSolid, torso: Torso, y: float, back: float) -> Float64Array:
-    """Joint (3,) of the spine at height y, behind the middle by `back`, a share of half the body's depth.
-
-    Where the body is deeper than the pelvis and extends behind it, that is hair or a cape and left out.
-    """
-    depths = _axis_depths(solid, torso, y)
-    pelvis = _axis_depths(solid, torso, torso.crotch + _PELVIS_LEVEL * torso.length)
-    deep = float(np.ptp(pelvis))
-    behind = float(pelvis.min() - depths.min())
-    if np.ptp(depths) > _MAX_DEPTH * deep and behind > _MAX_BEHIND * deep:
-        depths = depths[depths >= depths.max() - _CHEST_DEPTH * deep]
-    half = 0.5 * float(np.ptp(depths))
-    return np.array((torso.middle, y, depths.mean() - back * half))
-
-
-def _axis_depths(solid: VoxelSolid, torso: Torso, y: float) -> Float64Array:
-    """z (K,) of the cells around the body's axis at height y."""
-    offset = np.abs(solid.centers[:, :2] - (torso.middle, y)).max(axis=1)
-    return solid.centers[offset <= max(0.02 * torso.height, offset.min()), 2]
 
 
 def _classify_pose(torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]) -> str:
@@ -240,20 +240,26 @@ def _describe_mismatch(
     ]
 
 
-def _describe_hidden(torso: Torso, arms: Mapping[str, Arm]) -> list[str]:
+def _describe_hidden(torso: Torso, arms: Mapping[str, Arm], hidden: Sequence[str]) -> list[str]:
     warnings = []
-    if not torso.has_legs:
+    if hidden:
+        limbs = "arms and legs are" if any("Arm" in name for name in hidden) else "legs are"
+        warnings.append(
+            f"the {limbs} not in the picture: their joints are inside the body and move nothing; use a "
+            "picture of the whole figure for a character that walks"
+        )
+    elif not torso.has_legs:
         warnings.append("the legs are not separate; they were placed by average proportions")
     elif torso.has_hem:
         warnings.append("a skirt hides the crotch; the hips were placed by average proportions")
     if not torso.has_neck:
         warnings.append("no neck is visible; it was placed by average proportions")
     for side, arm in arms.items():
-        if not arm.is_free:
+        if not arm.is_free and not arm.is_followed:
             warnings.append(
                 f"the {side.lower()} arm is not separate from the body; it was placed along the outline"
             )
-        elif arm.is_fused:
+        elif arm.is_fused and not arm.is_followed:
             warnings.append(f"the {side.lower()} upper arm is fused with the torso")
     return warnings
 

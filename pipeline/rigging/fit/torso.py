@@ -36,7 +36,8 @@ _MIN_HEAD_VOLUME = 0.015
 class Torso:
     """Landmarks, metres in the mesh frame.
 
-    height: of the whole body. ground: lowest y. middle: x of the body's axis. crotch, neck: y.
+    height: of the whole body. ground: lowest y. middle: x of the body's axis at the crotch. lean: how far the
+    axis moves in x per metre above it. crotch, neck, crown: y.
     has_legs, has_neck: whether crotch and neck were measured rather than placed by average proportions.
     has_hem: the legs are visible only below the hem of a skirt; the crotch was not measured.
     neck_prominence: see `_find_neck`.
@@ -54,6 +55,12 @@ class Torso:
     neck_prominence: float
     rows: Float64Array
     valley: Float64Array
+    crown: float
+    lean: float = 0.0
+
+    def axis_at(self, y: float) -> float:
+        """Return x of the body's axis at height y."""
+        return self.middle + self.lean * (y - self.crotch)
 
     @property
     def length(self) -> float:
@@ -86,7 +93,8 @@ def measure_torso(solid: VoxelSolid) -> Torso:
         share = float(np.interp((neck - ground) / height, _NECK_LEVELS, _CROTCH_PER_NECK))
         crotch = ground + share * (neck - ground)
     valley = np.where(above | ~has_legs, np.nan, valley)
-    return Torso(height, ground, middle, crotch, neck, has_legs, has_neck, has_hem, prominence, rows, valley)
+    seen = has_legs, has_neck, has_hem, prominence
+    return Torso(height, ground, middle, crotch, neck, *seen, rows, valley, crown=ground + height)
 
 
 def move_neck(torso: Torso, armpit: float) -> Torso:

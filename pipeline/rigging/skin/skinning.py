@@ -2,11 +2,14 @@
 
 Geodesic voxel binding: O. Dionne, M. de Lasa, "Geodesic Voxel Binding for Production Character Meshes",
 SCA 2013, with three changes. Distances are measured in radii of the bone they start from, so that a thin arm
-does not take over the chest beside it. A vertex is bound only to bones near its closest one in the skeleton,
-never to limbs of both sides. The interior is cut where an arm only touches the body.
+does not take over the chest beside it. A vertex is bound only to bones near its closest ones in the
+skeleton; between limbs of both sides the weights fade. The interior is cut where an arm only touches the
+body.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 from scipy import sparse
@@ -39,9 +42,13 @@ _MAX_RIGID_SHARE = 0.25
 
 
 def compute_skin_weights(
-    mesh: Mesh, skeleton: Skeleton, *, progress: Progress = ignore_progress
+    mesh: Mesh,
+    skeleton: Skeleton,
+    *,
+    hidden: Collection[str] = (),
+    progress: Progress = ignore_progress,
 ) -> SkinWeights:
-    """Bind a mesh to a skeleton from `fit_skeleton`.
+    """Bind a mesh to a skeleton from `fit_skeleton`; the joints named in `hidden` carry no weight.
 
     Returns at most 4 influences per vertex; rows sum to 1. End joints carry no weight, and coincident
     vertices (UV seams) get equal weights. Components detached from the body are bound like the nearest
@@ -49,7 +56,7 @@ def compute_skin_weights(
     """
     progress(0.0)
     solid = voxelize_mesh(mesh)
-    bones = list_bones(skeleton)
+    bones = [bone for bone in list_bones(skeleton) if skeleton.names[bone.joint] not in hidden]
     distances = measure_bones(solid, solid.graph, bones, span_progress(progress, 0.1, 0.4))
     region = label_regions(skeleton, solid.centers, _nearest_joints(bones, distances))
     graph = cut_contacts(solid.graph, region)
@@ -85,7 +92,7 @@ def _blend_weights(
     side_excess = _measure_side_excess(distances, np.array([bone.side for bone in bones]))
     weights = _distances_to_weights(distances, side_excess)
     weights = _smooth_weights(weights, positions, faces, region)
-    weights[side_excess > 0] = 0.0
+    weights *= _fade_farther_side(side_excess)
     return _keep_related(weights, _relate_bones(skeleton, bones))
 
 
@@ -110,8 +117,12 @@ def _distances_to_weights(distances: Float64Array, side_excess: Float64Array) ->
     """Inverse-power falloff relative to the nearest bone; limbs of the farther side fade out."""
     nearest = np.maximum(distances.min(axis=1, keepdims=True), 1e-9)
     weights = (nearest / np.maximum(distances, 1e-9)) ** _FALLOFF
-    weights *= np.clip(1.0 - side_excess / _SIDE_FADE, 0.0, 1.0)
+    weights *= _fade_farther_side(side_excess)
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _fade_farther_side(side_excess: Float64Array) -> Float64Array:
+    return np.clip(1.0 - side_excess / _SIDE_FADE, 0.0, 1.0)
 
 
 def _smooth_weights(
@@ -157,7 +168,13 @@ def _relate_bones(skeleton: Skeleton, bones: list[Bone]) -> BoolArray:
 
 
 def _keep_related(weights: Float64Array, related: BoolArray) -> Float64Array:
-    return weights * related[weights.argmax(axis=1)]
+    """The weights (V, B), each times the share of the vertex that belongs to bones related to its own.
+
+    Squares let the strongest bones decide, without a jump where another bone becomes the strongest.
+    """
+    strength = weights**2
+    strength /= np.maximum(strength.sum(axis=1, keepdims=True), 1e-12)
+    return weights * (strength @ related)
 
 
 def keep_strongest(

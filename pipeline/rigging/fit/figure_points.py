@@ -1,0 +1,100 @@
+"""The landmarks of a figure in the frame of the mesh that was made from its picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...figure import LANDMARKS, PARTS, Figure
+from ...types import Float64Array, IntArray, Mesh
+from ..skeleton import ARM_PARTS, LEG_PARTS, SIDES
+
+SURE = 0.4
+"""Confidence from which a landmark is followed."""
+CROPPED = ("half_body", "bust")
+_NO_HAND = ("background", "head", "left_foot", "right_foot", "prop")
+_HANDS = {1: "left", -1: "right"}
+_MAX_HAND_GAP = 0.12
+"""Distance of a measured wrist from a landmark that is half known, as a share of the height."""
+_HALF_KNOWN = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class FigurePoints:
+    """points: (20, 3) metres, in the order of LANDMARKS; z is relative to the pelvis. trust: (20,) 0..1.
+
+    kind, parts: of the figure. low, high: (2,) metres, the corners of the figure's box, x and y. box: its
+    shares of the framed picture, see Figure.
+    """
+
+    points: Float64Array
+    trust: Float64Array
+    kind: str
+    parts: IntArray
+    low: Float64Array
+    high: Float64Array
+    box: tuple[float, float, float, float]
+
+    def at(self, name: str) -> Float64Array:
+        """Return x, y and relative z (3,) of a landmark."""
+        return self.points[LANDMARKS.index(name)]
+
+    def sees(self, *names: str) -> bool:
+        """Whether all of these landmarks can be followed."""
+        return all(self.trust[LANDMARKS.index(name)] >= SURE for name in names)
+
+    def list_hidden(self) -> list[str]:
+        """Names, without prefix, of the joints of limbs that are not in the picture."""
+        if self.kind not in CROPPED:
+            return []
+        hidden = [side + part for side in SIDES for part in LEG_PARTS]
+        if self.kind == "bust":
+            unseen = [side for side in SIDES if not self.sees(f"{side.lower()}_wrist")]
+            hidden += [side + part for side in unseen for part in ARM_PARTS[1:]]
+        return hidden
+
+    def may_be_hand(self, wrist: Float64Array, side: int) -> bool:
+        """Whether a measured wrist (3,) lies where the figure may have a hand; side: +1 left, -1 right."""
+        number = LANDMARKS.index(f"{_HANDS[side]}_wrist")
+        gap = float(np.linalg.norm(wrist[:2] - self.points[number, :2])) / float((self.high - self.low)[1])
+        if self.trust[number] >= _HALF_KNOWN and gap > _MAX_HAND_GAP:
+            return False
+        return self.find_part(wrist) not in _NO_HAND
+
+    def find_part(self, point: Float64Array) -> str:
+        """Return the part of PARTS that the picture shows at a point, x and y in metres."""
+        left, top, right, bottom = self.box
+        share = (point[:2] - self.low) / np.maximum(self.high - self.low, 1e-9)
+        column, row = left + share[0] * (right - left), bottom - share[1] * (bottom - top)
+        last = len(self.parts) - 1
+        place = np.clip((np.array((row, column)) * len(self.parts)).astype(int), 0, last)
+        return PARTS[self.parts[tuple(place)]]
+
+
+def place_landmarks(figure: Figure, mesh: Mesh) -> FigurePoints:
+    """Map the figure's landmarks to the mesh, whose front view fills the figure's box.
+
+    Left is where +X is: the sides are exchanged where the figure is seen from behind, or read so.
+    """
+    low, high = (corner.astype(np.float64) for corner in mesh.bounds)
+    left, top, right, bottom = figure.box
+    scale = (high - low)[:2] / np.maximum((right - left, bottom - top), 1e-9)
+    points = figure.landmarks.astype(np.float64)
+    points[:, 0] = low[0] + (points[:, 0] - left) * scale[0]
+    points[:, 1] = high[1] - (points[:, 1] - top) * scale[1]
+    points[:, 2] *= scale[1]
+    trust = figure.confidence.astype(np.float64)
+    found = FigurePoints(points, trust, figure.kind, figure.parts, low[:2], high[:2], figure.box)
+    return _sort_sides(found)
+
+
+def _sort_sides(found: FigurePoints) -> FigurePoints:
+    pairs = [(f"left_{name}", f"right_{name}") for name in ("shoulder", "hip")]
+    known = [pair for pair in pairs if found.sees(*pair)]
+    if sum(found.at(left)[0] - found.at(right)[0] for left, right in known) >= 0:
+        return found
+    other = {"left": "right", "right": "left"}
+    swapped = [name.partition("_") for name in LANDMARKS]
+    order = [LANDMARKS.index(other.get(side, side) + mark + name) for side, mark, name in swapped]
+    return replace(found, points=found.points[order], trust=found.trust[order])
