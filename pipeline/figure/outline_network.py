@@ -1,0 +1,161 @@
+"""The outline network: what goes in, its layers, and what its landmark heat maps say.
+
+It was trained on random figures alone (`training/`), made from CC0 bodies, hair and hats; it sees no colors,
+so that a painted figure, a photograph and a rendered one look the same to it. Landmarks found by other means
+are one of its inputs, left out or wrong at random in training: it checks them against the outline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor, nn
+
+from ..types import FloatArray
+from .figure import LANDMARKS, PARTS
+
+SIDE = 128
+"""Resolution of mask and depths."""
+HEAT_SIDE = 32
+"""Resolution of the landmarks' heat maps and of the hints."""
+
+_COUNT = len(LANDMARKS)
+_DEPTH_UNIT = 0.1
+_HINT_RADIUS = 1.2 / HEAT_SIDE
+_NEAR = 0.055
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """heat (B, 20, 1025): logits over 32 x 32 cells and, last, `not in the picture`.
+
+    depth (B, 20, 32, 32): of each landmark, if it is there. surfaces (B, 4, 128, 128): front, back, and the
+    logarithms of their Laplace scales. parts (B, 14, 64, 64): logits.
+    """
+
+    heat: Tensor
+    depth: Tensor
+    surfaces: Tensor
+    parts: Tensor
+
+
+class _Block(nn.Module):
+    """Two convolutions around which the input is carried."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = (
+            _convolution(channels, channels),
+            _convolution(channels, channels, relu=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.second(self.first(x)))
+
+
+def _convolution(inputs: int, outputs: int, stride: int = 1, relu: bool = True) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+
+
+class OutlineNetwork(nn.Module):
+    """A U-Net (Ronneberger et al. 2015) of residual blocks; most of its work is done at 32 x 32 and below."""
+
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128, 160)) -> None:
+        super().__init__()
+        c64, c32, c16, c8, c4 = widths
+        self.stem = _convolution(2 * 4 + 2, c64)
+        self.down32 = _convolution(c64, c32, 2)
+        self.mix32 = nn.Sequential(_convolution(c32 + _COUNT, c32), _Block(c32))
+        self.down16 = nn.Sequential(_convolution(c32, c16, 2), _Block(c16))
+        self.down8 = nn.Sequential(_convolution(c16, c8, 2), _Block(c8))
+        self.down4 = nn.Sequential(_convolution(c8, c4, 2), _Block(c4))
+        self.whole = nn.Linear(c4, c4)
+        self.absent = nn.Linear(c4, _COUNT)
+        self.up8, self.up16 = nn.Conv2d(c4, c8, 1), nn.Conv2d(c8, c16, 1)
+        self.up32, self.up64 = nn.Conv2d(c16, c32, 1), nn.Conv2d(c32, c64, 1)
+        self.at8, self.at16, self.at32 = _Block(c8), _Block(c16), _Block(c32)
+        self.at64 = _convolution(c64, 32)
+        self.heat = nn.Conv2d(c32, 2 * _COUNT, 1)
+        self.surfaces = nn.Conv2d(32, 4 * 4, 1)
+        self.parts = nn.Conv2d(32, len(PARTS), 1)
+
+    def forward(self, outline: Tensor, hints: Tensor) -> NetworkOutput:
+        """Read masks and distances (B, 2, 128, 128) and hint maps (B, 20, 32, 32)."""
+        x = nn.functional.pixel_unshuffle(outline, 2)
+        s64 = self.stem(torch.cat([x, _places(x)], dim=1))
+        s32 = self.mix32(torch.cat([self.down32(s64), hints], dim=1))
+        s16 = self.down16(s32)
+        s8 = self.down8(s16)
+        s4 = self.down4(s8)
+        pooled = s4.mean(dim=(2, 3))
+        s4 = s4 + self.whole(pooled)[:, :, None, None]
+        s8 = self.at8(s8 + _double(self.up8(s4)))
+        s16 = self.at16(s16 + _double(self.up16(s8)))
+        s32 = self.at32(s32 + _double(self.up32(s16)))
+        heat, depth = self.heat(s32).split(_COUNT, dim=1)
+        s64 = self.at64(s64 + _double(self.up64(s32)))
+        return NetworkOutput(
+            torch.cat([heat.flatten(2), self.absent(pooled)[:, :, None]], dim=2),
+            depth * _DEPTH_UNIT,
+            nn.functional.pixel_shuffle(self.surfaces(s64), 2) * _units(outline),
+            self.parts(s64),
+        )
+
+
+def _units(like: Tensor) -> Tensor:
+    """Depths leave the last layer in tenths, logarithms of scales as they are; (4, 1, 1)."""
+    return like.new_tensor((_DEPTH_UNIT, _DEPTH_UNIT, 1.0, 1.0))[:, None, None]
+
+
+def _double(x: Tensor) -> Tensor:
+    return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _places(x: Tensor) -> Tensor:
+    steps = torch.linspace(-1, 1, x.shape[-1], device=x.device)
+    grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"))
+    return grid.expand(len(x), -1, -1, -1)
+
+
+def encode_outline(mask: FloatArray) -> FloatArray:
+    """Mask (128, 128) and signed distance to its edge, in eighths of the side: (2, 128, 128).
+
+    Distances are positive inside, and end at a quarter of the side outside.
+    """
+    inside = mask > 0.5
+    distance = ndimage.distance_transform_edt(inside)
+    if not inside.all():
+        distance -= np.minimum(ndimage.distance_transform_edt(~inside), SIDE / 4)
+    return np.stack([inside, distance * (8 / SIDE)]).astype(np.float32)
+
+
+def encode_hints(hints: Tensor, confidence: Tensor) -> Tensor:
+    """Draw hints (B, 20, 2) as soft spots, as bright as they are trusted: (B, 20, 32, 32)."""
+    centers = (torch.arange(HEAT_SIDE, device=hints.device) + 0.5) / HEAT_SIDE
+    x, y = (torch.exp(-((centers - hints[..., i, None]) ** 2) / (2 * _HINT_RADIUS**2)) for i in (0, 1))
+    return y[..., :, None] * x[..., None, :] * confidence[..., None, None]
+
+
+def decode_landmarks(output: NetworkOutput) -> tuple[Tensor, Tensor]:
+    """Landmarks (B, 20, 3) and their confidence (B, 20) of the heat maps.
+
+    The place is the mean of the probability near its peak; the confidence is that probability.
+    """
+    chance = output.heat.softmax(dim=2)[..., :-1]
+    cells = chance.unflatten(2, (HEAT_SIDE, HEAT_SIDE))
+    peak = nn.functional.avg_pool2d(cells, 3, 1, 1).flatten(2).argmax(dim=2)
+    steps = (torch.arange(HEAT_SIDE, device=peak.device) + 0.5) / HEAT_SIDE
+    y, x = (grid.flatten() for grid in torch.meshgrid(steps, steps, indexing="ij"))
+    near = (x - x[peak][..., None]) ** 2 + (y - y[peak][..., None]) ** 2 < _NEAR**2
+    weight = chance * near
+    confidence = weight.sum(dim=2)
+    weight = weight / confidence.clamp_min(1e-9)[..., None]
+    values = [weight @ x, weight @ y, (weight * output.depth.flatten(2)).sum(dim=2)]
+    return torch.stack(values, dim=2), confidence
