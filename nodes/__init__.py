@@ -5,7 +5,7 @@ from __future__ import annotations
 from .animation import AddAnimation, PreviewAnimation
 from .compat import ComfyExtension, io
 from .export import PreviewMesh, SaveMesh
-from .figure import EditFigure
+from .figure import EditFigure, SaveFigure
 from .generating_multiview_texture import GenerateViews
 from .load_mesh import LoadMesh
 from .mesh_generation import GenerateMesh
@@ -32,6 +32,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     ApplyTexture,
     RigCharacter,
     AddAnimation,
+    SaveFigure,
     SaveMesh,
     SaveCharacter,
     MakeVrmMeta,

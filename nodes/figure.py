@@ -1,13 +1,17 @@
-"""The figure in the picture, to look at and to correct by hand."""
+"""The figure in the picture: to look at, to correct by hand, and to keep as a file."""
 
 from __future__ import annotations
+
+import json
 
 import torch
 
 from ..pipeline.figure import Figure
-from ..pipeline.figure.document import correct_figure
+from ..pipeline.figure.document import correct_figure, describe_figure
 from ..pipeline.figure.draw import draw_figure
 from .compat import io, make_schema
+from .inputs import job_input, prefix_input
+from .output_files import save_counted
 from .sockets import FigureSocket, array_to_image, image_to_picture
 
 
@@ -45,3 +49,31 @@ class EditFigure(io.ComfyNode):
         corrected = correct_figure(figure, corrections)
         drawn = draw_figure(image_to_picture(image)[..., :3], corrected)
         return io.NodeOutput(corrected, array_to_image(drawn))
+
+
+class SaveFigure(io.ComfyNode):
+    """Writes what was read in the picture as JSON."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DSaveFigure",
+            display_name="Save Figure (JSON)",
+            category="character3d/6 export",
+            description="Writes kind, landmarks, boxes and warnings of the figure in the picture as JSON.",
+            search_aliases=["landmarks", "pose", "keypoints"],
+            is_output_node=True,
+            inputs=[
+                FigureSocket.Input("figure", tooltip="The figure from Preprocess Picture or Edit Figure."),
+                prefix_input("figure"),
+                job_input(),
+            ],
+            outputs=[io.String.Output(display_name="file", tooltip="Path below the output folder.")],
+        )
+
+    @classmethod
+    def execute(cls, figure: Figure, filename_prefix: str, job_id: str = "") -> io.NodeOutput:
+        """C3D_FIGURE -> path below the output folder."""
+        text = json.dumps(describe_figure(figure), indent=1)
+        file = save_counted(filename_prefix, ".json", lambda _stem: text.encode())
+        return io.NodeOutput(file.relative, ui={"character3d_file": [file.entry]})

@@ -12,11 +12,13 @@ from ..backends.hunyuan3d import (
     list_installed_models,
     load_shape_model,
 )
+from ..pipeline.figure import Figure
 from ..pipeline.mesh_generation import inflate_silhouette, reconstruct_mesh
 from ..pipeline.progress import span_progress
 from .compat import io, make_schema
 from .inputs import (
     face_count_input,
+    figure_input,
     mesh_model_input,
     method_input,
     picture_inputs,
@@ -74,6 +76,7 @@ class GenerateMesh(ModelNode):
                 face_count_input(),
                 seed_input(f"Seed of a diffusion model. {unused}"),
                 *side_picture_inputs(),
+                figure_input("What was read in the picture: limbs that touch come apart. Inflation uses it."),
             ],
             outputs=mesh_outputs("The mesh, +Y up, facing +Z, in metres."),
         )
@@ -98,6 +101,7 @@ class GenerateMesh(ModelNode):
         mesh_steps: int,
         seed: int,
         octree_resolution: int,
+        figure: Figure | None = None,
         **sides: torch.Tensor | None,
     ) -> io.NodeOutput:
         """IMAGE (1, S, S, 3), MASK (1, S, S), and so for each side -> TRIMESH, MESH."""
@@ -105,7 +109,9 @@ class GenerateMesh(ModelNode):
         run, pictures = StageRun("mesh_generation"), sockets_to_views(image, mask, sides)
         if chosen == "silhouette_inflation":
             cls.release_models()
-            mesh = inflate_silhouette(pictures["front"], face_count=face_count, progress=run.progress)
+            mesh = inflate_silhouette(
+                pictures["front"], figure=figure, face_count=face_count, progress=run.progress
+            )
             metrics = {"vertices": len(mesh.positions), "faces": len(mesh.faces)}
             report = run.finish(chosen, (), metrics, (*_MODEL_INPUTS, *sorted(pictures.keys() - {"front"})))
             return io.NodeOutput(*mesh_values(mesh), ui=report)

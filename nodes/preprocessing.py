@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import torch
 
-from ..backends import u2net
+from ..backends import blazepose, u2net
 from ..pipeline.preprocessing import composite_on_gray, needs_prior, preprocess_picture
-from ..pipeline.types import FloatArray
+from ..pipeline.preprocessing.read_figure import read_figure
+from ..pipeline.progress import span_progress
 from .compat import io, make_schema
 from .model_node import ModelNode, fingerprint_files
-from .sockets import array_to_image, array_to_mask, image_to_picture, mask_to_array
+from .sockets import FigureSocket, array_to_image, array_to_mask, image_to_picture, mask_to_array
 from .stage import StageRun
 
 
@@ -60,13 +63,14 @@ class PreprocessPicture(ModelNode):
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The framed character."),
                 io.Mask.Output(display_name="mask", tooltip="White where the character is."),
+                FigureSocket.Output(display_name="figure", tooltip="Kind, landmarks, head and parts."),
             ],
         )
 
     @classmethod
     def fingerprint_inputs(cls, method: str, **inputs: Any) -> str:
-        """The network's file, where this run may read it."""
-        return fingerprint_files(lambda: [u2net.find_file()]) if method in ("auto", "u2netp") else ""
+        """The networks' files that this run may read."""
+        return fingerprint_files(lambda: [network.find_file() for network in _list_networks(method, True)])
 
     @classmethod
     def execute(
@@ -77,29 +81,42 @@ class PreprocessPicture(ModelNode):
         method: str,
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        """IMAGE (B, H, W, 3 or 4), MASK (B, H, W) -> IMAGE (1, S, S, 3), MASK (1, S, S)."""
+        """IMAGE (B, H, W, 3 or 4), MASK (B, H, W) -> IMAGE (1, S, S, 3), MASK (1, S, S), C3D_FIGURE."""
         run = StageRun("preprocessing")
         picture, given = image_to_picture(image), None if mask is None else mask_to_array(mask)
+        models = cls._load_networks(method, needs_prior(picture, given, method))
         framed = preprocess_picture(
             picture,
             mask=given,
-            prior=cls._predict_prior(picture, given, method),
+            prior=u2net.predict_mask(models[u2net], picture[..., :3]) if u2net in models else None,
             size=mesh_input_size,
             outline=outline_size,
             method=method,
-            progress=run.progress,
+            progress=span_progress(run.progress, 0, 0.9),
         )
+        color, alpha = framed.rgba[..., :3], framed.rgba[..., 3]
+        pose = blazepose.read_landmarks(models[blazepose], color, alpha) if blazepose in models else None
+        figure = read_figure(framed, pose)
         return io.NodeOutput(
             array_to_image(composite_on_gray(framed.rgba)),
-            array_to_mask(framed.rgba[..., 3]),
-            ui=run.finish(framed.method, framed.warnings, framed.metrics),
+            array_to_mask(alpha),
+            figure,
+            ui=run.finish(framed.method, figure.warnings, {**framed.metrics, **figure.metrics}),
         )
 
     @classmethod
-    def _predict_prior(cls, picture: FloatArray, mask: FloatArray | None, method: str) -> FloatArray | None:
-        """The network's mask, if this run needs one; None where `auto` has to do without its file."""
-        if not needs_prior(picture, mask, method) or (method == "auto" and not u2net.is_installed()):
-            cls.release_models()
-            return None
-        model = cls.load_models(u2net.find_file(), u2net.load_model)
-        return u2net.predict_mask(model, picture[..., :3])
+    def _load_networks(cls, method: str, needs_prior: bool) -> Mapping[ModuleType, Any]:
+        """The models of this run by their network; without a file `auto` does without, u2netp does not."""
+        networks = _list_networks(method, needs_prior)
+        files = tuple(network.find_file() for network in networks)
+        models: Mapping[ModuleType, Any] = cls.load_models(
+            files, lambda: {network: network.load_model() for network in networks}
+        )
+        return models
+
+
+def _list_networks(method: str, needs_prior: bool) -> list[ModuleType]:
+    """U²-Net for the mask where it is needed, BlazePose for the landmarks, as far as they are installed."""
+    is_asked = method == "u2netp" or (method == "auto" and u2net.is_installed())
+    networks = [u2net] if needs_prior and is_asked else []
+    return [*networks, *([blazepose] if blazepose.is_installed() else [])]

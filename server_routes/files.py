@@ -20,6 +20,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".vrm": "model/gltf-binary",
     ".png": "image/png",
     ".webp": "image/webp",
+    ".json": "application/json",
 }
 OCTET_STREAM = "application/octet-stream"
 _CHUNK = 2**20

@@ -34,8 +34,9 @@ RESULT_NODES: Mapping[str, str] = {
     "Preview raw mesh": "preview_images",
     "Preview textured mesh": "preview_images",
     "Preview animation": "preview_images",
+    "Save figure": "figure",
 }
-"""Title of a node -> the key, in a job's results, of the file that it writes."""
+"""Title of a node -> the key, in a job's results or downloads, of the file that it writes."""
 
 SWITCHES: Mapping[str, str] = {"enable_rigging": "C3DRigCharacter", "animated_preview": "C3DPreviewAnimation"}
 """Form field -> the node type that is removed, with all that depends on it, when the field is false."""

@@ -23,7 +23,7 @@ from .errors import (
     UNSUPPORTED_FORMAT,
 )
 from .parameters import FormFields
-from .status import RESULT_KEYS
+from .status import DOWNLOAD_KEYS
 
 Schema = dict[str, Any]
 
@@ -47,7 +47,7 @@ JobId = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 OutputPath = Annotated[str, Field(pattern="^/output/", description="Path below the server's output folder.")]
 Progress = Annotated[int, Field(ge=0, le=100)]
 StageName = TypeAliasType("StageName", Annotated[str, _words(STAGES)])
-ResultKey = TypeAliasType("ResultKey", Annotated[str, _words(RESULT_KEYS)])
+ResultKey = TypeAliasType("ResultKey", Annotated[str, _words(DOWNLOAD_KEYS)])
 ErrorCode = TypeAliasType(
     "ErrorCode",
     Annotated[

@@ -16,6 +16,8 @@ from .redact import strip_query
 
 LIST_RESULTS = frozenset({"preview_images"})
 RESULT_KEYS = ("raw_mesh", "textured_mesh", "rigged_character", "preview_images")
+DOWNLOAD_KEYS = (*RESULT_KEYS, "figure")
+"""The wire contract names the results; what was read in the picture is a download beside them."""
 ENOUGH_PROGRESS = 5
 LATEST_MOMENT = 2.0e11
 """Seconds since 1970 that format_moment can still show, with some room."""
@@ -84,6 +86,8 @@ def describe_results(job: Job) -> dict[str, Any]:
     """Public paths by result key; null, or an empty list, for what does not exist."""
     results: dict[str, Any] = {key: [] if key in LIST_RESULTS else None for key in RESULT_KEYS}
     for file in sorted(job.files, key=lambda file: job.graph.stages.index(file.stage)):
+        if file.key not in results:
+            continue  # a download beside the results of the wire contract
         if file.key in LIST_RESULTS:
             results[file.key].append(file.public_path)
         elif results[file.key] is None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from ..device import CPU
+from ..figure import Figure
+from ..figure.network import read_body
 from ..mesh.laplacian import smooth_positions
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import FloatArray, FramedPicture, Mesh
 from .decimate import decimate_surface, place_on_ground
-from .depth import estimate_depth
+from .depth import sample_depth
 from .ground import settle_on_ground
-from .landmarks import find_landmarks
 from .lift import lift_sheets
+from .limb_seams import open_seams
 from .silhouette import sample_silhouette
 from .silhouette_triangulation import join_sheets, trace_outline
 
@@ -22,22 +26,32 @@ _MAX_FACES = 40_000
 
 
 def inflate_silhouette(
-    picture: FramedPicture, *, face_count: int = _MAX_FACES, progress: Progress = ignore_progress
+    picture: FramedPicture,
+    *,
+    figure: Figure | None = None,
+    face_count: int = _MAX_FACES,
+    device: torch.device = CPU,
+    progress: Progress = ignore_progress,
 ) -> Mesh:
     """Make a closed, outward-wound mesh whose front view is the picture's subject.
 
-    A front and a back sheet over the silhouette meet along its outline. Their depth solves a Poisson
-    problem, so that limbs are round (the idea of Igarashi et al., "Teddy", SIGGRAPH 1999, without its
-    ridges); trunk, head and feet get human depth proportions. Holes in the silhouette stay open. The
+    A front and a back sheet over the silhouette meet along its outline. Their depths are read from the
+    outline and the landmarks of `figure` by a network (pipeline/figure); parts too thin for it are round.
+    Limbs that touch are separated where `figure` says where they are. Holes in the silhouette stay open. The
     height is CHARACTER_HEIGHT, the feet stand on y = 0, and x = 0 is midway between them.
     Returns a mesh of at most min(face_count, 40,000) faces with smooth normals. MeshError: no subject.
     """
     silhouette = sample_silhouette(picture)
+    alpha = picture.rgba[..., 3]
+    if figure is None:
+        body = read_body(alpha, device=device)
+    else:
+        silhouette = open_seams(silhouette, figure)
+        body = read_body(alpha, figure.landmarks[:, :2], figure.confidence, device=device)
     outline = trace_outline(silhouette.alpha)
-    landmarks = find_landmarks(silhouette)
     progress(0.1)
     ground = settle_on_ground(silhouette)
-    depth = estimate_depth(silhouette, outline, landmarks, ground)
+    depth = sample_depth(silhouette, outline, ground, body)
     progress(0.5)
     triangles, front, back = lift_sheets(outline, depth, ground)
     positions, faces = join_sheets(triangles, front, back)

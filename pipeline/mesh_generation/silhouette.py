@@ -25,12 +25,17 @@ class Silhouette(NamedTuple):
 
     alpha: (H, W) float32; the outline is where it crosses 0.5. lightness: (H, W) 0..1.
     ground: row coordinate of the lowest point. height: from there to the top.
+    origin: x, y of the grid's upper left corner, and step: of a cell, in pixels of the framed picture, whose
+    side has `side` pixels.
     """
 
     alpha: FloatArray
     lightness: FloatArray
     ground: float
     height: float
+    origin: tuple[float, float]
+    step: float
+    side: int
 
     @property
     def inside(self) -> BoolArray:
@@ -57,7 +62,10 @@ def sample_silhouette(picture: FramedPicture) -> Silhouette:
     if not (grid > 0.5).any():
         raise MeshError(f"the subject is too thin for a shape: {spans[1]} x {spans[0]} pixels")
     low, high = _vertical_extent(grid)
-    return Silhouette(grid, _resample(light, centre, step, shape), high, high - low)
+    x, y = centre - np.array([width, height]) * step / 2
+    origin = (float(x), float(y))
+    light = _resample(light, centre, step, shape)
+    return Silhouette(grid, light, high, high - low, origin, step, len(picture.rgba))
 
 
 def _drop_specks(alpha: FloatArray) -> FloatArray:

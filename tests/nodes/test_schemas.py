@@ -7,7 +7,6 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IN_OTHER_GRAPHS = {
-    "C3DEditFigure",
     "C3DLoadMesh",
     "C3DVrmMeta",
     "C3DApplyTexture",

@@ -76,7 +76,7 @@ def test_output_nodes_are_ordered_so_that_files_are_saved_before_the_next_stage(
 def test_without_rigging_nothing_of_it_is_left(template):
     graph = build(template, enable_rigging=False)
     assert "rigging" not in graph.stages and len(graph.stages) == 4
-    assert set(graph.result_nodes.values()) == {"raw_mesh", "textured_mesh", "preview_images"}
+    assert set(graph.result_nodes.values()) == {"raw_mesh", "textured_mesh", "preview_images", "figure"}
     links = {
         value[0]
         for node in graph.prompt.values()

@@ -17,6 +17,10 @@ from character3d.server_routes.status import describe_job
 
 EXPECTED = Estimate((15, 45), STAGE_SECONDS)
 STAGES = ["preprocessing", "mesh_generation", "generating_multiview_texture", "texture_baking", "rigging"]
+PREPROCESSING = (
+    *("Load picture", "Transparency to subject mask", "Preprocess picture", "Framed picture"),
+    *("Edit figure", "Figure", "Save figure"),
+)
 FILES = {
     "Save raw mesh": "raw.glb",
     "Save textured mesh": "textured.glb",
@@ -75,7 +79,7 @@ def run():
 
 def test_stages_complete_in_their_order_even_when_nodes_do_not(run):
     run.send("execution_start")
-    run.finish("Load picture", "Transparency to subject mask", "Preprocess picture", "Framed picture")
+    run.finish(*PREPROCESSING)
     run.finish("Generate mesh", "Generate views", "Six views")
     assert run.job.completed_stages == ("preprocessing",)
     assert run.job.current_stage == "mesh_generation"
@@ -149,7 +153,7 @@ def test_cached_nodes_count_as_done(run):
 
 def test_error_of_an_unknown_node_is_put_down_to_the_current_stage(run):
     run.send("execution_start")
-    run.finish("Load picture", "Transparency to subject mask", "Preprocess picture", "Framed picture")
+    run.finish(*PREPROCESSING)
     run.send("execution_error", node_id="77", exception_message="boom\n")
     assert run.listener.outcome == Failure("Mesh generation failed", "boom\n", "mesh_generation")
     run.send("executing", node=None)

@@ -53,7 +53,11 @@ async def test_a_stages_files_are_there_before_the_next_stage_starts(client):
     assert kinds.index(("preview_ready", "mesh_generation")) < mesh_done
     at_that_time = next(frame for frame in frames[mesh_done:] if frame["type"] == "progress_update")
     assert at_that_time["data"]["current_stage"] == "generating_multiview_texture"
-    assert {item["result"] for item in at_that_time["data"]["downloads"]} == {"raw_mesh", "preview_images"}
+    assert {item["result"] for item in at_that_time["data"]["downloads"]} == {
+        "raw_mesh",
+        "preview_images",
+        "figure",
+    }
 
 
 async def test_late_joiner_gets_snapshot_milestones_and_end(client):

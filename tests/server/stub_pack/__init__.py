@@ -25,6 +25,7 @@ from .probes import add_probes
 TICKS = 10
 TRIMESH = io.Custom("TRIMESH")
 CHARACTER = io.Custom("C3D_CHARACTER")
+FIGURE = io.Custom("C3D_FIGURE")
 
 
 def _load_repository():
@@ -106,7 +107,7 @@ def _mask():
 
 def _preprocess(image, mask, **values):
     assert image.shape[-1] == 3 and mask.max() == 1
-    return io.NodeOutput(_image(), _mask(), ui=_report("preprocessing", "alpha"))
+    return io.NodeOutput(_image(), _mask(), "figure", ui=_report("preprocessing", "alpha"))
 
 
 def _generate_mesh(**values):
@@ -137,6 +138,11 @@ def _save(filename_prefix, **values):
     return io.NodeOutput(relative, ui={"character3d_file": files, "3d": files})
 
 
+def _save_figure(filename_prefix, **values):
+    files = _write(filename_prefix, ".json", b"{}")
+    return io.NodeOutput(files[0]["filename"], ui={"character3d_file": files})
+
+
 def _add_animation(character, animation):
     return io.NodeOutput(f"{character} {animation}")
 
@@ -164,8 +170,21 @@ NODES = [
             io.Int.Input("mesh_input_size"),
             io.Int.Input("outline_size"),
         ],
-        [io.Image.Output(), io.Mask.Output()],
+        [io.Image.Output(), io.Mask.Output(), FIGURE.Output()],
         _preprocess,
+    ),
+    _node(
+        "C3DEditFigure",
+        [io.Image.Input("image"), FIGURE.Input("figure"), *_texts("corrections")],
+        [FIGURE.Output(), io.Image.Output()],
+        lambda **values: io.NodeOutput("figure", _image()),
+        is_output=False,
+    ),
+    _node(
+        "C3DSaveFigure",
+        [FIGURE.Input("figure"), *_texts("filename_prefix", "job_id")],
+        [io.String.Output()],
+        _save_figure,
     ),
     _node(
         "C3DGenerateMesh",

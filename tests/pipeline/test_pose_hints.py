@@ -1,0 +1,118 @@
+"""BlazePose's points become landmarks, and lose their confidence where the outline contradicts them."""
+
+import numpy as np
+import pytest
+from character3d.pipeline.figure import LANDMARKS
+from character3d.pipeline.figure.pose_landmarks import PoseLandmarks
+from character3d.pipeline.preprocessing.figure_kind import classify_kind, describe_kind
+from character3d.pipeline.preprocessing.pose_hints import find_narrowest, measure_yaw, read_pose
+
+SIDE = 400
+LEFT = {11: (260, 150), 13: (290, 210), 15: (300, 265), 17: (302, 285), 19: (306, 285), 21: (296, 280)}
+LEFT |= {23: (225, 250), 25: (228, 310), 27: (230, 365), 29: (228, 375), 31: (236, 380)}
+FACE = {0: (200, 82), 1: (205, 72), 2: (210, 72), 3: (215, 72), 7: (222, 80), 9: (207, 96)}
+
+
+def make_pose(yaw=0.0, confidence=1.0, **moved):
+    """A standing figure in the picture's pixels; its world points are turned by `yaw` degrees to its left."""
+    points = np.zeros((33, 3))
+    for left, (x, y) in {**LEFT, **FACE}.items():
+        points[left] = x, y, 0
+        if left != 0:
+            right = left + 1 if left >= 7 else left + 3
+            points[right] = 2 * 200 - x, y, 0
+    world = (points - (200, 250, 0)) / 200
+    turn = np.radians(yaw)
+    world[:, 2] = world[:, 0] * np.sin(turn)
+    world[:, 0] *= np.cos(turn)
+    for number, place in moved.items():
+        points[int(number[1:]), :2] = place
+    ones = np.ones(33)
+    return PoseLandmarks(points, ones, ones, world, confidence)
+
+
+def make_mask():
+    y, x = np.mgrid[0:SIDE, 0:SIDE] + 0.5
+    head = np.hypot(x - 200, y - 80) < 40
+    neck = (np.abs(x - 200) < 14) & (y > 110) & (y < 150)
+    trunk = (np.abs(x - 200) < 70) & (y > 140) & (y < 260)
+    arms = (np.abs(np.abs(x - 200) - 95) < 18) & (y > 140) & (y < 295)
+    legs = (np.abs(np.abs(x - 200) - 28) < 20) & (y > 250) & (y < 385)
+    return head | neck | trunk | arms | legs
+
+
+def at(values, name):
+    return values[LANDMARKS.index(name)]
+
+
+def test_landmarks_are_named_by_the_figures_own_sides():
+    hints = read_pose(make_pose(), make_mask())
+    np.testing.assert_allclose(at(hints.landmarks, "left_shoulder")[:2], (260, 150))
+    np.testing.assert_allclose(at(hints.landmarks, "right_wrist")[:2], (100, 265))
+    assert at(hints.landmarks, "left_hand")[1] > at(hints.landmarks, "left_wrist")[1]
+    np.testing.assert_allclose(at(hints.landmarks, "pelvis")[:2], (200, 250))
+    assert np.delete(hints.confidence, LANDMARKS.index("crown")).min() > 0.6
+
+
+def test_the_neck_is_where_the_outline_is_narrowest():
+    x, y = at(read_pose(make_pose(), make_mask()).landmarks, "neck")[:2]
+    assert x == pytest.approx(200, abs=1)
+    assert 118 < y < 140
+
+
+def test_a_hidden_neck_lies_midway():
+    chin, shoulders = np.array((200.0, 110.0)), np.array((200.0, 150.0))
+    np.testing.assert_allclose(find_narrowest(np.ones((SIDE, SIDE), bool), chin, shoulders), (200, 130))
+    np.testing.assert_allclose(
+        find_narrowest(np.ones((SIDE, SIDE), bool), chin, np.add(chin, (4, 1))), (202, 110.5)
+    )
+
+
+def test_a_point_outside_the_outline_is_not_trusted():
+    hints = read_pose(make_pose(p15=(380, 60)), make_mask())
+    assert at(hints.confidence, "left_wrist") == 0
+    assert at(hints.confidence, "right_wrist") == 1
+
+
+def test_points_upside_down_or_of_no_person_are_not_trusted():
+    upside_down = make_pose()
+    upside_down.points[:, 1] = SIDE - upside_down.points[:, 1]
+    assert read_pose(upside_down, make_mask()[::-1]).confidence.max() == 0
+    assert read_pose(make_pose(confidence=0.2), make_mask()).confidence.max() == 0
+
+
+@pytest.mark.parametrize("yaw", [0, 35, -35, 80])
+def test_yaw_turns_to_the_figures_left(yaw):
+    assert measure_yaw(make_pose(yaw).world) == pytest.approx(yaw, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("yaw", "kind"), [(0, "front"), (20, "front"), (40, "three_quarter"), (-75, "side"), (175, "back")]
+)
+def test_kind_by_the_angle_at_which_it_is_seen(yaw, kind):
+    pose, mask = make_pose(yaw), make_mask()
+    hints = read_pose(pose, mask)
+    found = classify_kind(mask, hints.landmarks / SIDE, hints.confidence, hints, pose)
+    assert found == kind
+    assert bool(describe_kind(found)) == (kind != "front")
+
+
+def test_half_body_is_cut_and_shows_no_ankles():
+    pose, mask = make_pose(), make_mask()
+    mask[280:] = False
+    pose.visibility[[25, 26, 27, 28, 31, 32]] = 0.1
+    hints = read_pose(pose, mask)
+    assert classify_kind(mask, hints.landmarks / SIDE, hints.confidence, hints, pose) == "half_body"
+
+
+def test_sitting_shows_short_thighs_that_point_forward():
+    pose, mask = make_pose(), make_mask()
+    pose.points[[25, 26], 1] = 262
+    pose.world[[25, 26]] = pose.world[[23, 24]] + (0, 0.05, -0.4)
+    hints = read_pose(pose, mask)
+    assert classify_kind(mask, hints.landmarks / SIDE, hints.confidence, hints, pose) == "sitting"
+
+
+def test_no_human_form():
+    mask = make_mask()
+    assert classify_kind(mask, np.zeros((20, 3)), np.full(20, 0.1), None, None) == "other"
