@@ -257,6 +257,10 @@ def _refuse_form(error: ValidationError, form: Mapping[str, str]) -> ApiError:
     return ApiError(400, INVALID_PARAMETERS, errors[0]["message"], details)
 
 
+_OF_TEXTURE_MODEL = frozenset({"prompt", "negative_prompt", "steps", "cfg_scale"})
+"""Fields that only a texture model honors."""
+
+
 def parse_parameters(
     form: Mapping[str, str], installed_models: Collection[str], shape_models: Collection[str] = ()
 ) -> Parameters:
@@ -280,7 +284,7 @@ def parse_parameters(
         values["seed"] = secrets.randbelow(DRAWN_SEEDS)
     warnings = [f"{_echo(name)}: unknown field, ignored" for name in form if name not in FIELDS]
     is_installed = values["model_name"] in installed_models
-    if not is_installed:
+    if not is_installed and fields.model_fields_set & _OF_TEXTURE_MODEL:
         warnings.append(
             f"model_name: the default {DEFAULT_MODEL} is not installed, the embedded texture method is used"
         )

@@ -64,7 +64,8 @@ def read_pose(pose: PoseLandmarks, mask: BoolArray) -> PoseHints:
             seen[wrist],
         )
     face_seen = float(seen[_FACE].mean())
-    neck = find_narrowest(mask, chin, shoulders)
+    narrow = find_narrowest(mask, chin, shoulders)
+    neck = (chin + shoulders) / 2 if narrow is None else narrow
     middle = points[_FACE].mean(axis=0)
     found["neck"] = neck, 0.5 * float(depth[[11, 12]].mean()), min(face_seen, float(seen[[11, 12]].mean()))
     found["head"] = middle, float(depth[[7, 8]].mean()), face_seen
@@ -88,15 +89,14 @@ def measure_yaw(world: FloatArray) -> float:
     return float(np.degrees(np.arctan2(across[2], across[0])))
 
 
-def find_narrowest(mask: BoolArray, chin: Float64Array, shoulders: Float64Array) -> Float64Array:
-    """Return x, y of the neck: the narrowest place between chin and shoulders, if there is one.
+def find_narrowest(mask: BoolArray, chin: Float64Array, shoulders: Float64Array) -> Float64Array | None:
+    """Return x, y of the neck: the narrowest place between chin and shoulders.
 
-    Long hair, a collar or a beard may hide it; then it lies midway.
+    None if there is none: long hair, a collar or a beard hides it.
     """
     top, bottom = (int(np.clip(round(row), 0, len(mask) - 1)) for row in (chin[1], shoulders[1]))
-    middle = (chin + shoulders) / 2
     if bottom - top < 3:
-        return middle
+        return None
     rows = np.arange(top, bottom + 1)
     columns = np.interp(rows, (chin[1], shoulders[1]), (chin[0], shoulders[0]))
     widths = np.array(
@@ -104,7 +104,7 @@ def find_narrowest(mask: BoolArray, chin: Float64Array, shoulders: Float64Array)
     )
     smooth = ndimage.uniform_filter1d(widths.astype(np.float64), max(1, len(rows) // 8), mode="nearest")
     if not smooth.min() < 0.9 * min(smooth[0], smooth[-1]):
-        return middle
+        return None
     narrow = np.flatnonzero(smooth <= 1.08 * smooth.min())
     return np.array((columns[narrow].mean(), rows[narrow].mean()))
 

@@ -16,10 +16,13 @@ from .pose_hints import PoseHints, find_narrowest, read_pose
 _AGREED = 0.06
 """Distance of the two readings of a landmark, as a share of the figure's height, up to which they agree."""
 _HINT_WEIGHT = 0.7
+_HINT_NECK, _NEAR_NECK, _TOWARDS_HEAD = 0.6, 0.1, 0.35
+"""Weight of BlazePose's neck beside the outline's, if they are as near as this share of the height; where the
+chin is looked for, from the neck to the middle of the head."""
 _TRUNK = ("head", "neck", "pelvis", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
-_SURE_OUTLINE, _CONTRADICTED = 0.55, 0.15
-"""Mean confidence of the outline's trunk from which it may contradict BlazePose, and from what distance, as a
-share of the height."""
+_CONTRADICTED, _LESS_SURE = 0.12, 0.1
+"""Distance of the two trunks, as a share of the height, from which they contradict each other, and how much
+less sure a reading with hints must be for them to be dropped."""
 _HEAD_PARTS = tuple(PARTS.index(name) for name in ("head", "hair"))
 _ABOVE_CHIN = 1.15
 """Half width of the head box at most, in heights of the head from crown to neck."""
@@ -34,15 +37,19 @@ def read_figure(
     """
     mask, side = picture.mask, len(picture.rgba)
     box = _find_box(mask, side)
-    body = read_body(picture.rgba[..., 3], device=device)
+    outline = body = read_body(picture.rgba[..., 3], device=device)
     hints = None if pose is None else read_pose(pose, mask)
-    if hints is not None and _contradicts(body, hints, side, box[3] - box[1]):
-        hints = None
-    if hints is not None:
+    if hints is not None and (hints.confidence > 0).any():
         points = hints.landmarks[:, :2] / side
-        body = read_body(picture.rgba[..., 3], points, hints.confidence, device=device)
+        hinted = read_body(picture.rgba[..., 3], points, hints.confidence, device=device)
+        if _contradicts(body, hinted, points, hints.confidence, box[3] - box[1]):
+            hints = None
+        else:
+            body = hinted
+    else:
+        hints = None
     landmarks, confidence = _merge(body, hints, side, box[3] - box[1])
-    landmarks[LANDMARKS.index("neck"), :2] = _find_neck(mask, landmarks, hints)
+    landmarks[LANDMARKS.index("neck"), :2] = _find_neck(mask, landmarks, outline, hints, box[3] - box[1])
     head_box = _find_head_box(mask, body, landmarks, box)
     kind = classify_kind(mask, landmarks, confidence, hints, pose)
     return Figure(
@@ -65,15 +72,19 @@ def _find_box(mask: BoolArray, side: int) -> tuple[float, float, float, float]:
     return columns[0] / side, rows[0] / side, (columns[-1] + 1) / side, (rows[-1] + 1) / side
 
 
-def _contradicts(body: BodyReading, hints: PoseHints, side: int, height: float) -> bool:
-    """Whether BlazePose found no one, or its trunk is far from where the outline alone shows one."""
-    if not (hints.confidence > 0).any():
-        return True
+def _contradicts(
+    outline: BodyReading, hinted: BodyReading, points: FloatArray, trust: FloatArray, height: float
+) -> bool:
+    """Whether BlazePose's trunk is far from where the outline shows one, and makes the reading less sure.
+
+    points: (20, 2) shares. trust: (20,). hinted: what the network reads when it is told them.
+    """
     trunk = [LANDMARKS.index(name) for name in _TRUNK]
-    sure = body.confidence[trunk]
-    weight = sure * hints.confidence[trunk] + 1e-6
-    apart = np.linalg.norm(body.landmarks[trunk, :2] - hints.landmarks[trunk, :2] / side, axis=1) / height
-    return bool(sure.mean() > _SURE_OUTLINE and np.average(apart, weights=weight) > _CONTRADICTED)
+    weight = outline.confidence[trunk] * trust[trunk] + 1e-6
+    apart = np.linalg.norm(outline.landmarks[trunk, :2] - points[trunk], axis=1) / height
+    is_far = float(np.average(apart, weights=weight)) > _CONTRADICTED
+    less_sure = float(outline.confidence[trunk].mean() - hinted.confidence[trunk].mean())
+    return is_far and less_sure > _LESS_SURE
 
 
 def _merge(
@@ -95,17 +106,22 @@ def _merge(
     return landmarks, confidence
 
 
-def _find_neck(mask: BoolArray, landmarks: FloatArray, hints: PoseHints | None) -> Float64Array:
-    """x and y of the neck: the narrowest place near where it was read."""
-    side = len(mask)
+def _find_neck(
+    mask: BoolArray, landmarks: FloatArray, outline: BodyReading, hints: PoseHints | None, height: float
+) -> Float64Array:
+    """x and y of the neck: where it is narrowest, or the mean of both readings where hair hides it."""
+    side, number = len(mask), LANDMARKS.index("neck")
     points = {name: landmarks[LANDMARKS.index(name), :2].astype(np.float64) for name in LANDMARKS}
     shoulders = (points["left_shoulder"] + points["right_shoulder"]) / 2
-    neck, head = points["neck"], points["head"]
-    above = neck + 0.35 * (head - neck)
-    below = neck + np.clip(1.0, 0.0, 1.0) * (shoulders - neck) if shoulders[1] > neck[1] else neck
-    if hints is not None and hints.confidence[LANDMARKS.index("neck")] > 0.5:
-        above = np.array((hints.landmarks[LANDMARKS.index("neck"), 0], hints.chin)) / side
-    return find_narrowest(mask, above * side, below * side) / side
+    neck = points["neck"]
+    above = neck + _TOWARDS_HEAD * (points["head"] - neck)
+    if hints is not None and hints.confidence[number] > 0.5:
+        above = np.array((hints.landmarks[number, 0], hints.chin)) / side
+        hinted, other = hints.landmarks[number, :2] / side, outline.landmarks[number, :2]
+        if outline.confidence[number] > 0.5 and np.linalg.norm(hinted - other) < _NEAR_NECK * height:
+            neck = _HINT_NECK * hinted + (1 - _HINT_NECK) * other
+    narrow = find_narrowest(mask, above * side, shoulders * side)
+    return neck if narrow is None else narrow / side
 
 
 def _find_head_box(

@@ -61,11 +61,12 @@ def test_the_neck_is_where_the_outline_is_narrowest():
 
 
 def test_a_hidden_neck_lies_midway():
-    chin, shoulders = np.array((200.0, 110.0)), np.array((200.0, 150.0))
-    np.testing.assert_allclose(find_narrowest(np.ones((SIDE, SIDE), bool), chin, shoulders), (200, 130))
-    np.testing.assert_allclose(
-        find_narrowest(np.ones((SIDE, SIDE), bool), chin, np.add(chin, (4, 1))), (202, 110.5)
-    )
+    full = np.ones((SIDE, SIDE), bool)
+    assert find_narrowest(full, np.array((200.0, 110.0)), np.array((200.0, 150.0))) is None
+    assert find_narrowest(full, np.array((200.0, 110.0)), np.array((204.0, 111.0))) is None
+    pose = make_pose()
+    chin = 96 + 0.5 * (96 - 72)
+    assert at(read_pose(pose, full).landmarks, "neck")[1] == pytest.approx((chin + 150) / 2)
 
 
 def test_a_point_outside_the_outline_is_not_trusted():

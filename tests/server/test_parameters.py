@@ -202,7 +202,8 @@ def test_model_that_is_not_installed_names_those_that_are():
 
 
 def test_default_model_that_is_not_installed_is_a_warning_only():
-    assert any("dreamshaper" in warning for warning in parse().warnings)
+    assert any("dreamshaper" in warning for warning in parse(prompt="an elf").warnings)
+    assert not parse().warnings  # nobody asked for what it would do
     assert not parse_parameters({}, ["dreamshaper.safetensors"]).warnings
 
 
