@@ -221,6 +221,7 @@ def measure(
     row: dict[str, Any] = {"name": case.name, "status": status["status"], "seconds": round(status["wall"], 1)}
     row["warnings"] = " | ".join(status.get("warnings", []))
     row["error"] = status.get("error", "")
+    row["marked"] = bool(case.truth and case.truth["neck"])
     cut, figure = cut_out(address, picture), read_figure(status, folder / "files" / case.name)
     landmarks = None
     if cut is not None:
@@ -271,10 +272,10 @@ def summarize(rows: list[dict[str, Any]]) -> Iterator[str]:
             low, middle, high = min(values), statistics.median(values), max(values)
             yield f"{column:12} {len(values):3} median {middle:7.3f} lowest {low:7.3f} highest {high:7.3f}"
     failed = sum(row["status"] != "completed" for row in rows)
-    necks = [row.get("neck") if row.get("neck") is not None else row.get("rig") for row in rows]
+    necks = [row.get("neck") for row in rows if row["marked"]]
     near = sum(neck is not None and neck <= _NEAR for neck in necks)
     seconds = statistics.median(row["seconds"] for row in rows)
-    yield f"failed {failed} neck {near}/{len(rows)} job {seconds:.1f}"
+    yield f"failed {failed} neck {near}/{len(necks)} job {seconds:.1f}"
 
 
 def run_cases(cases: list[Case], out: Path, again: bool, only_jobs: bool) -> list[dict[str, Any]]:
