@@ -184,6 +184,7 @@ class Parameters(TypedDict, total=False):
     image_size: Literal[512, 768, 1024]
     mesh_input_size: int
     outline_size: int
+    figure: int
     steps: int
     mesh_model: str
     mesh_steps: int

@@ -54,10 +54,20 @@ class PreprocessPicture(ModelNode):
                 ),
                 io.Combo.Input(
                     "method",
-                    options=["auto", "alpha", "u2netp", "grabcut"],
+                    options=["auto", "alpha", "drawing", "u2netp", "grabcut"],
                     default="auto",
-                    tooltip="auto: the mask, else the picture's own transparency, else the network u2netp "
-                    "where it is installed, else GrabCut from the border's colors.",
+                    tooltip="auto: the mask, else the picture's own transparency, else the inside of a line "
+                    "drawing's outline, else the network u2netp where it is installed, else GrabCut from the "
+                    "border's colors.",
+                ),
+                io.Int.Input(
+                    "figure",
+                    default=-1,
+                    min=-1,
+                    max=99,
+                    optional=True,
+                    tooltip="Which one, if the picture shows several figures: 0 is the leftmost. -1 takes "
+                    "the first view of a sheet, else the largest.",
                 ),
             ],
             outputs=[
@@ -80,6 +90,7 @@ class PreprocessPicture(ModelNode):
         outline_size: int,
         method: str,
         mask: torch.Tensor | None = None,
+        figure: int = -1,
     ) -> io.NodeOutput:
         """IMAGE (B, H, W, 3 or 4), MASK (B, H, W) -> IMAGE (1, S, S, 3), MASK (1, S, S), C3D_FIGURE."""
         run = StageRun("preprocessing")
@@ -92,16 +103,17 @@ class PreprocessPicture(ModelNode):
             size=mesh_input_size,
             outline=outline_size,
             method=method,
+            figure=None if figure < 0 else figure,
             progress=span_progress(run.progress, 0, 0.9),
         )
         color, alpha = framed.rgba[..., :3], framed.rgba[..., 3]
         pose = blazepose.read_landmarks(models[blazepose], color, alpha) if blazepose in models else None
-        figure = read_figure(framed, pose)
+        read = read_figure(framed, pose)
         return io.NodeOutput(
             array_to_image(composite_on_gray(framed.rgba)),
             array_to_mask(alpha),
-            figure,
-            ui=run.finish(framed.method, figure.warnings, {**framed.metrics, **figure.metrics}),
+            read,
+            ui=run.finish(framed.method, read.warnings, {**framed.metrics, **read.metrics}),
         )
 
     @classmethod

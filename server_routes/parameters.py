@@ -140,6 +140,7 @@ class FormFields(BaseModel):
     image_size: Literal[512, 768, 1024] = 768
     mesh_input_size: int = Field(1024, ge=256, le=2048)
     outline_size: int = Field(128, ge=0, le=512)
+    figure: int = Field(-1, ge=-1, le=99)
     steps: int = Field(10, ge=1, le=100)
     mesh_model: str = AUTO
     mesh_steps: int = Field(0, ge=0, le=100)

@@ -11,13 +11,14 @@ from ..color import srgb_to_lab
 from ..errors import PictureError
 from ..progress import Progress, span_progress
 from ..types import FloatArray
+from .drawing import fill_drawing
 from .framing import resize_plane
 from .grabcut import cut_subject
-from .matte import refine_matte
+from .matte import refine_matte, soften_edge
 from .parts import keep_large_parts
 from .prior_cut import cut_by_prior
 
-METHODS = ("auto", "alpha", "u2netp", "grabcut")
+METHODS = ("auto", "alpha", "drawing", "u2netp", "grabcut")
 _CUT_SIDE = 256
 _MIN_COVERAGE, _MAX_COVERAGE = 0.01, 0.95
 _MIN_PRIOR = 0.002
@@ -51,11 +52,15 @@ def cut_out(
             raise PictureError("the picture has no transparency and no mask; method alpha needs one of them")
     rgb = picture[..., :3]
     _require_contrast(rgb)
-    if method != "grabcut" and prior is not None:
-        fitted = _fit_plane(prior, shape)
-        if _MIN_PRIOR <= (fitted >= 0.5).mean() <= _MAX_COVERAGE:
-            return Cutout(rgb, cut_by_prior(rgb, srgb_to_lab(rgb), fitted, progress=progress), "u2netp")
-    return _cut_by_border(rgb, progress)
+    lab = srgb_to_lab(rgb)
+    fitted = None if prior is None or method == "grabcut" else _fit_plane(prior, shape)
+    if method in ("auto", "drawing") and (filled := fill_drawing(lab, fitted)) is not None:
+        return Cutout(rgb, soften_edge(rgb, filled), "drawing")
+    if method == "drawing":
+        raise PictureError("the picture is no line drawing on plain paper; method drawing needs one")
+    if fitted is not None and _MIN_PRIOR <= (fitted >= 0.5).mean() <= _MAX_COVERAGE:
+        return Cutout(rgb, cut_by_prior(rgb, lab, fitted, progress=progress), "u2netp")
+    return _cut_by_border(rgb, lab, progress)
 
 
 def _is_mask(mask: FloatArray | None) -> bool:
@@ -87,8 +92,7 @@ def _require_contrast(rgb: FloatArray) -> None:
         raise PictureError(f"the picture is a single color ({color}); it has no subject")
 
 
-def _cut_by_border(rgb: FloatArray, progress: Progress) -> Cutout:
-    lab = srgb_to_lab(rgb)
+def _cut_by_border(rgb: FloatArray, lab: FloatArray, progress: Progress) -> Cutout:
     shape = tuple(max(8, round(n * min(1.0, _CUT_SIDE / max(lab.shape[:2])))) for n in lab.shape[:2])
     cut = cut_subject(
         resize_plane(lab, shape, Image.Resampling.BOX), progress=span_progress(progress, 0.1, 0.6)
@@ -100,7 +104,7 @@ def _cut_by_border(rgb: FloatArray, progress: Progress) -> Cutout:
             rgb,
             _central_region(rgb.shape[:2]),
             "grabcut",
-            (f"no clear subject: {found}; its center is used",),
+            (f"no clear subject, {found}, so its center is used: take a plain background or connect a mask",),
         )
     small = keep_large_parts(cut.subject).astype(np.float32)
     coarse = np.clip(resize_plane(small, rgb.shape[:2], Image.Resampling.BICUBIC), 0.0, 1.0)

@@ -34,3 +34,10 @@ def remove_islands(alpha: FloatArray) -> FloatArray:
         small[0] = False
         cleaned = np.where(small[holes], 1.0, cleaned)
     return cleaned.astype(np.float32)
+
+
+def isolate_region(alpha: FloatArray, region: BoolArray) -> FloatArray:
+    """Clear what of alpha (H, W) does not belong to `region` (H, W) or to its soft edge."""
+    others = (alpha >= 0.5) & ~region
+    near = ndimage.binary_dilation(region, iterations=3)
+    return np.where(near & ~ndimage.binary_dilation(others), alpha, np.float32(0.0)).astype(np.float32)

@@ -9,11 +9,10 @@ from ..errors import PictureError
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import FloatArray, FramedPicture
 from .cutout import METHODS, cut_out
+from .doubts import find_doubts
+from .figures import choose_figure, find_figures
 from .framing import frame_subject, place_frame, resize_plane
-from .parts import remove_islands
-
-_MAX_ASPECT = 1.3
-"""Times the height: even outstretched arms are narrower."""
+from .parts import isolate_region, remove_islands
 
 
 def preprocess_picture(
@@ -24,6 +23,7 @@ def preprocess_picture(
     size: int = 1024,
     outline: int = 128,
     method: str = "auto",
+    figure: int | None = None,
     progress: Progress = ignore_progress,
 ) -> FramedPicture:
     """Cut the subject out of picture (H, W, 3 or 4), sRGB 0..1, and frame it in a `size` square.
@@ -31,9 +31,11 @@ def preprocess_picture(
     mask: (H, W), white is the subject; an all-white mask is ignored. prior: (H, W), a coarse mask of the
     subject with soft edges, as U²-Net predicts it (backends/u2net). `auto` uses the mask, else the picture's
     own alpha, else the prior with the colors beside its edge, else GrabCut from the border's colors.
-    outline: margin in pixels beyond the longer side. The metrics frame_left, frame_top and frame_side say
-    which square of the picture was framed, in its pixels.
-    PictureError: no subject can be separated from the background. ValueError: invalid arguments.
+    outline: margin in pixels beyond the longer side. figure: which one of several, from the left, from 0;
+    None chooses. The metrics frame_left, frame_top and frame_side say which square of the picture was framed,
+    in its pixels.
+    PictureError: no subject can be separated from the background, or there is no such figure.
+    ValueError: invalid arguments.
     """
     _check_arguments(picture, size, outline, method)
     given = len(picture)
@@ -41,14 +43,22 @@ def preprocess_picture(
     progress(0.05)
     cutout = cut_out(picture, mask, prior, method, span_progress(progress, 0.05, 0.7))
     alpha = remove_islands(cutout.alpha)
+    figures = find_figures(cutout.rgb, alpha)
+    chosen, note = choose_figure(figures, figure)
+    if len(figures.regions) > 1:
+        alpha = isolate_region(alpha, figures.regions[chosen])
     progress(0.75)
     rgba = frame_subject(cutout.rgb, alpha, size, outline, span_progress(progress, 0.75, 1.0))
     progress(1.0)
-    metrics = {"coverage": float(alpha.mean()), "framed_coverage": float(rgba[..., 3].mean())}
+    metrics = {
+        "coverage": float(alpha.mean()),
+        "framed_coverage": float(rgba[..., 3].mean()),
+        "figures": len(figures.regions),
+    }
     scale = given / len(picture)
     frame = (scale * length for length in place_frame(alpha, size, outline))
     metrics |= dict(zip(("frame_left", "frame_top", "frame_side"), frame, strict=True))
-    warnings = (*cutout.warnings, *_find_doubts(alpha))
+    warnings = (*cutout.warnings, *([note] if note else []), *find_doubts(alpha))
     return FramedPicture(rgba, cutout.method, warnings, metrics)
 
 
@@ -79,18 +89,3 @@ def shrink_picture(picture: FloatArray, side: int) -> FloatArray:
     small = resize_plane(weighted, shape, Image.Resampling.BOX)
     small[..., :3] /= np.maximum(small[..., 3:], 1e-4)
     return np.clip(small, 0.0, 1.0)
-
-
-def _find_doubts(alpha: FloatArray) -> tuple[str, ...]:
-    subject = alpha >= 0.5
-    doubts = []
-    sides = {"top": subject[0], "bottom": subject[-1], "left": subject[:, 0], "right": subject[:, -1]}
-    touched = [name for name, line in sides.items() if line.mean() > 0.02]
-    if touched:
-        doubts.append(f"the subject is cut off by the picture's {', '.join(touched)}")
-    height, width = (int(np.ptp(np.flatnonzero(subject.any(axis=axis)))) + 1 for axis in (1, 0))
-    if width > _MAX_ASPECT * height:
-        doubts.append(
-            f"the subject is {width / height:.1f} times as wide as tall; it may not be a whole figure"
-        )
-    return tuple(doubts)

@@ -1,8 +1,9 @@
-"""Cutting out with a coarse mask as prior."""
+"""Cutting out: with a coarse mask as prior, drawings, several figures, warnings."""
 
 import numpy as np
 import pytest
 from character3d.pipeline.color import srgb_to_lab
+from character3d.pipeline.errors import PictureError
 from character3d.pipeline.preprocessing import needs_prior, preprocess_picture
 from character3d.pipeline.preprocessing.prior_cut import cut_by_prior
 from scipy import ndimage
@@ -123,3 +124,142 @@ def test_a_small_prior_is_enough():
     framed = preprocess_picture(rgb, prior=coarse(alpha)[::2, ::2], size=256, outline=16)
     whole = preprocess_picture(np.dstack([rgb, alpha]), size=256, outline=16)
     assert iou(framed.mask, whole.mask) > 0.94
+
+
+# drawings
+
+
+def drawing(gap=0):
+    """A figure's outline, drawn with a pen on paper that is lit from one side; `gap`: of its trunk."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH] + 0.5
+    head = np.hypot(x - 128, y - 70) - 36
+    trunk = np.maximum(np.abs(x - 128) - 44, np.abs(y - 155) - 55)
+    legs = np.maximum(np.abs(np.abs(x - 128) - 27) - 15, np.abs(y - 250) - 42)
+    parts = np.stack([head, trunk, legs])
+    inside = (parts < 2).any(axis=0)
+    ink = np.clip(2.5 - np.abs(parts).min(axis=0), 0, 1)
+    ink[140 : 140 + gap, 60:100] = 0
+    paper = (0.6 + 0.25 * x / WIDTH)[..., None] * np.float32((1, 0.98, 0.93))
+    noise = np.random.default_rng(0).normal(0, 0.01, paper.shape)
+    rgb = ink[..., None] * np.float32((0.2, 0.15, 0.5)) + (1 - ink[..., None]) * (paper + noise)
+    return np.clip(rgb, 0, 1).astype(np.float32), inside, ink
+
+
+@pytest.mark.parametrize("gap", [0, 5])
+def test_a_drawing_is_filled_inside_its_outline(gap):
+    rgb, inside, ink = drawing(gap)
+    whole = preprocess_picture(np.dstack([rgb, inside]), size=256, outline=16).mask
+    for prior in (None, ink.astype(np.float32), np.full_like(ink, 0.9)):
+        framed = preprocess_picture(rgb, prior=prior, size=256, outline=16)
+        assert framed.method == "drawing"
+        assert iou(framed.mask, whole) > 0.95
+
+
+def test_a_painted_figure_is_no_drawing():
+    alpha = figure()
+    rgb = paint(alpha, np.ones((HEIGHT, WIDTH, 3)))
+    assert preprocess_picture(rgb, size=256, outline=16).method == "grabcut"
+    with pytest.raises(PictureError, match="no line drawing"):
+        preprocess_picture(rgb, method="drawing")
+
+
+def test_a_mask_that_fits_the_filled_drawing_is_used():
+    rgb, inside, _ = drawing()
+    prior = ndimage.gaussian_filter(inside.astype(np.float32), 2)
+    assert preprocess_picture(rgb, prior=prior, size=256, outline=16).method == "u2netp"
+
+
+# several figures
+
+
+def group(scales=(1.0, 1.0, 1.0), gap=30, colors=((0.8, 0.3, 0.2),) * 3):
+    """RGBA of figures of different sizes side by side on one line."""
+    figures = [ndimage.zoom(figure()[20:300, 60:210], scale, order=1).clip(0, 1) for scale in scales]
+    height = max(len(one) for one in figures) + 40
+    width = sum(one.shape[1] + gap for one in figures) + 40
+    rgba, x = np.zeros((height, width, 4), np.float32), 20
+    for one, color in zip(figures, colors, strict=True):
+        place = rgba[height - 20 - len(one) : height - 20, x : x + one.shape[1]]
+        place[..., :3] = np.where(one[..., None] > 0, np.float32(color), place[..., :3])
+        place[..., 3] = np.maximum(place[..., 3], one)
+        x += one.shape[1] + gap
+    return rgba
+
+
+def process(rgba, **options):
+    return preprocess_picture(rgba, size=256, outline=16, **options)
+
+
+def test_one_figure_is_not_split():
+    framed = process(group((1.0,), colors=((0.8, 0.3, 0.2),)))
+    assert framed.metrics["figures"] == 1
+    assert framed.warnings == ()
+
+
+def test_the_largest_of_several_figures_is_used():
+    framed = process(group((0.7, 1.0, 0.6)))
+    assert framed.metrics["figures"] == 3
+    assert framed.warnings == (
+        "3 figures found, number 1 was used: crop the picture, or pass figure=0 to 2, counted from the left, "
+        "for another one",
+    )
+    alone = process(group((1.0,), colors=((0.8, 0.3, 0.2),)))
+    assert iou(framed.mask, alone.mask) > 0.97
+
+
+def test_a_figure_is_chosen_by_its_number():
+    rgba = group((0.7, 1.0, 0.6), colors=((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    for index in range(3):
+        framed = process(rgba, figure=index)
+        assert framed.rgba[framed.mask][:, index].mean() > 0.9
+        assert framed.warnings == ()
+    with pytest.raises(PictureError, match="figure is 3, but 3 figures were found"):
+        process(rgba, figure=3)
+
+
+def test_of_equal_strangers_the_one_in_the_middle_is_used():
+    framed = process(group(colors=((1, 0, 0), (0, 1, 0), (0, 0, 1))))
+    assert framed.rgba[framed.mask][:, 1].mean() > 0.9
+
+
+def test_a_sheet_begins_with_the_front():
+    framed = process(group())
+    assert framed.warnings[0].startswith("3 views of one character found, number 0 was used")
+
+
+def test_small_parts_stay_with_their_figure():
+    rgba = group((1.0,), colors=((0.8, 0.3, 0.2),))
+    rgba[30:60, 5:15] = 1.0  # something that hovers beside it
+    assert process(rgba).metrics["figures"] == 1
+
+
+def test_figures_that_only_touch_are_split():
+    assert process(group(gap=-6)).metrics["figures"] == 3
+
+
+# warnings
+
+
+@pytest.mark.parametrize(
+    ("crop", "words"),
+    [
+        (np.s_[:200], "the feet are outside the picture"),
+        (np.s_[60:], "the top of the head is outside the picture"),
+        (np.s_[:, 128:], "cut off at the picture's left"),
+        (np.s_[:, :128], "cut off at the picture's right"),
+        (np.s_[::3, ::3], "use a larger picture"),
+    ],
+)
+def test_warnings_say_what_to_do(crop, words):
+    alpha = figure()
+    framed = process(np.dstack([paint(alpha, np.ones((HEIGHT, WIDTH, 3))), alpha])[crop])
+    assert words in framed.warnings[0]
+    assert ": use a" in framed.warnings[0] or ": use one" in framed.warnings[0]
+
+
+def test_a_picture_cropped_to_its_figure_is_good():
+    alpha = figure()
+    alpha[:, :75] = 0  # without the staff
+    rows, columns = (np.flatnonzero((alpha >= 0.5).any(axis=axis)) for axis in (1, 0))
+    rgba = np.dstack([paint(alpha, np.ones((HEIGHT, WIDTH, 3))), alpha])
+    assert process(rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]).warnings == ()

@@ -27,6 +27,7 @@ def test_defaults_are_the_contracts():
         "image_size": 768,
         "mesh_input_size": 1024,
         "outline_size": 128,
+        "figure": -1,
         "steps": 10,
         "mesh_model": "auto",
         "mesh_steps": 0,

@@ -1,0 +1,57 @@
+"""What a person should know about a cut-out, and what to do about it."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from ..types import BoolArray, FloatArray
+
+_TOUCH = 0.02
+"""Share of a picture's side that a subject cut off there covers."""
+_CROSS = 0.35
+"""Share of the subject's extent, where the picture is cropped to the subject and soles may touch its side."""
+_MIN_PIXELS = 120
+_MAX_ASPECT = 1.6
+"""Times the height: wings and outstretched arms are narrower."""
+_LOST = {
+    "top": "the top of the head is outside the picture",
+    "bottom": "the feet are outside the picture",
+    "left": "the figure is cut off at the picture's left",
+    "right": "the figure is cut off at the picture's right",
+}
+
+
+def find_doubts(alpha: FloatArray) -> tuple[str, ...]:
+    """Warnings about the cut-out of alpha (H, W), before it is framed; none about a good one."""
+    subject = alpha >= 0.5
+    rows, columns = (np.flatnonzero(subject.any(axis=axis)) for axis in (1, 0))
+    height, width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+    doubts = [
+        f"{_LOST[side]}: use one that shows the whole figure"
+        for side in _find_cut_sides(subject, height, width)
+    ]
+    if max(height, width) < _MIN_PIXELS:
+        doubts.append(
+            f"the figure is only {width} x {height} pixels large: use a larger picture for a sharp texture"
+        )
+    if width > _MAX_ASPECT * height:
+        doubts.append(
+            f"the figure is {width / height:.1f} times as wide as tall: "
+            "use a picture of one that stands upright"
+        )
+    return tuple(doubts)
+
+
+def _find_cut_sides(subject: BoolArray, height: int, width: int) -> list[str]:
+    lines = {"top": subject[0], "bottom": subject[-1], "left": subject[:, 0], "right": subject[:, -1]}
+    extents = {"top": width, "bottom": width, "left": height, "right": height}
+    touched = [side for side, line in lines.items() if line.any()]
+    if len(touched) < 3:
+        return [side for side in touched if lines[side].mean() > _TOUCH]
+    return [side for side in touched if _longest_run(lines[side]) > _CROSS * extents[side]]
+
+
+def _longest_run(line: BoolArray) -> int:
+    labels, _ = ndimage.label(line)
+    return int(np.bincount(labels)[1:].max())
