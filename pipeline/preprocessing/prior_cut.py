@@ -35,7 +35,8 @@ _ROUNDS = 2
 _COMPONENTS = 12
 _NOISE = 1.0
 _UNSEEN_SUBJECT, _UNSEEN_BACKGROUND = 0.05, 0.005
-_SMOOTHNESS = 4.0
+_SMOOTHNESS, _FINE_SMOOTHNESS = 4.0, 8.0
+"""Of the coarse cut, which must not lose thin parts, and of the outline at full resolution."""
 _BAND = 0.006
 """Half width of the band that is cut again at full resolution, as a share of the longer side."""
 
@@ -69,7 +70,7 @@ def cut_by_prior(
     inside = smooth > 0.5
     band = find_edge(inside, max(2, round(_BAND * max(prior.shape))))
     ratio = sides.log_odds(lab, band) + _log_odds(prior[band])
-    return soften_edge(rgb, recut_band(lab, inside, band, ratio, _SMOOTHNESS))
+    return soften_edge(rgb, recut_band(lab, inside, band, ratio, _FINE_SMOOTHNESS))
 
 
 def _log_odds(share: FloatArray) -> FloatArray:

@@ -86,7 +86,7 @@ def test_a_cast_shadow_is_left_out():
 def test_one_color_on_both_sides_leaves_the_mask():
     alpha = figure()
     rgb = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
-    assert iou(cut(rgb, coarse(alpha)) >= 0.5, coarse(alpha) >= 0.5) > 0.93
+    assert iou(cut(rgb, coarse(alpha)) >= 0.5, coarse(alpha) >= 0.5) > 0.9
 
 
 def test_the_stage_prefers_mask_then_alpha_then_prior():
