@@ -16,6 +16,7 @@ from .depth import sample_depth
 from .ground import settle_on_ground
 from .lift import lift_sheets
 from .limb_seams import open_seams
+from .seated import bring_knees_forward
 from .silhouette import sample_silhouette
 from .silhouette_triangulation import join_sheets, trace_outline
 
@@ -52,6 +53,8 @@ def inflate_silhouette(
     progress(0.1)
     ground = settle_on_ground(silhouette)
     depth = sample_depth(silhouette, outline, ground, body)
+    if figure is not None and figure.kind == "sitting":
+        depth = depth._replace(centre=bring_knees_forward(depth.centre, ground.extended, silhouette, figure))
     progress(0.5)
     triangles, front, back = lift_sheets(outline, depth, ground)
     positions, faces = join_sheets(triangles, front, back)

@@ -21,7 +21,7 @@ _CHIN_BELOW = 0.5
 """Distance of the chin below the mouth, in distances of the mouth from the eyes: adult 0.65, cartoon 0.35."""
 _OUTSIDE = 0.03
 """Share of the height at which a point outside the outline has lost all its confidence."""
-_MIN_CONFIDENCE, _SURE = 0.3, 0.8
+_MIN_CONFIDENCE, _SURE = 0.5, 0.8
 
 
 class PoseHints(NamedTuple):

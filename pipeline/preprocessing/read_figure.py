@@ -15,10 +15,14 @@ from .pose_hints import PoseHints, find_narrowest, read_pose
 
 _AGREED = 0.06
 """Distance of the two readings of a landmark, as a share of the figure's height, up to which they agree."""
-_HINT_WEIGHT = 0.7
+_HINT_WEIGHT, _OVERRULES = 0.7, 0.7
+"""Weight of BlazePose's landmark where both agree; where not, the share of the other's confidence that it
+needs: it sees the limbs before the trunk, which the outline hides."""
 _HINT_NECK, _NEAR_NECK, _TOWARDS_HEAD = 0.6, 0.1, 0.35
 """Weight of BlazePose's neck beside the outline's, if they are as near as this share of the height; where the
 chin is looked for, from the neck to the middle of the head."""
+_SOME_TRUST = 0.3
+"""Largest confidence of BlazePose's landmarks below which it has found no one."""
 _TRUNK = ("head", "neck", "pelvis", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _CONTRADICTED, _LESS_SURE = 0.12, 0.1
 """Distance of the two trunks, as a share of the height, from which they contradict each other, and how much
@@ -39,7 +43,7 @@ def read_figure(
     box = _find_box(mask, side)
     outline = body = read_body(picture.rgba[..., 3], device=device)
     hints = None if pose is None else read_pose(pose, mask)
-    if hints is not None and (hints.confidence > 0).any():
+    if hints is not None and hints.confidence.max() > _SOME_TRUST:
         points = hints.landmarks[:, :2] / side
         hinted = read_body(picture.rgba[..., 3], points, hints.confidence, device=device)
         if _contradicts(body, hinted, points, hints.confidence, box[3] - box[1]):
@@ -101,7 +105,7 @@ def _merge(
             weight = _HINT_WEIGHT * trust
             landmarks[number, :2] += weight * (hint - landmarks[number, :2])
             confidence[number] = max(trust, float(confidence[number]))
-        elif trust > confidence[number]:
+        elif trust > _OVERRULES * confidence[number]:
             landmarks[number, :2], confidence[number] = hint, trust * 0.8
     return landmarks, confidence
 
