@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,15 @@ class Figures:
 
     def __len__(self) -> int:
         return len(self.front)
+
+    def split(self, count: int) -> Figures:
+        """Take the first `count` figures away, and return them."""
+        first = copy.copy(self)
+        for name in ("front", "back", "part", "landmarks"):
+            whole = getattr(self, name)
+            setattr(first, name, whole[:count])
+            setattr(self, name, whole[count:])
+        return first
 
     def batch(self, indices: np.ndarray, rng: np.random.Generator, augment: bool = True) -> Batch:
         """Truths and inputs of the figures `indices`."""

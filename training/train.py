@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import multiprocessing
 import os
 import time
@@ -21,7 +22,8 @@ from safetensors.torch import save_file
 from samples import Batch, Figures
 from torch import Tensor
 
-_BATCH, _RATE, _DECAY, _SAVE_SECONDS = 16, 2e-3, 0.998, 150
+_BATCH, _RATE, _DECAY, _SAVE_SECONDS = 16, 2e-3, 0.99, 240
+_HELD_OUT = 100
 
 
 def losses(network: OutlineNetwork, batch: Batch) -> dict[str, Tensor]:
@@ -111,8 +113,8 @@ def main() -> None:
         state = torch.load(path, weights_only=True)
         network.load_state_dict(state["network"])
     network.share_memory()
-    paths = sorted(arguments.data.glob("shard_???.npz"))
-    figures = Figures(paths[1:])
+    figures = Figures(sorted(arguments.data.glob("shard_???.npz")))
+    held = figures.split(_HELD_OUT)
     print(f"{len(figures)} figures, {sum(p.numel() for p in network.parameters())} parameters", flush=True)
     began = time.monotonic() - state.get("spent", 0.0)
     context = multiprocessing.get_context("fork")
@@ -120,7 +122,7 @@ def main() -> None:
     others = [context.Process(target=_work, args=(i, *rest)) for i in range(1, arguments.workers)]
     for process in others:
         process.start()
-    _work(0, *rest, arguments.out, Figures(paths[:1]))
+    _work(0, *rest, arguments.out, held)
     for process in others:
         process.join()
 
@@ -144,7 +146,8 @@ def _work(
     rng = np.random.default_rng((worker, step))
     saved, running = time.monotonic(), {}
     while (elapsed := time.monotonic() - began) < seconds:
-        rate = _RATE * min(1, (step + 1) / 200) * max(0.01, 0.5 * (1 + np.cos(np.pi * elapsed / seconds)))
+        fall = 0.5 * (1 + math.cos(math.pi * elapsed / seconds))
+        rate = _RATE * min(1, (step + 1) / 200) * max(0.01, fall)
         for group in optimizer.param_groups:
             group["lr"] = rate
         network.train()
