@@ -34,6 +34,7 @@ from character3d.pipeline.generating_multiview_texture import render_view_maps, 
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
 from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
 from character3d.pipeline.preprocessing import decode_picture, preprocess_picture  # noqa: E402
+from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: E402
 from character3d.pipeline.preview import encode_webp, render_animation, render_contact_sheet  # noqa: E402
 from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs  # noqa: E402
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh  # noqa: E402
@@ -47,9 +48,10 @@ _ARMS_RAISED, _THIGH_RAISED, _KNEE_BENT = 60.0, 70.0, 80.0
 def make_character(picture: Path) -> RiggedCharacter:
     """Run the five stages with their embedded methods and default parameters."""
     framed = preprocess_picture(decode_picture(picture.read_bytes()).astype(np.float32) / 255)
-    mesh = inflate_silhouette(framed)
+    figure = read_figure(framed)
+    mesh = inflate_silhouette(framed, figure=figure)
     maps = render_view_maps(mesh, build_six_view_rig(mesh), 768)
-    textured = bake_views(unwrap_mesh(mesh), synthesize_views(mesh, framed, maps)).textured
+    textured = bake_views(unwrap_mesh(mesh), synthesize_views(mesh, framed, maps, figure=figure)).textured
     skeleton = fit_skeleton(textured.mesh).skeleton
     skin = compute_skin_weights(textured.mesh, skeleton)
     separated = separate_limbs(textured.mesh, skeleton, skin, colors=textured.vertex_colors)

@@ -19,6 +19,7 @@ from ..backends.mv_adapter import (
 from ..backends.weight_files import WeightsFile
 from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
+from ..pipeline.figure import Figure
 from ..pipeline.generating_multiview_texture import (
     frame_reference,
     maps_to_condition,
@@ -27,7 +28,7 @@ from ..pipeline.generating_multiview_texture import (
 )
 from ..pipeline.progress import span_progress
 from .compat import io, make_schema
-from .inputs import mesh_input, method_input, picture_inputs, seed_input, view_size_input
+from .inputs import figure_input, mesh_input, method_input, picture_inputs, seed_input, view_size_input
 from .model_node import ModelNode, fingerprint_files
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
 from .stage import StageRun, choose_method, reserve_device
@@ -91,6 +92,9 @@ class GenerateViews(ModelNode):
             inputs=[
                 mesh_input("mesh", "The mesh to texture."),
                 *picture_inputs(),
+                figure_input(
+                    "What was read in the picture: head and trunk, for their backs. Projection uses it."
+                ),
                 method_input(_METHODS, "projection"),
                 view_size_input(),
                 io.String.Input(
@@ -159,6 +163,7 @@ class GenerateViews(ModelNode):
         image_size: int,
         model_name: str,
         seed: int,
+        figure: Figure | None = None,
         **model_inputs: Any,
     ) -> io.NodeOutput:
         """TRIMESH or MESH, IMAGE (1, S, S, 3), MASK (1, S, S) -> IMAGE (6, V, V, 3), MASK (6, V, V)."""
@@ -170,7 +175,9 @@ class GenerateViews(ModelNode):
         picture, progress = sockets_to_framed(image, mask), span_progress(run.progress, 0.1, 1)
         if chosen == "projection":
             cls.release_models()
-            views = synthesize_views(shape, picture, maps, seed=seed, device=device, progress=progress)
+            views = synthesize_views(
+                shape, picture, maps, figure=figure, seed=seed, device=device, progress=progress
+            )
             report = run.finish(chosen, views.warnings, views.metrics, _MODEL_INPUTS)
             return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
         base, adapter = cls._load_base_and_adapter(model_name, _read_connected(model_inputs))

@@ -6,15 +6,17 @@ import numpy as np
 import torch
 
 from ..device import CPU
+from ..figure import Figure
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, FloatArray, FramedPicture, Mesh, ViewImages, ViewMaps
 from .alignment import FrontCanvas, align_picture
 from .back_view import BackCanvas, synthesize_back_view
-from .masked_images import blur_masked, dilate_mask, erode_mask, extend_color, sample_bilinear
+from .figure_layout import lay_out_figure
+from .masked_images import dilate_mask, erode_mask, extend_color, sample_bilinear
+from .side_colors import sample_sides
 from .vertex_colors import (
     BACK,
     FRONT,
-    Skull,
     color_vertices,
     is_visible,
     locate_pixels,
@@ -27,8 +29,6 @@ _MATCHING_OVERLAP = 0.8
 _MARGIN = 0.01
 """How far a view's colors extend beyond its mask, as a share of the side."""
 _BACKGROUND = 0.5
-_SIDE_DETAIL = 0.1
-"""Largest amplitude of the detail that is rotated to the sides, so that it has no straps or seams."""
 
 
 def synthesize_views(
@@ -36,6 +36,7 @@ def synthesize_views(
     picture: FramedPicture,
     maps: ViewMaps,
     *,
+    figure: Figure | None = None,
     seed: int = 0,
     device: torch.device = CPU,
     progress: Progress = ignore_progress,
@@ -52,13 +53,14 @@ def synthesize_views(
     rng = np.random.default_rng(seed)
     canvas = align_picture(picture, maps.mask[FRONT])
     progress(0.05)
-    back = synthesize_back_view(canvas, rng, span_progress(progress, 0.05, 0.5))
+    layout = lay_out_figure(figure, picture.mask, canvas.mask)
+    back = synthesize_back_view(canvas, layout, rng, span_progress(progress, 0.05, 0.5))
     views = _paint_views(mesh, maps, canvas, back, device, span_progress(progress, 0.5, 1.0))
     progress(1.0)
     metrics = {
         "front_overlap": canvas.overlap,
         "replaced_share": float(back.replaced.sum() / max(1, canvas.mask.sum())),
-        "head_found": float(back.has_head),
+        "head_found": float(layout.head.any()),
     }
     return ViewImages(maps.rig, views, maps.mask.astype(np.float32), METHOD, _find_mismatch(canvas), metrics)
 
@@ -82,10 +84,8 @@ def _paint_views(
     progress: Progress,
 ) -> FloatArray:
     front_inner, back_inner = (_drop_rim(item, canvas.mask) for item in (canvas.color, back.color))
-    colors = color_vertices(mesh, maps, front_inner, back_inner, back.skull)
+    colors = color_vertices(mesh, maps, front_inner, back_inner)
     progress(0.3)
-    detail = _extract_detail(back_inner, canvas.mask)
-    layers = (front_inner, back_inner, detail)
     views = np.empty((*maps.mask.shape, 3), dtype=np.float32)
     for view in range(len(maps.rig)):
         if view == FRONT:
@@ -93,7 +93,7 @@ def _paint_views(
         elif view == BACK:
             views[view] = extend_color(back.color, canvas.mask)[:, ::-1]
         else:
-            views[view] = _paint_around(mesh, maps, view, layers, colors, back.skull, device)
+            views[view] = _paint_around(mesh, maps, view, (front_inner, back_inner), colors, device)
         views[view] = _fill_background(views[view], maps.mask[view])
         progress(0.3 + 0.7 * (view + 1) / len(maps.rig))
     return views
@@ -111,69 +111,30 @@ def _drop_rim(color: FloatArray, mask: BoolArray) -> FloatArray:
     return extend_color(color, inner if inner.any() else mask)
 
 
-def _extract_detail(color: FloatArray, mask: BoolArray) -> FloatArray:
-    """The fine detail (H, W, 3) of a picture, with limited amplitude, 0 near the outline."""
-    smooth, _ = blur_masked(color, mask, 0.012 * len(mask))
-    inner = erode_mask(mask, 0.012 * len(mask))[..., None]
-    return np.where(inner, 0.6 * np.clip(color - smooth, -_SIDE_DETAIL, _SIDE_DETAIL), 0.0).astype(np.float32)
-
-
 def _paint_around(
     mesh: Mesh,
     maps: ViewMaps,
     view: int,
-    layers: tuple[FloatArray, FloatArray, FloatArray],
+    layers: tuple[FloatArray, FloatArray],
     colors: FloatArray,
-    skull: Skull | None,
     device: torch.device,
 ) -> FloatArray:
     """Paint a view other than front and back, (S, S, 3); its colors are extended beyond the mask.
 
-    layers: front, back and detail in front-view pixels. colors: (V, 3) of the vertices.
+    layers: front and back in front-view pixels. colors: (V, 3) of the vertices, for what both do not see.
     """
-    front, back, detail = layers
+    front, back = layers
     side, mask = len(front), maps.mask[view]
     points, normals = maps.position[view][mask], maps.normal[view][mask]
     x, y, _ = locate_pixels(maps.rig.cameras[FRONT], points, side)
-    if skull is not None:
-        x = skull.clamp_to_skull(x, y)
-    from_front = (trust_angle(normals[:, 2]) * is_visible(maps, FRONT, points))[:, None]
-    from_back = (trust_angle(-normals[:, 2]) * is_visible(maps, BACK, points))[:, None]
+    in_front, behind = is_visible(maps, FRONT, points), is_visible(maps, BACK, points)
+    from_front = (trust_angle(normals[:, 2]) * in_front)[:, None]
+    from_back = (trust_angle(-normals[:, 2]) * behind)[:, None]
     around = render_colors(mesh, maps.rig.cameras[view], colors, side, device)[mask]
-    around = around + _rotate_detail(maps, detail, points, x, y)
+    sides = sample_sides(back, maps.mask[FRONT], x, y, normals)
+    around = np.where((in_front | behind)[:, None], sides, around)
     front_part = from_front * sample_bilinear(front, x, y)
     blend = front_part + from_back * sample_bilinear(back, x, y) + (1 - from_front - from_back) * around
     painted = np.zeros((side, side, 3), dtype=np.float32)
     painted[mask] = np.clip(blend, 0.0, 1.0)
     return extend_color(painted, mask)
-
-
-def _rotate_detail(
-    maps: ViewMaps, detail: FloatArray, points: FloatArray, x: FloatArray, y: FloatArray
-) -> FloatArray:
-    """Detail (N, 3) for surface that the front sees edge-on: the front's, rotated about the body part's axis.
-
-    points: (N, 3). x, y: (N,) their pixels in the front view.
-    """
-    side = len(detail)
-    mask = maps.mask[FRONT]
-    # Smoothed, because ragged silhouettes would shift the detail from row to row.
-    runs, _ = blur_masked(_find_runs(mask), mask, 0.02 * side)
-    row = np.clip(np.round(y).astype(np.int32), 0, side - 1)
-    column = np.clip(np.round(x).astype(np.int32), 0, side - 1)
-    start, stop = runs[row, column].T
-    middle = np.clip(((start + stop) / 2).astype(np.int32), 0, side - 1)
-    front_z = maps.position[FRONT][row, middle, 2]
-    back_z = maps.position[BACK][row, side - 1 - middle, 2]
-    depth = np.maximum((front_z - back_z) / 2, 1e-4)
-    rotated = np.clip((points[:, 2] - (front_z + back_z) / 2) / depth, -1, 1)
-    return sample_bilinear(detail, (start + stop - 1) / 2 + 0.45 * (stop - start) * rotated, y)
-
-
-def _find_runs(mask: BoolArray) -> FloatArray:
-    """First column and last + 1 of the run of `mask` that each pixel lies in: (H, W, 2)."""
-    side = mask.shape[1]
-    columns = np.broadcast_to(np.arange(side), mask.shape)
-    starts = np.maximum.accumulate(np.where(mask, -1, columns), axis=1) + 1
-    stops = np.minimum.accumulate(np.where(mask, side, columns)[:, ::-1], axis=1)[:, ::-1]
-    return np.stack([starts, stops], axis=-1).astype(np.float32)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from scipy.spatial.distance import cdist
@@ -17,46 +15,15 @@ from ..rasterize import interpolate_attributes, rasterize_view
 from ..types import BoolArray, Camera, FloatArray, Mesh, ViewMaps
 from .color_segmentation import cluster_colors, weigh_lab
 from .masked_images import sample_bilinear
+from .side_colors import sample_sides
 
 FRONT, BACK = 0, 2
-_SKULL_INNER, _SKULL_OUTER = 0.86, 1.12
-"""The roots of the ears lie between these multiples of the skull's half width."""
-
-_HAIR_FACING = 0.3
-"""Hair covers the sides of the skull where their normals face the front by less than this cosine."""
-
 _SHARPNESS = 3
 """Exponent of the materials' shares; above 1, materials meet at a border instead of fading."""
 _ANCHOR = 1e-6
 """Weight of the mean color beside the neighbors; it makes parts without a known vertex solvable."""
-_GRAZING = (0.22, 0.55)
+_GRAZING = (0.4, 0.65)
 """Cosines to the view direction between which a picture fades in; at lower ones it would smear."""
-
-
-@dataclass(frozen=True)
-class Skull:
-    """The skull of a head with hair, in front-view pixels: rows top..nape around a column; ears protrude."""
-
-    top: int
-    nape: int
-    center: float
-    half_width: float
-
-    def clamp_to_skull(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Move columns x (N,) at the roots of the ears inwards, to where the picture shows the skull."""
-        offset = x - self.center
-        distance, width = np.abs(offset), self.half_width
-        is_root = (distance > _SKULL_INNER * width) & (distance < _SKULL_OUTER * width) & self.spans(y)
-        clamped = self.center + np.sign(offset) * _SKULL_INNER * width
-        return np.where(is_root, clamped, x).astype(np.float32)
-
-    def covers(self, x: FloatArray, y: FloatArray) -> BoolArray:
-        """Which points (N,) are on the skull rather than on an ear, bool."""
-        return (np.abs(x - self.center) < _SKULL_OUTER * self.half_width) & self.spans(y)
-
-    def spans(self, y: FloatArray) -> BoolArray:
-        """Which rows (N,) the skull spans, bool."""
-        return (y > self.top) & (y < self.nape)
 
 
 def trust_angle(cosine: FloatArray) -> FloatArray:
@@ -83,29 +50,20 @@ def is_visible(maps: ViewMaps, view: int, points: FloatArray) -> BoolArray:
     return ~maps.mask[view][row, column] | (depth <= near)
 
 
-def color_vertices(
-    mesh: Mesh, maps: ViewMaps, front: FloatArray, back: FloatArray, skull: Skull | None
-) -> FloatArray:
+def color_vertices(mesh: Mesh, maps: ViewMaps, front: FloatArray, back: FloatArray) -> FloatArray:
     """Color every vertex, (V, 3): visible ones from the pictures, the others by harmonic diffusion.
 
-    front, back: (S, S, 3), both in the pixels of the front view. The sides of the `skull` take the hair of
-    the back; otherwise the skin of the ears would spread over them.
+    front, back: (S, S, 3), both in the pixels of the front view.
     """
     points, normals = mesh.positions, vertex_normals(mesh)
     x, y, _ = locate_pixels(maps.rig.cameras[FRONT], points, front.shape[0])
-    from_front = trust_angle(normals[:, 2]) * is_visible(maps, FRONT, points)
-    from_back = trust_angle(-normals[:, 2]) * is_visible(maps, BACK, points)
-    known = from_front + from_back > 0.5
-    if skull is not None:
-        haired = ~known & skull.covers(x, y) & (normals[:, 2] < _HAIR_FACING)
-        known |= haired
-        from_back = np.where(haired, 1.0, from_back)
-        from_front = np.where(haired, 0.0, from_front)
-        x = skull.clamp_to_skull(x, y)
-    seen = np.where(
-        (from_front >= from_back)[:, None], sample_bilinear(front, x, y), sample_bilinear(back, x, y)
-    )
-    return diffuse_colors(mesh, seen, known)
+    in_front, behind = is_visible(maps, FRONT, points), is_visible(maps, BACK, points)
+    from_front = trust_angle(normals[:, 2]) * in_front
+    from_back = trust_angle(-normals[:, 2]) * behind
+    sides = sample_sides(back, maps.mask[FRONT], x, y, normals)
+    seen = np.where((from_front > 0.5)[:, None], sample_bilinear(front, x, y), sides)
+    seen = np.where((from_back > 0.5)[:, None], sample_bilinear(back, x, y), seen)
+    return diffuse_colors(mesh, seen, in_front | behind)
 
 
 def diffuse_colors(mesh: Mesh, colors: FloatArray, known: BoolArray) -> FloatArray:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from character3d.pipeline.cameras import build_six_view_rig
 from character3d.pipeline.errors import PictureError
+from character3d.pipeline.figure import LANDMARKS, PARTS, Figure
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views
 from character3d.pipeline.generating_multiview_texture.alignment import align_picture
-from character3d.pipeline.generating_multiview_texture.head_detection import detect_head
+from character3d.pipeline.generating_multiview_texture.patch_synthesis import fill_with_patches
 from character3d.pipeline.types import FramedPicture, Mesh
 from PIL import Image, ImageDraw
 from scipy import ndimage
@@ -45,6 +46,42 @@ def draw_figure(*, bald=False):
     return FramedPicture(np.asarray(image, dtype=np.float32) / 255)
 
 
+def read_figure(picture, *, kind="front", face=(50, 40, 13, 20)):
+    """The Figure of draw_figure, or None for nothing."""
+    size = 128
+    rows, columns = np.mgrid[:size, :size] * (1024 / size) + 512 / size
+    x, y = (columns - 252) / 5.2, (rows - 72) / 4
+    shapes = {
+        "head": y < 64,
+        "left_arm": x > 80,
+        "right_arm": x < 20,
+        "torso": (y < 134) & (x >= 20) & (x <= 80),
+        "left_leg": x >= 50,
+        "right_leg": x < 50,
+    }
+    parts = np.select(list(shapes.values()), [PARTS.index(name) for name in shapes])
+    parts = np.where(picture.mask[:: 1024 // size, :: 1024 // size], parts, 0).astype(np.uint8)
+
+    def share(left, top, right, bottom):
+        return (
+            (252 + 5.2 * left) / 1024,
+            (72 + 4 * top) / 1024,
+            (252 + 5.2 * right) / 1024,
+            (72 + 4 * bottom) / 1024,
+        )
+
+    center = share(face[0], face[1], 0, 0)[:2]
+    return Figure(
+        kind,
+        np.zeros((len(LANDMARKS), 3), np.float32),
+        np.ones(len(LANDMARKS), np.float32),
+        box=share(5, 0, 95, 218),
+        head_box=share(30, 0, 70, 60),
+        parts=parts,
+        face=(*center, 5.2 * face[2] / 1024, 4 * face[3] / 1024),
+    )
+
+
 def inflate(mask, step=6):
     """A closed, rounded slab around a square mask: enough of a mesh to look at from all sides."""
     from skimage import measure
@@ -69,6 +106,7 @@ def orient_outward(points, faces):
 def synthesize(picture, size=SIZE, **options):
     mesh = inflate(picture.mask)
     maps = render_view_maps(mesh, build_six_view_rig(mesh), size)
+    options.setdefault("figure", read_figure(picture))
     return synthesize_views(mesh, picture, maps, **options), maps
 
 
@@ -216,11 +254,34 @@ def test_things_without_a_head_do_not_crash(kind, size):
     assert images.color.min() >= 0 and images.color.max() <= 1
 
 
-def test_head_is_found_by_the_neck():
-    mask = draw_figure().mask
-    head = detect_head(mask)
-    assert abs(head.top - 72) <= 4
-    assert 300 <= head.neck <= 350
-    assert abs(head.center - 512) < 8
-    rows, columns = np.mgrid[:256, :256] - 128
-    assert detect_head(rows**2 + columns**2 < 80**2) is None
+def test_back_of_a_side_view_is_its_mirror_image():
+    picture = draw_figure()
+    images, maps = synthesize(picture, figure=read_figure(picture, kind="side"))
+    inside = ndimage.binary_erosion(maps.mask[FRONT], iterations=3)
+    assert np.abs(images.color[FRONT] - images.color[BACK][:, ::-1])[inside].max() < 1e-6
+
+
+def test_without_a_figure_prints_still_stay_in_front():
+    images, _ = synthesize(draw_figure(), figure=None)
+    assert share_near(images, BACK, (250, 250, 250), (0.3, 0.55)) < 0.002
+
+
+def make_stripes(side=96):
+    """Stripes 12 pixels wide, with a disk in their middle; the picture, the disk, the rest."""
+    rows, columns = np.mgrid[:side, :side]
+    color = np.where((columns // 6 % 2)[..., None], (0.9, 0.8, 0.3), (0.2, 0.3, 0.6)).astype(np.float32)
+    hole = (rows - side / 2) ** 2 + (columns - side / 2) ** 2 < 14**2
+    return color, hole
+
+
+def test_patches_continue_a_pattern():
+    color, hole = make_stripes()
+    guess = np.where(hole[..., None], color[~hole].mean(axis=0), color).astype(np.float32)
+    filled = fill_with_patches(guess, hole, ~hole, np.random.default_rng(0))
+    assert np.array_equal(filled[~hole], color[~hole])
+    assert np.abs(filled - color)[hole].mean() < 0.4 * np.abs(guess - color)[hole].mean()
+
+
+def test_patches_need_a_source():
+    color, hole = make_stripes(32)
+    assert fill_with_patches(color, hole, np.zeros_like(hole), np.random.default_rng(0)) is color

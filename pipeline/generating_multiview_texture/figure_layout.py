@@ -1,0 +1,108 @@
+"""The figure in the pixels of the front view: its head, its trunk and legs, what hangs in front of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..figure import PARTS, Figure
+from ..types import BoolArray, FloatArray, IntArray
+from .masked_images import find_box, shrink
+
+_Four = tuple[float, float, float, float]
+_LEGS = ("left_leg", "right_leg", "left_foot", "right_foot")
+_ARMS = ("left_arm", "right_arm", "left_hand", "right_hand")
+_TRUNK = ("torso", "clothes", *_LEGS)
+_AWAY = ("side", "back")
+
+
+@dataclass(frozen=True, eq=False)
+class FigureLayout:
+    """Lengths are pixels, (H, W) that of the picture.
+
+    head: down to the neck, with hair. trunk: with clothes and `legs`, without arms. is_facing: whether the
+    picture shows a front. head_box: left, top, right, bottom. face: center x, y, radii x, y, or None.
+    """
+
+    head: BoolArray
+    trunk: BoolArray
+    legs: BoolArray
+    is_facing: bool
+    head_box: _Four = (0.0, 0.0, 0.0, 0.0)
+    face: _Four | None = None
+
+    @property
+    def head_height(self) -> float:
+        """Rows from the crown to the neck."""
+        return self.head_box[3] - self.head_box[1]
+
+    def reduce(self, step: int) -> FigureLayout:
+        """The layout of the picture reduced by a whole factor."""
+        head, trunk, legs = (
+            shrink(item[..., None].astype(np.float32), step)[..., 0] >= 0.5
+            for item in (self.head, self.trunk, self.legs)
+        )
+        face = None if self.face is None else _scale(self.face, 1 / step)
+        return FigureLayout(head, trunk, legs, self.is_facing, _scale(self.head_box, 1 / step), face)
+
+
+def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -> FigureLayout:
+    """Map the figure of a framed picture with the mask `subject` (S, S) to the silhouette `mask` (H, W).
+
+    Without a figure, all is trunk.
+    """
+    if figure is None:
+        return FigureLayout(np.zeros_like(mask), mask, np.zeros_like(mask), True)
+    scale, offset = _match_boxes(subject, mask)
+    parts = _resample_parts(figure, scale, offset, mask)
+    left, top, right, bottom = figure.head_box
+    (left, top), (right, bottom) = (scale * point + offset for point in ((left, top), (right, bottom)))
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    # Hats and horns; what hangs beside the head, as a backpack does, is none of it.
+    near = np.abs(columns - (left + right) / 2) < 0.65 * (right - left)
+    near &= rows < top + 0.35 * (bottom - top)
+    is_part = {name: mask & (parts == number) for number, name in enumerate(PARTS)}
+    worn = near & (is_part["prop"] | is_part["clothes"])
+    inside = (np.abs(columns - (left + right) / 2) < (right - left) / 2) & (rows > top) & ~_is_arm(is_part)
+    head = mask & (rows < bottom) & (is_part["head"] | is_part["hair"] | worn | inside)
+    trunk = np.logical_or.reduce([is_part[name] for name in _TRUNK]) & ~head
+    legs = np.logical_or.reduce([is_part[name] for name in _LEGS]) & ~head
+    face = None
+    if figure.face is not None:
+        x, y = scale * np.array(figure.face[:2]) + offset
+        across, tall = scale * np.array(figure.face[2:])
+        face = float(x), float(y), float(across), float(tall)
+    return FigureLayout(
+        head,
+        trunk,
+        legs,
+        figure.kind not in _AWAY,
+        (float(left), float(top), float(right), float(bottom)),
+        face,
+    )
+
+
+def _is_arm(is_part: dict[str, BoolArray]) -> BoolArray:
+    return np.logical_or.reduce([is_part[name] for name in _ARMS])
+
+
+def _scale(values: _Four, factor: float) -> _Four:
+    first, second, third, fourth = (factor * value for value in values)
+    return first, second, third, fourth
+
+
+def _match_boxes(subject: BoolArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Scale and offset (x, y) from shares of the framed picture to pixels of the silhouette."""
+    source, target = (np.array(find_box(item), np.float64) for item in (subject, mask))
+    scale = (target[2:] - target[:2]) / (source[2:] - source[:2])
+    return scale * len(subject), target[:2] - source[:2] * scale
+
+
+def _resample_parts(figure: Figure, scale: FloatArray, offset: FloatArray, mask: BoolArray) -> IntArray:
+    size = len(figure.parts)
+    rows, columns = (
+        np.clip(((np.arange(count) + 0.5 - offset[axis]) / scale[axis] * size).astype(int), 0, size - 1)
+        for axis, count in ((1, mask.shape[0]), (0, mask.shape[1]))
+    )
+    return figure.parts[np.ix_(rows, columns)]

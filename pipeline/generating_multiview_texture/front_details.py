@@ -1,0 +1,112 @@
+"""Find what only the front can show: colors amid a part that its sides do not have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+
+from ..color import srgb_to_lab
+from ..types import BoolArray, FloatArray, IntArray
+from .color_segmentation import cluster_colors, one_hot, vote_labels, weigh_lab
+from .masked_images import blur_masked, erode_mask, keep_large_components
+
+_SAME, _OTHER = 8.0, 15.0
+"""Weighted Lab distances up to which two colors are one material, and from which on they are two."""
+_BAND = 0.3
+"""Width of the band at each side of a part, as a share of the part's."""
+_LEAST_SHARE = 0.25
+"""Share of the color in one of the bands from which on the sides show it too."""
+_SPREAD = 0.012
+"""Rows over which the bands are averaged, as a share of the height: belts and hems are kept apart."""
+_WIDEST = 0.2
+"""Largest width of what hangs in front of the trunk, as a share of the side; more is between two cloths."""
+_SPECK = 0.00012
+"""Smallest detail, as a share of the image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Materials:
+    """labels: (H, W) int32, -1 outside the mask. colors: (C, 3) weighted Lab. kinship: (C, C) 0..1."""
+
+    labels: IntArray
+    colors: FloatArray
+    kinship: FloatArray
+
+
+def segment_materials(color: FloatArray, mask: BoolArray) -> Materials:
+    """Label the colors (H, W, 3) sRGB inside `mask`, and tell which of them are shades of one material."""
+    lab = srgb_to_lab(color)
+    centers = cluster_colors(lab, mask, count=14, merge=6.0)
+    gaps = ((weigh_lab(lab)[..., None, :] - centers) ** 2).sum(axis=-1)
+    labels = vote_labels(np.where(mask, gaps.argmin(axis=-1), -1), mask, len(centers), 0.7)
+    # Lightness counts less than in the clusters: the middle of a part is lit, its sides are in shade.
+    flat = centers * np.array((0.5, 1.0, 1.0))
+    kinship = np.clip((_OTHER - cdist(flat, flat)) / (_OTHER - _SAME), 0, 1)
+    return Materials(labels, centers, kinship.astype(np.float32))
+
+
+def find_front_details(materials: Materials, region: BoolArray, mask: BoolArray) -> BoolArray:
+    """Pixels of `region` whose material neither side of their row shows: buckles, logos, an open jacket.
+
+    Patches that reach the silhouette, as belts and pockets at the hip do, are not details of the front.
+    """
+    side = len(mask)
+    support = _measure_support(materials, region, mask)
+    best = support.max(axis=-1)
+    own = np.take_along_axis(support, np.maximum(materials.labels, 0)[..., None], axis=-1)[..., 0]
+    details = region & (own < np.minimum(_LEAST_SHARE, 0.5 * best))
+    details = ndimage.binary_opening(details)
+    details = keep_large_components(ndimage.binary_closing(details, iterations=2) & region, _SPECK * side**2)
+    return details & ~find_reaching(details, mask)
+
+
+def _measure_support(materials: Materials, region: BoolArray, mask: BoolArray) -> FloatArray:
+    """How common each material is at the sides of each pixel's row, (H, W, C): the larger of both shares."""
+    side, count = len(mask), len(materials.colors)
+    inner = region & erode_mask(mask, 0.006 * side)
+    shown = one_hot(np.where(inner, materials.labels, -1), count) @ materials.kinship
+    sums = np.pad(shown.cumsum(axis=1), ((0, 0), (1, 0), (0, 0)))
+    sizes = np.pad(inner.cumsum(axis=1), ((0, 0), (1, 0)))
+    start, stop = find_runs(region)
+    band = np.maximum(1, ((stop - start) * _BAND).astype(np.int32))
+    rows = np.arange(side)[:, None]
+    shares = []
+    for first, last in ((start, start + band), (stop - band, stop)):
+        total, size = sums[rows, last] - sums[rows, first], sizes[rows, last] - sizes[rows, first]
+        share = total / np.maximum(size, 1)[..., None]
+        shares.append(blur_masked(share, region, (_SPREAD * side, 0.5))[0])
+    return np.maximum(*shares)
+
+
+def find_reaching(details: BoolArray, mask: BoolArray) -> BoolArray:
+    """The components of `details` that reach the silhouette over a good part of their length."""
+    patches, count = ndimage.label(details)
+    rim = mask & ~erode_mask(mask, 0.008 * len(mask))
+    sizes = np.bincount(patches.ravel(), minlength=count + 1)
+    reaching = np.bincount(patches[rim], minlength=count + 1) > 1.2 * np.sqrt(sizes)
+    reaching[0] = False
+    return reaching[patches]
+
+
+def find_runs(region: BoolArray) -> tuple[IntArray, IntArray]:
+    """First column and last + 1 (H, W) of the run of `region` that each pixel lies in; empty outside."""
+    side = region.shape[1]
+    columns = np.broadcast_to(np.arange(side), region.shape)
+    starts = np.maximum.accumulate(np.where(region, -1, columns), axis=1) + 1
+    stops = np.minimum.accumulate(np.where(region, side, columns)[:, ::-1], axis=1)[:, ::-1]
+    return np.where(region, starts, 0), np.where(region, stops, 0)
+
+
+def find_obstacles(trunk: BoolArray, mask: BoolArray, head: BoolArray) -> BoolArray:
+    """Hands, arms and props in front of the trunk: pixels that have trunk on both sides in their run."""
+    starts, stops = find_runs(mask)
+    columns = np.broadcast_to(np.arange(mask.shape[1]), mask.shape)
+    side = mask.shape[1]
+    left = np.maximum.accumulate(np.where(trunk, columns, -1), axis=1)
+    right = np.minimum.accumulate(np.where(trunk, columns, side)[:, ::-1], axis=1)[:, ::-1]
+    between = mask & ~trunk & ~head & (left >= starts) & (right < stops) & (right - left < _WIDEST * side)
+    between = ndimage.binary_opening(between, np.ones((5, 5), dtype=bool))
+    return keep_large_components(between, _SPECK * len(mask) ** 2)
