@@ -5,11 +5,12 @@ from __future__ import annotations
 from server import PromptServer
 
 from .nodes import Character3DExtension
+from .nodes.check_picture import check_picture
 from .server_routes import register_routes, serve_workflows
 
 WEB_DIRECTORY = "./web"
 
-register_routes(PromptServer.instance)
+register_routes(PromptServer.instance, check_picture)
 serve_workflows(PromptServer.instance)
 
 

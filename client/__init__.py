@@ -3,6 +3,8 @@
 from .client import Client, ServiceError
 from .types import (
     Acceptance,
+    Check,
+    CheckedLandmark,
     CompletedJob,
     CompletionEvent,
     Download,
@@ -34,6 +36,8 @@ from .types import (
 
 __all__ = [
     "Acceptance",
+    "Check",
+    "CheckedLandmark",
     "Client",
     "CompletedJob",
     "CompletionEvent",

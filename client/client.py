@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import OpenerDirector, Request, build_opener
 
-from .types import Acceptance, CompletedJob, Event, FailedJob, Health, Job, JobList, Models
+from .types import Acceptance, Check, CompletedJob, Event, FailedJob, Health, Job, JobList, Models
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -197,6 +197,12 @@ class Client:
                 # 409: the server is still handling the request whose connection broke.
                 if tries == 1 or error.status != 409 or not timer.pause():
                     raise
+
+    def check(self, picture: Path | bytes) -> Check:
+        """What a job would read in a PNG or JPEG picture: kind, landmarks, warnings and a preview."""
+        image = picture if isinstance(picture, bytes) else picture.read_bytes()
+        body, media_type = _encode_form(image, {})
+        return self._ask("POST", "/character/check", body, {"Content-Type": media_type})
 
     def status(self, job_id: str) -> Job:
         """The status of a job."""

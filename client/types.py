@@ -40,6 +40,44 @@ class Acceptance(TypedDict):
     warnings: list[str]
 
 
+class Check(TypedDict):
+    """What would be read in a picture; lengths are in its pixels, from its upper left corner, upright."""
+
+    width: int
+    height: int
+    method: str
+    """Of the cut-out."""
+    kind: Literal[
+        "front", "three_quarter", "side", "back", "sitting", "half_body", "bust", "several", "other"
+    ]
+    source: str
+    """What the landmarks were read from."""
+    yaw: float
+    """Degrees that the body is turned to its own left, as seen."""
+    box: list[float]
+    """Of the subject: left, top, right, bottom."""
+    head_box: list[float]
+    """The same of the head with its hair."""
+    face: list[float] | None
+    """Ellipse: center x, y, and radii."""
+    landmarks: dict[str, CheckedLandmark]
+    parts: dict[str, float]
+    """Share of the subject, by name of the part."""
+    warnings: list[str]
+    preview: str
+    """PNG of the framed subject with all of it drawn, in base64."""
+    seconds: float
+
+
+class CheckedLandmark(TypedDict):
+    """A point of the body, in pixels of the picture, and depth towards the viewer; confidence 0..1."""
+
+    x: float
+    y: float
+    depth: float
+    confidence: float
+
+
 class CompletedJob(TypedDict):
     """A job whose stages all completed."""
 

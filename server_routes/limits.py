@@ -11,11 +11,19 @@ from .errors import ApiError, server_busy
 
 
 class RateLimit:
-    """At most `quota` requests of one user in any `window` seconds, by a monotonic clock."""
+    """At most `quota` requests of one user in any `window` seconds, by a monotonic clock.
+
+    name: of the limit, in headers.
+    """
 
     def __init__(
-        self, quota: int = 10, window: float = 60.0, clock: Callable[[], float] = time.monotonic
+        self,
+        quota: int = 10,
+        window: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        name: str = "generate",
     ) -> None:
+        self._name = name
         self._quota = quota
         self._window = window
         self._clock = clock
@@ -54,8 +62,8 @@ class RateLimit:
         times = self._recent(user)
         reset = round(times[0] + self._window - self._clock()) if times else 0
         return {
-            "RateLimit-Policy": f'"generate";q={self._quota};w={self._window:g}',
-            "RateLimit": f'"generate";r={max(0, self._quota - len(times))};t={max(0, reset)}',
+            "RateLimit-Policy": f'"{self._name}";q={self._quota};w={self._window:g}',
+            "RateLimit": f'"{self._name}";r={max(0, self._quota - len(times))};t={max(0, reset)}',
         }
 
 

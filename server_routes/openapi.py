@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from .access import KEYS
+from .check import CHECK_PATH, FORMATS
 from .errors import PROBLEM
 from .idempotency import HEADER, MAX_CHARACTERS
 from .jobs_page import ID_PATTERN, MOST, USUAL
 from .models import MODELS_PATH, SETTING
-from .schemas import Schema, form_schema, list_schemas
+from .schemas import Schema, check_form_schema, form_schema, list_schemas
 
 OPENAPI_PATH = "/generate_character/openapi.json"
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
@@ -127,6 +128,20 @@ def _generate() -> Schema:
     )
 
 
+def _check() -> Schema:
+    answer = _answer("What was found.", "Check")
+    answer["content"]["image/png"] = {"schema": {"type": "string", "format": "binary"}}
+    form = {"schema": check_form_schema(), "encoding": {"image": {"contentType": "image/png, image/jpeg"}}}
+    return _operation(
+        "checkPicture",
+        "What a job would read in a picture, without a job: kind, landmarks, warnings and a preview.",
+        {200: answer},
+        (400, 408, 413, 415, 429, 503),
+        parameters=[_optional("query", "format", "png answers with the preview alone.", enum=list(FORMATS))],
+        requestBody={"required": True, "content": {"multipart/form-data": form}},
+    )
+
+
 def _download() -> Schema:
     binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     tag = {"ETag": {"description": "The SHA-256 of the file.", "schema": {"type": "string"}}}
@@ -200,6 +215,7 @@ def _paths() -> dict[str, Schema]:
     text = {"text/plain": {"schema": {"type": "string"}}}
     return {
         "/generate_character": {"post": _generate()},
+        CHECK_PATH: {"post": _check()},
         "/job/{job_id}/status": {"get": _operation("getStatus", "The status of a job.", {200: job}, gone)},
         "/job/{job_id}/download/{filename}": {"get": _download()},
         "/job/{job_id}/cancel": {"post": _operation("cancelJob", "Stop a job.", {200: job, **asked}, gone)},

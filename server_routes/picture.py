@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import IO
 
+from PIL.Image import Image
+
 from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
 from ..pipeline.preprocessing.decode import load_picture
 from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
@@ -36,10 +38,9 @@ def _picture_error(error: PictureError) -> ApiError:
     return invalid_parameter(f"Invalid image: {error}", "image")
 
 
-def encode_upload(image: IO[bytes]) -> bytes:
-    """Decode an uploaded file and return it as an RGB or RGBA TIFF without metadata.
+def decode_upload(image: IO[bytes]) -> Image:
+    """Decode an uploaded file to an upright RGB or RGBA picture.
 
-    It is not compressed, since the client waits for it: writing a PNG takes ten times as long.
     Blocks: call it in a thread. Raises ApiError 415, 413, or 400 (damaged or fully transparent).
     """
     data = image.read()
@@ -51,8 +52,16 @@ def encode_upload(image: IO[bytes]) -> bytes:
         raise _picture_error(error) from error
     if loaded.mode == "RGBA" and loaded.getchannel("A").getbbox() is None:
         raise invalid_parameter("Invalid image. It is fully transparent", "image")
+    return loaded
+
+
+def encode_upload(image: IO[bytes]) -> bytes:
+    """As decode_upload, and return the picture as a TIFF without metadata.
+
+    It is not compressed, since the client waits for it: writing a PNG takes ten times as long.
+    """
     buffer = io.BytesIO()
-    loaded.save(buffer, "TIFF")
+    decode_upload(image).save(buffer, "TIFF")
     return buffer.getvalue()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from .access import Access
+from .check import CHECK_PATH, PictureChecks, PictureReader
 from .downloads import send_file
 from .ended_job import EndedJob
 from .errors import (
@@ -55,8 +56,11 @@ PAGE = Path(__file__).with_name("reference.html")
 class Routes:
     """The request handlers."""
 
-    def __init__(self, service: CharacterService, user_manager: Any, access: Access) -> None:
+    def __init__(
+        self, service: CharacterService, user_manager: Any, access: Access, read_picture: PictureReader
+    ) -> None:
         self._service = service
+        self._checks = PictureChecks(read_picture)
         self.access = access
         self._user_manager = user_manager
         self._keys = KeysInFlight()
@@ -75,6 +79,10 @@ class Routes:
             raise
         response.headers.update(rate_limit.headers(user))
         return response
+
+    async def check(self, request: web.Request) -> web.StreamResponse:
+        """POST /character/check."""
+        return await self._checks.answer(request, self._identify_user(request), self._uploads)
 
     async def get_status(self, request: web.Request) -> web.StreamResponse:
         """GET /job/{job_id}/status."""
@@ -234,6 +242,7 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
     job, name = r"{job_id:[^/]+}", r"{filename:[\s\S]*}"
     paths: dict[str, dict[str, Handler]] = {
         "/generate_character": {"POST": routes.generate_character},
+        CHECK_PATH: {"POST": routes.check},
         f"/job/{job}/status": {"GET": routes.get_status},
         f"/job/{job}/download/{name}": {"GET": routes.download},
         f"/job/{job}/cancel": {"POST": routes.cancel},
@@ -269,8 +278,10 @@ async def _warn_when_open(server: Any, access: Access) -> AsyncIterator[None]:
     waiting.cancel()
 
 
-def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
+def register_routes(server: Any, read_picture: PictureReader, template_file: Path = GRAPH_FILE) -> None:
     """Add the routes to ComfyUI's PromptServer; to be called once, while the pack is imported.
+
+    read_picture: answers POST /character/check; handed in, since the service imports no nodes.
 
     ComfyUI mirrors the route table under /api. When the pack is imported again while the server runs, the
     routes stay as they are.
@@ -291,7 +302,7 @@ def register_routes(server: Any, template_file: Path = GRAPH_FILE) -> None:
     server.app.cleanup_ctx.append(service.run)
     server.app.cleanup_ctx.append(lambda app: _warn_when_open(server, access))
     foreign = len(server.routes)
-    _add_routes(server.routes, Routes(service, user_manager, access))
+    _add_routes(server.routes, Routes(service, user_manager, access, read_picture))
     for route in list(server.routes)[foreign:]:
         guard.add_own(route.handler, is_public=route.method == "*" or route.path in OPEN_PATHS)
     if models := serve_models(server.app.router, models_owner):

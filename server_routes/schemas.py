@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
 from ..pipeline.conventions import STAGES
+from ..pipeline.figure.figure import KINDS
 from .errors import (
     FILE_TOO_LARGE,
     INVALID_PARAMETERS,
@@ -96,6 +97,34 @@ class Acceptance(TypedDict):
     status_url: str
     parameters: Parameters
     warnings: list[str]
+
+
+class CheckedLandmark(TypedDict):
+    """A point of the body, in pixels of the picture, and depth towards the viewer; confidence 0..1."""
+
+    x: float
+    y: float
+    depth: float
+    confidence: float
+
+
+class Check(TypedDict):
+    """What would be read in a picture; lengths are in its pixels, from its upper left corner, upright."""
+
+    width: int
+    height: int
+    method: Annotated[str, Field(description="Of the cut-out.")]
+    kind: Annotated[str, _words(KINDS)]
+    source: Annotated[str, Field(description="What the landmarks were read from.")]
+    yaw: Annotated[float, Field(description="Degrees that the body is turned to its own left, as seen.")]
+    box: Annotated[list[float], Field(description="Of the subject: left, top, right, bottom.")]
+    head_box: Annotated[list[float], Field(description="The same of the head with its hair.")]
+    face: Annotated[list[float] | None, Field(description="Ellipse: center x, y, and radii.")]
+    landmarks: dict[str, CheckedLandmark]
+    parts: Annotated[dict[str, float], Field(description="Share of the subject, by name of the part.")]
+    warnings: list[str]
+    preview: Annotated[str, Field(description="PNG of the framed subject with all of it drawn, in base64.")]
+    seconds: float
 
 
 class Stage(TypedDict):
@@ -295,21 +324,28 @@ class _WithoutTitles(GenerateJsonSchema):
 
 def list_schemas() -> dict[str, Schema]:
     """The components of the OpenAPI document by name."""
-    bodies = TypeAdapter(tuple[Error, Problem, Acceptance, Job, JobList, Models, Health, Event])
+    bodies = TypeAdapter(tuple[Error, Problem, Acceptance, Check, Job, JobList, Models, Health, Event])
     schema = bodies.json_schema(
         mode="serialization", ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
     )
     return schema["$defs"]
 
 
+_IMAGE = {"type": "string", "format": "binary", "description": "The picture, PNG or JPEG, at most 10 MB."}
+
+
+def check_form_schema() -> Schema:
+    """The multipart form of POST /character/check; other fields are not read."""
+    return {"type": "object", "required": ["image"], "properties": {"image": _IMAGE}}
+
+
 def form_schema() -> Schema:
     """The multipart form of POST /generate_character."""
     fields = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]
-    image = {"type": "string", "format": "binary", "description": "The picture, PNG or JPEG, at most 10 MB."}
     unknown = {"type": "string", "description": "Unknown fields are ignored, with a warning."}
     return {
         "type": "object",
         "required": ["image"],
-        "properties": {"image": image, **fields},
+        "properties": {"image": _IMAGE, **fields},
         "additionalProperties": unknown,
     }

@@ -17,7 +17,7 @@ _LIMBS = (
 """Capsules of a standing figure: from x, y to x, y, radius; shares of the side."""
 
 
-def draw_picture(seed, side):
+def draw_picture(seed, side, noise=0.03):
     """A figure in one color on a slope of colors, with noise: (side, side, 3) float32 0..1."""
     rng = np.random.default_rng(seed)
     y, x = (np.mgrid[:side, :side] + 0.5) / side
@@ -29,7 +29,7 @@ def draw_picture(seed, side):
         t = np.clip(((x - x0) * along + (y - y0) * up) / max(length, 1e-9), 0, 1)
         inside = (x - x0 - t * along) ** 2 + (y - y0 - t * up) ** 2 < radius**2
         picture[inside] = color * (0.7 + 0.3 * (1 - y[inside]))[:, None]
-    return np.clip(picture + rng.normal(0, 0.03, picture.shape), 0, 1).astype(np.float32)
+    return np.clip(picture + rng.normal(0, noise, picture.shape), 0, 1).astype(np.float32)
 
 
 # -- ONNX --------------------------------------------------------------------------------------------

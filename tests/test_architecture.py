@@ -36,6 +36,7 @@ HOST_ALLOWED = {
 SERVICE_MAY_USE = {
     "pipeline.conventions",
     "pipeline.errors",
+    "pipeline.figure.figure",
     "pipeline.preprocessing.decode",
     "pipeline.progress",
     "pipeline.types",

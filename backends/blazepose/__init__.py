@@ -5,6 +5,7 @@ Bazarevsky et al. 2020, "BlazePose: On-device Real-time Body Pose tracking"; the
 
 from .landmarks import NETWORK, read_landmarks
 
-find_file, is_installed, load_model = NETWORK.find_file, NETWORK.is_installed, NETWORK.load
+find_file, is_installed = NETWORK.find_file, NETWORK.is_installed
+load_model, read_network = NETWORK.load, NETWORK.read_network
 
-__all__ = ["find_file", "is_installed", "load_model", "read_landmarks"]
+__all__ = ["find_file", "is_installed", "load_model", "read_landmarks", "read_network"]

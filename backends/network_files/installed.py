@@ -13,12 +13,13 @@ import folder_paths
 import numpy as np
 import torch
 
+from ...pipeline.device import CPU
 from ...pipeline.errors import WeightsError
 from ...pipeline.types import FloatArray
 from ...pipeline.weights import describe_figure_models
 from ..model_memory import make_patcher, share_loaded
 from ..weight_files import WeightsFile, find_file, list_files
-from .graph import Graph, Shape, build_network
+from .graph import Graph, Network, Shape, build_network
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,34 @@ class PublishedNetwork:
         """
         return _load(self, self.find_file())
 
+    def read_network(self) -> Network:
+        """Read the network anew, for one use on the CPU beside ComfyUI's queue. WeightsError as in load."""
+        return _read(self, self.find_file())
+
 
 @share_loaded
 def _load(network: PublishedNetwork, file: WeightsFile) -> Any:
+    return make_patcher(_read(network, file))
+
+
+def _read(network: PublishedNetwork, file: WeightsFile) -> Network:
     try:
         graph = network.read(file.path, file.name)
     except OSError as error:
         raise WeightsError(f"{file.name} cannot be read: {error}") from error
-    return make_patcher(build_network(graph, network.picture, network.outputs))
+    return build_network(graph, network.picture, network.outputs)
 
 
-def run_network(patcher: Any, picture: FloatArray, memory: int) -> list[FloatArray]:
-    """Let ComfyUI make room for a network and move it to its device; returns its outputs for one input.
+def run_network(model: Any, picture: FloatArray, memory: int) -> list[FloatArray]:
+    """Return the outputs of a network for one input.
 
-    memory: bytes that a run takes besides the weights.
+    model: a Network, which runs on the CPU, or a ModelPatcher of one: then ComfyUI makes room for it and
+    moves it to its device. memory: bytes that a run takes besides the weights.
     """
-    comfy.model_management.load_models_gpu([patcher], memory_required=memory)
+    network, device = model, CPU
+    if not isinstance(model, Network):
+        comfy.model_management.load_models_gpu([model], memory_required=memory)
+        network, device = model.model, model.load_device
     with torch.inference_mode():
-        outputs = patcher.model(torch.from_numpy(np.ascontiguousarray(picture)).to(patcher.load_device))
+        outputs = network(torch.from_numpy(np.ascontiguousarray(picture)).to(device))
     return [output.float().cpu().numpy() for output in outputs]

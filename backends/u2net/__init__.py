@@ -5,6 +5,7 @@ Qin et al. 2020, "U²-Net: Going Deeper with Nested U-Structure for Salient Obje
 
 from .masks import NETWORK, predict_mask
 
-find_file, is_installed, load_model = NETWORK.find_file, NETWORK.is_installed, NETWORK.load
+find_file, is_installed = NETWORK.find_file, NETWORK.is_installed
+load_model, read_network = NETWORK.load, NETWORK.read_network
 
-__all__ = ["find_file", "is_installed", "load_model", "predict_mask"]
+__all__ = ["find_file", "is_installed", "load_model", "predict_mask", "read_network"]

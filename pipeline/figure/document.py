@@ -13,29 +13,34 @@ from .figure import LANDMARKS, Figure
 _AXES = ("x", "y", "depth")
 
 
-def describe_figure(figure: Figure, side: float = 1.0) -> dict[str, Any]:
+def describe_figure(
+    figure: Figure, side: float = 1.0, corner: tuple[float, float] = (0.0, 0.0)
+) -> dict[str, Any]:
     """Return kind, yaw, source, boxes, landmarks by name and warnings as plain JSON types.
 
-    side: of the framed picture, in the unit of the lengths that are wanted; 1 gives shares.
+    side: of the framed picture, in the unit of the lengths that are wanted; 1 gives shares. corner: x and y
+    of its upper left corner in the same unit.
     """
+    x, y = corner
     points = zip(LANDMARKS, figure.landmarks, figure.confidence, strict=True)
     return {
         "kind": figure.kind,
         "yaw": round(figure.yaw, 1),
         "source": figure.source,
-        "box": _scale(figure.box, side),
-        "head_box": _scale(figure.head_box, side),
-        "face": None if figure.face is None else _scale(figure.face, side),
+        "box": _scale(figure.box, side, (x, y, x, y)),
+        "head_box": _scale(figure.head_box, side, (x, y, x, y)),
+        "face": None if figure.face is None else _scale(figure.face, side, (x, y, 0.0, 0.0)),
         "landmarks": {
-            name: dict(zip(_AXES, _scale(point, side), strict=True)) | {"confidence": round(float(trust), 3)}
+            name: dict(zip(_AXES, _scale(point, side, (x, y, 0.0)), strict=True))
+            | {"confidence": round(float(trust), 3)}
             for name, point, trust in points
         },
         "warnings": list(figure.warnings),
     }
 
 
-def _scale(values: Any, side: float) -> list[float]:
-    return [round(float(value) * side, 4) for value in values]
+def _scale(values: Any, side: float, start: tuple[float, ...]) -> list[float]:
+    return [round(float(value * side + first), 4) for value, first in zip(values, start, strict=True)]
 
 
 def correct_figure(figure: Figure, corrections: str) -> Figure:

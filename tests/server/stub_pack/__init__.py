@@ -291,8 +291,34 @@ async def comfy_entrypoint():
     return StubExtension()
 
 
+def _read_picture(picture):
+    """Take the time that control.json says; there is nobody in a gray picture."""
+    time.sleep(_seconds("check"))
+    height, width = picture.shape[:2]
+    if picture[-1, -1, 0] == picture[-1, -1, 1]:
+        raise importlib.import_module("character3d_under_test.pipeline.errors").PictureError(
+            "nobody is there"
+        )
+    point = {"x": 0.5 * width, "y": 0.25 * height, "depth": -1.5, "confidence": 0.875}
+    found = {
+        "width": width,
+        "height": height,
+        "method": "alpha",
+        "kind": "front",
+        "source": "outline",
+        "yaw": 0.0,
+        "box": [0.0, 0.0, width, height],
+        "head_box": [0.0, 0.0, width, 0.25 * height],
+        "face": None,
+        "landmarks": {"neck": point},
+        "parts": {"head": 0.25, "torso": 0.75},
+        "warnings": ["the feet are outside the picture"],
+    }
+    return found, b"\x89PNG"
+
+
 _service = _load_repository()
 if "CHARACTER3D_KILL" in os.environ:
     _kill_at(*os.environ["CHARACTER3D_KILL"].split(), _service.database.JobDatabase)
-_service.register_routes(PromptServer.instance)
+_service.register_routes(PromptServer.instance, _read_picture)
 add_probes(PromptServer.instance.routes, importlib.import_module(".upload_slots", _service.__name__))

@@ -1,0 +1,100 @@
+"""POST /character/check: what a job would read in a picture, at once and without a job.
+
+The pictures are read in a thread, one after the other, outside ComfyUI's queue: a job may be running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
+
+import numpy as np
+from aiohttp import web
+
+from ..pipeline.errors import Character3DError, PictureError
+from ..pipeline.types import FloatArray
+from .errors import PROCESSING_ERROR, ApiError, invalid_parameter, server_busy
+from .limits import RateLimit
+from .picture import decode_upload
+from .redact import redact_paths
+from .upload import read_form
+from .upload_slots import UploadSlots
+
+CHECK_PATH = "/character/check"
+FORMATS = ("json", "png")
+AT_ONCE = 8
+"""Pictures that are uploaded, wait or are read; one takes one to two seconds of all processors."""
+
+PictureReader = Callable[[FloatArray], tuple[Mapping[str, Any], bytes]]
+"""Picture (H, W, 3 or 4), sRGB 0..1 -> members of schemas.Check, and a PNG with them drawn.
+
+Raises PictureError if there is no subject. Called in any thread, one call at a time.
+"""
+
+
+class PictureChecks:
+    """Answers POST /character/check. read: the pack's nodes know how, the service does not."""
+
+    def __init__(self, read: PictureReader) -> None:
+        self._read = read
+        self._turn = asyncio.Lock()
+        self._count = 0
+        self.rate_limit = RateLimit(name="check")
+
+    async def answer(self, request: web.Request, user: str, uploads: UploadSlots) -> web.Response:
+        """Read the picture of a form and say what was found, as JSON or as a picture."""
+        try:
+            response = await self._answer(request, user, uploads)
+        except ApiError as error:
+            error.headers.update(self.rate_limit.headers(user))
+            raise
+        response.headers.update({"Cache-Control": "no-store", **self.rate_limit.headers(user)})
+        return response
+
+    async def _answer(self, request: web.Request, user: str, uploads: UploadSlots) -> web.Response:
+        kind = _read_format(request)
+        with self._hold(user):
+            async with read_form(request, uploads) as form, self._turn:
+                started = time.monotonic()
+                found, preview = await asyncio.to_thread(self._read_upload, form.image)
+        if kind == "png":
+            return web.Response(body=preview, content_type="image/png")
+        seconds = round(time.monotonic() - started, 3)
+        encoded = base64.b64encode(preview).decode()
+        return web.json_response({**found, "preview": encoded, "seconds": seconds})
+
+    @contextmanager
+    def _hold(self, user: str) -> Iterator[None]:
+        refusal = self.rate_limit.refusal(user)
+        if refusal is None and self._count >= AT_ONCE:
+            refusal = server_busy(503, "Too many pictures are being checked", "checks", 5, limit=AT_ONCE)
+        if refusal:
+            refusal.closes = True
+            raise refusal
+        self.rate_limit.count(user)
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+
+    def _read_upload(self, image: IO[bytes]) -> tuple[Mapping[str, Any], bytes]:
+        decoded = decode_upload(image)
+        try:
+            return self._read(np.asarray(decoded, np.float32) / 255)
+        except PictureError as error:
+            raise invalid_parameter(f"Invalid image: {error}", "image") from error
+        except Character3DError as error:
+            raise ApiError(500, PROCESSING_ERROR, redact_paths(str(error))) from error
+
+
+def _read_format(request: web.Request) -> str:
+    found = request.query.get("format", FORMATS[0])
+    if found not in FORMATS:
+        message = f"Invalid format. Must be {' or '.join(FORMATS)}"
+        raise invalid_parameter(message, "format", provided=found[:100], allowed=list(FORMATS))
+    return found
