@@ -12,6 +12,7 @@ from ..backends.make_it_animatable import (
     reset_to_rest,
     rig_mesh,
 )
+from ..pipeline.animation import MAX_STRETCH, mend_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
 from ..pipeline.progress import Progress, span_progress
@@ -25,6 +26,10 @@ from .stage import StageRun, choose_method
 
 _LEARNED = "make_it_animatable"
 _METHODS = (_LEARNED, "geodesic_voxel_binding")
+_TEARS = (
+    "parts that touch in the mesh stretch up to {:.0f} times when the character walks or waves; use a "
+    "picture in which arms, legs and what they hold are apart from the body"
+)
 
 
 def _choose(method: str) -> str:
@@ -35,8 +40,11 @@ def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
     """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
     fitted = fit_skeleton(mesh, **options, progress=span_progress(progress, 0, 0.5))
     steps = span_progress(progress, 0.5, 1)
-    skin = compute_skin_weights(mesh, fitted.skeleton, hidden=fitted.hidden, progress=steps)
-    return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics)
+    apart = fitted.legs_apart_below
+    skin = compute_skin_weights(
+        mesh, fitted.skeleton, hidden=fitted.hidden, legs_apart_below=apart, progress=steps
+    )
+    return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics, apart)
 
 
 class RigCharacter(ModelNode):
@@ -114,22 +122,26 @@ class RigCharacter(ModelNode):
             cls.release_models()
             options = {"pose_type": pose_type, "fingers": fingers, "strict": strict, "figure": figure}
             rig = _fit_rig(textured.mesh, progress=progress, **options)
-        character, notes, cut_faces = _bind_mesh(textured, rig, pose_type)
+        character, notes, measured = _bind_mesh(textured, rig, pose_type)
         if bind_pose != BIND_POSES[0]:
             character = normalize_to_t_pose(character)
-        metrics = {**rig.metrics, "cut_faces": cut_faces}
+        metrics = {**rig.metrics, **measured}
         ignored = ("fingers", "strict", "figure") if is_learned else ()
         return io.NodeOutput(character, ui=run.finish(chosen, notes, metrics, ignored))
 
 
 def _bind_mesh(
     textured: TexturedMesh, rig: PredictedRig, pose_type: str
-) -> tuple[RiggedCharacter, list[str], int]:
-    """Return the character, the warnings about it, and the number of faces cut."""
-    separated = separate_limbs(textured.mesh, rig.skeleton, rig.skin, colors=textured.vertex_colors)
+) -> tuple[RiggedCharacter, list[str], dict[str, float]]:
+    """Return the character, the warnings about it, and what was measured."""
+    colors, apart = textured.vertex_colors, rig.legs_apart_below
+    separated = separate_limbs(textured.mesh, rig.skeleton, rig.skin, legs_apart_below=apart, colors=colors)
     shape, skeleton, notes = separated.mesh, rig.skeleton, list(rig.warnings)
     if rig.turns:
         shape, skeleton = reset_to_rest(shape, skeleton, separated.skin, rig.turns)
         notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")
-    character = RiggedCharacter(TexturedMesh(shape, textured.material), skeleton, separated.skin)
-    return character, notes, separated.cut_faces
+    mended = mend_skin(RiggedCharacter(TexturedMesh(shape, textured.material), skeleton, separated.skin))
+    measured = {"cut_faces": separated.cut_faces, "stretch_999": mended.stretch}
+    if mended.stretch > MAX_STRETCH:
+        notes.append(_TEARS.format(mended.stretch))
+    return mended.character, notes, measured

@@ -39,7 +39,7 @@ class PredictedRig:
     """A skeleton in the mesh's own pose, and its skin.
 
     turns: joint name -> rotation (3, 3) to the T-pose, for joints that are not in it yet. metrics:
-    joints_outside, the number of joints outside the mesh's bounds.
+    joints_outside, the number of joints outside the mesh's bounds. legs_apart_below: see FittedSkeleton.
     """
 
     skeleton: Skeleton
@@ -47,6 +47,7 @@ class PredictedRig:
     turns: Mapping[str, FloatArray]
     warnings: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    legs_apart_below: float = float("-inf")
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ class Arm:
     """Joints (3,), metres.
 
     is_free: the hand is separate from the body. is_fused: no armpit was found. is_followed: a figure has it
-    there.
+    there. is_held: forearm and hand lie before or behind the trunk, on whose surface they are.
     """
 
     collar: Float64Array
@@ -42,6 +42,7 @@ class Arm:
     is_free: bool
     is_fused: bool
     is_followed: bool = False
+    is_held: bool = False
 
     @property
     def drop(self) -> float:

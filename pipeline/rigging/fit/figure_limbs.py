@@ -25,6 +25,8 @@ _FREE = 1.5
 _RADIUS_RANGE = (0.5, 1.6)
 _BEHIND = 0.25
 """How far a wrist lies behind its shoulder before the arm is taken to be behind the body."""
+_TRUNK_WIDTH, _ARM_SAMPLES, _HELD_SHARE = 0.9, 8, 0.6
+"""Half width of the trunk, as a share of the shoulder's; points of the forearm, and share of them in it."""
 _HEM = 0.06
 """Height of the hips above the lower edge of a picture that ends above them, as a share of the body's."""
 _SHIN_SHARES = (0.3, 0.8)
@@ -102,7 +104,22 @@ def follow_arm(view: FrontView, torso: Torso, points: FigurePoints, side: int) -
         is_free=is_free,
         is_fused=find_armpit(view.solid, torso, end, side) is None,
         is_followed=True,
+        is_held=_is_before_trunk(view, torso, np.stack((shoulder, elbow, wrist, tip)), usual),
     )
+
+
+def _is_before_trunk(view: FrontView, torso: Torso, arm: Float64Array, radius: float) -> bool:
+    """Whether most of forearm and hand lies in the trunk's outline; arm: (4, 2) shoulder to fingertip."""
+    half = _TRUNK_WIDTH * abs(float(arm[0, 0]) - torso.axis_at(float(arm[0, 1])))
+    shares = np.linspace(0.0, 1.0, _ARM_SAMPLES)[:, None]
+    places = np.concatenate((arm[1] + shares * (arm[2] - arm[1]), arm[2] + shares * (arm[3] - arm[2])))
+    inside = [
+        abs(x - torso.axis_at(y)) < half
+        and torso.crotch < y < torso.neck
+        and view.measure_radius(np.array((x, y))) > _FREE * radius
+        for x, y in places
+    ]
+    return float(np.mean(inside)) > _HELD_SHARE
 
 
 def _place_depth(view: FrontView, place: Float64Array, radius: float, is_behind: bool) -> Float64Array:

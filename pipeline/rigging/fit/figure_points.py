@@ -14,6 +14,8 @@ SURE = 0.4
 """Confidence from which a landmark is followed."""
 CROPPED = ("half_body", "bust")
 _NO_HAND = ("background", "head", "left_foot", "right_foot", "prop")
+_LEGS = ("background", "left_leg", "right_leg", "left_foot", "right_foot")
+_GAP_STEPS = 24
 _HANDS = {1: "left", -1: "right"}
 _MAX_HAND_GAP = 0.12
 """Distance of a measured wrist from a landmark that is half known, as a share of the height."""
@@ -61,6 +63,23 @@ class FigurePoints:
         if self.trust[number] >= _HALF_KNOWN and gap > _MAX_HAND_GAP:
             return False
         return self.find_part(wrist) not in _NO_HAND
+
+    def find_leg_gap(self, left: Float64Array, right: Float64Array) -> float:
+        """Return the height up to which the picture shows two legs side by side, metres; -inf if nowhere.
+
+        left, right: (3, 3) hip, knee and ankle. Between the legs there may be clothes: a skirt, or a robe.
+        """
+        if self.kind in CROPPED or left[2, 0] <= right[2, 0]:
+            return -np.inf
+        lowest = float(max(left[2, 1], right[2, 1]))
+        highest = float(min(left[0, 1], right[0, 1]))
+        gap = -np.inf
+        for y in np.linspace(lowest, highest, _GAP_STEPS):
+            ends = [np.interp(-y, -line[:, 1], line[:, 0]) for line in (left, right)]
+            if ends[0] <= ends[1] or self.find_part(np.array((np.mean(ends), y))) not in _LEGS:
+                break
+            gap = float(y)
+        return gap
 
     def find_part(self, point: Float64Array) -> str:
         """Return the part of PARTS that the picture shows at a point, x and y in metres."""

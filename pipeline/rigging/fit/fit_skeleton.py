@@ -41,7 +41,9 @@ class FittedSkeleton:
     """A skeleton fitted to a mesh, and what was measured on the way.
 
     pose: the recognized rest pose, one of REST_POSES (`No`: none of them).
-    hidden: names of the limbs' joints that the mesh does not show; nothing is bound to them.
+    hidden: names of the joints of limbs that are not in the picture, or only on the trunk's surface; nothing
+    is bound to them.
+    legs_apart_below: height, metres, below which the picture shows two legs, although they may touch.
     metrics: arm_drop_left/right and leg_spread_left/right in degrees; arm_span, from fingertip to
     fingertip, and head_share, from the neck up, as shares of the height; neck_prominence, arms_found,
     legs_found.
@@ -52,6 +54,7 @@ class FittedSkeleton:
     warnings: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
+    legs_apart_below: float = float("-inf")
 
 
 def fit_skeleton(
@@ -95,13 +98,16 @@ def fit_skeleton(
     pose = _classify_pose(body, arms, legs)
     hidden = [] if limbs is None else limbs.list_hidden()
     notes = [*_describe_hidden(body, arms, hidden), *notes]
+    hidden += [side + part for side, arm in arms.items() if arm.is_held for part in ARM_PARTS[1:]]
     if problem:
         notes.insert(0, _NO_HUMANOID.format(problem))
     elif limbs is None:
         notes += _describe_mismatch(pose_type, pose, arms, legs)
     progress(1.0)
     metrics = _list_metrics(body, hands, arms, legs) | {"figure_followed": float(limbs is not None)}
-    return FittedSkeleton(skeleton, pose, tuple(notes), metrics, tuple(PREFIX + name for name in hidden))
+    apart = float("-inf") if limbs is None else limbs.find_leg_gap(legs["Left"].line, legs["Right"].line)
+    names = tuple(PREFIX + name for name in hidden)
+    return FittedSkeleton(skeleton, pose, tuple(notes), metrics, names, apart)
 
 
 def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:
@@ -255,6 +261,11 @@ def _describe_hidden(torso: Torso, arms: Mapping[str, Arm], hidden: Sequence[str
     if not torso.has_neck:
         warnings.append("no neck is visible; it was placed by average proportions")
     for side, arm in arms.items():
+        if arm.is_held:
+            warnings.append(
+                f"the {side.lower()} arm lies before the body and keeps its place when the character moves; "
+                "use a picture with the arms beside the body"
+            )
         if not arm.is_free and not arm.is_followed:
             warnings.append(
                 f"the {side.lower()} arm is not separate from the body; it was placed along the outline"

@@ -34,6 +34,11 @@ class Leg:
     toe_end: Float64Array
 
     @property
+    def line(self) -> Float64Array:
+        """(3, 3) hip, knee and ankle."""
+        return np.stack((self.hip, self.knee, self.ankle))
+
+    @property
     def spread(self) -> float:
         """Degrees of the leg outwards from the vertical, in the front view."""
         offset = self.ankle - self.hip

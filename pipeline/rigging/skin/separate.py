@@ -1,4 +1,4 @@
-"""Separation of arms from a body that they only touch: the mesh is cut there and both sides are closed.
+"""Separation of limbs from what they only touch: the mesh is cut there and both sides are closed.
 
 A mesh made from a picture in which the arms touch the body has them fused; raising an arm would stretch the
 faces between them.
@@ -19,7 +19,7 @@ from ...mesh.normals import vertex_normals
 from ...mesh.topology import label_components, list_directed_edges
 from ...mesh.weld import weld_near
 from ...types import BoolArray, Float64Array, FloatArray, Int64Array, Mesh, Skeleton, SkinWeights
-from .contact_cuts import is_contact, label_regions
+from .contact_cuts import LIMBS, NOWHERE, is_contact, label_regions
 
 _MIN_ISLAND_SHARE = 0.002
 """Share of the mesh's faces."""
@@ -37,9 +37,16 @@ class SeparatedMesh:
 
 
 def separate_limbs(
-    mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, *, colors: FloatArray | None = None
+    mesh: Mesh,
+    skeleton: Skeleton,
+    skin: SkinWeights,
+    *,
+    legs_apart_below: float = NOWHERE,
+    colors: FloatArray | None = None,
 ) -> SeparatedMesh:
     """Remove the faces between an arm and a part of the body that it only touches, and close the holes flat.
+
+    The same below the height `legs_apart_below`, metres, between the legs.
 
     The remaining faces and vertices keep their order; new ones follow. The faces that close a hole have one
     color, the uv of a vertex on the hole's boundary; colors (V, C), if given, help to choose it. A closed
@@ -47,7 +54,8 @@ def separate_limbs(
     """
     points, first, inverse = weld_near(mesh.positions)
     owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
-    label = label_regions(skeleton, mesh.positions.astype(np.float64), owner.astype(np.int64))
+    points_3d = mesh.positions.astype(np.float64)
+    label = label_regions(skeleton, points_3d, owner.astype(np.int64), legs_apart_below)
     corners = label[mesh.faces]
     cut = np.zeros(len(mesh.faces), bool)
     for a, b in ((0, 1), (1, 2), (2, 0)):
@@ -55,9 +63,9 @@ def separate_limbs(
     if not cut.any():
         return SeparatedMesh(mesh, skin, 0)
     kept = ~(cut | _find_small_islands(inverse[mesh.faces], cut, len(points)))
-    arm = np.where(np.abs(label) == 1, label, 0)[first]
+    limb = np.where(np.isin(np.abs(label), LIMBS), label, 0)[first]
     vertex_colors = np.zeros((len(points), 1)) if colors is None else colors[first]
-    triangles, centers = _close_holes(_trace_boundary_loops(inverse[mesh.faces[kept]]), arm, vertex_colors)
+    triangles, centers = _close_holes(_trace_boundary_loops(inverse[mesh.faces[kept]]), limb, vertex_colors)
     built, bound = _append_triangles(mesh, skin, mesh.faces[kept], first, triangles, centers)
     return SeparatedMesh(*_drop_unused(built, bound), int((~kept).sum()))
 
@@ -101,7 +109,7 @@ def _list_boundary_edges(faces: Int64Array) -> Int64Array:
 
 
 def _close_holes(
-    loops: Sequence[list[int]], arm: Int64Array, vertex_colors: FloatArray
+    loops: Sequence[list[int]], limb: Int64Array, vertex_colors: FloatArray
 ) -> tuple[list[Triangle], list[list[int]]]:
     """Triangulate the holes as fans.
 
@@ -111,7 +119,7 @@ def _close_holes(
     triangles: list[Triangle] = []
     centers: list[list[int]] = []
     for loop in loops:
-        arcs = _split_arcs(loop, arm)
+        arcs = _split_arcs(loop, limb)
         for arc in arcs:
             if len(arc) < 3:
                 continue
@@ -131,9 +139,9 @@ def _pick_color_source(arc: list[int], vertex_colors: FloatArray) -> int:
     return arc[int(order[int(0.85 * (len(arc) - 1))])]
 
 
-def _split_arcs(loop: list[int], arm: Int64Array) -> list[list[int]]:
-    """Split a boundary loop where it passes from arm to body or back."""
-    changes = [index for index in range(len(loop)) if arm[loop[index]] != arm[loop[index - 1]]]
+def _split_arcs(loop: list[int], limb: Int64Array) -> list[list[int]]:
+    """Split a boundary loop where it passes from a limb to the body or another limb."""
+    changes = [index for index in range(len(loop)) if limb[loop[index]] != limb[loop[index - 1]]]
     if not changes:
         return [loop]
     turned = loop[changes[0] :] + loop[: changes[0]]

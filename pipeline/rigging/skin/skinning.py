@@ -3,8 +3,8 @@
 Geodesic voxel binding: O. Dionne, M. de Lasa, "Geodesic Voxel Binding for Production Character Meshes",
 SCA 2013, with three changes. Distances are measured in radii of the bone they start from, so that a thin arm
 does not take over the chest beside it. A vertex is bound only to bones near its closest ones in the
-skeleton; between limbs of both sides the weights fade. The interior is cut where an arm only touches the
-body.
+skeleton; between limbs of both sides the weights fade. The interior is cut where limbs only touch the
+body or each other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..skeleton import PREFIX, measure_tree_distances
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .bone_distances import Bone, list_bones, measure_bones
-from .contact_cuts import cut_contacts, is_contact, label_regions
+from .contact_cuts import NOWHERE, cut_contacts, is_contact, label_regions
 from .finger_skin import share_with_fingers
 from .smoothing import smooth_over_edges
 
@@ -46,9 +46,12 @@ def compute_skin_weights(
     skeleton: Skeleton,
     *,
     hidden: Collection[str] = (),
+    legs_apart_below: float = NOWHERE,
     progress: Progress = ignore_progress,
 ) -> SkinWeights:
     """Bind a mesh to a skeleton from `fit_skeleton`; the joints named in `hidden` carry no weight.
+
+    Below the height `legs_apart_below`, metres, the legs are bound as if they did not touch.
 
     Returns at most 4 influences per vertex; rows sum to 1. End joints carry no weight, and coincident
     vertices (UV seams) get equal weights. Components detached from the body are bound like the nearest
@@ -58,7 +61,8 @@ def compute_skin_weights(
     solid = voxelize_mesh(mesh)
     bones = [bone for bone in list_bones(skeleton) if skeleton.names[bone.joint] not in hidden]
     distances = measure_bones(solid, solid.graph, bones, span_progress(progress, 0.1, 0.4))
-    region = label_regions(skeleton, solid.centers, _nearest_joints(bones, distances))
+    nearest = _nearest_joints(bones, distances)
+    region = label_regions(skeleton, solid.centers, nearest, legs_apart_below)
     graph = cut_contacts(solid.graph, region)
     if graph.nnz < solid.graph.nnz:
         distances = measure_bones(solid, graph, bones, span_progress(progress, 0.4, 0.7))
