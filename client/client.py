@@ -198,10 +198,13 @@ class Client:
                 if tries == 1 or error.status != 409 or not timer.pause():
                     raise
 
-    def check(self, picture: Path | bytes) -> Check:
-        """What a job would read in a PNG or JPEG picture: kind, landmarks, warnings and a preview."""
+    def check(self, picture: Path | bytes, *, figure: int = -1) -> Check:
+        """What a job would read in a PNG or JPEG picture: kind, landmarks, warnings and a preview.
+
+        figure: which one of several, as in a job's parameters.
+        """
         image = picture if isinstance(picture, bytes) else picture.read_bytes()
-        body, media_type = _encode_form(image, {})
+        body, media_type = _encode_form(image, {"figure": figure})
         return self._ask("POST", "/character/check", body, {"Content-Type": media_type})
 
     def status(self, job_id: str) -> Job:

@@ -22,20 +22,23 @@ _SHOWN = 768
 """Side of the preview in pixels."""
 
 
-def check_picture(picture: FloatArray) -> tuple[dict[str, Any], bytes]:
-    """Read the figure in a picture (H, W, 3 or 4), sRGB 0..1: lengths in its pixels, and a PNG of it.
+def check_picture(picture: FloatArray, figure: int = -1) -> tuple[dict[str, Any], bytes]:
+    """Read a figure in a picture (H, W, 3 or 4), sRGB 0..1: lengths in its pixels, and a PNG of it.
 
+    figure: as of Preprocess Picture.
     The networks run on the CPU and are dropped again: ComfyUI may be running a job with them on its device.
-    PictureError: no subject.
+    PictureError: no subject, or no such figure.
     """
     prior = None
     if needs_prior(picture, None, "auto") and u2net.is_installed():
         prior = u2net.predict_mask(u2net.read_network(), picture[..., :3])
-    framed = preprocess_picture(picture, prior=prior, size=_SIDE, outline=_OUTLINE)
-    figure = _read_figure(framed)
+    framed = preprocess_picture(
+        picture, prior=prior, size=_SIDE, outline=_OUTLINE, figure=None if figure < 0 else figure
+    )
+    read = _read_figure(framed)
     height, width = picture.shape[:2]
-    found = {"width": width, "height": height, "method": framed.method, **_describe(figure, framed)}
-    return found, _draw(framed, figure)
+    found = {"width": width, "height": height, "method": framed.method, **_describe(read, framed)}
+    return found, _draw(framed, read)
 
 
 def _read_figure(framed: FramedPicture) -> Figure:

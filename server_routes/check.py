@@ -19,6 +19,7 @@ from ..pipeline.errors import Character3DError, PictureError
 from ..pipeline.types import FloatArray
 from .errors import PROCESSING_ERROR, ApiError, invalid_parameter, server_busy
 from .limits import RateLimit
+from .parameters import parse_parameters
 from .picture import decode_upload
 from .redact import redact_paths
 from .upload import read_form
@@ -29,8 +30,8 @@ FORMATS = ("json", "png")
 AT_ONCE = 8
 """Pictures that are uploaded, wait or are read; one takes one to two seconds of all processors."""
 
-PictureReader = Callable[[FloatArray], tuple[Mapping[str, Any], bytes]]
-"""Picture (H, W, 3 or 4), sRGB 0..1 -> members of schemas.Check, and a PNG with them drawn.
+PictureReader = Callable[[FloatArray, int], tuple[Mapping[str, Any], bytes]]
+"""Picture (H, W, 3 or 4), sRGB 0..1, and the form's `figure` -> members of schemas.Check, and a PNG of them.
 
 Raises PictureError if there is no subject. Called in any thread, one call at a time.
 """
@@ -60,7 +61,8 @@ class PictureChecks:
         with self._hold(user):
             async with read_form(request, uploads) as form, self._turn:
                 started = time.monotonic()
-                found, preview = await asyncio.to_thread(self._read_upload, form.image)
+                figure = parse_parameters(_keep_figure(form.fields), ()).values["figure"]
+                found, preview = await asyncio.to_thread(self._read_upload, form.image, figure)
         if kind == "png":
             return web.Response(body=preview, content_type="image/png")
         seconds = round(time.monotonic() - started, 3)
@@ -82,14 +84,19 @@ class PictureChecks:
         finally:
             self._count -= 1
 
-    def _read_upload(self, image: IO[bytes]) -> tuple[Mapping[str, Any], bytes]:
+    def _read_upload(self, image: IO[bytes], figure: int) -> tuple[Mapping[str, Any], bytes]:
         decoded = decode_upload(image)
         try:
-            return self._read(np.asarray(decoded, np.float32) / 255)
+            return self._read(np.asarray(decoded, np.float32) / 255, figure)
         except PictureError as error:
             raise invalid_parameter(f"Invalid image: {error}", "image") from error
         except Character3DError as error:
             raise ApiError(500, PROCESSING_ERROR, redact_paths(str(error))) from error
+
+
+def _keep_figure(fields: Mapping[str, str]) -> dict[str, str]:
+    """The only field of a job's form that changes what is read."""
+    return {name: text for name, text in fields.items() if name == "figure"}
 
 
 def _read_format(request: web.Request) -> str:

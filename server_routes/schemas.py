@@ -336,7 +336,8 @@ _IMAGE = {"type": "string", "format": "binary", "description": "The picture, PNG
 
 def check_form_schema() -> Schema:
     """The multipart form of POST /character/check; other fields are not read."""
-    return {"type": "object", "required": ["image"], "properties": {"image": _IMAGE}}
+    figure = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]["figure"]
+    return {"type": "object", "required": ["image"], "properties": {"image": _IMAGE, "figure": figure}}
 
 
 def form_schema() -> Schema:

@@ -33,10 +33,16 @@ async def test_what_is_found_is_answered_at_once(client, png):
         assert answer.headers["RateLimit"].startswith('"check";r=9')
     assert time.monotonic() - started < 2
     assert found["kind"] == "front" and found["landmarks"]["neck"]["x"] == found["width"] / 2
-    assert found["warnings"] == ["the feet are outside the picture"]
+    assert found["warnings"] == ["the feet are outside the picture", "figure -1 of 3 was used"]
     assert base64.b64decode(found["preview"]).startswith(b"\x89PNG") and found["seconds"] >= 0
     async with client.get("/generate_character/jobs") as answer:
         assert (await answer.json())["jobs"] == []
+
+
+async def test_one_of_several_figures(client, png):
+    async with await check(client, png(), figure="2", steps="no number") as answer:
+        assert "figure 2 of 3 was used" in (await answer.json())["warnings"]
+    await refused(await check(client, png(), figure="x"), 400, "INVALID_PARAMETERS", "figure")
 
 
 async def test_the_preview_alone(client, png):
