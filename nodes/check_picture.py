@@ -31,7 +31,7 @@ def check_picture(picture: FloatArray, figure: int = -1) -> tuple[dict[str, Any]
     """
     prior = None
     if needs_prior(picture, None, "auto") and u2net.is_installed():
-        prior = u2net.predict_mask(u2net.read_network(), picture[..., :3])
+        prior = u2net.predict_mask_closely(u2net.read_network(), picture[..., :3])
     framed = preprocess_picture(
         picture, prior=prior, size=_SIDE, outline=_OUTLINE, figure=None if figure < 0 else figure
     )

@@ -99,7 +99,7 @@ class PreprocessPicture(ModelNode):
         framed = preprocess_picture(
             picture,
             mask=given,
-            prior=u2net.predict_mask(models[u2net], picture[..., :3]) if u2net in models else None,
+            prior=u2net.predict_mask_closely(models[u2net], picture[..., :3]) if u2net in models else None,
             size=mesh_input_size,
             outline=outline_size,
             method=method,

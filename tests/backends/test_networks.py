@@ -265,3 +265,19 @@ def test_points_are_found_wherever_the_figure_stands(backends, published):
         backends.blazepose.read_landmarks(model, *each) for each in ((rgb, mask), (wide, wide_mask))
     )
     np.testing.assert_allclose(here.points + np.array((40, 24, 0)), there.points, rtol=0, atol=0.01)
+
+
+def test_a_small_subject_is_looked_at_twice(backends, monkeypatch):
+    """The network is replaced by one that takes what is bright for the subject."""
+    seen = []
+    monkeypatch.setattr(
+        backends.u2net.masks, "predict_mask", lambda _, rgb: (seen.append(rgb.shape), rgb[..., 0])[1]
+    )
+    rgb = np.zeros((100, 80, 3), np.float32)
+    rgb[30:70, 20:40] = 1
+    mask = backends.u2net.predict_mask_closely(None, rgb)
+    assert seen == [(100, 80, 3), (44, 24, 3)]
+    np.testing.assert_array_equal(mask, rgb[..., 0])
+    rgb[5:95, 5:75] = 1
+    backends.u2net.predict_mask_closely(None, rgb)
+    assert len(seen) == 3
