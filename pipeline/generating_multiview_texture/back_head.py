@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from ..types import BoolArray, FloatArray
 from .figure_layout import FigureLayout
-from .front_details import Materials, find_runs
+from .front_details import Materials, find_reaching, find_runs
 from .masked_images import keep_large_components
 
 _CLOSE = 9.0
@@ -21,6 +21,8 @@ _FEATURE_DISTANCE = 9.0
 """The same within the face, so that eyes and lips of a bald or furry head do not count as its shades."""
 _LEAST_FACE = 0.08
 """Share of other materials in the middle of the face from which on the face is not of the crown's."""
+_OUTLINED = 6.0
+"""Contact with the silhouette, relative to its size, from which on a patch is outline: headphones, a band."""
 _SHOWN = 0.12
 """Share of a head's row from which on hair counts as seen in it."""
 _LONGEST = 0.7
@@ -41,6 +43,7 @@ def choose_head_back(materials: Materials, layout: FigureLayout, mask: BoolArray
     seen = covering[materials.labels] & layout.head
     gaps = np.linalg.norm(materials.colors - _main_color(materials, seen), axis=1)
     features = _select_face(layout, 1.0) & (gaps > _FEATURE_DISTANCE)[materials.labels]
+    features |= _select_face(layout, 1.4) & (gaps > 1.5 * _FEATURE_DISTANCE)[materials.labels]
     # Islands of the crown's color amid the features are none of it.
     features = ndimage.binary_closing(features, _disk(max(1, int(0.06 * layout.head_height))))
     seen = keep_large_components(ndimage.binary_opening(seen & ~features), 0.05 * seen.sum())
@@ -125,7 +128,8 @@ def _find_ornaments(hole: BoolArray, layout: FigureLayout, mask: BoolArray) -> B
     columns = np.abs(np.arange(mask.shape[1]) - (left + right) / 2)[None, :] / ((right - left) / 2)
     above = np.arange(len(mask))[:, None] < top - 0.02 * layout.head_height
     outer = ndimage.binary_opening(hole & ((columns > 0.72) | above) & ~_select_face(layout, 1.3))
-    return ndimage.binary_propagation(outer & mask & ((columns > 1.06) | above), mask=outer)
+    beyond = ndimage.binary_propagation(outer & mask & ((columns > 1.06) | above), mask=outer)
+    return beyond | find_reaching(hole & ~_select_face(layout, 1.3), mask, _OUTLINED)
 
 
 def _hang_hair(looks: BoolArray, layout: FigureLayout, mask: BoolArray) -> BoolArray:

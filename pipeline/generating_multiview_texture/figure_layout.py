@@ -59,20 +59,19 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
     left, top, right, bottom = figure.head_box
     (left, top), (right, bottom) = (scale * point + offset for point in ((left, top), (right, bottom)))
     rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
-    # Hats and horns; what hangs beside the head, as a backpack does, is none of it.
-    near = np.abs(columns - (left + right) / 2) < 0.65 * (right - left)
-    near &= rows < top + 0.35 * (bottom - top)
+    across = np.abs(columns - (left + right) / 2) / (right - left)
     is_part = {name: mask & (parts == number) for number, name in enumerate(PARTS)}
-    worn = near & (is_part["prop"] | is_part["clothes"])
-    inside = (np.abs(columns - (left + right) / 2) < (right - left) / 2) & (rows > top) & ~_is_arm(is_part)
+    # Hats and horns; what hangs beside the head, as wings and a backpack do, is none of it.
+    worn = (across < 0.5) & (rows < top + 0.35 * (bottom - top))
+    inside = (rows > top) & ~_is_arm(is_part) & (across < np.where(is_part["prop"], 0.5, 0.65))
     head = mask & (rows < bottom) & (is_part["head"] | is_part["hair"] | worn | inside)
     trunk = np.logical_or.reduce([is_part[name] for name in _TRUNK]) & ~head
     legs = np.logical_or.reduce([is_part[name] for name in _LEGS]) & ~head
     face = None
     if figure.face is not None:
         x, y = scale * np.array(figure.face[:2]) + offset
-        across, tall = scale * np.array(figure.face[2:])
-        face = float(x), float(y), float(across), float(tall)
+        radii = scale * np.array(figure.face[2:])
+        face = float(x), float(y), float(radii[0]), float(radii[1])
     return FigureLayout(
         head,
         trunk,

@@ -23,6 +23,8 @@ _SPREAD = 0.012
 """Rows over which the bands are averaged, as a share of the height: belts and hems are kept apart."""
 _WIDEST = 0.2
 """Largest width of what hangs in front of the trunk, as a share of the side; more is between two cloths."""
+_CONTACT = 1.2
+"""Contact with the silhouette, relative to the root of its area, from which on a patch continues behind."""
 _SPECK = 0.00012
 """Smallest detail, as a share of the image."""
 
@@ -81,12 +83,12 @@ def _measure_support(materials: Materials, region: BoolArray, mask: BoolArray) -
     return np.maximum(*shares)
 
 
-def find_reaching(details: BoolArray, mask: BoolArray) -> BoolArray:
+def find_reaching(details: BoolArray, mask: BoolArray, contact: float = _CONTACT) -> BoolArray:
     """The components of `details` that reach the silhouette over a good part of their length."""
     patches, count = ndimage.label(details)
     rim = mask & ~erode_mask(mask, 0.008 * len(mask))
     sizes = np.bincount(patches.ravel(), minlength=count + 1)
-    reaching = np.bincount(patches[rim], minlength=count + 1) > 1.2 * np.sqrt(sizes)
+    reaching = np.bincount(patches[rim], minlength=count + 1) > contact * np.sqrt(sizes)
     reaching[0] = False
     return reaching[patches]
 
