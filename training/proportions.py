@@ -128,7 +128,7 @@ class Pose:
     name: str
 
 
-def _limb(side: str, out: float, forward: float) -> NDArray:
+def limb(side: str, out: float, forward: float) -> NDArray:
     """Direction `out` degrees from straight down to the side, `forward` degrees from that to the front."""
     sign = 1 if side == "left" else -1
     a, f = np.deg2rad(out), np.deg2rad(forward)
@@ -186,13 +186,13 @@ def _pose_arms(pose: Pose, rng: Rng) -> None:
             "free": (rng.uniform(5, 160), rng.normal(0, 40), rng.uniform(0, 120), rng.uniform(-180, 180)),
         }.get(name, (20, 0, 0, 0))
         pose.reach[side] = name if name in ("hips", "pocket", "chest", "head") else ""
-        upper = _limb(side, out, float(np.clip(forward, -80, 88)))
+        upper = limb(side, out, float(np.clip(forward, -80, 88)))
         pose.directions[f"{side}_upperarm"] = upper
-        pose.directions[f"{side}_forearm"] = _bend(side, upper, bend, turn)
+        pose.directions[f"{side}_forearm"] = bend_arm(side, upper, bend, turn)
     pose.name = names[0]
 
 
-def _bend(side: str, upper: NDArray, bend: float, turn: float) -> NDArray:
+def bend_arm(side: str, upper: NDArray, bend: float, turn: float) -> NDArray:
     """The forearm: `bend` degrees off the upper arm, towards the front, turned inwards about it by `turn`."""
     sign = 1 if side == "left" else -1
     hinge = np.array((0, 0, 1.0)) - upper * upper[2]
@@ -260,7 +260,7 @@ def _pose_legs(pose: Pose, rng: Rng) -> None:
             o, f = np.deg2rad(out), np.deg2rad(forward)
             thigh = np.array((sign * np.sin(o) * np.sin(f), -np.cos(f), np.cos(o) * np.sin(f)))
         else:
-            thigh = _limb(side, out, forward)
+            thigh = limb(side, out, forward)
         back = np.array((-sign * np.sin(np.deg2rad(inward)), 0, -np.cos(np.deg2rad(inward))))
         if sits:
             back = np.array((0, -1.0, 0))
