@@ -4,12 +4,14 @@
 
 Writes FOLDER/<name>_around.jpg, the picture at its left, FOLDER/<name>_posed.jpg and, walking,
 FOLDER/<name>_walk.webp. Run it with a
-Python that has the pack's requirements; ComfyUI is not needed.
+Python that has the pack's requirements. ComfyUI is not needed: the figure is then read from its outline. With
+CHARACTER3D_COMFYUI=FOLDER, the ComfyUI that quickstart.py set up, BlazePose reads it too, as in a job.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,7 +40,7 @@ from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: 
 from character3d.pipeline.preview import encode_webp, render_animation, render_contact_sheet  # noqa: E402
 from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs  # noqa: E402
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh  # noqa: E402
-from character3d.pipeline.types import RiggedCharacter, Skeleton, TexturedMesh  # noqa: E402
+from character3d.pipeline.types import FramedPicture, RiggedCharacter, Skeleton, TexturedMesh  # noqa: E402
 
 _WALK_SIDE = 320
 _ARMS_RAISED, _THIGH_RAISED, _KNEE_BENT = 60.0, 70.0, 80.0
@@ -48,14 +50,30 @@ _ARMS_RAISED, _THIGH_RAISED, _KNEE_BENT = 60.0, 70.0, 80.0
 def make_character(picture: Path) -> RiggedCharacter:
     """Run the five stages with their embedded methods and default parameters."""
     framed = preprocess_picture(decode_picture(picture.read_bytes()).astype(np.float32) / 255)
-    figure = read_figure(framed)
+    figure = read_figure(framed, find_pose(framed))
     mesh = inflate_silhouette(framed, figure=figure)
     maps = render_view_maps(mesh, build_six_view_rig(mesh), 768)
     textured = bake_views(unwrap_mesh(mesh), synthesize_views(mesh, framed, maps, figure=figure)).textured
-    skeleton = fit_skeleton(textured.mesh).skeleton
+    skeleton = fit_skeleton(textured.mesh, figure=figure).skeleton
     skin = compute_skin_weights(textured.mesh, skeleton)
     separated = separate_limbs(textured.mesh, skeleton, skin, colors=textured.vertex_colors)
     return RiggedCharacter(replace(textured, mesh=separated.mesh), skeleton, separated.skin)
+
+
+def find_pose(framed: FramedPicture) -> Any:
+    """BlazePose's points, or None without the ComfyUI whose model management loads it."""
+    comfyui = os.environ.get("CHARACTER3D_COMFYUI")
+    if comfyui is None:
+        return None
+    sys.path.append(comfyui)
+    from comfy.cli_args import args
+
+    args.cpu = True
+    import folder_paths
+    from character3d.backends import blazepose
+
+    folder_paths.add_model_folder_path("blazepose", str(Path(comfyui).parents[1] / "models" / "blazepose"))
+    return blazepose.read_landmarks(blazepose.load_model(), framed.rgba[..., :3], framed.rgba[..., 3])
 
 
 def turn_joint(skeleton: Skeleton, name: str, axis: Sequence[float], degrees: float) -> npt.NDArray[Any]:
