@@ -28,7 +28,7 @@ from .upload_slots import UploadSlots
 CHECK_PATH = "/character/check"
 FORMATS = ("json", "png")
 AT_ONCE = 8
-"""Pictures that are uploaded, wait or are read; one takes one to two seconds of all processors."""
+"""Pictures that are uploaded, wait or are read; one takes a few seconds of all processors."""
 
 PictureReader = Callable[[FloatArray, int], tuple[Mapping[str, Any], bytes]]
 """Picture (H, W, 3 or 4), sRGB 0..1, and the form's `figure` -> members of schemas.Check, and a PNG of them.
