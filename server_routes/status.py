@@ -98,7 +98,8 @@ def describe_results(job: Job) -> dict[str, Any]:
 def describe_downloads(
     job_id: str, files: Iterable[JobFile], known: Mapping[JobFile, FileFacts]
 ) -> list[dict[str, Any]]:
-    """Every file of a job with its URL; size and hash are known once the job has ended."""
+    """Every file of a job with its URL, results first; size and hash are known once the job has ended."""
+    ordered = sorted(files, key=lambda file: file.key not in RESULT_KEYS)
     return [
         {
             "name": file.name,
@@ -108,7 +109,7 @@ def describe_downloads(
             "size": facts.size if facts else None,
             "sha256": facts.sha256 if facts else None,
         }
-        for file, facts in ((file, known.get(file)) for file in files)
+        for file, facts in ((file, known.get(file)) for file in ordered)
     ]
 
 

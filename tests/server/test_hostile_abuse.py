@@ -98,7 +98,7 @@ async def test_an_output_folder_that_is_none(client, comfyui):
     try:
         job_id = (await client.start_job())["job_id"]
         body = await client.finish(job_id)
-        assert body["status"] == "failed" and body["failed_stage"] == "mesh_generation"
+        assert body["status"] == "failed" and body["failed_stage"] == "preprocessing"
         assert str(comfyui.base) not in str(body)
         async with client.get(old["downloads"][0]["url"]) as answer:
             await refused(answer, 404, "INVALID_PARAMETERS", "filename")

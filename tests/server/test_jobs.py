@@ -22,6 +22,7 @@ PREPROCESSING = (
     *("Edit figure", "Figure", "Save figure"),
 )
 FILES = {
+    "Save figure": "figure.json",
     "Save raw mesh": "raw.glb",
     "Save textured mesh": "textured.glb",
     "Save rigged character": "rigged.fbx",

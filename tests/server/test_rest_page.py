@@ -103,7 +103,7 @@ def test_the_python_client_of_the_page(reader):
     assert len([line for line in block.splitlines() if line]) <= 10
     done = run_python(reader, block)
     names = done.stdout.split()
-    assert len(names) == 5 and all((reader.folder / name).stat().st_size for name in names), done.stderr
+    assert len(names) == 6 and all((reader.folder / name).stat().st_size for name in names), done.stderr
 
 
 def test_the_webhook_check_of_the_page():
