@@ -33,31 +33,50 @@ MARGIN = 0.08
 _COUNT = len(LANDMARKS)
 
 
-@dataclass(frozen=True, eq=False)
-class BodyReading:
-    """Lengths are shares of the framed picture's side; depth points to the viewer, from the pelvis' joint.
-
-    landmarks: (20, 3) float32, x, y, depth. confidence: (20,) float32, the probability that the landmark is
-    within 5.5 % of the side of the subject's square. parts: (N, N) uint8 indices into PARTS. front, back:
-    (N, N) float32, depth of the nearest and of the farthest surface, NaN outside the mask. doubt: (N, N)
-    float32, the standard deviation that the network expects of these depths. N is the side of the mask.
-    """
-
-    landmarks: FloatArray
-    confidence: FloatArray
-    parts: IntArray
-    front: FloatArray
-    back: FloatArray
-    doubt: FloatArray
-
-
 @dataclass(frozen=True)
-class _Square:
+class Square:
     """The square that the network sees, in pixels of the mask: its left upper corner and its side."""
 
     left: float
     top: float
     side: float
+
+
+@dataclass(frozen=True, eq=False)
+class BodyReading:
+    """Lengths are shares of the framed picture's side; depth points to the viewer, from the pelvis' joint.
+
+    landmarks: (20, 3) float32, x, y, depth. confidence: (20,) float32, the probability that the landmark is
+    within 5.5 % of the side of the subject's square. parts: (N, N) uint8 indices into PARTS. N is the side of
+    the mask. surfaces: (4, 128, 128) as in NetworkOutput, square: what they show, inside: (N, N) bool, the
+    mask; front, back and doubt are made of them when they are asked for.
+    """
+
+    landmarks: FloatArray
+    confidence: FloatArray
+    parts: IntArray
+    surfaces: FloatArray
+    square: Square
+    inside: BoolArray
+
+    @property
+    def front(self) -> FloatArray:
+        """(N, N) float32, depth of the nearest surface, NaN outside the mask."""
+        return self._depths[0]
+
+    @property
+    def back(self) -> FloatArray:
+        """(N, N) float32, depth of the farthest surface, NaN outside the mask."""
+        return self._depths[1]
+
+    @property
+    def doubt(self) -> FloatArray:
+        """(N, N) float32, the standard deviation that the network expects of both depths."""
+        return self._depths[2]
+
+    @functools.cached_property
+    def _depths(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return _map_surfaces(self.surfaces, self.square, self.inside)
 
 
 def mirrored_names(names: tuple[str, ...]) -> list[int]:
@@ -71,7 +90,7 @@ def load_network(device: str = "cpu") -> OutlineNetwork:
     """Read the weights beside this file, once for each device."""
     network = OutlineNetwork()
     weights = load_file(Path(__file__).with_name("network.safetensors"))
-    network.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
+    network.load_state_dict({name: value.float() for name, value in weights.items()})
     return network.eval().to(device)
 
 
@@ -103,10 +122,10 @@ def read_body(
         axis=1,
     )
     inside = mask > 0.5
-    front, back, doubt = _map_surfaces(output, square, inside)
     parts = _map_parts(output.parts[0, 1:].argmax(dim=0).cpu().numpy() + 1, square, inside)
     certain = confidence if inside.any() else np.zeros_like(confidence)
-    return BodyReading(landmarks.astype(np.float32), certain, parts, front, back, doubt)
+    surfaces = output.surfaces[0].cpu().numpy()
+    return BodyReading(landmarks.astype(np.float32), certain, parts, surfaces, square, inside)
 
 
 @torch.inference_mode()
@@ -134,17 +153,17 @@ def _middle(maps: Tensor, channels: list[int]) -> Tensor:
     return (maps[:1] + maps[1:, channels].flip(3)) / 2
 
 
-def _frame(mask: FloatArray) -> _Square:
+def _frame(mask: FloatArray) -> Square:
     """The subject's box, made square, and a margin around it; the whole picture where there is no subject."""
     rows, columns = (np.nonzero((mask > 0.5).any(axis=axis))[0] for axis in (1, 0))
     if not len(rows):
-        return _Square(0.0, 0.0, float(len(mask)))
+        return Square(0.0, 0.0, float(len(mask)))
     height, width = rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]
     side = max(height, width) / (1 - 2 * MARGIN)
-    return _Square(columns[0] + (width - side) / 2, rows[0] + (height - side) / 2, float(side))
+    return Square(columns[0] + (width - side) / 2, rows[0] + (height - side) / 2, float(side))
 
 
-def _crop(mask: FloatArray, square: _Square) -> FloatArray:
+def _crop(mask: FloatArray, square: Square) -> FloatArray:
     """The square's share of the mask at the network's resolution; nothing beyond the mask's border."""
     step = square.side / SIDE
     smooth = ndimage.uniform_filter(mask, round(step)) if step >= 2 else mask
@@ -154,16 +173,15 @@ def _crop(mask: FloatArray, square: _Square) -> FloatArray:
 
 
 def _map_surfaces(
-    output: NetworkOutput, square: _Square, inside: BoolArray
+    surfaces: FloatArray, square: Square, inside: BoolArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Front, back and doubt over the whole mask, in shares of its side."""
     size = len(inside)
     places = (np.arange(size) + 0.5) * SIDE / square.side - 0.5
     step = SIDE / square.side
     grid = np.meshgrid(places - square.top * step, places - square.left * step, indexing="ij")
-    layers = output.surfaces[0].cpu().numpy()
     front, back, front_scale, back_scale = (
-        ndimage.map_coordinates(layer, grid, order=1, mode="nearest") for layer in layers
+        ndimage.map_coordinates(layer, grid, order=1, mode="nearest") for layer in surfaces
     )
     middle = (front + back) / 2
     spread = np.sqrt(np.exp(2 * front_scale) + np.exp(2 * back_scale))  # a Laplace scale times the root of 2
@@ -174,7 +192,7 @@ def _map_surfaces(
     return front, back, doubt
 
 
-def _map_parts(parts: IntArray, square: _Square, inside: BoolArray) -> IntArray:
+def _map_parts(parts: IntArray, square: Square, inside: BoolArray) -> IntArray:
     """Nearest part of each pixel of the mask; background outside."""
     places = np.arange(len(inside)) + 0.5
     rows, columns = (
