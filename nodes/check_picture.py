@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..backends import blazepose, u2net
 from ..pipeline.figure import PARTS, Figure
 from ..pipeline.figure.document import describe_figure
 from ..pipeline.figure.draw import draw_figure
-from ..pipeline.preprocessing import composite_on_gray, needs_prior, preprocess_picture
-from ..pipeline.preprocessing.read_figure import read_figure
+from ..pipeline.preprocessing import composite_on_gray, needs_prior
 from ..pipeline.types import FloatArray, FramedPicture
+from .read_picture import list_networks, read_picture
 
 _SIDE, _OUTLINE = 384, 48
 """Less than a job's, for speed: the networks that find the landmarks see 256 pixels of it."""
@@ -29,25 +28,12 @@ def check_picture(picture: FloatArray, figure: int = -1) -> tuple[dict[str, Any]
     The networks run on the CPU and are dropped again: ComfyUI may be running a job with them on its device.
     PictureError: no subject, or no such figure.
     """
-    prior = None
-    if needs_prior(picture, None, "auto") and u2net.is_installed():
-        prior = u2net.predict_mask_closely(u2net.read_network(), picture[..., :3])
-    framed = preprocess_picture(
-        picture, prior=prior, size=_SIDE, outline=_OUTLINE, figure=None if figure < 0 else figure
-    )
-    read = _read_figure(framed)
+    networks = list_networks("auto", needs_prior(picture, None, "auto"))
+    models = {network: network.read_network() for network in networks}
+    framed, read = read_picture(picture, models, size=_SIDE, outline=_OUTLINE, figure=figure)
     height, width = picture.shape[:2]
     found = {"width": width, "height": height, "method": framed.method, **_describe(read, framed)}
     return found, _draw(framed, read)
-
-
-def _read_figure(framed: FramedPicture) -> Figure:
-    if not blazepose.is_installed():
-        return read_figure(framed)
-    rgba = framed.rgba
-    return read_figure(
-        framed, blazepose.read_landmarks(blazepose.read_network(), rgba[..., :3], rgba[..., 3])
-    )
 
 
 def _describe(figure: Figure, framed: FramedPicture) -> dict[str, Any]:

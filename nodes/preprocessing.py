@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 
-from ..backends import blazepose, u2net
-from ..pipeline.preprocessing import composite_on_gray, needs_prior, preprocess_picture
-from ..pipeline.preprocessing.read_figure import read_figure
+from ..pipeline.preprocessing import composite_on_gray, needs_prior
 from ..pipeline.progress import span_progress
 from .compat import io, make_schema
 from .model_node import ModelNode, fingerprint_files
+from .read_picture import list_networks, read_picture
 from .sockets import FigureSocket, array_to_image, array_to_mask, image_to_picture, mask_to_array
 from .stage import StageRun
 
@@ -80,7 +79,7 @@ class PreprocessPicture(ModelNode):
     @classmethod
     def fingerprint_inputs(cls, method: str, **inputs: Any) -> str:
         """The networks' files that this run may read."""
-        return fingerprint_files(lambda: [network.find_file() for network in _list_networks(method, True)])
+        return fingerprint_files(lambda: [network.find_file() for network in list_networks(method, True)])
 
     @classmethod
     def execute(
@@ -96,22 +95,19 @@ class PreprocessPicture(ModelNode):
         run = StageRun("preprocessing")
         picture, given = image_to_picture(image), None if mask is None else mask_to_array(mask)
         models = cls._load_networks(method, needs_prior(picture, given, method))
-        framed = preprocess_picture(
+        framed, read = read_picture(
             picture,
+            models,
             mask=given,
-            prior=u2net.predict_mask_closely(models[u2net], picture[..., :3]) if u2net in models else None,
             size=mesh_input_size,
             outline=outline_size,
             method=method,
-            figure=None if figure < 0 else figure,
+            figure=figure,
             progress=span_progress(run.progress, 0, 0.9),
         )
-        color, alpha = framed.rgba[..., :3], framed.rgba[..., 3]
-        pose = blazepose.read_landmarks(models[blazepose], color, alpha) if blazepose in models else None
-        read = read_figure(framed, pose)
         return io.NodeOutput(
             array_to_image(composite_on_gray(framed.rgba)),
-            array_to_mask(alpha),
+            array_to_mask(framed.rgba[..., 3]),
             read,
             ui=run.finish(framed.method, read.warnings, {**framed.metrics, **read.metrics}),
         )
@@ -119,16 +115,9 @@ class PreprocessPicture(ModelNode):
     @classmethod
     def _load_networks(cls, method: str, needs_prior: bool) -> Mapping[ModuleType, Any]:
         """The models of this run by their network; without a file `auto` does without, u2netp does not."""
-        networks = _list_networks(method, needs_prior)
+        networks = list_networks(method, needs_prior)
         files = tuple(network.find_file() for network in networks)
         models: Mapping[ModuleType, Any] = cls.load_models(
             files, lambda: {network: network.load_model() for network in networks}
         )
         return models
-
-
-def _list_networks(method: str, needs_prior: bool) -> list[ModuleType]:
-    """U²-Net for the mask where it is needed, BlazePose for the landmarks, as far as they are installed."""
-    is_asked = method == "u2netp" or (method == "auto" and u2net.is_installed())
-    networks = [u2net] if needs_prior and is_asked else []
-    return [*networks, *([blazepose] if blazepose.is_installed() else [])]

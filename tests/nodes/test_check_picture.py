@@ -15,7 +15,8 @@ from PIL import Image
 @pytest.fixture
 def check(comfyui_modules, monkeypatch):
     module = importlib.import_module("character3d.nodes.check_picture")
-    for network in (module.u2net, module.blazepose):
+    reading = importlib.import_module("character3d.nodes.read_picture")
+    for network in (reading.u2net, reading.blazepose):
         monkeypatch.setattr(network, "is_installed", lambda: False)
     return module.check_picture
 
