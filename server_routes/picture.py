@@ -54,8 +54,6 @@ def decode_upload(image: IO[bytes]) -> Image:
             loaded = load_picture(data, max_bytes=MAX_IMAGE_BYTES)
         except PictureError as error:
             raise _picture_error(error) from error
-        finally:
-            del data
     if loaded.mode == "RGBA" and loaded.getchannel("A").getbbox() is None:
         raise invalid_parameter("Invalid image. It is fully transparent", "image")
     return loaded

@@ -11,7 +11,7 @@ from ..figure.network import MARGIN, SIDE, BodyReading
 from ..types import BoolArray, FloatArray
 from .ground import Ground
 from .poisson import solve_roundness
-from .relief import emboss, read_relief
+from .relief import emboss, read_relief, smoothstep
 from .silhouette import Silhouette, blur_inside, measure_local_thickness
 from .silhouette_triangulation import Outline
 
@@ -43,7 +43,7 @@ def sample_depth(silhouette: Silhouette, outline: Outline, ground: Ground, body:
     )
     half_squared = np.maximum(0.5 * (front - back), 0.0) ** 2 * np.clip(distance / (_RIM * cell), 0.0, 1.0)
     thickness = blur_inside(measure_local_thickness(inside), inside, cell)
-    wide = _smoothstep(thickness / cell, _THIN, _WIDE)
+    wide = smoothstep(thickness / cell, _THIN, _WIDE)
     round_squared = solve_roundness(inside, outline)
     half = np.sqrt(np.where(inside, half_squared * wide + round_squared * (1 - wide), 0.0), dtype=np.float32)
     return Depth(0.5 * (front + back), emboss(half, read_relief(silhouette, inside)), half)
@@ -64,12 +64,8 @@ def _measure_distance(inside: BoolArray, cell: float) -> FloatArray:
 def _sample(plane: FloatArray, silhouette: Silhouette, shape: tuple[int, int]) -> FloatArray:
     """Resample plane (N, N) of the framed picture, NaN outside the subject, to `shape` cells of the grid."""
     filled = _spread(plane, np.isfinite(plane))
-    scale = len(plane) / silhouette.side
-    row, column = (
-        (start + (np.arange(count) + 0.5) * silhouette.step) * scale - 0.5
-        for start, count in zip(silhouette.origin[::-1], shape, strict=True)
-    )
-    places = np.meshgrid(row, column, indexing="ij")
+    y, x = silhouette.to_picture(*map(np.arange, shape), len(plane))
+    places = np.meshgrid(y - 0.5, x - 0.5, indexing="ij")
     values = ndimage.map_coordinates(filled, places, order=1, mode="nearest")
     return values * (silhouette.side / silhouette.step)
 
@@ -78,8 +74,3 @@ def _spread(values: FloatArray, known: BoolArray) -> FloatArray:
     """Give every cell (H, W) that is not known the value of the nearest one that is."""
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     return values[tuple(nearest)]
-
-
-def _smoothstep(value: FloatArray, low: float, high: float) -> FloatArray:
-    t = np.clip((value - low) / (high - low), 0.0, 1.0)
-    return t * t * (3 - 2 * t)

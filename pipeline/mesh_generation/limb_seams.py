@@ -64,12 +64,6 @@ def open_seams(silhouette: Silhouette, figure: Figure) -> Silhouette:
     return silhouette._replace(alpha=alpha)
 
 
-def _place(silhouette: Silhouette, figure: Figure, name: str) -> Float64Array:
-    """Column and row of a landmark on the grid."""
-    pixels = figure[name][:2].astype(np.float64) * silhouette.side
-    return (pixels - silhouette.origin) / silhouette.step - 0.5
-
-
 def _trace(points: list[Float64Array], rows: Int64Array) -> Float64Array:
     """Columns of the line through points that go down, at `rows`."""
     line = np.array(points)
@@ -85,11 +79,11 @@ def _find_arm(silhouette: Silhouette, figure: Figure, side: str) -> _Band | None
     names = [f"{side}_{name}" for name in ("shoulder", "elbow", "wrist", "hand")]
     if not _is_trusted(figure, *names[:3]):
         return None
-    shoulder, elbow, wrist, hand = (_place(silhouette, figure, name) for name in names)
+    shoulder, elbow, wrist, hand = (silhouette.locate(figure[name]) for name in names)
     if not shoulder[1] < elbow[1] < wrist[1]:
         return None
     tip = max(hand[1], wrist[1])
-    middle = (_place(silhouette, figure, "neck") + _place(silhouette, figure, "pelvis")) / 2
+    middle = (silhouette.locate(figure["neck"]) + silhouette.locate(figure["pelvis"])) / 2
     outward = 1.0 if wrist[0] > middle[0] else -1.0
     inside = silhouette.inside
     rows = np.arange(
@@ -116,7 +110,7 @@ def _find_legs(silhouette: Silhouette, figure: Figure) -> _Band | None:
     chains = [[f"{side}_{name}" for name in ("hip", "knee", "ankle")] for side in ("left", "right")]
     if not all(_is_trusted(figure, *chain[1:]) for chain in chains):
         return None
-    left, right = ([_place(silhouette, figure, name) for name in chain] for chain in chains)
+    left, right = ([silhouette.locate(figure[name]) for name in chain] for chain in chains)
     if any(not hip[1] < knee[1] < ankle[1] for hip, knee, ankle in (left, right)):
         return None
     start = max(hip[1] + _CROTCH * (knee[1] - hip[1]) for hip, knee, _ in (left, right))
@@ -136,11 +130,8 @@ def _find_legs(silhouette: Silhouette, figure: Figure) -> _Band | None:
 
 def _is_covered(silhouette: Silhouette, figure: Figure, rows: Int64Array, columns: Float64Array) -> BoolArray:
     """Whether clothes that hang over both legs are at the places (R,)."""
-    size = len(figure.parts)
-    x = (silhouette.origin[0] + (columns + 0.5) * silhouette.step) * size / silhouette.side
-    y = (silhouette.origin[1] + (rows + 0.5) * silhouette.step) * size / silhouette.side
-    column, row = (np.clip(values, 0, size - 1).astype(int) for values in (x, y))
-    return ndimage.binary_closing(figure.parts[row, column] == _CLOTHES, iterations=2)
+    covers = silhouette.look_up(figure.parts, rows, columns) == _CLOTHES
+    return ndimage.binary_closing(covers, iterations=2)
 
 
 def _reach_outside(

@@ -30,6 +30,11 @@ def read_relief(silhouette: Silhouette, inside: BoolArray) -> FloatArray:
 
 def emboss(depth: FloatArray, relief: FloatArray) -> FloatArray:
     """Add relief where the figure is thick enough to carry it."""
-    low, high = _CARRIED
-    share = np.clip((depth / (np.abs(relief).max() + 1e-6) - low) / (high - low), 0.0, 1.0)
-    return np.maximum(depth + relief * share * share * (3 - 2 * share), 0.0)
+    limit = np.abs(relief).max() + 1e-6
+    return np.maximum(depth + relief * smoothstep(depth / limit, *_CARRIED), 0.0)
+
+
+def smoothstep(value: FloatArray, low: float, high: float) -> FloatArray:
+    """Rise from 0 at `low` to 1 at `high`, flat at both ends."""
+    t = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return t * t * (3 - 2 * t)

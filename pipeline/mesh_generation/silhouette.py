@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..errors import MeshError
-from ..types import BoolArray, FloatArray, FramedPicture
+from ..types import BoolArray, Float64Array, FloatArray, FramedPicture, IntArray
 
 _CELLS = 480
 _MAX_CELLS = 70_000
@@ -41,6 +41,26 @@ class Silhouette(NamedTuple):
     def inside(self) -> BoolArray:
         """(H, W) bool."""
         return self.alpha > 0.5
+
+    def locate(self, point: FloatArray) -> Float64Array:
+        """Column and row on the grid of a point (x, y) in shares of the framed picture's side."""
+        return (point[:2].astype(np.float64) * self.side - self.origin) / self.step - 0.5
+
+    def to_picture(
+        self, row: FloatArray | IntArray, column: FloatArray | IntArray, size: int
+    ) -> tuple[Float64Array, Float64Array]:
+        """Where cells of the grid lie on the framed picture at `size` pixels a side: y and x, in pixels."""
+        x, y = self.origin
+        scale = size / self.side
+        return (y + (row + 0.5) * self.step) * scale, (x + (column + 0.5) * self.step) * scale
+
+    def look_up(self, plane: IntArray, row: FloatArray | IntArray, column: FloatArray | IntArray) -> IntArray:
+        """Values of a plane (N, N) over the framed picture at cells of the grid, the nearest ones."""
+        y, x = (
+            np.clip(place, 0, len(plane) - 1).astype(int)
+            for place in self.to_picture(row, column, len(plane))
+        )
+        return plane[y, x]
 
 
 def sample_silhouette(picture: FramedPicture) -> Silhouette:

@@ -25,16 +25,15 @@ _MIN_CONFIDENCE, _SURE = 0.5, 0.8
 
 
 class PoseHints(NamedTuple):
-    """landmarks: (20, 3) pixels, depth towards the viewer. confidence: (20,). yaw: degrees, see Figure.
+    """landmarks: (20, 2) pixels. confidence: (20,). yaw: degrees, see Figure.
 
-    face: center x, y and radii x, y in pixels. eyes: row of the eyes. chin: row of the chin.
+    face: center x, y and radii x, y in pixels. chin: row of the chin.
     """
 
     landmarks: FloatArray
     confidence: FloatArray
     yaw: float
     face: tuple[float, float, float, float]
-    eyes: float
     chin: float
 
 
@@ -47,40 +46,35 @@ def read_pose(pose: PoseLandmarks, mask: BoolArray) -> PoseHints:
     eyes, mouth = points[[2, 5]].mean(axis=0), points[[9, 10]].mean(axis=0)
     shoulders, hips = points[[11, 12]].mean(axis=0), points[[23, 24]].mean(axis=0)
     chin = mouth + _CHIN_BELOW * (mouth - eyes)
-    found: dict[str, tuple[Float64Array, float, float]] = {}
+    found: dict[str, tuple[Float64Array, float]] = {}
     seen = pose.visibility * pose.presence
-    depth = -pose.points[:, 2]
     for name, number in _POINTS.items():
         for offset, side in enumerate(("left", "right")):
             point = number + offset
-            found[f"{side}_{name}"] = points[point], float(depth[point]), float(seen[point])
+            found[f"{side}_{name}"] = points[point], float(seen[point])
     for offset, side in enumerate(("left", "right")):
         wrist = 15 + offset
         knuckles = points[[number + offset for number in _KNUCKLES]].mean(axis=0)
         tip = points[wrist] + _FINGER_REACH * (knuckles - points[wrist])
-        found[f"{side}_hand"] = (
-            tip,
-            float(depth[[number + offset for number in _KNUCKLES]].mean()),
-            seen[wrist],
-        )
+        found[f"{side}_hand"] = tip, float(seen[wrist])
     face_seen = float(seen[_FACE].mean())
     narrow = find_narrowest(mask, chin, shoulders)
     neck = (chin + shoulders) / 2 if narrow is None else narrow
     middle = points[_FACE].mean(axis=0)
-    found["neck"] = neck, 0.5 * float(depth[[11, 12]].mean()), min(face_seen, float(seen[[11, 12]].mean()))
-    found["head"] = middle, float(depth[[7, 8]].mean()), face_seen
+    found["neck"] = neck, min(face_seen, float(seen[[11, 12]].mean()))
+    found["head"] = middle, face_seen
     crown = eyes - 1.2 * (chin - eyes)
-    found["crown"] = crown, float(depth[[7, 8]].mean()), 0.3 * face_seen
-    found["pelvis"] = hips, 0.0, float(seen[[23, 24]].mean())
-    landmarks = np.array([[*found[name][0], found[name][1]] for name in LANDMARKS], dtype=np.float32)
-    confidence = np.array([found[name][2] for name in LANDMARKS], dtype=np.float32)
+    found["crown"] = crown, 0.3 * face_seen
+    found["pelvis"] = hips, float(seen[[23, 24]].mean())
+    landmarks = np.array([found[name][0] for name in LANDMARKS], dtype=np.float32)
+    confidence = np.array([found[name][1] for name in LANDMARKS], dtype=np.float32)
     trust = float(np.clip((pose.confidence - _MIN_CONFIDENCE) / (_SURE - _MIN_CONFIDENCE), 0.0, 1.0))
     is_upright = eyes[1] < mouth[1] < hips[1] and shoulders[1] < hips[1]
     confidence *= trust * is_upright * _share_inside(landmarks, mask)
     across = 1.1 * max(abs(points[3, 0] - points[6, 0]), abs(points[7, 0] - points[8, 0])) / 2
     tall = 1.1 * abs(chin[1] - eyes[1])
     face = (float(middle[0]), float((eyes[1] + chin[1]) / 2 - 0.1 * tall), float(across), float(tall))
-    return PoseHints(landmarks, confidence, measure_yaw(pose.world), face, float(eyes[1]), float(chin[1]))
+    return PoseHints(landmarks, confidence, measure_yaw(pose.world), face, float(chin[1]))
 
 
 def measure_yaw(world: FloatArray) -> float:
@@ -122,7 +116,7 @@ def _share_inside(landmarks: FloatArray, mask: BoolArray) -> FloatArray:
     """Confidence factor (L,): 1 inside the outline, falling to 0 with the distance from it."""
     distance = ndimage.distance_transform_edt(~mask)
     height = max(1, int(np.ptp(np.flatnonzero(mask.any(axis=1)))))
-    column, row = np.clip(np.round(landmarks[:, :2]).astype(int), 0, np.array(mask.shape[::-1]) - 1).T
-    beyond = np.abs(landmarks[:, :2] - np.stack([column, row], axis=1)).max(axis=1)
+    column, row = np.clip(np.round(landmarks).astype(int), 0, np.array(mask.shape[::-1]) - 1).T
+    beyond = np.abs(landmarks - np.stack([column, row], axis=1)).max(axis=1)
     away = (distance[row, column] + beyond) / height
     return np.clip(1.0 - away / _OUTSIDE, 0.0, 1.0).astype(np.float32)

@@ -44,7 +44,7 @@ def read_figure(
     outline = body = read_body(picture.rgba[..., 3], device=device)
     hints = None if pose is None else read_pose(pose, mask)
     if hints is not None and hints.confidence.max() > _SOME_TRUST:
-        points = hints.landmarks[:, :2] / side
+        points = hints.landmarks / side
         hinted = read_body(picture.rgba[..., 3], points, hints.confidence, device=device)
         if _contradicts(body, hinted, points, hints.confidence, box[3] - box[1]):
             hints = None
@@ -99,7 +99,7 @@ def _merge(
     if hints is None:
         return landmarks, confidence
     for number in range(len(LANDMARKS)):
-        hint, trust = hints.landmarks[number, :2] / side, float(hints.confidence[number])
+        hint, trust = hints.landmarks[number] / side, float(hints.confidence[number])
         apart = float(np.linalg.norm(hint - landmarks[number, :2])) / height
         if trust > 0 and apart < _AGREED:
             weight = _HINT_WEIGHT * trust
@@ -121,7 +121,7 @@ def _find_neck(
     above = neck + _TOWARDS_HEAD * (points["head"] - neck)
     if hints is not None and hints.confidence[number] > 0.5:
         above = np.array((hints.landmarks[number, 0], hints.chin)) / side
-        hinted, other = hints.landmarks[number, :2] / side, outline.landmarks[number, :2]
+        hinted, other = hints.landmarks[number] / side, outline.landmarks[number, :2]
         if outline.confidence[number] > 0.5 and np.linalg.norm(hinted - other) < _NEAR_NECK * height:
             neck = _HINT_NECK * hinted + (1 - _HINT_NECK) * other
     narrow = find_narrowest(mask, above * side, shoulders * side)
