@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pack  # noqa: F401
 import torch
-from character3d.pipeline.figure import LANDMARKS, PARTS
-from character3d.pipeline.figure.network import mirrored_names
+from character3d.pipeline.figure import LANDMARKS, PARTS, mirrored_names
 from character3d.pipeline.figure.outline_network import SIDE, encode_hints, encode_outline
 from torch import Tensor
 

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import splu
 from ..progress import Progress, ignore_progress
 from ..rigging.skin.skinning import keep_strongest
 from ..types import BoolArray, Float64Array, Int64Array, RiggedCharacter, SkinWeights
-from .stretch import MovingEdges, move_edges
+from .stretch import MovingEdges, move_edges, scatter_weights, spread_weights
 
 STRETCH_QUANTILE, MAX_STRETCH = 0.999, 3.0
 """The share of edges that stretches less than MAX_STRETCH times on a character that does not tear."""
@@ -40,7 +40,7 @@ def mend_skin(character: RiggedCharacter, *, progress: Progress = ignore_progres
     and keeps the result where it is better. The mesh does not change.
     """
     moving = move_edges(character)
-    weights = _spread_weights(character, moving)
+    weights = spread_weights(character, moving)
     stretch = moving.measure(weights)
     before = best = float(np.quantile(stretch, STRETCH_QUANTILE))
     chosen = weights
@@ -63,22 +63,10 @@ def mend_skin(character: RiggedCharacter, *, progress: Progress = ignore_progres
     return MendedCharacter(replace(character, skin=skin), before, best)
 
 
-def _spread_weights(character: RiggedCharacter, moving: MovingEdges) -> Float64Array:
-    """(P, J) weights of the welded points."""
-    skin, count = character.skin, len(character.skeleton.names)
-    first = np.empty(len(moving.points), np.int64)
-    first[moving.inverse] = np.arange(len(moving.inverse))
-    weights = np.zeros((len(first), count))
-    np.add.at(weights, (np.arange(len(first))[:, None], skin.joints[first]), skin.weights[first])
-    return weights
-
-
 def _limit_influences(weights: Float64Array) -> Float64Array:
     """The weights (P, J) as they are stored: four a point."""
     joints, shares = keep_strongest(weights, np.arange(weights.shape[1]))
-    limited = np.zeros_like(weights)
-    np.add.at(limited, (np.arange(len(weights))[:, None], joints), shares)
-    return limited
+    return scatter_weights(joints, shares, weights.shape[1])
 
 
 def _blur_around(moving: MovingEdges, weights: Float64Array, torn: BoolArray, radius: float) -> Float64Array:
@@ -86,32 +74,23 @@ def _blur_around(moving: MovingEdges, weights: Float64Array, torn: BoolArray, ra
 
     One implicit step of diffusion; the points around the region keep their weights.
     """
-    links = _link_points(moving)
     sources = np.unique(moving.edges[torn])
-    away = csgraph.dijkstra(links, indices=sources, min_only=True, limit=radius)
+    away = csgraph.dijkstra(moving.links, indices=sources, min_only=True, limit=radius)
     inside = np.flatnonzero(away < radius)
     blurred = weights.copy()
-    blurred[inside] = _diffuse(moving, links, weights, inside, _BLUR * radius)
+    blurred[inside] = _diffuse(moving, weights, inside, _BLUR * radius)
     return blurred
-
-
-def _link_points(moving: MovingEdges) -> sparse.csr_matrix:
-    """(P, P) symmetric lengths of the edges, metres."""
-    start, end = moving.edges.T
-    half = sparse.coo_matrix((moving.lengths, (start, end)), shape=(len(moving.points),) * 2)
-    return (half + half.T).tocsr()
 
 
 def _diffuse(
     moving: MovingEdges,
-    links: sparse.csr_matrix,
     weights: Float64Array,
     inside: Int64Array,
     width: float,
 ) -> Float64Array:
     """Weights (K, J) of the points `inside` (K,) after diffusion over about `width` metres."""
     step = float(moving.lengths.mean())
-    shares = links.copy()
+    shares = moving.links.copy()
     shares.data = step / np.maximum(shares.data, 0.2 * step)
     rows = shares[inside]
     degree = np.asarray(rows.sum(axis=1)).ravel()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from ..mesh.weld import weld_near
 from ..rigging.pose.posing import place_keys
-from ..types import Float64Array, Int64Array, RiggedCharacter
+from ..types import Float64Array, FloatArray, Int64Array, IntArray, RiggedCharacter
 from .clips import load_clip
 from .retarget import retarget_clip
 
@@ -33,6 +35,13 @@ class MovingEdges:
     edges: Int64Array
     lengths: Float64Array
     moves: Float64Array
+
+    @cached_property
+    def links(self) -> sparse.csr_matrix:
+        """(P, P) symmetric lengths of the edges, metres."""
+        start, end = self.edges.T
+        half = sparse.coo_matrix((self.lengths, (start, end)), shape=(len(self.points),) * 2)
+        return (half + half.T).tocsr()
 
     def measure(self, weights: Float64Array) -> Float64Array:
         """Return the largest stretch (E,) of each edge over the poses, for weights (P, J); 1 is none."""
@@ -74,8 +83,19 @@ def _sample_clip(character: RiggedCharacter, name: str) -> Float64Array:
 def edge_stretch(character: RiggedCharacter, clips: Sequence[str] = PROOF_CLIPS) -> Float64Array:
     """Return the largest stretch (E,) of each edge of the mesh while the character moves; 1 is none."""
     moving = move_edges(character, clips)
-    weights = np.zeros((len(moving.inverse), len(character.skeleton.names)))
-    np.add.at(weights, (np.arange(len(weights))[:, None], character.skin.joints), character.skin.weights)
-    chosen = np.empty(len(moving.points), np.int64)
-    chosen[moving.inverse] = np.arange(len(moving.inverse))
-    return moving.measure(weights[chosen])
+    return moving.measure(spread_weights(character, moving))
+
+
+def spread_weights(character: RiggedCharacter, moving: MovingEdges) -> Float64Array:
+    """Return the skin weights (P, J) of the welded points."""
+    skin = character.skin
+    vertex = np.empty(len(moving.points), np.int64)
+    vertex[moving.inverse] = np.arange(len(moving.inverse))
+    return scatter_weights(skin.joints[vertex], skin.weights[vertex], len(character.skeleton.names))
+
+
+def scatter_weights(joints: IntArray, shares: FloatArray, count: int) -> Float64Array:
+    """Return weights (P, `count`) of the four influences (P, 4) of each point, and 0 for all other joints."""
+    weights = np.zeros((len(joints), count))
+    np.add.at(weights, (np.arange(len(joints))[:, None], joints), shares)
+    return weights

@@ -27,6 +27,12 @@ PARTS = (
 """`clothes` hang free of the limbs (skirt, coat, robe, cape). `prop` is all else: wing, tail, hat, staff."""
 
 
+def mirrored_names(names: tuple[str, ...]) -> list[int]:
+    """For each name the index of the same thing on the other side of the body."""
+    swap = {"left": "right", "right": "left"}
+    return [names.index("_".join(swap.get(word, word) for word in name.split("_"))) for name in names]
+
+
 @dataclass(frozen=True, eq=False)
 class Figure:
     """All lengths are shares of the framed picture's side, from its upper left corner; y points down.

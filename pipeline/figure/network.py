@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from ..types import BoolArray, FloatArray, IntArray
-from .figure import LANDMARKS, PARTS
+from .figure import LANDMARKS, PARTS, mirrored_names
 from .outline_network import (
     HEAT_SIDE,
     SIDE,
@@ -77,12 +77,6 @@ class BodyReading:
     @functools.cached_property
     def _depths(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         return _map_surfaces(self.surfaces, self.square, self.inside)
-
-
-def mirrored_names(names: tuple[str, ...]) -> list[int]:
-    """For each name the index of the same thing on the other side of the body."""
-    swap = {"left": "right", "right": "left"}
-    return [names.index("_".join(swap.get(word, word) for word in name.split("_"))) for name in names]
 
 
 @functools.lru_cache(maxsize=2)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from character3d.pipeline.figure import LANDMARKS, PARTS
-from character3d.pipeline.figure.network import load_network, mirrored_names, read_body
+from character3d.pipeline.figure import LANDMARKS, PARTS, mirrored_names
+from character3d.pipeline.figure.network import load_network, read_body
 from character3d.pipeline.figure.outline_network import SIDE, encode_outline
 
 SIZE = 200

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...figure import LANDMARKS, PARTS, Figure
+from ...figure import LANDMARKS, PARTS, Figure, mirrored_names
 from ...types import Float64Array, IntArray, Mesh
 from ..skeleton import ARM_PARTS, LEG_PARTS, SIDES
 
@@ -113,7 +113,5 @@ def _sort_sides(found: FigurePoints) -> FigurePoints:
     known = [pair for pair in pairs if found.sees(*pair)]
     if sum(found.at(left)[0] - found.at(right)[0] for left, right in known) >= 0:
         return found
-    other = {"left": "right", "right": "left"}
-    swapped = [name.partition("_") for name in LANDMARKS]
-    order = [LANDMARKS.index(other.get(side, side) + mark + name) for side, mark, name in swapped]
+    order = mirrored_names(LANDMARKS)
     return replace(found, points=found.points[order], trust=found.trust[order])
