@@ -25,8 +25,8 @@ _folder_lock = threading.Lock()
 
 It is removed when it is empty, since some of ComfyUI's nodes list empty folders."""
 
-_decoding = threading.BoundedSemaphore(2)
-"""More at a time would be no faster, and each holds its whole file."""
+_encoding = threading.BoundedSemaphore(2)
+"""More at a time would be no faster, and each may hold 40 million pixels twice."""
 
 FORMATS = ["PNG", "JPG", "JPEG"]
 
@@ -46,14 +46,10 @@ def decode_upload(image: IO[bytes]) -> Image:
 
     Blocks: call it in a thread. Raises ApiError 415, 413, or 400 (damaged or fully transparent).
     """
-    with _decoding:
-        data = image.read()
-        if not data:
-            raise invalid_parameter("Invalid image. The file is empty", "image", provided="0 bytes")
-        try:
-            loaded = load_picture(data, max_bytes=MAX_IMAGE_BYTES)
-        except PictureError as error:
-            raise _picture_error(error) from error
+    try:
+        loaded = load_picture(image, max_bytes=MAX_IMAGE_BYTES)
+    except PictureError as error:
+        raise _picture_error(error) from error
     if loaded.mode == "RGBA" and loaded.getchannel("A").getbbox() is None:
         raise invalid_parameter("Invalid image. It is fully transparent", "image")
     return loaded
@@ -65,7 +61,8 @@ def encode_upload(image: IO[bytes]) -> bytes:
     It is not compressed, since the client waits for it: writing a PNG takes ten times as long.
     """
     buffer = io.BytesIO()
-    decode_upload(image).save(buffer, "TIFF")
+    with _encoding:
+        decode_upload(image).save(buffer, "TIFF")
     return buffer.getvalue()
 
 

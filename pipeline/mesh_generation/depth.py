@@ -64,7 +64,7 @@ def _measure_distance(inside: BoolArray, cell: float) -> FloatArray:
 def _sample(plane: FloatArray, silhouette: Silhouette, shape: tuple[int, int]) -> FloatArray:
     """Resample plane (N, N) of the framed picture, NaN outside the subject, to `shape` cells of the grid."""
     filled = _spread(plane, np.isfinite(plane))
-    y, x = silhouette.to_picture(*map(np.arange, shape), len(plane))
+    y, x = silhouette.to_picture(np.arange(shape[0]), np.arange(shape[1]), len(plane))
     places = np.meshgrid(y - 0.5, x - 0.5, indexing="ij")
     values = ndimage.map_coordinates(filled, places, order=1, mode="nearest")
     return values * (silhouette.side / silhouette.step)

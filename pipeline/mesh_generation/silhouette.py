@@ -48,7 +48,7 @@ class Silhouette(NamedTuple):
 
     def to_picture(
         self, row: FloatArray | IntArray, column: FloatArray | IntArray, size: int
-    ) -> tuple[Float64Array, Float64Array]:
+    ) -> tuple[FloatArray, FloatArray]:
         """Where cells of the grid lie on the framed picture at `size` pixels a side: y and x, in pixels."""
         x, y = self.origin
         scale = size / self.side

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -32,22 +33,27 @@ def decode_picture(
     data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000
 ) -> npt.NDArray[np.uint8]:
     """Decode a PNG or JPEG to (H, W, 4) uint8 sRGB, straight alpha; otherwise like load_picture."""
-    return np.array(load_picture(data, max_bytes=max_bytes, max_pixels=max_pixels).convert("RGBA"))
+    loaded = load_picture(io.BytesIO(data), max_bytes=max_bytes, max_pixels=max_pixels)
+    return np.array(loaded.convert("RGBA"))
 
 
-def load_picture(data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000) -> Image.Image:
-    """Load a PNG or JPEG as an RGB or RGBA picture, 8 bits each, straight alpha, upright as its EXIF says.
+def load_picture(
+    file: IO[bytes], *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000
+) -> Image.Image:
+    """Load a file as an RGB or RGBA picture, 8 bits each, straight alpha, upright as its EXIF says.
 
-    The format is detected from the bytes, and the size is checked in the header before anything is
-    decoded. The first frame of an animation is used; 16-bit channels are reduced to 8.
+    The format, PNG or JPEG, is detected from the bytes, and the size is checked in the header before
+    anything is decoded. The first frame of an animation is used; 16-bit channels are reduced to 8.
     PictureFormatError: neither PNG nor JPEG. PictureTooLargeError: over `max_bytes` or `max_pixels`.
     PictureError: damaged, cut short, or smaller than 8 pixels on a side.
     """
-    if len(data) > max_bytes:
-        raise PictureTooLargeError(f"the picture has {len(data):,} bytes; at most {max_bytes:,} are accepted")
-    name = sniff_format(data)
+    size = file.seek(0, io.SEEK_END)
+    if size > max_bytes:
+        raise PictureTooLargeError(f"the picture has {size:,} bytes; at most {max_bytes:,} are accepted")
+    file.seek(0)
+    name = _sniff_format(file.read(8))
     try:
-        with Image.open(io.BytesIO(data), formats=(name,)) as image:
+        with Image.open(file, formats=(name,)) as image:
             _check_size(image.size, max_pixels)
             image.load()
             return _to_rgb(_turn_upright(image))
@@ -61,14 +67,14 @@ def load_picture(data: bytes, *, max_bytes: int = 10 * 2**20, max_pixels: int = 
         raise PictureError(f"the {name} picture is damaged or cut short: {error}") from error
 
 
-def sniff_format(data: bytes) -> str:
+def _sniff_format(data: bytes) -> str:
     """Return "PNG" or "JPEG" from the first bytes; PictureFormatError names what was found."""
     if not data:
         raise PictureError("the picture is empty: 0 bytes")
     for signature, name in _SIGNATURES.items():
         if data.startswith(signature):
             return name
-    raise PictureFormatError(f"the bytes are neither PNG nor JPEG; they begin with {data[:8]!r}")
+    raise PictureFormatError(f"the bytes are neither PNG nor JPEG; they begin with {data!r}")
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
