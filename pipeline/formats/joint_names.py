@@ -42,8 +42,8 @@ def rename_joints(skeleton: Skeleton, profile: str) -> Skeleton:
 
     A profile with a root adds a joint of that name at the origin above the hips, unless there is a joint
     above them already. A joint without a role counts as an end joint if it has no children and no sibling
-    without a role; others keep their names. Raises ValueError, listing the known profiles, for an unknown
-    one.
+    with neither children nor a role; others keep their names. Raises ValueError, listing the known profiles,
+    for an unknown one.
     """
     wanted = _get_profile(profile)
     names = tuple(_name_joint(skeleton, wanted, joint) for joint in range(len(skeleton.names)))
@@ -87,10 +87,10 @@ def _name_joint(skeleton: Skeleton, profile: NameProfile, joint: int) -> str:
 
 
 def _is_end(skeleton: Skeleton, joint: int) -> bool:
-    """Whether a joint has no children and no sibling without a role."""
+    """Whether a joint has no children, and no sibling with neither children nor a role."""
     below_parent = np.flatnonzero(skeleton.parents == skeleton.parents[joint])
-    alike = [other for other in below_parent if other not in skeleton.roles.values()]
-    return len(alike) == 1 and not (skeleton.parents == joint).any()
+    inner = {*skeleton.parents.tolist(), *skeleton.roles.values()}
+    return joint not in inner and sum(other not in inner for other in below_parent.tolist()) == 1
 
 
 def _add_root(skeleton: Skeleton, name: str) -> Skeleton:
