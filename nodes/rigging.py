@@ -16,7 +16,14 @@ from ..pipeline.animation import MAX_STRETCH, mend_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
 from ..pipeline.progress import Progress, span_progress
-from ..pipeline.rigging import compute_skin_weights, fit_skeleton, normalize_to_t_pose, separate_limbs
+from ..pipeline.rigging import (
+    compute_skin_weights,
+    find_fused_arms,
+    fit_skeleton,
+    hold_arms,
+    normalize_to_t_pose,
+    separate_limbs,
+)
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .inputs import figure_input, mesh_input, method_input
@@ -30,6 +37,10 @@ _TEARS = (
     "parts that touch in the mesh stretch up to {:.0f} times when the character walks or waves; use a "
     "picture in which arms, legs and what they hold are apart from the body"
 )
+_FUSED = (
+    "the {} arm cannot be told from the body that it touches and keeps its place when the character moves; "
+    "use a picture with the arms away from the body"
+)
 
 
 def _choose(method: str) -> str:
@@ -42,9 +53,17 @@ def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
     steps = span_progress(progress, 0.5, 1)
     apart = fitted.legs_apart_below
     skin = compute_skin_weights(
-        mesh, fitted.skeleton, hidden=fitted.hidden, legs_apart_below=apart, progress=steps
+        mesh,
+        fitted.skeleton,
+        hidden=fitted.hidden,
+        legs_apart_below=apart,
+        appendages=fitted.appendages,
+        progress=steps,
     )
-    return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics, apart)
+    fused = find_fused_arms(mesh, fitted.skeleton, skin, legs_apart_below=apart)
+    notes = (*fitted.warnings, *(_FUSED.format(side.lower()) for side in fused))
+    skin = hold_arms(fitted.skeleton, skin, fused)
+    return PredictedRig(fitted.skeleton, skin, {}, notes, fitted.metrics, apart)
 
 
 class RigCharacter(ModelNode):

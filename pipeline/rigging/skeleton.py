@@ -105,6 +105,12 @@ def build_skeleton(positions: Mapping[str, Float64Array]) -> Skeleton:
     )
 
 
+def list_appendage_joints(skeleton: Skeleton) -> list[int]:
+    """Return the joints that are none of JOINTS and FINGER_JOINTS."""
+    known = {PREFIX + name for name, *_ in JOINTS + FINGER_JOINTS}
+    return [joint for joint, name in enumerate(skeleton.names) if name not in known]
+
+
 def orient_bone(direction: Float64Array, facing: Float64Array) -> Float64Array:
     """Return a joint's axes (3, 3) as columns: +Y along `direction`, +Z as close as possible to `facing`."""
     y = direction / max(float(np.linalg.norm(direction)), 1e-12)

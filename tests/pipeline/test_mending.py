@@ -75,5 +75,5 @@ def test_an_arm_on_the_trunk_keeps_its_place_and_says_so():
     joints["LeftForeArm"], joints["LeftHand"] = np.array((0.15, 1.15, 0.1)), np.array((0.0, 1.15, 0.1))
     clothed = join_parts([(mesh.positions, mesh.faces), chest, make_capsule((0, 1, 0), (0, 1.3, 0), 0.1)])
     fitted = fit_skeleton(clothed, figure=read_figure(clothed, joints))
-    assert [warning for warning in fitted.warnings if "the left arm lies before the body" in warning] != []
+    assert [warning for warning in fitted.warnings if "the left arm lies on the body" in warning] != []
     assert fitted.hidden == tuple(f"mixamorig:Left{part}" for part in ("Arm", "ForeArm", "Hand"))

@@ -25,10 +25,15 @@ _FREE = 1.5
 _RADIUS_RANGE = (0.5, 1.6)
 _BEHIND = 0.25
 """How far a wrist lies behind its shoulder before the arm is taken to be behind the body."""
-_TRUNK_WIDTH, _ARM_SAMPLES, _HELD_SHARE = 0.9, 8, 0.6
-"""Half width of the trunk, as a share of the shoulder's; points of the forearm, and share of them in it."""
+_ARM_SAMPLES, _HELD_SHARE = 8, 0.45
+"""Points of the forearm and of the hand; share of them inside the outline from which the arm is held."""
+_MAX_SLEEVE = 3.0
+"""Width of a sleeve, in usual arms."""
 _HEM = 0.06
 """Height of the hips above the lower edge of a picture that ends above them, as a share of the body's."""
+_OVERLAP, _LEVEL = 1.1, 0.08
+"""Radii between the middles of two legs of which one hides the other; difference in height, as a share of the
+body's, from which one leg is lifted."""
 _SHIN_SHARES = (0.3, 0.8)
 _STANDING, _TOE_BASE = 0.16, 0.75
 """Height of a standing ankle above the ground, as a share of the body's; share of the foot."""
@@ -94,6 +99,8 @@ def follow_arm(view: FrontView, torso: Torso, points: FigurePoints, side: int) -
     joint, hand, end = (_place_depth(view, place, radius, is_behind) for place in (elbow, wrist, tip))
     neck = np.array((torso.axis_at(torso.neck), torso.neck))
     collar = neck + (_COLLAR_OUT, _COLLAR_DOWN) * (shoulder - neck)
+    line = np.stack((shoulder, elbow, wrist, tip))
+    sleeve = points.measure_arm_width(side, line) / 2
     is_free = view.measure_radius(tip) <= _FREE * radius or view.measure_radius(wrist) <= _FREE * radius
     return Arm(
         np.append(view.pull_inside(collar), root[2]),
@@ -104,21 +111,18 @@ def follow_arm(view: FrontView, torso: Torso, points: FigurePoints, side: int) -
         is_free=is_free,
         is_fused=find_armpit(view.solid, torso, end, side) is None,
         is_followed=True,
-        is_held=_is_before_trunk(view, torso, np.stack((shoulder, elbow, wrist, tip)), usual),
+        is_held=_is_inside(view, line, float(np.clip(sleeve, usual, _MAX_SLEEVE * usual))),
     )
 
 
-def _is_before_trunk(view: FrontView, torso: Torso, arm: Float64Array, radius: float) -> bool:
-    """Whether most of forearm and hand lies in the trunk's outline; arm: (4, 2) shoulder to fingertip."""
-    half = _TRUNK_WIDTH * abs(float(arm[0, 0]) - torso.axis_at(float(arm[0, 1])))
+def _is_inside(view: FrontView, arm: Float64Array, radius: float) -> bool:
+    """Whether much of forearm and hand lies far from the outline: before, behind or against another part.
+
+    arm: (4, 2) shoulder to fingertip. radius: of the arm with its sleeve, metres.
+    """
     shares = np.linspace(0.0, 1.0, _ARM_SAMPLES)[:, None]
     places = np.concatenate((arm[1] + shares * (arm[2] - arm[1]), arm[2] + shares * (arm[3] - arm[2])))
-    inside = [
-        abs(x - torso.axis_at(y)) < half
-        and torso.crotch < y < torso.neck
-        and view.measure_radius(np.array((x, y))) > _FREE * radius
-        for x, y in places
-    ]
+    inside = [view.measure_radius(place) > _FREE * radius for place in places]
     return float(np.mean(inside)) > _HELD_SHARE
 
 
@@ -147,6 +151,13 @@ def follow_leg(view: FrontView, torso: Torso, points: FigurePoints, side: int) -
     ankle = np.append(ankle, _extend_shin(view, knee, ankle))
     base, end = _place_toes(view, torso, knee, ankle, toe)
     return Leg(hip, knee, ankle, base, end)
+
+
+def overlap_legs(torso: Torso, left: Leg, right: Leg) -> bool:
+    """Whether one leg is before the other from the knees down, so that nothing tells them apart."""
+    gaps = left.line[1:, 0] - right.line[1:, 0]
+    level = abs(left.line[2, 1] - right.line[2, 1]) < _LEVEL * torso.height
+    return level and float(gaps.mean()) < _OVERLAP * _LEG_RADIUS * torso.length
 
 
 def _extend_shin(view: FrontView, knee: Float64Array, ankle: Float64Array) -> float:

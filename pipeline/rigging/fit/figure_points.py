@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from ...figure import LANDMARKS, PARTS, Figure, mirrored_names
 from ...types import Float64Array, IntArray, Mesh
@@ -15,6 +16,7 @@ SURE = 0.4
 CROPPED = ("half_body", "bust")
 _NO_HAND = ("background", "head", "left_foot", "right_foot", "prop")
 _LEGS = ("background", "left_leg", "right_leg", "left_foot", "right_foot")
+_ALL_LEGS = [side + part for side in SIDES for part in LEG_PARTS]
 _GAP_STEPS = 24
 _HANDS = {1: "left", -1: "right"}
 _MAX_HAND_GAP = 0.12
@@ -48,10 +50,13 @@ class FigurePoints:
 
     def list_hidden(self) -> list[str]:
         """Names, without prefix, of the joints of limbs that are not in the picture."""
-        if self.kind not in CROPPED:
+        if self.kind == "other":
+            hidden = [] if self.sees("left_ankle") or self.sees("right_ankle") else _ALL_LEGS.copy()
+        elif self.kind in CROPPED:
+            hidden = _ALL_LEGS.copy()
+        else:
             return []
-        hidden = [side + part for side in SIDES for part in LEG_PARTS]
-        if self.kind == "bust":
+        if self.kind != "half_body":
             unseen = [side for side in SIDES if not self.sees(f"{side.lower()}_wrist")]
             hidden += [side + part for side in unseen for part in ARM_PARTS[1:]]
         return hidden
@@ -81,14 +86,29 @@ class FigurePoints:
             gap = float(y)
         return gap
 
+    def measure_arm_width(self, side: int, line: Float64Array) -> float:
+        """Return the mean width, metres, that the picture shows along an arm's `line` (4, 2).
+
+        side: +1 left, -1 right.
+        """
+        names = [f"{_HANDS[side]}_{part}" for part in ("arm", "hand")]
+        shown = np.isin(self.parts, [PARTS.index(name) for name in names])
+        scale = (self.high - self.low) / (self.box[2] - self.box[0], self.box[3] - self.box[1])
+        area = float(shown.mean() * np.prod(scale))
+        return area / max(float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum()), 1e-9)
+
     def find_part(self, point: Float64Array) -> str:
         """Return the part of PARTS that the picture shows at a point, x and y in metres."""
+        return str(self.find_parts(point[None])[0])
+
+    def find_parts(self, points: Float64Array) -> npt.NDArray[np.str_]:
+        """Return (N,) the parts of PARTS that the picture shows at points (N, 2 or 3), metres."""
         left, top, right, bottom = self.box
-        share = (point[:2] - self.low) / np.maximum(self.high - self.low, 1e-9)
-        column, row = left + share[0] * (right - left), bottom - share[1] * (bottom - top)
+        share = (points[:, :2] - self.low) / np.maximum(self.high - self.low, 1e-9)
+        columns, rows = left + share[:, 0] * (right - left), bottom - share[:, 1] * (bottom - top)
         last = len(self.parts) - 1
-        place = np.clip((np.array((row, column)) * len(self.parts)).astype(int), 0, last)
-        return PARTS[self.parts[tuple(place)]]
+        places = np.clip((np.stack((rows, columns)) * len(self.parts)).astype(int), 0, last)
+        return np.array(PARTS)[self.parts[tuple(places)]]
 
 
 def place_landmarks(figure: Figure, mesh: Mesh) -> FigurePoints:

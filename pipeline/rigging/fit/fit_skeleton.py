@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,11 +12,13 @@ from ...errors import RigError
 from ...figure import Figure
 from ...progress import Progress, ignore_progress, span_progress
 from ...types import Float64Array, Mesh, Skeleton
-from ..skeleton import ARM_PARTS, LEG_PARTS, PREFIX, build_skeleton
+from ..appendages import Appendage, add_joints, find_appendages
+from ..skeleton import ARM_PARTS, LEG_PARTS, PREFIX, SIDES, build_skeleton
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .arms import Arm, find_armpit, fit_arm
-from .figure_limbs import fold_leg, follow_arm, follow_leg, follow_torso
+from .descriptions import STIFF_LEGS, describe_hidden, describe_mismatch
+from .figure_limbs import fold_leg, follow_arm, follow_leg, follow_torso, overlap_legs
 from .figure_points import FigurePoints, place_landmarks
 from .fingers import fit_fingers
 from .front_view import FrontView
@@ -42,11 +44,12 @@ class FittedSkeleton:
 
     pose: the recognized rest pose, one of REST_POSES (`No`: none of them).
     hidden: names of the joints of limbs that are not in the picture, or only on the trunk's surface; nothing
-    is bound to them.
+    is bound to them: they stay with chest and hips.
     legs_apart_below: height, metres, below which the picture shows two legs, although they may touch.
     metrics: arm_drop_left/right and leg_spread_left/right in degrees; arm_span, from fingertip to
     fingertip, and head_share, from the neck up, as shares of the height; neck_prominence, arms_found,
     legs_found.
+    appendages: what hangs on the body and is no limb; their joints are the skeleton's last.
     """
 
     skeleton: Skeleton
@@ -55,6 +58,7 @@ class FittedSkeleton:
     metrics: Mapping[str, float] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     legs_apart_below: float = float("-inf")
+    appendages: tuple[Appendage, ...] = ()
 
 
 def fit_skeleton(
@@ -80,7 +84,8 @@ def fit_skeleton(
     if pose_type not in REST_POSES:
         raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
     progress(0.0)
-    solid = strip_sheets(voxelize_mesh(mesh))
+    whole = voxelize_mesh(mesh)
+    solid = strip_sheets(whole)
     progress(0.2)
     torso, hands = _measure_body(solid)
     points = None if figure is None else place_landmarks(figure, mesh)
@@ -97,17 +102,22 @@ def fit_skeleton(
     skeleton = build_skeleton(positions | found)
     pose = _classify_pose(body, arms, legs)
     hidden = [] if limbs is None else limbs.list_hidden()
-    notes = [*_describe_hidden(body, arms, hidden), *notes]
+    notes = [*describe_hidden(body, arms, hidden), *notes]
     hidden += [side + part for side, arm in arms.items() if arm.is_held for part in ARM_PARTS[1:]]
+    if limbs is not None and not limbs.list_hidden() and overlap_legs(body, *legs.values()):
+        hidden += [side + part for side in SIDES for part in LEG_PARTS]
+        notes.append(STIFF_LEGS)
     if problem:
         notes.insert(0, _NO_HUMANOID.format(problem))
     elif limbs is None:
-        notes += _describe_mismatch(pose_type, pose, arms, legs)
+        notes += describe_mismatch(pose_type, pose, arms, legs)
     progress(1.0)
     metrics = _list_metrics(body, hands, arms, legs) | {"figure_followed": float(limbs is not None)}
     apart = float("-inf") if limbs is None else limbs.find_leg_gap(legs["Left"].line, legs["Right"].line)
     names = tuple(PREFIX + name for name in hidden)
-    return FittedSkeleton(skeleton, pose, tuple(notes), metrics, names, apart)
+    appendages = [] if limbs is None else find_appendages(whole, skeleton, limbs, hidden)
+    skeleton = add_joints(skeleton, appendages)
+    return FittedSkeleton(skeleton, pose, tuple(notes), metrics, names, apart, tuple(appendages))
 
 
 def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:
@@ -188,9 +198,11 @@ def _fit_arm(
         return followed
     measured = fit_arm(view.solid, torso, hand, side)
     is_arm = is_believable_arm(measured, torso, side)
-    if points is not None:
-        is_arm = is_arm and points.may_be_hand(measured.wrist, side)
-    return measured if is_arm else place_arm(view.solid, torso, side)
+    if points is None:
+        return measured if is_arm else place_arm(view.solid, torso, side)
+    if is_arm and measured.is_free and points.may_be_hand(measured.wrist, side):
+        return measured
+    return replace(place_arm(view.solid, torso, side), is_held=True)
 
 
 def _fit_leg(view: FrontView, torso: Torso, points: FigurePoints | None, side: int) -> Leg:
@@ -229,50 +241,6 @@ def _classify_pose(torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg
     if (spread >= 10 or (stride >= 18 and spread >= 6)) and drop < 40:
         return "大-pose"
     return "T-pose" if -30 < drop <= 20 else "A-pose" if drop > 0 else "No"
-
-
-def _describe_mismatch(
-    pose_type: str, pose: str, arms: Mapping[str, Arm], legs: Mapping[str, Leg]
-) -> list[str]:
-    if pose_type in ("No", pose):
-        return []
-    drop = np.mean([arm.drop for arm in arms.values()])
-    spread = np.mean([leg.spread for leg in legs.values()])
-    seen = "no known rest pose" if pose == "No" else f"the {pose}"
-    tilt = f"{abs(drop):.0f}° {'below' if drop >= 0 else 'above'}"
-    return [
-        f"pose_type is {pose_type}, but the mesh shows {seen} (arms {tilt} the horizontal, "
-        f"legs {spread:.0f}° off the vertical); the skeleton follows the mesh"
-    ]
-
-
-def _describe_hidden(torso: Torso, arms: Mapping[str, Arm], hidden: Sequence[str]) -> list[str]:
-    warnings = []
-    if hidden:
-        limbs = "arms and legs are" if any("Arm" in name for name in hidden) else "legs are"
-        warnings.append(
-            f"the {limbs} not in the picture: their joints are inside the body and move nothing; use a "
-            "picture of the whole figure for a character that walks"
-        )
-    elif not torso.has_legs:
-        warnings.append("the legs are not separate; they were placed by average proportions")
-    elif torso.has_hem:
-        warnings.append("a skirt hides the crotch; the hips were placed by average proportions")
-    if not torso.has_neck:
-        warnings.append("no neck is visible; it was placed by average proportions")
-    for side, arm in arms.items():
-        if arm.is_held:
-            warnings.append(
-                f"the {side.lower()} arm lies before the body and keeps its place when the character moves; "
-                "use a picture with the arms beside the body"
-            )
-        if not arm.is_free and not arm.is_followed:
-            warnings.append(
-                f"the {side.lower()} arm is not separate from the body; it was placed along the outline"
-            )
-        elif arm.is_fused and not arm.is_followed:
-            warnings.append(f"the {side.lower()} upper arm is fused with the torso")
-    return warnings
 
 
 def _list_metrics(

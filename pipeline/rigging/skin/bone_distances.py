@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +27,14 @@ class Bone:
     """A joint that carries weight.
 
     segments: (S, 2, 3) metres, start and end of each. side: +1 left limb, -1 right limb, 0 trunk.
+    cells: (K, 3) metres, the centers of the voxels that are the bone's own.
     """
 
     joint: int
     segments: Float64Array
     side: int
     part: str
+    cells: Float64Array | None = None
 
 
 def list_bones(skeleton: Skeleton) -> list[Bone]:
@@ -77,7 +80,10 @@ def _body_part(name: str) -> str:
     return "head" if stem in ("Neck", "Head") else "trunk"
 
 
-def _source_cells(solid: VoxelSolid, bone: Bone) -> Int64Array:
+def list_source_cells(solid: VoxelSolid, bone: Bone) -> Int64Array:
+    """Return the cells that a bone runs through, or that are its own."""
+    if bone.cells is not None:
+        return np.unique(solid.nearest(bone.cells))
     found = []
     for start, end in bone.segments:
         count = max(2, int(np.linalg.norm(end - start) / (0.5 * solid.size)))
@@ -85,18 +91,48 @@ def _source_cells(solid: VoxelSolid, bone: Bone) -> Int64Array:
     return np.unique(np.concatenate(found))
 
 
-def _measure_radii(solid: VoxelSolid, bones: list[Bone], sources: list[Int64Array]) -> Float64Array:
-    """(B,) typical distance from a bone to the surface, metres, the same for all bones of a body part."""
+def measure_radii(solid: VoxelSolid, bones: list[Bone]) -> Float64Array:
+    """Return the typical distance (B,) from a bone to the surface, metres, one for all of a body part."""
     depth = ndimage.distance_transform_edt(solid.cells)[tuple(solid.indices.T)] * solid.size
     smallest = _MIN_RADIUS * solid.size * solid.cells.any(axis=(0, 2)).sum()
     parts = np.array([bone.part for bone in bones])
     radii = np.empty(len(bones))
     for part in set(parts):
-        cells = np.concatenate([sources[number] for number in np.flatnonzero(parts == part)])
+        cells = np.concatenate([list_source_cells(solid, bone) for bone in bones if bone.part == part])
         radii[parts == part] = max(float(np.quantile(depth[cells], _RADIUS_QUANTILE)), smallest)
     # Otherwise a head larger than the chest would pull the chest's vertices to itself.
     radii[parts == "head"] = np.minimum(radii[parts == "head"], radii[parts == "trunk"].max())
     return radii
+
+
+def measure_parts(
+    solid: VoxelSolid, bones: list[Bone]
+) -> Iterator[tuple[list[int], Float64Array, Int64Array]]:
+    """For each body part yield the numbers of its bones, distances (N,) and the nearest bone's number (N,).
+
+    The distances from the nearest of its bones through the solid are in metres.
+    """
+    sources = [list_source_cells(solid, bone) for bone in bones]
+    for part in dict.fromkeys(bone.part for bone in bones):
+        numbers = [number for number, bone in enumerate(bones) if bone.part == part]
+        owner = np.full(len(solid.indices), -1)
+        for number in numbers:
+            owner[sources[number]] = number
+        away, _, source = csgraph.dijkstra(
+            solid.graph, indices=np.flatnonzero(owner >= 0), min_only=True, return_predecessors=True
+        )
+        yield numbers, away, owner[source]
+
+
+def find_nearest_bones(solid: VoxelSolid, bones: list[Bone]) -> Int64Array:
+    """Return the number (N,) of the bone nearest to each cell, in radii of the bone's body part."""
+    radii = measure_radii(solid, bones)
+    nearest, least = np.zeros(len(solid.indices), np.int64), np.full(len(solid.indices), np.inf)
+    for numbers, away, owner in measure_parts(solid, bones):
+        distance = (away + 0.5 * solid.size) / radii[numbers[0]]
+        closer = distance < least
+        least[closer], nearest[closer] = distance[closer], owner[closer]
+    return nearest
 
 
 def measure_bones(
@@ -106,11 +142,10 @@ def measure_bones(
 
     They are measured in radii of the bone's body part.
     """
-    sources = [_source_cells(solid, bone) for bone in bones]
-    radii = _measure_radii(solid, bones, sources)
+    radii = measure_radii(solid, bones)
     distances = np.empty((len(solid.indices), len(bones)))
-    for number, cells in enumerate(sources):
-        away = csgraph.dijkstra(graph, indices=cells, min_only=True)
+    for number, bone in enumerate(bones):
+        away = csgraph.dijkstra(graph, indices=list_source_cells(solid, bone), min_only=True)
         distances[:, number] = np.minimum((away + 0.5 * solid.size) / radii[number], _MAX_DISTANCE)
         progress((number + 1) / len(bones))
     return distances

@@ -1,8 +1,9 @@
 """Contacts: where an arm or a leg is fused with a part of the body that it only touches.
 
-Every part of the body is labeled rest, arm, shoulder or leg (by side; the shoulder connects the arm to the
-rest). Arm and rest, and both legs, are never adjacent on a body whose limbs are free; where they are, that is
-a contact.
+Every part of the body is labeled rest, arm, shoulder, leg or thigh (by side; the shoulder connects the arm to
+the rest, the thigh is the leg where both may touch) or appendage: what hangs on head or trunk and has joints
+of its own. Arm and rest, both legs, and appendage and leg are never adjacent on a body whose limbs are free;
+where they are, that is a contact. What a hand holds is part of the arm.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ...types import BoolArray, Float64Array, Int64Array, Skeleton
-from ..skeleton import LEG_PARTS, PREFIX, SIDES
+from ...types import BoolArray, Float64Array, Int64Array, Mesh, Skeleton, SkinWeights
+from ..skeleton import LEG_PARTS, PREFIX, SIDES, list_appendage_joints
 
 REST = 0
-_ARM, _SHOULDER, _LEG = 1, 2, 3
-LIMBS = (_ARM, _LEG)
+_ARM, _SHOULDER, _LEG, _APPENDAGE, _THIGH = 1, 2, 3, 4, 5
+LIMBS = (_ARM, _LEG, _APPENDAGE)
 NOWHERE = float("-inf")
 _SHOULDER_SHARE = 0.35
 """Share of the upper arm that belongs to the shoulder and may be adjacent to the chest."""
@@ -26,10 +27,12 @@ def label_regions(
 ) -> Int64Array:
     """Label points (K, 3) by the joint (K,) with the largest weight.
 
-    Returns REST, ±1 arm, ±2 shoulder or, below the height `legs_apart_below`, ±3 leg; + is left.
+    Returns REST, ±1 arm, ±2 shoulder, ±3 leg below the height `legs_apart_below`, 4 appendage, ±5 thigh; + is
+    left.
     """
     below = points[:, 1] < legs_apart_below
     labels = np.full(len(points), REST)
+    labels[np.isin(joints, list_appendage_joints(skeleton))] = _APPENDAGE
     for side, sign in zip(SIDES, (1, -1), strict=True):
         collar, upper, lower = (
             skeleton.index(f"{PREFIX}{side}{part}") for part in ("Shoulder", "Arm", "ForeArm")
@@ -40,20 +43,40 @@ def label_regions(
         is_upper = joints == upper
         labels[(joints == collar) | is_upper] = sign * _SHOULDER
         leg = [skeleton.index(f"{PREFIX}{side}{part}") for part in LEG_PARTS]
-        labels[below & np.isin(joints, leg)] = sign * _LEG
+        is_leg = np.isin(joints, leg)
+        labels[is_leg] = sign * np.where(below[is_leg], _LEG, _THIGH)
         labels[(is_upper & (along > _SHOULDER_SHARE)) | np.isin(joints, (lower, *hand))] = sign * _ARM
     return labels
+
+
+def label_vertices(mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, legs_apart_below: float) -> Int64Array:
+    """Label the vertices (V,) as `label_regions` does."""
+    owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
+    return label_regions(
+        skeleton, mesh.positions.astype(np.float64), owner.astype(np.int64), legs_apart_below
+    )
+
+
+def find_cut_faces(corners: Int64Array) -> BoolArray:
+    """Return (F,) bool, whether a face whose corners have labels (F, 3) crosses a contact."""
+    cut = np.zeros(len(corners), bool)
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        cut |= is_contact(corners[:, a], corners[:, b])
+    return cut
 
 
 def is_contact(first: Int64Array, second: Int64Array) -> BoolArray:
     """Return (K,) bool, whether labels (K,) next to each other are a contact.
 
-    That is an arm beside anything but itself and its own shoulder, or a leg beside the other one.
+    That is an arm beside anything but itself and its own shoulder, a leg beside the other one, or an
+    appendage beside a leg.
     """
     differ = first != second
     own = first * second == _ARM * _SHOULDER
     arms = differ & ~own & ((np.abs(first) == _ARM) | (np.abs(second) == _ARM))
-    return arms | (first * second == -_LEG * _LEG)
+    sizes = np.abs(first), np.abs(second)
+    beside = (np.minimum(*sizes) >= _LEG) & ((sizes[0] == _APPENDAGE) != (sizes[1] == _APPENDAGE))
+    return arms | (first * second == -_LEG * _LEG) | beside
 
 
 def cut_contacts(graph: sparse.csr_matrix, labels: Int64Array) -> sparse.csr_matrix:

@@ -19,7 +19,7 @@ from ...mesh.normals import vertex_normals
 from ...mesh.topology import label_components, list_directed_edges
 from ...mesh.weld import weld_near
 from ...types import BoolArray, Float64Array, FloatArray, Int64Array, Mesh, Skeleton, SkinWeights
-from .contact_cuts import LIMBS, NOWHERE, is_contact, label_regions
+from .contact_cuts import LIMBS, NOWHERE, find_cut_faces, label_vertices
 
 _MIN_ISLAND_SHARE = 0.002
 """Share of the mesh's faces."""
@@ -53,13 +53,8 @@ def separate_limbs(
     mesh stays closed up to coincident vertices.
     """
     points, first, inverse = weld_near(mesh.positions)
-    owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
-    points_3d = mesh.positions.astype(np.float64)
-    label = label_regions(skeleton, points_3d, owner.astype(np.int64), legs_apart_below)
-    corners = label[mesh.faces]
-    cut = np.zeros(len(mesh.faces), bool)
-    for a, b in ((0, 1), (1, 2), (2, 0)):
-        cut |= is_contact(corners[:, a], corners[:, b])
+    label = label_vertices(mesh, skeleton, skin, legs_apart_below)
+    cut = find_cut_faces(label[mesh.faces])
     if not cut.any():
         return SeparatedMesh(mesh, skin, 0)
     kept = ~(cut | _find_small_islands(inverse[mesh.faces], cut, len(points)))

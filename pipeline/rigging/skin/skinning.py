@@ -9,7 +9,7 @@ body or each other.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -19,10 +19,11 @@ from ...mesh.components import MeshComponents, find_components, measure_componen
 from ...mesh.topology import list_directed_edges
 from ...progress import Progress, ignore_progress, span_progress
 from ...types import BoolArray, Float64Array, FloatArray, Int64Array, IntArray, Mesh, Skeleton, SkinWeights
+from ..appendages import Appendage, list_appendage_bones
 from ..skeleton import PREFIX, measure_tree_distances
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
-from .bone_distances import Bone, list_bones, measure_bones
+from .bone_distances import Bone, find_nearest_bones, list_bones, measure_bones
 from .contact_cuts import NOWHERE, cut_contacts, is_contact, label_regions
 from .finger_skin import share_with_fingers
 from .smoothing import smooth_over_edges
@@ -47,11 +48,16 @@ def compute_skin_weights(
     *,
     hidden: Collection[str] = (),
     legs_apart_below: float = NOWHERE,
+    appendages: Sequence[Appendage] = (),
     progress: Progress = ignore_progress,
 ) -> SkinWeights:
-    """Bind a mesh to a skeleton from `fit_skeleton`; the joints named in `hidden` carry no weight.
+    """Bind a mesh to a skeleton from `fit_skeleton`.
 
-    Below the height `legs_apart_below`, metres, the legs are bound as if they did not touch.
+    The joints named in `hidden` carry no weight: what is nearest to their bones moves with the chest, or with
+    the hips in the case of a leg.
+
+    Below the height `legs_apart_below`, metres, the legs are bound as if they did not touch. `appendages`,
+    whose joints the skeleton has, are bound to those.
 
     Returns at most 4 influences per vertex; rows sum to 1. End joints carry no weight, and coincident
     vertices (UV seams) get equal weights. Components detached from the body are bound like the nearest
@@ -59,13 +65,14 @@ def compute_skin_weights(
     """
     progress(0.0)
     solid = voxelize_mesh(mesh)
-    bones = [bone for bone in list_bones(skeleton) if skeleton.names[bone.joint] not in hidden]
-    distances = measure_bones(solid, solid.graph, bones, span_progress(progress, 0.1, 0.4))
-    nearest = _nearest_joints(bones, distances)
+    bones = list_bones(skeleton)
+    bones += [bone for appendage in appendages for bone in list_appendage_bones(skeleton, appendage)]
+    owners = _list_owners(skeleton, bones, hidden)
+    nearest = owners[find_nearest_bones(solid, bones)]
     region = label_regions(skeleton, solid.centers, nearest, legs_apart_below)
     graph = cut_contacts(solid.graph, region)
-    if graph.nnz < solid.graph.nnz:
-        distances = measure_bones(solid, graph, bones, span_progress(progress, 0.4, 0.7))
+    distances = measure_bones(solid, graph, bones, span_progress(progress, 0.2, 0.7))
+    bones, distances = _merge_hidden(bones, owners, distances)
     welded = find_components(mesh)
     cells = _nearby_cells(solid, welded.points, region)
     near = np.asarray(distances[cells].mean(axis=1), np.float64)
@@ -80,8 +87,23 @@ def compute_skin_weights(
     return SkinWeights(joints[welded.inverse], shares[welded.inverse])
 
 
-def _nearest_joints(bones: list[Bone], distances: Float64Array) -> Int64Array:
-    return np.array([bone.joint for bone in bones])[distances.argmin(axis=1)]
+def _list_owners(skeleton: Skeleton, bones: Sequence[Bone], hidden: Collection[str]) -> Int64Array:
+    """(B,) the joint that moves what is nearest to each bone: its own, or for hidden ones hips or chest."""
+    trunk = {
+        part: skeleton.index(f"{PREFIX}{'Hips' if part == 'leg' else 'Spine2'}") for part in ("leg", "arm")
+    }
+    return np.array(
+        [trunk[bone.part] if skeleton.names[bone.joint] in hidden else bone.joint for bone in bones]
+    )
+
+
+def _merge_hidden(
+    bones: list[Bone], owners: Int64Array, distances: Float64Array
+) -> tuple[list[Bone], Float64Array]:
+    """The bones that carry weight, and distances (N, B) from them and those that they stand for."""
+    kept = [bone for bone, owner in zip(bones, owners, strict=True) if bone.joint == owner]
+    merged = [distances[:, owners == bone.joint].min(axis=1) for bone in kept]
+    return kept, np.stack(merged, axis=1)
 
 
 def _blend_weights(
