@@ -7,16 +7,19 @@ vertices and faces only. uvs and colors are as in glTF, hence as in the pipeline
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..pipeline.color import srgb_to_linear
 from ..pipeline.errors import MeshError
 from ..pipeline.types import FloatArray, Mesh, TexturedMesh
 from .compat import make_core_mesh
 from .surfaces import make_surface, warn_of_losses
 
+_ONE_TEXTURE = "several materials: MESH has one texture, so they became vertex colors"
 _NOT_KEPT = ("metallic_roughness", "normal_map", "emissive")
 _FACTORS_NOT_KEPT = ("emissive_factor",)
 
@@ -46,6 +49,9 @@ def read_core_mesh(value: Any, index: int) -> Mesh | TexturedMesh:
 
 def mesh_to_core(surface: Mesh | TexturedMesh) -> Any:
     """A batch of one: vertices (1, V, 3) float32, faces (1, F, 3) int64, and what else this MESH can hold."""
+    if isinstance(surface, TexturedMesh) and surface.others:
+        warn_of_losses("MESH", [_ONE_TEXTURE])
+        surface = _paint_vertices(surface)
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
     fields = {name: getattr(mesh, name) for name in ("normals", "uvs")} | {"vertex_colors": mesh.colors}
     attributes: dict[str, Any] = {
@@ -59,6 +65,13 @@ def mesh_to_core(surface: Mesh | TexturedMesh) -> Any:
         factors = {"metallic_factor": material.metallic, "roughness_factor": material.roughness}
         attributes["material"] = factors
     return make_core_mesh(_to_batch(mesh.positions), _to_batch(mesh.faces).long(), **attributes)
+
+
+def _paint_vertices(surface: TexturedMesh) -> Mesh:
+    """The mesh with the color of its materials at each vertex."""
+    texels, colors = surface.vertex_colors, surface.mesh.colors
+    linear = np.concatenate((srgb_to_linear(texels[:, :3]), texels[:, 3:]), axis=1)
+    return replace(surface.mesh, colors=linear if colors is None else linear * colors, material_numbers=None)
 
 
 def _read_mesh(value: Any, index: int) -> Mesh:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from ..pipeline.formats import MESH_SUFFIXES, read_mesh
 from .compat import file_3d_inputs, file_3d_to_path, io, is_file_3d_type, make_schema
 from .input_files import list_input_files
 from .sockets import mesh_outputs, mesh_values
+
+_LOG = logging.getLogger("character3d")
 
 
 def _find_file(name: str | None) -> Path:
@@ -47,7 +51,7 @@ class LoadMesh(io.ComfyNode):
                 ),
                 *file_3d_inputs("Used instead of mesh_file if connected."),
             ],
-            outputs=mesh_outputs("The triangles of the file, in its own units."),
+            outputs=mesh_outputs("The mesh of the file with its materials, in its own units."),
         )
 
     @classmethod
@@ -80,7 +84,8 @@ class LoadMesh(io.ComfyNode):
     @classmethod
     def execute(cls, mesh_file: str | None = None, file: Any = None) -> io.NodeOutput:
         """-> TRIMESH, MESH."""
-        if file is not None:
-            with file_3d_to_path(file) as path:
-                return io.NodeOutput(*mesh_values(read_mesh(path)))
-        return io.NodeOutput(*mesh_values(read_mesh(_find_file(mesh_file))))
+        with contextlib.nullcontext(_find_file(mesh_file)) if file is None else file_3d_to_path(file) as path:
+            loaded = read_mesh(path)
+        for warning in loaded.warnings:
+            _LOG.warning("%s", warning)
+        return io.NodeOutput(*mesh_values(loaded.surface), ui={"text": list(loaded.warnings)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..backends.make_it_animatable import (
@@ -159,7 +160,7 @@ def _bind_mesh(
     if rig.turns:
         shape, skeleton = reset_to_rest(shape, skeleton, separated.skin, rig.turns)
         notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")
-    mended = mend_skin(RiggedCharacter(TexturedMesh(shape, textured.material), skeleton, separated.skin))
+    mended = mend_skin(RiggedCharacter(replace(textured, mesh=shape), skeleton, separated.skin))
     measured = {"cut_faces": separated.cut_faces, "stretch_999": mended.stretch}
     if mended.stretch > MAX_STRETCH:
         notes.append(_TEARS.format(mended.stretch))

@@ -86,7 +86,7 @@ def mesh_outputs(tooltip: str) -> list[io.Output]:
     ]
 
 
-def mesh_values(mesh: Mesh) -> tuple[trimesh.Trimesh, Any]:
+def mesh_values(mesh: Mesh | TexturedMesh) -> tuple[trimesh.Trimesh, Any]:
     """The values for `mesh_outputs`."""
     return mesh_to_trimesh(mesh), mesh_to_core(mesh)
 
@@ -109,7 +109,7 @@ def socket_to_mesh(value: Any) -> Mesh:
     """As socket_to_surface, without texture and vertex colors; uvs and normals are kept."""
     surface = socket_to_surface(value)
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
-    return replace(mesh, colors=None)
+    return replace(mesh, colors=None, material_numbers=None)
 
 
 def socket_to_textured(value: Any) -> TexturedMesh:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ..pipeline.color import linear_to_srgb, srgb_to_linear
-from ..pipeline.texture_baking import bake_vertex_colors
+from ..pipeline.texture_baking import bake_colors
 from ..pipeline.types import FloatArray, Material, Mesh, TexturedMesh
 from .stage import reserve_device
 
@@ -46,24 +47,20 @@ def make_surface(
     if factor is not None:
         base_color = _multiply_linear(base_color, factor)
     given = {"metallic": metallic, "roughness": roughness}
-    numbers = {name: float(value) for name, value in given.items() if value is not None}
+    numbers: dict[str, Any] = {name: float(value) for name, value in given.items() if value is not None}
     return TexturedMesh(mesh, Material(base_color, **numbers))
 
 
 def make_textured(surface: Mesh | TexturedMesh) -> TexturedMesh:
-    """Give every surface a texture, since not every file format has vertex colors; they are baked into one.
+    """Give every surface textures, since not every file format has vertex colors; they are baked into one.
 
     A mesh without any color gets a plain one.
     """
-    if isinstance(surface, Mesh):
-        if surface.colors is None:
-            return paint_solid(surface)
+    mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
+    if mesh.colors is not None:
         device = reserve_device(_TEXTURE_SIDE**2)
-        return bake_vertex_colors(surface, texture_size=_TEXTURE_SIDE, device=device)
-    if surface.mesh.colors is None:
-        return surface
-    warn_of_losses("a mesh with a texture", ["vertex_colors"])
-    return replace(surface, mesh=replace(surface.mesh, colors=None))
+        return bake_colors(surface, texture_size=_TEXTURE_SIDE, device=device)
+    return paint_solid(surface) if isinstance(surface, Mesh) else surface
 
 
 def paint_solid(mesh: Mesh, color: Sequence[float] = _PLAIN_COLOR) -> TexturedMesh:

@@ -2,61 +2,147 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from ..pipeline.color import srgb_to_linear
+from ..pipeline.color import linear_to_srgb, srgb_to_linear
 from ..pipeline.errors import MeshError
-from ..pipeline.types import FloatArray, Mesh, TexturedMesh
-from .surfaces import make_surface, warn_of_losses
+from ..pipeline.types import FloatArray, IntArray, Material, Mesh, TexturedMesh
+from .surfaces import make_surface, make_textured
 
 if TYPE_CHECKING:
     import trimesh
+    from trimesh.visual.material import PBRMaterial
 
-_NOT_KEPT = ("metallicRoughnessTexture", "normalTexture", "occlusionTexture", "emissiveTexture")
+_MAPS = {
+    "metallic_roughness": "metallicRoughnessTexture",
+    "normal": "normalTexture",
+    "occlusion": "occlusionTexture",
+    "emissive": "emissiveTexture",
+}
+_COLORS, _WRAP = "color", "wrap"
+"""Where vertex colors beside a texture (V, 4), linear, and the wrap modes of a picture are kept."""
 
 
 def read_trimesh(value: Any) -> Mesh | TexturedMesh:
-    """Read a Trimesh, or a Scene as one mesh, with texture and colors. MeshError for anything else."""
+    """Read a Trimesh, or a Scene as one mesh, with textures and colors. MeshError for anything else."""
     single = _to_single(value)
-    visual = single.visual
+    visual: Any = single.visual
     material = getattr(visual, "material", None)
-    mesh = Mesh(
-        single.vertices, single.faces, single.vertex_normals, _flip_v(_read_uvs(single)), _read_colors(single)
-    )
-    warn_of_losses("TRIMESH", (name for name in _NOT_KEPT if getattr(material, name, None) is not None))
-    factor = getattr(material, "baseColorFactor", None)
-    return make_surface(
-        mesh,
-        _read_texture(material),
-        None if factor is None else (np.asarray(factor) / 255).tolist(),
-        getattr(material, "metallicFactor", None),
-        getattr(material, "roughnessFactor", None),
-    )
+    uvs, several = _flip_v(_read_uvs(single)), getattr(material, "materials", None)
+    mesh = Mesh(single.vertices, single.faces, single.vertex_normals, uvs, _read_colors(single))
+    if not several:
+        return _read_surface(mesh, material)
+    bare = replace(mesh, colors=None)
+    first, *others = [make_textured(_read_surface(bare, one)).material for one in several]
+    numbered = _number_vertices(mesh, np.asarray(visual.face_materials))
+    if numbered.uvs is None:
+        numbered = replace(numbered, uvs=np.full((len(numbered.positions), 2), 0.5))
+    return TexturedMesh(numbered, first, tuple(others))
 
 
 def mesh_to_trimesh(surface: Mesh | TexturedMesh) -> trimesh.Trimesh:
-    """Vertices and faces are kept as they are; a texture becomes a PBR material."""
+    """Vertices and faces are kept as they are; materials become PBR materials."""
     import trimesh
-    from trimesh.visual import TextureVisuals
-    from trimesh.visual.material import PBRMaterial
+    from trimesh.visual import ColorVisuals, TextureVisuals
+    from trimesh.visual.material import MultiMaterial
 
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
     made = trimesh.Trimesh(mesh.positions, mesh.faces, vertex_normals=mesh.normals, process=False)
     if isinstance(surface, TexturedMesh):
-        material = surface.material
-        texture = Image.fromarray(np.round(material.base_color * 255).astype(np.uint8), "RGBA")
+        materials = [_material_to_pbr(material) for material in surface.materials]
+        several = {"material": MultiMaterial(materials), "face_materials": surface.face_materials}
         made.visual = TextureVisuals(
-            uv=_flip_v(mesh.uvs),
-            material=PBRMaterial(
-                baseColorTexture=texture,
-                metallicFactor=material.metallic,
-                roughnessFactor=material.roughness,
-            ),
+            uv=_flip_v(mesh.uvs), **(several if surface.others else {"material": materials[0]})
         )
+        if mesh.colors is not None:
+            made.vertex_attributes[_COLORS] = mesh.colors
+    elif mesh.colors is not None:
+        srgb = np.concatenate((linear_to_srgb(mesh.colors[:, :3]), mesh.colors[:, 3:]), axis=1)
+        made.visual = ColorVisuals(made, vertex_colors=np.rint(srgb * 255).astype(np.uint8))
+    elif mesh.uvs is not None:
+        made.visual = TextureVisuals(uv=_flip_v(mesh.uvs))
     return made
+
+
+def _material_to_pbr(material: Material) -> PBRMaterial:
+    from trimesh.visual.material import PBRMaterial
+
+    texture = Image.fromarray(np.round(material.base_color * 255).astype(np.uint8), "RGBA")
+    texture.info[_WRAP] = material.wrap
+    return PBRMaterial(
+        name=material.name,
+        baseColorTexture=texture,
+        metallicFactor=material.metallic,
+        roughnessFactor=material.roughness,
+        emissiveFactor=material.emissive if any(material.emissive) else None,
+        alphaMode=material.alpha_mode or None,
+        alphaCutoff=material.alpha_cutoff if material.alpha_mode == "MASK" else None,
+        doubleSided=material.is_double_sided,
+        **{_MAPS[role]: Image.fromarray(texels) for role, texels in material.maps.items()},
+    )
+
+
+def _read_surface(mesh: Mesh, material: Any) -> Mesh | TexturedMesh:
+    """The mesh with a SimpleMaterial or a PBRMaterial, as it is if that says nothing."""
+    factor = getattr(material, "baseColorFactor", None)
+    texture = _find_texture(material)
+    surface = make_surface(
+        mesh,
+        None if texture is None else np.asarray(texture.convert("RGBA"), np.float32) / 255,
+        None if factor is None else (np.asarray(factor) / 255).tolist(),
+        getattr(material, "metallicFactor", None),
+        getattr(material, "roughnessFactor", None),
+    )
+    if isinstance(surface, Mesh):
+        return surface
+    return replace(surface, material=_read_details(surface.material, material, mesh.uvs, texture))
+
+
+def _read_details(made: Material, material: Any, uvs: FloatArray | None, texture: Any) -> Material:
+    """The material with what a PBRMaterial says beyond base color, metallic and roughness."""
+    emissive = getattr(material, "emissiveFactor", None)
+    red, green, blue = (0.0, 0.0, 0.0) if emissive is None else emissive
+    maps = {
+        role: np.asarray(image.convert("RGB"))
+        for role, name in _MAPS.items()
+        if uvs is not None and (image := getattr(material, name, None)) is not None
+    }
+    return replace(
+        made,
+        name=getattr(material, "name", None) or made.name,
+        emissive=(float(red), float(green), float(blue)),
+        alpha_mode=getattr(material, "alphaMode", None) or "",
+        alpha_cutoff=getattr(material, "alphaCutoff", None) or made.alpha_cutoff,
+        wrap=_find_wrap(texture, uvs),
+        is_double_sided=bool(getattr(material, "doubleSided", False)),
+        maps=maps,
+    )
+
+
+def _find_wrap(texture: Any, uvs: FloatArray | None) -> tuple[str, str]:
+    """The wrap modes that Load Mesh noted; else uvs beyond the texture repeat it, as in glTF."""
+    noted = None if texture is None else texture.info.get(_WRAP)
+    if noted is not None:
+        return tuple(noted)  # type: ignore[return-value]
+    is_inside = uvs is None or (uvs.min() >= 0 and uvs.max() <= 1)
+    return ("CLAMP", "CLAMP") if is_inside else ("REPEAT", "REPEAT")
+
+
+def _number_vertices(mesh: Mesh, face_materials: IntArray) -> Mesh:
+    """The mesh with the material of each vertex; vertices that several materials share are doubled."""
+    count = len(mesh.positions)
+    keys = face_materials.astype(np.int64)[:, None] * count + mesh.faces
+    used, faces = np.unique(keys, return_inverse=True)
+    vertices = used % count
+    kept = {
+        name: None if getattr(mesh, name) is None else getattr(mesh, name)[vertices]
+        for name in ("normals", "uvs", "colors")
+    }
+    return Mesh(mesh.positions[vertices], faces.reshape(-1, 3), material_numbers=used // count, **kept)
 
 
 def _to_single(value: Any) -> trimesh.Trimesh:
@@ -77,16 +163,18 @@ def _read_uvs(mesh: trimesh.Trimesh) -> FloatArray | None:
 def _read_colors(mesh: trimesh.Trimesh) -> FloatArray | None:
     """Linear vertex colors; trimesh's are sRGB. Those of faces are averaged at the vertices by trimesh."""
     visual: Any = mesh.visual
+    beside = mesh.vertex_attributes.get(_COLORS)
+    if visual.kind == "texture" and beside is not None and np.shape(beside) == (len(mesh.vertices), 4):
+        return np.asarray(beside, np.float32)
     if visual.kind not in ("vertex", "face"):
         return None
     colors = np.asarray(visual.vertex_colors, np.float32) / 255
     return np.concatenate((srgb_to_linear(colors[:, :3]), colors[:, 3:]), axis=1)
 
 
-def _read_texture(material: Any) -> FloatArray | None:
-    """The base color of a PBRMaterial or a SimpleMaterial, (H, W, 4) sRGB 0..1."""
-    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-    return None if image is None else np.asarray(image.convert("RGBA"), np.float32) / 255
+def _find_texture(material: Any) -> Image.Image | None:
+    """The picture of the base color of a PBRMaterial or a SimpleMaterial."""
+    return getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
 
 
 def _flip_v(uvs: FloatArray | None) -> FloatArray | None:

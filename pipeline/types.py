@@ -92,6 +92,8 @@ class Mesh:
     positions: (V, 3) float32, meters. faces: (F, 3) int32, indices 0..V-1.
     normals: (V, 3) float32 unit, or None. uvs: (V, 2) float32, or None.
     colors: (V, 4) float32 linear RGBA 0..1, or None; they multiply the base color, as glTF's COLOR_0 does.
+    material_numbers: (V,) uint16, or None for 0 everywhere; which of several materials a vertex belongs to.
+    The corners of a face belong to one.
     """
 
     positions: FloatArray
@@ -99,6 +101,7 @@ class Mesh:
     normals: FloatArray | None = None
     uvs: FloatArray | None = None
     colors: FloatArray | None = None
+    material_numbers: IntArray | None = None
 
     def __post_init__(self) -> None:
         freeze(self, "positions", np.float32, None, 3)
@@ -107,6 +110,7 @@ class Mesh:
         freeze(self, "normals", np.float32, count, 3)
         freeze(self, "uvs", np.float32, count, 2)
         freeze(self, "colors", np.float32, count, 4)
+        freeze(self, "material_numbers", np.uint16, count)
         if len(self.faces):
             low, high = int(self.faces.min()), int(self.faces.max())
             wanted = f"vertex indices 0..{count - 1}, got {low}..{high}"
@@ -120,26 +124,58 @@ class Mesh:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """base_color: (H, W, 4) float32 sRGB 0..1. metallic and roughness as in glTF."""
+    """A surface in glTF's terms.
+
+    base_color: (H, W, 4) float32 sRGB 0..1. emissive: linear. alpha_mode: OPAQUE, MASK or BLEND; empty: what
+    the texels ask for. wrap: REPEAT, CLAMP or MIRROR along u and v. maps: further textures, (H, W, 3) uint8,
+    by role: metallic_roughness, normal, occlusion, emissive.
+    """
 
     base_color: FloatArray
     metallic: float = 0.0
     roughness: float = 0.9
+    name: str = "character"
+    emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    alpha_mode: str = ""
+    alpha_cutoff: float = 0.5
+    wrap: tuple[str, str] = ("CLAMP", "CLAMP")
+    is_double_sided: bool = False
+    maps: Mapping[str, IntArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         freeze(self, "base_color", np.float32, None, None, 4)
 
+    def sample(self, uvs: FloatArray) -> FloatArray:
+        """(N, 4) sRGB color of the texel at each of the uvs (N, 2), wrapped as the material says."""
+        size = np.array(self.base_color.shape[1::-1])
+        wrapped = np.stack([_WRAPPED[mode](uv) for mode, uv in zip(self.wrap, uvs.T, strict=True)], axis=1)
+        column, row = np.clip((wrapped * size).astype(np.int64), 0, size - 1).T
+        return self.base_color[row, column]
+
+
+_WRAPPED = {
+    "CLAMP": lambda place: place,
+    "REPEAT": lambda place: place - np.floor(place),
+    "MIRROR": lambda place: 1 - np.abs(place % 2 - 1),
+}
+
 
 @dataclass(frozen=True, eq=False)
 class TexturedMesh:
-    """A mesh with UVs, and the material whose texture they index."""
+    """A mesh with UVs, and the material whose texture they index; `others` are numbers 1, 2 … of the mesh."""
 
     mesh: Mesh
     material: Material
+    others: tuple[Material, ...] = ()
 
     def __post_init__(self) -> None:
         if self.mesh.uvs is None:
             raise ValueError("TexturedMesh.mesh: expected a mesh with uvs, got one without")
+        numbers = self.mesh.material_numbers
+        highest = 0 if numbers is None or not len(numbers) else int(numbers.max())
+        if highest > len(self.others):
+            wanted = f"material numbers 0..{len(self.others)}, got {highest}"
+            raise ValueError(f"TexturedMesh.mesh: expected {wanted}")
 
     @property
     def uvs(self) -> FloatArray:
@@ -147,11 +183,28 @@ class TexturedMesh:
         return np.asarray(self.mesh.uvs)
 
     @property
+    def materials(self) -> tuple[Material, ...]:
+        """All materials, by number."""
+        return (self.material, *self.others)
+
+    @property
+    def face_materials(self) -> IntArray:
+        """(F,) the number of each face's material."""
+        numbers = self.mesh.material_numbers
+        return (
+            np.zeros(len(self.mesh.faces), np.uint16) if numbers is None else numbers[self.mesh.faces[:, 0]]
+        )
+
+    @property
     def vertex_colors(self) -> FloatArray:
         """(V, 4) sRGB color of the texel at each vertex's uv."""
-        size = np.array(self.material.base_color.shape[1::-1])
-        column, row = np.clip((self.uvs * size).astype(np.int64), 0, size - 1).T
-        return self.material.base_color[row, column]
+        numbers = self.mesh.material_numbers
+        if numbers is None:
+            return self.material.sample(self.uvs)
+        colors = np.empty((len(numbers), 4), np.float32)
+        for number, material in enumerate(self.materials):
+            colors[numbers == number] = material.sample(self.uvs[numbers == number])
+        return colors
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def _make_humanoid(build, arm_drop, leg_spread, knee_out):
 @cache
 def rig_elf():
     """The example's mesh rigged by the embedded method, as the node does it."""
-    mesh = read_mesh(ELF)
+    mesh = read_mesh(ELF).surface.mesh
     skeleton = fit_skeleton(mesh).skeleton
     apart = separate_limbs(mesh, skeleton, compute_skin_weights(mesh, skeleton))
     mesh = replace(apart.mesh, uvs=np.full((len(apart.mesh.positions), 2), 0.5))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..rigging.pose.posing import make_continuous, place_keys, skin_mesh
@@ -46,6 +48,6 @@ def pose_character(character: RiggedCharacter, clip: AnimationClip, times: Float
     rotations, translations = sample_rotations(clip, inside), sample_translations(clip, inside)
     placed = place_keys(skeleton, rotations, translations, clip.mover)
     return [
-        TexturedMesh(skin_mesh(textured.mesh, skeleton, character.skin, joints), textured.material)
+        replace(textured, mesh=skin_mesh(textured.mesh, skeleton, character.skin, joints))
         for joints in placed
     ]

@@ -1,4 +1,4 @@
-"""File formats: writers of FBX, GLB and VRM, and a reader of meshes.
+"""File formats: writers of FBX, GLB and VRM, and readers of meshes (mesh_files.py, reading/).
 
 fbx*.py write FBX: fbx_binary.py the container, fbx_scene.py its objects, fbx_animation.py and fbx_angles.py
 the clips. glb.py writes GLB with gltf_document.py (the container) and gltf_skin.py (skeleton, skin, clips);
@@ -9,7 +9,7 @@ from .fbx import encode_fbx, write_fbx
 from .files import create_file, encode_png, replace_file
 from .glb import encode_glb, write_glb
 from .joint_names import NAME_PROFILES, rename_character, rename_joints
-from .mesh_files import MESH_SUFFIXES, read_mesh
+from .mesh_files import MESH_SUFFIXES, LoadedMesh, read_mesh
 from .vrm import encode_vrm, write_vrm
 from .vrm_meta import ALLOWED_VALUES, VrmMeta
 
@@ -17,6 +17,7 @@ __all__ = [
     "ALLOWED_VALUES",
     "MESH_SUFFIXES",
     "NAME_PROFILES",
+    "LoadedMesh",
     "VrmMeta",
     "create_file",
     "encode_fbx",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..mesh.normals import vertex_normals
-from ..types import Float64Array, Material, Mesh, RiggedCharacter, Skeleton, SkinWeights
+from ..types import Float64Array, Material, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
 from .fbx_angles import matrix_to_euler
 from .fbx_animation import add_clips
 from .fbx_binary import FbxNode, encode_document
@@ -22,6 +22,7 @@ from .validate import check_character
 _CENTIMETRES_PER_METRE = 100.0
 _CHARACTER_NAME = "Character"
 _UV_SET = "UVMap"
+_CLAMP = 1
 _DIELECTRIC_SPECULAR = 0.04
 """Specular color of a dielectric in glTF; three.js ignores SpecularFactor."""
 
@@ -51,7 +52,7 @@ def encode_fbx(character: RiggedCharacter, stem: str) -> bytes:
     """Return the bytes of `write_fbx`; the embedded texture is named after `stem`, the file's name."""
     check_character(character, "FBX")
     scene = SceneBuilder()
-    _add_character(scene, character, f"{stem}_base_color.png")
+    _add_character(scene, character, f"{stem}_base_color")
     return encode_document(scene.document())
 
 
@@ -64,13 +65,15 @@ def _character_to_fbx(character: RiggedCharacter) -> _FbxCharacter:
     return _FbxCharacter(positions, rest, np.asarray(mesh.uvs) * (1.0, -1.0) + (0, 1))
 
 
-def _add_character(scene: SceneBuilder, character: RiggedCharacter, image_name: str) -> None:
+def _add_character(scene: SceneBuilder, character: RiggedCharacter, image_stem: str) -> None:
     converted = _character_to_fbx(character)
     mesh_model = _add_model(scene, _CHARACTER_NAME, "Mesh", np.eye(4))
     scene.connect(mesh_model, ROOT_ID)
-    geometry = _add_geometry(scene, character.textured.mesh, converted)
+    geometry = _add_geometry(scene, character.textured, converted)
     scene.connect(geometry, mesh_model)
-    scene.connect(_add_material(scene, character.textured.material, image_name), mesh_model)
+    for number, material in enumerate(character.textured.materials):
+        image_name = f"{image_stem}_{number + 1}.png" if number else f"{image_stem}.png"
+        scene.connect(_add_material(scene, material, image_name), mesh_model)
     local = world_to_local(character.skeleton.parents, converted.rest)
     joints = _add_skeleton(scene, character.skeleton, local)
     scene.connect(_add_skin(scene, character.skin, converted.rest, joints), geometry)
@@ -78,12 +81,13 @@ def _add_character(scene: SceneBuilder, character: RiggedCharacter, image_name: 
     add_clips(scene, character.clips, joints, local, _CENTIMETRES_PER_METRE)
 
 
-def _add_geometry(scene: SceneBuilder, mesh: Mesh, converted: _FbxCharacter) -> int:
+def _add_geometry(scene: SceneBuilder, textured: TexturedMesh, converted: _FbxCharacter) -> int:
+    mesh = textured.mesh
     corners = mesh.faces.astype(np.int32)
     polygons = corners.copy()
     polygons[:, 2] = ~polygons[:, 2]  # a polygon's last corner is stored as its complement
     normals = _make_normal_layer(vertex_normals(mesh)[mesh.faces])
-    layers = normals, _make_uv_layer(converted.uvs, corners), _make_material_layer()
+    layers = normals, _make_uv_layer(converted.uvs, corners), _make_material_layer(textured)
     elements = (
         FbxNode("LayerElement", (), (FbxNode("Type", (layer.name,)), FbxNode("TypedIndex", (0,))))
         for layer in layers
@@ -122,16 +126,22 @@ def _make_uv_layer(uvs: Float64Array, corners: npt.NDArray[np.int32]) -> FbxNode
     return _make_layer("LayerElementUV", _UV_SET, "ByPolygonVertex", "IndexToDirect", *arrays)
 
 
-def _make_material_layer() -> FbxNode:
-    values = FbxNode("Materials", (np.zeros(1, dtype=np.int32),))
-    return _make_layer("LayerElementMaterial", "", "AllSame", "IndexToDirect", values)
+def _make_material_layer(textured: TexturedMesh) -> FbxNode:
+    """The number of each face's material, in the order in which they are connected to the model."""
+    several = bool(textured.others)
+    numbers = textured.face_materials.astype(np.int32) if several else np.zeros(1, dtype=np.int32)
+    values, mapping = FbxNode("Materials", (numbers,)), "ByPolygon" if several else "AllSame"
+    return _make_layer("LayerElementMaterial", "", mapping, "IndexToDirect", values)
 
 
 def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> int:
-    """Phong, which every reader supports; roughness is stored as the shininess that Blender converts back."""
+    """Phong, which every reader supports; roughness is stored as the shininess that Blender converts back.
+
+    Metallic-roughness, normal, occlusion and emissive maps have no place in it and are left out.
+    """
     gloss = 1.0 - material.roughness
     properties = make_properties(
-        ("EmissiveColor", "color", 0.0, 0.0, 0.0),
+        ("EmissiveColor", "color", *map(float, material.emissive)),
         ("AmbientColor", "color", 0.0, 0.0, 0.0),
         ("DiffuseColor", "color", 1.0, 1.0, 1.0),
         ("DiffuseFactor", "factor", 1.0),
@@ -145,14 +155,19 @@ def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> i
     )
     shading = FbxNode("ShadingModel", ("phong",)), FbxNode("MultiLayer", (0,))
     identity = scene.add(
-        "Material", _CHARACTER_NAME, "Material", "", FbxNode("Version", (102,)), *shading, properties
+        "Material", _name_material(material), "Material", "", FbxNode("Version", (102,)), *shading, properties
     )
-    texture = _add_texture(scene, encode_png(material.base_color)[0], image_name)
+    texture = _add_texture(scene, encode_png(material.base_color)[0], image_name, material.wrap)
     scene.connect(texture, identity, "DiffuseColor")
     return identity
 
 
-def _add_texture(scene: SceneBuilder, png: bytes, image_name: str) -> int:
+def _name_material(material: Material) -> str:
+    """Its name; that of the pipeline's own material is the character's."""
+    return _CHARACTER_NAME if material.name == _CHARACTER_NAME.lower() else material.name
+
+
+def _add_texture(scene: SceneBuilder, png: bytes, image_name: str, wrap: tuple[str, str]) -> int:
     name = Path(image_name).stem
     # A name without a folder: readers look for the image in the file, then next to it.
     video = scene.add(
@@ -175,7 +190,7 @@ def _add_texture(scene: SceneBuilder, png: bytes, image_name: str) -> int:
         FbxNode("Type", ("TextureVideoClip",)),
         FbxNode("Version", (202,)),
         FbxNode("TextureName", (f"{name}\x00\x01Texture",)),
-        make_properties(("UVSet", "text", _UV_SET), ("UseMaterial", "boolean", 1)),
+        make_properties(("UVSet", "text", _UV_SET), ("UseMaterial", "boolean", 1), *_make_wrap(wrap)),
         FbxNode("Media", (f"{name}\x00\x01Video",)),
         FbxNode("FileName", (image_name,)),
         FbxNode("RelativeFilename", (image_name,)),
@@ -186,6 +201,12 @@ def _add_texture(scene: SceneBuilder, png: bytes, image_name: str) -> int:
     )
     scene.connect(video, texture)
     return texture
+
+
+def _make_wrap(wrap: tuple[str, str]) -> list[tuple[object, ...]]:
+    """FBX repeats or clamps; it cannot mirror. Repeating is what it does where nothing is said."""
+    clamped = (("WrapModeU", wrap[0]), ("WrapModeV", wrap[1]))
+    return [(name, "enum", _CLAMP) for name, mode in clamped if mode == "CLAMP"]
 
 
 def _add_model(scene: SceneBuilder, name: str, subclass: str, local: Float64Array) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..types import FloatArray
+from ..types import FloatArray, IntArray
 
 _ZLIB_LEVEL = 3
 """Encodes a 2048² atlas in a third of the time of zlib's default level; the PNG is a few percent larger."""
@@ -22,9 +22,14 @@ def encode_png(base_color: FloatArray) -> tuple[bytes, bool]:
     """(H, W, 4) sRGB 0..1 as PNG, and whether it is opaque; then it has no alpha channel."""
     texels = np.rint(np.clip(base_color, 0, 1) * 255).astype(np.uint8)
     is_opaque = bool((texels[..., 3] == 255).all())
+    return encode_texels(texels[..., :3] if is_opaque else texels), is_opaque
+
+
+def encode_texels(texels: IntArray) -> bytes:
+    """(H, W, 3 or 4) uint8 as PNG."""
     stream = io.BytesIO()
-    Image.fromarray(texels[..., :3] if is_opaque else texels).save(stream, "PNG", compress_level=_ZLIB_LEVEL)
-    return stream.getvalue(), is_opaque
+    Image.fromarray(texels).save(stream, "PNG", compress_level=_ZLIB_LEVEL)
+    return stream.getvalue()
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..mesh.normals import vertex_normals
-from ..types import FloatArray, Material, Mesh, RiggedCharacter, TexturedMesh
-from .files import encode_png, replace_file
+from ..types import FloatArray, IntArray, Mesh, RiggedCharacter, TexturedMesh
+from .files import replace_file
 from .gltf_document import INDICES, VERTICES, GltfDocument
+from .gltf_materials import describe_material
 from .gltf_skin import add_skin_attributes, add_skinned_nodes
 from .validate import check_character, check_mesh
 
 _CLAY = (0.58, 0.56, 0.54, 1.0)
 _WHITE = (1.0, 1.0, 1.0, 1.0)
-_LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP = 9729, 9987, 33071
 
 
 def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) -> None:
@@ -54,17 +54,27 @@ def describe_character(character: RiggedCharacter) -> tuple[GltfDocument, list[i
 
 
 def _add_mesh(document: GltfDocument, model: Mesh | TexturedMesh, skin: dict[str, int]) -> int:
-    mesh, material = (model.mesh, model.material) if isinstance(model, TexturedMesh) else (model, None)
-    primitive = _add_primitive(document, mesh)
-    primitive["attributes"] |= skin
-    described = _describe_plain(mesh) if material is None else _describe_material(document, material)
-    if mesh.colors is not None and (mesh.colors[:, 3] < 1).any():
-        described["alphaMode"] = "BLEND"
-    primitive["material"] = document.add("materials", described)
-    return document.add("meshes", {"name": "character", "primitives": [primitive]})
+    """Append the mesh, a primitive for each of its materials; they share their vertices."""
+    mesh = model.mesh if isinstance(model, TexturedMesh) else model
+    attributes = _add_attributes(document, mesh) | skin
+    if isinstance(model, TexturedMesh):
+        described = [describe_material(document, material) for material in model.materials]
+        faces = [mesh.faces[model.face_materials == number] for number in range(len(described))]
+    else:
+        described, faces = [_describe_plain(mesh)], [mesh.faces]
+    primitives = []
+    for material, its_faces in zip(described, faces, strict=True):
+        if not len(its_faces):
+            continue
+        if mesh.colors is not None and (mesh.colors[:, 3] < 1).any():
+            material.setdefault("alphaMode", "BLEND")
+        indices = _add_indices(document, its_faces, len(mesh.positions))
+        number = document.add("materials", material)
+        primitives.append({"attributes": attributes, "indices": indices, "material": number})
+    return document.add("meshes", {"name": "character", "primitives": primitives})
 
 
-def _add_primitive(document: GltfDocument, mesh: Mesh) -> dict[str, Any]:
+def _add_attributes(document: GltfDocument, mesh: Mesh) -> dict[str, int]:
     attributes = {
         "POSITION": document.add_accessor(mesh.positions, VERTICES, has_bounds=True),
         "NORMAL": document.add_accessor(_make_unit(vertex_normals(mesh)), VERTICES),
@@ -73,9 +83,12 @@ def _add_primitive(document: GltfDocument, mesh: Mesh) -> dict[str, Any]:
         attributes["TEXCOORD_0"] = document.add_accessor(mesh.uvs, VERTICES)
     if mesh.colors is not None:
         attributes["COLOR_0"] = document.add_accessor(mesh.colors.clip(0, 1), VERTICES)
-    small = len(mesh.positions) < 0xFFFF
-    indices = mesh.faces.ravel().astype(np.uint16 if small else np.uint32)
-    return {"attributes": attributes, "indices": document.add_accessor(indices, INDICES)}
+    return attributes
+
+
+def _add_indices(document: GltfDocument, faces: IntArray, vertex_count: int) -> int:
+    dtype = np.uint16 if vertex_count < 0xFFFF else np.uint32
+    return document.add_accessor(faces.ravel().astype(dtype), INDICES)
 
 
 def _make_unit(normals: FloatArray) -> FloatArray:
@@ -90,20 +103,3 @@ def _describe_plain(mesh: Mesh) -> dict[str, Any]:
     name, color = ("clay", _CLAY) if mesh.colors is None else ("vertex_colors", _WHITE)
     surface = {"baseColorFactor": list(color), "metallicFactor": 0.0, "roughnessFactor": 0.9}
     return {"name": name, "pbrMetallicRoughness": surface}
-
-
-def _describe_material(document: GltfDocument, material: Material) -> dict[str, Any]:
-    image, opaque = encode_png(material.base_color)
-    source = document.add_image("base_color", image)
-    sampler = document.add(
-        "samplers",
-        {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP_LINEAR, "wrapS": _CLAMP, "wrapT": _CLAMP},
-    )
-    texture = document.add("textures", {"source": source, "sampler": sampler})
-    surface = {
-        "baseColorTexture": {"index": texture},
-        "metallicFactor": float(material.metallic),
-        "roughnessFactor": float(material.roughness),
-    }
-    mode = {} if opaque else {"alphaMode": "BLEND"}
-    return {"name": "character", "pbrMetallicRoughness": surface, **mode}

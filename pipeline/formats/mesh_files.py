@@ -1,56 +1,65 @@
-"""Reads mesh files of other programs through trimesh."""
+"""Reads files of other programs, each format by its reader in reading/, as one mesh with its materials."""
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import FormatError, MeshError
-from ..types import Mesh
+from ..types import Mesh, TexturedMesh
+from .reading.gltf import read_gltf
+from .reading.join import join_parts
+from .reading.model import Model
+from .reading.through_trimesh import read_through_trimesh
 
-if TYPE_CHECKING:
-    import trimesh
+_READERS: dict[str, Callable[[Path], Model]] = {
+    ".glb": read_gltf,
+    ".gltf": read_gltf,
+    ".vrm": read_gltf,
+    ".obj": read_through_trimesh,
+    ".ply": read_through_trimesh,
+    ".stl": read_through_trimesh,
+    ".off": read_through_trimesh,
+}
+MESH_SUFFIXES = tuple(_READERS)
+"""Supported formats."""
 
-MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
-"""Supported formats. Only the triangles are read, not the materials."""
 
-_PARSER_ERRORS = (
-    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, TypeError,
-    ValueError, struct.error,
-)  # fmt: skip
-"""What trimesh's parsers raise on damaged data. A missing module (ImportError) is not the file's fault."""
+@dataclass(frozen=True, eq=False)
+class LoadedMesh:
+    """surface: the mesh of a file. warnings: what was changed or could not be read, one sentence each."""
+
+    surface: Mesh | TexturedMesh
+    warnings: tuple[str, ...] = ()
 
 
-def read_mesh(path: Path) -> Mesh:
-    """Read all triangles of a file as one mesh, in the file's own units and frame.
+def read_mesh(path: Path) -> LoadedMesh:
+    """Read all triangles of a file as one mesh with its materials, as the file's scene shows them.
 
-    Vertices at the same position are merged, so that seams in the file do not cut the mesh into more charts.
-    FormatError: an unsupported format or a damaged file. MeshError: no triangles, or coordinates that are not
-    finite.
+    glTF is in meters and +Y up; other formats keep their own units and frame. FormatError: an unsupported
+    format, a damaged file, or one that needs what cannot be read. MeshError: no triangles, or coordinates
+    that are not finite.
     """
-    if path.suffix.lower() not in MESH_SUFFIXES:
+    surface, warnings = join_parts(read_model(path))
+    return LoadedMesh(surface, tuple(f"{path.name}: {warning}" for warning in warnings))
+
+
+def read_model(path: Path) -> Model:
+    """Read the parts of a file, at least one; errors as those of `read_mesh`."""
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
         raise FormatError(
             f"{path.name}: expected one of {', '.join(MESH_SUFFIXES)}; found {path.suffix or 'none'}"
         )
-    loaded = _parse_file(path)
-    if not len(loaded.faces):
+    model = reader(path)
+    if not any(len(part.faces) for part in model.parts):
         raise MeshError(f"{path.name} has no triangles")
-    if not np.isfinite(loaded.vertices).all():
-        raise MeshError(f"{path.name}: expected finite coordinates, found NaN or infinity")
-    if loaded.faces.min() < 0 or loaded.faces.max() >= len(loaded.vertices):
-        raise FormatError(f"{path.name} cannot be read: its faces name vertices that it does not have")
-    loaded.merge_vertices(merge_tex=True, merge_norm=True)
-    return Mesh(loaded.vertices, loaded.faces)
-
-
-def _parse_file(path: Path) -> trimesh.Trimesh:
-    from trimesh import Scene, load_scene  # here, so that no error of this import passes for a damaged file
-
-    try:
-        scene: Scene = load_scene(path, process=False)
-        return scene.to_mesh()
-    except _PARSER_ERRORS as error:
-        raise FormatError(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
+    for part in model.parts:
+        if not np.isfinite(part.positions).all():
+            raise MeshError(
+                f"{path.name}: expected finite coordinates, found NaN or infinity in {part.name!r}"
+            )
+    return model

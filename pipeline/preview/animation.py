@@ -119,9 +119,13 @@ def _circle_camera(mesh: Mesh | TexturedMesh, azimuth: float, elevation: float) 
 
 
 def _reduce_texture(textured: TexturedMesh, size: int) -> TexturedMesh:
-    """Halve the texture, averaging 2 x 2 texels, while it is at least four times as wide as the picture."""
-    color = textured.material.base_color
+    """Halve the textures, averaging 2 x 2 texels, while they are four times as wide as the picture."""
+    first, *others = (_reduce_material(material, size) for material in textured.materials)
+    return replace(textured, material=first, others=tuple(others))
+
+
+def _reduce_material(material: Material, size: int) -> Material:
+    color = material.base_color
     while min(color.shape[:2]) >= 4 * size and not any(side % 2 for side in color.shape[:2]):
         color = (color[::2, ::2] + color[1::2, ::2] + color[::2, 1::2] + color[1::2, 1::2]) / 4
-    material = textured.material
-    return TexturedMesh(textured.mesh, Material(color, material.metallic, material.roughness))
+    return replace(material, base_color=color)

@@ -14,6 +14,7 @@ from ..device import CPU, array_to_tensor, tensor_to_array
 from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
 from ..rasterize import mix_corners, rasterize_view
+from ..sample_material import sample_material
 from ..types import Camera, FloatArray, Mesh, TexturedMesh
 from .shading import (
     CLAY_STUDIO,
@@ -164,12 +165,16 @@ def _mix_albedo(mesh: Mesh | TexturedMesh, corners: torch.Tensor, weight: torch.
 
 
 def _sample_texture(mesh: TexturedMesh, corners: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Linear base color (N, 3), sampled bilinearly and clamped at the borders."""
+    """Linear base color (N, 3)."""
     uv = mix_corners(array_to_tensor(mesh.uvs, weight.device), corners, weight)
-    texture = array_to_tensor(mesh.material.base_color[..., :3], weight.device).permute(2, 0, 1)[None]
-    grid = (uv * 2 - 1)[None, :, None]
-    found = F.grid_sample(texture, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return srgb_to_linear(found[0, :, :, 0].T)
+    numbers = mesh.mesh.material_numbers
+    if numbers is None:
+        return srgb_to_linear(sample_material(mesh.material, uv)[:, :3])
+    number = array_to_tensor(numbers.astype(np.int64), weight.device)[corners[:, 0]]
+    color = uv.new_empty((len(uv), 3))
+    for index, material in enumerate(mesh.materials):
+        color[number == index] = sample_material(material, uv[number == index])[:, :3]
+    return srgb_to_linear(color)
 
 
 def _paint_backdrop(size: int, device: torch.device) -> torch.Tensor:

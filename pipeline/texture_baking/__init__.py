@@ -2,7 +2,7 @@
 
 from .atlas import apply_texture
 from .bake import BakedTexture, bake_views
-from .bake_vertex_colors import bake_vertex_colors
+from .bake_colors import bake_colors
 from .unwrap import unwrap_mesh
 
-__all__ = ["BakedTexture", "apply_texture", "bake_vertex_colors", "bake_views", "unwrap_mesh"]
+__all__ = ["BakedTexture", "apply_texture", "bake_colors", "bake_views", "unwrap_mesh"]

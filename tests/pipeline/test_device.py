@@ -14,7 +14,7 @@ from character3d.pipeline.preview import (
     render_turntable,
 )
 from character3d.pipeline.rasterize import interpolate_attributes, list_covered_samples, rasterize_triangles
-from character3d.pipeline.texture_baking import bake_vertex_colors, bake_views, unwrap_mesh
+from character3d.pipeline.texture_baking import bake_colors, bake_views, unwrap_mesh
 from character3d.pipeline.types import FramedPicture, Mesh, ViewImages
 from character3d.tests.capsules import join_capsules
 from character3d.tests.humanoids import CHIBI, make_humanoid
@@ -197,7 +197,7 @@ def test_baking_vertex_colors(figure):
     colored = Mesh(figure.positions, figure.faces, colors=np.pad(colors, ((0, 0), (0, 1)), constant_values=1))
 
     def work(device):
-        return (bake_vertex_colors(colored, texture_size=SIDE, device=device).material.base_color,)
+        return (bake_colors(colored, texture_size=SIDE, device=device).material.base_color,)
 
     wanted, found, _ = run_on_both(work)
     check_equal(wanted, found)

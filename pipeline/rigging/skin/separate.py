@@ -161,12 +161,14 @@ def _append_triangles(
     shares = np.concatenate((skin.weights[first], *(item[1][None] for item in bound)))
     corner = np.array(triangles, np.int64)[:, :3].reshape(-1)
     added = len(mesh.positions) + np.arange(len(corner), dtype=np.int32).reshape(-1, 3)
-    uvs = mesh.uvs
-    sources = [triangle[3] for triangle in triangles]
-    if uvs is not None:
-        uvs = np.concatenate((uvs, np.repeat(uvs[first[sources]], 3, axis=0)))
+    source = np.repeat(first[[triangle[3] for triangle in triangles]], 3)
+    names = ("uvs", "material_numbers")
+    followed = {
+        name: None if (values := getattr(mesh, name)) is None else np.concatenate((values, values[source]))
+        for name in names
+    }
     positions = np.concatenate((mesh.positions, candidates[corner]))
-    built = Mesh(positions, np.concatenate((faces, added)), uvs=uvs)
+    built = Mesh(positions, np.concatenate((faces, added)), **followed)
     if mesh.normals is not None:
         turned = vertex_normals(built)[len(mesh.positions) :]
         built = replace(built, normals=np.concatenate((mesh.normals, turned)))
@@ -178,8 +180,9 @@ def _append_triangles(
 def _drop_unused(mesh: Mesh, skin: SkinWeights) -> tuple[Mesh, SkinWeights]:
     """Remove the vertices without a face; the others keep their order."""
     used, faces = np.unique(mesh.faces, return_inverse=True)
-    normals, uvs = (None if values is None else values[used] for values in (mesh.normals, mesh.uvs))
-    dropped = Mesh(mesh.positions[used], faces.reshape(-1, 3), normals, uvs)
+    names = ("normals", "uvs", "material_numbers")
+    kept = {name: None if (values := getattr(mesh, name)) is None else values[used] for name in names}
+    dropped = Mesh(mesh.positions[used], faces.reshape(-1, 3), **kept)
     return dropped, SkinWeights(skin.joints[used], skin.weights[used])
 
 

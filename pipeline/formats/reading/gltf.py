@@ -1,0 +1,71 @@
+"""Reader of glTF 2.0: .gltf, .glb and .vrm, the scene as its file shows it, at rest.
+
+Skins are posed by the transforms of their nodes, morph targets have their default weights. What has no
+triangles is left out and named; an extension that a file requires and this reader does not know is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...errors import FormatError
+from .gltf_container import GltfFile
+from .gltf_materials import GltfMaterials
+from .gltf_nodes import GltfNodes, place_primitive
+from .gltf_primitives import Primitive, read_primitive
+from .model import Model, Part
+
+UNDERSTOOD = frozenset({
+    "EXT_mesh_gpu_instancing", "EXT_meshopt_compression", "EXT_texture_webp", "KHR_draco_mesh_compression",
+    "KHR_lights_punctual", "KHR_materials_emissive_strength", "KHR_materials_pbrSpecularGlossiness",
+    "KHR_materials_unlit", "KHR_mesh_quantization", "KHR_meshopt_compression", "KHR_texture_basisu",
+    "KHR_texture_transform", "VRM", "VRMC_vrm",
+})  # fmt: skip
+"""The extensions that a file may require."""
+
+
+def read_gltf(path: Path) -> Model:
+    """Read a .gltf, .glb or .vrm file. FormatError if it is damaged or requires an unknown extension."""
+    file = GltfFile(path)
+    required = [name for name in file.items("extensionsRequired") if name not in UNDERSTOOD]
+    if required:
+        raise FormatError(f"{path.name} requires {', '.join(map(str, required))}, which cannot be read")
+    nodes, materials, left_out = GltfNodes(file), GltfMaterials(file), Counter[str]()
+    parts = [part for index in nodes.world for part in _read_node(file, nodes, materials, index, left_out)]
+    named = [f"{count} meshes of {kind} are left out" for kind, count in sorted(left_out.items())]
+    return Model(tuple(parts), (*named, *materials.warnings))
+
+
+def _read_node(
+    file: GltfFile, nodes: GltfNodes, materials: GltfMaterials, index: int, left_out: Counter[str]
+) -> Iterator[Part]:
+    """The parts of a node's mesh; what has no triangles is counted in `left_out`."""
+    node = file.item("nodes", index)
+    if "mesh" not in node:
+        return
+    mesh = file.item("meshes", node["mesh"])
+    morphs = file.get(node, "weights", list, None) or file.get(mesh, "weights", list, [])
+    joints = nodes.joint_transforms(node["skin"]) if "skin" in node else None
+    name = file.get(node, "name", str) or file.get(mesh, "name", str) or f"node {index + 1}"
+    for described in file.get(mesh, "primitives", list, []):
+        if not isinstance(described, dict):
+            raise file.damaged(f"{name!r} has a primitive that is not an object")
+        primitive = read_primitive(file, described, _check_morphs(file, morphs))
+        if isinstance(primitive, str):
+            left_out[primitive] += 1
+        if not isinstance(primitive, Primitive) or not len(primitive.faces):
+            continue
+        if joints is not None and primitive.joints is not None and primitive.joints.max() >= len(joints):
+            raise file.damaged(f"{name!r} names joint {primitive.joints.max()} of {len(joints)}")
+        material = materials.read(primitive.material)
+        for positions, faces, normals in place_primitive(primitive, nodes.places(index), joints):
+            yield Part(name, positions, faces, normals, primitive.uvs, primitive.colors, material)
+
+
+def _check_morphs(file: GltfFile, morphs: list[Any]) -> list[float]:
+    if not all(isinstance(weight, (int, float)) for weight in morphs):
+        raise file.damaged("the weights of its morph targets are not numbers")
+    return [float(weight) for weight in morphs]

@@ -1,0 +1,55 @@
+"""Pictures of textures: opened here, decoded when their texels are first asked for."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ...errors import FormatError
+from ...types import IntArray
+from .soft_packages import import_soft
+
+_KTX2 = b"\xabKTX 20\xbb\r\n\x1a\n"
+MAX_SIDE = 16384
+"""Pixels; a texture with a longer side is refused before it is decoded."""
+
+
+def open_image(data: memoryview | bytes, name: str) -> Image.Image:
+    """Open PNG, JPEG, WebP, TGA, BMP, TIFF or DDS, whatever the file says it is, or KTX2.
+
+    FormatError if it is none of these, or too large.
+    """
+    if bytes(data[: len(_KTX2)]) == _KTX2:
+        return _open_ktx2(bytes(data), name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FormatError(f"{name} is not a picture that can be read") from error
+    if max(image.size) > MAX_SIDE:
+        raise FormatError(
+            f"{name} is {image.width}x{image.height}; at most {MAX_SIDE} pixels a side are read"
+        )
+    return image
+
+
+def decode_image(image: Image.Image) -> IntArray:
+    """(H, W, 4) uint8; 16 bits become 8. What Pillow raises for a damaged file."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, np.float64)
+        grey = values * 255 if image.mode == "F" else values / 257
+        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    return np.asarray(image.convert("RGBA"))
+
+
+def _open_ktx2(data: bytes, name: str) -> Image.Image:
+    """KTX2 with textures of Basis Universal, decoded at once."""
+    basisu = import_soft("opengl_basisu", f"{name} is a KTX2 texture (KHR_texture_basisu)")
+    try:
+        return Image.fromarray(basisu.open(data).transcode("rgba8").data, "RGBA")
+    except (basisu.BasisuError, ValueError, RuntimeError, MemoryError) as error:
+        raise FormatError(f"{name} is a KTX2 texture that cannot be decoded ({error})") from error
