@@ -1,4 +1,4 @@
-"""Fetch the two small networks that read a picture (11 MB, Apache-2.0) into ComfyUI's models folder.
+"""Fetch the three small networks that read a picture (11 MB, Apache-2.0) into ComfyUI's models folder.
 
     python install.py            when the pack lies in ComfyUI's custom_nodes; ComfyUI-Manager runs this
     python install.py MODELS     into that models folder

@@ -1,10 +1,11 @@
-"""U²-Net small and BlazePose by our readers and torch against ONNX Runtime and LiteRT.
+"""U²-Net small, BlazePose and BlazeFace by our readers and torch against ONNX Runtime and LiteRT.
 
 tests/golden/networks.npz holds what ONNX Runtime 1.32.0 and LiteRT 2.3.0 (XNNPACK), on the CPU, put out for
-small_networks.draw_picture(seed, side), seeds 1, 2 and 3; U²-Net gets (picture - 0.45) / 0.225.
-u2netp_SEED, blazepose_SEED_N              the published files; N numbers of outputs
+small_networks.draw_picture(seed, side), seeds 1, 2 and 3; U²-Net gets (picture - 0.45) / 0.225,
+BlazeFace 2 picture - 1.
+u2netp_SEED, blazepose_SEED_N, blazeface_SEED_N   the published files; N numbers of outputs
 small_u2net_SEED, small_blazepose_SEED_N   small_networks.draw_u2net(SEED), .draw_blazepose(SEED)
-Masks: every eighth row and column.
+Masks: every eighth row and column; BlazeFace: every eighth of its 896 faces.
 """
 
 import importlib
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from character3d.pipeline.errors import PictureError, WeightsError
+from character3d.pipeline.figure.face import Face
 from character3d.tests import small_networks as small
 from scipy.special import expit
 
@@ -26,14 +28,18 @@ CLOSE = 1e-4
 
 As the network puts them out, up to 600 pixels and 15 in size, LiteRT is 8e-5 off what float64 gives, we 3e-5.
 """
-FILES = {"u2net": "u2netp.onnx", "blazepose": "pose_landmark_full.tflite"}
+FILES = {
+    "u2net": "u2netp.onnx",
+    "blazepose": "pose_landmark_full.tflite",
+    "blazeface": "face_detection_short_range.tflite",
+}
 seeds = pytest.mark.parametrize("seed", [1, 2, 3])
 networks = pytest.mark.parametrize("name", ["u2net", "blazepose"])
 
 
 @pytest.fixture(scope="module")
 def backends(comfyui_modules):
-    names = ("u2net", "blazepose", "network_files")
+    names = ("u2net", "blazepose", "blazeface", "network_files")
     return SimpleNamespace(
         **{name: importlib.import_module(f"character3d.backends.{name}") for name in names}
     )
@@ -112,6 +118,16 @@ def test_the_published_blazepose_is_that_of_litert(backends, published, seed):
 
 
 @seeds
+def test_the_published_blazeface_is_that_of_litert(backends, published, seed):
+    """Places as shares of the input's side, scores as probabilities."""
+    model, picture = backends.blazeface.load_model(), 2 * small.draw_picture(seed, 128)[None] - 1
+    values, logits = backends.network_files.run_network(model, picture, 0)
+    wanted = GOLDEN[f"blazeface_{seed}_{values.size}"], GOLDEN[f"blazeface_{seed}_{logits.size}"]
+    np.testing.assert_allclose(values[:, ::8] / 128, wanted[0] / 128, rtol=0, atol=CLOSE)
+    np.testing.assert_allclose(expit(logits[:, ::8]), expit(wanted[1]), rtol=0, atol=CLOSE)
+
+
+@seeds
 def test_a_small_u2net_is_that_of_onnx_runtime(backends, install, seed):
     install("u2net", draw_small("u2net", seed))
     np.testing.assert_allclose(run_u2net(backends, seed), GOLDEN[f"small_u2net_{seed}"], rtol=0, atol=CLOSE)
@@ -138,7 +154,7 @@ def test_the_figure_in_a_drawn_picture_is_read(backends, published):
     assert abs(left[0] - right[0]) > 30 and min(left[1], right[1]) > 0.75 * 512
 
 
-@networks
+@pytest.mark.parametrize("name", FILES)
 def test_an_absent_file_is_named_with_its_source(backends, folders, name):
     backend = getattr(backends, name)
     assert not backend.is_installed()
@@ -281,3 +297,65 @@ def test_a_small_subject_is_looked_at_twice(backends, monkeypatch):
     rgb[5:95, 5:75] = 1
     backends.u2net.predict_mask_closely(None, rgb)
     assert len(seen) == 3
+
+
+# -- faces -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def face_in(backends, monkeypatch):
+    """(scores by look, place) -> what find_face makes of a network that sees one face at that place.
+
+    The figure fills 200 x 100 of a picture of 300 x 300; place: row, column and height in its pixels.
+    """
+    faces = backends.blazeface.faces
+
+    def find(scores, row, column, height):
+        mask = np.zeros((300, 300), np.float32)
+        mask[50:250, 100:200] = 1
+        squares = iter(((150 - 110, 150 - 110, 220), (150 - 66, 50 - 11, 132)))
+        looks = iter(scores)
+
+        def run(model, picture, memory):
+            assert picture.shape == (1, 128, 128, 3) and -1 <= picture.min() <= picture.max() <= 1
+            left, top, side = next(squares)
+            values, logits = np.zeros((1, 896, 16), np.float32), np.full((1, 896, 1), -20, np.float32)
+            x, y = (column - left) / side, (row - top) / side
+            cell = 512 + (int(y * 8) * 8 + int(x * 8)) * 6
+            start = (int(x * 8) + 0.5) / 8, (int(y * 8) + 0.5) / 8
+            values[0, cell, 0::2], values[0, cell, 1::2] = (x - start[0]) * 128, (y - start[1]) * 128
+            values[0, cell, 2:4] = height / side * 128
+            score = next(looks)
+            logits[0, cell] = np.log(score / (1 - score))
+            return [values, logits]
+
+        monkeypatch.setattr(faces, "run_network", run)
+        return faces.find_face(None, np.full((300, 300, 3), 0.7, np.float32), mask)
+
+    return find
+
+
+def test_a_face_that_both_looks_show_lies_where_they_show_it(face_in):
+    face = face_in((0.5, 0.5), row=90, column=140, height=50)
+    np.testing.assert_allclose(face.center, (140, 90), atol=0.3)  # the box leaves half a percent out
+    np.testing.assert_allclose(face.radii, (25, 25), atol=1e-3)
+    np.testing.assert_allclose(face.points, [(140, 90)] * 6, atol=0.3)
+    assert face.confidence == pytest.approx(0.5, abs=1e-3)
+
+
+def test_one_look_is_believed_where_the_other_cannot_see_the_face(face_in):
+    place = {"row": 120, "column": 150}
+    assert face_in((0.8, 0.1), height=50, **place) is None
+    assert face_in((0.1, 0.8), height=50, **place) is None
+    assert face_in((0.8, 0.1), height=100, **place) is not None, "larger than the second look"
+    assert face_in((0.1, 0.8), height=20, **place) is not None, "too small in the first"
+
+
+def test_blazepose_looks_at_a_square_around_the_face(backends, install):
+    """The head of the figure in a picture, alone: the square reaches below the picture."""
+    install("blazepose", draw_small("blazepose", 1))
+    model = backends.blazepose.load_model()
+    rgb, mask = small.draw_picture(1, 256)[:96], np.ones((96, 256), np.float32)
+    face = Face(np.array((128, 50), np.float32), np.array((30, 30)), np.zeros((6, 2)), 0.9)
+    pose = backends.blazepose.read_landmarks(model, rgb, mask, face)
+    assert pose.points.shape == (33, 3) and np.isfinite(pose.points).all()
