@@ -47,9 +47,7 @@ class Check(TypedDict):
     height: int
     method: str
     """Of the cut-out."""
-    kind: Literal[
-        "front", "three_quarter", "side", "back", "sitting", "half_body", "bust", "several", "other"
-    ]
+    kind: Literal["front", "three_quarter", "side", "back", "sitting", "half_body", "bust", "other"]
     source: str
     """What the landmarks were read from."""
     yaw: float

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..types import FloatArray, IntArray, freeze, require
 
-KINDS = ("front", "three_quarter", "side", "back", "sitting", "half_body", "bust", "several", "other")
+KINDS = ("front", "three_quarter", "side", "back", "sitting", "half_body", "bust", "other")
 """The first four stand; `half_body` ends at hips or thighs, `bust` at the chest; `other`: not human."""
 
 _SIDED = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "toe")
@@ -42,7 +42,7 @@ class Figure:
     head_box: the same of the head with hair, without hat, horns or ears. face: center x, y and radii x, y of
     the face's ellipse; None if no face is seen. parts: (N, N) uint8 indices into PARTS over the whole framed
     picture. yaw: degrees that the body is turned to its own left, as seen; 0 faces the viewer, 180 away.
-    source: what read it: `blazepose`, `outline` or `hand` (a person corrected it).
+    source: what read its landmarks: `blazepose`, `outline` or `hand` (a person corrected it).
     """
 
     kind: str

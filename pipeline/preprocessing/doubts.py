@@ -22,15 +22,16 @@ _LOST = {
 }
 
 
+_ADVICE = ": use one that shows the whole figure"
+FEET_OUTSIDE = _LOST["bottom"] + _ADVICE
+
+
 def find_doubts(alpha: FloatArray) -> tuple[str, ...]:
     """Warnings about the cut-out of alpha (H, W), before it is framed; none about a good one."""
     subject = alpha >= 0.5
     rows, columns = (np.flatnonzero(subject.any(axis=axis)) for axis in (1, 0))
     height, width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
-    doubts = [
-        f"{_LOST[side]}: use one that shows the whole figure"
-        for side in _find_cut_sides(subject, height, width)
-    ]
+    doubts = [_LOST[side] + _ADVICE for side in _find_cut_sides(subject, height, width)]
     if max(height, width) < _MIN_PIXELS:
         doubts.append(
             f"the figure is only {width} x {height} pixels large: use a larger picture for a sharp texture"

@@ -5,20 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from ..figure import LANDMARKS
+from ..figure.face import Face
 from ..figure.pose_landmarks import PoseLandmarks
 from ..types import BoolArray, FloatArray
-from .pose_hints import PoseHints
 
 _TURNED, _SIDEWAYS, _AWAY = 25.0, 62.0, 130.0
 """Degrees of yaw from which a figure counts as three-quarter, side and back view."""
+_SIDE_OUTLINE = 50.0
+"""The same of a side view that only the outline shows, which makes turns out smaller than they are."""
 _SURE_OF_BACK = 0.9
 """Confidence of the points from which a back is believed: cartoon faces are often taken for one."""
 _SITTING, _SHORT_THIGH, _KNEES_SEEN = 55.0, 0.4, 0.7
 """Degrees off the vertical of both thighs in space; their height in the picture, in shins; visibility."""
-_UNSEEN, _STRAIGHT, _FLAT = 0.3, 0.006, 0.45
-"""Visibility below which ankles are not in the picture; how far from its lowest row a cut
-reaches, as a share of the height; share of the width that a cut has at least."""
-_LEGS = ("knee", "ankle", "toe")
+_UNSEEN, _HIPS_SEEN, _HEAD_SEEN = 0.2, 0.3, 0.4
+"""Confidence below which no ankle is in the picture, and from which hips and neck are."""
+_STRAIGHT, _FLAT, _HEAD_ALONE = 0.006, 0.4, 0.58
+"""How far from its lowest row a cut reaches, as a share of the height; share of the width that a cut has at
+least; share of the height that the face of a head alone has."""
 _NO_FORM = 0.3
 """Mean confidence of the landmarks below which no human form was found."""
 
@@ -41,24 +44,31 @@ def classify_kind(
     mask: BoolArray,
     landmarks: FloatArray,
     confidence: FloatArray,
-    hints: PoseHints | None,
+    yaw: float,
     pose: PoseLandmarks | None,
+    face: Face | None,
 ) -> str:
-    """Return one of KINDS for landmarks (20, 3) in shares, from both readings."""
+    """Return one of KINDS for landmarks (20, 3) in shares, from all readings."""
+    has_head = face is not None or _read(confidence, "neck") > _HEAD_SEEN
+    if has_head and (cropped := _find_crop(mask, confidence, face)) is not None:
+        return cropped
     if float(np.median(confidence)) < _NO_FORM:
         return "other"
-    if (cropped := _find_crop(mask, confidence, pose)) is not None:
-        return cropped
-    if hints is None or pose is None:
-        return "front"
-    shoulders, hips = _measure_yaws(pose.world)
-    agree = abs((shoulders - hips + 180) % 360 - 180) < 40
-    yaw = abs(hints.yaw)
-    if yaw > _AWAY:
+    if pose is not None and abs(yaw) > _AWAY:
+        shoulders, hips = _measure_yaws(pose.world)
+        agree = abs((shoulders - hips + 180) % 360 - 180) < 40
         return "back" if agree and pose.confidence > _SURE_OF_BACK else "front"
-    if _is_sitting(pose):
+    if _is_sitting(landmarks, confidence, pose):
         return "sitting"
-    return "side" if yaw > _SIDEWAYS else "three_quarter" if yaw > _TURNED else "front"
+    sideways = _SIDEWAYS if pose is not None else _SIDE_OUTLINE
+    return "side" if abs(yaw) > sideways else "three_quarter" if abs(yaw) > _TURNED else "front"
+
+
+def estimate_yaw(landmarks: FloatArray) -> float:
+    """Degrees that shoulders and hips of landmarks (20, 3) are turned to the figure's own left."""
+    places = {name: landmarks[LANDMARKS.index(name)] for name in LANDMARKS}
+    across = sum(places[f"left_{name}"] - places[f"right_{name}"] for name in ("shoulder", "hip"))
+    return float(np.degrees(np.arctan2(-across[2], across[0])))
 
 
 def describe_kind(kind: str) -> tuple[str, ...]:
@@ -66,18 +76,17 @@ def describe_kind(kind: str) -> tuple[str, ...]:
     return (_WARNINGS[kind],) if kind in _WARNINGS else ()
 
 
-def _find_crop(mask: BoolArray, confidence: FloatArray, pose: PoseLandmarks | None) -> str | None:
-    """`bust` or `half_body` if the figure ends in a cut and no legs are seen above it."""
+def _find_crop(mask: BoolArray, confidence: FloatArray, face: Face | None) -> str | None:
+    """`bust` or `half_body` if the figure ends in a cut and no ankles are seen, or is a head alone."""
     trust = {
         name: max(_read(confidence, f"{side}_{name}") for side in ("left", "right"))
-        for name in (*_LEGS, "hip")
+        for name in ("ankle", "hip")
     }
-    unseen = max(trust[name] for name in _LEGS) < _UNSEEN
-    if pose is not None and pose.confidence > _SURE_OF_BACK:
-        unseen = float(pose.visibility[[27, 28]].max()) < _UNSEEN
-    if not unseen or _measure_cut(mask) < _FLAT:
+    height = np.ptp(np.flatnonzero(mask.any(axis=1))) + 1
+    is_head = face is not None and 2 * face.radii[1] > _HEAD_ALONE * height
+    if trust["ankle"] > _UNSEEN or not (is_head or _measure_cut(mask) > _FLAT):
         return None
-    return "bust" if trust["hip"] < _UNSEEN else "half_body"
+    return "bust" if trust["hip"] < _HIPS_SEEN else "half_body"
 
 
 def _read(confidence: FloatArray, name: str) -> float:
@@ -98,13 +107,26 @@ def _measure_yaws(world: FloatArray) -> tuple[float, float]:
     return shoulders, hips
 
 
-def _is_sitting(pose: PoseLandmarks) -> bool:
-    """Whether both thighs point forward: far off the vertical in space, and short in the picture."""
-    thighs, shins = (
-        pose.world[[25, 26]] - pose.world[[23, 24]],
-        pose.points[[27, 28], 1] - pose.points[[25, 26], 1],
+def _is_sitting(landmarks: FloatArray, confidence: FloatArray, pose: PoseLandmarks | None) -> bool:
+    """Whether both thighs point forward or aside, by landmarks (20, 3) or by BlazePose."""
+    hips, knees, ankles = (
+        landmarks[[LANDMARKS.index(f"{side}_{name}") for side in ("left", "right")]]
+        for name in ("hip", "knee", "ankle")
     )
+    seen = np.array([_read(confidence, f"{side}_knee") > _UNSEEN for side in ("left", "right")])
+    if (_point_aside(knees - hips, hips, knees, ankles) & seen).all():
+        return True
+    if pose is None:
+        return False
+    hips, knees, ankles = (pose.points[[left, left + 1]] for left in (23, 25, 27))
+    seen = pose.visibility[[25, 26]] > _KNEES_SEEN
+    thighs = pose.world[[25, 26]] - pose.world[[23, 24]]
+    return bool((_point_aside(thighs, hips, knees, ankles) & seen).all())
+
+
+def _point_aside(thighs: FloatArray, hips: FloatArray, knees: FloatArray, ankles: FloatArray) -> BoolArray:
+    """Whether thighs (2, 3) are far off the vertical in space, and short in the picture; all (2, 3)."""
     down = thighs[:, 1] / np.maximum(np.linalg.norm(thighs, axis=1), 1e-6)
     tilted = np.degrees(np.arccos(np.clip(down, -1.0, 1.0))) > _SITTING
-    short = pose.points[[25, 26], 1] - pose.points[[23, 24], 1] < _SHORT_THIGH * shins
-    return bool((tilted & short & (pose.visibility[[25, 26]] > _KNEES_SEEN)).all())
+    short: BoolArray = knees[:, 1] - hips[:, 1] < _SHORT_THIGH * (ankles[:, 1] - knees[:, 1])
+    return tilted & short

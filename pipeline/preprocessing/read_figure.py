@@ -7,20 +7,23 @@ import torch
 
 from ..device import CPU
 from ..figure import LANDMARKS, PARTS, Figure
+from ..figure.face import Face
 from ..figure.network import BodyReading, read_body
 from ..figure.pose_landmarks import PoseLandmarks
-from ..types import BoolArray, Float64Array, FloatArray, FramedPicture
-from .figure_kind import classify_kind, describe_kind
-from .pose_hints import PoseHints, find_narrowest, read_pose
+from ..types import BoolArray, FloatArray, FramedPicture
+from .doubts import FEET_OUTSIDE
+from .face_hints import fits_face, read_face
+from .figure_kind import classify_kind, describe_kind, estimate_yaw
+from .neck import find_neck
+from .pose_hints import PoseHints, read_pose
 
 _AGREED = 0.06
 """Distance of the two readings of a landmark, as a share of the figure's height, up to which they agree."""
 _HINT_WEIGHT, _OVERRULES = 0.7, 0.7
 """Weight of BlazePose's landmark where both agree; where not, the share of the other's confidence that it
 needs: it sees the limbs before the trunk, which the outline hides."""
-_HINT_NECK, _NEAR_NECK, _TOWARDS_HEAD = 0.6, 0.1, 0.35
-"""Weight of BlazePose's neck beside the outline's, if they are as near as this share of the height; where the
-chin is looked for, from the neck to the middle of the head."""
+_SURE_NECK = 0.6
+"""Confidence of the outline's neck from which a face near it tells nothing new."""
 _SOME_TRUST = 0.3
 """Largest confidence of BlazePose's landmarks below which it has found no one."""
 _TRUNK = ("head", "neck", "pelvis", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
@@ -33,29 +36,34 @@ _ABOVE_CHIN = 1.15
 
 
 def read_figure(
-    picture: FramedPicture, pose: PoseLandmarks | None = None, *, device: torch.device = CPU
+    picture: FramedPicture,
+    pose: PoseLandmarks | None = None,
+    face: Face | None = None,
+    *,
+    device: torch.device = CPU,
 ) -> Figure:
     """Read kind, landmarks, head and parts of the subject of `picture`.
 
-    pose: BlazePose's points in the pixels of `picture`; None reads the outline alone.
+    pose, face: BlazePose's points and BlazeFace's face in the pixels of `picture`; None reads without.
     """
     mask, side = picture.mask, len(picture.rgba)
     box = _find_box(mask, side)
+    height = box[3] - box[1]
     outline = body = read_body(picture.rgba[..., 3], device=device)
-    hints = None if pose is None else read_pose(pose, mask)
-    if hints is not None and hints.confidence.max() > _SOME_TRUST:
-        points = hints.landmarks / side
-        hinted = read_body(picture.rgba[..., 3], points, hints.confidence, device=device)
-        if _contradicts(body, hinted, points, hints.confidence, box[3] - box[1]):
-            hints = None
-        else:
-            body = hinted
-    else:
-        hints = None
-    landmarks, confidence = _merge(body, hints, side, box[3] - box[1])
-    landmarks[LANDMARKS.index("neck"), :2] = _find_neck(mask, landmarks, outline, hints, box[3] - box[1])
+    hints = None if pose is None else _check_pose(pose, mask, face)
+    told = hints if hints is not None or face is None else read_face(face)
+    if told is not None and (hints is not None or _misses_face(outline, told, side, height)):
+        points = told.landmarks / side
+        body = read_body(picture.rgba[..., 3], points, told.confidence, device=device)
+        if face is None and _contradicts(outline, body, points, told.confidence, height):
+            hints, body = None, outline
+    if hints is None:
+        pose = None
+    landmarks, confidence = _merge(body, hints, side, height)
+    landmarks[LANDMARKS.index("neck"), :2] = find_neck(mask, landmarks, outline, hints, face)
     head_box = _find_head_box(mask, body, landmarks, box)
-    kind = classify_kind(mask, landmarks, confidence, hints, pose)
+    yaw = estimate_yaw(body.landmarks) if hints is None else hints.yaw
+    kind = classify_kind(mask, landmarks, confidence, yaw, pose, face)
     return Figure(
         kind=kind,
         landmarks=landmarks,
@@ -63,12 +71,27 @@ def read_figure(
         box=box,
         head_box=head_box,
         parts=body.parts,
-        face=_scale_face(hints, side),
-        yaw=0.0 if hints is None else hints.yaw,
+        face=_find_face(hints, face, side),
+        yaw=yaw,
         source="outline" if hints is None else "blazepose",
-        warnings=(*picture.warnings, *describe_kind(kind)),
+        warnings=_list_warnings(picture, kind),
         metrics={"landmark_confidence": float(confidence.mean())},
     )
+
+
+def _check_pose(pose: PoseLandmarks, mask: BoolArray, face: Face | None) -> PoseHints | None:
+    """BlazePose's landmarks, or None if it found no one, or someone whose face is elsewhere."""
+    hints = read_pose(pose, mask)
+    if hints.confidence.max() <= _SOME_TRUST or (face is not None and not fits_face(pose, face)):
+        return None
+    return hints
+
+
+def _misses_face(outline: BodyReading, told: PoseHints, side: int, height: float) -> bool:
+    """Whether the outline's neck is unsure or far from where the face has it."""
+    number = LANDMARKS.index("neck")
+    apart = np.linalg.norm(told.landmarks[number] / side - outline.landmarks[number, :2]) / height
+    return bool(apart > _AGREED or outline.confidence[number] < _SURE_NECK)
 
 
 def _find_box(mask: BoolArray, side: int) -> tuple[float, float, float, float]:
@@ -107,25 +130,15 @@ def _merge(
             confidence[number] = max(trust, float(confidence[number]))
         elif trust > _OVERRULES * confidence[number]:
             landmarks[number, :2], confidence[number] = hint, trust * 0.8
+    for name, other in (("left", "right"), ("right", "left")):
+        ankle, toe, wrong = (
+            LANDMARKS.index(part) for part in (f"{name}_ankle", f"{name}_toe", f"{other}_ankle")
+        )
+        own, others = np.linalg.norm(landmarks[[ankle, wrong], :2] - landmarks[toe, :2], axis=1)
+        if own > others:  # a toe of the other foot
+            foot = (hints.landmarks[toe] - hints.landmarks[ankle]) / side
+            landmarks[toe, :2], confidence[toe] = landmarks[ankle, :2] + foot, confidence[ankle]
     return landmarks, confidence
-
-
-def _find_neck(
-    mask: BoolArray, landmarks: FloatArray, outline: BodyReading, hints: PoseHints | None, height: float
-) -> Float64Array:
-    """x and y of the neck: where it is narrowest, or the mean of both readings where hair hides it."""
-    side, number = len(mask), LANDMARKS.index("neck")
-    points = {name: landmarks[LANDMARKS.index(name), :2].astype(np.float64) for name in LANDMARKS}
-    shoulders = (points["left_shoulder"] + points["right_shoulder"]) / 2
-    neck = points["neck"]
-    above = neck + _TOWARDS_HEAD * (points["head"] - neck)
-    if hints is not None and hints.confidence[number] > 0.5:
-        above = np.array((hints.landmarks[number, 0], hints.chin)) / side
-        hinted, other = hints.landmarks[number] / side, outline.landmarks[number, :2]
-        if outline.confidence[number] > 0.5 and np.linalg.norm(hinted - other) < _NEAR_NECK * height:
-            neck = _HINT_NECK * hinted + (1 - _HINT_NECK) * other
-    narrow = find_narrowest(mask, above * side, shoulders * side)
-    return neck if narrow is None else narrow / side
 
 
 def _find_head_box(
@@ -150,8 +163,22 @@ def _find_head_box(
     )
 
 
-def _scale_face(hints: PoseHints | None, side: int) -> tuple[float, float, float, float] | None:
-    if hints is None or hints.confidence[LANDMARKS.index("head")] < 0.5:
+def _list_warnings(picture: FramedPicture, kind: str) -> tuple[str, ...]:
+    """Those of the cut-out and of the kind; that the feet are missing is said once."""
+    known = picture.warnings
+    if kind in ("half_body", "bust"):
+        known = tuple(warning for warning in known if warning != FEET_OUTSIDE)
+    return (*known, *describe_kind(kind))
+
+
+def _find_face(
+    hints: PoseHints | None, face: Face | None, side: int
+) -> tuple[float, float, float, float] | None:
+    """BlazeFace's face, or else BlazePose's if it is sure of it; shares."""
+    if face is not None:
+        x, y, across, tall = *face.center, *face.radii
+    elif hints is not None and hints.confidence[LANDMARKS.index("head")] >= 0.5:
+        x, y, across, tall = hints.face
+    else:
         return None
-    x, y, across, tall = hints.face
-    return x / side, y / side, across / side, tall / side
+    return float(x / side), float(y / side), float(across / side), float(tall / side)

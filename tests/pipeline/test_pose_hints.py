@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 from character3d.pipeline.figure import LANDMARKS
+from character3d.pipeline.figure.face import Face
 from character3d.pipeline.figure.pose_landmarks import PoseLandmarks
-from character3d.pipeline.preprocessing.figure_kind import classify_kind, describe_kind
+from character3d.pipeline.preprocessing.face_hints import fits_face, read_face
+from character3d.pipeline.preprocessing.figure_kind import classify_kind, describe_kind, estimate_yaw
 from character3d.pipeline.preprocessing.pose_hints import find_narrowest, measure_yaw, read_pose
 
 SIDE = 400
+LEGS = ("hip", "knee", "ankle", "toe")
 LEFT = {11: (260, 150), 13: (290, 210), 15: (300, 265), 17: (302, 285), 19: (306, 285), 21: (296, 280)}
 LEFT |= {23: (225, 250), 25: (228, 310), 27: (230, 365), 29: (228, 375), 31: (236, 380)}
 FACE = {0: (200, 82), 1: (205, 72), 2: (210, 72), 3: (215, 72), 7: (222, 80), 9: (207, 96)}
@@ -39,6 +42,14 @@ def make_mask():
     arms = (np.abs(np.abs(x - 200) - 95) < 18) & (y > 140) & (y < 295)
     legs = (np.abs(np.abs(x - 200) - 28) < 20) & (y > 250) & (y < 385)
     return head | neck | trunk | arms | legs
+
+
+def make_face(x, y, radius):
+    return Face(np.array((x, y), np.float32), np.full(2, radius), np.zeros((6, 2)), 0.9)
+
+
+def at_depth_zero(hints):
+    return np.pad(hints.landmarks / SIDE, ((0, 0), (0, 1)))
 
 
 def at(values, name):
@@ -93,7 +104,7 @@ def test_yaw_turns_to_the_figures_left(yaw):
 def test_kind_by_the_angle_at_which_it_is_seen(yaw, kind):
     pose, mask = make_pose(yaw), make_mask()
     hints = read_pose(pose, mask)
-    found = classify_kind(mask, hints.landmarks / SIDE, hints.confidence, hints, pose)
+    found = classify_kind(mask, at_depth_zero(hints), hints.confidence, hints.yaw, pose, None)
     assert found == kind
     assert bool(describe_kind(found)) == (kind != "front")
 
@@ -103,7 +114,7 @@ def test_half_body_is_cut_and_shows_no_ankles():
     mask[280:] = False
     pose.visibility[[25, 26, 27, 28, 31, 32]] = 0.1
     hints = read_pose(pose, mask)
-    assert classify_kind(mask, hints.landmarks / SIDE, hints.confidence, hints, pose) == "half_body"
+    assert classify_kind(mask, at_depth_zero(hints), hints.confidence, hints.yaw, pose, None) == "half_body"
 
 
 def test_sitting_shows_short_thighs_that_point_forward():
@@ -111,9 +122,60 @@ def test_sitting_shows_short_thighs_that_point_forward():
     pose.points[[25, 26], 1] = 262
     pose.world[[25, 26]] = pose.world[[23, 24]] + (0, 0.05, -0.4)
     hints = read_pose(pose, mask)
-    assert classify_kind(mask, hints.landmarks / SIDE, hints.confidence, hints, pose) == "sitting"
+    assert classify_kind(mask, at_depth_zero(hints), hints.confidence, hints.yaw, pose, None) == "sitting"
+
+
+def test_a_bust_is_cut_above_the_hips():
+    mask, hints = make_mask(), read_pose(make_pose(), make_mask())
+    mask[220:] = False
+    confidence = hints.confidence.copy()
+    confidence[[number for number, name in enumerate(LANDMARKS) if name.endswith(LEGS)]] = 0
+    assert classify_kind(mask, at_depth_zero(hints), confidence, 0.0, None, None) == "bust"
+
+
+def test_a_head_alone_is_a_bust():
+    y, x = np.mgrid[0:SIDE, 0:SIDE] + 0.5
+    mask = np.hypot(x - 200, y - 200) < 120
+    face = make_face(200, 220, 75)
+    assert classify_kind(mask, np.zeros((20, 3)), np.full(20, 0.1), 0.0, None, face) == "bust"
+    assert classify_kind(mask, np.zeros((20, 3)), np.full(20, 0.1), 0.0, None, None) == "other"
+
+
+@pytest.mark.parametrize(("yaw", "kind"), [(4, "front"), (-30, "three_quarter"), (55, "side")])
+def test_an_outline_alone_shows_the_turn(yaw, kind):
+    hints, mask = read_pose(make_pose(), make_mask()), make_mask()
+    landmarks = at_depth_zero(hints)
+    across = landmarks[:, 0] - 0.5
+    landmarks[:, 2] = -across * np.sin(np.radians(yaw))
+    landmarks[:, 0] = 0.5 + across * np.cos(np.radians(yaw))
+    assert estimate_yaw(landmarks) == pytest.approx(yaw, abs=1e-3)
+    assert classify_kind(mask, landmarks, np.ones(20), yaw, None, None) == kind
+
+
+def test_knees_beside_the_hips_are_those_of_one_who_sits():
+    hints, mask = read_pose(make_pose(), make_mask()), make_mask()
+    landmarks = at_depth_zero(hints)
+    for side, x in (("left", 0.75), ("right", 0.25)):
+        landmarks[LANDMARKS.index(f"{side}_knee"), :2] = x, 0.64
+    assert classify_kind(mask, landmarks, np.ones(20), 0.0, None, None) == "sitting"
+    assert classify_kind(mask, landmarks, np.full(20, 0.15), 0.0, None, None) == "other"
+
+
+def test_blazepose_is_believed_where_it_sees_the_same_face():
+    pose = make_pose()
+    assert fits_face(pose, make_face(200, 85, 22))
+    assert not fits_face(pose, make_face(200, 135, 22)), "its mouth lies above the face"
+    assert not fits_face(pose, make_face(260, 85, 22)), "beside it"
+    assert not fits_face(make_pose(p11=(260, 80), p12=(140, 80)), make_face(200, 85, 22)), "shoulders"
+
+
+def test_a_face_alone_tells_head_and_neck():
+    hints = read_face(make_face(200, 85, 25))
+    assert at(hints.landmarks, "head").tolist() == [200, 85]
+    assert at(hints.landmarks, "neck").tolist() == [200, 109]
+    assert np.count_nonzero(hints.confidence) == 2
 
 
 def test_no_human_form():
     mask = make_mask()
-    assert classify_kind(mask, np.zeros((20, 3)), np.full(20, 0.1), None, None) == "other"
+    assert classify_kind(mask, np.zeros((20, 3)), np.full(20, 0.1), 0.0, None, None) == "other"
