@@ -11,7 +11,7 @@ from typing import Any
 import folder_paths
 
 from ..pipeline.errors import MeshError
-from ..pipeline.formats import MESH_SUFFIXES, read_mesh
+from ..pipeline.formats import MESH_SUFFIXES, advise, list_companions, read_mesh
 from .compat import file_3d_inputs, file_3d_to_path, io, is_file_3d_type, make_schema
 from .input_files import list_input_files
 from .sockets import mesh_outputs, mesh_values
@@ -27,7 +27,8 @@ def _find_file(name: str | None) -> Path:
     path = os.path.abspath(os.path.join(folder, name))
     is_inside = os.path.commonpath((folder, path)) == folder
     if not is_inside or not path.lower().endswith(MESH_SUFFIXES) or not os.path.isfile(path):
-        raise MeshError(f"mesh_file: {name!r} is not a mesh in ComfyUI's input folder")
+        advice = f": {found}" if (found := advise(name)) else ""
+        raise MeshError(f"mesh_file: {name!r} is not a mesh in ComfyUI's input folder{advice}")
     return Path(path)
 
 
@@ -75,9 +76,10 @@ class LoadMesh(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, mesh_file: str | None = None, **_linked: Any) -> str:
-        """Load a file again after it has changed."""
+        """Load a file again after it, or a file that it refers to, has changed."""
         try:
-            return f"{_find_file(mesh_file).stat().st_mtime_ns}"
+            path = _find_file(mesh_file)
+            return " ".join(f"{file.stat().st_mtime_ns}" for file in (path, *list_companions(path)))
         except (MeshError, OSError):
             return ""
 

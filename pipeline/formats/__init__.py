@@ -9,7 +9,8 @@ from .fbx import encode_fbx, write_fbx
 from .files import create_file, encode_png, replace_file
 from .glb import encode_glb, write_glb
 from .joint_names import NAME_PROFILES, rename_character, rename_joints
-from .mesh_files import MESH_SUFFIXES, LoadedMesh, read_mesh
+from .mesh_files import MESH_SUFFIXES, LoadedMesh, advise, read_mesh
+from .reading.companions import list_companions
 from .vrm import encode_vrm, write_vrm
 from .vrm_meta import ALLOWED_VALUES, VrmMeta
 
@@ -19,11 +20,13 @@ __all__ = [
     "NAME_PROFILES",
     "LoadedMesh",
     "VrmMeta",
+    "advise",
     "create_file",
     "encode_fbx",
     "encode_glb",
     "encode_png",
     "encode_vrm",
+    "list_companions",
     "read_mesh",
     "rename_character",
     "rename_joints",

@@ -10,22 +10,45 @@ import numpy as np
 
 from ..errors import FormatError, MeshError
 from ..types import Mesh, TexturedMesh
+from .reading.fbx import read_fbx
 from .reading.gltf import read_gltf
 from .reading.join import join_parts
 from .reading.model import Model
+from .reading.obj import read_obj
+from .reading.threemf import read_3mf
 from .reading.through_trimesh import read_through_trimesh
 
 _READERS: dict[str, Callable[[Path], Model]] = {
     ".glb": read_gltf,
     ".gltf": read_gltf,
     ".vrm": read_gltf,
-    ".obj": read_through_trimesh,
+    ".fbx": read_fbx,
+    ".obj": read_obj,
+    ".3mf": read_3mf,
     ".ply": read_through_trimesh,
     ".stl": read_through_trimesh,
     ".off": read_through_trimesh,
 }
 MESH_SUFFIXES = tuple(_READERS)
 """Supported formats."""
+_OTHERS = {
+    ".blend": "open it in Blender and export it as glTF 2.0 (.glb)",
+    ".usd": "export it as glTF 2.0 (.glb)",
+    ".dae": "convert it to glTF 2.0 (.glb), for example with Blender",
+    ".max": "export it from 3ds Max as FBX or glTF",
+    ".mb": "export it from Maya as FBX",
+    ".zip": "unpack it and choose the model in it",
+}
+"""What to do with files that people bring and that are not read."""
+_SAME = {
+    ".usda": ".usd",
+    ".usdc": ".usd",
+    ".usdz": ".usd",
+    ".3ds": ".dae",
+    ".abc": ".dae",
+    ".x": ".dae",
+    ".ma": ".mb",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +74,8 @@ def read_model(path: Path) -> Model:
     """Read the parts of a file, at least one; errors as those of `read_mesh`."""
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise FormatError(
-            f"{path.name}: expected one of {', '.join(MESH_SUFFIXES)}; found {path.suffix or 'none'}"
-        )
+        found = "; ".join(filter(None, (path.suffix or "none", advise(path.name))))
+        raise FormatError(f"{path.name}: expected one of {', '.join(MESH_SUFFIXES)}; found {found}")
     model = reader(path)
     if not any(len(part.faces) for part in model.parts):
         raise MeshError(f"{path.name} has no triangles")
@@ -63,3 +85,9 @@ def read_model(path: Path) -> Model:
                 f"{path.name}: expected finite coordinates, found NaN or infinity in {part.name!r}"
             )
     return model
+
+
+def advise(name: str) -> str:
+    """What to do with a file of a format that is not read, or nothing."""
+    suffix = Path(name).suffix.lower()
+    return _OTHERS.get(_SAME.get(suffix, suffix), "")

@@ -135,6 +135,24 @@ def test_a_changed_file_is_loaded_again(load_mesh, inputs):
     assert load_mesh.fingerprint_inputs("box.glb", file=None) == "5"
 
 
+def test_a_changed_file_beside_it_loads_it_again(load_mesh, inputs):
+    (inputs / "a.gltf").write_text(
+        '{"buffers": [{"uri": "my%20body.bin"}, {"uri": "data:,x"}], "images": []}'
+    )
+    (inputs / "a.obj").write_bytes(b"mtllib my materials.mtl\n")
+    (inputs / "my materials.mtl").write_bytes(b"newmtl skin\n  map_Kd -clamp on skin.png\n")
+    for name, beside in (("a.gltf", "my body.bin"), ("a.obj", "my materials.mtl"), ("a.obj", "skin.png")):
+        (inputs / beside).touch()
+        before = load_mesh.fingerprint_inputs(name)
+        os.utime(inputs / beside, ns=(7, 7))
+        assert load_mesh.fingerprint_inputs(name) != before
+
+
+def test_a_blender_file_is_refused_with_what_to_do(load_mesh, inputs):
+    (inputs / "a.blend").touch()
+    assert "export it as glTF" in load_mesh.validate_inputs("a.blend")
+
+
 @pytest.fixture
 def scans(load_nodes, monkeypatch):
     """The folders that were read, in order."""

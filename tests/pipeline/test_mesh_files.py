@@ -7,7 +7,7 @@ from character3d.pipeline.errors import FormatError, MeshError
 from character3d.pipeline.formats import MESH_SUFFIXES, read_mesh
 
 
-@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+@pytest.mark.parametrize("suffix", sorted({*MESH_SUFFIXES} - {".fbx", ".3mf"}))  # trimesh cannot write these
 def test_every_format_gives_the_same_closed_mesh(tmp_path, suffix):
     box = trimesh.creation.box((1, 2, 3))
     if suffix == ".gltf":  # a file beside the buffers that it names
@@ -48,7 +48,7 @@ def test_uvs_stay_with_their_seams(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "error", "words"),
     [
-        ("model.fbx", b"Kaydara", FormatError, r"model\.fbx: expected one of \.glb, .*; found \.fbx"),
+        ("model.step", b"ISO", FormatError, r"model\.step: expected one of \.glb, .*; found \.step"),
         ("none", b"", FormatError, "expected one of .* found none"),
         ("cut.glb", b"glTF\x02\x00\x00\x00", FormatError, r"cut\.glb is damaged: it ends after 8 bytes"),
         ("empty.obj", b"v 0 0 0\n", MeshError, r"empty\.obj has no triangles"),

@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -228,6 +229,43 @@ def test_materials_stay_several_and_come_back(tmp_path):
         np.testing.assert_allclose(glass.base_color[0, 0], [0, 0, 1, 0.5], atol=0.003)
         assert (plain.metallic, plain.roughness) == (1, 1)
         assert list(surface.face_materials) == [0, 0, 1, 1, 2, 2]
+
+
+def test_draco_is_decoded(tmp_path):
+    draco = pytest.importorskip("DracoPy")
+    faces = np.array([[0, 1, 2], [2, 1, 3]], np.uint32)
+    uvs = POINTS[:, :2].astype(np.float64)
+    packed = draco.encode(POINTS, faces=faces, tex_coord=uvs, quantization_bits=14)
+    ids = {item["attribute_type"]: item["unique_id"] for item in draco.decode(packed).attributes}
+    extension = {"bufferView": 0, "attributes": {"POSITION": ids[0], "TEXCOORD_0": ids[3]}}
+    primitive = {
+        "attributes": {"POSITION": 0, "TEXCOORD_0": 1},
+        "indices": 2,
+        "extensions": {"KHR_draco_mesh_compression": extension},
+    }
+    uri = "data:;base64," + base64.b64encode(packed).decode()
+    path = make_gltf(
+        tmp_path / "a.gltf",
+        meshes=[{"primitives": [primitive]}],
+        accessors=[],
+        buffers=[{"uri": uri, "byteLength": len(packed)}],
+        bufferViews=[{"buffer": 0, "byteLength": len(packed)}],
+        extensionsRequired=["KHR_draco_mesh_compression"],
+    )
+    mesh = read_mesh(path).surface
+    assert measure_area(mesh) == pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(mesh.uvs, mesh.positions[:, :2], atol=1e-3)
+
+
+@pytest.mark.parametrize("module", ["DracoPy", "meshopt"])
+def test_a_package_that_is_missing_is_named_with_what_needs_it(monkeypatch, module):
+    name, extension = {
+        "DracoPy": ("needs_draco.glb", "KHR_draco_mesh_compression"),
+        "meshopt": ("gltfpack_cc.glb", "EXT_meshopt_compression"),
+    }[module]
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(FormatError, match=rf"{extension}.*: pip install {module}"):
+        read_mesh(FILES / name)
 
 
 def test_the_version_of_a_glb_is_checked(tmp_path):
