@@ -1,4 +1,4 @@
-"""Decide what hair covers at the back of the head, and where its texture comes from."""
+"""Decide what covers the back of the head: of which materials it is, and what of the picture it replaces."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from .front_details import Materials, find_reaching, find_runs
 from .masked_images import keep_large_components
 
 _CLOSE = 9.0
-"""Weighted Lab distance up to which two colors are shades of one."""
+"""Difference of material up to which two colors are shades of one."""
 _REACH = 30.0
-"""The same of the covering's main shade and all its others, lights and shadows."""
-_FEATURE_DISTANCE = 9.0
-"""The same within the face, so that eyes and lips of a bald or furry head do not count as its shades."""
-_LEAST_FACE = 0.08
-"""Share of other materials in the middle of the face from which on the face is not of the crown's."""
+"""Weighted Lab distance of the covering's main shade and all its others, lights and shadows."""
+_LIKE = 9.0
+"""Difference of material from the main shade at which others hardly count in the color of the back."""
+_FUR = 13.5
+"""The same up to which others are of the covering of a head whose face is of it too."""
+_RARE, _UNLIKE = (7.0, 4.0), (16.0, 1.25)
+"""Differences of material from the main shade, and how much commoner than at the crown a material of such a
+difference must be in the middle of the face to be the face's."""
+_LEAST_FACE = 0.4
+"""Share of the face's own materials in its middle from which on there is a face."""
+_FEATURES = 1.5
+"""Size of what a face of the crown's material loses with its features, in radii of the face."""
 _OUTLINED = 6.0
 """Contact with the silhouette, relative to its size, from which on a patch is outline: headphones, a band."""
 _SHOWN = 0.12
@@ -31,55 +38,79 @@ _LONGEST = 0.7
 
 @dataclass(frozen=True, eq=False)
 class HeadBack:
-    """hole: (H, W) bool, what the back does not show. source: (H, W) bool, the hair, fur or skin it shows."""
+    """hole: (H, W) bool, what the back does not show. source: (H, W) bool, the hair, fur or skin it shows.
+
+    likeness: (C,) 0..1, how much each material counts in the source's color.
+    """
 
     hole: BoolArray
     source: BoolArray
+    likeness: FloatArray
 
 
 def choose_head_back(materials: Materials, layout: FigureLayout, mask: BoolArray) -> HeadBack:
-    """Find what the crown is of: hair, hat, hood, fur or skin. The rest is hole, down to the nape."""
-    covering = _find_covering(materials, layout)
+    """Find what the head's outline is of: hair, hat, hood, fur, skin. The rest is hole, down to the nape."""
+    covering, face, likeness = _split_materials(materials, layout)
     seen = covering[materials.labels] & layout.head
-    gaps = np.linalg.norm(materials.colors - _main_color(materials, seen), axis=1)
-    features = _select_face(layout, 1.0) & (gaps > _FEATURE_DISTANCE)[materials.labels]
-    features |= _select_face(layout, 1.4) & (gaps > 1.5 * _FEATURE_DISTANCE)[materials.labels]
-    # Islands of the crown's color amid the features are none of it.
-    features = ndimage.binary_closing(features, _disk(max(1, int(0.06 * layout.head_height))))
-    seen = keep_large_components(ndimage.binary_opening(seen & ~features), 0.05 * seen.sum())
-    if not seen.any():
-        return HeadBack(np.zeros_like(mask), layout.head)
-    hole = layout.head & (np.arange(len(mask))[:, None] <= _find_nape(seen, layout)) & ~seen
+    if face.any():
+        kept = seen & ~_select_face(layout, 1.0, 0.25)
+        # Islands of the covering's color amid the face are eyes and brows.
+        around = ndimage.binary_closing(layout.head & ~kept, _disk(max(1, int(0.06 * layout.head_height))))
+        kept &= ~ndimage.binary_opening(around & layout.head)
+    else:
+        kept = seen & ~_select_face(layout, _FEATURES)
+    kept = keep_large_components(ndimage.binary_opening(kept), 0.05 * kept.sum())
+    if not kept.any():
+        return HeadBack(np.zeros_like(mask), layout.head, likeness)
+    bottom = _find_nape(kept, layout) if face.any() else np.full(len(mask), layout.head_box[3])
+    hole = layout.head & (np.arange(len(mask))[:, None] <= bottom) & ~kept
     hole = ndimage.binary_opening(hole, iterations=2)
     hole &= ~_find_ornaments(hole, layout, mask)
+    hole = ndimage.binary_propagation(hole & _select_face(layout, _FEATURES), mask=hole)
+    if not face.any():
+        return HeadBack(hole, kept, likeness)
     connected, _ = ndimage.label(covering[materials.labels] & mask & ~layout.legs)
-    loose = np.isin(connected, np.unique(connected[seen & (connected > 0)]))
-    return HeadBack(hole | _hang_hair(loose, layout, mask), seen)
+    loose = np.isin(connected, np.unique(connected[kept & (connected > 0)]))
+    return HeadBack(hole | _hang_hair(loose, layout, mask), kept, likeness)
 
 
-def _find_covering(materials: Materials, layout: FigureLayout) -> BoolArray:
-    """Whether each material (C,) belongs to what the head's upper outline is of, rather than to the face."""
+def _split_materials(materials: Materials, layout: FigureLayout) -> tuple[BoolArray, BoolArray, FloatArray]:
+    """Which materials (C,) the head's outline is of, and which are the face's, if those are others.
+
+    Also the likeness 0..1 of each to the outline's main material.
+    """
     count = len(materials.colors)
     gaps = cdist(materials.colors, materials.colors)
-    middle, crown = (
+    middle, crown, rim = (
         np.bincount(materials.labels[area], minlength=count) / max(1, area.sum())
-        for area in (_select_face(layout, 0.85), _select_crown(layout))
+        for area in (_select_face(layout, 0.85), _select_crown(layout), _select_rim(layout))
     )
-    close = gaps < _CLOSE
-    main = int((close @ crown * (crown > 0)).argmax())
-    main = int((crown * close[main]).argmax())
-    others = np.where(close[main], 0.0, middle)
-    covering = gaps[main] < _REACH
-    if others.max() < _LEAST_FACE:
-        return covering
+    outline = crown + 0.5 * rim
+    unlike = _compare_materials(materials.colors)
+    close = unlike < _CLOSE
+    main = int((close @ outline * (outline > 0)).argmax())
+    main = int((outline * close[main]).argmax())
+    unlike = unlike[main]
+    likeness = np.exp(-((unlike / _LIKE) ** 2))
+    face = np.zeros(count, dtype=bool)
+    for difference, commoner in (_RARE, _UNLIKE):
+        face |= (unlike > difference) & (middle > commoner * crown) & (middle > 0.02)
+    if middle[face].sum() < _LEAST_FACE:
+        return unlike < _FUR, np.zeros_like(face), likeness
     # Shades of hair may come close to skin: each counts as what it is closer to.
-    face = int(others.argmax())
-    return covering & (gaps[main] < gaps[face])
+    skin = int(np.where(face, middle, 0).argmax())
+    covering = (gaps[main] < _REACH) & (gaps[main] < gaps[skin])
+    return covering, face & ~covering, likeness
 
 
-def _main_color(materials: Materials, region: BoolArray) -> FloatArray:
-    """Color (3,) of the commonest material of a region."""
-    return materials.colors[np.bincount(materials.labels[region] if region.any() else [0]).argmax()]
+def _compare_materials(colors: FloatArray) -> FloatArray:
+    """Differences (C, C) of weighted Lab colors that shade and light alone do not make.
+
+    Lightness counts 0.6 times as much as in the weights; strong colors may differ more, as in CIE94.
+    """
+    chroma = np.linalg.norm(colors[:, 1:], axis=1)
+    hue = cdist(colors[:, 1:], colors[:, 1:]) / (1 + 0.035 * np.minimum(chroma[:, None], chroma))
+    return np.asarray(np.hypot(hue, 0.6 * cdist(colors[:, :1], colors[:, :1])))
 
 
 def _find_nape(seen: BoolArray, layout: FigureLayout) -> FloatArray:
@@ -93,20 +124,27 @@ def _find_nape(seen: BoolArray, layout: FigureLayout) -> FloatArray:
     return np.clip(lowest, top + 0.78 * height, top + 0.95 * height) + 0.05 * height * (1 - across**2)
 
 
-def _select_face(layout: FigureLayout, scale: float) -> BoolArray:
-    """The face's ellipse, scaled."""
-    x, y, across, tall = (*_guess_face(layout)[:2], *(scale * radius for radius in _guess_face(layout)[2:]))
+def _select_face(layout: FigureLayout, scale: float, above: float = 1.0) -> BoolArray:
+    """The face's ellipse, scaled, without what is more than `above` of its radius over its center."""
+    x, y, across, tall = _guess_face(layout)
     rows, columns = np.mgrid[: layout.head.shape[0], : layout.head.shape[1]]
-    area = layout.head & (((columns - x) / across) ** 2 + ((rows - y) / tall) ** 2 < 1)
+    down = (rows - y) / (scale * tall)
+    area = layout.head & (((columns - x) / (scale * across)) ** 2 + down**2 < 1) & (down > -above)
+    return area if area.any() else layout.head
+
+
+def _select_rim(layout: FigureLayout) -> BoolArray:
+    """A band inside the head's outline, down to the neck."""
+    rows = np.arange(len(layout.head))[:, None]
+    depth = ndimage.distance_transform_edt(layout.head) / layout.head_height
+    area = layout.head & (depth > 0.02) & (depth < 0.18)
+    area &= (rows > layout.head_box[1]) & (rows < layout.head_box[3])
     return area if area.any() else layout.head
 
 
 def _select_crown(layout: FigureLayout) -> BoolArray:
-    """A band inside the head's upper outline, down to the middle of the face."""
-    rows = np.arange(len(layout.head))[:, None]
-    depth = ndimage.distance_transform_edt(layout.head) / layout.head_height
-    area = layout.head & (depth > 0.02) & (depth < 0.18)
-    area &= (rows > layout.head_box[1]) & (rows < _guess_face(layout)[1])
+    """The part of that band down to the middle of the face."""
+    area = _select_rim(layout) & (np.arange(len(layout.head))[:, None] < _guess_face(layout)[1])
     return area if area.any() else layout.head
 
 

@@ -13,12 +13,20 @@ from scipy import ndimage
 from ..progress import Progress, span_progress
 from ..types import BoolArray, FloatArray
 from .alignment import FrontCanvas
+from .back_colors import choose_by_row, continue_rows, continue_shades
 from .back_head import choose_head_back
 from .figure_layout import FigureLayout
-from .front_details import find_front_details, find_obstacles, segment_materials
+from .front_details import (
+    find_front_details,
+    find_obstacles,
+    join_along_rows,
+    measure_support,
+    segment_materials,
+)
 from .masked_images import (
     blur_masked,
     dilate_mask,
+    enlarge,
     enlarge_mask,
     erode_mask,
     extend_color,
@@ -34,8 +42,18 @@ _MARGIN = 0.009
 """Rim around details that goes with them: outlines and shadow, as a share of the side."""
 _LEG_DETAIL = 0.002
 """Largest detail of the legs, as a share of the image: larger ones are loincloths or patterns."""
+_SOFT = 0.003
+"""Width over which filled and kept texture pass into each other, as a share of the side."""
+_LIKE = 0.5
+"""Likeness to the head's main material from which on texture is taken."""
 _RIM = 0.014
 """Rim of the silhouette that no texture is taken from: ink, rim light, background."""
+
+
+_TEXTURE = 0.012
+"""Width of the blur whose result counts as light, not as texture, as a share of the side."""
+_CONTRAST = 0.08
+"""Largest difference between texture and light."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +67,15 @@ class BackCanvas:
     replaced: BoolArray
 
 
+@dataclass(frozen=True, eq=False)
+class _Region:
+    """hole, source: (S, S) bool, what is replaced and by what. base: (S, S, 3), colors without texture."""
+
+    hole: BoolArray
+    source: BoolArray
+    base: FloatArray
+
+
 def synthesize_back_view(
     canvas: FrontCanvas, layout: FigureLayout, rng: np.random.Generator, progress: Progress
 ) -> BackCanvas:
@@ -58,44 +85,56 @@ def synthesize_back_view(
     regions = _choose_regions(canvas, layout)
     progress(0.3)
     color, replaced = canvas.color, np.zeros_like(canvas.mask)
-    for number, (hole, source) in enumerate(regions):
+    for number, region in enumerate(regions):
         part = span_progress(
             progress, 0.3 + 0.7 * number / len(regions), 0.3 + 0.7 * (number + 1) / len(regions)
         )
-        color = _fill_region(color, hole, source, canvas.mask, rng, part)
-        replaced |= hole
+        color = _fill_region(color, region, rng, part)
+        replaced |= region.hole
     progress(1.0)
     return BackCanvas(color, replaced)
 
 
-def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[tuple[BoolArray, BoolArray]]:
-    """Hole and source (S, S) of the trunk and of the head, in this order."""
+def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
+    """Head and trunk."""
     step = max(1, len(canvas.mask) // _ANALYSIS_SIDE)
-    mask, small = _reduce_mask(canvas.mask, step), layout.reduce(step)
-    materials = segment_materials(shrink(canvas.color, step), mask)
+    mask, small, color = _reduce_mask(canvas.mask, step), layout.reduce(step), shrink(canvas.color, step)
+    materials = segment_materials(color, mask)
     trunk = small.trunk & mask
-    details = find_front_details(materials, trunk, mask)
+    support = measure_support(materials, trunk, mask)
+    details = find_front_details(materials, support, trunk, mask)
     details &= ~keep_large_components(details & small.legs, _LEG_DETAIL * mask.size)
-    details |= find_obstacles(trunk, mask, small.head)
-    regions = [(details, trunk)]
+    details = join_along_rows(details, trunk & ~small.legs)
+    details |= find_obstacles(trunk, small.hands, mask, small.head)
+    chosen = choose_by_row(support.sum(axis=1) / np.maximum(trunk.sum(axis=1), 1)[:, None])
+    regions = []
     if small.head.any():
         head = choose_head_back(materials, small, mask)
-        regions = [(details & ~head.hole, trunk & ~head.hole), (head.hole, head.source)]
-    grown = [_leave_margins(hole, source, mask) for hole, source in regions]
+        hole, source = _leave_margins(head.hole, head.source, mask)
+        likeness = head.likeness[materials.labels]
+        base = continue_shades(color, source, likeness)
+        regions.append((hole, source & (likeness > _LIKE), base))
+        details, trunk = details & ~head.hole, trunk & ~head.hole
+    hole, source = _leave_margins(details, trunk, mask)
+    regions.append((hole, source, continue_rows(color, materials, source, hole, chosen)))
     size = canvas.mask.shape
     return [
-        (enlarge_mask(hole, size) & canvas.mask, enlarge_mask(source, size) & canvas.mask)
-        for hole, source in grown
+        _Region(
+            enlarge_mask(hole, size) & canvas.mask,
+            enlarge_mask(source, size) & canvas.mask,
+            enlarge(base, size),
+        )
+        for hole, source, base in regions
     ]
 
 
 def _leave_margins(hole: BoolArray, source: BoolArray, mask: BoolArray) -> tuple[BoolArray, BoolArray]:
-    """Grow the hole by the margin; keep the source away from it and, where it is thick, from the rim."""
+    """Grow the hole by the margin; keep the source away from it and, where thick enough, from the rim."""
     side = len(mask)
-    grown = dilate_mask(hole, _MARGIN * side) & mask
-    source = source & ~dilate_mask(hole, 2 * _MARGIN * side)
-    inner = source & erode_mask(mask, _RIM * side)
-    return grown, inner if inner.any() else source
+    clear = source & ~dilate_mask(hole, 2 * _MARGIN * side)
+    inner = clear & erode_mask(mask, _RIM * side)
+    best = next((item for item in (inner, clear) if item.any()), source)
+    return dilate_mask(hole, _MARGIN * side) & mask, best
 
 
 def _reduce_mask(mask: BoolArray, step: int) -> BoolArray:
@@ -103,22 +142,20 @@ def _reduce_mask(mask: BoolArray, step: int) -> BoolArray:
 
 
 def _fill_region(
-    color: FloatArray,
-    hole: BoolArray,
-    source: BoolArray,
-    mask: BoolArray,
-    rng: np.random.Generator,
-    progress: Progress,
+    color: FloatArray, region: _Region, rng: np.random.Generator, progress: Progress
 ) -> FloatArray:
-    """Fill one hole of the picture (S, S, 3) from its source; their border is soft."""
-    if not hole.any() or not source.any():
+    """Fill one hole of the picture (S, S, 3); its border is soft."""
+    hole, source = region.hole, region.source
+    if not hole.any():
         return color
-    window = _frame(hole | source)
-    color, hole, source = color.copy(), hole[window], source[window]
+    side, window = len(color), _frame(hole | source)
+    color, hole, source, base = color.copy(), hole[window], source[window], region.base[window]
     part = color[window]
-    guess = np.where(hole[..., None], _guess_color(part, source), part)
-    filled = fill_with_patches(guess, hole, source & ~hole, rng, progress)
-    share = ndimage.gaussian_filter(hole.astype(np.float32), 0.0015 * len(mask))[..., None]
+    guess = np.where(hole[..., None], base, part)
+    made = fill_with_patches(guess, hole, source & ~hole, rng, progress)
+    light, _ = blur_masked(made, hole, _TEXTURE * side)
+    filled = np.clip(base + np.clip(made - light, -_CONTRAST, _CONTRAST), 0, 1)
+    share = ndimage.gaussian_filter(hole.astype(np.float32), _SOFT * side)[..., None]
     color[window] = part * (1 - share) + np.where(hole[..., None], filled, extend_color(filled, hole)) * share
     return color
 
@@ -126,14 +163,3 @@ def _fill_region(
 def _frame(region: BoolArray) -> tuple[slice, slice]:
     left, top, right, bottom = find_box(region)
     return slice(top, bottom), slice(left, right)
-
-
-def _guess_color(color: FloatArray, source: BoolArray) -> FloatArray:
-    """Continue the colors of `source` smoothly, along rows rather than across: belts and hems go on."""
-    guess = np.broadcast_to(color[source].mean(axis=0), color.shape)
-    side = max(color.shape[:2])
-    for down, across in ((0.2, 0.3), (0.05, 0.2), (0.015, 0.15), (0.006, 0.06)):
-        near, share = blur_masked(color, source, (down * side, across * side))
-        trust = share / (share + 0.02)
-        guess = near * trust + guess * (1 - trust)
-    return guess

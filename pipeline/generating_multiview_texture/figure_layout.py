@@ -12,7 +12,8 @@ from .masked_images import find_box, shrink
 
 _Four = tuple[float, float, float, float]
 _LEGS = ("left_leg", "right_leg", "left_foot", "right_foot")
-_ARMS = ("left_arm", "right_arm", "left_hand", "right_hand")
+_HANDS = ("left_hand", "right_hand")
+_ARMS = ("left_arm", "right_arm", *_HANDS)
 _TRUNK = ("torso", "clothes", *_LEGS)
 _AWAY = ("side", "back")
 
@@ -28,6 +29,7 @@ class FigureLayout:
     head: BoolArray
     trunk: BoolArray
     legs: BoolArray
+    hands: BoolArray
     is_facing: bool
     head_box: _Four = (0.0, 0.0, 0.0, 0.0)
     face: _Four | None = None
@@ -39,12 +41,12 @@ class FigureLayout:
 
     def reduce(self, step: int) -> FigureLayout:
         """The layout of the picture reduced by a whole factor."""
-        head, trunk, legs = (
+        head, trunk, legs, hands = (
             shrink(item[..., None].astype(np.float32), step)[..., 0] >= 0.5
-            for item in (self.head, self.trunk, self.legs)
+            for item in (self.head, self.trunk, self.legs, self.hands)
         )
         face = None if self.face is None else _scale(self.face, 1 / step)
-        return FigureLayout(head, trunk, legs, self.is_facing, _scale(self.head_box, 1 / step), face)
+        return FigureLayout(head, trunk, legs, hands, self.is_facing, _scale(self.head_box, 1 / step), face)
 
 
 def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -> FigureLayout:
@@ -53,7 +55,8 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
     Without a figure, all is trunk.
     """
     if figure is None:
-        return FigureLayout(np.zeros_like(mask), mask, np.zeros_like(mask), True)
+        none = np.zeros_like(mask)
+        return FigureLayout(none, mask, none, none, True)
     scale, offset = _match_boxes(subject, mask)
     parts = _resample_parts(figure, scale, offset, mask)
     left, top, right, bottom = figure.head_box
@@ -62,11 +65,12 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
     across = np.abs(columns - (left + right) / 2) / (right - left)
     is_part = {name: mask & (parts == number) for number, name in enumerate(PARTS)}
     # Hats and horns; what hangs beside the head, as wings and a backpack do, is none of it.
-    worn = (across < 0.5) & (rows < top + 0.35 * (bottom - top))
-    inside = (rows > top) & ~_is_arm(is_part) & (across < np.where(is_part["prop"], 0.5, 0.65))
+    worn = (across < 0.5) & (rows < top + 0.35 * (bottom - top)) & (is_part["prop"] <= (across < 0.35))
+    inside = (rows > top) & ~_join(is_part, (*_ARMS, "prop")) & (across < 0.65)
     head = mask & (rows < bottom) & (is_part["head"] | is_part["hair"] | worn | inside)
-    trunk = np.logical_or.reduce([is_part[name] for name in _TRUNK]) & ~head
-    legs = np.logical_or.reduce([is_part[name] for name in _LEGS]) & ~head
+    trunk, legs, hands = (_join(is_part, names) & ~head for names in (_TRUNK, _LEGS, _HANDS))
+    if figure.kind == "other":
+        head, trunk = np.zeros_like(mask), mask & ~_join(is_part, _ARMS)
     face = None
     if figure.face is not None:
         x, y = scale * np.array(figure.face[:2]) + offset
@@ -76,14 +80,15 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
         head,
         trunk,
         legs,
+        hands,
         figure.kind not in _AWAY,
         (float(left), float(top), float(right), float(bottom)),
         face,
     )
 
 
-def _is_arm(is_part: dict[str, BoolArray]) -> BoolArray:
-    return np.logical_or.reduce([is_part[name] for name in _ARMS])
+def _join(is_part: dict[str, BoolArray], names: tuple[str, ...]) -> BoolArray:
+    return np.logical_or.reduce([is_part[name] for name in names])
 
 
 def _scale(values: _Four, factor: float) -> _Four:

@@ -25,6 +25,8 @@ _WIDEST = 0.2
 """Largest width of what hangs in front of the trunk, as a share of the side; more is between two cloths."""
 _CONTACT = 1.2
 """Contact with the silhouette, relative to the root of its area, from which on a patch continues behind."""
+_JOINED = 0.4
+"""Share of the width between a row's outermost details that they fill if all of it is one."""
 _SPECK = 0.00012
 """Smallest detail, as a share of the image."""
 
@@ -50,22 +52,7 @@ def segment_materials(color: FloatArray, mask: BoolArray) -> Materials:
     return Materials(labels, centers, kinship.astype(np.float32))
 
 
-def find_front_details(materials: Materials, region: BoolArray, mask: BoolArray) -> BoolArray:
-    """Pixels of `region` whose material neither side of their row shows: buckles, logos, an open jacket.
-
-    Patches that reach the silhouette, as belts and pockets at the hip do, are not details of the front.
-    """
-    side = len(mask)
-    support = _measure_support(materials, region, mask)
-    best = support.max(axis=-1)
-    own = np.take_along_axis(support, np.maximum(materials.labels, 0)[..., None], axis=-1)[..., 0]
-    details = region & (own < np.minimum(_LEAST_SHARE, 0.5 * best))
-    details = ndimage.binary_opening(details)
-    details = keep_large_components(ndimage.binary_closing(details, iterations=2) & region, _SPECK * side**2)
-    return details & ~find_reaching(details, mask)
-
-
-def _measure_support(materials: Materials, region: BoolArray, mask: BoolArray) -> FloatArray:
+def measure_support(materials: Materials, region: BoolArray, mask: BoolArray) -> FloatArray:
     """How common each material is at the sides of each pixel's row, (H, W, C): the larger of both shares."""
     side, count = len(mask), len(materials.colors)
     inner = region & erode_mask(mask, 0.006 * side)
@@ -81,6 +68,36 @@ def _measure_support(materials: Materials, region: BoolArray, mask: BoolArray) -
         share = total / np.maximum(size, 1)[..., None]
         shares.append(blur_masked(share, region, (_SPREAD * side, 0.5))[0])
     return np.maximum(*shares)
+
+
+def find_front_details(
+    materials: Materials, support: FloatArray, region: BoolArray, mask: BoolArray
+) -> BoolArray:
+    """Pixels of `region` whose material neither side of their row shows: buckles, logos, an open jacket.
+
+    support: (H, W, C) of the region. Patches that reach the silhouette, as belts and pockets at the hip do,
+    are not details of the front.
+    """
+    side = len(mask)
+    best = support.max(axis=-1)
+    own = np.take_along_axis(support, np.maximum(materials.labels, 0)[..., None], axis=-1)[..., 0]
+    details = region & (own < np.minimum(_LEAST_SHARE, 0.5 * best))
+    details = ndimage.binary_opening(details)
+    details = keep_large_components(ndimage.binary_closing(details, iterations=2) & region, _SPECK * side**2)
+    return details & ~find_reaching(details, mask)
+
+
+def join_along_rows(details: BoolArray, region: BoolArray) -> BoolArray:
+    """Close what lies between a row's details if they fill much of it: letters are one print."""
+    starts, stops = find_runs(region)
+    rows, side = np.arange(len(region))[:, None], region.shape[1]
+    columns = np.broadcast_to(np.arange(side), region.shape)
+    last = np.maximum.accumulate(np.where(details, columns, -1), axis=1)[rows, stops - 1]
+    first = np.minimum.accumulate(np.where(details, columns, side)[:, ::-1], axis=1)[:, ::-1][rows, starts]
+    total = np.pad(details.cumsum(axis=1), ((0, 0), (1, 0)))
+    found = total[rows, stops] - total[rows, starts]
+    joined = region & (columns >= first) & (columns <= last) & (found > _JOINED * (last - first + 1))
+    return details | ndimage.binary_opening(joined, np.ones((3, 3), dtype=bool))
 
 
 def find_reaching(details: BoolArray, mask: BoolArray, contact: float = _CONTACT) -> BoolArray:
@@ -102,13 +119,14 @@ def find_runs(region: BoolArray) -> tuple[IntArray, IntArray]:
     return np.where(region, starts, 0), np.where(region, stops, 0)
 
 
-def find_obstacles(trunk: BoolArray, mask: BoolArray, head: BoolArray) -> BoolArray:
+def find_obstacles(trunk: BoolArray, hands: BoolArray, mask: BoolArray, head: BoolArray) -> BoolArray:
     """Hands, arms and props in front of the trunk: pixels that have trunk on both sides in their run."""
     starts, stops = find_runs(mask)
     columns = np.broadcast_to(np.arange(mask.shape[1]), mask.shape)
     side = mask.shape[1]
     left = np.maximum.accumulate(np.where(trunk, columns, -1), axis=1)
     right = np.minimum.accumulate(np.where(trunk, columns, side)[:, ::-1], axis=1)[:, ::-1]
-    between = mask & ~trunk & ~head & (left >= starts) & (right < stops) & (right - left < _WIDEST * side)
+    between = mask & ~trunk & ~head & (left >= starts) & (right < stops)
+    between &= hands | (right - left < _WIDEST * side)
     between = ndimage.binary_opening(between, np.ones((5, 5), dtype=bool))
     return keep_large_components(between, _SPECK * len(mask) ** 2)

@@ -86,12 +86,6 @@ def keep_large_components(mask: BoolArray, area: float) -> BoolArray:
     return keep[labels]
 
 
-def fill_pinholes(mask: BoolArray) -> BoolArray:
-    """Fill holes of `mask` smaller than 1/1000 of the image, such as an eye's white cut out by mistake."""
-    holes = ndimage.binary_fill_holes(mask) & ~mask
-    return mask | (holes & ~keep_large_components(holes, 0.001 * mask.size))
-
-
 def sample_bilinear(image: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
     """Sample (H, W, C) bilinearly at pixel coordinates (centers are integers), clamped to the image."""
     height, width = image.shape[:2]

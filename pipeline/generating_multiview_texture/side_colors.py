@@ -14,8 +14,8 @@ from .masked_images import sample_bilinear
 
 _LIMIT = np.arccos(0.6)
 """Angle, radians, between normal and view direction from which on the texture comes from farther inside."""
-_STRETCHED = 0.8
-"""Share of the way around that the sample goes inwards; all of it would often end in another material."""
+_STRETCHED = 0.25
+"""Share of the way around that the sample goes inwards; farther in it would often be of another material."""
 _STEPS = (2, 4, 7, 11, 16, 23, 32, 45, 63, 88, 120, 160)
 """Pixels of a picture 768 wide at which the thickness of a part is probed."""
 _RISING = 0.35

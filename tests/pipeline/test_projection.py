@@ -7,6 +7,8 @@ from character3d.pipeline.errors import PictureError
 from character3d.pipeline.figure import LANDMARKS, PARTS, Figure
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views
 from character3d.pipeline.generating_multiview_texture.alignment import align_picture
+from character3d.pipeline.generating_multiview_texture.back_colors import choose_by_row
+from character3d.pipeline.generating_multiview_texture.front_details import join_along_rows
 from character3d.pipeline.generating_multiview_texture.patch_synthesis import fill_with_patches
 from character3d.pipeline.types import FramedPicture, Mesh
 from PIL import Image, ImageDraw
@@ -264,6 +266,27 @@ def test_back_of_a_side_view_is_its_mirror_image():
 def test_without_a_figure_prints_still_stay_in_front():
     images, _ = synthesize(draw_figure(), figure=None)
     assert share_near(images, BACK, (250, 250, 250), (0.3, 0.55)) < 0.002
+
+
+def test_letters_of_a_print_go_as_one():
+    region = np.zeros((40, 60), dtype=bool)
+    region[:, 5:55] = True
+    letters = np.zeros_like(region)
+    for column in range(20, 40, 4):
+        letters[10:20, column : column + 3] = True
+    speck = np.zeros_like(region)
+    speck[30, (10, 50)] = True
+    joined = join_along_rows(letters | speck, region)
+    assert joined[11:19, 20:39].all()
+    assert joined[25:].sum() == 2
+
+
+def test_row_without_a_material_takes_that_of_the_row_above():
+    shares = np.zeros((100, 2))
+    shares[:40, 0], shares[60:, 1] = 1, 1
+    chosen = choose_by_row(shares)
+    assert (chosen[:55] == 0).all()
+    assert (chosen[65:] == 1).all()
 
 
 def make_stripes(side=96):
