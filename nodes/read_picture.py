@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -34,7 +35,7 @@ def read_picture(
     models: those of `list_networks`, loaded. figure: which one of several; -1 chooses. options: of
     preprocess_picture, whose errors it raises.
     """
-    prior = u2net.predict_mask_closely(models[u2net], picture[..., :3]) if u2net in models else None
+    prior = partial(u2net.predict_mask_closely, models[u2net]) if u2net in models else None
     framed = preprocess_picture(picture, prior=prior, figure=None if figure < 0 else figure, **options)
     return framed, read_figure(framed, *_read_points(framed, models))
 

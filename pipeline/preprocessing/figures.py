@@ -23,6 +23,10 @@ _VALLEY = 0.06
 _NEARLY = 0.85
 _SAME_COLORS = 0.6
 _BINS = 6
+_MARGIN = 0.1
+"""Around a figure that is shown alone, as a share of its longer side."""
+_SOFT = 4
+"""Width of the soft edges of the others in pixels."""
 
 
 class Figures(NamedTuple):
@@ -67,6 +71,15 @@ def choose_figure(figures: Figures, index: int | None) -> tuple[int, str]:
     if figures.is_sheet:
         return chosen, f"{count} views of one character found, number {chosen} was used: {others}"
     return chosen, f"{count} figures found, number {chosen} was used: crop the picture, or {others}"
+
+
+def show_alone(regions: BoolArray, chosen: int) -> tuple[tuple[slice, ...], BoolArray]:
+    """The window around one of the regions (N, H, W), and where in it the others are, soft edges too."""
+    rows, columns = (np.flatnonzero(regions[chosen].any(axis=axis)) for axis in (1, 0))
+    margin = round(_MARGIN * max(np.ptp(rows), np.ptp(columns)))
+    window = tuple(slice(max(0, line[0] - margin), line[-1] + 1 + margin) for line in (rows, columns))
+    others = np.logical_or.reduce(np.delete(regions, chosen, axis=0))[window]
+    return window, ndimage.binary_dilation(others, iterations=_SOFT) & ~regions[chosen][window]
 
 
 def _choose(figures: Figures) -> int:

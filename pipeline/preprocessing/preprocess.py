@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from ..errors import PictureError
 from ..progress import Progress, ignore_progress, span_progress
-from ..types import FloatArray, FramedPicture
-from .cutout import METHODS, cut_out
+from ..types import BoolArray, FloatArray, FramedPicture
+from .cutout import METHODS, cut_out, needs_prior
 from .doubts import find_doubts
-from .figures import choose_figure, find_figures
+from .figures import choose_figure, find_figures, show_alone
 from .framing import frame_subject, place_frame, resize_plane
 from .parts import isolate_region, remove_islands
+
+Predictor = Callable[[FloatArray], FloatArray]
+"""From a picture (H, W, 3) to a coarse mask (H, W) of its subject."""
 
 
 def preprocess_picture(
     picture: FloatArray,
     *,
     mask: FloatArray | None = None,
-    prior: FloatArray | None = None,
+    prior: Predictor | None = None,
     size: int = 1024,
     outline: int = 128,
     method: str = "auto",
@@ -28,9 +34,9 @@ def preprocess_picture(
 ) -> FramedPicture:
     """Cut the subject out of picture (H, W, 3 or 4), sRGB 0..1, and frame it in a `size` square.
 
-    mask: (H, W), white is the subject; an all-white mask is ignored. prior: (H, W), a coarse mask of the
-    subject with soft edges, as U²-Net predicts it (backends/u2net). `auto` uses the mask, else the picture's
-    own alpha, else the prior with the colors beside its edge, else GrabCut from the border's colors.
+    mask: (H, W), white is the subject; an all-white mask is ignored. prior: predicts the mask coarsely,
+    with soft edges, as U²-Net does (backends/u2net). `auto` uses the mask, else the picture's own alpha, else
+    the prior with the colors beside its edge, else GrabCut from the border's colors.
     outline: margin in pixels beyond the longer side. figure: which one of several, from the left, from 0;
     None chooses. The metrics frame_left, frame_top and frame_side say which square of the picture was framed,
     in its pixels.
@@ -41,12 +47,15 @@ def preprocess_picture(
     given = len(picture)
     picture = shrink_picture(np.asarray(picture, dtype=np.float32), 2 * size)
     progress(0.05)
-    cutout = cut_out(picture, mask, prior, method, span_progress(progress, 0.05, 0.7))
+    seen = prior(picture[..., :3]) if prior is not None and needs_prior(picture, mask, method) else None
+    cutout = cut_out(picture, mask, seen, method, span_progress(progress, 0.05, 0.7))
     alpha = remove_islands(cutout.alpha)
     figures = find_figures(cutout.rgb, alpha)
     chosen, note = choose_figure(figures, figure)
     if len(figures.regions) > 1:
         alpha = isolate_region(alpha, figures.regions[chosen])
+        if prior is not None and cutout.method == "u2netp":
+            alpha = _cut_again(cutout.rgb, figures.regions, chosen, prior)
     progress(0.75)
     rgba = frame_subject(cutout.rgb, alpha, size, outline, span_progress(progress, 0.75, 1.0))
     progress(1.0)
@@ -60,6 +69,16 @@ def preprocess_picture(
     metrics |= dict(zip(("frame_left", "frame_top", "frame_side"), frame, strict=True))
     warnings = (*cutout.warnings, *([note] if note else []), *find_doubts(alpha))
     return FramedPicture(rgba, cutout.method, warnings, metrics)
+
+
+def _cut_again(rgb: FloatArray, regions: BoolArray, chosen: int, prior: Predictor) -> FloatArray:
+    """Cut one of several figures of rgb (H, W, 3) out of its surroundings, of which the prior sees more."""
+    window, others = show_alone(regions, chosen)
+    nearest = ndimage.distance_transform_edt(others, return_distances=False, return_indices=True)
+    alone = rgb[window][tuple(nearest)]
+    alpha = np.zeros(rgb.shape[:2], np.float32)
+    alpha[window] = remove_islands(cut_out(alone, None, prior(alone), "u2netp", ignore_progress).alpha)
+    return alpha
 
 
 def _check_arguments(picture: FloatArray, size: int, outline: int, method: str) -> None:

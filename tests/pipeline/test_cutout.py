@@ -32,6 +32,11 @@ def coarse(alpha):
     return np.clip(ndimage.gaussian_filter(alpha, 3.5) * 1.25, 0, 1).astype(np.float32)
 
 
+def predicting(mask):
+    """A network that sees `mask` in every picture."""
+    return lambda rgb: mask
+
+
 def clutter(seed=0):
     """Boxes of any color, as on a shelf."""
     rng = np.random.default_rng(seed)
@@ -93,11 +98,11 @@ def test_the_stage_prefers_mask_then_alpha_then_prior():
     alpha = figure()
     rgb, prior = paint(alpha, clutter()), coarse(alpha)
     options = {"size": 256, "outline": 16}
-    assert preprocess_picture(rgb, prior=prior, **options).method == "u2netp"
-    assert preprocess_picture(rgb, prior=prior, mask=alpha, **options).method == "mask"
-    assert preprocess_picture(np.dstack([rgb, alpha]), prior=prior, **options).method == "alpha"
-    assert preprocess_picture(rgb, prior=prior, method="grabcut", **options).method == "grabcut"
-    assert preprocess_picture(rgb, prior=np.zeros_like(prior), **options).method == "grabcut"
+    assert preprocess_picture(rgb, prior=predicting(prior), **options).method == "u2netp"
+    assert preprocess_picture(rgb, prior=predicting(prior), mask=alpha, **options).method == "mask"
+    assert preprocess_picture(np.dstack([rgb, alpha]), prior=predicting(prior), **options).method == "alpha"
+    assert preprocess_picture(rgb, prior=predicting(prior), method="grabcut", **options).method == "grabcut"
+    assert preprocess_picture(rgb, prior=predicting(np.zeros_like(prior)), **options).method == "grabcut"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +126,7 @@ def test_a_prior_is_needed_only_where_it_is_used(method, has_mask, has_alpha, ne
 def test_a_small_prior_is_enough():
     alpha = figure()
     rgb = paint(alpha, clutter())
-    framed = preprocess_picture(rgb, prior=coarse(alpha)[::2, ::2], size=256, outline=16)
+    framed = preprocess_picture(rgb, prior=predicting(coarse(alpha)[::2, ::2]), size=256, outline=16)
     whole = preprocess_picture(np.dstack([rgb, alpha]), size=256, outline=16)
     assert iou(framed.mask, whole.mask) > 0.94
 
@@ -149,10 +154,30 @@ def drawing(gap=0):
 def test_a_drawing_is_filled_inside_its_outline(gap):
     rgb, inside, ink = drawing(gap)
     whole = preprocess_picture(np.dstack([rgb, inside]), size=256, outline=16).mask
-    for prior in (None, ink.astype(np.float32), np.full_like(ink, 0.9)):
+    for prior in (None, predicting(ink.astype(np.float32)), predicting(np.full_like(ink, 0.9))):
         framed = preprocess_picture(rgb, prior=prior, size=256, outline=16)
         assert framed.method == "drawing"
         assert iou(framed.mask, whole) > 0.95
+
+
+def test_a_drawing_on_a_ruled_sheet_that_lies_on_a_table():
+    """Pencil lines on a fifth of a sheet that has rules, a shadow across it and a table around it."""
+    _, inside, ink = drawing()
+    height, width = 640, 480
+    y, x = np.mgrid[0:height, 0:width]
+    ink, inside = (np.pad(plane[::2, ::2], ((260, 220), (180, 172))) for plane in (ink, np.float32(inside)))
+    sheet = (np.abs(y - 320) < 295) & (np.abs(x - 240) < 205)
+    light = 0.9 - 0.2 / (1 + np.exp((x - y / 2) / 12)) - 0.08 * (y % 20 == 0) - 0.4 * ink
+    noise = np.random.default_rng(1).normal(0, 0.01, (height, width))
+    shade = np.where(sheet, light, 0.3) + noise
+    rgb = shade[..., None] * np.where(
+        sheet[..., None], np.float32((1, 0.98, 0.94)), np.float32((1, 0.7, 0.4))
+    )
+    prior = predicting(sheet.astype(np.float32))
+    framed = preprocess_picture(rgb.clip(0, 1).astype(np.float32), prior=prior, size=256, outline=16)
+    assert framed.method == "drawing"
+    whole = preprocess_picture(np.dstack([rgb.clip(0, 1), inside]), size=256, outline=16).mask
+    assert iou(framed.mask, whole) > 0.93
 
 
 def test_a_painted_figure_is_no_drawing():
@@ -166,7 +191,7 @@ def test_a_painted_figure_is_no_drawing():
 def test_a_mask_that_fits_the_filled_drawing_is_used():
     rgb, inside, _ = drawing()
     prior = ndimage.gaussian_filter(inside.astype(np.float32), 2)
-    assert preprocess_picture(rgb, prior=prior, size=256, outline=16).method == "u2netp"
+    assert preprocess_picture(rgb, prior=predicting(prior), size=256, outline=16).method == "u2netp"
 
 
 # several figures
@@ -235,6 +260,20 @@ def test_small_parts_stay_with_their_figure():
 
 def test_figures_that_only_touch_are_split():
     assert process(group(gap=-6)).metrics["figures"] == 3
+
+
+def test_one_of_several_is_seen_again_alone():
+    """The network sees a hole in each of three, and none in the only one of a picture."""
+    alpha = group()[..., 3]
+    picture = paint(alpha, np.ones((*alpha.shape, 3)))
+
+    def look(rgb):
+        seen = coarse(np.float32(rgb[..., 2] < 0.6))
+        if rgb.shape == picture.shape:
+            seen[140:200] = 0
+        return seen
+
+    assert iou(process(picture, prior=look).mask, process(group((1.0,), colors=((1, 1, 1),))).mask) > 0.95
 
 
 # warnings
