@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline.color import linear_to_srgb, srgb_to_linear
+from ..pipeline.color import tint
 from ..pipeline.texture_baking import bake_colors
-from ..pipeline.types import FloatArray, Material, Mesh, TexturedMesh
+from ..pipeline.types import FloatArray, IntArray, Material, Mesh, TexturedMesh
 from .stage import reserve_device
 
 _LOG = logging.getLogger("character3d")
@@ -28,27 +28,28 @@ def warn_of_losses(kind: str, names: Iterable[str]) -> None:
 
 def make_surface(
     mesh: Mesh,
-    texture: FloatArray | None,
+    texture: FloatArray | IntArray | None,
     factor: Sequence[float] | None,
     metallic: float | None,
     roughness: float | None,
 ) -> Mesh | TexturedMesh:
     """Combine a mesh with the parts of its material that exist; a mesh without any is returned as it is.
 
-    texture: (H, W, 3 or 4) sRGB 0..1; it needs uvs. factor: linear RGBA that multiplies the texture.
+    texture: (H, W, 3 or 4) sRGB 0..1, or uint8 with alpha; it needs uvs. factor: linear RGBA that
+    multiplies the texture.
     """
     texture = None if mesh.uvs is None else texture
     if all(part is None for part in (texture, factor, metallic, roughness)):
         return mesh
     if texture is None:
         textured = paint_solid(mesh, _PLAIN_COLOR if factor is None and mesh.colors is None else _WHITE)
-        mesh, texture = textured.mesh, textured.material.base_color
-    base_color = _add_alpha(texture)
+        mesh, texture = textured.mesh, textured.material.texels
+    texels = _add_alpha(texture)
     if factor is not None:
-        base_color = _multiply_linear(base_color, factor)
+        texels = tint(texels, factor)
     given = {"metallic": metallic, "roughness": roughness}
     numbers: dict[str, Any] = {name: float(value) for name, value in given.items() if value is not None}
-    return TexturedMesh(mesh, Material(base_color, **numbers))
+    return TexturedMesh(mesh, Material(texels, **numbers))
 
 
 def make_textured(surface: Mesh | TexturedMesh) -> TexturedMesh:
@@ -70,14 +71,7 @@ def paint_solid(mesh: Mesh, color: Sequence[float] = _PLAIN_COLOR) -> TexturedMe
     return TexturedMesh(replace(mesh, uvs=uvs), Material(texture))
 
 
-def _add_alpha(texture: FloatArray) -> FloatArray:
+def _add_alpha(texture: Any) -> Any:
     if texture.shape[-1] == 4:
         return texture
     return np.concatenate((texture, np.ones_like(texture[..., :1])), axis=-1)
-
-
-def _multiply_linear(base_color: FloatArray, factor: Sequence[float]) -> FloatArray:
-    """Multiply sRGB by a linear factor, as glTF's baseColorFactor does; alpha is linear already."""
-    red_green_blue = linear_to_srgb(srgb_to_linear(base_color[..., :3]) * np.asarray(factor[:3]))
-    alpha = base_color[..., 3:] * (factor[3] if len(factor) > 3 else 1.0)
-    return np.concatenate((red_green_blue, alpha), axis=-1)

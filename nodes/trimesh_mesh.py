@@ -71,7 +71,10 @@ def mesh_to_trimesh(surface: Mesh | TexturedMesh) -> trimesh.Trimesh:
 def _material_to_pbr(material: Material) -> PBRMaterial:
     from trimesh.visual.material import PBRMaterial
 
-    texture = Image.fromarray(np.round(material.base_color * 255).astype(np.uint8), "RGBA")
+    texels = material.texels
+    if texels.dtype != np.uint8:
+        texels = np.round(texels * 255).astype(np.uint8)
+    texture = Image.fromarray(texels, "RGBA")
     texture.info[_WRAP] = material.wrap
     return PBRMaterial(
         name=material.name,
@@ -92,7 +95,7 @@ def _read_surface(mesh: Mesh, material: Any) -> Mesh | TexturedMesh:
     texture = _find_texture(material)
     surface = make_surface(
         mesh,
-        None if texture is None else np.asarray(texture.convert("RGBA"), np.float32) / 255,
+        None if texture is None else np.asarray(texture.convert("RGBA")),
         None if factor is None else (np.asarray(factor) / 255).tolist(),
         getattr(material, "metallicFactor", None),
         getattr(material, "roughnessFactor", None),

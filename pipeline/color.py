@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from .types import FloatArray
+from .types import FloatArray, IntArray
 
 _RGB_TO_XYZ = np.array(
     ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041)),
@@ -23,6 +25,22 @@ def linear_to_srgb(rgb: FloatArray) -> FloatArray:
     """Encode linear light 0..1 as sRGB, element by element (IEC 61966-2-1). float32."""
     rgb = np.clip(rgb, 0.0, 1.0).astype(np.float32)
     return np.where(rgb <= 0.0031308, rgb * 12.92, 1.055 * rgb ** np.float32(1 / 2.4) - 0.055)
+
+
+def tint(texels: FloatArray | IntArray, factor: Sequence[float]) -> FloatArray | IntArray:
+    """Multiply sRGB and alpha (..., 4), 0..1 or uint8, by a linear factor of three or four, as glTF does.
+
+    The result has the dtype of `texels`.
+    """
+    scale = np.append(np.asarray(factor, np.float32).clip(0, 1), np.float32(1))[:4]
+    if (scale == 1).all():
+        return texels
+    if texels.dtype == np.uint8:
+        levels = np.repeat(np.arange(256, dtype=np.float32)[:, None] / 255, 4, axis=1)
+        table = np.rint(tint(levels, factor) * 255).astype(np.uint8)
+        return np.stack([table[texels[..., channel], channel] for channel in range(4)], axis=-1)
+    color = linear_to_srgb(srgb_to_linear(texels[..., :3].astype(np.float32)) * scale[:3])
+    return np.concatenate((color, texels[..., 3:] * scale[3]), axis=-1)
 
 
 def srgb_to_lab(rgb: FloatArray) -> FloatArray:

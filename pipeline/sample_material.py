@@ -19,11 +19,12 @@ _WRAP: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
 
 def sample_material(material: Material, uvs: torch.Tensor) -> torch.Tensor:
     """(N, 4) sRGB color and alpha at uvs (N, 2)."""
-    texture = array_to_tensor(material.base_color, uvs.device)
+    texture = array_to_tensor(material.texels, uvs.device)
+    scale = 255 if texture.dtype == torch.uint8 else 1
     height, width = texture.shape[:2]
     place = uvs.double() * uvs.new_tensor((width, height)).double() - 0.5
     low = place.floor()
-    share = (place - low).to(texture.dtype)
+    share = (place - low).to(uvs.dtype)
     columns, rows = (
         [_WRAP[mode](low[:, axis].long() + step, size) for step in (0, 1)]
         for axis, (mode, size) in enumerate(zip(material.wrap, (width, height), strict=True))
@@ -31,4 +32,4 @@ def sample_material(material: Material, uvs: torch.Tensor) -> torch.Tensor:
     x, y = share[:, :1], share[:, 1:]
     upper = texture[rows[0], columns[0]] * (1 - x) + texture[rows[0], columns[1]] * x
     lower = texture[rows[1], columns[0]] * (1 - x) + texture[rows[1], columns[1]] * x
-    return upper * (1 - y) + lower * y
+    return (upper * (1 - y) + lower * y) / scale

@@ -126,12 +126,13 @@ class Mesh:
 class Material:
     """A surface in glTF's terms.
 
-    base_color: (H, W, 4) float32 sRGB 0..1. emissive: linear. alpha_mode: OPAQUE, MASK or BLEND; empty: what
+    texels: (H, W, 4) sRGB and alpha, float32 0..1 or uint8 0..255, which takes a quarter of the memory.
+    `base_color` is either as float32. emissive: linear. alpha_mode: OPAQUE, MASK or BLEND; empty: what
     the texels ask for. wrap: REPEAT, CLAMP or MIRROR along u and v. maps: further textures, (H, W, 3) uint8,
     by role: metallic_roughness, normal, occlusion, emissive.
     """
 
-    base_color: FloatArray
+    texels: FloatArray | IntArray
     metallic: float = 0.0
     roughness: float = 0.9
     name: str = "character"
@@ -143,14 +144,25 @@ class Material:
     maps: Mapping[str, IntArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        freeze(self, "base_color", np.float32, None, None, 4)
+        is_8bit = getattr(self.texels, "dtype", None) == np.uint8
+        freeze(self, "texels", np.uint8 if is_8bit else np.float32, None, None, 4)
+
+    @property
+    def base_color(self) -> FloatArray:
+        """(H, W, 4) float32 sRGB 0..1; made anew from texels of 8 bits."""
+        return _to_unit(self.texels)
 
     def sample(self, uvs: FloatArray) -> FloatArray:
         """(N, 4) sRGB color of the texel at each of the uvs (N, 2), wrapped as the material says."""
-        size = np.array(self.base_color.shape[1::-1])
+        size = np.array(self.texels.shape[1::-1])
         wrapped = np.stack([_WRAPPED[mode](uv) for mode, uv in zip(self.wrap, uvs.T, strict=True)], axis=1)
         column, row = np.clip((wrapped * size).astype(np.int64), 0, size - 1).T
-        return self.base_color[row, column]
+        return _to_unit(self.texels[row, column])
+
+
+def _to_unit(texels: FloatArray | IntArray) -> FloatArray:
+    """Texels of 8 bits -> 0..1; others as they are."""
+    return texels.astype(np.float32) / 255 if texels.dtype == np.uint8 else texels  # type: ignore[return-value]
 
 
 _WRAPPED = {

@@ -157,7 +157,7 @@ def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> i
     identity = scene.add(
         "Material", _name_material(material), "Material", "", FbxNode("Version", (102,)), *shading, properties
     )
-    texture = _add_texture(scene, encode_png(material.base_color)[0], image_name, material.wrap)
+    texture = _add_texture(scene, encode_png(material.texels)[0], image_name, material.wrap)
     scene.connect(texture, identity, "DiffuseColor")
     return identity
 

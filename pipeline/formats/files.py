@@ -18,9 +18,10 @@ _ZLIB_LEVEL = 3
 """Encodes a 2048² atlas in a third of the time of zlib's default level; the PNG is a few percent larger."""
 
 
-def encode_png(base_color: FloatArray) -> tuple[bytes, bool]:
-    """(H, W, 4) sRGB 0..1 as PNG, and whether it is opaque; then it has no alpha channel."""
-    texels = np.rint(np.clip(base_color, 0, 1) * 255).astype(np.uint8)
+def encode_png(base_color: FloatArray | IntArray) -> tuple[bytes, bool]:
+    """(H, W, 4) sRGB, 0..1 or uint8, as PNG, and whether it is opaque; then it has no alpha channel."""
+    is_8bit = base_color.dtype == np.uint8
+    texels = base_color.astype(np.uint8) if is_8bit else np.rint(base_color.clip(0, 1) * 255).astype(np.uint8)
     is_opaque = bool((texels[..., 3] == 255).all())
     return encode_texels(texels[..., :3] if is_opaque else texels), is_opaque
 

@@ -15,7 +15,7 @@ _STRENGTH = "KHR_materials_emissive_strength"
 
 def describe_material(document: GltfDocument, material: Material) -> dict[str, Any]:
     """Return the material as JSON; its textures are appended to the document."""
-    image, is_opaque = encode_png(material.base_color)
+    image, is_opaque = encode_png(material.texels)
     sampler = _add_sampler(document, material.wrap)
     surface: dict[str, Any] = {
         "baseColorTexture": _add_texture(document, "base_color", image, sampler),

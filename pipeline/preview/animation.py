@@ -128,4 +128,4 @@ def _reduce_material(material: Material, size: int) -> Material:
     color = material.base_color
     while min(color.shape[:2]) >= 4 * size and not any(side % 2 for side in color.shape[:2]):
         color = (color[::2, ::2] + color[1::2, ::2] + color[::2, 1::2] + color[1::2, 1::2]) / 4
-    return replace(material, base_color=color)
+    return replace(material, texels=color)

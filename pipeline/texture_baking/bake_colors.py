@@ -50,8 +50,7 @@ def bake_colors(
     baked = apply_texture(unwrapped, np.concatenate((picture, alpha[..., :1]), axis=2))
     if isinstance(surface, Mesh):
         return baked
-    base_color = baked.material.base_color
-    kept = replace(surface.material, base_color=base_color, wrap=baked.material.wrap, maps={})
+    kept = replace(surface.material, texels=baked.material.texels, wrap=baked.material.wrap, maps={})
     return replace(baked, material=kept)
 
 

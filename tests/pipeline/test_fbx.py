@@ -112,7 +112,7 @@ def test_mesh_without_normals_gets_smooth_ones_and_alpha_stays(tmp_path):
     bare = Mesh(MESH.positions, MESH.faces, uvs=MESH.uvs)
     color = np.array(CHARACTER.textured.material.base_color)
     color[:8, :, 3] = 0.25
-    material = replace(CHARACTER.textured.material, base_color=color)
+    material = replace(CHARACTER.textured.material, texels=color)
     model, ask = tmp_path / "bare.fbx", write_ask(tmp_path / "ask.json")
     write_fbx(model, replace(CHARACTER, textured=TexturedMesh(bare, material)))
     report = run_reader("three", tmp_path / "report.json", model, ask)

@@ -120,7 +120,7 @@ def test_a_view_of_frozen_memory_is_kept_where_it_is_contiguous():
         (lambda: replace(MESH, faces=[[0, 1]]), r"Mesh\.faces: expected shape \(n, 3\), got \(1, 2\)"),
         (lambda: replace(MESH, uvs=np.zeros((2, 2))), r"Mesh\.uvs: expected shape \(3, 2\), got \(2, 2\)"),
         (lambda: replace(MESH, colors=np.ones((3, 3))), r"Mesh\.colors: expected shape \(3, 4\)"),
-        (lambda: Material(np.zeros((4, 4, 3))), r"Material\.base_color: expected shape \(n, n, 4\)"),
+        (lambda: Material(np.zeros((4, 4, 3))), r"Material\.texels: expected shape \(n, n, 4\)"),
         (
             lambda: ViewImages(RIG, np.zeros((3, 8, 8, 3)), np.zeros((2, 8, 8))),
             r"ViewImages\.color: expected shape \(2, 8, 8, 3\)",
@@ -217,3 +217,12 @@ def test_a_report_is_plain_json():
         "metrics": {"joints": 25.0},
         "ignored_inputs": ["seed"],
     }
+
+
+def test_texels_of_eight_bits_stay_small_and_say_the_same():
+    texels = np.random.default_rng(0).integers(0, 256, (3, 5, 4), dtype=np.uint8)
+    small, large = Material(texels), Material(texels.astype(np.float32) / 255)
+    assert small.texels.dtype == np.uint8 and large.texels.dtype == np.float32
+    np.testing.assert_array_equal(small.base_color, large.base_color)
+    uvs = np.random.default_rng(1).random((20, 2))
+    np.testing.assert_array_equal(small.sample(uvs), large.sample(uvs))

@@ -69,8 +69,8 @@ def _drop_collapsed(faces: IntArray) -> IntArray:
 
 
 def _join_normals(parts: Sequence[Part]) -> FloatArray | None:
-    """Normals if every part has them; else they are computed later."""
-    normals = [part.normals for part in parts if part.normals is not None]
+    """Normals if every part has sound ones; else they are computed later."""
+    normals = [part.normals for part in parts if part.normals is not None and np.isfinite(part.normals).all()]
     return np.concatenate(normals) if len(normals) == len(parts) else None
 
 
@@ -78,9 +78,8 @@ def _join_colors(parts: Sequence[Part]) -> FloatArray | None:
     """Vertex colors, white where a part has none; None if no part has any."""
     if all(part.colors is None for part in parts):
         return None
-    return np.concatenate([
-        np.ones((len(part.positions), 4)) if part.colors is None else part.colors.clip(0, 1) for part in parts
-    ])  # fmt: skip
+    white = [np.ones((len(part.positions), 4)) if part.colors is None else part.colors for part in parts]
+    return np.nan_to_num(np.concatenate(white)).clip(0, 1)
 
 
 def _join_uvs(parts: Sequence[Part]) -> FloatArray | None:
@@ -88,10 +87,9 @@ def _join_uvs(parts: Sequence[Part]) -> FloatArray | None:
     placed = [_place_uvs(part) for part in parts]
     if all(uvs is None for uvs in placed):
         return None
-    return np.concatenate([
-        np.full((len(part.positions), 2), 0.5) if uvs is None else uvs
-        for part, uvs in zip(parts, placed, strict=True)
-    ])  # fmt: skip
+    middle = [np.full((len(part.positions), 2), 0.5) for part in parts]
+    found = [own if uvs is None else uvs for own, uvs in zip(middle, placed, strict=True)]
+    return np.nan_to_num(np.concatenate(found), posinf=0, neginf=0)
 
 
 def _place_uvs(part: Part) -> FloatArray | None:

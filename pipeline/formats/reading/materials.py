@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...color import linear_to_srgb, srgb_to_linear
+from ...color import tint
 from ...types import FloatArray, IntArray, Material
 from .images import decode_image
 from .model import SourceMaterial, SourceTexture
@@ -58,14 +58,8 @@ def _is_same(texture: SourceTexture, leading: SourceTexture) -> bool:
     return bool(np.allclose(texture.transform, leading.transform))
 
 
-def _multiply(texels: IntArray | None, factor: tuple[float, float, float, float]) -> FloatArray:
-    """The base color, sRGB 0..1: the texture times a linear factor, or the factor alone."""
-    color = np.asarray(factor, np.float32).clip(0, 1)
-    if texels is None:
-        plain = np.append(linear_to_srgb(color[:3]), color[3])
-        return np.broadcast_to(plain, (_PLAIN_SIDE, _PLAIN_SIDE, 4))
-    base = texels.astype(np.float32) / 255
-    if (color[:3] != 1).any():
-        base[..., :3] = linear_to_srgb(srgb_to_linear(base[..., :3]) * color[:3])
-    base[..., 3] *= color[3]
-    return base
+def _multiply(texels: IntArray | None, factor: tuple[float, float, float, float]) -> FloatArray | IntArray:
+    """The base color: the texture times a linear factor, or the factor alone."""
+    if texels is not None:
+        return tint(texels, factor)
+    return tint(np.ones((_PLAIN_SIDE, _PLAIN_SIDE, 4), np.float32), factor)

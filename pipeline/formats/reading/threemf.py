@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +62,15 @@ def read_3mf(path: Path) -> Model:
         with zipfile.ZipFile(path) as archive:
             scene = _Scene(archive)
             parts = tuple(scene.list_parts())
-    except (zipfile.BadZipFile, expat.ExpatError, KeyError, ValueError, IndexError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        expat.ExpatError,
+        KeyError,
+        ValueError,
+        IndexError,
+        OSError,
+    ) as error:
         raise FormatError(f"{path.name} is damaged: {type(error).__name__}: {error}") from error
     except (NotImplementedError, RuntimeError) as error:
         raise FormatError(f"{path.name} cannot be unpacked: {error}") from error
