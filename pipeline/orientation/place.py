@@ -1,0 +1,141 @@
+"""Entry: a mesh from a file becomes a figure alone, wound outward, upright, facing +Z, in metres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from ..errors import MeshError
+from ..types import BoolArray, Float64Array, Mesh, TexturedMesh
+from .frame import AXES, BodyFrame, find_frame
+from .parts import find_blade_faces, find_figure_faces
+from .unit import find_scale
+from .winding import find_doubled_faces, find_inward_faces
+
+AXIS_OPTIONS = ("auto", *AXES)
+_NO_FIGURE = (
+    "no figure was recognized, so the mesh stands, and is as large, as its file has it; set up, front and "
+    "height_meters if it is one"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedMesh:
+    """surface: as it was given, if nothing had to change. notes: what was changed, a sentence each."""
+
+    surface: Mesh | TexturedMesh
+    notes: tuple[str, ...]
+
+
+def place_mesh(
+    surface: Mesh | TexturedMesh, *, up: str = "auto", front: str = "auto", height: float = 0.0
+) -> PlacedMesh:
+    """Bring a figure to the frame of conventions.py, and leave out what is none of it.
+
+    up, front: the axes of the mesh that point up and to the front, each one of AXES, or auto: found from the
+    mesh. height: metres that the figure shall be tall; 0: its unit is found from its height. What is no figure
+    is not turned. MeshError if up and front are along the same axis; ValueError for other names.
+    """
+    for name, axis in (("up", up), ("front", front)):
+        if axis not in AXIS_OPTIONS:
+            raise ValueError(f"{name}: expected one of {', '.join(AXIS_OPTIONS)}, got {axis!r}")
+    if up[1:] == front[1:] != "uto":
+        raise MeshError(f"up ({up}) and front ({front}) are along the same axis; choose different ones")
+    mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
+    if not _has_extent(mesh):
+        return PlacedMesh(surface, ())
+    kept, notes = find_figure_faces(mesh)
+    mesh = _keep_faces(mesh, kept)
+    mesh = _mend_winding(mesh, notes)
+    body = mesh.faces[~find_blade_faces(mesh)]
+    frame = find_frame(mesh.positions.astype(np.float64), body, up=up, front=front)
+    if frame.is_figure or (up, front) != ("auto", "auto"):
+        mesh = _turn(mesh, frame, notes)
+    if frame.is_figure or height:
+        mesh = _scale(mesh, height, notes)
+    elif not frame.is_standing:
+        notes.append(_NO_FIGURE)
+    placed = replace(surface, mesh=mesh) if isinstance(surface, TexturedMesh) else mesh
+    return PlacedMesh(placed if notes else surface, tuple(notes))
+
+
+def _has_extent(mesh: Mesh) -> bool:
+    """Whether the mesh has faces with an area, and finite coordinates."""
+    if not len(mesh.faces) or not np.isfinite(mesh.positions).all():
+        return False
+    corners = mesh.positions[mesh.faces].astype(np.float64)
+    return bool(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).any())
+
+
+def _keep_faces(mesh: Mesh, kept: BoolArray) -> Mesh:
+    """The mesh with some of its faces, and the vertices that these use."""
+    if kept.all():
+        return mesh
+    used, faces = np.unique(mesh.faces[kept], return_inverse=True)
+    values = {item.name: getattr(mesh, item.name) for item in fields(mesh) if item.name != "faces"}
+    chosen = {name: value[used] for name, value in values.items() if value is not None}
+    return replace(mesh, faces=faces.reshape(-1, 3), **chosen)
+
+
+def _mend_winding(mesh: Mesh, notes: list[str]) -> Mesh:
+    """The mesh without the second side of closed surfaces, all of them wound outward."""
+    doubled = find_doubled_faces(mesh)
+    if doubled.any():
+        mesh = _keep_faces(mesh, ~doubled)
+        notes.append(f"{int(doubled.sum())} faces were there twice, one for each side; one of them was kept")
+    inward = find_inward_faces(mesh)
+    if not inward.any():
+        return mesh
+    notes.append(f"{int(inward.sum())} of {len(mesh.faces)} faces were inside out and were turned outward")
+    faces = np.where(inward[:, None], mesh.faces[:, ::-1], mesh.faces)
+    return replace(mesh, faces=faces, normals=_turn_normals(mesh, faces))
+
+
+def _turn_normals(mesh: Mesh, faces: np.ndarray) -> np.ndarray | None:
+    """The normals, negated where they point away from the front of the faces around them."""
+    if mesh.normals is None:
+        return None
+    corners = mesh.positions[faces].astype(np.float64)
+    front = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    facing = np.bincount(
+        faces.ravel(),
+        np.einsum("fcd,fd->fc", mesh.normals[faces], front).ravel(),
+        minlength=len(mesh.positions),
+    )
+    return np.where(facing[:, None] < 0, -mesh.normals, mesh.normals)
+
+
+def _turn(mesh: Mesh, frame: BodyFrame, notes: list[str]) -> Mesh:
+    if frame.is_standing:
+        return mesh
+    rows = np.round(frame.rows, 12)
+    notes.append(_describe_turn(rows))
+    normals = None if mesh.normals is None else mesh.normals @ rows.T
+    return replace(mesh, positions=mesh.positions.astype(np.float64) @ rows.T, normals=normals)
+
+
+def _describe_turn(rows: Float64Array) -> str:
+    up, front = (_name_axis(row) for row in rows[1:])
+    fix = "Set up and front if that is wrong"
+    if up == "+Y":
+        return f"the figure faced {front}; it was turned to face +Z. {fix}"
+    return f"the figure's up axis was {up} and it faced {front}; it was stood up and turned to face +Z. {fix}"
+
+
+def _name_axis(direction: Float64Array) -> str:
+    """One of AXES, or the angle of a direction between X and Z."""
+    if np.abs(direction).max() > 0.999:
+        axis = int(np.argmax(np.abs(direction)))
+        return ("+" if direction[axis] > 0 else "-") + "XYZ"[axis]
+    parts = (f"{value:+.2f} {name}" for value, name in zip(direction, "XYZ", strict=True) if abs(value) > 0.01)
+    return " ".join(parts)
+
+
+def _scale(mesh: Mesh, height: float, notes: list[str]) -> Mesh:
+    low, high = mesh.bounds
+    factor, why = find_scale(float(high[1] - low[1]), height)
+    if not why:
+        return mesh
+    notes.append(f"the mesh is {why}")
+    return replace(mesh, positions=mesh.positions.astype(np.float64) * factor)
