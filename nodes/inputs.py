@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..backends.hunyuan3d import list_installed_models
 from ..backends.mv_adapter import list_installed_adapters
+from ..pipeline.orientation import AXIS_OPTIONS
 from .compat import io
 from .sockets import SIDES, Character, FigureSocket, Trimesh
 
@@ -13,6 +14,32 @@ from .sockets import SIDES, Character, FigureSocket, Trimesh
 def mesh_input(name: str, tooltip: str) -> io.Input:
     """A mesh input that accepts both TRIMESH and core's MESH."""
     return io.MultiType.Input(name, [Trimesh, io.Mesh], tooltip=tooltip)
+
+
+def placing_inputs() -> list[io.Input]:
+    """How a mesh stands, where it is not to be found from the mesh."""
+    names = (("up", "points up"), ("front", "the figure faces"))
+    return [
+        *(
+            io.Combo.Input(
+                name,
+                options=list(AXIS_OPTIONS),
+                default=AXIS_OPTIONS[0],
+                optional=True,
+                tooltip=f"The axis of the mesh that {what}. auto: found from the mesh.",
+            )
+            for name, what in names
+        ),
+        io.Float.Input(
+            "height_meters",
+            default=0.0,
+            min=0.0,
+            max=1000.0,
+            step=0.01,
+            optional=True,
+            tooltip="How tall the figure shall be. 0: its unit is found from its height.",
+        ),
+    ]
 
 
 def character_input(tooltip: str) -> io.Input:

@@ -12,8 +12,10 @@ import folder_paths
 
 from ..pipeline.errors import MeshError
 from ..pipeline.formats import MESH_SUFFIXES, advise, list_companions, read_mesh
+from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
 from .compat import file_3d_inputs, file_3d_to_path, io, is_file_3d_type, make_schema
 from .input_files import list_input_files
+from .inputs import placing_inputs
 from .sockets import mesh_outputs, mesh_values
 
 _LOG = logging.getLogger("character3d")
@@ -48,11 +50,12 @@ class LoadMesh(io.ComfyNode):
                     "mesh_file",
                     options=list_input_files(MESH_SUFFIXES),
                     optional=True,
-                    tooltip="A file in the input folder. The mesh should stand upright (+Y) and face +Z.",
+                    tooltip="A file in the input folder.",
                 ),
                 *file_3d_inputs("Used instead of mesh_file if connected."),
+                *placing_inputs(),
             ],
-            outputs=mesh_outputs("The mesh of the file with its materials, in its own units."),
+            outputs=mesh_outputs("The figure of the file with its materials: upright, facing +Z, in metres."),
         )
 
     @classmethod
@@ -84,10 +87,19 @@ class LoadMesh(io.ComfyNode):
             return ""
 
     @classmethod
-    def execute(cls, mesh_file: str | None = None, file: Any = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        mesh_file: str | None = None,
+        file: Any = None,
+        up: str = AXIS_OPTIONS[0],
+        front: str = AXIS_OPTIONS[0],
+        height_meters: float = 0.0,
+    ) -> io.NodeOutput:
         """-> TRIMESH, MESH."""
         with contextlib.nullcontext(_find_file(mesh_file)) if file is None else file_3d_to_path(file) as path:
             loaded = read_mesh(path)
-        for warning in loaded.warnings:
+        placed = place_mesh(loaded.surface, up=up, front=front, height=height_meters)
+        warnings = [*loaded.warnings, *(f"{path.name}: {note}" for note in placed.notes)]
+        for warning in warnings:
             _LOG.warning("%s", warning)
-        return io.NodeOutput(*mesh_values(loaded.surface), ui={"text": list(loaded.warnings)})
+        return io.NodeOutput(*mesh_values(placed.surface), ui={"text": warnings})

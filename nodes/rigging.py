@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..backends.make_it_animatable import (
     PredictedRig,
     find_files,
@@ -16,8 +18,11 @@ from ..backends.make_it_animatable import (
 from ..pipeline.animation import MAX_STRETCH, mend_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
+from ..pipeline.mesh.blades import find_blades
+from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
 from ..pipeline.progress import Progress, span_progress
 from ..pipeline.rigging import (
+    bind_blades,
     compute_skin_weights,
     find_fused_arms,
     fit_skeleton,
@@ -27,7 +32,7 @@ from ..pipeline.rigging import (
 )
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
-from .inputs import figure_input, mesh_input, method_input
+from .inputs import figure_input, mesh_input, method_input, placing_inputs
 from .model_node import ModelNode, fingerprint_files
 from .sockets import Character, socket_to_textured
 from .stage import StageRun, choose_method
@@ -50,7 +55,9 @@ def _choose(method: str) -> str:
 
 def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
     """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
-    fitted = fit_skeleton(mesh, **options, progress=span_progress(progress, 0, 0.5))
+    blades = find_blades(mesh) if options["figure"] is None else []
+    body = replace(mesh, faces=mesh.faces[~np.any(blades, axis=0)]) if blades else mesh
+    fitted = fit_skeleton(body, **options, progress=span_progress(progress, 0, 0.5))
     steps = span_progress(progress, 0.5, 1)
     apart = fitted.legs_apart_below
     skin = compute_skin_weights(
@@ -64,6 +71,8 @@ def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
     fused = find_fused_arms(mesh, fitted.skeleton, skin, legs_apart_below=apart)
     notes = (*fitted.warnings, *(_FUSED.format(side.lower()) for side in fused))
     skin = hold_arms(fitted.skeleton, skin, fused)
+    skin, held = bind_blades(mesh, fitted.skeleton, skin, blades)
+    notes = (*notes, *held)
     return PredictedRig(fitted.skeleton, skin, {}, notes, fitted.metrics, apart)
 
 
@@ -80,7 +89,7 @@ class RigCharacter(ModelNode):
             search_aliases=["skeleton", "skinning", "mixamo", "auto rig"],
             is_output_node=True,
             inputs=[
-                mesh_input("mesh", "A humanoid mesh that stands upright and faces +Z."),
+                mesh_input("mesh", "A humanoid mesh. It is stood up and turned to the front if need be."),
                 io.Combo.Input(
                     "pose_type",
                     options=list(REST_POSES),
@@ -111,6 +120,7 @@ class RigCharacter(ModelNode):
                     "be found by average proportions. make_it_animatable accepts any mesh.",
                 ),
                 figure_input("Where the joints are in the picture that the mesh was made from."),
+                *placing_inputs(),
             ],
             outputs=[Character.Output(display_name="character", tooltip="Mesh, skeleton and skin weights.")],
         )
@@ -130,10 +140,14 @@ class RigCharacter(ModelNode):
         fingers: bool = False,
         strict: bool = False,
         figure: Figure | None = None,
+        up: str = AXIS_OPTIONS[0],
+        front: str = AXIS_OPTIONS[0],
+        height_meters: float = 0.0,
     ) -> io.NodeOutput:
         """TRIMESH or MESH -> C3D_CHARACTER."""
         chosen = _choose(method)
         run, textured = StageRun("rigging"), socket_to_textured(mesh)
+        textured, placing = _place(textured, figure, up=up, front=front, height=height_meters)
         progress, is_learned = span_progress(run.progress, 0, 0.9), chosen == _LEARNED
         if is_learned:
             models = cls.load_models(tuple(find_files().values()), load_models)
@@ -147,7 +161,18 @@ class RigCharacter(ModelNode):
             character = normalize_to_t_pose(character)
         metrics = {**rig.metrics, **measured}
         ignored = ("fingers", "strict", "figure") if is_learned else ()
-        return io.NodeOutput(character, ui=run.finish(chosen, notes, metrics, ignored))
+        return io.NodeOutput(character, ui=run.finish(chosen, [*placing, *notes], metrics, ignored))
+
+
+def _place(
+    textured: TexturedMesh, figure: Figure | None, **options: Any
+) -> tuple[TexturedMesh, tuple[str, ...]]:
+    """Stand a mesh up and turn it to the front; one that was made from a picture stands already."""
+    if figure is not None:
+        return textured, ()
+    placed = place_mesh(textured, **options)
+    assert isinstance(placed.surface, TexturedMesh)
+    return placed.surface, placed.notes
 
 
 def _bind_mesh(

@@ -1,9 +1,9 @@
-"""Fits the model that judges how a mesh stands: `python orientation.py --bodies data/bodies.npz --rigs FOLDER`.
+"""Fits the model that judges how a mesh stands: `python orientation.py --rigs FOLDER`.
 
 The model (pipeline/orientation/frame.py) chooses between the 24 frames along the axes, and says whether what
-stands there is a figure. It is fitted to figures of body.py and outfits.py that do not sit, to figures of capsules,
-to the meshes of FOLDER (benchmarks/joints.py says how they are stored; every other one, but those named in _FACING_BACK),
-and to things that are no figures. Writes pipeline/orientation/frame_model.json and prints how many of
+stands there is a figure. It is fitted to figures of body.py and outfits.py that do not sit, to figures of
+capsules, to every other mesh of FOLDER (benchmarks/joints.py says how they are stored), and to things that
+are no figures. Writes pipeline/orientation/frame_model.json and prints how many of
 further figures it judges right. 15 minutes on one core.
 """
 
@@ -98,7 +98,7 @@ def draw_capsules(seed: int) -> BodyPoints:
 
 
 def draw_thing(seed: int) -> BodyPoints:
-    """One to nine boxes, cylinders, cones and balls at random, half of the time beside their mirror images."""
+    """One to nine boxes, cylinders, cones and balls at random, half of them beside their mirror images."""
     import trimesh
 
     rng = np.random.default_rng(seed)
@@ -133,7 +133,7 @@ def describe(body: BodyPoints) -> NDArray:
 
 
 def fit(figures: NDArray, things: NDArray) -> dict[str, NDArray]:
-    """Fit to figures (N, 24, 57), whose first frame is the right one, and things (M, 24, 57), which have none."""
+    """Fit to figures (N, 24, 57), whose first frame is right, and things (M, 24, 57), which have none."""
     rows = figures.reshape(-1, figures.shape[-1])
     model = {"mean": rows.mean(axis=0), "spread": rows.std(axis=0)}
     shown = torch.tensor(standardize(figures, model), dtype=torch.float32)

@@ -78,7 +78,10 @@ def find_frame(
     if front == "auto":
         between = [frame for axis in _best_ups(frames, scores) for frame in _list_frames_between(body, axis)]
         found = [score_frame(body, frame) - _BETWEEN_PENALTY for frame in between]
-        frames, scores = np.concatenate((frames, np.array(between).reshape(-1, 3, 3))), np.append(scores, found)
+        frames, scores = (
+            np.concatenate((frames, np.array(between).reshape(-1, 3, 3))),
+            np.append(scores, found),
+        )
     best = int(np.argmax(scores))
     return BodyFrame(frames[best], is_figure(body, frames[best]))
 
@@ -104,7 +107,7 @@ def standardize(described: Float64Array, model: Mapping[str, Float64Array]) -> F
 
 @functools.cache
 def _read_model() -> Mapping[str, Float64Array]:
-    """mean, spread: (57,). weights: (114,) of the standardized. figure_weights: (115,), the last is constant."""
+    """mean, spread: (57,). weights: (114,) of standardized values. figure_weights: (115,) with constant."""
     text = Path(__file__).with_name("frame_model.json").read_text(encoding="utf-8")
     return {name: np.array(values) for name, values in json.loads(text).items()}
 
@@ -126,7 +129,7 @@ def _best_ups(frames: Float64Array, scores: Float64Array) -> Iterable[Float64Arr
 
 
 def _list_frames_between(body: BodyPoints, up: Float64Array) -> list[Float64Array]:
-    """The frames around an axis whose mirror plane lies between the other axes; none if there is no such plane."""
+    """The frames around an axis whose mirror plane lies between the other axes, if there is such a plane."""
     start = np.roll(up, 1)
 
     def turned(degrees: float) -> Float64Array:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..mesh.components import MeshComponents, find_components
+from ..mesh.areas import sample_surface
 from ..mesh.normals import compute_face_normals
+from ..mesh.pieces import MAX_PIECES, Pieces, split_pieces
 from ..mesh.topology import label_components
-from ..types import BoolArray, Float64Array, Int64Array, Mesh
+from ..types import BoolArray, Float64Array, FloatArray, Mesh
 from .frame import find_frame
-from .profile import sample_surface
 
-_MAX_PARTS = 2000
-"""A mesh of more pieces is a soup of triangles, of which nothing is left out."""
 _FLAT = 0.02
 """Thickness of a floor or a backdrop, as a share of its length."""
 _FLOOR_COVERS = 0.8
@@ -32,42 +28,8 @@ _STRAY = 0.25
 _BODY_SIZE, _BODY_AREA = 0.5, 0.2
 """Longest side and area of a further body, as shares of the main one's."""
 _SAME_BOX, _SAME_SURFACE = 0.02, 0.02
-_MIN_BLADE, _NARROW, _THIN = 0.3, 0.25, 0.1
-"""Length of a blade as a share of the whole; width and thickness as shares of its length."""
 _MAX_COPY_FACES = 0.75
 """Of a coarser copy, as a share of the faces of the finer one."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Pieces:
-    """The connected pieces of a mesh. label: (F,) of each face. low, high: (C, 3). area, count: (C,)."""
-
-    welded: MeshComponents
-    label: Int64Array
-    low: Float64Array
-    high: Float64Array
-    area: Float64Array
-    count: Int64Array
-
-    def box(self, chosen: BoolArray) -> tuple[Float64Array, Float64Array]:
-        """The lowest and the highest corner of some pieces."""
-        return self.low[chosen].min(axis=0), self.high[chosen].max(axis=0)
-
-    def size(self, chosen: BoolArray) -> float:
-        """The longest side of the box of some pieces."""
-        low, high = self.box(chosen)
-        return float((high - low).max())
-
-    def faces(self, chosen: BoolArray) -> Int64Array:
-        """The faces (K, 3) of some pieces, as indices of the welded points."""
-        return self.welded.faces[chosen[self.label]]
-
-    def describe(self, chosen: BoolArray) -> str:
-        """The size and the number of faces of some pieces."""
-        low, high = self.box(chosen)
-        sides = " × ".join(f"{side:.3g}" for side in high - low)
-        faces = int(self.count[chosen].sum())
-        return f"{sides}, {faces} {'face' if faces == 1 else 'faces'}"
 
 
 def find_figure_faces(mesh: Mesh) -> tuple[BoolArray, list[str]]:
@@ -75,9 +37,9 @@ def find_figure_faces(mesh: Mesh) -> tuple[BoolArray, list[str]]:
 
     All of them and no note for a mesh that is a single piece, or several that hang together.
     """
-    pieces = _split(mesh)
+    pieces = split_pieces(mesh)
     kept = np.ones(len(pieces.area), bool)
-    if not 1 < len(kept) <= _MAX_PARTS:
+    if not 1 < len(kept) <= MAX_PIECES:
         return np.ones(len(mesh.faces), bool), []
     notes: list[str] = []
     for find in (_find_floors, _find_hulls, _find_strays, _find_copies):
@@ -87,41 +49,7 @@ def find_figure_faces(mesh: Mesh) -> tuple[BoolArray, list[str]]:
     return kept[pieces.label], notes
 
 
-def find_blade_faces(mesh: Mesh) -> BoolArray:
-    """Return which faces (F,) belong to blades and poles: long pieces, narrow and thin, of a larger mesh."""
-    pieces = _split(mesh)
-    every = np.ones(len(pieces.area), bool)
-    found = np.zeros(len(every), bool)
-    if 1 < len(every) <= _MAX_PARTS:
-        size = pieces.size(every)
-        for index in np.flatnonzero(np.linalg.norm(pieces.high - pieces.low, axis=1) >= _MIN_BLADE * size):
-            points = pieces.welded.points[np.unique(pieces.faces(_only(index, len(every))))]
-            points = points - points.mean(axis=0)
-            axes = np.linalg.svd(points, full_matrices=False)[2]
-            thin, narrow, long = np.sort(np.ptp(points @ axes.T, axis=0))
-            found[index] = long >= _MIN_BLADE * size and narrow <= _NARROW * long and thin <= _THIN * long
-    return np.zeros(len(mesh.faces), bool) if found.all() else found[pieces.label]
-
-
-def _split(mesh: Mesh) -> _Pieces:
-    welded = find_components(mesh)
-    label = np.unique(welded.labels[welded.faces[:, 0]], return_inverse=True)[1].reshape(-1)
-    count = np.bincount(label)
-    order = np.repeat(np.argsort(label, kind="stable"), 3)
-    corners = welded.points[welded.faces[order[::3]]].reshape(-1, 3)
-    starts = 3 * (np.cumsum(count) - count)
-    low, high = (extreme.reduceat(corners, starts) for extreme in (np.minimum, np.maximum))
-    areas = compute_face_normals(welded.points, welded.faces)[1]
-    return _Pieces(welded, label, low, high, np.bincount(label, areas), count)
-
-
-def _only(index: int, count: int) -> BoolArray:
-    chosen = np.zeros(count, bool)
-    chosen[index] = True
-    return chosen
-
-
-def _find_floors(pieces: _Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]:
+def _find_floors(pieces: Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]:
     """Flat pieces below, behind or above all others, and about as large."""
     sides = pieces.high - pieces.low
     flat = kept & (sides.min(axis=1) <= _FLAT * sides.max(axis=1))
@@ -137,15 +65,15 @@ def _find_floors(pieces: _Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]
         covers &= sides[index][beside].prod() >= (high - low)[beside].prod()
         middle = 0.5 * (pieces.low[index, axis] + pieces.high[index, axis])
         if covers and (middle <= low[axis] + deep or middle >= high[axis] - deep):
-            found.append((_only(index, len(kept)), "a floor or backdrop"))
+            found.append((pieces.only(index), "a floor or backdrop"))
     return found
 
 
-def _find_hulls(pieces: _Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]:
+def _find_hulls(pieces: Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]:
     """Convex pieces around all others: collision boxes, domes."""
     found = []
     for index in np.flatnonzero(kept & (pieces.count <= _MAX_HULL_FACES)):
-        own = _only(index, len(kept))
+        own = pieces.only(index)
         rest = kept & ~own
         if not rest.any():
             continue
@@ -164,23 +92,25 @@ def _find_hulls(pieces: _Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]
     return found
 
 
-def _is_behind(points: Float64Array, normals: Float64Array, places: Float64Array, slack: float) -> BoolArray:
+def _is_behind(points: Float64Array, normals: FloatArray, places: Float64Array, slack: float) -> BoolArray:
     """Whether points (N, 3) lie on the inner side of all planes, whichever side the normals (K, 3) mark."""
     middle = places.mean(axis=0)
     outward = np.where(((places - middle) * normals).sum(axis=1) < 0, -1.0, 1.0)[:, None] * normals
     return np.asarray((points @ outward.T <= (places * outward).sum(axis=1) + slack).all(axis=1))
 
 
-def _find_strays(pieces: _Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]:
+def _find_strays(pieces: Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]:
     """Pieces far from the largest body, and further bodies beside it."""
     rows = np.flatnonzero(kept)
     if len(rows) < 2:
         return []
     reach = _TOUCHING * float(np.median(np.sort((pieces.high - pieces.low)[rows].max(axis=1))[-3:]))
     apart = np.maximum(
-        pieces.low[rows][:, None] - pieces.high[rows][None], pieces.low[rows][None] - pieces.high[rows][:, None]
+        pieces.low[rows][:, None] - pieces.high[rows][None],
+        pieces.low[rows][None] - pieces.high[rows][:, None],
     ).max(axis=2)
-    label = label_components(np.nonzero(apart <= reach), len(rows))
+    one, two = np.nonzero(apart <= reach)
+    label = label_components((one, two), len(rows))
     areas = np.bincount(label, pieces.area[rows])
     groups = [np.isin(np.arange(len(kept)), rows[label == number]) for number in np.argsort(-areas)]
     main, found = groups[0], []
@@ -199,7 +129,7 @@ def _find_strays(pieces: _Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]
     return found
 
 
-def _find_copies(pieces: _Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]:
+def _find_copies(pieces: Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]:
     """Coarser copies of the whole figure at the same place (levels of detail)."""
     rows = np.flatnonzero(kept)
     size = pieces.size(kept)

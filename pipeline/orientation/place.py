@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from ..errors import MeshError
+from ..mesh.blades import find_blades
 from ..types import BoolArray, Float64Array, Mesh, TexturedMesh
 from .frame import AXES, BodyFrame, find_frame
-from .parts import find_blade_faces, find_figure_faces
+from .parts import find_figure_faces
 from .unit import find_scale
 from .winding import find_doubled_faces, find_inward_faces
 
@@ -33,9 +34,9 @@ def place_mesh(
 ) -> PlacedMesh:
     """Bring a figure to the frame of conventions.py, and leave out what is none of it.
 
-    up, front: the axes of the mesh that point up and to the front, each one of AXES, or auto: found from the
-    mesh. height: metres that the figure shall be tall; 0: its unit is found from its height. What is no figure
-    is not turned. MeshError if up and front are along the same axis; ValueError for other names.
+    up, front: the axes of the mesh that point up and to the front, one of AXES each, or auto: found from the
+    mesh. height: metres that the figure shall be tall; 0: its unit is found from its height. What is no
+    figure is not turned. MeshError if up and front are along the same axis; ValueError for other names.
     """
     for name, axis in (("up", up), ("front", front)):
         if axis not in AXIS_OPTIONS:
@@ -48,7 +49,7 @@ def place_mesh(
     kept, notes = find_figure_faces(mesh)
     mesh = _keep_faces(mesh, kept)
     mesh = _mend_winding(mesh, notes)
-    body = mesh.faces[~find_blade_faces(mesh)]
+    body = mesh.faces[~np.any([np.zeros(len(mesh.faces), bool), *find_blades(mesh)], axis=0)]
     frame = find_frame(mesh.positions.astype(np.float64), body, up=up, front=front)
     if frame.is_figure or (up, front) != ("auto", "auto"):
         mesh = _turn(mesh, frame, notes)
@@ -128,7 +129,9 @@ def _name_axis(direction: Float64Array) -> str:
     if np.abs(direction).max() > 0.999:
         axis = int(np.argmax(np.abs(direction)))
         return ("+" if direction[axis] > 0 else "-") + "XYZ"[axis]
-    parts = (f"{value:+.2f} {name}" for value, name in zip(direction, "XYZ", strict=True) if abs(value) > 0.01)
+    parts = (
+        f"{value:+.2f} {name}" for value, name in zip(direction, "XYZ", strict=True) if abs(value) > 0.01
+    )
     return " ".join(parts)
 
 

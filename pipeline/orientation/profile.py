@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..types import Float64Array, IntArray
+from ..mesh.areas import sample_surface
+from ..types import Float64Array, FloatArray, IntArray
 
 SLICES = 10
 """Slices along the height."""
@@ -30,7 +31,7 @@ _MAX_GAP = 0.1
 class BodyPoints:
     """Points spread over the surface of a body, whatever its frame and scale."""
 
-    def __init__(self, positions: Float64Array, faces: IntArray) -> None:
+    def __init__(self, positions: FloatArray, faces: IntArray) -> None:
         points = sample_surface(positions, faces, _POINTS)
         self.points = points - points.mean(axis=0)
         self.points /= max(float(np.ptp(points, axis=0).max()), 1e-30)
@@ -53,7 +54,7 @@ class BodyPoints:
 
         Of every slice: its share of the points, how many of these are near the plane of symmetry, their mean
         distance from it, the depth, and how far the slice lies to the front. Then width and depth; how far to
-        the front feet, hands and head reach; and how unlike the two halves are. Lengths are shares of the height.
+        the front feet, hands and head reach; and how unlike the two halves are. All as shares of the height.
         """
         local = self.points @ frame.T
         low, high = np.quantile(local[:, 1], (_TRIMMED, 1 - _TRIMMED))
@@ -70,18 +71,6 @@ class BodyPoints:
         asymmetry = np.log(self.measure_asymmetry(frame[0]) + 1e-3)
         whole = (_spread(x), _spread(z), *_reach_forward(x, y, z), asymmetry)
         return np.concatenate((count / len(x), average(near), average(np.abs(x)), depth, front, whole))
-
-
-def sample_surface(positions: Float64Array, faces: IntArray, count: int) -> Float64Array:
-    """Return `count` points (N, 3) spread over a surface by area; always the same ones for the same mesh."""
-    rng = np.random.default_rng(0)
-    corners = positions[faces].astype(np.float64)
-    one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    total = np.cumsum(np.linalg.norm(np.cross(one, two), axis=1))
-    chosen = np.searchsorted(total, (np.arange(count) + rng.random(count)) / count * total[-1])
-    chosen = np.minimum(chosen, len(faces) - 1)
-    across, along = np.sqrt(rng.random(count))[:, None], rng.random(count)[:, None]
-    return corners[chosen, 0] + across * ((1 - along) * one[chosen] + along * two[chosen])
 
 
 def _spread(values: Float64Array) -> float:

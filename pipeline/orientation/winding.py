@@ -6,14 +6,16 @@ import numpy as np
 
 from ..mesh.components import find_components
 from ..mesh.topology import list_directed_edges
-from ..types import BoolArray, Int64Array, Mesh
+from ..types import BoolArray, Float64Array, Int64Array, Mesh
 
-_SAME_BOX = 0.1
-"""Boxes of an outline and of what it surrounds differ by less, as a share of the box."""
+_LEAST_VOLUME = 1e-9
+"""Of a piece that has an inside, as a share of the cube around the mesh."""
+_OUTLINE = 0.03
+"""The thickness of an outline on both sides together, as a share of the mesh's longest side."""
 
 
 def find_doubled_faces(mesh: Mesh) -> BoolArray:
-    """Return which faces (F,) repeat an earlier one, in either winding, of a surface that closes without them.
+    """Return which faces (F,) repeat an earlier one of a surface that closes without them.
 
     Sheets that are seen from both sides, such as hair and capes, keep both faces.
     """
@@ -30,8 +32,8 @@ def find_doubled_faces(mesh: Mesh) -> BoolArray:
 def find_inward_faces(mesh: Mesh) -> BoolArray:
     """Return which faces (F,) are wound inwards: those of closed pieces with negative volume.
 
-    If the mesh as a whole is inside out, its open pieces count too. Inward shells around a piece of their size
-    stay as they are: games draw outlines with them.
+    If the mesh as a whole is inside out, its open pieces count too. Inward shells closely around a
+    piece stay as they are: games draw outlines with them.
     """
     welded = find_components(mesh)
     count = len(welded.points)
@@ -41,16 +43,16 @@ def find_inward_faces(mesh: Mesh) -> BoolArray:
     middles = np.stack(totals, axis=1) / np.maximum(np.bincount(label, minlength=count), 1)[:, None]
     local = corners - middles[label][:, None]
     under = np.einsum("ij,ij->i", local[:, 0], np.cross(local[:, 1], local[:, 2]))
-    volume = np.bincount(label, under, count)
-    inward = volume < 0
-    if volume.sum() >= 0:
+    volume = np.bincount(label, under, count).astype(np.float64)
+    inward = volume < -_LEAST_VOLUME * float(np.ptp(welded.points, axis=0).max()) ** 3
+    inward &= ~_find_outlines(corners, label, volume)
+    if volume[inward].sum() + volume[volume > 0].sum() >= 0:
         inward &= ~_find_open(welded.faces, label, count)
-        inward &= ~_find_outlines(corners, label, volume)
     return inward[label]
 
 
 def _find_open(faces: Int64Array, label: Int64Array, count: int) -> BoolArray:
-    """(count,) whether a piece has an edge that not exactly two faces share; label: (F,) piece of each face."""
+    """(count,) whether a piece has an edge that not exactly two faces share; label: (F,) their pieces."""
     start, end = (ends.astype(np.int64) for ends in list_directed_edges(faces))
     _, edge, uses = np.unique(
         np.minimum(start, end) * count + np.maximum(start, end), return_inverse=True, return_counts=True
@@ -60,15 +62,16 @@ def _find_open(faces: Int64Array, label: Int64Array, count: int) -> BoolArray:
     return is_open
 
 
-def _find_outlines(corners: np.ndarray, label: Int64Array, volume: np.ndarray) -> BoolArray:
+def _find_outlines(corners: Float64Array, label: Int64Array, volume: Float64Array) -> BoolArray:
     """(P,) whether a piece with negative volume surrounds one with positive volume and about the same box."""
     low, high = np.full((len(volume), 3), np.inf), np.full((len(volume), 3), -np.inf)
     np.minimum.at(low, label, corners.min(axis=1))
     np.maximum.at(high, label, corners.max(axis=1))
     outward = np.flatnonzero(volume > 0)
     found = np.zeros(len(volume), bool)
+    thickest = _OUTLINE * float(np.ptp(corners, axis=(0, 1)).max())
     for piece in np.flatnonzero(volume < 0):
-        near = np.abs(low[outward] - low[piece]) + np.abs(high[outward] - high[piece])
-        is_around = (near <= _SAME_BOX * (high[piece] - low[piece])).all(axis=1)
-        found[piece] = is_around.any()
+        below, above = low[outward] - low[piece], high[piece] - high[outward]
+        is_around = (below >= 0) & (above >= 0) & (below + above <= thickest)
+        found[piece] = is_around.all(axis=1).any()
     return found

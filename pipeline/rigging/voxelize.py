@@ -17,6 +17,8 @@ from ..mesh.components import find_components, split_closed_components
 from ..types import BoolArray, Float64Array, Int64Array, Mesh
 from .voxel_solid import NEIGHBORS_26, VoxelSolid
 
+_SPANS = (1e-9, 1e9)
+"""Meters; beyond, squares of lengths leave the range of numbers."""
 _TARGET_CELLS = 60_000
 _MIN_CELLS_PER_SPAN, _MAX_CELLS_PER_SPAN, _ESTIMATE_CELLS = 44, 256, 96
 _COLUMN_OFFSET = np.array((0.00137, 0.00091))
@@ -44,6 +46,8 @@ def voxelize_mesh(mesh: Mesh) -> VoxelSolid:
         raise RigError("the mesh encloses no volume: all of its faces are degenerate")
     low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     span = float((high - low).max())
+    if not _SPANS[0] < span < _SPANS[1]:
+        raise RigError(f"expected a mesh of a size in meters, found one that spans {span:.3g}")
     volume = _measure_volume(closed) + _estimate_volume(unclosed, low, high)
     if not volume > 1e-6 * span**3:
         raise RigError(

@@ -31,6 +31,8 @@ from .torso import MIN_NECK_PROMINENCE, Torso, measure_torso, move_neck
 
 _MAX_BODY_DEPTH, _MAX_BODY_WIDTH, _MIN_LONG_ARM = 0.85, 2.2, 0.2
 """Shares of the body's height."""
+_MAX_SLENDERNESS = 10
+"""Longest side over the second longest."""
 _NO_HUMANOID = (
     "no standing human figure was recognized; joints that could not be found were placed by average "
     "proportions. Look at the rig before you use it, or try a picture or mesh of the whole figure, upright, "
@@ -85,6 +87,7 @@ def fit_skeleton(
         raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
     progress(0.0)
     whole = voxelize_mesh(mesh)
+    _require_body(whole)
     solid = strip_sheets(whole)
     progress(0.2)
     torso, hands = _measure_body(solid)
@@ -118,6 +121,18 @@ def fit_skeleton(
     appendages = [] if limbs is None else find_appendages(whole, skeleton, limbs, hidden)
     skeleton = add_joints(skeleton, appendages)
     return FittedSkeleton(skeleton, pose, tuple(notes), metrics, names, apart, tuple(appendages))
+
+
+def _require_body(solid: VoxelSolid) -> None:
+    """Raise RigError for a bar or a pole, in which no joint has a place."""
+    sides = solid.size * (np.ptp(solid.indices, axis=0) + 1.0)
+    _, middle, longest = np.sort(sides)
+    if longest > _MAX_SLENDERNESS * middle:
+        width, height, depth = sides
+        raise RigError(
+            f"the mesh is no figure: it is {width:.3g} m wide, {height:.3g} m high and {depth:.3g} m deep, "
+            f"{longest / middle:.0f} times as long as thick; a figure is at most {_MAX_SLENDERNESS} times"
+        )
 
 
 def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:

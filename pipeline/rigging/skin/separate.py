@@ -159,7 +159,7 @@ def _append_triangles(
     bound = [_average_skin(skin, a) for a in around]
     joints = np.concatenate((skin.joints[first], *(item[0][None] for item in bound)))
     shares = np.concatenate((skin.weights[first], *(item[1][None] for item in bound)))
-    corner = np.array(triangles, np.int64)[:, :3].reshape(-1)
+    corner = np.array(triangles, np.int64).reshape(-1, 4)[:, :3].reshape(-1)
     added = len(mesh.positions) + np.arange(len(corner), dtype=np.int32).reshape(-1, 3)
     source = np.repeat(first[[triangle[3] for triangle in triangles]], 3)
     names = ("uvs", "material_numbers")
