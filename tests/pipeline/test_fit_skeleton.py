@@ -104,11 +104,15 @@ def test_no_humanoid_is_refused_with_measurements_if_strict(make):
 
 
 ODD = REFUSED | {
-    "pole": lambda: join_parts([make_box((-0.02, 0, -0.02), (0.02, 2, 0.02))]),
-    "beam": lambda: join_parts([make_box((-1, 0, -0.03), (1, 0.06, 0.03))]),
     "plate": lambda: join_parts([make_box((-0.5, 0, -0.005), (0.5, 1, 0.005))]),
     "balls apart": lambda: join_parts([make_capsule((x, 0.3, 0), (x, 0.32, 0), 0.3) for x in (0, 3)]),
 }
+
+
+@pytest.mark.parametrize("corner", [(0.02, 2, 0.02), (1, 0.06, 0.03)], ids=["pole", "beam"])
+def test_bars_are_refused(corner):
+    with pytest.raises(RigError, match="no figure: it is .* times as long as thick"):
+        fit_skeleton(join_parts([make_box((-corner[0], 0, -corner[2]), corner)]))
 
 
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD)
