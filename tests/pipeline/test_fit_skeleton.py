@@ -111,7 +111,7 @@ ODD = REFUSED | {
 
 @pytest.mark.parametrize("corner", [(0.02, 2, 0.02), (1, 0.06, 0.03)], ids=["pole", "beam"])
 def test_bars_are_refused(corner):
-    with pytest.raises(RigError, match="no figure: it is .* times as long as thick"):
+    with pytest.raises(RigError, match=r"no figure: it is .* times as long as thick"):
         fit_skeleton(join_parts([make_box((-corner[0], 0, -corner[2]), corner)]))
 
 
