@@ -2,7 +2,8 @@
 
 As in Mixamo's rigs, a joint's +Y axis points along its bone, to its main child; an end joint continues its
 parent's bone. +Z is the world's forward direction, or its up direction for feet and toes, made perpendicular
-to the bone. +X completes the right-handed frame.
+to the bone; in arms and fingers it is turned from there about the bone, so that it points down in the T-pose.
++X completes the right-handed frame.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def build_skeleton(positions: Mapping[str, Float64Array]) -> Skeleton:
             child = name + "Middle1"
         start, end = (name, child) if child else (parent, name)
         up = UP if "Toe" in name or name.endswith("Foot") else FORWARD
-        rest[order[name], :3, :3] = orient_bone(positions[end] - positions[start], np.array(up))
+        axes = orient_bone(positions[end] - positions[start], np.array(up))
+        rest[order[name], :3, :3] = axes @ find_roll(name)
         rest[order[name], :3, 3] = positions[name]
     return Skeleton(
         names=tuple(PREFIX + name for name in order),
@@ -121,6 +123,15 @@ def orient_bone(direction: Float64Array, facing: Float64Array) -> Float64Array:
     x = np.cross(y, facing)
     x /= np.linalg.norm(x)
     return np.stack((x, y, np.cross(x, y)), axis=1)
+
+
+def find_roll(name: str) -> Float64Array:
+    """Return the turn (3, 3) about the bone, in its own axes, of a joint called `name`, without PREFIX."""
+    side = next((side for side in SIDES if name.startswith(side)), "")
+    if not name.removeprefix(side).startswith(ARM_PARTS):
+        return np.eye(3)
+    sign = 1.0 if side == "Left" else -1.0
+    return np.array(((0.0, 0.0, sign), (0.0, 1.0, 0.0), (-sign, 0.0, 0.0)))
 
 
 def measure_tree_distances(parents: npt.NDArray[np.integer]) -> Float64Array:

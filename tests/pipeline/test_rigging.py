@@ -138,6 +138,14 @@ def test_rest_is_rigid_and_y_runs_along_the_bone(fitted):
         assert np.allclose(turns[a][:, 1], way / np.linalg.norm(way), atol=1e-4)
 
 
+@pytest.mark.parametrize(("side", "sign"), [("Left", 1), ("Right", -1)])
+def test_arms_have_the_axes_of_mixamos(side, sign):
+    skeleton = fit_body(2, 3, "T-pose").skeleton
+    for part in ("Arm", "ForeArm", "Hand"):
+        axes = skeleton.rest[skeleton.index(f"mixamorig:{side}{part}"), :3, :3]
+        assert axes[:, 2] @ (0, -1, 0) > 0.9 and axes[:, 0] @ (0, 0, -sign) > 0.9, part
+
+
 def test_toes_point_forward(fitted):
     skeleton = fitted.skeleton
     ankle, toe = (skeleton.positions[skeleton.index(f"mixamorig:Left{part}")] for part in ("Foot", "Toe_End"))

@@ -7,6 +7,7 @@ palms down, legs straight down, feet forward. Joints are found by humanoid role;
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -15,7 +16,7 @@ from ...conventions import FORWARD, UP
 from ...errors import RigError
 from ...humanoid import NEEDED_LIMBS
 from ...types import AnimationClip, Float64Array, RiggedCharacter, Skeleton
-from ..skeleton import orient_bone
+from ..skeleton import find_roll, orient_bone
 from .posing import place_joints, rotations_to_turns, skin_mesh, turn_about, turns_to_rotations
 
 SIDE_SIGNS = {"left": 1.0, "right": -1.0}
@@ -189,9 +190,10 @@ def _raise_shoulders(skeleton: Skeleton, turns: Float64Array) -> Float64Array:
 
 def _reorient_joint(rest: Float64Array, turned: Float64Array) -> Float64Array:
     """The posed axes, re-oriented by build_skeleton's convention if the rest axes follow it."""
-    for facing in (np.array(FORWARD), np.array(UP)):
-        if np.abs(orient_bone(rest[:, 1], facing) - rest).max() < _AXES_TOLERANCE:
-            return orient_bone(turned[:, 1], facing)
+    rolls = (find_roll(name) for name in ("Hips", "LeftArm", "RightArm"))
+    for facing, roll in product((np.array(FORWARD), np.array(UP)), rolls):
+        if np.abs(orient_bone(rest[:, 1], facing) @ roll - rest).max() < _AXES_TOLERANCE:
+            return orient_bone(turned[:, 1], facing) @ roll
     return turned
 
 
