@@ -52,6 +52,7 @@ class FittedSkeleton:
     fingertip, and head_share, from the neck up, as shares of the height; neck_prominence, arms_found,
     legs_found.
     appendages: what hangs on the body and is no limb; their joints are the skeleton's last.
+    solid: the interior of the mesh.
     """
 
     skeleton: Skeleton
@@ -61,6 +62,7 @@ class FittedSkeleton:
     hidden: tuple[str, ...] = ()
     legs_apart_below: float = float("-inf")
     appendages: tuple[Appendage, ...] = ()
+    solid: VoxelSolid | None = None
 
 
 def fit_skeleton(
@@ -121,7 +123,7 @@ def fit_skeleton(
     names = tuple(PREFIX + name for name in hidden)
     appendages = [] if limbs is None else find_appendages(whole, skeleton, limbs, hidden)
     skeleton = add_joints(skeleton, appendages)
-    return FittedSkeleton(skeleton, pose, tuple(notes), metrics, names, apart, tuple(appendages))
+    return FittedSkeleton(skeleton, pose, tuple(notes), metrics, names, apart, tuple(appendages), whole)
 
 
 def _require_body(solid: VoxelSolid) -> None:

@@ -49,6 +49,7 @@ def compute_skin_weights(
     hidden: Collection[str] = (),
     legs_apart_below: float = NOWHERE,
     appendages: Sequence[Appendage] = (),
+    solid: VoxelSolid | None = None,
     progress: Progress = ignore_progress,
 ) -> SkinWeights:
     """Bind a mesh to a skeleton from `fit_skeleton`.
@@ -57,14 +58,14 @@ def compute_skin_weights(
     the hips in the case of a leg.
 
     Below the height `legs_apart_below`, metres, the legs are bound as if they did not touch. `appendages`,
-    whose joints the skeleton has, are bound to those.
+    whose joints the skeleton has, are bound to those. `solid` is the mesh's interior, if it is known.
 
     Returns at most 4 influences per vertex; rows sum to 1. End joints carry no weight, and coincident
     vertices (UV seams) get equal weights. Components detached from the body are bound like the nearest
     point of the body, small ones rigidly. Raises RigError if the mesh encloses no volume.
     """
     progress(0.0)
-    solid = voxelize_mesh(mesh)
+    solid = solid or voxelize_mesh(mesh)
     bones = list_bones(skeleton)
     bones += [bone for appendage in appendages for bone in list_appendage_bones(skeleton, appendage)]
     owners = _list_owners(skeleton, bones, hidden)
