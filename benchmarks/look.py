@@ -30,15 +30,23 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from character3d.pipeline.animation import load_clip, retarget_clip  # noqa: E402
+from character3d.pipeline.animation import load_clip, mend_skin, retarget_clip  # noqa: E402
 from character3d.pipeline.cameras import build_six_view_rig  # noqa: E402
+from character3d.pipeline.figure import Figure  # noqa: E402
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views  # noqa: E402
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
 from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
 from character3d.pipeline.preprocessing import decode_picture, preprocess_picture  # noqa: E402
 from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: E402
 from character3d.pipeline.preview import encode_webp, render_animation, render_contact_sheet  # noqa: E402
-from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs  # noqa: E402
+from character3d.pipeline.rigging import (  # noqa: E402
+    compute_skin_weights,
+    find_fused_arms,
+    fit_skeleton,
+    hold_arms,
+    pose_vertices,
+    separate_limbs,
+)
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh  # noqa: E402
 from character3d.pipeline.types import FramedPicture, RiggedCharacter, Skeleton, TexturedMesh  # noqa: E402
 
@@ -54,10 +62,27 @@ def make_character(picture: Path) -> RiggedCharacter:
     mesh = inflate_silhouette(framed, figure=figure)
     maps = render_view_maps(mesh, build_six_view_rig(mesh), 768)
     textured = bake_views(unwrap_mesh(mesh), synthesize_views(mesh, framed, maps, figure=figure)).textured
-    skeleton = fit_skeleton(textured.mesh, figure=figure).skeleton
-    skin = compute_skin_weights(textured.mesh, skeleton)
-    separated = separate_limbs(textured.mesh, skeleton, skin, colors=textured.vertex_colors)
-    return RiggedCharacter(replace(textured, mesh=separated.mesh), skeleton, separated.skin)
+    return rig_character(textured, figure)
+
+
+def rig_character(textured: TexturedMesh, figure: Figure) -> RiggedCharacter:
+    """Fit, bind, cut and mend as a job does."""
+    fitted = fit_skeleton(textured.mesh, figure=figure)
+    skeleton, apart = fitted.skeleton, fitted.legs_apart_below
+    skin = compute_skin_weights(
+        textured.mesh,
+        skeleton,
+        hidden=fitted.hidden,
+        legs_apart_below=apart,
+        appendages=fitted.appendages,
+        solid=fitted.solid,
+    )
+    cut: dict[str, Any] = {"legs_apart_below": apart, "colors": textured.vertex_colors}
+    separated = separate_limbs(textured.mesh, skeleton, skin, **cut)
+    if fused := find_fused_arms(separated, skeleton):
+        separated = separate_limbs(textured.mesh, skeleton, hold_arms(skeleton, skin, fused), **cut)
+    bound = RiggedCharacter(replace(textured, mesh=separated.mesh), skeleton, separated.skin)
+    return mend_skin(bound).character
 
 
 def find_pose(framed: FramedPicture) -> Any:

@@ -66,13 +66,11 @@ def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
         hidden=fitted.hidden,
         legs_apart_below=apart,
         appendages=fitted.appendages,
+        solid=None if blades else fitted.solid,
         progress=steps,
     )
-    fused = find_fused_arms(mesh, fitted.skeleton, skin, legs_apart_below=apart)
-    notes = (*fitted.warnings, *(_FUSED.format(side.lower()) for side in fused))
-    skin = hold_arms(fitted.skeleton, skin, fused)
     skin, held = bind_blades(mesh, fitted.skeleton, skin, blades)
-    notes = (*notes, *held)
+    notes = (*fitted.warnings, *held)
     return PredictedRig(fitted.skeleton, skin, {}, notes, fitted.metrics, apart)
 
 
@@ -179,9 +177,14 @@ def _bind_mesh(
     textured: TexturedMesh, rig: PredictedRig, pose_type: str
 ) -> tuple[RiggedCharacter, list[str], dict[str, float]]:
     """Return the character, the warnings about it, and what was measured."""
-    colors, apart = textured.vertex_colors, rig.legs_apart_below
-    separated = separate_limbs(textured.mesh, rig.skeleton, rig.skin, legs_apart_below=apart, colors=colors)
-    shape, skeleton, notes = separated.mesh, rig.skeleton, list(rig.warnings)
+    skeleton, notes = rig.skeleton, list(rig.warnings)
+    options: dict[str, Any] = {"legs_apart_below": rig.legs_apart_below, "colors": textured.vertex_colors}
+    separated = separate_limbs(textured.mesh, skeleton, rig.skin, **options)
+    if fused := find_fused_arms(separated, skeleton):
+        skin = hold_arms(skeleton, rig.skin, fused)
+        separated = separate_limbs(textured.mesh, skeleton, skin, **options)
+        notes += [_FUSED.format(side.lower()) for side in fused]
+    shape = separated.mesh
     if rig.turns:
         shape, skeleton = reset_to_rest(shape, skeleton, separated.skin, rig.turns)
         notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")

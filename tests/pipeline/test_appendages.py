@@ -10,9 +10,9 @@ from character3d.pipeline.rigging import (
     fit_skeleton,
     hold_arms,
     pose_vertices,
+    separate_limbs,
 )
 from character3d.pipeline.rigging.pose.posing import turn_about
-from character3d.pipeline.rigging.skin import held_arms
 
 from .figures import join_parts, make_body, make_box, make_capsule
 from .test_fit_figure import read_figure
@@ -93,23 +93,25 @@ def test_legs_of_which_one_hides_the_other_stay_with_the_hips():
     assert (skin.joints[low, 0] == fitted.skeleton.index("mixamorig:Hips")).all()
 
 
-def test_an_arm_that_is_held_moves_with_the_chest():
-    mesh, joints = make_body(80, 3)
-    fitted, skin = bind(mesh, joints, None)
-    assert find_fused_arms(mesh, fitted.skeleton, skin) == ()
-    assert hold_arms(fitted.skeleton, skin, ()) is skin
-    held = hold_arms(fitted.skeleton, skin, ("Left",))
-    used = {fitted.skeleton.names[joint] for joint in held.joints[held.weights > 0]}
+def test_an_arm_that_is_mere_relief_on_the_body_moves_with_the_chest():
+    mesh, _ = make_body(80, 3)
+    slab = make_box((0.05, 0.6, -0.15), (0.45, 1.35, 0.03))
+    clothed = fuse_parts(join_parts([(mesh.positions, mesh.faces), slab]))
+    skeleton = fit_skeleton(mesh).skeleton
+    skin = compute_skin_weights(clothed, skeleton)
+    fused = find_fused_arms(separate_limbs(clothed, skeleton, skin), skeleton)
+    assert fused == ("Left",)
+    held = hold_arms(skeleton, skin, fused)
+    used = {skeleton.names[joint] for joint in held.joints[held.weights > 0]}
     parts = ("Arm", "ForeArm", "Hand")
     assert not used & {f"mixamorig:Left{part}" for part in parts}
     assert used >= {f"mixamorig:Right{part}" for part in parts}
 
 
-@pytest.mark.parametrize(("inner", "fused"), [(0.1, ("Left",)), (0.4, ())])
-def test_an_arm_fused_with_the_body_along_its_length_is_found(inner, fused, monkeypatch):
-    monkeypatch.setattr(held_arms, "_MAX_SEAM", 1.0)  # the seam in a smooth mesh is half as long
+def test_an_arm_that_touches_the_body_is_cut_from_it():
     mesh, _ = make_body(80, 3)
-    slab = make_box((inner, 0.75, -0.05), (inner + 0.16, 1.3, 0.05))
-    clothed = fuse_parts(join_parts([(mesh.positions, mesh.faces), slab]))
-    skeleton = fit_skeleton(mesh).skeleton
-    assert find_fused_arms(clothed, skeleton, compute_skin_weights(clothed, skeleton)) == fused
+    lump = make_capsule((0.12, 0.84, 0), (0.26, 0.84, 0), 0.04)
+    touching = fuse_parts(join_parts([(mesh.positions, mesh.faces), lump]))
+    skeleton = fit_skeleton(touching).skeleton
+    separated = separate_limbs(touching, skeleton, compute_skin_weights(touching, skeleton))
+    assert separated.closing_faces > 0 and find_fused_arms(separated, skeleton) == ()

@@ -25,7 +25,7 @@ _FREE = 1.5
 _RADIUS_RANGE = (0.5, 1.6)
 _BEHIND = 0.25
 """How far a wrist lies behind its shoulder before the arm is taken to be behind the body."""
-_ARM_SAMPLES, _HELD_SHARE = 8, 0.45
+_ARM_SAMPLES, _HELD_SHARE = 8, 0.3
 """Points of the forearm and of the hand; share of them inside the outline from which the arm is held."""
 _MAX_SLEEVE = 3.0
 """Width of a sleeve, in usual arms."""

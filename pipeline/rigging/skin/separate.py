@@ -29,11 +29,15 @@ Triangle = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class SeparatedMesh:
-    """mesh, skin: the input, cut and closed where necessary. cut_faces: number of faces removed."""
+    """mesh, skin: the input, cut and closed where necessary.
+
+    cut_faces: number of faces removed. closing_faces: number of the last faces, which close the holes.
+    """
 
     mesh: Mesh
     skin: SkinWeights
     cut_faces: int
+    closing_faces: int
 
 
 def separate_limbs(
@@ -56,13 +60,13 @@ def separate_limbs(
     label = label_vertices(mesh, skeleton, skin, legs_apart_below)
     cut = find_cut_faces(label[mesh.faces])
     if not cut.any():
-        return SeparatedMesh(mesh, skin, 0)
+        return SeparatedMesh(mesh, skin, 0, 0)
     kept = ~(cut | _find_small_islands(inverse[mesh.faces], cut, len(points)))
     limb = np.where(np.isin(np.abs(label), LIMBS), label, 0)[first]
     vertex_colors = np.zeros((len(points), 1)) if colors is None else colors[first]
     triangles, centers = _close_holes(_trace_boundary_loops(inverse[mesh.faces[kept]]), limb, vertex_colors)
     built, bound = _append_triangles(mesh, skin, mesh.faces[kept], first, triangles, centers)
-    return SeparatedMesh(*_drop_unused(built, bound), int((~kept).sum()))
+    return SeparatedMesh(*_drop_unused(built, bound), int((~kept).sum()), len(triangles))
 
 
 def _find_small_islands(faces: Int64Array, cut: BoolArray, count: int) -> BoolArray:
