@@ -45,14 +45,16 @@ class MovingEdges:
 
     def measure(self, weights: Float64Array) -> Float64Array:
         """Return the largest stretch (E,) of each edge over the poses, for weights (P, J); 1 is none."""
-        largest = np.ones(len(self.edges))
         start, end = self.edges.T
-        for moves in self.moves:
-            blended = (weights @ moves).reshape(-1, 3, 4)
-            posed = np.einsum("pij,pj->pi", blended[..., :3], self.points) + blended[..., 3]
+        shares, moves = weights.astype(np.float32), self.moves.astype(np.float32)
+        places = np.pad(self.points, ((0, 0), (0, 1)), constant_values=1.0).astype(np.float32)
+        per_square = (1.0 / self.lengths**2).astype(np.float32)
+        largest = np.ones(len(self.edges), np.float32)
+        for move in moves:
+            posed = np.einsum("pij,pj->pi", (shares @ move).reshape(-1, 3, 4), places)
             offset = posed[start] - posed[end]
-            np.maximum(largest, np.sqrt(np.einsum("ei,ei->e", offset, offset)) / self.lengths, out=largest)
-        return largest
+            np.maximum(largest, np.einsum("ei,ei->e", offset, offset) * per_square, out=largest)
+        return np.sqrt(largest.astype(np.float64))
 
 
 def move_edges(character: RiggedCharacter, clips: Sequence[str] = PROOF_CLIPS) -> MovingEdges:
