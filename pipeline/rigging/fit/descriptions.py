@@ -49,6 +49,8 @@ def describe_hidden(torso: Torso, arms: Mapping[str, Arm], hidden: Sequence[str]
     if not torso.has_neck:
         warnings.append("no neck is visible; it was placed by average proportions")
     for side, arm in arms.items():
+        if f"{side}Arm" in hidden:
+            continue
         if arm.is_held:
             warnings.append(
                 f"the {side.lower()} arm lies on the body and keeps its place when the character moves; "
