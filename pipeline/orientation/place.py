@@ -15,6 +15,8 @@ from .unit import find_scale
 from .winding import find_doubled_faces, find_inward_faces
 
 AXIS_OPTIONS = ("auto", *AXES)
+_THINGS = (0.05, 30.0)
+"""Meters. Anything of such a size may be meant, also where no figure was recognized."""
 _NO_FIGURE = (
     "no figure was recognized, so the mesh stands, and is as large, as its file has it; set up, front and "
     "height_meters if it is one"
@@ -53,7 +55,8 @@ def place_mesh(
     frame = find_frame(mesh.positions.astype(np.float64), body, up=up, front=front)
     if frame.is_figure or (up, front) != ("auto", "auto"):
         mesh = _turn(mesh, frame, notes)
-    if frame.is_figure or height:
+    size = float(np.ptp(mesh.positions, axis=0).max())
+    if frame.is_figure or height or not _THINGS[0] <= size <= _THINGS[1]:
         mesh = _scale(mesh, height, notes)
     elif not frame.is_standing:
         notes.append(_NO_FIGURE)

@@ -22,6 +22,8 @@ METHODS = ("auto", "alpha", "drawing", "u2netp", "grabcut")
 _CUT_SIDE = 256
 _MIN_COVERAGE, _MAX_COVERAGE = 0.01, 0.95
 _MIN_PRIOR = 0.002
+_VISIBLE, _MOSTLY = 0.1, 0.5
+"""Opacity from which a pixel counts; share of those that have to be half opaque."""
 
 
 class Cutout(NamedTuple):
@@ -77,12 +79,27 @@ def _fit_plane(plane: FloatArray, shape: tuple[int, int]) -> FloatArray:
 
 
 def _cut_by_plane(picture: FloatArray, alpha: FloatArray, name: str) -> Cutout:
+    if name == "alpha":
+        alpha, warnings = _make_opaque(alpha)
+    else:
+        warnings = ()
     if alpha.max() < 0.5:
         found = "fully transparent" if name == "alpha" else "fully masked out"
         raise PictureError(
             f"the picture is {found}: no pixel reaches half opacity (the highest is {alpha.max():.2f})"
         )
-    return Cutout(picture[..., :3], alpha, name)
+    return Cutout(picture[..., :3], alpha, name, warnings)
+
+
+def _make_opaque(alpha: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
+    """Raise the opacity of a figure that is see-through all over, so that most of it is opaque."""
+    seen = alpha[alpha > _VISIBLE]
+    if not len(seen) or (seen >= 0.5).mean() >= _MOSTLY:
+        return alpha, ()
+    usual = float(np.median(seen))
+    return np.minimum(alpha / usual, 1.0).astype(np.float32), (
+        f"the figure is see-through (most of it by {1 - usual:.0%}); it was taken for opaque",
+    )
 
 
 def _require_contrast(rgb: FloatArray) -> None:

@@ -9,12 +9,14 @@ from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import PictureError, PictureFormatError, PictureTooLargeError
 
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
 _MIN_SIDE = 8
+_PROFILED = ("L", "CMYK")
+"""Modes that a profile is for; of all others it is for their RGB."""
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -43,7 +45,8 @@ def load_picture(
     """Load a file as an RGB or RGBA picture, 8 bits each, straight alpha, upright as its EXIF says.
 
     The format, PNG or JPEG, is detected from the bytes, and the size is checked in the header before
-    anything is decoded. The first frame of an animation is used; 16-bit channels are reduced to 8.
+    anything is decoded. The first frame of an animation is used; 16-bit channels are reduced to 8, and
+    colors are converted to sRGB by the ICC profile.
     PictureFormatError: neither PNG nor JPEG. PictureTooLargeError: over `max_bytes` or `max_pixels`.
     PictureError: damaged, cut short, or smaller than 8 pixels on a side.
     """
@@ -97,10 +100,36 @@ def _turn_upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Convert to RGBA where there is transparency, else to RGB, without metadata."""
-    if image.mode.startswith("I"):
-        # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
-        grey = (np.asarray(image).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    plain = _read_deep_gray(image) if image.mode.startswith("I") else _to_srgb(image)
     plain.info.clear()
     return plain
+
+
+def _read_deep_gray(image: Image.Image) -> Image.Image:
+    """Read 16-bit gray, which Pillow itself would clip at 255 instead of scaling, and its clear value."""
+    levels = np.asarray(image).astype(np.int64)
+    gray = Image.fromarray((levels / 257).round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        gray.putalpha(Image.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8)))
+    return gray
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Convert colors by the picture's ICC profile; a damaged one, or one for other channels, is ignored."""
+    has_alpha = image.has_transparency_data
+    plain = image.convert("RGBA" if has_alpha else "RGB")
+    stored = image.info.get("icc_profile")
+    if not stored:
+        return plain
+    channels = image if image.mode in _PROFILED else plain.convert("RGB")
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(stored))
+        colors = ImageCms.profileToProfile(
+            channels, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, *_DAMAGE):
+        return plain
+    if colors is not None and has_alpha:
+        colors.putalpha(plain.getchannel("A"))
+    return colors or plain

@@ -11,10 +11,12 @@ import pytest
 from character3d.pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
 from character3d.pipeline.preprocessing import composite_on_gray, decode_picture, preprocess_picture
 from PIL import Image
+from PIL.ImageCms import ImageCmsProfile, createProfile
 from scipy import ndimage
 
 SIZE = 160
 REPOSITORY = Path(__file__).resolve().parents[2]
+FILES = REPOSITORY / "tests" / "files"
 
 
 def encode(image, kind="PNG", **options):
@@ -83,6 +85,34 @@ def test_cmyk_and_progressive_jpeg():
     cmyk = decode_picture(encode(red.convert("CMYK"), "JPEG", quality=98))
     assert np.abs(cmyk[8, 8, :3].astype(int) - (220, 30, 30)).max() < 12
     assert decode_picture(encode(red, "JPEG", progressive=True)).shape == (16, 16, 4)
+
+
+def test_colors_of_a_profile_become_srgb():
+    picture = decode_picture((FILES / "adobe_rgb.png").read_bytes())
+    assert np.abs(picture[190, 128].astype(int) - (200, 30, 30, 255)).max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "CMYK"])
+@pytest.mark.parametrize("profile", ["damaged", "sRGB"])
+def test_profiles_that_change_nothing(mode, profile):
+    picture = Image.new("RGBA", (16, 16), (200, 30, 30, 128)).convert(mode)
+    stored = b"damaged" if profile == "damaged" else ImageCmsProfile(createProfile("sRGB")).tobytes()
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    files = (encode(picture, kind), encode(picture, kind, icc_profile=stored))
+    pictures = [decode_picture(file).astype(int) for file in files]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
+def test_the_clear_value_of_deep_grey():
+    picture = decode_picture((FILES / "grey16_trns.png").read_bytes())
+    assert picture[0, 0, 3] == 0 and picture[190, 128].tolist() == [81, 81, 81, 255]
+
+
+def test_a_see_through_figure_is_taken_for_opaque():
+    picture = decode_picture((FILES / "alpha_third.png").read_bytes()) / 255
+    framed = preprocess_picture(picture, size=256, outline=32)
+    assert framed.method == "alpha" and framed.mask.mean() > 0.1
+    assert "see-through (most of it by 67%)" in framed.warnings[0]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -83,14 +83,13 @@ def fit_skeleton(
     it is sure; their depth, and all else, comes from the mesh.
     A mesh that is not a humanoid gets what cannot be measured on it by average proportions, and a warning
     with the measurements; with `strict` it raises RigError instead. Raises ValueError for an unknown
-    `pose_type`, and RigError for a mesh that encloses no volume or, without a figure, is a bar or a pole.
+    `pose_type`, and RigError for a mesh that encloses no volume, a bar or a pole.
     """
     if pose_type not in REST_POSES:
         raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
     progress(0.0)
     whole = voxelize_mesh(mesh)
-    if figure is None:
-        _require_body(whole)
+    _require_body(whole)
     solid = strip_sheets(whole)
     progress(0.2)
     torso, hands = _measure_body(solid)
