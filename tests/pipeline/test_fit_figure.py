@@ -147,3 +147,14 @@ def test_limbs_outside_the_picture_are_complete_and_move_nothing(kind):
     assert not used & set(fitted.hidden)
     assert {"mixamorig:LeftUpLeg", "mixamorig:RightFoot"} <= set(fitted.hidden)
     assert ("mixamorig:LeftForeArm" in fitted.hidden) is (kind == "bust")
+
+
+def test_what_is_no_human_form_has_only_the_limbs_that_the_picture_shows():
+    mesh, joints = make_body(45, 3)
+    fitted = fit_skeleton(mesh, figure=read_figure(mesh, joints, kind="other", unsure=LANDMARKS))
+    hidden = {name.removeprefix("mixamorig:") for name in fitted.hidden}
+    assert {"LeftUpLeg", "RightFoot", "LeftArm", "RightHand"} <= hidden
+    seen = ("left_wrist", "left_ankle")
+    unsure = [name for name in LANDMARKS if name not in seen]
+    partly = fit_skeleton(mesh, figure=read_figure(mesh, joints, kind="other", unsure=unsure))
+    assert set(partly.hidden) == {f"mixamorig:Right{part}" for part in ("Arm", "ForeArm", "Hand")}

@@ -106,7 +106,7 @@ def fit_skeleton(
     found, notes = fit_fingers(mesh, arms, span_progress(progress, 0.8, 1.0)) if fingers else ({}, [])
     skeleton = build_skeleton(positions | found)
     pose = _classify_pose(body, arms, legs)
-    hidden = [] if limbs is None else limbs.list_hidden()
+    hidden = [] if points is None else points.list_hidden()
     notes = [*describe_hidden(body, arms, hidden), *notes]
     hidden += [side + part for side, arm in arms.items() if arm.is_held for part in ARM_PARTS[1:]]
     if limbs is not None and not limbs.list_hidden() and overlap_legs(body, *legs.values()):
