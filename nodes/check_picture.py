@@ -25,7 +25,7 @@ def check_picture(picture: FloatArray, figure: int = -1) -> tuple[dict[str, Any]
     """Read a figure in a picture (H, W, 3 or 4), sRGB 0..1: lengths in its pixels, and a PNG of it.
 
     figure: as of Preprocess Picture.
-    The networks run on the CPU and are dropped again: ComfyUI may be running a job with them on its device.
+    The networks run on the CPU: ComfyUI may be running a job with others of their files on its device.
     PictureError: no subject, or no such figure.
     """
     networks = list_networks("auto", needs_prior(picture, None, "auto"))

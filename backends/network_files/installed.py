@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,13 +61,21 @@ class PublishedNetwork:
         return _load(self, self.find_file())
 
     def read_network(self) -> Network:
-        """Read the network anew, for one use on the CPU beside ComfyUI's queue. WeightsError as in load."""
-        return _read(self, self.find_file())
+        """Read the network for use on the CPU beside ComfyUI's queue, and keep it: they have 11 MB in all.
+
+        WeightsError as in load.
+        """
+        return _keep(self, self.find_file())
 
 
 @share_loaded
 def _load(network: PublishedNetwork, file: WeightsFile) -> Any:
     return make_patcher(_read(network, file))
+
+
+@functools.lru_cache(maxsize=3)
+def _keep(network: PublishedNetwork, file: WeightsFile) -> Network:
+    return _read(network, file)
 
 
 def _read(network: PublishedNetwork, file: WeightsFile) -> Network:
