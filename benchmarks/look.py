@@ -5,7 +5,8 @@
 Writes FOLDER/<name>_around.jpg, the picture at its left, FOLDER/<name>_posed.jpg and, walking,
 FOLDER/<name>_walk.webp. Run it with a
 Python that has the pack's requirements. ComfyUI is not needed: the figure is then read from its outline. With
-CHARACTER3D_COMFYUI=FOLDER, the ComfyUI that quickstart.py set up, BlazePose reads it too, as in a job.
+CHARACTER3D_COMFYUI=FOLDER, the ComfyUI that quickstart.py set up, BlazeFace and BlazePose read it too, as in a
+job.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ _ARMS_RAISED, _THIGH_RAISED, _KNEE_BENT = 60.0, 70.0, 80.0
 def make_character(picture: Path) -> RiggedCharacter:
     """Run the five stages with their embedded methods and default parameters."""
     framed = preprocess_picture(decode_picture(picture.read_bytes()).astype(np.float32) / 255)
-    figure = read_figure(framed, find_pose(framed))
+    figure = read_figure(framed, *find_points(framed))
     mesh = inflate_silhouette(framed, figure=figure)
     maps = render_view_maps(mesh, build_six_view_rig(mesh), 768)
     textured = bake_views(unwrap_mesh(mesh), synthesize_views(mesh, framed, maps, figure=figure)).textured
@@ -85,20 +86,22 @@ def rig_character(textured: TexturedMesh, figure: Figure) -> RiggedCharacter:
     return mend_skin(bound).character
 
 
-def find_pose(framed: FramedPicture) -> Any:
-    """BlazePose's points, or None without the ComfyUI whose model management loads it."""
+def find_points(framed: FramedPicture) -> tuple[Any, Any]:
+    """BlazePose's points and BlazeFace's face; without the ComfyUI whose model management loads them, None."""
     comfyui = os.environ.get("CHARACTER3D_COMFYUI")
     if comfyui is None:
-        return None
+        return None, None
     sys.path.append(comfyui)
     from comfy.cli_args import args
 
     args.cpu = True
     import folder_paths
-    from character3d.backends import blazepose
+    from character3d.backends import blazeface, blazepose
+    from character3d.nodes.read_picture import read_points
 
-    folder_paths.add_model_folder_path("blazepose", str(Path(comfyui).parents[1] / "models" / "blazepose"))
-    return blazepose.read_landmarks(blazepose.load_model(), framed.rgba[..., :3], framed.rgba[..., 3])
+    for name in ("blazeface", "blazepose"):
+        folder_paths.add_model_folder_path(name, str(Path(comfyui).parents[1] / "models" / name))
+    return read_points(framed, {network: network.load_model() for network in (blazeface, blazepose)})
 
 
 def turn_joint(skeleton: Skeleton, name: str, axis: Sequence[float], degrees: float) -> npt.NDArray[Any]:

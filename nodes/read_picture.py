@@ -37,10 +37,10 @@ def read_picture(
     """
     prior = partial(u2net.predict_mask_closely, models[u2net]) if u2net in models else None
     framed = preprocess_picture(picture, prior=prior, figure=None if figure < 0 else figure, **options)
-    return framed, read_figure(framed, *_read_points(framed, models))
+    return framed, read_figure(framed, *read_points(framed, models))
 
 
-def _read_points(
+def read_points(
     framed: FramedPicture, models: Mapping[ModuleType, Any]
 ) -> tuple[PoseLandmarks | None, Face | None]:
     """BlazePose's points and BlazeFace's face. Where they differ BlazePose looks again, below the face."""

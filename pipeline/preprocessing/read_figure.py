@@ -25,7 +25,7 @@ needs: it sees the limbs before the trunk, which the outline hides."""
 _SURE_NECK = 0.6
 """Confidence of the outline's neck from which a face near it tells nothing new."""
 _SOME_TRUST = 0.3
-"""Largest confidence of BlazePose's landmarks below which it has found no one."""
+"""Confidence below which a landmark of BlazePose's overrules none, and all of them have found no one."""
 _TRUNK = ("head", "neck", "pelvis", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _CONTRADICTED, _LESS_SURE = 0.12, 0.1
 """Distance of the two trunks, as a share of the height, from which they contradict each other, and how much
@@ -128,7 +128,7 @@ def _merge(
             weight = _HINT_WEIGHT * trust
             landmarks[number, :2] += weight * (hint - landmarks[number, :2])
             confidence[number] = max(trust, float(confidence[number]))
-        elif trust > _OVERRULES * confidence[number]:
+        elif trust > max(_OVERRULES * confidence[number], _SOME_TRUST):
             landmarks[number, :2], confidence[number] = hint, trust * 0.8
     for name, other in (("left", "right"), ("right", "left")):
         ankle, toe, wrong = (
