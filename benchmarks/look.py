@@ -3,10 +3,9 @@
     python benchmarks/look.py examples/elf.png FOLDER
 
 Writes FOLDER/<name>_around.jpg, the picture at its left, FOLDER/<name>_posed.jpg and, walking,
-FOLDER/<name>_walk.webp. Run it with a
-Python that has the pack's requirements. ComfyUI is not needed: the figure is then read from its outline. With
-CHARACTER3D_COMFYUI=FOLDER, the ComfyUI that quickstart.py set up, BlazeFace and BlazePose read it too, as in a
-job.
+FOLDER/<name>_walk.webp. Run it with a Python that has the pack's requirements. ComfyUI is not needed: the
+figure is then read from its outline. With CHARACTER3D_COMFYUI=FOLDER, the ComfyUI that quickstart.py set up,
+BlazeFace and BlazePose read it too, as in a job.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ def rig_character(textured: TexturedMesh, figure: Figure) -> RiggedCharacter:
 
 
 def find_points(framed: FramedPicture) -> tuple[Any, Any]:
-    """BlazePose's points and BlazeFace's face; without the ComfyUI whose model management loads them, None."""
+    """BlazePose's points and BlazeFace's face; None without the ComfyUI that loads both."""
     comfyui = os.environ.get("CHARACTER3D_COMFYUI")
     if comfyui is None:
         return None, None

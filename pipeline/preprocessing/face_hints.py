@@ -12,15 +12,21 @@ from .pose_hints import PoseHints
 
 _ACROSS, _ABOVE, _BELOW = 0.45, -0.12, 0.55
 """Where BlazePose's mouth may lie from the face's center, in its widths and heights."""
+_SURE, _TURNED_AWAY = 0.65, -0.15
+"""Confidence of a face that no back of a head gets; BlazePose's left eye from its right one, to the viewer's
+right, in widths of the face, if it takes the figure to be turned away."""
 MOUTH, NECK, CHEST = 0.25, 0.48, 1.1
 """Below the face's center, in heights of the face: its mouth, the neck, and what is lower than any neck."""
 
 
 def fits_face(pose: PoseLandmarks, face: Face) -> bool:
-    """Whether BlazePose's mouth lies in the face, and its shoulders below the face's mouth."""
+    """Whether BlazePose's mouth lies in the face, its shoulders below the mouth, and it sees no back."""
     mouth, shoulders = pose.points[[9, 10], :2].mean(axis=0), pose.points[[11, 12], :2].mean(axis=0)
     x, y = (mouth - face.center) / (2 * face.radii)
     below = (shoulders[1] - face.center[1]) / (2 * face.radii[1])
+    eyes = (pose.points[2, 0] - pose.points[5, 0]) / (2 * face.radii[0])
+    if face.confidence > _SURE and eyes < _TURNED_AWAY:
+        return False
     return bool(abs(x) < _ACROSS and _ABOVE < y < _BELOW and below > MOUTH)
 
 

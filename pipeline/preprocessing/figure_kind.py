@@ -17,8 +17,9 @@ _SURE_OF_BACK = 0.9
 """Confidence of the points from which a back is believed: cartoon faces are often taken for one."""
 _SITTING, _SHORT_THIGH, _KNEES_SEEN = 55.0, 0.4, 0.7
 """Degrees off the vertical of both thighs in space; their height in the picture, in shins; visibility."""
-_UNSEEN, _HIPS_SEEN, _HEAD_SEEN = 0.2, 0.3, 0.4
-"""Confidence below which no ankle is in the picture, and from which hips and neck are."""
+_UNSEEN, _HIPS_SEEN, _HEAD_SEEN, _NO_ANKLE = 0.2, 0.3, 0.4, 0.3
+"""Confidence below which no ankle is in the picture, and from which hips and neck are; visibility below which
+a sure BlazePose sees no ankle."""
 _STRAIGHT, _FLAT, _HEAD_ALONE = 0.006, 0.4, 0.58
 """How far from its lowest row a cut reaches, as a share of the height; share of the width that a cut has at
 least; share of the height that the face of a head alone has."""
@@ -50,7 +51,7 @@ def classify_kind(
 ) -> str:
     """Return one of KINDS for landmarks (20, 3) in shares, from all readings."""
     has_head = face is not None or _read(confidence, "neck") > _HEAD_SEEN
-    if has_head and (cropped := _find_crop(mask, confidence, face)) is not None:
+    if has_head and (cropped := _find_crop(mask, confidence, pose, face)) is not None:
         return cropped
     if float(np.median(confidence)) < _NO_FORM:
         return "other"
@@ -76,7 +77,9 @@ def describe_kind(kind: str) -> tuple[str, ...]:
     return (_WARNINGS[kind],) if kind in _WARNINGS else ()
 
 
-def _find_crop(mask: BoolArray, confidence: FloatArray, face: Face | None) -> str | None:
+def _find_crop(
+    mask: BoolArray, confidence: FloatArray, pose: PoseLandmarks | None, face: Face | None
+) -> str | None:
     """`bust` or `half_body` if the figure ends in a cut and no ankles are seen, or is a head alone."""
     trust = {
         name: max(_read(confidence, f"{side}_{name}") for side in ("left", "right"))
@@ -84,7 +87,10 @@ def _find_crop(mask: BoolArray, confidence: FloatArray, face: Face | None) -> st
     }
     height = np.ptp(np.flatnonzero(mask.any(axis=1))) + 1
     is_head = face is not None and 2 * face.radii[1] > _HEAD_ALONE * height
-    if trust["ankle"] > _UNSEEN or not (is_head or _measure_cut(mask) > _FLAT):
+    unseen = trust["ankle"] < _UNSEEN
+    if pose is not None and pose.confidence > _SURE_OF_BACK:
+        unseen |= float(pose.visibility[[27, 28]].max()) < _NO_ANKLE
+    if not unseen or not (is_head or _measure_cut(mask) > _FLAT):
         return None
     return "bust" if trust["hip"] < _HIPS_SEEN else "half_body"
 

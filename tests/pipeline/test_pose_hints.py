@@ -166,6 +166,7 @@ def test_blazepose_is_believed_where_it_sees_the_same_face():
     assert fits_face(pose, make_face(200, 85, 22))
     assert not fits_face(pose, make_face(200, 135, 22)), "its mouth lies above the face"
     assert not fits_face(pose, make_face(260, 85, 22)), "beside it"
+    assert not fits_face(make_pose(p2=(190, 72), p5=(210, 72)), make_face(200, 85, 22)), "turned away"
     assert not fits_face(make_pose(p11=(260, 80), p12=(140, 80)), make_face(200, 85, 22)), "shoulders"
 
 
