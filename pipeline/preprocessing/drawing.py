@@ -27,7 +27,7 @@ _MIN_INK, _MAX_INK = 0.003, 0.25
 """Share of the paper that is ink."""
 _MIN_FILLED = 0.01
 """Share of the paper that a drawing fills."""
-_MIN_BARE = 0.5
+_MIN_BARE = 0.7
 """Share of a drawing's inside that shows paper."""
 _GAPS = (0.0, 0.004, 0.008, 0.015, 0.025, 0.04)
 """Half widths of the gaps in an outline that are closed, as shares of the longer side, tried in turn."""
