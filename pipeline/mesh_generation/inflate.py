@@ -19,6 +19,7 @@ from .limb_seams import open_seams
 from .seated import bring_knees_forward
 from .silhouette import sample_silhouette
 from .silhouette_triangulation import join_sheets, trace_outline
+from .trailing import bring_trailing_back
 
 _SMOOTHING_ROUNDS = 10
 _HELD_HEIGHT = 3.0
@@ -53,6 +54,8 @@ def inflate_silhouette(
     progress(0.1)
     ground = settle_on_ground(silhouette)
     depth = sample_depth(silhouette, outline, ground, body)
+    if figure is not None and figure.kind not in ("side", "back"):
+        depth = bring_trailing_back(depth, ground.extended, silhouette, figure)
     if figure is not None and figure.kind == "sitting":
         depth = depth._replace(centre=bring_knees_forward(depth.centre, ground.extended, silhouette, figure))
     progress(0.5)
