@@ -57,7 +57,7 @@ class GltfFile:
 
     def numbers(self, owner: Mapping[str, Any], name: str, count: int, default: Any) -> Any:
         """A property that is a list of `count` numbers."""
-        values = self.get(owner, name, list, default)
+        values = self.get(owner, name, list, default) or []
         is_sound = len(values) == count and all(
             isinstance(value, (int, float)) and not isinstance(value, bool) for value in values
         )

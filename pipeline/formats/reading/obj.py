@@ -5,6 +5,7 @@ Source: Wavefront's Advanced Visualizer appendix B1; vertex colors after x y z a
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,10 +25,13 @@ _Key = tuple[str, str]
 
 @dataclass
 class _Faces:
-    """Lines of faces that share an object and a material, and how many v, vt and vn stand before each."""
+    """Lines of faces that share an object and a material.
+
+    counts: by the number of a line with negative indices, how many v, vt and vn stand before it.
+    """
 
     lines: list[bytes] = field(default_factory=list)
-    counts: list[tuple[int, int, int]] = field(default_factory=list)
+    counts: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
 
 def read_obj(path: Path) -> Model:
@@ -39,10 +43,10 @@ def read_obj(path: Path) -> Model:
     faces: dict[_Key, _Faces] = defaultdict(_Faces)
     libraries: list[str] = []
     _sort_lines(data, rows, faces, libraries)
-    warnings: list[str] = []
+    notes: list[str] = []
     materials: dict[str, SourceMaterial] = {}
     for library in libraries:
-        materials |= read_mtl(path, library, warnings)
+        materials |= read_mtl(path, library, notes)
     try:
         vertices, uvs, normals = (_read_numbers(rows[kind]) for kind in (b"v", b"vt", b"vn"))
         shared = _Shared(vertices, uvs[:, :2], normals[:, :3])
@@ -51,8 +55,8 @@ def read_obj(path: Path) -> Model:
         raise FormatError(f"{path.name} is damaged: {error}") from error
     missing = sorted({name for _, name in faces if name and name not in materials})
     if missing:
-        warnings.append(f"its materials {', '.join(missing)} are not in a .mtl file beside it")
-    return Model(parts, tuple(warnings))
+        notes.append(f"its materials {', '.join(missing)} are not in a .mtl file beside it")
+    return Model(parts, tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +77,14 @@ def _sort_lines(
     name, material = "", ""
     vertices, uvs, normals = rows[b"v"], rows[b"vt"], rows[b"vn"]
     current = faces[name, material]
-    for line in data.splitlines():
-        kind, _, rest = line.replace(b"\t", b" ").lstrip().partition(b" ")
+    for line in data.replace(b"\t", b" ").splitlines():
+        kind, _, rest = (line.lstrip() if line[:1] == b" " else line).partition(b" ")
         if kind == b"v":
             vertices.append(rest)
         elif kind == b"f":
+            if b"-" in rest:
+                current.counts[len(current.lines)] = len(vertices), len(uvs), len(normals)
             current.lines.append(rest)
-            current.counts.append((len(vertices), len(uvs), len(normals)))
         elif kind in rows:
             rows[kind].append(rest)
         elif kind in (b"o", b"g"):
@@ -106,10 +111,9 @@ def _read_numbers(rows: Sequence[bytes]) -> Float64Array:
     """(N, k) numbers of lines that have k each; shorter ones are filled up with 0."""
     if not rows:
         return np.zeros((0, 3))
-    flat = np.array(b" ".join(rows).split(), np.float64)
     width = len(rows[0].split())
-    if len(flat) == width * len(rows):
-        return flat.reshape(-1, width)
+    if all(len(row.split()) == width for row in rows):
+        return _parse(b" ".join(rows), width * len(rows), np.float64).reshape(-1, width)
     split = [np.array(row.split(), np.float64) for row in rows]
     wide = np.zeros((len(rows), max(map(len, split))))
     for row, values in zip(wide, split, strict=True):
@@ -121,14 +125,18 @@ def _make_part(
     shared: _Shared, key: _Key, own: _Faces, materials: dict[str, SourceMaterial]
 ) -> Iterator[Part]:
     """The triangles of an object that have one material; corners that differ in uv or normal are split."""
-    polygons = [line.split(b" #")[0].split() for line in own.lines]
-    sizes = np.array([len(polygon) for polygon in polygons])
-    corners = _read_corners([corner for polygon in polygons for corner in polygon])
-    before = np.repeat(np.array(own.counts), sizes, axis=0)
-    counts = np.array((len(shared.vertices), len(shared.uvs), len(shared.normals)))
-    corners = np.where(corners < 0, before + corners, corners - 1)
-    if not len(corners):
+    lines = [line.partition(b"#")[0] if b"#" in line else line for line in own.lines]
+    sizes = np.array([len(line.split()) for line in lines])
+    if not sizes.any():
         return
+    corners = _read_corners(b" ".join(lines))
+    counts = np.array((len(shared.vertices), len(shared.uvs), len(shared.normals)))
+    if own.counts:
+        before = np.zeros((len(lines), 3), np.int64)
+        before[list(own.counts)] = list(own.counts.values())
+        corners = np.where(corners < 0, np.repeat(before, sizes, axis=0) + corners, corners - 1)
+    else:
+        corners -= 1
     if corners[:, 0].min() < 0 or (corners >= counts).any():
         raise ValueError("its faces name vertices, uvs or normals that it does not have")
     corners[:, 1:] = np.maximum(corners[:, 1:], -1)
@@ -149,19 +157,35 @@ def _make_part(
     )
 
 
-def _read_corners(corners: list[bytes]) -> Int64Array:
+def _read_corners(text: bytes) -> Int64Array:
     """(C, 3) numbers of vertex, uv and normal, counted from 1; 0 where there is none."""
-    read = np.zeros((len(corners), 3), np.int64)
-    slashes = {corner.count(b"/") for corner in corners}
-    if len(slashes) == 1 and max(slashes) <= 2 and not any(corner.endswith(b"/") for corner in corners):
-        width = slashes.pop() + 1
-        text = b" ".join(corners).replace(b"//", b"/0/").replace(b"/", b" ")
-        read[:, :width] = np.array(text.split(), np.int64).reshape(-1, width)
+    signs = np.frombuffer(b" " + text + b" ", np.uint8)
+    is_space, is_slash = signs == ord(" "), signs == ord("/")
+    starts = np.flatnonzero(is_space[:-1] & ~is_space[1:]) + 1
+    slashes = np.add.reduceat(is_slash, starts, dtype=np.int64)
+    read = np.zeros((len(starts), 3), np.int64)
+    width = int(slashes[0]) + 1
+    if width <= 3 and (slashes == slashes[0]).all() and not (is_slash[:-1] & is_space[1:]).any():
+        plain = text.replace(b"//", b"/0/").replace(b"/", b" ")
+        read[:, :width] = _parse(plain, width * len(starts), np.int64).reshape(-1, width)
         return read
-    for row, corner in zip(read, corners, strict=True):
+    for row, corner in zip(read, text.split(), strict=True):
         numbers = [int(number or 0) for number in corner.split(b"/")]
         row[: len(numbers)] = numbers
     return read
+
+
+def _parse(text: bytes, count: int, dtype: Any) -> Any:
+    """Numbers between spaces; ValueError unless there are `count` of them and nothing else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # what numpy says of text that is no number
+        try:
+            numbers = np.fromstring(text, dtype, sep=" ")
+        except DeprecationWarning as error:
+            raise ValueError("it has text where numbers are expected") from error
+    if len(numbers) != count:
+        raise ValueError("it has text where numbers are expected")
+    return numbers
 
 
 def _fan(sizes: Int64Array) -> Int64Array:
