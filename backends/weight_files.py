@@ -45,5 +45,22 @@ def read_weights(path: Path, name: str) -> Mapping[str, Any]:
     try:
         weights: Mapping[str, Any] = comfy.utils.load_torch_file(str(path), safe_load=True)
     except Exception as error:  # the readers of three formats raise many types on damaged bytes
-        raise WeightsError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"{name} cannot be read: {explain_unreadable(path)}") from error
     return weights
+
+
+def explain_unreadable(path: Path) -> str:
+    """Say what a file is that no reader of weights can read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not size:
+        return "it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS; download the file itself"
+    if start.lstrip().startswith((b"<!", b"<html", b"<HTML", b"<?xml")):
+        return "it is a web page; download the file itself"
+    is_safetensors = len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < size
+    if is_safetensors and path.suffix.lower() != ".safetensors":
+        return "it is a safetensors file; rename it to end with .safetensors"
+    return "it is damaged or cut off, is no file of weights, or holds code, which is never run"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +13,10 @@ import torch
 from ...pipeline.errors import WeightsError
 from ...pipeline.weights import RIG_MODEL_FOLDERS, describe_rig_models, list_rig_files
 from ..model_memory import make_patcher, share_loaded
+from ..tensor_checks import check_tensors, keep_tensors
 from ..weight_files import WeightsFile, find_file, list_files, read_weights
 from .joints import NAMES
+from .layout import list_shapes
 from .model import PointModel
 
 _IDENTIFYING_KEYS: Mapping[str, tuple[str, ...]] = {
@@ -73,8 +74,9 @@ def _find_file(kind: str) -> WeightsFile:
     installed = list_installed_files()
     if kind not in installed:
         folders = " or ".join(f"models/{folder}" for folder in RIG_MODEL_FOLDERS)
+        found = ", ".join(sorted(list_files(RIG_MODEL_FOLDERS))) or "none"
         raise WeightsError(
-            f"{kind}.pth is not in {folders}; found {', '.join(sorted(installed.values())) or 'none'}. "
+            f"{kind}.pth is not in {folders}; found {found}. "
             f"Nothing is downloaded automatically. Put these there:\n{describe_rig_models()}"
         )
     return find_file(RIG_MODEL_FOLDERS, installed[kind])
@@ -88,37 +90,31 @@ def move_model(patcher: Any) -> tuple[PointModel, torch.device]:
 
 @share_loaded
 def _load_file(file: WeightsFile, kind: str) -> Any:
-    raw = read_weights(file.path, file.name)
-    weights = _rename_keys(raw.get("model", raw))
-    _require_identity(file.name, kind, weights)
-    try:
-        model = PointModel(weights)
-        wanted = model.state_dict().keys()
-        model.load_state_dict({key: value for key, value in weights.items() if key in wanted})
-    except KeyError as error:
-        raise WeightsError(f"{file.name} is damaged: it has no {error.args[0]}") from error
-    except RuntimeError as error:  # what torch raises for missing keys and wrong shapes
-        raise WeightsError(f"{file.name} is damaged: {_shorten(error)}") from error
+    tensors = keep_tensors(file.name, read_weights(file.path, file.name))
+    _require_identity(file.name, kind, _rename_keys(tensors))
+    check_tensors(file.name, tensors, list_shapes(kind, tensors))
+    weights = _rename_keys(tensors)
+    model = PointModel(weights)
+    wanted = model.state_dict().keys()
+    model.load_state_dict({key: value for key, value in weights.items() if key in wanted})
     return make_patcher(model)
 
 
-def _shorten(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error))[:300]
-
-
-def _rename_keys(weights: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+def _rename_keys(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Rename the tensors of torch's transformer layers and of the rotation head to our modules' names."""
     renamed = {}
-    for key, value in weights.items():
-        if torch.is_tensor(value):
-            key = key.replace(".transformer.layers.layers.", ".layers.").replace("rotation_mlp.", "")
-            renamed[key.replace(".in_proj_", ".in_proj.")] = value
+    for key, value in tensors.items():
+        key = key.replace(".transformer.layers.layers.", ".layers.").replace("rotation_mlp.", "")
+        renamed[key.replace(".in_proj_", ".in_proj.")] = value
     return renamed
 
 
 def _require_identity(name: str, kind: str, weights: Mapping[str, torch.Tensor]) -> None:
-    absent = [key for key in _IDENTIFYING_KEYS[kind] if key not in weights]
-    if absent or "base.layers.0.0.fn.to_q.weight" not in weights:
+    shares = {
+        other: sum(key in weights for key in keys) / len(keys) for other, keys in _IDENTIFYING_KEYS.items()
+    }
+    is_other = shares[kind] < max(shares.values()) or not shares[kind]
+    if is_other or not any(key.startswith("base.layers.") for key in weights):
         found = (
             f"{len(weights)} tensors, such as {', '.join(sorted(weights)[:_EXAMPLES])}" if weights else "none"
         )
@@ -127,7 +123,7 @@ def _require_identity(name: str, kind: str, weights: Mapping[str, torch.Tensor])
             f"{', '.join(_IDENTIFYING_KEYS[kind])}; found {found}"
         )
     for key in ("joints_embed", "pose_embed"):
-        if key in weights and weights[key].shape[1:2] != (len(NAMES),):
+        if key in weights and weights[key].dim() == 3 and weights[key].shape[1] != len(NAMES):
             raise WeightsError(
                 f"{name}: {key} has shape {tuple(weights[key].shape)}; expected (1, {len(NAMES)}, width), "
                 "one row for each of Mixamo's joints"

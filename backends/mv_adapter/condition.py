@@ -10,6 +10,10 @@ from collections.abc import Mapping
 import torch
 from comfy.ops import manual_cast
 
+from ..tensor_checks import Shapes, find_usual
+
+_STAGES, _RESNETS, _MAPS = 4, 2, 6
+"""Stages, blocks of each, and channels of the maps."""
 PATCH = 16
 """Side of the pixel squares that the encoder merges into one."""
 
@@ -36,6 +40,29 @@ class ConditionEncoder(torch.nn.Module):
         for stage in self.body:
             features.append(stage(features[-1]))
         return features[1:]
+
+
+def list_encoder_shapes(weights: Mapping[str, torch.Tensor]) -> Shapes:
+    """Return the shapes of all tensors of an encoder, in the widths on which its tensors agree."""
+    widths = []
+    for number in range(_STAGES):
+        stage = {key: value for key, value in weights.items() if key.startswith(f"body.{number}.resnets.")}
+        widths.append(find_usual([value.shape[0] for value in stage.values() if value.dim()], 0))
+    shapes: dict[str, tuple[int, ...]] = {
+        "conv_in.weight": (widths[0], _MAPS * PATCH**2, 3, 3),
+        "conv_in.bias": (widths[0],),
+    }
+    before = widths[0]
+    for number, width in enumerate(widths):
+        if width != before:
+            shapes |= {f"body.{number}.in_conv.weight": (width, before, 1, 1)}
+            shapes |= {f"body.{number}.in_conv.bias": (width,)}
+        for block in (f"body.{number}.resnets.{index}" for index in range(_RESNETS)):
+            for part, side in (("block1", 3), ("block2", 1)):
+                shapes[f"{block}.{part}.weight"] = (width, width, side, side)
+                shapes[f"{block}.{part}.bias"] = (width,)
+        before = width
+    return shapes
 
 
 class _Stage(torch.nn.Module):

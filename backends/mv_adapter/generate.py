@@ -17,7 +17,7 @@ from ...pipeline.progress import Progress, ignore_progress, span_progress
 from ...pipeline.types import FloatArray
 from ..model_memory import share_loaded
 from ..sampling import sample_euler
-from ..weight_files import WeightsFile, find_file
+from ..weight_files import WeightsFile, explain_unreadable, find_file
 from .attention import VIEW_COUNT
 from .patch import apply_ig2mv
 from .schedule import list_sigmas
@@ -61,7 +61,8 @@ def _load_file(file: WeightsFile) -> BaseModel:
     try:
         model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(path, embedding_directory=embeddings)
     except Exception as error:  # the readers of three formats raise many types on damaged bytes
-        raise WeightsError(f"{name} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+        reason = explain_unreadable(file.path)
+        raise WeightsError(f"{name} cannot be read as a checkpoint: {reason}") from error
     parts = {"UNet": model, "text encoder": clip, "VAE": vae and vae.first_stage_model}
     absent = [part for part, value in parts.items() if value is None]
     if absent:
@@ -103,7 +104,7 @@ def generate_views(
     """Paint six views (6, S, S, 3), sRGB 0..1, in the order of build_six_view_rig.
 
     adapter: from load_adapter, for the base's model. reference: (S, S, 3), from frame_reference. maps:
-    position and normal maps from maps_to_condition. cfg_scale: classifier-free guidance scale, 1 for none.
+    position and normal maps from maps_to_condition. cfg_scale: classifier-free guidance scale, none up to 1.
     seed: gives the same noise as in ComfyUI's KSampler.
     """
     progress(0.0)
@@ -140,7 +141,8 @@ def sample_views(
     sigmas = list_sigmas(model.get_model_object("model_sampling"), steps)
     # ComfyUI starts from noise * sigma; the reference starts with the variance of a noised image.
     noise = noise * torch.sqrt(1 + sigmas[0] ** -2)
-    return sample_euler(model, noise, cfg_scale, sigmas, positive, negative, progress)
+    # The reference guides only above 1; less would extrapolate towards the negative prompt.
+    return sample_euler(model, noise, max(cfg_scale, 1.0), sigmas, positive, negative, progress)
 
 
 def _decode_views(vae: Any, latent: torch.Tensor, progress: Progress) -> FloatArray:

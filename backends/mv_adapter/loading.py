@@ -12,9 +12,10 @@ import torch
 from ...pipeline.errors import WeightsError
 from ...pipeline.weights import VIEW_ADAPTER_FOLDERS, describe_view_adapters, list_view_adapters
 from ..model_memory import make_patcher, share_loaded
+from ..tensor_checks import Shapes, check_tensors, find_usual, keep_tensors
 from ..weight_files import WeightsFile, find_file, list_files, read_weights
 from .attention import ViewAttention
-from .condition import ConditionEncoder
+from .condition import ConditionEncoder, list_encoder_shapes
 
 Weights = Mapping[str, torch.Tensor]
 Place = tuple[str, int, int]
@@ -111,14 +112,28 @@ def load_adapter(name: str, model: Any) -> Any:
 
 @share_loaded
 def _load_file(file: WeightsFile, base: _Base) -> Any:
-    weights = read_weights(file.path, file.name)
+    weights = keep_tensors(file.name, read_weights(file.path, file.name))
     places = _match_blocks(file.name, weights, base)
-    try:
-        adapter = ViewAdapter(weights, places, base.dtype)
-        adapter.load_state_dict(_rename_keys(weights, places))
-    except (RuntimeError, KeyError) as error:  # what torch raises for missing keys and wrong shapes
-        raise WeightsError(f"{file.name} is damaged, or no IG2MV adapter: {str(error)[:300]}") from error
+    check_tensors(file.name, weights, _list_shapes(weights, base.blocks))
+    adapter = ViewAdapter(weights, places, base.dtype)
+    adapter.load_state_dict(_rename_keys(weights, places))
     return make_patcher(adapter)
+
+
+def _list_shapes(weights: Weights, blocks: Iterable[Block]) -> Shapes:
+    """The shapes of all tensors of an adapter for these blocks, by their names in the file."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for block in blocks:
+        for branch in ("mv", "ref"):
+            start = f"{block.name}{_BRANCH}"
+            for part in ("to_q", "to_k", "to_v"):
+                shapes[f"{start}{part}_{branch}.weight"] = (block.width, block.width)
+            shapes[f"{start}to_out_{branch}.0.weight"] = (block.width, block.width)
+            shapes[f"{start}to_out_{branch}.0.bias"] = (block.width,)
+    encoder = {
+        key.removeprefix(_ENCODER): value for key, value in weights.items() if key.startswith(_ENCODER)
+    }
+    return shapes | {f"{_ENCODER}{key}": shape for key, shape in list_encoder_shapes(encoder).items()}
 
 
 def _rename_keys(weights: Weights, places: Mapping[str, Place]) -> dict[str, torch.Tensor]:
@@ -136,26 +151,33 @@ def _rename_keys(weights: Weights, places: Mapping[str, Place]) -> dict[str, tor
 def _match_blocks(name: str, weights: Weights, base: _Base) -> dict[str, Place]:
     """The place of each of the adapter's blocks in the model, keyed by diffusers' name of the block.
 
-    WeightsError unless the model has exactly the blocks that the adapter was made for.
+    WeightsError unless the model has most of the blocks that the adapter was made for.
     """
-    widths = {
-        key.partition(_BRANCH)[0]: value.shape[1]
-        for key, value in weights.items()
-        if key.endswith(f"{_BRANCH}to_q_mv.weight")
-    }
-    if not widths or f"{_ENCODER}conv_in.weight" not in weights:
+    widths = _read_widths(weights)
+    if not widths or not any(key.startswith(_ENCODER) for key in weights):
         found = ", ".join(sorted(weights)[:_EXAMPLES])
         raise WeightsError(
             f"{name} is not an MV-Adapter IG2MV file: expected keys such as "
             f"mid_block.attentions.0.transformer_blocks.0{_BRANCH}to_q_mv.weight and "
             f"{_ENCODER}conv_in.weight; found {len(weights)} keys, such as {found}"
         )
-    if {block.name: block.width for block in base.blocks} != widths:
+    wanted = {block.name: block.width for block in base.blocks}
+    if 2 * len(wanted.items() & widths.items()) < max(len(wanted), len(widths)):
         raise WeightsError(
             f"{name} was made for an SDXL checkpoint ({_describe(widths.values())}); the model given is "
             f"{base.kind} ({_describe(block.width for block in base.blocks)}). Choose an SDXL checkpoint."
         )
     return {block.name: block.place for block in base.blocks}
+
+
+def _read_widths(weights: Weights) -> dict[str, int]:
+    """The width of each of the adapter's blocks, on which most of its tensors agree."""
+    sides: dict[str, list[int]] = {}
+    for key, value in weights.items():
+        prefix, _, rest = key.partition(_BRANCH)
+        if rest:
+            sides.setdefault(prefix, []).extend(value.shape)
+    return {prefix: find_usual(values, 0) for prefix, values in sides.items()}
 
 
 def list_blocks(model: Any) -> list[Block]:

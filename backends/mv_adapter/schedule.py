@@ -37,5 +37,5 @@ def list_sigmas(sampling: Any, steps: int) -> torch.Tensor:
     For 10 steps they equal ComfyUI's `ddim_uniform`.
     """
     count = len(sampling.sigmas)
-    times = torch.arange(steps - 1, -1, -1) * (count // steps) + 1
+    times = (torch.arange(steps - 1, -1, -1) * (count // steps) + 1).clamp(max=count - 1)
     return torch.cat((sampling.sigmas[times], torch.zeros(1)))

@@ -245,11 +245,11 @@ def test_a_missing_adapter_quotes_the_catalogue(ig2mv, sdxl, model_patches):
         ),
         (
             lambda weights: {key: value for key, value in weights.items() if "_ref" not in key},
-            "damaged, or no IG2MV adapter.*ref.to_q",
+            "is damaged: it has no .*to_q_ref.weight",
         ),
         (
             lambda weights: {**weights, "adapter.conv_in.bias": torch.zeros(7)},
-            "damaged, or no IG2MV adapter.*size mismatch for condition.conv_in.bias",
+            r"is damaged: adapter\.conv_in\.bias has shape \(7,\); expected \(32,\)",
         ),
     ],
 )
