@@ -12,6 +12,7 @@ from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
 from .output_files import model_outputs, save_beside, save_counted, saved_model
 from .sockets import VrmMetaSocket
+from .surfaces import warn_of_losses
 
 _NO_META = VrmMeta("Character", ("Unknown",))
 
@@ -85,6 +86,8 @@ def _choose_encoder(
     posed = normalize_to_t_pose(character) if character_format == "vrm" else character
     renamed = rename_character(posed, bone_names)
     if character_format == "fbx":
+        maps = {role for material in character.textured.materials for role in material.maps}
+        warn_of_losses("FBX", (f"{role} textures" for role in sorted(maps)))
         return lambda stem: encode_fbx(renamed, stem)
     if character_format == "vrm":
         return lambda _stem: encode_vrm(renamed, meta)

@@ -8,6 +8,7 @@ import pytest
 from character3d.pipeline.color import linear_to_srgb
 from character3d.pipeline.formats import encode_glb, read_mesh
 from character3d.pipeline.types import Material, TexturedMesh
+from character3d.tests.readers.sample_humanoid import make_humanoid
 
 FILES = Path(__file__).parents[1] / "files"
 RED, BLUE = np.array((200, 30, 30)), np.array((30, 60, 200))
@@ -71,6 +72,14 @@ def test_several_materials_survive_the_socket(load_nodes, several):
     np.testing.assert_array_equal(back.face_materials, several.face_materials)
     corners = [item.uvs[item.mesh.faces] for item in (back, several)]
     np.testing.assert_allclose(*corners, atol=1e-6)
+
+
+def test_maps_that_fbx_has_no_place_for_are_named(load_nodes, several, caplog):
+    character = make_humanoid()
+    glossy = replace(several.others[0], name="glossy")
+    character = replace(character, textured=replace(character.textured, material=glossy))
+    load_nodes("save_character")._choose_encoder(character, "fbx", "mixamo", None)
+    assert "FBX: metallic_roughness textures, normal textures cannot be kept" in caplog.text
 
 
 def test_several_materials_survive_a_glb(several, tmp_path):

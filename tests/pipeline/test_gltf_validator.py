@@ -1,5 +1,7 @@
 """The Khronos glTF validator on what write_glb writes: no error, no warning, and the right content."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from character3d.pipeline.formats import write_glb
@@ -12,6 +14,20 @@ MESH = TEXTURED.mesh
 TRANSLUCENT = Material(np.concatenate([TEXTURED.material.base_color[..., :3], np.full((64, 64, 1), 0.5)], -1))
 ONE_TRIANGLE = Mesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])
 WITHOUT_NORMALS = Mesh(MESH.positions, MESH.faces, uvs=MESH.uvs)
+UPPER = MESH.positions[:, 1] > np.median(MESH.positions[:, 1])
+NUMBERS = np.zeros(len(MESH.positions), np.uint16)
+NUMBERS[MESH.faces[UPPER[MESH.faces].all(axis=1)]] = 1
+OF_ONE = (NUMBERS[MESH.faces] == NUMBERS[MESH.faces[:, :1]]).all(axis=1)
+GLOWING = Material(
+    np.full((2, 2, 4), 200, np.uint8),
+    emissive=(0.0, 0.5, 2.0),
+    alpha_mode="MASK",
+    wrap=("REPEAT", "MIRROR"),
+    is_double_sided=True,
+    maps={
+        name: np.full((2, 2, 3), 128, np.uint8) for name in ("metallic_roughness", "occlusion", "emissive")
+    },
+)
 
 MODELS = {
     "mesh": MESH,
@@ -22,6 +38,9 @@ MODELS = {
         Mesh(MESH.positions, MESH.faces, uvs=MESH.uvs), TEXTURED.material
     ),
     "translucent": TexturedMesh(MESH, TRANSLUCENT),
+    "several materials": TexturedMesh(
+        replace(MESH, faces=MESH.faces[OF_ONE], material_numbers=NUMBERS), TEXTURED.material, (GLOWING,)
+    ),
     "texture that is not square": TexturedMesh(MESH, Material(TEXTURED.material.base_color[:33, :50])),
 }
 
