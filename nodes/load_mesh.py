@@ -98,6 +98,8 @@ class LoadMesh(io.ComfyNode):
         """-> TRIMESH, MESH."""
         with contextlib.nullcontext(_find_file(mesh_file)) if file is None else file_3d_to_path(file) as path:
             loaded = read_mesh(path)
+        is_given = (up, front) != (AXIS_OPTIONS[0], AXIS_OPTIONS[0])
+        up, front = (up, front) if is_given else (loaded.up, loaded.front)
         placed = place_mesh(loaded.surface, up=up, front=front, height=height_meters)
         warnings = [*loaded.warnings, *(f"{path.name}: {note}" for note in placed.notes)]
         for warning in warnings:

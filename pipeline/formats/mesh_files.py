@@ -53,10 +53,15 @@ _SAME = {
 
 @dataclass(frozen=True, eq=False)
 class LoadedMesh:
-    """surface: the mesh of a file. warnings: what was changed or could not be read, one sentence each."""
+    """surface: the mesh of a file. warnings: what was changed or could not be read, one sentence each.
+
+    up, front: see Model.
+    """
 
     surface: Mesh | TexturedMesh
     warnings: tuple[str, ...] = ()
+    up: str = "auto"
+    front: str = "auto"
 
 
 def read_mesh(path: Path) -> LoadedMesh:
@@ -66,8 +71,10 @@ def read_mesh(path: Path) -> LoadedMesh:
     format, a damaged file, or one that needs what cannot be read. MeshError: no triangles, or coordinates
     that are not finite.
     """
-    surface, warnings = join_parts(read_model(path))
-    return LoadedMesh(surface, tuple(f"{path.name}: {warning}" for warning in warnings))
+    model = read_model(path)
+    surface, warnings = join_parts(model)
+    named = tuple(f"{path.name}: {warning}" for warning in warnings)
+    return LoadedMesh(surface, named, model.up, model.front)
 
 
 def read_model(path: Path) -> Model:

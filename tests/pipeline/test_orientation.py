@@ -193,6 +193,16 @@ def test_files_that_other_programs_read_wrong(name):
     assert FROM_FILES[name] in notes and bool(notes) == bool(FROM_FILES[name])
 
 
+@pytest.mark.parametrize(("extension", "axes"), [("VRM", ("+Y", "-Z")), ("VRMC_vrm", ("+Y", "+Z"))])
+def test_vrm_says_where_its_figures_face(tmp_path, extension, axes):
+    scene = trimesh.Scene(trimesh.creation.box())
+    tree = {"extensionsUsed": [extension]}
+    file = tmp_path / "model.vrm"
+    file.write_bytes(scene.export(file_type="glb", tree_postprocessor=lambda made: made.update(tree)))
+    loaded = read_mesh(file)
+    assert (loaded.up, loaded.front) == axes
+
+
 def test_what_is_no_figure_is_left_as_it_is():
     bar = to_mesh(trimesh.creation.box((7, 0.1, 0.1)))
     placed = place_mesh(bar)

@@ -27,6 +27,10 @@ UNDERSTOOD = frozenset({
 """The extensions that a file may require."""
 
 
+_VRM_AXES = {"VRM": ("+Y", "-Z"), "VRMC_vrm": ("+Y", "+Z")}
+"""Where up and front of a figure are in VRM 0 and VRM 1."""
+
+
 def read_gltf(path: Path) -> Model:
     """Read a .gltf, .glb or .vrm file. FormatError if it is damaged or requires an unknown extension."""
     file = GltfFile(path)
@@ -36,7 +40,9 @@ def read_gltf(path: Path) -> Model:
     nodes, materials, left_out = GltfNodes(file), GltfMaterials(file), Counter[str]()
     parts = [part for index in nodes.world for part in _read_node(file, nodes, materials, index, left_out)]
     named = [f"{count} meshes of {kind} are left out" for kind, count in sorted(left_out.items())]
-    return Model(tuple(parts), (*named, *materials.warnings))
+    used = file.items("extensionsUsed")
+    axes = next((axes for name, axes in _VRM_AXES.items() if name in used), ("auto", "auto"))
+    return Model(tuple(parts), (*named, *materials.warnings), *axes)
 
 
 def _read_node(

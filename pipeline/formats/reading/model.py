@@ -69,7 +69,12 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """All parts of a file, and what of it could not be read, one sentence each."""
+    """All parts of a file, and what of it could not be read, one sentence each.
+
+    up, front: the axes that the format says a figure has there, such as "+Y"; auto if it says nothing.
+    """
 
     parts: tuple[Part, ...]
     warnings: tuple[str, ...] = ()
+    up: str = "auto"
+    front: str = "auto"
