@@ -1,0 +1,25 @@
+"""Rig Character on meshes that no picture was made from."""
+
+from pathlib import Path
+
+import numpy as np
+from character3d.pipeline.formats.mesh_files import read_mesh
+
+FILES = Path(__file__).resolve().parents[1] / "files"
+
+
+def test_a_sword_is_rigged_with_its_hand(load_nodes):
+    rigging, surfaces = load_nodes("rigging"), load_nodes("surfaces")
+    textured, notes = rigging._place(
+        surfaces.make_textured(read_mesh(FILES / "with_sword.obj").surface), None, up="auto", front="auto"
+    )
+    assert notes == ()
+    options = {"pose_type": "No", "fingers": False, "strict": False, "figure": None}
+    rig = rigging._fit_rig(textured.mesh, progress=lambda _: None, **options)
+    character, notes, _ = rigging._bind_mesh(textured, rig, "No")
+    assert len([note for note in notes if "hand, which holds it" in note]) == 1
+    bound = character.skin.joints[character.skin.weights[:, 0] == 1]
+    names = np.array(character.skeleton.names)[bound[:, 0]]
+    assert np.isin(names, ("mixamorig:LeftHand", "mixamorig:RightHand")).sum() >= 8
+    wrist = character.skeleton.positions[character.skeleton.index("mixamorig:LeftHand")]
+    assert np.abs(wrist[:2] - (0.5, 0.92)).max() < 0.05
