@@ -54,7 +54,7 @@ def inflate_silhouette(
     progress(0.1)
     ground = settle_on_ground(silhouette)
     depth = sample_depth(silhouette, outline, ground, body)
-    if figure is not None and figure.kind not in ("side", "back"):
+    if figure is not None and figure.kind not in ("side", "back", "other"):
         depth = bring_trailing_back(depth, ground.extended, silhouette, figure)
     if figure is not None and figure.kind == "sitting":
         depth = depth._replace(centre=bring_knees_forward(depth.centre, ground.extended, silhouette, figure))

@@ -8,13 +8,15 @@ from ..figure import LANDMARKS
 from ..figure.face import Face
 from ..figure.pose_landmarks import PoseLandmarks
 from ..types import BoolArray, FloatArray
+from .pose_hints import measure_yaw
 
 _TURNED, _SIDEWAYS, _AWAY = 25.0, 62.0, 130.0
 """Degrees of yaw from which a figure counts as three-quarter, side and back view."""
 _SIDE_OUTLINE = 50.0
 """The same of a side view that only the outline shows, which makes turns out smaller than they are."""
-_SURE_OF_BACK = 0.9
-"""Confidence of the points from which a back is believed: cartoon faces are often taken for one."""
+_SURE_OF_BACK, _TWISTED = 0.9, 40.0
+"""Confidence of the points from which, and degrees between shoulders and hips up to which, a back is believed:
+cartoon faces are often taken for one."""
 _SITTING, _SHORT_THIGH, _KNEES_SEEN = 55.0, 0.4, 0.7
 """Degrees off the vertical of both thighs in space; their height in the picture, in shins; visibility."""
 _UNSEEN, _HIPS_SEEN, _HEAD_SEEN, _NO_ANKLE = 0.2, 0.3, 0.4, 0.3
@@ -56,13 +58,20 @@ def classify_kind(
     if float(np.median(confidence)) < _NO_FORM:
         return "other"
     if pose is not None and abs(yaw) > _AWAY:
-        shoulders, hips = _measure_yaws(pose.world)
-        agree = abs((shoulders - hips + 180) % 360 - 180) < 40
-        return "back" if agree and pose.confidence > _SURE_OF_BACK else "front"
+        return "back"
     if _is_sitting(landmarks, confidence, pose):
         return "sitting"
     sideways = _SIDEWAYS if pose is not None else _SIDE_OUTLINE
     return "side" if abs(yaw) > sideways else "three_quarter" if abs(yaw) > _TURNED else "front"
+
+
+def is_doubtful_back(pose: PoseLandmarks) -> bool:
+    """Whether BlazePose takes the figure to be turned away, but is unsure or turns shoulders and hips apart."""
+    if abs(measure_yaw(pose.world)) < _AWAY:
+        return False
+    shoulders, hips = _measure_yaws(pose.world)
+    apart = abs((shoulders - hips + 180) % 360 - 180)
+    return apart > _TWISTED or pose.confidence < _SURE_OF_BACK
 
 
 def estimate_yaw(landmarks: FloatArray) -> float:

@@ -13,7 +13,7 @@ from ..figure.pose_landmarks import PoseLandmarks
 from ..types import BoolArray, FloatArray, FramedPicture
 from .doubts import FEET_OUTSIDE
 from .face_hints import fits_face, read_face
-from .figure_kind import classify_kind, describe_kind, estimate_yaw
+from .figure_kind import classify_kind, describe_kind, estimate_yaw, is_doubtful_back
 from .neck import find_neck
 from .pose_hints import PoseHints, read_pose
 
@@ -80,11 +80,10 @@ def read_figure(
 
 
 def _check_pose(pose: PoseLandmarks, mask: BoolArray, face: Face | None) -> PoseHints | None:
-    """BlazePose's landmarks, or None if it found no one, or someone whose face is elsewhere."""
+    """BlazePose's landmarks, or None if it found no one, a doubtful back, or someone whose face is elsewhere."""
     hints = read_pose(pose, mask)
-    if hints.confidence.max() <= _SOME_TRUST or (face is not None and not fits_face(pose, face)):
-        return None
-    return hints
+    is_lost = hints.confidence.max() <= _SOME_TRUST or is_doubtful_back(pose)
+    return None if is_lost or (face is not None and not fits_face(pose, face)) else hints
 
 
 def _misses_face(outline: BodyReading, told: PoseHints, side: int, height: float) -> bool:
