@@ -40,7 +40,7 @@ def bring_trailing_back(depth: Depth, inside: BoolArray, silhouette: Silhouette,
         shown = ndimage.binary_closing(parts == part, iterations=round(_SPECK * silhouette.height))
         free = inside & shown & (away > 1)
         if body.any():
-            shift -= _drop_held(free, body, silhouette, figure) * float(np.median(depth.back[body]))
+            shift -= _drop_fixed(free, body, silhouette, figure) * float(np.median(depth.back[body]))
     near = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
     shift = blur_inside(shift * smoothstep(away, 1.0, _FREE), inside, _SOFT * silhouette.height)
     return depth._replace(centre=depth.centre + shift[tuple(near)])
@@ -59,12 +59,17 @@ def _measure_away(rows: IntArray, columns: IntArray, silhouette: Silhouette, fig
     return np.abs(columns - axis) / np.maximum(np.where(rows < neck, head, trunk), 1.0)
 
 
-def _drop_held(free: BoolArray, body: BoolArray, silhouette: Silhouette, figure: Figure) -> BoolArray:
-    """`free` (H, W) without staffs, and without what a hand is in if it is small beside `body` (H, W)."""
+def _drop_fixed(free: BoolArray, body: BoolArray, silhouette: Silhouette, figure: Figure) -> BoolArray:
+    """`free` (H, W) without ears and brims, which end above the neck, without staffs and what a hand holds.
+
+    body: (H, W), what carries it.
+    """
     labels, count = ndimage.label(free)
+    numbers = np.arange(count + 1)
     sizes = np.bincount(labels.ravel())
-    radius = ndimage.maximum(ndimage.distance_transform_edt(free), labels, np.arange(count + 1))
-    stays = radius < _SLENDER * silhouette.height
+    radius = ndimage.maximum(ndimage.distance_transform_edt(free), labels, numbers)
+    lowest = ndimage.maximum(np.broadcast_to(np.arange(len(free))[:, None], free.shape), labels, numbers)
+    stays = (radius < _SLENDER * silhouette.height) | (lowest < silhouette.locate(figure["neck"])[1])
     for name in _HANDS:
         place = np.round(silhouette.locate(figure[name])).astype(int)
         column, row = np.clip(place, 0, (free.shape[1] - 1, len(free) - 1))

@@ -15,7 +15,7 @@ _TURNED, _SIDEWAYS, _AWAY = 25.0, 62.0, 130.0
 _SIDE_OUTLINE = 50.0
 """The same of a side view that only the outline shows, which makes turns out smaller than they are."""
 _SURE_OF_BACK, _TWISTED = 0.9, 40.0
-"""Confidence of the points from which, and degrees between shoulders and hips up to which, a back is believed:
+"""Confidence of the points from which, and degrees from shoulders to hips up to which, a back is believed:
 cartoon faces are often taken for one."""
 _SITTING, _SHORT_THIGH, _KNEES_SEEN = 55.0, 0.4, 0.7
 """Degrees off the vertical of both thighs in space; their height in the picture, in shins; visibility."""
@@ -66,7 +66,7 @@ def classify_kind(
 
 
 def is_doubtful_back(pose: PoseLandmarks) -> bool:
-    """Whether BlazePose takes the figure to be turned away, but is unsure or turns shoulders and hips apart."""
+    """Whether BlazePose sees a back, but is unsure of it, or turns shoulders and hips apart."""
     if abs(measure_yaw(pose.world)) < _AWAY:
         return False
     shoulders, hips = _measure_yaws(pose.world)

@@ -80,7 +80,7 @@ def read_figure(
 
 
 def _check_pose(pose: PoseLandmarks, mask: BoolArray, face: Face | None) -> PoseHints | None:
-    """BlazePose's landmarks, or None if it found no one, a doubtful back, or someone whose face is elsewhere."""
+    """BlazePose's landmarks; None if it found no one, a doubtful back, or someone whose face is elsewhere."""
     hints = read_pose(pose, mask)
     is_lost = hints.confidence.max() <= _SOME_TRUST or is_doubtful_back(pose)
     return None if is_lost or (face is not None and not fits_face(pose, face)) else hints

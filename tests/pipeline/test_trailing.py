@@ -48,7 +48,7 @@ def test_a_wing_is_as_far_back_as_the_back():
 
 
 def test_hair_hangs_behind_the_head():
-    read = bring_back((X > 0.6) & (X < 0.8) & (Y > 0.15) & (Y < 0.29), "hair")
+    read = bring_back((X > 0.6) & (X < 0.8) & (Y > 0.15) & (Y < 0.45), "hair")
     assert read(0.75, 0.22) == pytest.approx(-HALF, rel=0.02)
     assert read(0.5, 0.22) == pytest.approx(0, abs=0.01)
 
@@ -62,3 +62,8 @@ def test_what_is_held_and_what_is_slender_stays():
         (np.abs(Y - 0.5) < 0.01) & (X > 0.5) & (X < 0.75)
     )
     assert bring_back(staff)(0.75, 0.8) == 0
+
+
+def test_ears_stay_beside_the_head():
+    read = bring_back((X > 0.6) & (X < 0.8) & (Y > 0.1) & (Y < 0.2))
+    assert read(0.75, 0.15) == 0
