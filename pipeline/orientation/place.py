@@ -17,6 +17,8 @@ from .winding import find_doubled_faces, find_inward_faces
 AXIS_OPTIONS = ("auto", *AXES)
 _THINGS = (0.05, 30.0)
 """Meters. Anything of such a size may be meant, also where no figure was recognized."""
+_LEAST_SIZE = 1e-9
+"""Smaller than anything in any usual unit."""
 _NO_FIGURE = (
     "no figure was recognized, so the mesh stands, and is as large, as its file has it; set up, front and "
     "height_meters if it is one"
@@ -65,8 +67,10 @@ def place_mesh(
 
 
 def _has_extent(mesh: Mesh) -> bool:
-    """Whether the mesh has faces with an area, and finite coordinates."""
+    """Whether the mesh has faces with an area, finite coordinates, and a size in any unit."""
     if not len(mesh.faces) or not np.isfinite(mesh.positions).all():
+        return False
+    if np.ptp(mesh.positions, axis=0).max() < _LEAST_SIZE:
         return False
     corners = mesh.positions[mesh.faces].astype(np.float64)
     return bool(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).any())
