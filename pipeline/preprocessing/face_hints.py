@@ -12,9 +12,9 @@ from .pose_hints import PoseHints
 
 _ACROSS, _ABOVE, _BELOW = 0.45, -0.12, 0.55
 """Where BlazePose's mouth may lie from the face's center, in its widths and heights."""
-_SURE, _TURNED_AWAY = 0.65, -0.15
-"""Confidence of a face that no back of a head gets; BlazePose's left eye from its right one, to the viewer's
-right, in widths of the face, if it takes the figure to be turned away."""
+_SURE, _TURNED_AWAY = 0.55, -0.05
+"""Confidence of a face that few backs of heads get, and backs are rarer than faces that BlazePose takes for
+them; its left eye from its right one, to the viewer's right, in widths of the face, if it sees a back."""
 MOUTH, NECK, CHEST = 0.25, 0.48, 1.1
 """Below the face's center, in heights of the face: its mouth, the neck, and what is lower than any neck."""
 
