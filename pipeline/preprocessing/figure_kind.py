@@ -19,6 +19,8 @@ _SURE_OF_BACK, _TWISTED = 0.9, 40.0
 cartoon faces are often taken for one."""
 _SITTING, _SHORT_THIGH, _KNEES_SEEN = 55.0, 0.4, 0.7
 """Degrees off the vertical of both thighs in space; their height in the picture, in shins; visibility."""
+_FORWARD = 0.01
+"""Share of the side by which the outline has the knees before the hips where BlazePose may see one sit."""
 _UNSEEN, _HIPS_SEEN, _HEAD_SEEN, _NO_ANKLE = 0.2, 0.3, 0.4, 0.3
 """Confidence below which no ankle is in the picture, and from which hips and neck are; visibility below which
 a sure BlazePose sees no ankle."""
@@ -131,7 +133,7 @@ def _is_sitting(landmarks: FloatArray, confidence: FloatArray, pose: PoseLandmar
     seen = np.array([_read(confidence, f"{side}_knee") > _UNSEEN for side in ("left", "right")])
     if (_point_aside(knees - hips, hips, knees, ankles) & seen).all():
         return True
-    if pose is None:
+    if pose is None or (knees - hips)[:, 2].mean() < _FORWARD:
         return False
     hips, knees, ankles = (pose.points[[left, left + 1]] for left in (23, 25, 27))
     seen = pose.visibility[[25, 26]] > _KNEES_SEEN

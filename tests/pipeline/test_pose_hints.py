@@ -122,7 +122,11 @@ def test_sitting_shows_short_thighs_that_point_forward():
     pose.points[[25, 26], 1] = 262
     pose.world[[25, 26]] = pose.world[[23, 24]] + (0, 0.05, -0.4)
     hints = read_pose(pose, mask)
-    assert classify_kind(mask, at_depth_zero(hints), hints.confidence, hints.yaw, pose, None) == "sitting"
+    landmarks = at_depth_zero(hints)
+    rest = (hints.confidence, hints.yaw, pose, None)
+    assert classify_kind(mask, landmarks, *rest) == "front"  # short legs, as a toon's
+    landmarks[[LANDMARKS.index(f"{side}_knee") for side in ("left", "right")], 2] = 0.05
+    assert classify_kind(mask, landmarks, *rest) == "sitting"
 
 
 def test_a_bust_is_cut_above_the_hips():
