@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ..pipeline.errors import PictureError
+from ..pipeline.figure.square import Square
 from ..pipeline.types import BoolArray, FloatArray
 
 _STRAY = 0.005
 """Share of the mask's pixels to the left of the box, and to its right: ribbons and specks."""
 _GRAY = 128
-
-
-class Square(NamedTuple):
-    """A part of a picture, in its pixels; it may reach beyond the picture."""
-
-    left: float
-    top: float
-    side: float
 
 
 def find_square(mask: BoolArray, around: float) -> Square:

@@ -11,8 +11,9 @@ import numpy as np
 from scipy.special import expit
 
 from ...pipeline.figure.face import Face
+from ...pipeline.figure.square import Square
 from ...pipeline.types import BoolArray, Float64Array, FloatArray
-from ..figure_square import Square, cut_square, find_square
+from ..figure_square import cut_square, find_square
 from ..network_files import PublishedNetwork, read_tflite, run_network
 
 _SIDE = 128

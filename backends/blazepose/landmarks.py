@@ -9,8 +9,9 @@ from scipy.special import expit
 
 from ...pipeline.figure.face import Face
 from ...pipeline.figure.pose_landmarks import PoseLandmarks
+from ...pipeline.figure.square import Square
 from ...pipeline.types import FloatArray
-from ..figure_square import Square, cut_square, find_square
+from ..figure_square import cut_square, find_square
 from ..network_files import PublishedNetwork, read_tflite, run_network
 
 _SIDE = 256

@@ -27,19 +27,11 @@ from .outline_network import (
     encode_hints,
     encode_outline,
 )
+from .square import Square
 
 MARGIN = 0.08
 """Free border around the subject's box, as a share of the square that the network sees."""
 _COUNT = len(LANDMARKS)
-
-
-@dataclass(frozen=True)
-class Square:
-    """The square that the network sees, in pixels of the mask: its left upper corner and its side."""
-
-    left: float
-    top: float
-    side: float
 
 
 @dataclass(frozen=True, eq=False)
