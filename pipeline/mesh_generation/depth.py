@@ -12,7 +12,7 @@ from ..types import BoolArray, FloatArray
 from .ground import Ground
 from .poisson import solve_roundness
 from .relief import emboss, read_relief, smoothstep
-from .silhouette import Silhouette, blur_inside, measure_local_thickness
+from .silhouette import Silhouette, blur_inside, measure_local_thickness, spread_nearest
 from .silhouette_triangulation import Outline
 
 _RIM, _BLUR, _PLAIN = 1.5, 0.8, 1.0
@@ -38,7 +38,7 @@ def sample_depth(silhouette: Silhouette, outline: Outline, ground: Ground, body:
     resolved = distance >= cell
     resolved |= inside & (ndimage.distance_transform_edt(~resolved) > 2 * cell)
     front, back = (
-        blur_inside(_spread(_sample(plane, silhouette, inside.shape), resolved), inside, _BLUR * cell)
+        blur_inside(spread_nearest(_sample(plane, silhouette, inside.shape), resolved), inside, _BLUR * cell)
         for plane in (body.front, body.back)
     )
     half_squared = np.maximum(0.5 * (front - back), 0.0) ** 2 * np.clip(distance / (_RIM * cell), 0.0, 1.0)
@@ -63,14 +63,8 @@ def _measure_distance(inside: BoolArray, cell: float) -> FloatArray:
 
 def _sample(plane: FloatArray, silhouette: Silhouette, shape: tuple[int, int]) -> FloatArray:
     """Resample plane (N, N) of the framed picture, NaN outside the subject, to `shape` cells of the grid."""
-    filled = _spread(plane, np.isfinite(plane))
+    filled = spread_nearest(plane, np.isfinite(plane))
     y, x = silhouette.to_picture(np.arange(shape[0]), np.arange(shape[1]), len(plane))
     places = np.meshgrid(y - 0.5, x - 0.5, indexing="ij")
     values = ndimage.map_coordinates(filled, places, order=1, mode="nearest")
     return values * (silhouette.side / silhouette.step)
-
-
-def _spread(values: FloatArray, known: BoolArray) -> FloatArray:
-    """Give every cell (H, W) that is not known the value of the nearest one that is."""
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    return values[tuple(nearest)]

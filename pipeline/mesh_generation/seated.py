@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from ..figure import PARTS, Figure
 from ..types import BoolArray, FloatArray
-from .silhouette import Silhouette, blur_inside
+from .silhouette import Silhouette, blur_inside, spread_nearest
 
 _THIGH = 0.85
 """Length of the thigh, in shins."""
@@ -34,6 +33,5 @@ def bring_knees_forward(
     parts = silhouette.look_up(figure.parts, rows[:, None], np.arange(centre.shape[1]))
     legs = np.isin(parts, _LEGS) & (rows > hip)[:, None]
     # Blurred within the figure only, or the outline would stay behind.
-    near = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    share = blur_inside(legs.astype(np.float32), inside, _SOFT * silhouette.height)[tuple(near)]
+    share = spread_nearest(blur_inside(legs.astype(np.float32), inside, _SOFT * silhouette.height), inside)
     return centre + (shift[:, None] * share).astype(np.float32)

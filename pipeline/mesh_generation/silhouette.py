@@ -140,3 +140,9 @@ def blur_inside(values: FloatArray, inside: BoolArray, sigma: float) -> FloatArr
     weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma, truncate=3)
     total = ndimage.gaussian_filter(np.where(inside, values, 0.0).astype(np.float32), sigma, truncate=3)
     return total / np.maximum(weight, 1e-4)
+
+
+def spread_nearest(values: FloatArray, known: BoolArray) -> FloatArray:
+    """Give every cell (H, W) that is not known the value of the nearest one that is."""
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return values[tuple(nearest)]

@@ -9,7 +9,7 @@ from ..figure import PARTS, Figure
 from ..types import BoolArray, FloatArray, IntArray
 from .depth import Depth
 from .relief import smoothstep
-from .silhouette import Silhouette, blur_inside
+from .silhouette import Silhouette, blur_inside, spread_nearest
 
 _HAIR, _PROP = PARTS.index("hair"), PARTS.index("prop")
 _HEAD, _TORSO = (_HAIR, PARTS.index("head")), (PARTS.index("torso"),)
@@ -41,9 +41,8 @@ def bring_trailing_back(depth: Depth, inside: BoolArray, silhouette: Silhouette,
         free = inside & shown & (away > 1)
         if body.any():
             shift -= _drop_fixed(free, body, silhouette, figure) * float(np.median(depth.back[body]))
-    near = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
     shift = blur_inside(shift * smoothstep(away, 1.0, _FREE), inside, _SOFT * silhouette.height)
-    return depth._replace(centre=depth.centre + shift[tuple(near)])
+    return depth._replace(centre=depth.centre + spread_nearest(shift, inside))
 
 
 def _measure_away(rows: IntArray, columns: IntArray, silhouette: Silhouette, figure: Figure) -> FloatArray:
