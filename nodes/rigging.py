@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ..backends.make_it_animatable import (
     PredictedRig,
     find_files,
@@ -18,7 +16,8 @@ from ..backends.make_it_animatable import (
 from ..pipeline.animation import MAX_STRETCH, mend_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
-from ..pipeline.mesh.blades import find_blades
+from ..pipeline.mesh.blades import drop_blades, find_blades
+from ..pipeline.mesh.pieces import split_pieces
 from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
 from ..pipeline.progress import Progress, span_progress
 from ..pipeline.rigging import (
@@ -55,8 +54,8 @@ def _choose(method: str) -> str:
 
 def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
     """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
-    blades = find_blades(mesh) if options["figure"] is None else []
-    body = replace(mesh, faces=mesh.faces[~np.any(blades, axis=0)]) if blades else mesh
+    blades = find_blades(split_pieces(mesh)) if options["figure"] is None else []
+    body = replace(mesh, faces=drop_blades(mesh.faces, blades)) if blades else mesh
     fitted = fit_skeleton(body, **options, progress=span_progress(progress, 0, 0.5))
     steps = span_progress(progress, 0.5, 1)
     apart = fitted.legs_apart_below

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ..types import BoolArray, Mesh
-from .pieces import MAX_PIECES, split_pieces
+from ..types import BoolArray, IntArray
+from .pieces import MAX_PIECES, Pieces
 
 _LENGTH, _WIDTH, _THICKNESS = 0.3, 0.25, 0.1
 """Length at least, as a share of the whole mesh; width and thickness at most, as shares of the length."""
 
 
-def find_blades(mesh: Mesh) -> list[BoolArray]:
+def find_blades(pieces: Pieces) -> list[BoolArray]:
     """Return the faces (F,) bool of each such piece; none if the mesh is nothing but such pieces."""
-    pieces = split_pieces(mesh)
     if not 1 < len(pieces.area) <= MAX_PIECES:
         return []
     size = pieces.size(np.ones(len(pieces.area), bool))
@@ -25,3 +26,8 @@ def find_blades(mesh: Mesh) -> list[BoolArray]:
         if length >= _LENGTH * size and width <= _WIDTH * length and thickness <= _THICKNESS * length:
             found.append(pieces.label == index)
     return [] if len(found) == len(pieces.area) else found
+
+
+def drop_blades(faces: IntArray, blades: Sequence[BoolArray]) -> IntArray:
+    """Return the faces (F, 3) that are of none of `blades`."""
+    return faces[~np.any(blades, axis=0)] if blades else faces

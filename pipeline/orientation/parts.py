@@ -7,9 +7,9 @@ from scipy.spatial import cKDTree
 
 from ..mesh.areas import sample_surface
 from ..mesh.normals import compute_face_normals
-from ..mesh.pieces import MAX_PIECES, Pieces, split_pieces
+from ..mesh.pieces import MAX_PIECES, Pieces
 from ..mesh.topology import label_components
-from ..types import BoolArray, Float64Array, FloatArray, Mesh
+from ..types import BoolArray, Float64Array, FloatArray
 from .frame import find_frame
 
 _FLAT = 0.02
@@ -32,15 +32,14 @@ _MAX_COPY_FACES = 0.75
 """Of a coarser copy, as a share of the faces of the finer one."""
 
 
-def find_figure_faces(mesh: Mesh) -> tuple[BoolArray, list[str]]:
-    """Return which faces (F,) belong to the figure, and a note on everything else.
+def find_figure_faces(pieces: Pieces) -> tuple[BoolArray, list[str]]:
+    """Return which faces (F,) of a mesh belong to the figure, and a note on everything else.
 
     All of them and no note for a mesh that is a single piece, or several that hang together.
     """
-    pieces = split_pieces(mesh)
     kept = np.ones(len(pieces.area), bool)
     if not 1 < len(kept) <= MAX_PIECES:
-        return np.ones(len(mesh.faces), bool), []
+        return kept[pieces.label], []
     notes: list[str] = []
     for find in (_find_floors, _find_hulls, _find_strays, _find_copies):
         for chosen, what in find(pieces, kept):

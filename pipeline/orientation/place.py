@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from ..errors import MeshError
-from ..mesh.blades import find_blades
+from ..mesh.blades import drop_blades, find_blades
+from ..mesh.pieces import Pieces, split_pieces
 from ..types import BoolArray, Float64Array, Mesh, TexturedMesh
 from .frame import AXES, BodyFrame, find_frame
 from .parts import find_figure_faces
@@ -50,10 +51,12 @@ def place_mesh(
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
     if not _has_extent(mesh):
         return PlacedMesh(surface, ())
-    kept, notes = find_figure_faces(mesh)
-    mesh = _keep_faces(mesh, kept)
-    mesh = _mend_winding(mesh, notes)
-    body = mesh.faces[~np.any([np.zeros(len(mesh.faces), bool), *find_blades(mesh)], axis=0)]
+    pieces = split_pieces(mesh)
+    kept, notes = find_figure_faces(pieces)
+    mesh, pieces = _keep_faces(mesh, pieces, kept)
+    mesh, pieces = _drop_doubled(mesh, pieces, notes)
+    mesh = _turn_outward(mesh, pieces, notes)
+    body = drop_blades(mesh.faces, find_blades(pieces))
     frame = find_frame(mesh.positions.astype(np.float64), body, up=up, front=front)
     if frame.is_figure or (up, front) != ("auto", "auto"):
         mesh = _turn(mesh, frame, notes)
@@ -76,23 +79,28 @@ def _has_extent(mesh: Mesh) -> bool:
     return bool(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).any())
 
 
-def _keep_faces(mesh: Mesh, kept: BoolArray) -> Mesh:
-    """The mesh with some of its faces, and the vertices that these use."""
+def _keep_faces(mesh: Mesh, pieces: Pieces, kept: BoolArray) -> tuple[Mesh, Pieces]:
+    """The mesh with some of its faces, and the vertices that these use; and its pieces."""
     if kept.all():
-        return mesh
+        return mesh, pieces
     used, faces = np.unique(mesh.faces[kept], return_inverse=True)
     values = {item.name: getattr(mesh, item.name) for item in fields(mesh) if item.name != "faces"}
     chosen = {name: value[used] for name, value in values.items() if value is not None}
-    return replace(mesh, faces=faces.reshape(-1, 3), **chosen)
+    mesh = replace(mesh, faces=faces.reshape(-1, 3), **chosen)
+    return mesh, split_pieces(mesh)
 
 
-def _mend_winding(mesh: Mesh, notes: list[str]) -> Mesh:
-    """The mesh without the second side of closed surfaces, all of them wound outward."""
-    doubled = find_doubled_faces(mesh)
+def _drop_doubled(mesh: Mesh, pieces: Pieces, notes: list[str]) -> tuple[Mesh, Pieces]:
+    """The mesh without the second side of closed surfaces, and its pieces."""
+    doubled = find_doubled_faces(pieces)
     if doubled.any():
-        mesh = _keep_faces(mesh, ~doubled)
         notes.append(f"{int(doubled.sum())} faces were there twice, one for each side; one of them was kept")
-    inward = find_inward_faces(mesh)
+    return _keep_faces(mesh, pieces, ~doubled)
+
+
+def _turn_outward(mesh: Mesh, pieces: Pieces, notes: list[str]) -> Mesh:
+    """The mesh with its closed surfaces wound outward."""
+    inward = find_inward_faces(pieces)
     if not inward.any():
         return mesh
     notes.append(f"{int(inward.sum())} of {len(mesh.faces)} faces were inside out and were turned outward")

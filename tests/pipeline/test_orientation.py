@@ -11,6 +11,7 @@ import trimesh
 from character3d.pipeline.errors import MeshError, RigError
 from character3d.pipeline.formats.mesh_files import read_mesh
 from character3d.pipeline.mesh.blades import find_blades
+from character3d.pipeline.mesh.pieces import split_pieces
 from character3d.pipeline.orientation import place_mesh
 from character3d.pipeline.rigging import bind_blades, compute_skin_weights, fit_skeleton
 from character3d.pipeline.types import Material, Mesh, TexturedMesh
@@ -219,7 +220,7 @@ def test_what_is_no_figure_is_left_as_it_is():
 def test_a_sword_goes_with_the_hand_that_holds_it():
     sword = trimesh.creation.box((0.03, 0.9, 0.01))
     mesh = to_mesh(make_body(), moved(sword, 0.54, 0.9, 0.05))
-    blades = find_blades(mesh)
+    blades = find_blades(split_pieces(mesh))
     body = replace(mesh, faces=mesh.faces[~blades[0]])
     fitted = fit_skeleton(body, pose_type="No")
     alone = fit_skeleton(BODY, pose_type="No")
