@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..types import Float64Array, Int64Array, Mesh
-from .topology import label_components, list_directed_edges
+from .topology import drop_collapsed, label_components, list_directed_edges
 from .weld import weld_near
 
 
@@ -47,8 +47,7 @@ def split_closed_components(components: MeshComponents) -> tuple[Float64Array, F
     A component is closed where every edge is traversed equally often in both directions; its signed
     volume tells which side is out.
     """
-    count, faces = len(components.points), components.faces
-    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+    count, faces = len(components.points), drop_collapsed(components.faces)
     start, end = list_directed_edges(faces)
     _, edge = np.unique(np.minimum(start, end) * count + np.maximum(start, end), return_inverse=True)
     edge = edge.reshape(-1)

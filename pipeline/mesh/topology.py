@@ -9,6 +9,11 @@ from scipy.sparse.csgraph import connected_components
 from ..types import FloatArray, Int64Array, IntArray
 
 
+def drop_collapsed(faces: Int64Array) -> Int64Array:
+    """Return the faces (F, 3) whose three corners are three."""
+    return faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+
+
 def list_directed_edges(faces: IntArray) -> tuple[IntArray, IntArray]:
     """Return start and end (3 F,) of the edges of faces (F, 3), in the faces' winding."""
     return faces.ravel(), faces[:, [1, 2, 0]].ravel()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...mesh.topology import drop_collapsed
 from ...types import Float64Array, Int64Array
 from .gltf_accessors import read_integers, read_numbers
 from .gltf_container import GltfFile
@@ -168,6 +169,4 @@ def _list_triangles(mode: int, indices: Int64Array) -> Int64Array:
     else:  # every other triangle of a strip is wound the other way
         odd = steps % 2
         corners = np.stack((steps, steps + 1 + odd, steps + 2 - odd), axis=1)
-    faces = indices[corners]
-    is_flat = (faces[:, 0] == faces[:, 1]) | (faces[:, 1] == faces[:, 2]) | (faces[:, 0] == faces[:, 2])
-    return faces[~is_flat]
+    return drop_collapsed(indices[corners])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...mesh.topology import drop_collapsed
 from ...mesh.weld import weld_equal
 from ...types import Float64Array, FloatArray, IntArray, Mesh, TexturedMesh
 from .materials import make_material
@@ -28,7 +29,7 @@ def join_parts(model: Model) -> tuple[Mesh | TexturedMesh, list[str]]:
     if all(part.material is None for part in parts):
         if colors is None and uvs is None:
             welded = weld_equal(positions.astype(np.float32))
-            return Mesh(welded.points, _drop_collapsed(welded.inverse[faces])), warnings
+            return Mesh(welded.points, drop_collapsed(welded.inverse[faces])), warnings
         return Mesh(positions, faces, _join_normals(parts), uvs, colors), warnings
     sources = list(dict.fromkeys(part.material or DEFAULT for part in parts))
     materials = [make_material(source, warnings) for source in sources]
@@ -60,12 +61,6 @@ def _center(positions: Float64Array, warnings: list[str]) -> Float64Array:
 def _join_faces(parts: Sequence[Part]) -> IntArray:
     starts = np.cumsum([0, *(len(part.positions) for part in parts)])
     return np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)])
-
-
-def _drop_collapsed(faces: IntArray) -> IntArray:
-    """The faces whose three corners are still three."""
-    one, two, three = faces.T
-    return faces[(one != two) & (two != three) & (one != three)]
 
 
 def _join_normals(parts: Sequence[Part]) -> FloatArray | None:
