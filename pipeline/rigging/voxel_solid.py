@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
@@ -43,6 +43,11 @@ class VoxelSolid:
         found = np.full(self.cells.shape, -1, np.int64)
         found[self.cells] = np.arange(len(self.indices))
         return found
+
+    @cached_property
+    def depths(self) -> Float64Array:
+        """(N,) distances from the nearest empty cell, metres, in the order of `indices`."""
+        return ndimage.distance_transform_edt(self.cells)[tuple(self.indices.T)] * self.size
 
     @cached_property
     def tree(self) -> cKDTree:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, sparse
+from scipy import sparse
 from scipy.sparse import csgraph
 
 from ...conventions import FORWARD
@@ -93,13 +93,12 @@ def list_source_cells(solid: VoxelSolid, bone: Bone) -> Int64Array:
 
 def measure_radii(solid: VoxelSolid, bones: list[Bone]) -> Float64Array:
     """Return the typical distance (B,) from a bone to the surface, metres, one for all of a body part."""
-    depth = ndimage.distance_transform_edt(solid.cells)[tuple(solid.indices.T)] * solid.size
     smallest = _MIN_RADIUS * solid.size * solid.cells.any(axis=(0, 2)).sum()
     parts = np.array([bone.part for bone in bones])
     radii = np.empty(len(bones))
     for part in set(parts):
         cells = np.concatenate([list_source_cells(solid, bone) for bone in bones if bone.part == part])
-        radii[parts == part] = max(float(np.quantile(depth[cells], _RADIUS_QUANTILE)), smallest)
+        radii[parts == part] = max(float(np.quantile(solid.depths[cells], _RADIUS_QUANTILE)), smallest)
     # Otherwise a head larger than the chest would pull the chest's vertices to itself.
     radii[parts == "head"] = np.minimum(radii[parts == "head"], radii[parts == "trunk"].max())
     return radii
