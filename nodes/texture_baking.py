@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,8 +11,8 @@ from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.progress import span_progress
-from ..pipeline.texture_baking import apply_texture, bake_views, unwrap_mesh
-from ..pipeline.types import Mesh, ViewImages
+from ..pipeline.texture_baking import OwnUvs, apply_texture, bake_views, read_own_uvs, unwrap_mesh
+from ..pipeline.types import Mesh, TexturedMesh, ViewImages
 from .compat import io, make_schema
 from .inputs import mesh_input
 from .sockets import (
@@ -37,6 +38,22 @@ def _read_views(mesh: Mesh, views: torch.Tensor, masks: torch.Tensor) -> ViewIma
     return ViewImages(build_six_view_rig(mesh), views[..., :3].cpu().numpy(), masks.cpu().numpy())
 
 
+def _give_back_uvs(textured: TexturedMesh, mesh: Mesh, own: OwnUvs) -> TexturedMesh:
+    """The texture on the mesh with its uvs as they were; those in other tiles need a repeated texture."""
+    material = textured.material
+    if own.is_moved:
+        material = replace(material, wrap=("REPEAT", "REPEAT"))
+    return TexturedMesh(mesh, material)
+
+
+def _describe_uvs(own: OwnUvs) -> list[str]:
+    if not own.note:
+        return []
+    if own.uvs is None:
+        return [f"the mesh's own uvs could not be kept and it was unwrapped anew: {own.note}"]
+    return [f"the mesh's own uvs were kept: {own.note}"]
+
+
 class BakeTexture(io.ComfyNode):
     """Unwraps the mesh and bakes its six views into one texture."""
 
@@ -46,7 +63,7 @@ class BakeTexture(io.ComfyNode):
             node_id="C3DBakeTexture",
             display_name="Bake Texture",
             category="character3d/4 texture baking",
-            description="Unwraps the mesh and bakes the six views into one texture.",
+            description="Unwraps the mesh, or keeps its UVs, and bakes the six views into one texture.",
             search_aliases=["uv unwrap", "project texture"],
             is_output_node=True,
             inputs=[
@@ -63,6 +80,13 @@ class BakeTexture(io.ComfyNode):
                     "weights",
                     optional=True,
                     tooltip="view_weights of an earlier bake, painted over: how much each pixel counts.",
+                ),
+                io.Boolean.Input(
+                    "keep_uvs",
+                    default=False,
+                    optional=True,
+                    tooltip="Bake into the mesh's own UVs. If they cannot be baked, because islands overlap "
+                    "or repeat, the mesh is unwrapped all the same and the report says why.",
                 ),
             ],
             outputs=[
@@ -84,28 +108,34 @@ class BakeTexture(io.ComfyNode):
         masks: torch.Tensor,
         texture_size: int,
         weights: torch.Tensor | None = None,
+        keep_uvs: bool = False,
     ) -> io.NodeOutput:
         """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK, MESH."""
         run, shape, side = StageRun("texture_baking"), socket_to_mesh(mesh), int(texture_size)
         images = _read_views(shape, views, masks)
         device = reserve_device(side**2)
         progress = span_progress(run.progress, 0, 0.5)
-        unwrapped = unwrap_mesh(shape, texture_size=side, device=device, progress=progress)
+        own = read_own_uvs(shape, texture_size=side, device=device) if keep_uvs else OwnUvs(None)
+        if own.uvs is None:
+            ready = unwrap_mesh(shape, texture_size=side, device=device, progress=progress)
+        else:
+            ready = replace(shape, uvs=own.uvs)
         baked = bake_views(
-            unwrapped,
+            ready,
             images,
             texture_size=side,
             weights=None if weights is None else weights.cpu().numpy(),
             device=device,
             progress=span_progress(run.progress, 0.5, 1),
         )
+        textured = baked.textured if own.uvs is None else _give_back_uvs(baked.textured, shape, own)
         return io.NodeOutput(
-            mesh_to_trimesh(baked.textured),
-            array_to_image(baked.textured.material.base_color[..., :3]),
+            mesh_to_trimesh(textured),
+            array_to_image(textured.material.base_color[..., :3]),
             array_to_mask(baked.coverage),
             array_to_mask(baked.weights),
-            mesh_to_core(baked.textured),
-            ui=run.finish("projection_bake", baked.warnings, baked.metrics),
+            mesh_to_core(textured),
+            ui=run.finish("projection_bake", [*_describe_uvs(own), *baked.warnings], baked.metrics),
         )
 
 

@@ -3,6 +3,15 @@
 from .atlas import apply_texture
 from .bake import BakedTexture, bake_views
 from .bake_colors import bake_colors
+from .own_uvs import OwnUvs, read_own_uvs
 from .unwrap import unwrap_mesh
 
-__all__ = ["BakedTexture", "apply_texture", "bake_colors", "bake_views", "unwrap_mesh"]
+__all__ = [
+    "BakedTexture",
+    "OwnUvs",
+    "apply_texture",
+    "bake_colors",
+    "bake_views",
+    "read_own_uvs",
+    "unwrap_mesh",
+]
