@@ -157,14 +157,20 @@ class RigCharacter(ModelNode):
         if bind_pose != BIND_POSES[0]:
             character = normalize_to_t_pose(character)
         metrics = {**rig.metrics, **measured}
-        ignored = ("fingers", "strict", "figure") if is_learned else ()
+        ignored = _list_ignored(is_learned, figure)
         return io.NodeOutput(character, ui=run.finish(chosen, [*placing, *notes], metrics, ignored))
+
+
+def _list_ignored(is_learned: bool, figure: Figure | None) -> tuple[str, ...]:
+    """The inputs that have no effect; a mesh that was made from a picture stands already."""
+    placing = () if figure is None else ("up", "front", "height_meters")
+    return (*(("fingers", "strict", "figure") if is_learned else ()), *placing)
 
 
 def _place(
     textured: TexturedMesh, figure: Figure | None, **options: Any
 ) -> tuple[TexturedMesh, tuple[str, ...]]:
-    """Stand a mesh up and turn it to the front; one that was made from a picture stands already."""
+    """Stand a mesh up and turn it to the front, unless it was made from a picture."""
     if figure is not None:
         return textured, ()
     placed = place_mesh(textured, **options)

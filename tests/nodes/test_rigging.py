@@ -23,3 +23,10 @@ def test_a_sword_is_rigged_with_its_hand(load_nodes):
     assert np.isin(names, ("mixamorig:LeftHand", "mixamorig:RightHand")).sum() >= 8
     wrist = character.skeleton.positions[character.skeleton.index("mixamorig:LeftHand")]
     assert np.abs(wrist[:2] - (0.5, 0.92)).max() < 0.05
+
+
+def test_inputs_without_effect_are_listed(load_nodes):
+    list_ignored, figure = load_nodes("rigging")._list_ignored, object()
+    assert list_ignored(is_learned=False, figure=None) == ()
+    assert list_ignored(is_learned=False, figure=figure) == ("up", "front", "height_meters")
+    assert list_ignored(is_learned=True, figure=None) == ("fingers", "strict", "figure")
