@@ -73,6 +73,8 @@ def read_mesh(path: Path) -> LoadedMesh:
     """
     model = read_model(path)
     surface, warnings = join_parts(model)
+    if not len((surface.mesh if isinstance(surface, TexturedMesh) else surface).faces):
+        raise MeshError(f"{path.name} has no triangles: each of its faces has corners at one place")
     named = tuple(f"{path.name}: {warning}" for warning in warnings)
     return LoadedMesh(surface, named, model.up, model.front)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from .images import open_image
 from .model import Model, Part, SourceMaterial, SourceTexture
 from .soft_packages import DISTRIBUTIONS, has_soft
 
+_LOG = logging.getLogger("character3d")
 _LONGEST = 600
 """Seconds that reading a file may take."""
 
@@ -51,8 +53,8 @@ def _run_worker(path: Path, folder: str) -> tuple[dict[str, Any], dict[str, Any]
         raise FormatError(f"{path.name}: reading it took longer than {_LONGEST} seconds") from error
     written = Path(folder, "scene.json")
     if not written.exists():
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise FormatError(f"{path.name} cannot be read: {lines[-1] if lines else 'its reader ended early'}")
+        _LOG.warning("%s: %s", path.name, done.stderr.decode("utf-8", "replace").strip())
+        raise FormatError(f"{path.name} cannot be read: ufbx or its reader failed on it; the log says where")
     with np.load(Path(folder, "arrays.npz")) as arrays:
         return json.loads(written.read_text(encoding="utf-8")), dict(arrays)
 

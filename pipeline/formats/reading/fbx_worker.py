@@ -1,8 +1,9 @@
 """Read an FBX file with ufbx, in a process of its own: python fbx_worker.py MODEL FOLDER.
 
-ufbx 0.0.5 gives away references that it does not own, which can end the process that uses it, and it is
-native code that reads what strangers wrote. This file needs numpy and ufbx alone; fbx.py starts it and reads
-FOLDER/scene.json and FOLDER/arrays.npz.
+ufbx 0.0.5 is native code that reads what strangers wrote, and it gives away references that it does not own:
+those to the items of its lists, and those of memoryviews to what they show. `_list` and `_read` give each a
+reference. This file needs numpy and ufbx alone; fbx.py starts it and reads FOLDER/scene.json and
+FOLDER/arrays.npz.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-_SPARE_REFERENCES = 1000
 
 
 def main(model: str, folder: str) -> None:
@@ -36,25 +35,28 @@ def main(model: str, folder: str) -> None:
     except ufbx.UfbxError as error:
         described: dict[str, Any] = {"error": str(error)}
     else:
-        _keep(scene)
         described = _describe(scene, arrays)
     np.savez(Path(folder, "arrays.npz"), **arrays)
     Path(folder, "scene.json").write_text(json.dumps(described), encoding="utf-8")
 
 
-def _keep(scene: Any) -> None:
-    """Give every element spare references, so that ufbx's lists cannot free it."""
-    for item in (scene, *scene.elements):
-        for _ in range(_SPARE_REFERENCES):
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(item))
+def _hold(item: Any) -> Any:
+    """The item with one more reference."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(item))
+    return item
+
+
+def _list(items: Any) -> Iterator[Any]:
+    """The items of one of ufbx's lists."""
+    return map(_hold, items)
 
 
 def _describe(scene: Any, arrays: dict[str, Any]) -> dict[str, Any]:
-    materials = [_describe_material(material, arrays) for material in scene.materials]
+    materials = [_describe_material(material, arrays) for material in _list(scene.materials)]
     parts: list[dict[str, Any]] = []
     hidden: list[str] = []
-    for mesh in scene.meshes:
-        for node in mesh.instances:
+    for mesh in _list(scene.meshes):
+        for node in _list(mesh.instances):
             if not node.visible:
                 hidden.append(node.name)
                 continue
@@ -65,19 +67,19 @@ def _describe(scene: Any, arrays: dict[str, Any]) -> dict[str, Any]:
                 parts.append(
                     {"name": node.name or mesh.name, "material": int(part["material"]), "keys": keys}
                 )
-    warnings = [str(warning.description) for warning in scene.metadata.warnings]
+    warnings = [str(warning.description) for warning in _list(scene.metadata.warnings)]
     return {"materials": materials, "parts": parts, "hidden": hidden, "warnings": warnings}
 
 
 def _read_instance(mesh: Any, node: Any) -> Iterator[dict[str, Any]]:
     """The triangles of a mesh where a node has it, one part for each material."""
-    faces = np.array([(face.index_begin, face.num_indices) for face in mesh.faces], np.int64).reshape(-1, 2)
+    faces = _read(mesh.faces).astype(np.int64)
     corners, owner = _triangulate(faces[:, 0], faces[:, 1])
     positions = _read(mesh.skinned_position.values)
     places = _read(mesh.skinned_position.indices)
     matrix = np.eye(4)
     if mesh.skinned_is_local:
-        matrix[:3] = np.array(node.geometry_to_world).T
+        matrix[:3] = np.array(_hold(node.geometry_to_world)).T
         positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
     layers = {"uvs": mesh.vertex_uv, "normals": mesh.skinned_normal, "colors": mesh.vertex_color}
     read = {
@@ -89,7 +91,7 @@ def _read_instance(mesh: Any, node: Any) -> Iterator[dict[str, Any]]:
         read["normals"] = turned / np.where(length > 0, length, 1), read["normals"][1]
     is_mirrored = np.linalg.det(matrix[:3, :3]) < 0
     numbers = _read(mesh.face_material)
-    materials = [material.typed_id for material in (node.materials or mesh.materials)]
+    materials = [material.typed_id for material in _list(node.materials or mesh.materials)]
     of_face = numbers[owner] if len(numbers) else np.zeros(len(owner), np.int64)
     for number in np.unique(of_face):
         own = corners[of_face == number]
@@ -108,7 +110,7 @@ def _read(values: Any) -> Any:
     if not len(values):
         return np.zeros((0, 3))
     try:
-        return np.asarray(memoryview(values)).copy()
+        return np.asarray(memoryview(_hold(values))).copy()
     except TypeError:  # its lists of integers have no buffer
         return np.fromiter(values, np.int64, len(values))
 
@@ -160,7 +162,7 @@ def _read_number(found: Any, default: float) -> float:
 def _describe_texture(texture: Any, arrays: dict[str, Any]) -> dict[str, Any]:
     """File names to try, and the key of the embedded picture."""
     key = f"picture{texture.typed_id}"
-    content = bytes(texture.content)
+    content = bytes(_hold(texture.content))
     if content:
         arrays[key] = np.frombuffer(content, np.uint8)
     wrap = ["CLAMP" if "CLAMP" in mode.name else "REPEAT" for mode in (texture.wrap_u, texture.wrap_v)]

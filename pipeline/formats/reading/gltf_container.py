@@ -36,7 +36,7 @@ class GltfFile:
         self._binary: memoryview | None = None
         self.tree = self._read_glb(data) if data[:4] == _MAGIC else self._parse(data)
         self._buffers: dict[int, memoryview] = {}
-        version = str(self.get(self.get(self.tree, "asset", dict, {}), "version", str, ""))
+        version = str(self.get(self.get(self.tree, "asset", dict, {}), "version", (str, float, int), ""))
         if not version.startswith("2"):
             raise FormatError(
                 f"{path.name}: expected glTF 2.0, found {f'glTF {version}' if version else 'none'}"
@@ -73,7 +73,7 @@ class GltfFile:
         """An object of a top-level list, by its index."""
         found = self.items(kind)
         if type(index) is not int or not 0 <= index < len(found):
-            raise self.damaged(f"it names {kind}[{index}] and has {len(found)}")
+            raise self.damaged(f"it names {kind}[{json.dumps(index)}] and has {len(found)}")
         if not isinstance(found[index], dict):
             raise self.damaged(f"{kind}[{index}] is not an object")
         return found[index]  # type: ignore[no-any-return]

@@ -21,6 +21,9 @@ from .model import Model, Part, SourceMaterial
 from .mtl import read_mtl
 
 _Key = tuple[str, str]
+_NO_NUMBERS = "it has text where numbers are expected"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""Marks at the beginning of text in two bytes a letter."""
 
 
 @dataclass
@@ -39,6 +42,8 @@ def read_obj(path: Path) -> Model:
     data = path.read_bytes()
     if not data:
         raise FormatError(f"{path.name} is empty")
+    if data[:2] in _UTF_16:
+        data = data.decode("utf-16", "replace").encode()
     rows: dict[bytes, list[bytes]] = {b"v": [], b"vt": [], b"vn": []}
     faces: dict[_Key, _Faces] = defaultdict(_Faces)
     libraries: list[str] = []
@@ -51,7 +56,7 @@ def read_obj(path: Path) -> Model:
         vertices, uvs, normals = (_read_numbers(rows[kind]) for kind in (b"v", b"vt", b"vn"))
         shared = _Shared(vertices, uvs[:, :2], normals[:, :3])
         parts = tuple(part for key, own in faces.items() for part in _make_part(shared, key, own, materials))
-    except (ValueError, IndexError) as error:
+    except ValueError as error:
         raise FormatError(f"{path.name} is damaged: {error}") from error
     missing = sorted({name for _, name in faces if name and name not in materials})
     if missing:
@@ -114,7 +119,10 @@ def _read_numbers(rows: Sequence[bytes]) -> Float64Array:
     width = len(rows[0].split())
     if all(len(row.split()) == width for row in rows):
         return _parse(b" ".join(rows), width * len(rows), np.float64).reshape(-1, width)
-    split = [np.array(row.split(), np.float64) for row in rows]
+    try:
+        split = [np.array(row.split(), np.float64) for row in rows]
+    except ValueError as error:
+        raise ValueError(_NO_NUMBERS) from error
     wide = np.zeros((len(rows), max(map(len, split))))
     for row, values in zip(wide, split, strict=True):
         row[: len(values)] = values
@@ -169,9 +177,12 @@ def _read_corners(text: bytes) -> Int64Array:
         plain = text.replace(b"//", b"/0/").replace(b"/", b" ")
         read[:, :width] = _parse(plain, width * len(starts), np.int64).reshape(-1, width)
         return read
-    for row, corner in zip(read, text.split(), strict=True):
-        numbers = [int(number or 0) for number in corner.split(b"/")]
-        row[: len(numbers)] = numbers
+    try:
+        for row, corner in zip(read, text.split(), strict=True):
+            numbers = [int(number or 0) for number in corner.split(b"/")]
+            row[: len(numbers)] = numbers
+    except (ValueError, OverflowError) as error:
+        raise ValueError(_NO_NUMBERS) from error
     return read
 
 
@@ -181,10 +192,10 @@ def _parse(text: bytes, count: int, dtype: Any) -> Any:
         warnings.simplefilter("error", DeprecationWarning)  # what numpy says of text that is no number
         try:
             numbers = np.fromstring(text, dtype, sep=" ")
-        except DeprecationWarning as error:
-            raise ValueError("it has text where numbers are expected") from error
+        except (DeprecationWarning, ValueError) as error:
+            raise ValueError(_NO_NUMBERS) from error
     if len(numbers) != count:
-        raise ValueError("it has text where numbers are expected")
+        raise ValueError(_NO_NUMBERS)
     return numbers
 
 

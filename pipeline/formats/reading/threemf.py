@@ -62,18 +62,12 @@ def read_3mf(path: Path) -> Model:
         with zipfile.ZipFile(path) as archive:
             scene = _Scene(archive)
             parts = tuple(scene.list_parts())
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        expat.ExpatError,
-        KeyError,
-        ValueError,
-        IndexError,
-        OSError,
-    ) as error:
-        raise FormatError(f"{path.name} is damaged: {type(error).__name__}: {error}") from error
-    except (NotImplementedError, RuntimeError) as error:
-        raise FormatError(f"{path.name} cannot be unpacked: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise FormatError(f"{path.name} is damaged: it is no ZIP archive that can be unpacked") from error
+    except expat.ExpatError as error:
+        raise FormatError(f"{path.name} is damaged: its XML cannot be parsed ({error})") from error
+    except ValueError as error:
+        raise FormatError(f"{path.name} is damaged: {error}") from error
     unit = scene.root.unit
     return Model(parts, (f"its {unit}s became meters, and +Z up became +Y up",))
 
@@ -102,6 +96,8 @@ class _Scene:
 
     def _place(self, source: str, identity: str, transform: Float64Array, depth: int) -> Iterator[Part]:
         document = self._open(source)
+        if identity not in document.objects:
+            raise ValueError(f"it has no object {identity}")
         item = document.objects[identity]
         if depth > _DEEPEST:
             raise ValueError(f"object {identity} is made of itself")
@@ -112,6 +108,8 @@ class _Scene:
     def _open(self, name: str) -> _Document:
         name = posixpath.normpath(name).lstrip("/")
         if name not in self._documents:
+            if name not in self._archive.namelist():
+                raise ValueError(f"the archive holds no {name}")
             if self._archive.getinfo(name).file_size > _MOST_BYTES:
                 raise ValueError(f"{name} has more than {_MOST_BYTES} bytes")
             self._documents[name] = _parse(self._archive, name)
@@ -123,9 +121,9 @@ def _make_parts(document: _Document, item: _Object, transform: Float64Array) -> 
     if not item.triangles:
         return
     vertices = np.array(item.vertices, np.float64).reshape(-1, 3) @ transform[:3, :3].T + transform[:3, 3]
+    if min(item.triangles) < 0 or max(item.triangles) >= len(vertices):
+        raise ValueError(f"a triangle names vertex {max(item.triangles)} of {len(vertices)}")
     faces = np.array(item.triangles, np.int64).reshape(-1, 3)
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise ValueError(f"a triangle names vertex {faces.max()} of {len(vertices)}")
     if np.linalg.det(transform[:3, :3]) < 0:
         faces = faces[:, ::-1]
     keys = list(dict.fromkeys(item.colors))
@@ -141,6 +139,8 @@ def _make_material(document: _Document, key: tuple[str, str]) -> SourceMaterial 
     group = document.colors.get(key[0])
     if group is None:
         return None
+    if not key[1].isdecimal() or int(key[1]) >= len(group):
+        raise ValueError(f"a triangle has color {key[1]} of {len(group)}")
     red, green, blue, alpha = group[int(key[1])]
     mode = "BLEND" if alpha < 1 else "OPAQUE"
     return SourceMaterial(f"color {key[1]}", (red, green, blue, alpha), 0.0, 0.9, alpha_mode=mode)
@@ -155,8 +155,14 @@ def _parse(archive: zipfile.ZipFile, name: str) -> _Document:
         stack.append(tag)
         plain = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
         handler = getattr(read, f"read_{tag.rpartition(' ')[2]}", None)
-        if handler is not None:
+        if handler is None:
+            return
+        try:
             handler(plain)
+        except KeyError as error:
+            raise ValueError(f"a <{tag.rpartition(' ')[2]}> has no {error.args[0]}") from error
+        except ValueError as error:
+            raise ValueError(f"a <{tag.rpartition(' ')[2]}> has a value that cannot be read") from error
 
     parser.StartElementHandler = start
     parser.buffer_text = True

@@ -1,4 +1,4 @@
-"""Formats that trimesh reads: PLY, STL, OFF and OBJ."""
+"""Formats that trimesh reads: PLY, STL and OFF."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import trimesh
 
 _PARSER_ERRORS = (
-    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, TypeError,
-    ValueError, struct.error,
+    ArithmeticError, AttributeError, EOFError, LookupError, NameError, NotImplementedError, OSError,
+    TypeError, ValueError, struct.error,
 )  # fmt: skip
 """What trimesh's parsers raise on damaged data. A missing module (ImportError) is not the file's fault."""
 
@@ -34,7 +34,8 @@ def read_through_trimesh(path: Path) -> Model:
         scene: Scene = load_scene(path, process=False)
         parts = tuple(_read_parts(scene))
     except _PARSER_ERRORS as error:
-        raise FormatError(f"{path.name} is damaged: {type(error).__name__}: {error}") from error
+        kind = path.suffix[1:].upper()
+        raise FormatError(f"{path.name} is damaged: it cannot be parsed as {kind}") from error
     for part in parts:
         if len(part.faces) and (part.faces.min() < 0 or part.faces.max() >= len(part.positions)):
             raise FormatError(f"{path.name} is damaged: its faces name vertices that it does not have")

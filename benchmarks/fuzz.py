@@ -1,0 +1,346 @@
+"""Model files changed at random: each is read and stood up, or refused in a sentence of ours.
+
+    python benchmarks/fuzz.py [--cases 100000] [--first 0] [--more FOLDER]
+
+A case is its number: it chooses a file (of tests/files, those that other writers make here, and those of
+FOLDER), what is changed in it, and how. Cases run in forks, limited in memory and time, so that a crash of
+native code is a finding and not the end; `--first` goes on where a run ended, or repeats a case. A finding is
+an error that is not ours, one of ours that passes on words of Python or a library, a limit exceeded, or an end
+without an answer. Prints each finding and, every 1,000 cases and at the end, a line
+
+    cases N read R refused X found F
+
+Needs a system that can fork. FBX files, which have a process each, are one case of a hundred.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import importlib.util
+import io
+import json
+import math
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import struct
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_spec = importlib.util.spec_from_file_location(
+    "character3d", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]
+)
+sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
+
+import numpy as np  # noqa: E402
+import trimesh  # noqa: E402
+from character3d.pipeline.errors import Character3DError  # noqa: E402
+from character3d.pipeline.formats import MESH_SUFFIXES, encode_fbx, encode_glb, read_mesh  # noqa: E402
+from character3d.pipeline.orientation import place_mesh  # noqa: E402
+from character3d.tests.readers.sample_character import make_character  # noqa: E402
+
+AT_ONCE = 200
+"""Cases of a fork."""
+SECONDS = 60
+BYTES = 4 << 30
+FBX_SHARE = 0.01
+FOREIGN = re.compile(
+    r"\w+(Error|Exception|Warning)\b|Traceback|NoneType|object has no|index out of|out of bounds|<class|"
+    r"not subscriptable|could not convert|invalid literal|cannot reshape|unsupported operand|numpy|"
+    r"positional argument|[Tt]oo large to convert|broadcast"
+)
+"""Words of Python's and numpy's own errors."""
+VALUES = [
+    None, -1, 0, 1, 3, 7, 255, 65535, 2**31, 2**40, 2**70, 0.5, -1e30, 1e40, math.inf, math.nan, True, False,
+    "", "../a", "a b", "data:,", "SCALAR", "VEC3", "MAT4", [], {}, [None], [0], [0] * 3, [0] * 4, 5120, 5126,
+    "MASK",
+]  # fmt: skip
+"""What a value of JSON becomes."""
+WORDS = [
+    b"", b"0", b"-1", b"1", b"999999999", b"1e999", b"nan", b"inf", b"x", b"1/2/3", b"//", b"\x00",
+    b"\xff\xfe", b"1e-320", b"\\", b"#", b"'", b"18446744073709551616", b"0.0.0", b"()", b"[]", b"{",
+]  # fmt: skip
+"""What a word of a text becomes."""
+
+
+def main() -> None:
+    """Run the cases and print what was found; 1 if anything was."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--more", type=Path)
+    options = parser.parse_args()
+    counts: Counter[str] = Counter()
+    number, end = options.first, options.first + options.cases
+    with tempfile.TemporaryDirectory() as name:
+        sources = gather_sources(Path(name, "sources"), options.more)
+        while number < end:
+            number = run_some(sources, number, min(number + AT_ONCE, end), Path(name), counts)
+            if number % 1000 < AT_ONCE or number == end:
+                print_counts(counts)
+    sys.exit(bool(counts["found"]))
+
+
+def print_counts(counts: Counter[str]) -> None:
+    total = sum(counts.values())
+    words = (f"{word} {counts[word]}" for word in ("read", "refused", "found"))
+    print(f"cases {total}", *words, flush=True)
+
+
+def gather_sources(folder: Path, more: Path | None) -> list[Path]:
+    """Valid files to change, in an order that is always the same."""
+    shutil.copytree(REPOSITORY / "tests" / "files", folder)
+    write_sources(folder)
+    own = sorted(path for path in folder.iterdir() if path.suffix.lower() in MESH_SUFFIXES)
+    given = sorted(more.rglob("*")) if more else []
+    return own + [path for path in given if path.suffix.lower() in MESH_SUFFIXES and path.is_file()]
+
+
+def write_sources(folder: Path) -> None:
+    """Files that tests/files has not: of trimesh, of our own writers, compressed, as text."""
+    ball = trimesh.creation.icosphere(2)
+    ball.visual.vertex_colors = np.tile((200, 30, 60, 255), (len(ball.vertices), 1))
+    for suffix in ("ply", "stl", "off", "obj"):
+        ball.export(folder / f"ball.{suffix}")
+    (folder / "text.ply").write_bytes(ball.export(file_type="ply", encoding="ascii"))
+    (folder / "text.stl").write_text(ball.export(file_type="stl_ascii"))
+    lines = ["mtllib box.mtl", "o box", "usemtl skin", *(f"v {x} {y} 0" for x in (0, 1) for y in (0, 1))]
+    lines += ["vt 0 0", "vt 1 0", "vt 1 1", "vn 0 0 1", "f 1/1/1 2/2/1 3/3/1", "f -1//1 -2//1 -3//1", "s off"]
+    (folder / "box.obj").write_text("\n".join(lines))
+    (folder / "box.mtl").write_text("newmtl skin\nKd 1 0.5 0\nd 0.5\nmap_Kd -s 1 1 1 adobe_rgb.png\nPr 0.5\n")
+    character = make_character()
+    (folder / "character.glb").write_bytes(encode_glb(character))
+    (folder / "character.fbx").write_bytes(encode_fbx(character, "character"))
+    with contextlib.suppress(ImportError):
+        write_draco(folder / "draco.glb", ball)
+    with contextlib.suppress(ImportError):
+        write_usd(folder, ball)
+
+
+def write_draco(path: Path, mesh: trimesh.Trimesh) -> None:
+    import DracoPy
+
+    data = DracoPy.encode(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+    accessors = [
+        {"componentType": 5126, "count": len(mesh.vertices), "type": "VEC3"},
+        {"componentType": 5125, "count": mesh.faces.size, "type": "SCALAR"},
+    ]
+    packed = {"KHR_draco_mesh_compression": {"bufferView": 0, "attributes": {"POSITION": 0}}}
+    tree = {
+        "asset": {"version": "2.0"},
+        "extensionsUsed": [*packed],
+        "extensionsRequired": [*packed],
+        "buffers": [{"byteLength": len(data)}],
+        "bufferViews": [{"buffer": 0, "byteLength": len(data)}],
+        "accessors": accessors,
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1, "extensions": packed}]}],
+        "nodes": [{"mesh": 0}],
+        "scenes": [{"nodes": [0]}],
+    }
+    path.write_bytes(pack_glb(tree, struct.pack("<I4s", len(data), b"BIN\0") + data))
+
+
+def write_usd(folder: Path, mesh: trimesh.Trimesh) -> None:
+    """A mesh with a material, as text, as Crate and as USDZ."""
+    from pxr import Usd, UsdGeom, UsdUtils
+
+    for suffix in ("usda", "usdc"):
+        stage = Usd.Stage.CreateNew(str(folder / f"ball.{suffix}"))
+        made = UsdGeom.Mesh.Define(stage, "/root/ball")
+        made.CreatePointsAttr(mesh.vertices.tolist())
+        made.CreateFaceVertexCountsAttr([3] * len(mesh.faces))
+        made.CreateFaceVertexIndicesAttr(mesh.faces.ravel().tolist())
+        stage.Save()
+    UsdUtils.CreateNewUsdzPackage(str(folder / "ball.usdc"), str(folder / "ball.usdz"))
+
+
+def run_some(sources: list[Path], first: int, end: int, folder: Path, counts: Counter[str]) -> int:
+    """Run cases first..end - 1 in a fork; the number to go on with."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        run_fork(sources, first, end, folder, writing)
+    os.close(writing)
+    number, ended = first, False
+    with os.fdopen(reading) as lines:
+        for line in lines:
+            answer = json.loads(line)
+            ended = answer["outcome"] != "begun"
+            number = answer["case"]
+            if ended:
+                counts[answer["outcome"]] += 1
+            if answer["outcome"] == "found":
+                print(f"case {number} ({answer['name']}): {answer['error']}", flush=True)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and not ended:
+        counts["found"] += 1
+        print(f"case {number} ({answer['name']}): ended by signal {os.WTERMSIG(status)}", flush=True)
+    return number + 1
+
+
+def run_fork(sources: list[Path], first: int, end: int, folder: Path, writing: int) -> None:
+    """Run cases, and tell each before and after."""
+    resource.setrlimit(resource.RLIMIT_DATA, (BYTES, BYTES))
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silence, stream)
+    fbx = [path for path in sources if path.suffix.lower() == ".fbx"]
+    others = [path for path in sources if path.suffix.lower() != ".fbx"]
+    for number in range(first, end):
+        choose = random.Random(number)
+        source = choose.choice(fbx if fbx and choose.random() < FBX_SHARE else others)
+        tell(writing, {"case": number, "outcome": "begun", "name": source.name})
+        signal.alarm(SECONDS)
+        tell(writing, {"case": number, "name": source.name, **run_case(source, choose, folder / "case")})
+        signal.alarm(0)
+    os._exit(0)
+
+
+def tell(writing: int, answer: dict[str, Any]) -> None:
+    os.write(writing, json.dumps(answer).encode() + b"\n")
+
+
+def run_case(source: Path, choose: random.Random, folder: Path) -> dict[str, str]:
+    """Change a file, read it and stand it up."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    path = folder / source.name
+    data = change(source.read_bytes(), source.suffix.lower(), choose)
+    path.write_bytes(data)
+    for beside in {".gltf": [".bin"], ".obj": [".mtl", ".png"]}.get(source.suffix.lower(), []):
+        for companion in source.parent.glob(f"*{beside}"):
+            shutil.copy(companion, folder)
+    try:
+        place_mesh(read_mesh(path).surface)
+    except Character3DError as error:
+        words = FOREIGN.search(str(error))
+        return {"outcome": "found", "error": f"passes on: {error}"} if words else {"outcome": "refused"}
+    except Exception as error:  # noqa: BLE001
+        return {"outcome": "found", "error": f"{type(error).__name__}: {error}"}
+    return {"outcome": "read"}
+
+
+def change(data: bytes, suffix: str, choose: random.Random) -> bytes:
+    """Change a file as its kind suggests, or its bytes whatever it is."""
+    if choose.random() < 0.2:
+        return change_bytes(data, choose)
+    if data[:4] == b"glTF":
+        length = struct.unpack_from("<I", data, 12)[0]
+        tree, rest = json.loads(data[20 : 20 + length]), data[20 + length :]
+        rest = change_bytes(rest, choose) if choose.random() < 0.2 else rest
+        return pack_glb(change_tree(tree, choose), rest)
+    if suffix == ".gltf":
+        return json.dumps(change_tree(json.loads(data), choose)).encode()
+    if data[:4] == b"PK\x03\x04":
+        return change_archive(data, choose)
+    if suffix in (".obj", ".off", ".usda") or data.startswith((b"ply\nformat ascii", b"solid")):
+        return change_text(data, choose)
+    return change_bytes(data, choose)
+
+
+def change_bytes(data: bytes, choose: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(choose.choice((1, 1, 1, 2, 8))):
+        start = choose.randrange(len(changed) + 1)
+        if choose.random() < 0.5:
+            start = min(start, choose.randrange(1, 2000))  # headers decide more
+        end = start + choose.choice((0, 1, 1, 2, 4, 16, 256))
+        new = choose.choice((
+            choose.randbytes(end - start),
+            b"\0" * (end - start),
+            b"\xff" * (end - start),
+            b"",
+            choose.randbytes(choose.randrange(8)),
+            bytes(changed[end : end + choose.randrange(64)]),
+        ))  # fmt: skip
+        changed[start:end] = new
+        if choose.random() < 0.05:
+            del changed[choose.randrange(len(changed) + 1) :]
+    return bytes(changed)
+
+
+def change_text(data: bytes, choose: random.Random) -> bytes:
+    lines = data.split(b"\n")
+    for _ in range(choose.choice((1, 1, 2, 5))):
+        place = choose.randrange(len(lines))
+        if choose.random() < 0.3:
+            place = min(place, choose.randrange(12))
+        action = choose.randrange(5)
+        if action == 0:
+            lines[place] = lines[choose.randrange(len(lines))]
+        elif action == 1:
+            lines[place : place + choose.choice((1, 1, 5))] = []
+            lines = lines or [b""]
+        else:
+            parts = lines[place].split(b" ")
+            parts[choose.randrange(len(parts))] = choose.choice(WORDS)
+            lines[place] = b" ".join(parts)
+    return b"\n".join(lines)
+
+
+def change_archive(data: bytes, choose: random.Random) -> bytes:
+    """Change one file of a ZIP archive."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    name = choose.choice(sorted(held, key=len, reverse=True)[:2])
+    pieces = held[name].replace(b"<", b"\n<").replace(b'"', b' " ')
+    is_text = held[name][:1] == b"<"
+    held[name] = change_text(pieces, choose) if is_text else change_bytes(held[name], choose)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for inner, content in held.items():
+            archive.writestr(inner, content)
+    return packed.getvalue()
+
+
+def change_tree(tree: Any, choose: random.Random) -> Any:
+    """A JSON tree with a few of its values replaced, removed or copied."""
+    changed = copy.deepcopy(tree)
+    for _ in range(choose.choice((1, 1, 1, 2, 4))):
+        places = list(list_places(changed))
+        if not places:
+            return changed
+        owner, key = choose.choice(places)
+        action = choose.random()
+        if action < 0.15:
+            del owner[key]
+        elif action < 0.3:
+            other, name = choose.choice(places)
+            owner[key] = copy.deepcopy(other[name])
+        elif action < 0.45 and isinstance(owner[key], int):
+            owner[key] += choose.choice((-1, 1, 2, -1000, 1000))
+        else:
+            owner[key] = copy.deepcopy(choose.choice(VALUES))
+    return changed
+
+
+def list_places(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container of a JSON tree with each of its keys."""
+    for key in range(len(tree)) if isinstance(tree, list) else list(tree):
+        yield tree, key
+        if isinstance(tree[key], (list, dict)):
+            yield from list_places(tree[key])
+
+
+def pack_glb(tree: Any, rest: bytes) -> bytes:
+    """A GLB file of this JSON, `rest` its other chunks."""
+    text = json.dumps(tree).encode()
+    return struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text) + len(rest), len(text), b"JSON") + text + rest
+
+
+if __name__ == "__main__":
+    main()
