@@ -1,4 +1,4 @@
-"""Load Mesh, Rig Character and Save Character on every model file of a folder, and its truth where there is one.
+"""Load Mesh, Rig Character and Save Character on every model file of a folder, compared with its truth.
 
     python benchmarks/files.py FOLDER [--only GLOB] [--load-only] [--gigabytes 4] [--seconds 120]
 

@@ -5,12 +5,12 @@
 A case is its number: it chooses a file (of tests/files, those that other writers make here, and those of
 FOLDER), what is changed in it, and how. Cases run in forks, limited in memory and time, so that a crash of
 native code is a finding and not the end; `--first` goes on where a run ended, or repeats a case. A finding is
-an error that is not ours, one of ours that passes on words of Python or a library, a limit exceeded, or an end
-without an answer. Prints each finding and, every 1,000 cases and at the end, a line
+an error that is not ours, one of ours that passes on words of Python or a library, a limit exceeded, or an
+end without an answer. Prints each finding and, every 1,000 cases and at the end, a line
 
     cases N read R refused X found F
 
-Needs a system that can fork. FBX files, which have a process each, are one case of a hundred.
+Needs a system that can fork. FBX and USD files, which have a process each, are two cases of a hundred.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ AT_ONCE = 200
 """Cases of a fork."""
 SECONDS = 60
 BYTES = 4 << 30
-FBX_SHARE = 0.01
+SLOW = (".fbx", ".usda", ".usdc", ".usdz")
+SLOW_SHARE = 0.02
 FOREIGN = re.compile(
     r"\w+(Error|Exception|Warning)\b|Traceback|NoneType|object has no|index out of|out of bounds|<class|"
     r"not subscriptable|could not convert|invalid literal|cannot reshape|unsupported operand|numpy|"
@@ -198,11 +199,11 @@ def run_fork(sources: list[Path], first: int, end: int, folder: Path, writing: i
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silence, stream)
-    fbx = [path for path in sources if path.suffix.lower() == ".fbx"]
-    others = [path for path in sources if path.suffix.lower() != ".fbx"]
+    slow = [path for path in sources if path.suffix.lower() in SLOW]
+    others = [path for path in sources if path.suffix.lower() not in SLOW]
     for number in range(first, end):
         choose = random.Random(number)
-        source = choose.choice(fbx if fbx and choose.random() < FBX_SHARE else others)
+        source = choose.choice(slow if slow and choose.random() < SLOW_SHARE else others)
         tell(writing, {"case": number, "outcome": "begun", "name": source.name})
         signal.alarm(SECONDS)
         tell(writing, {"case": number, "name": source.name, **run_case(source, choose, folder / "case")})

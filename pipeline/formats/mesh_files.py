@@ -17,12 +17,17 @@ from .reading.model import Model
 from .reading.obj import read_obj
 from .reading.threemf import read_3mf
 from .reading.through_trimesh import read_through_trimesh
+from .reading.usd import read_usd
 
 _READERS: dict[str, Callable[[Path], Model]] = {
     ".glb": read_gltf,
     ".gltf": read_gltf,
     ".vrm": read_gltf,
     ".fbx": read_fbx,
+    ".usdz": read_usd,
+    ".usdc": read_usd,
+    ".usda": read_usd,
+    ".usd": read_usd,
     ".obj": read_obj,
     ".3mf": read_3mf,
     ".ply": read_through_trimesh,
@@ -33,7 +38,6 @@ MESH_SUFFIXES = tuple(_READERS)
 """Supported formats."""
 _OTHERS = {
     ".blend": "open it in Blender and export it as glTF 2.0 (.glb)",
-    ".usd": "export it as glTF 2.0 (.glb)",
     ".dae": "convert it to glTF 2.0 (.glb), for example with Blender",
     ".max": "export it from 3ds Max as FBX or glTF",
     ".mb": "export it from Maya as FBX",
@@ -41,9 +45,6 @@ _OTHERS = {
 }
 """What to do with files that people bring and that are not read."""
 _SAME = {
-    ".usda": ".usd",
-    ".usdc": ".usd",
-    ".usdz": ".usd",
     ".3ds": ".dae",
     ".abc": ".dae",
     ".x": ".dae",
@@ -87,7 +88,9 @@ def read_model(path: Path) -> Model:
         raise FormatError(f"{path.name}: expected one of {', '.join(MESH_SUFFIXES)}; found {found}")
     model = reader(path)
     if not any(len(part.faces) for part in model.parts):
-        raise MeshError(f"{path.name} has no triangles")
+        raise MeshError(
+            ": ".join((f"{path.name} has no triangles", *filter(None, ["; ".join(model.warnings)])))
+        )
     for part in model.parts:
         if not np.isfinite(part.positions).all():
             raise MeshError(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trimesh
 from character3d.pipeline.color import linear_to_srgb
-from character3d.pipeline.errors import FormatError
+from character3d.pipeline.errors import FormatError, MeshError
 from character3d.pipeline.formats import read_mesh, write_fbx
 from character3d.pipeline.types import Material, TexturedMesh
 from character3d.tests.readers.sample_character import make_character
@@ -96,6 +96,20 @@ def test_vertex_colors_after_the_coordinates_are_srgb(tmp_path):
     np.testing.assert_allclose(linear_to_srgb(mesh.colors[0, :3]), (1, 0, 0.5), atol=1e-6)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+def test_text_in_any_unicode_encoding_is_read(tmp_path, encoding):
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    text = mark + "\n".join((*SQUARE, "f 1 2 3 4"))
+    (tmp_path / "a.obj").write_bytes(text.encode(encoding))
+    assert len(read_mesh(tmp_path / "a.obj").surface.faces) == 2
+
+
+def test_faces_without_any_extent_are_no_triangles(tmp_path):
+    lines = ("v 0 0 0", "v 0 0 0", "v 0 0 0", "f 1 2 3")
+    with pytest.raises(MeshError, match="no triangles: each of its faces has corners at one place"):
+        read_mesh(write_lines(tmp_path / "a.obj", *lines))
+
+
 @pytest.mark.parametrize("face", ["f 1 2 9", "f 0 1 2", "f -9 1 2", "f 1 2 x", "f 1//3 2//3 3//3"])
 def test_a_face_that_names_what_is_not_there_is_refused(tmp_path, face):
     with pytest.raises(FormatError, match=r"a\.obj is damaged"):
@@ -112,7 +126,8 @@ CIRCLE = '<object id="1"><components><component objectid="1"/></components></obj
 
 def make_3mf(path, resources, build, unit="inch"):
     content = f"<resources>{resources}</resources><build>{build}</build>"
-    model = f'<model unit="{unit}" xmlns="{CORE}">{content}</model>'
+    names = f'xmlns="{CORE}" xmlns:m="{CORE.replace("core", "material")}"'
+    model = f'<model unit="{unit}" {names}>{content}</model>'
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("3D/3dmodel.model", model)
     return path
@@ -139,6 +154,73 @@ def test_3mf_places_components_and_keeps_colors(tmp_path):
     surface = read_mesh(make_3mf(tmp_path / "a.3mf", resources, '<item objectid="2"/>')).surface
     np.testing.assert_allclose(surface.mesh.bounds, np.array(((10, 0, 0), (11, 2, 0))) * 0.0254, atol=1e-6)
     np.testing.assert_allclose(surface.material.base_color[0, 0], (1, 0, 0, 1), atol=1e-6)
+
+
+PROPERTIES = """
+<m:texture2d id="20" path="/3D/skin.png" contenttype="image/png" tilestyleu="clamp"/>
+<m:texture2dgroup id="21" texid="20">
+  <m:tex2coord u="0" v="1"/><m:tex2coord u="0.25" v="1"/><m:tex2coord u="0" v="0.75"/>
+</m:texture2dgroup>
+<m:colorgroup id="22"><m:color color="#FF0000"/><m:color color="#0000FF"/></m:colorgroup>
+<basematerials id="23">
+  <base name="a" displaycolor="#FF0000"/><base name="b" displaycolor="#0000FF"/>
+</basematerials>
+<m:compositematerials id="24" matid="23" matindices="0 1">
+  <m:composite values="0.5 0.5"/>
+</m:compositematerials>
+<m:multiproperties id="25" pids="22 21"><m:multi pindices="0 2"/></m:multiproperties>
+"""
+
+
+def read_3mf_with(tmp_path, properties):
+    """The mesh of a triangle with these properties, in an archive with a picture: red at its upper left."""
+    Image.fromarray(np.array([[(200, 30, 30)] * 2, [(30, 60, 200)] * 2], np.uint8)).save(
+        tmp_path / "skin.png"
+    )
+    resources = PROPERTIES + describe_triangle(1, triangle=properties)
+    path = make_3mf(tmp_path / "a.3mf", resources, '<item objectid="1"/>', "foot")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.write(tmp_path / "skin.png", "3D/skin.png")
+    return read_mesh(path)
+
+
+def test_3mf_keeps_textures(tmp_path):
+    loaded = read_3mf_with(tmp_path, 'pid="21" p1="0" p2="1" p3="2"')
+    uvs = {tuple(uv) for uv in loaded.surface.mesh.uvs.tolist()}
+    assert uvs == {(0, 0), (0.25, 0), (0, 0.25)}
+    np.testing.assert_allclose(loaded.surface.vertex_colors[:, :3] * 255, [(200, 30, 30)] * 3, atol=1)
+    assert loaded.surface.material.wrap == ("CLAMP", "REPEAT")
+    assert loaded.warnings == ("a.3mf: its feet became meters, and +Z up became +Y up",)
+
+
+def test_3mf_keeps_a_color_at_each_corner(tmp_path):
+    colors = read_3mf_with(tmp_path, 'pid="22" p1="0" p2="1" p3="0"').surface.mesh.colors
+    assert sorted(colors.tolist()) == [[0, 0, 1, 1], [1, 0, 0, 1], [1, 0, 0, 1]]
+
+
+def test_3mf_mixes_composite_materials(tmp_path):
+    surface = read_3mf_with(tmp_path, 'pid="24" p1="0"').surface
+    expected = [*linear_to_srgb(np.array((0.5, 0, 0.5))), 1]
+    np.testing.assert_allclose(surface.material.base_color[0, 0], expected, atol=1e-6)
+
+
+def test_3mf_has_one_of_several_layers_and_says_so(tmp_path):
+    loaded = read_3mf_with(tmp_path, 'pid="25" p1="0"')
+    np.testing.assert_allclose(loaded.surface.mesh.uvs, [(0, 0.25)] * len(loaded.surface.mesh.uvs))
+    assert "of several layers" in loaded.warnings[1]
+
+
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ('pid="21" p1="9"', "property 9 of 3"),
+        ('pid="22" p1="x"', "a <triangle> has a value that cannot be read"),
+        ('pid="24" p1="3"', "property 3 of 1"),
+    ],
+)
+def test_3mf_with_properties_that_are_not_there_is_refused(tmp_path, properties, words):
+    with pytest.raises(FormatError, match=f"a.3mf is damaged: .*{words}"):
+        read_3mf_with(tmp_path, properties)
 
 
 @pytest.mark.parametrize(
@@ -237,12 +319,14 @@ def test_a_damaged_fbx_is_refused(tmp_path, content, words):
         read_mesh(tmp_path / "a.fbx")
 
 
-def test_without_ufbx_an_fbx_says_what_to_install(tmp_path, monkeypatch):
-    module = pytest.importorskip("character3d.pipeline.formats.reading.fbx")
-    monkeypatch.setattr(module, "has_soft", lambda _name: False)
+def test_a_format_without_its_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("character3d.pipeline.formats.reading.apart.has_soft", lambda _name: False)
     (tmp_path / "a.fbx").write_text(ASCII_FBX)
-    with pytest.raises(FormatError, match="pip install ufbx"):
+    with pytest.raises(FormatError, match="FBX needs the Python package ufbx: pip install ufbx"):
         read_mesh(tmp_path / "a.fbx")
+    (tmp_path / "a.usdz").write_bytes(b"PK")
+    with pytest.raises(FormatError, match="USD needs the Python package usd-core: pip install usd-core"):
+        read_mesh(tmp_path / "a.usdz")
 
 
 # -- the others --------------------------------------------------------------------------------------
@@ -258,7 +342,7 @@ def test_a_ply_keeps_its_vertex_colors(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "advice"),
-    [("a.blend", "open it in Blender and export"), ("a.usdz", "export it as glTF"), ("a.MA", "from Maya")],
+    [("a.blend", "open it in Blender and export"), ("a.MA", "from Maya")],
 )
 def test_other_formats_are_refused_with_what_to_do(tmp_path, name, advice):
     with pytest.raises(FormatError, match=advice):

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,49 +9,21 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError
+from .apart import read_apart
 from .beside import find_beside
 from .images import open_image
 from .model import Model, Part, SourceMaterial, SourceTexture
-from .soft_packages import DISTRIBUTIONS, has_soft
-
-_LOG = logging.getLogger("character3d")
-_LONGEST = 600
-"""Seconds that reading a file may take."""
 
 
 def read_fbx(path: Path) -> Model:
     """Read an .fbx file. FormatError if it is damaged, or if ufbx is not installed."""
-    if not path.stat().st_size:
-        raise FormatError(f"{path.name} is empty")
-    if not has_soft("ufbx"):
-        name = DISTRIBUTIONS["ufbx"]
-        raise FormatError(f"{path.name}: FBX needs the Python package {name}: pip install {name}")
-    with tempfile.TemporaryDirectory() as folder:
-        scene, arrays = _run_worker(path, folder)
-    if "error" in scene:
-        raise FormatError(f"{path.name} is damaged: {scene['error']}")
+    scene, arrays = read_apart(path, "fbx_worker", "ufbx", "FBX")
     warnings: list[str] = []
     materials = [_make_material(path, item, arrays, warnings) for item in scene["materials"]]
     parts = tuple(_make_part(item, arrays, materials) for item in scene["parts"])
     if scene["hidden"]:
         warnings.append(f"hidden objects are left out: {', '.join(scene['hidden'])}")
     return Model(parts, tuple(warnings))
-
-
-def _run_worker(path: Path, folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The scene and the arrays that fbx_worker.py writes."""
-    script = Path(__file__).with_name("fbx_worker.py")
-    command = [sys.executable, "-c", script.read_text(encoding="utf-8"), str(path.resolve()), folder]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise FormatError(f"{path.name}: reading it took longer than {_LONGEST} seconds") from error
-    written = Path(folder, "scene.json")
-    if not written.exists():
-        _LOG.warning("%s: %s", path.name, done.stderr.decode("utf-8", "replace").strip())
-        raise FormatError(f"{path.name} cannot be read: ufbx or its reader failed on it; the log says where")
-    with np.load(Path(folder, "arrays.npz")) as arrays:
-        return json.loads(written.read_text(encoding="utf-8")), dict(arrays)
 
 
 def _make_part(item: Mapping[str, Any], arrays: Mapping[str, Any], materials: list[SourceMaterial]) -> Part:

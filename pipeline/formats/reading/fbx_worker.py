@@ -1,16 +1,14 @@
-"""Read an FBX file with ufbx, in a process of its own: python fbx_worker.py MODEL FOLDER.
+"""Reads FBX with ufbx, in a process of its own, which apart.py starts.
 
 ufbx 0.0.5 is native code that reads what strangers wrote, and it gives away references that it does not own:
 those to the items of its lists, and those of memoryviews to what they show. `_list` and `_read` give each a
-reference. This file needs numpy and ufbx alone; fbx.py starts it and reads FOLDER/scene.json and
-FOLDER/arrays.npz.
+reference. This file needs numpy and ufbx alone.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ import numpy as np
 
 
 def main(model: str, folder: str) -> None:
-    """Write what the file shows, or `error`, to `folder`."""
+    """Write what the file shows, or `error`, to scene.json and arrays.npz in `folder`."""
     import ufbx
 
     arrays: dict[str, Any] = {}
@@ -168,7 +166,3 @@ def _describe_texture(texture: Any, arrays: dict[str, Any]) -> dict[str, Any]:
     wrap = ["CLAMP" if "CLAMP" in mode.name else "REPEAT" for mode in (texture.wrap_u, texture.wrap_v)]
     names = [texture.relative_filename, texture.filename, texture.absolute_filename]
     return {"content": key if content else None, "names": [str(name) for name in names], "wrap": wrap}
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

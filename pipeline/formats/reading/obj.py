@@ -5,6 +5,7 @@ Source: Wavefront's Advanced Visualizer appendix B1; vertex colors after x y z a
 
 from __future__ import annotations
 
+import codecs
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,8 +23,7 @@ from .mtl import read_mtl
 
 _Key = tuple[str, str]
 _NO_NUMBERS = "it has text where numbers are expected"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-"""Marks at the beginning of text in two bytes a letter."""
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass
@@ -44,6 +44,7 @@ def read_obj(path: Path) -> Model:
         raise FormatError(f"{path.name} is empty")
     if data[:2] in _UTF_16:
         data = data.decode("utf-16", "replace").encode()
+    data = data.removeprefix(codecs.BOM_UTF8)
     rows: dict[bytes, list[bytes]] = {b"v": [], b"vt": [], b"vn": []}
     faces: dict[_Key, _Faces] = defaultdict(_Faces)
     libraries: list[str] = []
