@@ -10,7 +10,7 @@ end without an answer. Prints each finding and, every 1,000 cases and at the end
 
     cases N read R refused X found F
 
-Needs a system that can fork. FBX and USD files, which have a process each, are two cases of a hundred.
+Needs a system that can fork. FBX and USD files, which have a process each, are one case of two hundred.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ AT_ONCE = 200
 SECONDS = 60
 BYTES = 4 << 30
 SLOW = (".fbx", ".usda", ".usdc", ".usdz")
-SLOW_SHARE = 0.02
+SLOW_SHARE = 0.005
 FOREIGN = re.compile(
     r"\w+(Error|Exception|Warning)\b|Traceback|NoneType|object has no|index out of|out of bounds|<class|"
     r"not subscriptable|could not convert|invalid literal|cannot reshape|unsupported operand|numpy|"
