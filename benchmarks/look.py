@@ -30,7 +30,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from character3d.pipeline.animation import load_clip, mend_skin, retarget_clip  # noqa: E402
+from character3d.pipeline.animation import load_clip, retarget_clip, settle_skin  # noqa: E402
 from character3d.pipeline.cameras import build_six_view_rig  # noqa: E402
 from character3d.pipeline.figure import Figure  # noqa: E402
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views  # noqa: E402
@@ -41,11 +41,8 @@ from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: 
 from character3d.pipeline.preview import encode_webp, render_animation, render_contact_sheet  # noqa: E402
 from character3d.pipeline.rigging import (  # noqa: E402
     compute_skin_weights,
-    find_fused_arms,
     fit_skeleton,
-    hold_arms,
     pose_vertices,
-    separate_limbs,
 )
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh  # noqa: E402
 from character3d.pipeline.types import FramedPicture, RiggedCharacter, Skeleton, TexturedMesh  # noqa: E402
@@ -66,7 +63,7 @@ def make_character(picture: Path) -> RiggedCharacter:
 
 
 def rig_character(textured: TexturedMesh, figure: Figure) -> RiggedCharacter:
-    """Fit, bind, cut and mend as a job does."""
+    """Fit, bind, cut, mend and hold as a job does."""
     fitted = fit_skeleton(textured.mesh, figure=figure)
     skeleton, apart = fitted.skeleton, fitted.legs_apart_below
     skin = compute_skin_weights(
@@ -77,12 +74,7 @@ def rig_character(textured: TexturedMesh, figure: Figure) -> RiggedCharacter:
         appendages=fitted.appendages,
         solid=fitted.solid,
     )
-    cut: dict[str, Any] = {"legs_apart_below": apart, "colors": textured.vertex_colors}
-    separated = separate_limbs(textured.mesh, skeleton, skin, **cut)
-    if fused := find_fused_arms(separated, skeleton):
-        separated = separate_limbs(textured.mesh, skeleton, hold_arms(skeleton, skin, fused), **cut)
-    bound = RiggedCharacter(replace(textured, mesh=separated.mesh), skeleton, separated.skin)
-    return mend_skin(bound).character
+    return settle_skin(textured, skeleton, skin, legs_apart_below=apart).character
 
 
 def find_points(framed: FramedPicture) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..backends.make_it_animatable import (
@@ -13,7 +14,7 @@ from ..backends.make_it_animatable import (
     reset_to_rest,
     rig_mesh,
 )
-from ..pipeline.animation import MAX_STRETCH, mend_skin
+from ..pipeline.animation import MAX_STRETCH, settle_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
 from ..pipeline.mesh.blades import drop_blades, find_blades
@@ -23,11 +24,8 @@ from ..pipeline.progress import Progress, span_progress
 from ..pipeline.rigging import (
     bind_blades,
     compute_skin_weights,
-    find_fused_arms,
     fit_skeleton,
-    hold_arms,
     normalize_to_t_pose,
-    separate_limbs,
 )
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
@@ -42,9 +40,9 @@ _TEARS = (
     "parts that touch in the mesh stretch up to {:.0f} times when the character walks or waves; use a "
     "picture in which arms, legs and what they hold are apart from the body"
 )
-_FUSED = (
-    "the {} arm cannot be told from the body that it touches and keeps its place when the character moves; "
-    "use a picture with the arms away from the body"
+_HELD = (
+    "what cannot be told from the body keeps its place when the character moves: {}; use a picture with arms "
+    "and legs away from the body and from each other"
 )
 
 
@@ -182,19 +180,14 @@ def _bind_mesh(
     textured: TexturedMesh, rig: PredictedRig, pose_type: str
 ) -> tuple[RiggedCharacter, list[str], dict[str, float]]:
     """Return the character, the warnings about it, and what was measured."""
-    skeleton, notes = rig.skeleton, list(rig.warnings)
-    options: dict[str, Any] = {"legs_apart_below": rig.legs_apart_below, "colors": textured.vertex_colors}
-    separated = separate_limbs(textured.mesh, skeleton, rig.skin, **options)
-    if fused := find_fused_arms(separated, skeleton):
-        skin = hold_arms(skeleton, rig.skin, fused)
-        separated = separate_limbs(textured.mesh, skeleton, skin, **options)
-        notes += [_FUSED.format(side.lower()) for side in fused]
-    shape = separated.mesh
+    reset = partial(reset_to_rest, turns=rig.turns) if rig.turns else None
+    apart = rig.legs_apart_below
+    settled = settle_skin(textured, rig.skeleton, rig.skin, legs_apart_below=apart, reset=reset)
+    notes = list(rig.warnings)
+    if held := (*settled.fused, *settled.torn):
+        notes.append(_HELD.format(", ".join(held)))
     if rig.turns:
-        shape, skeleton = reset_to_rest(shape, skeleton, separated.skin, rig.turns)
         notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")
-    mended = mend_skin(RiggedCharacter(replace(textured, mesh=shape), skeleton, separated.skin))
-    measured = {"cut_faces": separated.cut_faces, "stretch_999": mended.stretch}
-    if mended.stretch > MAX_STRETCH:
-        notes.append(_TEARS.format(mended.stretch))
-    return mended.character, notes, measured
+    if settled.stretch > MAX_STRETCH:
+        notes.append(_TEARS.format(settled.stretch))
+    return settled.character, notes, {"cut_faces": settled.cut_faces, "stretch_999": settled.stretch}

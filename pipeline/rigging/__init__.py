@@ -9,7 +9,7 @@ from .fit.fit_skeleton import FittedSkeleton, fit_skeleton
 from .pose.posing import pose_joints, pose_vertices
 from .pose.rest_pose import normalize_to_t_pose
 from .skin.blades import bind_blades
-from .skin.held_arms import find_fused_arms, hold_arms
+from .skin.held_limbs import find_fused_arms, hold_limbs
 from .skin.separate import SeparatedMesh, separate_limbs
 from .skin.skinning import compute_skin_weights
 
@@ -20,7 +20,7 @@ __all__ = [
     "compute_skin_weights",
     "find_fused_arms",
     "fit_skeleton",
-    "hold_arms",
+    "hold_limbs",
     "normalize_to_t_pose",
     "pose_joints",
     "pose_vertices",

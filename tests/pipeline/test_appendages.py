@@ -8,7 +8,7 @@ from character3d.pipeline.rigging import (
     compute_skin_weights,
     find_fused_arms,
     fit_skeleton,
-    hold_arms,
+    hold_limbs,
     pose_vertices,
     separate_limbs,
 )
@@ -100,8 +100,8 @@ def test_an_arm_that_is_mere_relief_on_the_body_moves_with_the_chest():
     skeleton = fit_skeleton(mesh).skeleton
     skin = compute_skin_weights(clothed, skeleton)
     fused = find_fused_arms(separate_limbs(clothed, skeleton, skin), skeleton)
-    assert fused == ("Left",)
-    held = hold_arms(skeleton, skin, fused)
+    assert fused == ("left arm",)
+    held = hold_limbs(skeleton, skin, fused)
     used = {skeleton.names[joint] for joint in held.joints[held.weights > 0]}
     parts = ("Arm", "ForeArm", "Hand")
     assert not used & {f"mixamorig:Left{part}" for part in parts}

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from character3d.pipeline.animation import edge_stretch, mend_skin
+from character3d.pipeline.animation import edge_stretch, mend_skin, settle_skin
 from character3d.pipeline.figure import PARTS
 from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, separate_limbs
-from character3d.pipeline.types import SkinWeights
+from character3d.pipeline.rigging.skin.held_limbs import LIMBS
+from character3d.pipeline.types import Material, SkinWeights, TexturedMesh
 
 from ..humanoids import rig_elf
 from .figures import join_parts, make_body, make_box, make_capsule
 from .test_fit_figure import read_figure
+from .test_rigging import fuse_parts
 
 
 def make_hard(character):
@@ -77,3 +79,17 @@ def test_an_arm_on_the_trunk_keeps_its_place_and_says_so():
     fitted = fit_skeleton(clothed, figure=read_figure(clothed, joints))
     assert [warning for warning in fitted.warnings if "the left arm lies on the body" in warning] != []
     assert fitted.hidden == tuple(f"mixamorig:Left{part}" for part in ("Arm", "ForeArm", "Hand"))
+
+
+def test_limbs_that_tear_are_held(joined_feet):
+    mesh, joints = joined_feet
+    sheet = make_box((-0.3, 0.0, -0.03), (0.3, 0.7, 0.03))
+    tearing = fuse_parts(join_parts([(mesh.positions, mesh.faces), sheet]))
+    skeleton = fit_skeleton(mesh, figure=read_figure(mesh, joints)).skeleton
+    textured = TexturedMesh(replace(tearing, uvs=tearing.positions[:, :2]), Material(np.ones((2, 2, 4))))
+    skin = compute_skin_weights(tearing, skeleton)
+    settled = settle_skin(textured, skeleton, skin, legs_apart_below=float("-inf"))
+    assert settled.torn == ("legs",) and settled.stretch < 3
+    character = settled.character
+    used = {character.skeleton.names[joint] for joint in character.skin.joints[character.skin.weights > 0]}
+    assert not used & set(LIMBS["legs"]) and set(LIMBS["left arm"]) <= used
