@@ -18,6 +18,8 @@ _BESIDE_HEAD, _BESIDE_TRUNK = 0.55, 1.1
 beyond which a part hangs free."""
 _FREE = 1.4
 """The same half widths beyond which it is all the way behind."""
+_SURE = 0.55
+"""Median confidence of the landmarks up to which the parts of the figure are too unsure to be moved."""
 _SPECK = 0.015
 """Half the width of misread specks within a part, as a share of the height."""
 _SLENDER = 0.022
@@ -31,6 +33,8 @@ _SOFT = 0.012
 
 def bring_trailing_back(depth: Depth, inside: BoolArray, silhouette: Silhouette, figure: Figure) -> Depth:
     """Return the depth (H, W), in cells, with loose hair and wings as far back as the body's back."""
+    if float(np.median(figure.confidence)) <= _SURE:
+        return depth
     rows, columns = np.arange(len(inside))[:, None], np.arange(inside.shape[1])
     parts = silhouette.look_up(figure.parts, rows, columns)
     away = _measure_away(rows, columns, silhouette, figure)
