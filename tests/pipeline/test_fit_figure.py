@@ -149,12 +149,24 @@ def test_limbs_outside_the_picture_are_complete_and_move_nothing(kind):
     assert ("mixamorig:LeftForeArm" in fitted.hidden) is (kind == "bust")
 
 
-def test_what_is_no_human_form_has_only_the_limbs_that_the_picture_shows():
-    mesh, joints = make_body(45, 3)
-    fitted = fit_skeleton(mesh, figure=read_figure(mesh, joints, kind="other", unsure=LANDMARKS))
-    hidden = {name.removeprefix("mixamorig:") for name in fitted.hidden}
-    assert {"LeftUpLeg", "RightFoot", "LeftArm", "RightHand"} <= hidden
-    seen = ("left_wrist", "left_ankle")
-    unsure = [name for name in LANDMARKS if name not in seen]
-    partly = fit_skeleton(mesh, figure=read_figure(mesh, joints, kind="other", unsure=unsure))
-    assert set(partly.hidden) == {f"mixamorig:Right{part}" for part in ("Arm", "ForeArm", "Hand")}
+FORMLESS = {"kind": "other", "unsure": LANDMARKS}
+BESIDE = make_capsule((-0.6, 0.75, 0), (0.1, 0.75, 0), 0.2)
+"""A trunk that goes on to one side, as that of an animal seen from the side."""
+
+
+@pytest.mark.parametrize(
+    ("part", "hidden"),
+    [
+        (None, set()),
+        (make_box((-0.14, 0, -0.08), (0.14, 0.85, 0.08)), {"UpLeg", "Leg", "Foot", "ToeBase"}),
+        (make_box((-0.6, 0.75, -0.08), (0.6, 1.4, 0.08)), {"Arm", "ForeArm", "Hand"}),
+        (BESIDE, {"UpLeg", "Leg", "Foot", "ToeBase", "Arm", "ForeArm", "Hand"}),
+    ],
+    ids=["legs and arms", "no legs", "no arms", "seen from the side"],
+)
+def test_what_is_no_human_form_has_only_the_limbs_of_its_outline(part, hidden):
+    mesh, joints = make_body(60, 3)
+    body = mesh if part is None else join_parts([(mesh.positions, mesh.faces), part])
+    fitted = fit_skeleton(body, figure=read_figure(body, joints, **FORMLESS))
+    assert set(fitted.hidden) == {f"mixamorig:{side}{name}" for side in ("Left", "Right") for name in hidden}
+    assert places_of(fitted)["Neck"][1] == pytest.approx(1.45, abs=0.1)

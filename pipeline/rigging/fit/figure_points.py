@@ -16,7 +16,9 @@ SURE = 0.4
 CROPPED = ("half_body", "bust")
 _NO_HAND = ("background", "head", "left_foot", "right_foot", "prop")
 _LEGS = ("background", "left_leg", "right_leg", "left_foot", "right_foot")
-_ALL_LEGS = [side + part for side in SIDES for part in LEG_PARTS]
+ALL_LEGS = tuple(side + part for side in SIDES for part in LEG_PARTS)
+ALL_ARMS = tuple(side + part for side in SIDES for part in ARM_PARTS[1:])
+"""Names of joints, without prefix."""
 _GAP_STEPS = 24
 _HANDS = {1: "left", -1: "right"}
 _MAX_HAND_GAP = 0.12
@@ -49,14 +51,9 @@ class FigurePoints:
         return all(self.trust[LANDMARKS.index(name)] >= SURE for name in names)
 
     def list_hidden(self) -> list[str]:
-        """Names, without prefix, of the joints of limbs that are not in the picture."""
-        if self.kind == "other":
-            hidden = [] if self.sees("left_ankle") or self.sees("right_ankle") else _ALL_LEGS.copy()
-        elif self.kind in CROPPED:
-            hidden = _ALL_LEGS.copy()
-        else:
-            return []
-        if self.kind != "half_body":
+        """Names, without prefix, of the joints of limbs that a picture ending above them does not show."""
+        hidden = list(ALL_LEGS) if self.kind in CROPPED else []
+        if self.kind == "bust":
             unseen = [side for side in SIDES if not self.sees(f"{side.lower()}_wrist")]
             hidden += [side + part for side in unseen for part in ARM_PARTS[1:]]
         return hidden

@@ -13,17 +13,18 @@ from ...figure import Figure
 from ...progress import Progress, ignore_progress, span_progress
 from ...types import Float64Array, Mesh, Skeleton
 from ..appendages import Appendage, add_joints, find_appendages
-from ..skeleton import ARM_PARTS, LEG_PARTS, PREFIX, SIDES, build_skeleton
+from ..skeleton import ARM_PARTS, LEG_PARTS, PREFIX, build_skeleton
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .arms import Arm, find_armpit, fit_arm
 from .descriptions import STIFF_LEGS, describe_hidden, describe_mismatch
 from .figure_limbs import fold_leg, follow_arm, follow_leg, follow_torso, overlap_legs
-from .figure_points import FigurePoints, place_landmarks
+from .figure_points import ALL_ARMS, ALL_LEGS, FigurePoints, place_landmarks
 from .fingers import fit_fingers
 from .front_view import FrontView
 from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
+from .lobes import are_arms, find_arms, find_legs
 from .proportions import is_believable_arm, is_believable_leg, place_arm, place_leg, place_torso
 from .spine import place_spine
 from .thin_sheets import strip_sheets
@@ -92,25 +93,35 @@ def fit_skeleton(
     _require_body(whole)
     solid = strip_sheets(whole)
     progress(0.2)
-    torso, hands = _measure_body(solid)
     points = None if figure is None else place_landmarks(figure, mesh)
-    body = None if points is None else follow_torso(torso, points)
+    view = FrontView(solid)
+    torso = measure_torso(solid)
+    is_formless = points is not None and points.kind == "other"
+    legged = find_legs(view, torso) if is_formless else None
+    armed = find_arms(view, legged or torso) if is_formless else None
+    torso, hands = _find_hands(solid, armed or legged or torso)
+    body = None if points is None or armed or legged else follow_torso(torso, points)
     problem = "" if body else _explain_no_humanoid(solid, torso, hands)
     if problem and strict:
         raise RigError(f"the mesh is not a standing humanoid: {problem}")
     progress(0.4)
     limbs = points if body else None
     body = body or (place_torso(torso) if problem else torso)
-    arms, legs = _fit_limbs(solid, body, hands, limbs, span_progress(progress, 0.4, 0.8))
+    hidden = [] if points is None else points.list_hidden()
+    if is_formless and not legged:
+        hidden += ALL_LEGS
+    is_legless = bool(hidden)
+    arms, legs = _fit_limbs(view, body, hands, limbs, is_legless, span_progress(progress, 0.4, 0.8))
+    if is_formless and not (armed and are_arms(arms, body)):
+        hidden += ALL_ARMS
     positions = _collect_positions(solid, body, arms, legs)
     found, notes = fit_fingers(mesh, arms, span_progress(progress, 0.8, 1.0)) if fingers else ({}, [])
     skeleton = build_skeleton(positions | found)
     pose = _classify_pose(body, arms, legs)
-    hidden = [] if points is None else points.list_hidden()
     notes = [*describe_hidden(body, arms, hidden), *notes]
     hidden += [side + part for side, arm in arms.items() if arm.is_held for part in ARM_PARTS[1:]]
-    if limbs is not None and not limbs.list_hidden() and overlap_legs(body, *legs.values()):
-        hidden += [side + part for side in SIDES for part in LEG_PARTS]
+    if limbs is not None and not is_legless and overlap_legs(body, *legs.values()):
+        hidden += ALL_LEGS
         notes.append(STIFF_LEGS)
     if problem:
         notes.insert(0, _NO_HUMANOID.format(problem))
@@ -137,9 +148,8 @@ def _require_body(solid: VoxelSolid) -> None:
         )
 
 
-def _measure_body(solid: VoxelSolid) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:
+def _find_hands(solid: VoxelSolid, torso: Torso) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:
     """Torso and hands; a neck that cannot be seen is placed above the armpits."""
-    torso = measure_torso(solid)
     hands = find_hands(solid, torso)
     if torso.has_neck:
         return torso, hands
@@ -191,19 +201,19 @@ def _is_on_ground(solid: VoxelSolid, torso: Torso) -> bool:
 
 
 def _fit_limbs(
-    solid: VoxelSolid,
+    view: FrontView,
     torso: Torso,
     hands: tuple[HandTip | None, HandTip | None],
     points: FigurePoints | None,
+    is_legless: bool,
     progress: Progress,
 ) -> tuple[dict[str, Arm], dict[str, Leg]]:
     """Arms and legs by side: where the figure has them, else as measured, else by average proportions."""
     arms, legs = {}, {}
-    view = FrontView(solid)
     for number, (side, sign, hand) in enumerate(zip(("Left", "Right"), (1, -1), hands, strict=True)):
         arms[side] = _fit_arm(view, torso, hand, points, sign)
         progress(0.5 * number + 0.25)
-        legs[side] = _fit_leg(view, torso, points, sign)
+        legs[side] = fold_leg(view, torso, sign) if is_legless else _fit_leg(view, torso, points, sign)
         progress(0.5 * number + 0.5)
     return arms, legs
 
@@ -223,11 +233,8 @@ def _fit_arm(
 
 
 def _fit_leg(view: FrontView, torso: Torso, points: FigurePoints | None, side: int) -> Leg:
-    if points is not None:
-        if points.list_hidden():
-            return fold_leg(view, torso, side)
-        if followed := follow_leg(view, torso, points, side):
-            return followed
+    if points is not None and (followed := follow_leg(view, torso, points, side)):
+        return followed
     measured = fit_leg(view.solid, torso, side)
     return measured if is_believable_leg(measured, torso) else place_leg(view.solid, torso, side)
 
