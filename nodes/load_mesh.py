@@ -13,6 +13,7 @@ import folder_paths
 from ..pipeline.errors import MeshError
 from ..pipeline.formats import MESH_SUFFIXES, advise, list_companions, read_mesh
 from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
+from ..pipeline.types import Mesh, TexturedMesh
 from .compat import file_3d_inputs, file_3d_to_path, io, is_file_3d_type, make_schema
 from .input_files import list_input_files
 from .inputs import placing_inputs
@@ -104,4 +105,11 @@ class LoadMesh(io.ComfyNode):
         warnings = [*loaded.warnings, *(f"{path.name}: {note}" for note in placed.notes)]
         for warning in warnings:
             _LOG.warning("%s", warning)
-        return io.NodeOutput(*mesh_values(placed.surface), ui={"text": warnings})
+        found = _describe_extras(loaded.surface)
+        return io.NodeOutput(*mesh_values(placed.surface), ui={"text": [*found, *warnings]})
+
+
+def _describe_extras(surface: Mesh | TexturedMesh) -> list[str]:
+    """What the file has beside the surface, which travels with TRIMESH alone."""
+    mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
+    return [] if mesh.extras is None else [mesh.extras.describe()]

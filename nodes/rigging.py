@@ -152,11 +152,20 @@ class RigCharacter(ModelNode):
             options = {"pose_type": pose_type, "fingers": fingers, "strict": strict, "figure": figure}
             rig = _fit_rig(textured.mesh, progress=progress, **options)
         character, notes, measured = _bind_mesh(textured, rig, pose_type)
+        notes += _name_replaced(textured.mesh)
         if bind_pose != BIND_POSES[0]:
             character = normalize_to_t_pose(character)
         metrics = {**rig.metrics, **measured}
         ignored = _list_ignored(is_learned, figure)
         return io.NodeOutput(character, ui=run.finish(chosen, [*placing, *notes], metrics, ignored))
+
+
+def _name_replaced(mesh: Mesh) -> list[str]:
+    """The mesh's own skeleton, and the clips for it, which no saved file of the character has."""
+    if mesh.extras is None or mesh.extras.rig is None:
+        return []
+    own = replace(mesh.extras, uv_sets={}, morphs=()).describe()
+    return [f"replaced by this rig is the mesh's own: {own}"]
 
 
 def _list_ignored(is_learned: bool, figure: Figure | None) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..pipeline.conventions import BONE_NAMES, CHARACTER_FORMATS
 from ..pipeline.formats import VrmMeta, encode_fbx, encode_glb, encode_vrm, rename_character
@@ -87,7 +88,11 @@ def _choose_encoder(
     renamed = rename_character(posed, bone_names)
     if character_format == "fbx":
         maps = {role for material in character.textured.materials for role in material.maps}
-        warn_of_losses("FBX", (f"{role} textures" for role in sorted(maps)))
+        extras = character.textured.mesh.extras
+        lost = [f"{role} textures" for role in sorted(maps)]
+        if extras is not None and (named := replace(extras, rig=None).describe()):
+            lost.append(named)
+        warn_of_losses("FBX", lost)
         return lambda stem: encode_fbx(renamed, stem)
     if character_format == "vrm":
         return lambda _stem: encode_vrm(renamed, meta)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ..pipeline.color import linear_to_srgb, srgb_to_linear
 from ..pipeline.errors import MeshError
+from ..pipeline.mesh_extras import MeshExtras
 from ..pipeline.types import FloatArray, IntArray, Material, Mesh, TexturedMesh
-from .surfaces import make_surface, make_textured
+from .surfaces import make_surface, make_textured, warn_of_losses
 
 if TYPE_CHECKING:
     import trimesh
@@ -25,6 +27,8 @@ _MAPS = {
 }
 _COLORS, _WRAP = "color", "wrap"
 """Where vertex colors beside a texture (V, 4), linear, and the wrap modes of a picture are kept."""
+_NOTE = "_character3d"
+"""Where a _Note is kept; trimesh writes no metadata to files whose names begin so."""
 
 
 def read_trimesh(value: Any) -> Mesh | TexturedMesh:
@@ -34,6 +38,7 @@ def read_trimesh(value: Any) -> Mesh | TexturedMesh:
     material = getattr(visual, "material", None)
     uvs, several = _flip_v(_read_uvs(single)), getattr(material, "materials", None)
     mesh = Mesh(single.vertices, single.faces, single.vertex_normals, uvs, _read_colors(single))
+    mesh = _read_note(mesh, single.metadata.get(_NOTE))
     if not several:
         return _read_surface(mesh, material)
     bare = replace(mesh, colors=None)
@@ -65,7 +70,38 @@ def mesh_to_trimesh(surface: Mesh | TexturedMesh) -> trimesh.Trimesh:
         made.visual = ColorVisuals(made, vertex_colors=np.rint(srgb * 255).astype(np.uint8))
     elif mesh.uvs is not None:
         made.visual = TextureVisuals(uv=_flip_v(mesh.uvs))
+    if mesh.extras is not None or mesh.is_placed:
+        made.metadata[_NOTE] = _Note(_identify(mesh), mesh.extras, mesh.is_placed)
     return made
+
+
+class _Note(NamedTuple):
+    """What trimesh has no place for. identity: of the mesh that it belongs to."""
+
+    identity: str
+    extras: MeshExtras | None
+    is_placed: bool
+
+    def __deepcopy__(self, _memo: object) -> _Note:
+        return self  # nothing in it can change; trimesh copies its metadata with every mesh
+
+
+def _read_note(mesh: Mesh, note: Any) -> Mesh:
+    """The mesh with what was noted of it, unless another node has changed it since."""
+    if not isinstance(note, _Note):
+        return mesh
+    if note.identity != _identify(mesh):
+        lost = note.extras.describe() if note.extras is not None else ""
+        warn_of_losses("TRIMESH changed by another node", [lost] if lost else [])
+        return mesh
+    return replace(mesh, extras=note.extras, is_placed=note.is_placed)
+
+
+def _identify(mesh: Mesh) -> str:
+    """A hash of the triangles."""
+    digest = hashlib.blake2b(mesh.positions.data, digest_size=16)
+    digest.update(mesh.faces.data)
+    return digest.hexdigest()
 
 
 def _material_to_pbr(material: Material) -> PBRMaterial:
@@ -140,12 +176,8 @@ def _number_vertices(mesh: Mesh, face_materials: IntArray) -> Mesh:
     count = len(mesh.positions)
     keys = face_materials.astype(np.int64)[:, None] * count + mesh.faces
     used, faces = np.unique(keys, return_inverse=True)
-    vertices = used % count
-    kept = {
-        name: None if getattr(mesh, name) is None else getattr(mesh, name)[vertices]
-        for name in ("normals", "uvs", "colors")
-    }
-    return Mesh(mesh.positions[vertices], faces.reshape(-1, 3), material_numbers=used // count, **kept)
+    numbered = mesh.take_vertices(used % count, faces.reshape(-1, 3))
+    return replace(numbered, material_numbers=used // count)
 
 
 def _to_single(value: Any) -> trimesh.Trimesh:

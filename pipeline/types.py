@@ -8,59 +8,47 @@ They raise ValueError. Frame, units and UV origin: see conventions.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from .conventions import MAX_INFLUENCES
+from .frozen import (
+    BoolArray,
+    Float64Array,
+    FloatArray,
+    Int64Array,
+    IntArray,
+    freeze,
+    require,
+)
+from .mesh_extras import MeshExtras
+from .skeleton_types import Skeleton, SkinWeights
 
-# Arrays of any width, for interfaces; the classes below store float32 and int32.
-FloatArray = npt.NDArray[np.floating[Any]]
-IntArray = npt.NDArray[np.integer[Any]]
-BoolArray = npt.NDArray[np.bool_]
-# Arrays of one width, for computations whose result depends on it.
-Float64Array = npt.NDArray[np.float64]
-Int64Array = npt.NDArray[np.int64]
+__all__ = [
+    "AnimationClip",
+    "BoolArray",
+    "Camera",
+    "CameraRig",
+    "Float64Array",
+    "FloatArray",
+    "FramedPicture",
+    "Int64Array",
+    "IntArray",
+    "Material",
+    "Mesh",
+    "RiggedCharacter",
+    "Skeleton",
+    "SkinWeights",
+    "StageReport",
+    "TexturedMesh",
+    "ViewImages",
+    "ViewMaps",
+    "freeze",
+    "require",
+]
 
-_WEIGHT_TOLERANCE = 1e-4
 _QUATERNION_TOLERANCE = 1e-3
-
-
-def freeze(owner: object, name: str, dtype: npt.DTypeLike, *shape: int | None) -> None:
-    """Cast a field to a read-only contiguous array of `shape`; None in `shape` stands for any length.
-
-    An array that is all of that already, and that nobody can write to, is kept; any other is copied.
-    """
-    value = getattr(owner, name)
-    if value is None:
-        return
-    array = value if _is_frozen(value, np.dtype(dtype)) else np.array(value, dtype=dtype, order="C")
-    wrong = array.ndim != len(shape) or any(
-        want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
-    )
-    if wrong:
-        wanted = str(tuple(shape)).replace("None", "n")
-        raise ValueError(f"{type(owner).__name__}.{name}: expected shape {wanted}, got {array.shape}")
-    array.setflags(write=False)
-    object.__setattr__(owner, name, array)
-
-
-def _is_frozen(value: object, dtype: np.dtype[Any]) -> bool:
-    """Whether `value` is a contiguous array of `dtype` whose memory no array can write to."""
-    if type(value) is not np.ndarray or value.dtype != dtype or not value.flags.c_contiguous:
-        return False
-    memory: Any = value
-    while isinstance(memory, np.ndarray) and not memory.flags.writeable:
-        memory = memory.base
-    return memory is None
-
-
-def require(owner: object, name: str, is_sound: bool | np.bool_, wanted: str) -> None:
-    """Raise ValueError unless the field is sound. Conditions are written so that NaN fails them."""
-    if not is_sound:
-        raise ValueError(f"{type(owner).__name__}.{name}: expected {wanted}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +81,8 @@ class Mesh:
     normals: (V, 3) float32 unit, or None. uvs: (V, 2) float32, or None.
     colors: (V, 4) float32 linear RGBA 0..1, or None; they multiply the base color, as glTF's COLOR_0 does.
     material_numbers: (V,) uint16, or None for 0 everywhere; which of several materials a vertex belongs to.
-    The corners of a face belong to one.
+    The corners of a face belong to one. extras: what its file has of it beside these, or None.
+    is_placed: whether orientation/ has stood it up.
     """
 
     positions: FloatArray
@@ -102,6 +91,8 @@ class Mesh:
     uvs: FloatArray | None = None
     colors: FloatArray | None = None
     material_numbers: IntArray | None = None
+    extras: MeshExtras | None = None
+    is_placed: bool = False
 
     def __post_init__(self) -> None:
         freeze(self, "positions", np.float32, None, 3)
@@ -111,10 +102,20 @@ class Mesh:
         freeze(self, "uvs", np.float32, count, 2)
         freeze(self, "colors", np.float32, count, 4)
         freeze(self, "material_numbers", np.uint16, count)
+        fits = self.extras is None or self.extras.fits(count)
+        require(self, "extras", fits, f"those of a mesh with {count} vertices")
         if len(self.faces):
             low, high = int(self.faces.min()), int(self.faces.max())
             wanted = f"vertex indices 0..{count - 1}, got {low}..{high}"
             require(self, "faces", low >= 0 and high < count, wanted)
+
+    def take_vertices(self, vertices: IntArray, faces: IntArray) -> Mesh:
+        """The mesh with these of its vertices (W,), all that belongs to them, and these faces (F, 3)."""
+        names = ("positions", "normals", "uvs", "colors", "material_numbers")
+        values = {name: getattr(self, name) for name in names}
+        taken = {name: value[vertices] for name, value in values.items() if value is not None}
+        extras = None if self.extras is None else self.extras.take(vertices)
+        return replace(self, faces=faces, extras=extras, **taken)
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
@@ -281,61 +282,6 @@ class ViewImages:
         count, side = len(self.rig), np.shape(self.mask)[-1]
         freeze(self, "color", np.float32, count, side, side, 3)
         freeze(self, "mask", np.float32, count, side, side)
-
-
-@dataclass(frozen=True, eq=False)
-class Skeleton:
-    """A tree of joints in rest pose; a parent comes before its children, and the root's parent is -1.
-
-    names: J joint names. parents: (J,) int32.
-    rest: (J, 4, 4) float32, each joint's transform in the mesh frame (column vectors), rotation and
-    translation only. roles: humanoid role -> joint index (VRM 1.0 bone names, "leftUpperArm").
-    """
-
-    names: tuple[str, ...]
-    parents: IntArray
-    rest: FloatArray
-    roles: Mapping[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        count = len(self.names)
-        freeze(self, "parents", np.int32, count)
-        freeze(self, "rest", np.float32, count, 4, 4)
-        late = np.flatnonzero((self.parents >= np.arange(count)) | (self.parents < -1))
-        if len(late):
-            name, parent = self.names[late[0]], self.parents[late[0]]
-            require(self, "parents", False, f"each parent before its children, got {parent} for {name!r}")
-        wanted = f"joint indices 0..{count - 1}, got {dict(self.roles)}"
-        require(self, "roles", all(0 <= joint < count for joint in self.roles.values()), wanted)
-
-    @property
-    def positions(self) -> FloatArray:
-        """(J, 3) float32 joint positions, meters."""
-        return self.rest[:, :3, 3]
-
-    def index(self, name: str) -> int:
-        """Index of the joint called `name`; ValueError lists the known names."""
-        if name not in self.names:
-            raise ValueError(f"no joint {name!r}; this skeleton has {', '.join(self.names)}")
-        return self.names.index(name)
-
-
-@dataclass(frozen=True, eq=False)
-class SkinWeights:
-    """joints: (V, 4) uint16 indices into the skeleton. weights: (V, 4) float32, 0..1, rows sum to 1."""
-
-    joints: IntArray
-    weights: FloatArray
-
-    def __post_init__(self) -> None:
-        freeze(self, "joints", np.uint16, None, MAX_INFLUENCES)
-        freeze(self, "weights", np.float32, len(self.joints), MAX_INFLUENCES)
-        error = float(np.abs(self.weights.sum(axis=1) - 1).max(initial=0))
-        require(
-            self, "weights", error <= _WEIGHT_TOLERANCE, f"rows that sum to 1, got one off by {error:.2g}"
-        )
-        low = float(self.weights.min(initial=0))
-        require(self, "weights", low >= 0, f"no negative weights, got {low:.2g}")
 
 
 @dataclass(frozen=True, eq=False)

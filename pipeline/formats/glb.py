@@ -14,6 +14,7 @@ from ..mesh.normals import vertex_normals
 from ..types import FloatArray, IntArray, Mesh, RiggedCharacter, TexturedMesh
 from .files import replace_file
 from .gltf_document import INDICES, VERTICES, GltfDocument
+from .gltf_extras import add_targets, add_uv_sets, unmorph_positions
 from .gltf_materials import describe_material
 from .gltf_skin import add_skin_attributes, add_skinned_nodes
 from .validate import check_character, check_mesh
@@ -25,7 +26,8 @@ _WHITE = (1.0, 1.0, 1.0, 1.0)
 def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) -> None:
     """Write the model as one .glb file: positions, normals, uvs, colors, indices and an embedded PNG.
 
-    A rigged character also has joints, inverse bind matrices and skin weights, and its clips as animations.
+    Further uv sets and morph targets are kept. A rigged character also has joints, inverse bind matrices and
+    skin weights, and its clips as animations; a skeleton of the mesh's own is not written.
     Vertices keep their order. Missing normals are computed. The same model gives the same bytes. Raises
     FormatError for a mesh without faces or with coordinates that are not finite, and for parts of a
     character that do not fit together; OSError from writing. The file is written atomically.
@@ -62,6 +64,7 @@ def _add_mesh(document: GltfDocument, model: Mesh | TexturedMesh, skin: dict[str
         faces = [mesh.faces[model.face_materials == number] for number in range(len(described))]
     else:
         described, faces = [_describe_plain(mesh)], [mesh.faces]
+    targets, named = add_targets(document, mesh)
     primitives = []
     for material, its_faces in zip(described, faces, strict=True):
         if not len(its_faces):
@@ -70,19 +73,21 @@ def _add_mesh(document: GltfDocument, model: Mesh | TexturedMesh, skin: dict[str
             material.setdefault("alphaMode", "BLEND")
         indices = _add_indices(document, its_faces, len(mesh.positions))
         number = document.add("materials", material)
-        primitives.append({"attributes": attributes, "indices": indices, "material": number})
-    return document.add("meshes", {"name": "character", "primitives": primitives})
+        primitives.append({"attributes": attributes, "indices": indices, "material": number, **targets})
+    return document.add("meshes", {"name": "character", "primitives": primitives, **named})
 
 
 def _add_attributes(document: GltfDocument, mesh: Mesh) -> dict[str, int]:
     attributes = {
-        "POSITION": document.add_accessor(mesh.positions, VERTICES, has_bounds=True),
+        "POSITION": document.add_accessor(unmorph_positions(mesh), VERTICES, has_bounds=True),
         "NORMAL": document.add_accessor(_make_unit(vertex_normals(mesh)), VERTICES),
     }
     if mesh.uvs is not None:
         attributes["TEXCOORD_0"] = document.add_accessor(mesh.uvs, VERTICES)
     if mesh.colors is not None:
         attributes["COLOR_0"] = document.add_accessor(mesh.colors.clip(0, 1), VERTICES)
+    if mesh.uvs is not None and mesh.extras is not None:
+        attributes |= add_uv_sets(document, mesh.extras)
     return attributes
 
 

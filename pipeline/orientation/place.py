@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import MeshError
 from ..mesh.blades import drop_blades, find_blades
 from ..mesh.pieces import Pieces, split_pieces
+from ..mesh_extras import MeshExtras
 from ..types import BoolArray, Float64Array, Mesh, TexturedMesh
 from .frame import AXES, BodyFrame, find_frame
 from .parts import find_figure_faces
@@ -20,6 +21,7 @@ _THINGS = (0.05, 30.0)
 """Meters. Anything of such a size may be meant, also where no figure was recognized."""
 _LEAST_SIZE = 1e-9
 """Smaller than anything in any usual unit."""
+_UNTURNED = np.eye(3)
 _NO_FIGURE = (
     "no figure was recognized, so the mesh stands, and is as large, as its file has it; set up, front and "
     "height_meters if it is one"
@@ -28,7 +30,10 @@ _NO_FIGURE = (
 
 @dataclass(frozen=True, eq=False)
 class PlacedMesh:
-    """surface: as it was given, if nothing had to change. notes: what was changed, a sentence each."""
+    """surface: marked as placed, and otherwise as it was given if nothing had to change.
+
+    notes: what was changed, a sentence each.
+    """
 
     surface: Mesh | TexturedMesh
     notes: tuple[str, ...]
@@ -49,6 +54,8 @@ def place_mesh(
     if up[1:] == front[1:] != "uto":
         raise MeshError(f"up ({up}) and front ({front}) are along the same axis; choose different ones")
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
+    if mesh.is_placed and (up, front, height) == ("auto", "auto", 0):
+        return PlacedMesh(surface, ())
     if not _has_extent(mesh):
         return PlacedMesh(surface, ())
     pieces = split_pieces(mesh)
@@ -65,8 +72,9 @@ def place_mesh(
         mesh = _scale(mesh, height, notes)
     elif not frame.is_standing:
         notes.append(_NO_FIGURE)
+    mesh = replace(mesh, is_placed=True)
     placed = replace(surface, mesh=mesh) if isinstance(surface, TexturedMesh) else mesh
-    return PlacedMesh(placed if notes else surface, tuple(notes))
+    return PlacedMesh(placed, tuple(notes))
 
 
 def _has_extent(mesh: Mesh) -> bool:
@@ -84,9 +92,7 @@ def _keep_faces(mesh: Mesh, pieces: Pieces, kept: BoolArray) -> tuple[Mesh, Piec
     if kept.all():
         return mesh, pieces
     used, faces = np.unique(mesh.faces[kept], return_inverse=True)
-    values = {item.name: getattr(mesh, item.name) for item in fields(mesh) if item.name != "faces"}
-    chosen = {name: value[used] for name, value in values.items() if value is not None}
-    mesh = replace(mesh, faces=faces.reshape(-1, 3), **chosen)
+    mesh = mesh.take_vertices(used, faces.reshape(-1, 3))
     return mesh, split_pieces(mesh)
 
 
@@ -128,7 +134,8 @@ def _turn(mesh: Mesh, frame: BodyFrame, notes: list[str]) -> Mesh:
     rows = np.round(frame.rows, 12)
     notes.append(_describe_turn(rows))
     normals = None if mesh.normals is None else mesh.normals @ rows.T
-    return replace(mesh, positions=mesh.positions.astype(np.float64) @ rows.T, normals=normals)
+    positions = mesh.positions.astype(np.float64) @ rows.T
+    return replace(mesh, positions=positions, normals=normals, extras=_move_extras(mesh, rotation=rows))
 
 
 def _describe_turn(rows: Float64Array) -> str:
@@ -156,4 +163,9 @@ def _scale(mesh: Mesh, height: float, notes: list[str]) -> Mesh:
     if not why:
         return mesh
     notes.append(f"the mesh is {why}")
-    return replace(mesh, positions=mesh.positions.astype(np.float64) * factor)
+    positions = mesh.positions.astype(np.float64) * factor
+    return replace(mesh, positions=positions, extras=_move_extras(mesh, scale=factor))
+
+
+def _move_extras(mesh: Mesh, rotation: Float64Array = _UNTURNED, scale: float = 1.0) -> MeshExtras | None:
+    return None if mesh.extras is None else mesh.extras.transform(rotation, scale, np.zeros(3))

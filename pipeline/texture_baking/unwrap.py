@@ -8,6 +8,7 @@ charts are flattened in one sparse system (`flatten_charts`), and their bitmaps 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -65,8 +66,9 @@ def unwrap_mesh(
     vertex, split, first = _split_vertices(faces, charts.chart)
     uvs = corners.reshape(-1, 2)[first] / texture_size
     progress(1.0)
-    colors = None if mesh.colors is None else mesh.colors[vertex]
-    return Mesh(mesh.positions[vertex], split, vertex_normals(mesh)[vertex], uvs.clip(0, 1), colors)
+    normals = vertex_normals(mesh)[vertex]
+    cut = replace(mesh, material_numbers=None).take_vertices(vertex, split)
+    return replace(cut, normals=normals, uvs=uvs.clip(0, 1))
 
 
 def _split_vertices(faces: Int64Array, chart: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:

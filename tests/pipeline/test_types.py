@@ -4,7 +4,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from character3d.pipeline import types
+from character3d.pipeline import mesh_extras, types
+from character3d.pipeline.mesh_extras import MeshExtras, MorphTarget, OwnClip
 from character3d.pipeline.types import (
     AnimationClip,
     Camera,
@@ -46,8 +47,12 @@ VALUES = {
     "Skeleton": SKELETON,
     "SkinWeights": SKIN,
     "AnimationClip": CLIP,
+    "MorphTarget": MorphTarget("smile", [0, 2], np.ones((2, 3))),
+    "OwnClip": OwnClip("still", [0.0, 1.0], CLIP.rotations, np.zeros((2, 3, 3))),
+    "MeshExtras": MeshExtras({1: np.zeros((3, 2))}),
+    "_UvSet": mesh_extras._UvSet(np.zeros((3, 2))),
 }
-DTYPES = {"faces": np.int32, "parents": np.int32, "joints": np.uint16}
+DTYPES = {"faces": np.int32, "vertices": np.int32, "parents": np.int32, "joints": np.uint16}
 ARRAYS = [
     (name, item.name)
     for name, value in VALUES.items()
@@ -60,7 +65,7 @@ every_array = pytest.mark.parametrize(("owner", "name"), ARRAYS)
 def test_every_type_with_arrays_is_tested_here():
     declared = {
         name
-        for name, value in vars(types).items()
+        for name, value in (vars(types) | vars(mesh_extras)).items()
         if isinstance(value, type)
         and any("Array" in str(item) for item in getattr(value, "__annotations__", {}).values())
     }
@@ -226,3 +231,15 @@ def test_texels_of_eight_bits_stay_small_and_say_the_same():
     np.testing.assert_array_equal(small.base_color, large.base_color)
     uvs = np.random.default_rng(1).random((20, 2))
     np.testing.assert_array_equal(small.sample(uvs), large.sample(uvs))
+
+
+def test_extras_belong_to_the_vertices_of_their_mesh():
+    extras = MeshExtras({1: np.zeros((3, 2))}, (MorphTarget("smile", [2], np.ones((1, 3))),))
+    assert replace(MESH, extras=extras).extras is extras
+    assert not extras.uv_sets[1].flags.writeable
+    for wrong in (
+        MeshExtras({1: np.zeros((4, 2))}),
+        MeshExtras({}, (MorphTarget("a", [3], np.ones((1, 3))),)),
+    ):
+        with pytest.raises(ValueError, match="those of a mesh with 3 vertices"):
+            replace(MESH, extras=wrong)

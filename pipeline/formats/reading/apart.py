@@ -17,11 +17,12 @@ from .soft_packages import DISTRIBUTIONS, has_soft
 
 _LOG = logging.getLogger("character3d")
 _START = """\
-import importlib, sys
-sys.path.append(sys.argv[1])
-importlib.import_module(sys.argv[2]).main(*sys.argv[3:])
+import importlib, sys, types
+package = sys.modules["reading"] = types.ModuleType("reading")
+package.__path__ = [sys.argv[1]]
+importlib.import_module("reading." + sys.argv[2]).main(*sys.argv[3:])
 """
-"""Runs a worker of this folder, whose other names must not hide those of packages."""
+"""Runs a worker of this folder, as a module of a package that is this folder alone."""
 _LONGEST = 600
 """Seconds that reading a file may take."""
 

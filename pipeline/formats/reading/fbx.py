@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError
+from ...mesh_extras import MorphTarget, OwnClip
+from ...types import Skeleton
 from .apart import read_apart
 from .beside import find_beside
 from .images import open_image
-from .model import Model, Part, SourceMaterial, SourceTexture
+from .model import Influences, Model, Part, SourceMaterial, SourceTexture
+from .rig import make_clip, make_skeleton
 
 
 def read_fbx(path: Path) -> Model:
@@ -21,23 +24,60 @@ def read_fbx(path: Path) -> Model:
     warnings: list[str] = []
     materials = [_make_material(path, item, arrays, warnings) for item in scene["materials"]]
     parts = tuple(_make_part(item, arrays, materials) for item in scene["parts"])
+    skeleton, clips = _make_rig(scene, arrays, warnings)
     if scene["hidden"]:
         warnings.append(f"hidden objects are left out: {', '.join(scene['hidden'])}")
-    return Model(parts, tuple(warnings))
+    return Model(parts, tuple(warnings), skeleton=skeleton, clips=clips)
 
 
 def _make_part(item: Mapping[str, Any], arrays: Mapping[str, Any], materials: list[SourceMaterial]) -> Part:
     read = {name: arrays[key] for name, key in item["keys"].items()}
-    uvs, number = read.get("uvs"), item["material"]
+    number = item["material"]
+    sets = {0: "uvs"} | {int(name[4:]): name for name in read if name.startswith("uvs_")}
     return Part(
         item["name"],
         read["positions"].astype(np.float64),
         read["faces"],
         read.get("normals"),
-        {} if uvs is None else {0: uvs * (1, -1) + (0, 1)},
+        {number: read[name] * (1, -1) + (0, 1) for number, name in sets.items() if name in read},
         read.get("colors"),
         materials[number] if number >= 0 else None,
+        tuple(_make_morph(*pair) for pair in zip(item["morphs"], _list_deltas(read), strict=True)),
+        Influences(read["joints"], read["weights"]) if "joints" in read else None,
     )
+
+
+def _list_deltas(read: Mapping[str, Any]) -> list[Any]:
+    """(V, 3) deltas of the morph targets, in their order."""
+    count = sum(name.startswith("morph_") for name in read)
+    return [read[f"morph_{number}"] for number in range(count)]
+
+
+def _make_morph(described: Mapping[str, Any], deltas: Any) -> MorphTarget:
+    moved = np.flatnonzero(np.abs(deltas).max(axis=1) > 0)
+    return MorphTarget(described["name"], moved, deltas[moved], described["weight"])
+
+
+def _make_rig(
+    scene: Mapping[str, Any], arrays: Mapping[str, Any], warnings: list[str]
+) -> tuple[Skeleton | None, tuple[OwnClip, ...]]:
+    """The skeleton and the clips that move it; other clips are named in `warnings`."""
+    described = scene["skeleton"]
+    if others := [clip["name"] for clip in scene["clips"] if not clip["moves"]]:
+        warnings.append(f"clips that move no joint are left out: {', '.join(others)}")
+    if described is None or not np.isfinite(arrays["skeleton"]).all():
+        return None, ()
+    parents = np.array(described["parents"])
+    clips = []
+    for number, clip in enumerate(scene["clips"]):
+        if not clip["moves"]:
+            continue
+        times, world = arrays[f"clip{number}_times"], arrays[f"clip{number}_world"]
+        try:
+            clips.append(make_clip(clip["name"], times, parents, world))
+        except ValueError as error:
+            warnings.append(f"the clip {clip['name']!r} is left out: {error}")
+    return make_skeleton(described["names"], parents, arrays["skeleton"]), tuple(clips)
 
 
 def _make_material(

@@ -1,19 +1,21 @@
 """Reads FBX with ufbx, in a process of its own, which apart.py starts.
 
-ufbx 0.0.5 is native code that reads what strangers wrote, and it gives away references that it does not own:
-those to the items of its lists, and those of memoryviews to what they show. `_list` and `_read` give each a
-reference. This file needs numpy and ufbx alone.
+ufbx is native code that reads what strangers wrote. This file and those that it imports need numpy and ufbx
+alone.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .fbx_lists import hold, list_items, read_array, read_matrix
+from .fbx_rig import FbxRig, list_channels, read_deltas
+from .polygons import fan_polygons
 
 
 def main(model: str, folder: str) -> None:
@@ -25,7 +27,6 @@ def main(model: str, folder: str) -> None:
         scene = ufbx.load_file(
             model,
             evaluate_skinning=True,
-            ignore_animation=True,
             generate_missing_normals=True,
             target_unit_meters=1.0,
             target_axes=ufbx.axes_right_handed_y_up,
@@ -38,58 +39,64 @@ def main(model: str, folder: str) -> None:
     Path(folder, "scene.json").write_text(json.dumps(described), encoding="utf-8")
 
 
-def _hold(item: Any) -> Any:
-    """The item with one more reference."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(item))
-    return item
-
-
-def _list(items: Any) -> Iterator[Any]:
-    """The items of one of ufbx's lists."""
-    return map(_hold, items)
-
-
 def _describe(scene: Any, arrays: dict[str, Any]) -> dict[str, Any]:
-    materials = [_describe_material(material, arrays) for material in _list(scene.materials)]
+    materials = [_describe_material(material, arrays) for material in list_items(scene.materials)]
+    rig = FbxRig(scene)
     parts: list[dict[str, Any]] = []
     hidden: list[str] = []
-    for mesh in _list(scene.meshes):
-        for node in _list(mesh.instances):
+    for mesh in list_items(scene.meshes):
+        for node in list_items(mesh.instances):
             if not node.visible:
                 hidden.append(node.name)
                 continue
-            for part in _read_instance(mesh, node):
+            for part in _read_instance(mesh, node, rig):
                 number = len(parts)
                 keys = {name: f"part{number}_{name}" for name, array in part.items() if array is not None}
                 arrays.update({keys[name]: array for name, array in part.items() if array is not None})
-                parts.append(
-                    {"name": node.name or mesh.name, "material": int(part["material"]), "keys": keys}
-                )
-    warnings = [str(warning.description) for warning in _list(scene.metadata.warnings)]
-    return {"materials": materials, "parts": parts, "hidden": hidden, "warnings": warnings}
+                parts.append({
+                    "name": node.name or mesh.name,
+                    "material": int(part["material"]),
+                    "keys": keys,
+                    "morphs": [
+                        {"name": channel.name, "weight": float(channel.weight)}
+                        for channel in list_channels(mesh)
+                    ],
+                })  # fmt: skip
+    warnings = [str(warning.description) for warning in list_items(scene.metadata.warnings)]
+    described = {"materials": materials, "parts": parts, "hidden": hidden, "warnings": warnings}
+    return {**described, "skeleton": rig.describe(arrays), "clips": rig.describe_clips(arrays)}
 
 
-def _read_instance(mesh: Any, node: Any) -> Iterator[dict[str, Any]]:
+def _read_instance(mesh: Any, node: Any, rig: FbxRig) -> Iterator[dict[str, Any]]:
     """The triangles of a mesh where a node has it, one part for each material."""
-    faces = _read(mesh.faces).astype(np.int64)
-    corners, owner = _triangulate(faces[:, 0], faces[:, 1])
-    positions = _read(mesh.skinned_position.values)
-    places = _read(mesh.skinned_position.indices)
+    faces = read_array(mesh.faces).astype(np.int64)
+    corners, owner = fan_polygons(faces[:, 1], faces[:, 0])
+    positions = read_array(mesh.skinned_position.values)
+    places = read_array(mesh.skinned_position.indices)
     matrix = np.eye(4)
     if mesh.skinned_is_local:
-        matrix[:3] = np.array(_hold(node.geometry_to_world)).T
+        matrix = read_matrix(node.geometry_to_world)
         positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
     layers = {"uvs": mesh.vertex_uv, "normals": mesh.skinned_normal, "colors": mesh.vertex_color}
+    sets = enumerate(list_items(mesh.uv_sets))
+    layers |= {f"uvs_{number}": item.vertex_uv for number, item in sets if number}
+    linear, influences = rig.read_skin(mesh, node, len(positions))
+    morphs = {
+        f"morph_{number}": np.einsum("vij,vj->vi", linear, read_deltas(channel, len(positions)))
+        for number, channel in enumerate(list_channels(mesh))
+    }
     read = {
-        name: (_read(layer.values), _read(layer.indices)) for name, layer in layers.items() if layer.exists
+        name: (read_array(layer.values), read_array(layer.indices))
+        for name, layer in layers.items()
+        if layer.exists
     }
     if "normals" in read and mesh.skinned_is_local:
         turned = read["normals"][0] @ np.linalg.inv(matrix[:3, :3])
         length = np.linalg.norm(turned, axis=1, keepdims=True)
         read["normals"] = turned / np.where(length > 0, length, 1), read["normals"][1]
     is_mirrored = np.linalg.det(matrix[:3, :3]) < 0
-    numbers = _read(mesh.face_material)
-    materials = [material.typed_id for material in _list(node.materials or mesh.materials)]
+    numbers = read_array(mesh.face_material)
+    materials = [material.typed_id for material in list_items(node.materials or mesh.materials)]
     of_face = numbers[owner] if len(numbers) else np.zeros(len(owner), np.int64)
     for number in np.unique(of_face):
         own = corners[of_face == number]
@@ -99,27 +106,9 @@ def _read_instance(mesh: Any, node: Any) -> Iterator[dict[str, Any]]:
         part = {name: values[rows[:, 1 + at]] for at, (name, (values, _)) in enumerate(read.items())}
         part["positions"] = positions[rows[:, 0]]
         part["faces"] = triangles[:, ::-1] if is_mirrored else triangles
+        part |= {name: values[rows[:, 0]] for name, values in (influences | morphs).items()}
         part["material"] = np.array(materials[number] if number < len(materials) else -1)
         yield part
-
-
-def _read(values: Any) -> Any:
-    """One of ufbx's lists as an array, (N, k) of vectors or (N,) of integers."""
-    if not len(values):
-        return np.zeros((0, 3))
-    try:
-        return np.asarray(memoryview(_hold(values))).copy()
-    except TypeError:  # its lists of integers have no buffer
-        return np.fromiter(values, np.int64, len(values))
-
-
-def _triangulate(starts: Any, sizes: Any) -> tuple[Any, Any]:
-    """(T, 3) corners of the triangles of polygons, each a fan, and the polygon of each."""
-    counts = np.maximum(sizes - 2, 0)
-    owner = np.repeat(np.arange(len(sizes)), counts)
-    step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    first = starts[owner]
-    return np.stack((first, first + step + 1, first + step + 2), axis=1), owner
 
 
 def _describe_material(material: Any, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +149,7 @@ def _read_number(found: Any, default: float) -> float:
 def _describe_texture(texture: Any, arrays: dict[str, Any]) -> dict[str, Any]:
     """File names to try, and the key of the embedded picture."""
     key = f"picture{texture.typed_id}"
-    content = bytes(_hold(texture.content))
+    content = bytes(hold(texture.content))
     if content:
         arrays[key] = np.frombuffer(content, np.uint8)
     wrap = ["CLAMP" if "CLAMP" in mode.name else "REPEAT" for mode in (texture.wrap_u, texture.wrap_v)]

@@ -14,8 +14,10 @@ from typing import Any
 from ...errors import FormatError
 from .gltf_container import GltfFile
 from .gltf_materials import GltfMaterials
+from .gltf_morphs import read_targets, turn_targets
 from .gltf_nodes import GltfNodes, place_primitive
 from .gltf_primitives import Primitive, read_primitive
+from .gltf_rig import GltfRig
 from .model import Model, Part
 
 UNDERSTOOD = frozenset({
@@ -38,15 +40,27 @@ def read_gltf(path: Path) -> Model:
     if required:
         raise FormatError(f"{path.name} requires {', '.join(map(str, required))}, which cannot be read")
     nodes, materials, left_out = GltfNodes(file), GltfMaterials(file), Counter[str]()
-    parts = [part for index in nodes.world for part in _read_node(file, nodes, materials, index, left_out)]
+    rig, warnings = GltfRig(file, nodes), list[str]()
+    parts = [
+        part
+        for index in nodes.world
+        for part in _read_node(file, nodes, materials, rig, index, left_out, warnings)
+    ]
+    skeleton, clips = rig.read_skeleton(), rig.read_clips(warnings)
     named = [f"{count} meshes of {kind} are left out" for kind, count in sorted(left_out.items())]
     used = file.items("extensionsUsed")
     axes = next((axes for name, axes in _VRM_AXES.items() if name in used), ("auto", "auto"))
-    return Model(tuple(parts), (*named, *materials.warnings), *axes)
+    return Model(tuple(parts), (*named, *materials.warnings, *warnings), *axes, skeleton, clips)
 
 
 def _read_node(
-    file: GltfFile, nodes: GltfNodes, materials: GltfMaterials, index: int, left_out: Counter[str]
+    file: GltfFile,
+    nodes: GltfNodes,
+    materials: GltfMaterials,
+    rig: GltfRig,
+    index: int,
+    left_out: Counter[str],
+    warnings: list[str],
 ) -> Iterator[Part]:
     """The parts of a node's mesh; what has no triangles is counted in `left_out`."""
     node = file.item("nodes", index)
@@ -59,7 +73,8 @@ def _read_node(
     for described in file.get(mesh, "primitives", list, []):
         if not isinstance(described, dict):
             raise file.damaged(f"{name!r} has a primitive that is not an object")
-        primitive = read_primitive(file, described, _check_morphs(file, morphs))
+        weights = _check_morphs(file, morphs)
+        primitive = read_primitive(file, described, weights)
         if isinstance(primitive, str):
             left_out[primitive] += 1
         if not isinstance(primitive, Primitive) or not len(primitive.faces):
@@ -67,8 +82,17 @@ def _read_node(
         if joints is not None and primitive.joints is not None and primitive.joints.max() >= len(joints):
             raise file.damaged(f"{name!r} names joint {primitive.joints.max()} of {len(joints)}")
         material = materials.read(primitive.material)
-        for positions, faces, normals in place_primitive(primitive, nodes.places(index), joints):
-            yield Part(name, positions, faces, normals, primitive.uvs, primitive.colors, material)
+        influences = rig.read_influences(index, primitive)
+        try:
+            targets = read_targets(file, mesh, described, weights, len(primitive.positions))
+        except FormatError as error:
+            warnings.append(f"the morph targets of {name!r} are left out: {error}")
+            targets = ()
+        for positions, faces, normals, linear in place_primitive(primitive, nodes.places(index), joints):
+            morphs = turn_targets(targets, linear)
+            yield Part(
+                name, positions, faces, normals, primitive.uvs, primitive.colors, material, morphs, influences
+            )
 
 
 def _check_morphs(file: GltfFile, morphs: list[Any]) -> list[float]:

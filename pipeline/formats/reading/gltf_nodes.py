@@ -32,11 +32,15 @@ def compose(translation: Any, rotation: Any, scale: Any) -> Float64Array:
 
 
 class GltfNodes:
-    """World transforms of the nodes that the scene shows, (4, 4) float64 by node, parents first."""
+    """World transforms of the nodes that the scene shows, (4, 4) float64 by node, parents first.
+
+    parents: the node above each that has one.
+    """
 
     def __init__(self, file: GltfFile) -> None:
         self._file = file
         self.world: dict[int, Float64Array] = {}
+        self.parents: dict[int, int] = {}
         roots = self._list_roots()
         waiting = [(root, np.eye(4)) for root in reversed(roots)]
         while waiting:
@@ -49,6 +53,7 @@ class GltfNodes:
             waiting += [(child, self.world[index]) for child in reversed(children)]
             for child in children:
                 file.item("nodes", child)
+                self.parents[child] = index
 
     def places(self, index: int) -> Float64Array:
         """(N, 4, 4), one for each instance of the node's mesh."""
@@ -72,11 +77,7 @@ class GltfNodes:
 
     def joint_transforms(self, skin_index: Any) -> Float64Array:
         """What moves a vertex with each joint of a skin, (J, 4, 4): its inverse bind, then its place."""
-        skin = self._file.item("skins", skin_index)
-        joints = self._file.get(skin, "joints", list, [])
-        unknown = [joint for joint in joints if type(joint) is not int or joint not in self.world]
-        if unknown or not joints:
-            raise self._file.damaged(f"skins[{skin_index}] has joints that are not in the scene: {unknown}")
+        skin, joints = self._file.item("skins", skin_index), self.skin_joints(skin_index)
         placed = np.stack([self.world[joint] for joint in joints])
         if "inverseBindMatrices" not in skin:
             return placed
@@ -84,6 +85,18 @@ class GltfNodes:
         if len(bind) < len(joints):
             raise self._file.damaged(f"skins[{skin_index}] has {len(bind)} matrices for {len(joints)} joints")
         return np.asarray(placed @ bind[: len(joints)].reshape(-1, 4, 4).transpose(0, 2, 1))
+
+    def skin_joints(self, skin_index: Any) -> list[int]:
+        """The nodes that are the joints of a skin, all of them in the scene."""
+        joints = self._file.get(self._file.item("skins", skin_index), "joints", list, [])
+        unknown = [joint for joint in joints if type(joint) is not int or joint not in self.world]
+        if unknown or not joints:
+            raise self._file.damaged(f"skins[{skin_index}] has joints that are not in the scene: {unknown}")
+        return joints
+
+    def local(self, index: int) -> Float64Array:
+        """The transform (4, 4) of a node in its parent's."""
+        return self._read_local(self._file.item("nodes", index))
 
     def _list_roots(self) -> list[int]:
         """The nodes at the top of the scene that is shown; without scenes, all that have no parent."""
@@ -108,8 +121,8 @@ class GltfNodes:
 
 def place_primitive(
     primitive: Primitive, places: Float64Array, joints: Float64Array | None
-) -> Iterator[tuple[Float64Array, Int64Array, Float64Array | None]]:
-    """Positions, faces and normals where the scene has them, for each instance.
+) -> Iterator[tuple[Float64Array, Int64Array, Float64Array | None, Float64Array]]:
+    """Positions, faces and normals where the scene has them, for each instance, and the linear maps there.
 
     A mirroring transform turns the winding around. A skin replaces the node's own place. IndexError if a
     vertex names a joint that the skin does not have.
@@ -122,7 +135,7 @@ def place_primitive(
         # The cofactor matrix turns normals as the inverse transpose does, up to length and sign.
         is_mirrored = bool((np.linalg.det(linear) < 0).mean() > 0.5)
         faces = primitive.faces[:, ::-1] if is_mirrored else primitive.faces
-        yield positions, faces, _turn_normals(primitive.normals, linear)
+        yield positions, faces, _turn_normals(primitive.normals, linear), linear
 
 
 def _blend(influences: Int64Array, weights: Float64Array, joints: Float64Array) -> Float64Array:

@@ -9,6 +9,7 @@ import numpy as np
 from ...mesh.topology import drop_collapsed
 from ...mesh.weld import weld_equal
 from ...types import Float64Array, FloatArray, IntArray, Mesh, TexturedMesh
+from .join_extras import join_extras
 from .materials import make_material
 from .model import Model, Part, SourceMaterial
 
@@ -23,14 +24,17 @@ def join_parts(model: Model) -> tuple[Mesh | TexturedMesh, list[str]]:
     mesh so far from the origin that float32 would coarsen it is moved there.
     """
     parts, warnings = model.parts, list(model.warnings)
-    positions = _center(np.concatenate([part.positions for part in parts]), warnings)
+    positions = np.concatenate([part.positions for part in parts])
+    offset = _find_offset(positions, warnings)
+    positions, extras = positions + offset, join_extras(model, offset)
     faces = _join_faces(parts)
     colors, uvs = _join_colors(parts), _join_uvs(parts)
     if all(part.material is None for part in parts):
         if colors is None and uvs is None:
             welded = weld_equal(positions.astype(np.float32))
-            return Mesh(welded.points, drop_collapsed(welded.inverse[faces])), warnings
-        return Mesh(positions, faces, _join_normals(parts), uvs, colors), warnings
+            whole = Mesh(positions, faces, extras=extras)
+            return whole.take_vertices(welded.first, drop_collapsed(welded.inverse[faces])), warnings
+        return Mesh(positions, faces, _join_normals(parts), uvs, colors, extras=extras), warnings
     sources = list(dict.fromkeys(part.material or DEFAULT for part in parts))
     materials = [make_material(source, warnings) for source in sources]
     numbers = None
@@ -39,7 +43,7 @@ def join_parts(model: Model) -> tuple[Mesh | TexturedMesh, list[str]]:
         numbers = np.repeat(own, [len(part.positions) for part in parts])
     if uvs is None:
         uvs = np.full((len(positions), 2), 0.5)
-    mesh = Mesh(positions, faces, _join_normals(parts), uvs, colors, numbers)
+    mesh = Mesh(positions, faces, _join_normals(parts), uvs, colors, numbers, extras)
     return TexturedMesh(mesh, materials[0], tuple(materials[1:])), warnings
 
 
@@ -47,15 +51,15 @@ DEFAULT = SourceMaterial()
 """The material of parts without one, beside parts with one: glTF's default."""
 
 
-def _center(positions: Float64Array, warnings: list[str]) -> Float64Array:
-    """The positions as they are, or moved so that float32 can hold them: standing on the origin."""
+def _find_offset(positions: Float64Array, warnings: list[str]) -> Float64Array:
+    """What to add (3,) so that float32 can hold the positions: 0, or what brings them to the origin."""
     low, high = positions.min(axis=0), positions.max(axis=0)
     extent, farthest = float((high - low).max()), float(np.abs([low, high]).max())
     if farthest * np.finfo(np.float32).eps <= _STEPS * extent:
-        return positions
+        return np.zeros(3)
     offset = np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
     warnings.append(f"the mesh lies {np.linalg.norm(offset):.6g} units from the origin and was moved there")
-    return positions - offset
+    return -offset
 
 
 def _join_faces(parts: Sequence[Part]) -> IntArray:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from ...types import Float64Array, FloatArray, Int64Array
+from ...mesh_extras import MorphTarget, OwnClip
+from ...types import Float64Array, FloatArray, Int64Array, Skeleton
 
 WRAP_MODES = ("REPEAT", "CLAMP", "MIRROR")
 ALPHA_MODES = ("OPAQUE", "MASK", "BLEND")
@@ -51,11 +52,20 @@ class SourceMaterial:
 
 
 @dataclass(frozen=True, eq=False)
+class Influences:
+    """What a skeleton does to the vertices of a part: joints (V, K) of the model's, and weights (V, K)."""
+
+    joints: Int64Array
+    weights: Float64Array
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """Triangles of one material, where the scene has them.
 
     positions: (V, 3) float64. faces: (F, 3) indices 0..V-1. normals: (V, 3) or None.
     uvs: sets of (V, 2), v down. colors: (V, 4) linear RGBA or None. material: None is the format's default.
+    morphs: what they add where the scene has the part. influences: None if no joint moves it.
     """
 
     name: str
@@ -65,6 +75,8 @@ class Part:
     uvs: Mapping[int, FloatArray] = field(default_factory=dict)
     colors: FloatArray | None = None
     material: SourceMaterial | None = None
+    morphs: tuple[MorphTarget, ...] = ()
+    influences: Influences | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +84,12 @@ class Model:
     """All parts of a file, and what of it could not be read, one sentence each.
 
     up, front: the axes that the format says a figure has there, such as "+Y"; auto if it says nothing.
+    skeleton: in the pose that the parts show. clips: its motions.
     """
 
     parts: tuple[Part, ...]
     warnings: tuple[str, ...] = ()
     up: str = "auto"
     front: str = "auto"
+    skeleton: Skeleton | None = None
+    clips: tuple[OwnClip, ...] = ()

@@ -20,6 +20,7 @@ from ...errors import FormatError
 from ...types import Float64Array, Int64Array
 from .model import Model, Part, SourceMaterial
 from .mtl import read_mtl
+from .polygons import fan_polygons
 
 _Key = tuple[str, str]
 _NO_NUMBERS = "it has text where numbers are expected"
@@ -149,7 +150,7 @@ def _make_part(
     if corners[:, 0].min() < 0 or (corners >= counts).any():
         raise ValueError("its faces name vertices, uvs or normals that it does not have")
     corners[:, 1:] = np.maximum(corners[:, 1:], -1)
-    triangles = _fan(sizes)
+    triangles, _ = fan_polygons(sizes)
     unique, inverse = _unique_rows(corners, counts + 1)
     place, uv, normal = unique.T
     has_uvs, has_normals = bool((uv >= 0).any()), bool((normal >= 0).all())
@@ -198,15 +199,6 @@ def _parse(text: bytes, count: int, dtype: Any) -> Any:
     if len(numbers) != count:
         raise ValueError(_NO_NUMBERS)
     return numbers
-
-
-def _fan(sizes: Int64Array) -> Int64Array:
-    """(F, 3) corners of the triangles of polygons with these numbers of corners, each a fan."""
-    starts = np.cumsum(sizes) - sizes
-    counts = np.maximum(sizes - 2, 0)
-    first = np.repeat(starts, counts)
-    step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.stack((first, first + step + 1, first + step + 2), axis=1)
 
 
 def _unique_rows(rows: Int64Array, counts: Int64Array) -> tuple[Int64Array, Int64Array]:

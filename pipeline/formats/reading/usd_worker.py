@@ -1,6 +1,6 @@
 """Reads USD with usd-core, in a process of its own, which apart.py starts.
 
-USD is native code that reads what strangers wrote. This file and usd_shading.py need numpy and it alone.
+USD is native code that reads what strangers wrote. This and what it imports need numpy and it alone.
 The stage is read at its first moment, skins at rest.
 
 Sources: UsdGeom, UsdShade and UsdSkel (openusd.org).
@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 from pxr import Ar, Tf, Usd, UsdGeom, UsdShade, UsdSkel, UsdUtils
-from usd_shading import Materials
+
+from .polygons import fan_polygons
+from .usd_shading import Materials
 
 _NOW = Usd.TimeCode.EarliestTime()
 _MOST_INSTANCES = 100_000
@@ -132,7 +134,7 @@ class _Reader:
             mesh.GetCreaseLengthsAttr().Get() or ()
         ):
             self._warnings.add("subdivision surfaces are read as their cages, without creases")
-        triangles, owner = _triangulate(sizes)
+        triangles, owner = fan_polygons(sizes)
         matrix = np.array(self._places.GetLocalToWorldTransform(prim))
         points, matrix = self._pose(prim, points, matrix)
         matrix = matrix @ outer @ self._frame
@@ -239,12 +241,3 @@ def _read_corners(primvar: Any, corners: Any, sizes: Any) -> Any:
         UsdGeom.Tokens.faceVarying: np.arange(len(corners)),
     }.get(kind, corners)
     return values[places] if places.max() < len(values) else None
-
-
-def _triangulate(sizes: Any) -> tuple[Any, Any]:
-    """(T, 3) corners of the triangles of polygons, each a fan, and the polygon of each."""
-    counts = np.maximum(sizes - 2, 0)
-    owner = np.repeat(np.arange(len(sizes)), counts)
-    step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    first = (np.cumsum(sizes) - sizes)[owner]
-    return np.stack((first, first + step + 1, first + step + 2), axis=1), owner

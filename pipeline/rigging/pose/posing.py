@@ -104,18 +104,23 @@ def make_continuous(quaternions: Float64Array) -> Float64Array:
 
 
 def skin_mesh(mesh: Mesh, skeleton: Skeleton, skin: SkinWeights, placed: Float64Array) -> Mesh:
-    """Return the mesh deformed by linear blend skinning to joint transforms (J, 4, 4), with its normals."""
+    """Return the mesh deformed by linear blend skinning to joint transforms (J, 4, 4).
+
+    Its normals and morph targets turn with it.
+    """
     moves = placed @ np.linalg.inv(skeleton.rest.astype(np.float64))
     rows = np.repeat(np.arange(len(skin.joints)), skin.joints.shape[1])
     size = (len(skin.joints), len(moves))
     shares = sparse.csr_matrix((skin.weights.ravel(), (rows, skin.joints.ravel())), shape=size)
     blended = (shares @ moves[:, :3].reshape(-1, 12)).reshape(-1, 3, 4)
     positions = np.einsum("vij,vj->vi", blended[..., :3], mesh.positions) + blended[..., 3]
+    extras = None if mesh.extras is None else mesh.extras.deform(blended[..., :3])
+    mesh = replace(mesh, positions=positions, extras=extras)
     if mesh.normals is None:
-        return replace(mesh, positions=positions)
+        return mesh
     normals = np.einsum("vij,vj->vi", blended[..., :3], mesh.normals)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    return replace(mesh, positions=positions, normals=normals)
+    return replace(mesh, normals=normals)
 
 
 def pose_vertices(

@@ -166,13 +166,9 @@ def _append_triangles(
     corner = np.array(triangles, np.int64).reshape(-1, 4)[:, :3].reshape(-1)
     added = len(mesh.positions) + np.arange(len(corner), dtype=np.int32).reshape(-1, 3)
     source = np.repeat(first[[triangle[3] for triangle in triangles]], 3)
-    names = ("uvs", "material_numbers")
-    followed = {
-        name: None if (values := getattr(mesh, name)) is None else np.concatenate((values, values[source]))
-        for name in names
-    }
-    positions = np.concatenate((mesh.positions, candidates[corner]))
-    built = Mesh(positions, np.concatenate((faces, added)), **followed)
+    vertices = np.concatenate((np.arange(len(mesh.positions)), source))
+    built = replace(mesh, normals=None).take_vertices(vertices, np.concatenate((faces, added)))
+    built = replace(built, positions=np.concatenate((mesh.positions, candidates[corner])))
     if mesh.normals is not None:
         turned = vertex_normals(built)[len(mesh.positions) :]
         built = replace(built, normals=np.concatenate((mesh.normals, turned)))
@@ -184,9 +180,7 @@ def _append_triangles(
 def _drop_unused(mesh: Mesh, skin: SkinWeights) -> tuple[Mesh, SkinWeights]:
     """Remove the vertices without a face; the others keep their order."""
     used, faces = np.unique(mesh.faces, return_inverse=True)
-    names = ("normals", "uvs", "material_numbers")
-    kept = {name: None if (values := getattr(mesh, name)) is None else values[used] for name in names}
-    dropped = Mesh(mesh.positions[used], faces.reshape(-1, 3), **kept)
+    dropped = mesh.take_vertices(used, faces.reshape(-1, 3))
     return dropped, SkinWeights(skin.joints[used], skin.weights[used])
 
 

@@ -1,0 +1,164 @@
+"""Skeleton, skin, blend shapes and clips of an FBX file, for fbx_worker.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .fbx_lists import hold, list_items, read_array, read_matrix
+
+_RATE, _MOST_KEYS = 30.0, 10_000
+"""Keys a second, and at most, at which clips are sampled."""
+_MOST_INFLUENCES = 8
+
+
+def list_channels(mesh: Any) -> list[Any]:
+    """The channels of blend shapes that have a shape."""
+    deformers = list_items(mesh.blend_deformers)
+    channels = [channel for deformer in deformers for channel in list_items(deformer.channels)]
+    return [channel for channel in channels if channel.target_shape is not None]
+
+
+def read_deltas(channel: Any, count: int) -> Any:
+    """(count, 3) what a blend shape adds to the vertices of its mesh."""
+    deltas = np.zeros((count, 3))
+    shape = channel.target_shape
+    vertices, offsets = read_array(shape.offset_vertices), read_array(shape.position_offsets)
+    if len(vertices):
+        deltas[vertices] = offsets
+    return deltas
+
+
+class FbxRig:
+    """The joints of a scene, parents first, and what they move."""
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        bound = {
+            cluster.bone_node.typed_id for cluster in list_items(scene.skin_clusters) if cluster.bone_node
+        }
+        nodes = sorted(list_items(scene.nodes), key=lambda node: node.node_depth)
+        self._joints = [node for node in nodes if node.typed_id in bound or node.bone is not None]
+        self._number = {node.typed_id: number for number, node in enumerate(self._joints)}
+        self._nodes = nodes
+
+    def describe(self, arrays: dict[str, Any]) -> dict[str, Any] | None:
+        """Names and parents of the joints; their transforms go to `arrays`."""
+        if not self._joints:
+            return None
+        parents = [self._find_joint(node.parent) for node in self._joints]
+        arrays["skeleton"] = np.stack([read_matrix(node.node_to_world) for node in self._joints])
+        return {"names": [node.name for node in self._joints], "parents": parents}
+
+    def describe_clips(self, arrays: dict[str, Any]) -> list[dict[str, Any]]:
+        """Names of the clips and what they move; keys and transforms of the joints go to `arrays`."""
+        found = []
+        for number, stack in enumerate(list_items(self._scene.anim_stacks)):
+            begin, end = _find_range(stack)
+            times = np.linspace(begin, end, min(round((end - begin) * _RATE) + 1, _MOST_KEYS))
+            found.append({"name": stack.name, "moves": self._is_moved(stack)})
+            if self._is_moved(stack):
+                arrays[f"clip{number}_times"] = times - times[0]
+                arrays[f"clip{number}_world"] = self._follow(stack.anim, times)
+        return found
+
+    def read_skin(self, mesh: Any, node: Any, count: int) -> tuple[Any, dict[str, Any]]:
+        """The linear maps (V, 3, 3) that place the vertices, and their joints and weights (V, K) if any."""
+        linear = np.tile(read_matrix(node.geometry_to_world)[:3, :3], (count, 1, 1))
+        skins = list_items(mesh.skin_deformers)
+        clusters = [cluster for skin in skins for cluster in list_items(skin.clusters)]
+        clusters = [cluster for cluster in clusters if cluster.bone_node and len(cluster.vertices)]
+        if not clusters:
+            above = self._find_joint(node)
+            if above < 0:
+                return linear, {}
+            return linear, {"joints": np.full((count, 1), above), "weights": np.ones((count, 1))}
+        vertices = [read_array(cluster.vertices) for cluster in clusters]
+        weights = np.concatenate([read_array(cluster.weights) for cluster in clusters])
+        sizes = [len(own) for own in vertices]
+        vertex = np.concatenate(vertices)
+        joint = np.repeat([self._number[cluster.bone_node.typed_id] for cluster in clusters], sizes)
+        maps = np.stack([self._map_cluster(cluster) for cluster in clusters])[
+            np.repeat(np.arange(len(sizes)), sizes)
+        ]
+        total = np.bincount(vertex, weights, count)
+        blended = np.zeros((count, 3, 3))
+        np.add.at(blended, vertex, weights[:, None, None] * maps)
+        bound = total > 0
+        linear[bound] = blended[bound] / total[bound, None, None]
+        order = np.lexsort((-weights, vertex))
+        vertex, joint, weights = vertex[order], joint[order], weights[order]
+        column = np.arange(len(vertex)) - np.searchsorted(vertex, vertex)
+        kept = column < _MOST_INFLUENCES
+        table = np.zeros((2, count, _MOST_INFLUENCES))
+        table[0, vertex[kept], column[kept]] = joint[kept]
+        table[1, vertex[kept], column[kept]] = weights[kept]
+        return linear, {"joints": table[0].astype(np.int64), "weights": table[1]}
+
+    def _map_cluster(self, cluster: Any) -> Any:
+        place, bind = read_matrix(cluster.bone_node.node_to_world), read_matrix(cluster.geometry_to_bone)
+        return (place @ bind)[:3, :3]
+
+    def _find_joint(self, node: Any) -> int:
+        """The number of the node, or of the one nearest above it, that is a joint; -1 if there is none."""
+        while node is not None:
+            if node.typed_id in self._number:
+                return self._number[node.typed_id]
+            node = node.parent
+        return -1
+
+    def _is_moved(self, stack: Any) -> bool:
+        """Whether a clip has keys for a joint or a node above one."""
+        moved = {node.element_id for node in self._list_above()}
+        return any(prop.element.element_id in moved for prop in _list_props(stack))
+
+    def _list_above(self) -> list[Any]:
+        """The joints and all nodes above them, parents first."""
+        above: set[int] = set()
+        for node in self._joints:
+            while node is not None and node.typed_id not in above:
+                above.add(node.typed_id)
+                node = node.parent
+        return [node for node in self._nodes if node.typed_id in above]
+
+    def _follow(self, anim: Any, times: Any) -> Any:
+        """(T, J, 4, 4) transforms of the joints at these times, seconds."""
+        import ufbx
+
+        world: dict[int, Any] = {}
+        for node in self._list_above():
+            local = np.stack([_compose(ufbx.evaluate_transform(anim, node, float(time))) for time in times])
+            world[node.typed_id] = local if node.parent is None else world[node.parent.typed_id] @ local
+        return np.stack([world[node.typed_id] for node in self._joints], axis=1)
+
+
+def _find_range(stack: Any) -> tuple[float, float]:
+    """When a clip begins and ends, seconds: as it says, or else from its first key to its last."""
+    if stack.time_end > stack.time_begin:
+        return float(stack.time_begin), float(stack.time_end)
+    curves = [curve for prop in _list_props(stack) for curve in list_items(prop.anim_value.curves)]
+    keys = [curve.keyframes for curve in curves if curve is not None and len(curve.keyframes)]
+    ends = [hold(own[place]).time for own in keys for place in (0, len(own) - 1)]
+    return min(ends, default=0.0), max(ends, default=0.0)
+
+
+def _list_props(stack: Any) -> list[Any]:
+    """What a clip moves, as a property and the curves for it."""
+    return [prop for layer in list_items(stack.layers) for prop in list_items(layer.anim_props)]
+
+
+def _compose(transform: Any) -> Any:
+    """(4, 4) of a translation, a quaternion and a scale."""
+    move, turn, scale = transform.translation, transform.rotation, transform.scale
+    x, y, z, w = turn.x, turn.y, turn.z, turn.w
+    made = np.eye(4)
+    made[:3, :3] = np.array(
+        (
+            (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
+            (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
+            (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
+        )
+    ) * (scale.x, scale.y, scale.z)
+    made[:3, 3] = move.x, move.y, move.z
+    return made

@@ -1,0 +1,165 @@
+"""The skeleton of a glTF file, what it moves, and its clips (sections 3.7.3 and 3.11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...errors import FormatError
+from ...mesh_extras import OwnClip
+from ...types import Float64Array, Int64Array, Skeleton
+from .gltf_accessors import read_numbers
+from .gltf_channels import Channel, sample_channel
+from .gltf_container import GltfFile
+from .gltf_nodes import GltfNodes, compose
+from .gltf_primitives import Primitive
+from .model import Influences
+from .rig import make_clip, make_skeleton
+
+_WIDTHS = {"translation": 3, "rotation": 4, "scale": 3}
+_TYPES = {3: "VEC3", 4: "VEC4"}
+_MOST_KEYS = 10_000
+_RATE = 30.0
+"""Keys a second between which a cubic spline is taken for straight."""
+
+
+class GltfRig:
+    """The joints of all skins that the scene shows, as one skeleton in the pose of its nodes."""
+
+    def __init__(self, file: GltfFile, nodes: GltfNodes) -> None:
+        self._file, self._nodes = file, nodes
+        shown = [node for index in nodes.world if "mesh" in (node := file.item("nodes", index))]
+        skins = {node["skin"] for node in shown if file.get(node, "skin", int) is not None}
+        self._joints = {skin: nodes.skin_joints(skin) for skin in sorted(skins)}
+        used = {joint for joints in self._joints.values() for joint in joints}
+        self._order = [index for index in nodes.world if index in used]
+        self._number = {index: number for number, index in enumerate(self._order)}
+
+    def read_skeleton(self) -> Skeleton | None:
+        """The skeleton, or None if the scene has no skin."""
+        if not self._order:
+            return None
+        world = np.stack([self._nodes.world[index] for index in self._order])
+        if not np.isfinite(world).all():
+            return None
+        names = [self._file.item("nodes", index).get("name") for index in self._order]
+        named = [str(name or f"joint {number + 1}") for number, name in enumerate(names)]
+        return make_skeleton(named, self._find_parents(), world)
+
+    def read_influences(self, index: int, primitive: Primitive) -> Influences | None:
+        """The joints and weights of a primitive that the node shows; without a skin, the joint above."""
+        skin = self._file.item("nodes", index).get("skin")
+        if skin is not None and primitive.joints is not None and primitive.weights is not None:
+            numbers = np.array([self._number[joint] for joint in self._joints[skin]])
+            return Influences(numbers[primitive.joints], primitive.weights)
+        joint = self._find_joint(index)
+        if joint is None:
+            return None
+        count = len(primitive.positions)
+        return Influences(np.full((count, 1), self._number[joint]), np.ones((count, 1)))
+
+    def read_clips(self, warnings: list[str]) -> tuple[OwnClip, ...]:
+        """The clips that move the skeleton; the others, and those that cannot be read, are named."""
+        clips, others = [], []
+        for number, animation in enumerate(self._file.items("animations")):
+            name = f"animation {number + 1}"
+            try:
+                name = self._file.get(animation, "name", str, name)
+                clip = self._read_clip(name, animation)
+            except (FormatError, ValueError, TypeError, AttributeError) as error:
+                warnings.append(f"the clip {name!r} is left out: {error}")
+                continue
+            if clip is None:
+                others.append(name)
+            else:
+                clips.append(clip)
+        if others:
+            warnings.append(f"clips that move no joint are left out: {', '.join(others)}")
+        return tuple(clips)
+
+    def _read_clip(self, name: str, animation: dict[str, Any]) -> OwnClip | None:
+        moved = self._list_moved()
+        channels = [item for item in self._read_channels(animation) if item[0] in moved]
+        if not channels:
+            return None
+        times = _choose_times([channel for *_, channel in channels])
+        local: dict[int, dict[str, Float64Array]] = {}
+        for index, path, channel in channels:
+            local.setdefault(index, {})[path] = sample_channel(channel, times)
+        world: dict[int, Float64Array] = {}
+        for index in moved:
+            parent = world.get(self._nodes.parents.get(index, -1), np.eye(4))
+            world[index] = parent @ self._place_node(index, local.get(index, {}))
+        placed = [np.broadcast_to(world[index], (len(times), 4, 4)) for index in self._order]
+        return make_clip(name, times, self._find_parents(), np.stack(placed, axis=1))
+
+    def _read_channels(self, animation: dict[str, Any]) -> list[tuple[int, str, Channel]]:
+        """Node, path and keys of the channels that move nodes."""
+        file, found = self._file, []
+        samplers = file.get(animation, "samplers", list, [])
+        for channel in file.get(animation, "channels", list, []):
+            target = file.get(channel, "target", dict, {})
+            path, index = target.get("path"), target.get("node")
+            if path not in _WIDTHS or index not in self._nodes.world:
+                continue
+            number = file.get(channel, "sampler", int, -1)
+            if not 0 <= number < len(samplers):
+                raise file.damaged(f"it names sampler {number} of {len(samplers)}")
+            found.append((index, path, self._read_sampler(samplers[number], _WIDTHS[path])))
+        return found
+
+    def _read_sampler(self, sampler: dict[str, Any], width: int) -> Channel:
+        file = self._file
+        times = read_numbers(file, sampler.get("input"), "SCALAR")[:, 0]
+        values = read_numbers(file, sampler.get("output"), _TYPES[width])
+        mode = file.get(sampler, "interpolation", str, "LINEAR")
+        rows = 3 * len(times) if mode == "CUBICSPLINE" else len(times)
+        if not len(times) or len(values) != rows or not (np.diff(times) > 0).all():
+            raise file.damaged(f"a clip has {len(times)} keys and {len(values)} values, or keys out of order")
+        return Channel(times, values.reshape(len(times), -1, width), mode)
+
+    def _place_node(self, index: int, sampled: dict[str, Float64Array]) -> Float64Array:
+        """The node's transform at the keys, (T, 4, 4) or (4, 4)."""
+        node, file = self._file.item("nodes", index), self._file
+        if not sampled:
+            return self._nodes.local(index)
+        defaults = {"translation": [0, 0, 0], "rotation": [0, 0, 0, 1], "scale": [1, 1, 1]}
+        count = len(next(iter(sampled.values())))
+        parts = [
+            sampled[path]
+            if path in sampled
+            else np.tile(file.numbers(node, path, len(value), value), (count, 1))
+            for path, value in defaults.items()
+        ]
+        return compose(*parts)
+
+    def _list_moved(self) -> list[int]:
+        """The joints and all nodes above them, parents first."""
+        above = set(self._order)
+        for joint in self._order:
+            while (joint := self._nodes.parents.get(joint, -1)) >= 0 and joint not in above:
+                above.add(joint)
+        return [index for index in self._nodes.world if index in above]
+
+    def _find_parents(self) -> Int64Array:
+        """(J,) the number of the joint above each joint, -1 for none."""
+        above = [self._find_joint(self._nodes.parents.get(index, -1)) for index in self._order]
+        return np.array([-1 if joint is None else self._number[joint] for joint in above])
+
+    def _find_joint(self, index: int) -> int | None:
+        """The node, or the one nearest above it, that is a joint."""
+        while index >= 0 and index not in self._number:
+            index = self._nodes.parents.get(index, -1)
+        return index if index >= 0 else None
+
+
+def _choose_times(channels: list[Channel]) -> Float64Array:
+    """The keys of all channels, and more between those of splines."""
+    times = np.unique(np.concatenate([channel.times for channel in channels]))
+    if any(channel.mode == "CUBICSPLINE" for channel in channels):
+        count = min(int((times[-1] - times[0]) * _RATE) + 1, _MOST_KEYS)
+        times = np.unique(np.concatenate((times, np.linspace(times[0], times[-1], count))))
+    if len(times) > _MOST_KEYS:
+        times = np.linspace(times[0], times[-1], _MOST_KEYS)
+    return times

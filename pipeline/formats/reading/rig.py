@@ -1,0 +1,51 @@
+"""Skeletons and clips of files, whose transforms may scale, as rotations and positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from ...mesh_extras import OwnClip
+from ...types import Float64Array, Int64Array, Skeleton
+
+
+def make_skeleton(names: Sequence[str], parents: Int64Array, world: Float64Array) -> Skeleton:
+    """The skeleton of joints whose transforms in the scene are world (J, 4, 4), parents (J,) first."""
+    rest = np.tile(np.eye(4), (len(world), 1, 1))
+    rest[:, :3, :3], rest[:, :3, 3] = remove_scale(world[:, :3, :3]), world[:, :3, 3]
+    return Skeleton(tuple(names), parents, rest)
+
+
+def make_clip(name: str, times: Float64Array, parents: Int64Array, world: Float64Array) -> OwnClip:
+    """The clip in which the joints have the transforms world (T, J, 4, 4) at these times (T,), seconds.
+
+    ValueError for values that are not finite.
+    """
+    if not np.isfinite(world).all():
+        raise ValueError("its transforms are not finite")
+    turns, places = remove_scale(world[..., :3, :3]), world[..., :3, 3]
+    local, moved = turns.copy(), places.copy()
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            back = np.swapaxes(turns[:, parent], 1, 2)
+            local[:, joint] = back @ turns[:, joint]
+            moved[:, joint] = np.einsum("tij,tj->ti", back, places[:, joint] - places[:, parent])
+    quaternions = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_quat()
+    return OwnClip(name, times, quaternions.reshape(*local.shape[:2], 4), moved)
+
+
+def remove_scale(linear: Float64Array) -> Float64Array:
+    """The rotation (..., 3, 3) of linear maps, whose first two columns keep their directions best."""
+    one = _make_unit(linear[..., 0], (1.0, 0.0, 0.0))
+    two = linear[..., 1] - (one * linear[..., 1]).sum(axis=-1, keepdims=True) * one
+    two = _make_unit(two, (0.0, 1.0, 0.0))
+    three = _make_unit(np.cross(one, two), (0.0, 0.0, 1.0))
+    return np.stack((one, np.cross(three, one), three), axis=-1)
+
+
+def _make_unit(vectors: Float64Array, fallback: tuple[float, float, float]) -> Float64Array:
+    """Vectors (..., 3) of length 1; the fallback for those without a length."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.where(length > 1e-30, vectors / np.where(length > 1e-30, length, 1.0), fallback)

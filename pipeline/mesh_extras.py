@@ -1,0 +1,163 @@
+"""What a file has of a mesh beside its surface: further uv sets, morph targets, a skeleton and its clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from .frozen import Float64Array, FloatArray, IntArray, freeze, require
+from .skeleton_types import Skeleton, SkinWeights
+
+
+@dataclass(frozen=True, eq=False)
+class MorphTarget:
+    """vertices: (K,) int32, increasing, the vertices that it moves. deltas: (K, 3) float32, metres, how far.
+
+    weight: how much of it the positions of the mesh show already.
+    """
+
+    name: str
+    vertices: IntArray
+    deltas: FloatArray
+    weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        freeze(self, "vertices", np.int32, None)
+        freeze(self, "deltas", np.float32, len(self.vertices), 3)
+        require(self, "deltas", np.isfinite(self.deltas).all(), "finite values")
+
+    def take(self, vertices: IntArray) -> MorphTarget:
+        """That of a mesh made of these vertices (W,)."""
+        if not len(self.vertices):
+            return self
+        place = np.searchsorted(self.vertices, vertices).clip(max=len(self.vertices) - 1)
+        moved = np.flatnonzero(self.vertices[place] == vertices)
+        return replace(self, vertices=moved, deltas=self.deltas[place[moved]])
+
+
+@dataclass(frozen=True, eq=False)
+class OwnClip:
+    """Motion of a skeleton as its file has it; what it scales is left out.
+
+    times: (T,) float32 seconds, increasing. rotations: (T, J, 4) float32 unit quaternions x, y, z, w.
+    translations: (T, J, 3) float32 metres. Both are in the axes of the joint's parent, a root's in the mesh
+    frame.
+    """
+
+    name: str
+    times: FloatArray
+    rotations: FloatArray
+    translations: FloatArray
+
+    def __post_init__(self) -> None:
+        joints = np.shape(self.rotations)[1]
+        freeze(self, "times", np.float32, None)
+        freeze(self, "rotations", np.float32, len(self.times), joints, 4)
+        freeze(self, "translations", np.float32, len(self.times), joints, 3)
+        for name in ("times", "rotations", "translations"):
+            require(self, name, np.isfinite(getattr(self, name)).all(), "finite values")
+
+
+@dataclass(frozen=True, eq=False)
+class OwnRig:
+    """The skeleton of a file in the pose in which its mesh stands, without the scales of its joints."""
+
+    skeleton: Skeleton
+    skin: SkinWeights
+    clips: tuple[OwnClip, ...] = ()
+
+    def take(self, vertices: IntArray) -> OwnRig:
+        """That of a mesh made of these vertices (W,)."""
+        return replace(self, skin=SkinWeights(self.skin.joints[vertices], self.skin.weights[vertices]))
+
+    def transform(self, rotation: Float64Array, scale: float, offset: Float64Array) -> OwnRig:
+        """That of a mesh that is turned by a rotation (3, 3), scaled, and then moved by an offset (3,)."""
+        skeleton = self.skeleton
+        rest = skeleton.rest.astype(np.float64)
+        rest[:, :3, :3] = rotation @ rest[:, :3, :3]
+        rest[:, :3, 3] = scale * rest[:, :3, 3] @ rotation.T + offset
+        roots, turn = skeleton.parents < 0, Rotation.from_matrix(rotation)
+        clips = []
+        for clip in self.clips:
+            moved, turned = scale * clip.translations.astype(np.float64), clip.rotations.copy()
+            moved[:, roots] = moved[:, roots] @ rotation.T + offset
+            old = Rotation.from_quat(clip.rotations[:, roots].reshape(-1, 4))
+            turned[:, roots] = (turn * old).as_quat().reshape(len(turned), -1, 4)
+            clips.append(replace(clip, translations=moved, rotations=turned))
+        return replace(self, skeleton=replace(skeleton, rest=rest), clips=tuple(clips))
+
+
+@dataclass(frozen=True, eq=False)
+class _UvSet:
+    """uvs: (V, 2) float32."""
+
+    uvs: FloatArray
+
+    def __post_init__(self) -> None:
+        freeze(self, "uvs", np.float32, None, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class MeshExtras:
+    """uv_sets: those beside the one that the textures use, from 1, (V, 2) float32 each."""
+
+    uv_sets: Mapping[int, FloatArray] = field(default_factory=dict)
+    morphs: tuple[MorphTarget, ...] = ()
+    rig: OwnRig | None = None
+
+    def __post_init__(self) -> None:
+        frozen = {number: _UvSet(uvs).uvs for number, uvs in self.uv_sets.items()}
+        object.__setattr__(self, "uv_sets", frozen)
+
+    def fits(self, vertex_count: int) -> bool:
+        """Whether these are those of a mesh with so many vertices."""
+        counts = [len(uvs) for uvs in self.uv_sets.values()]
+        if self.rig is not None:
+            counts.append(len(self.rig.skin.joints))
+        highest = max((int(morph.vertices.max(initial=-1)) for morph in self.morphs), default=-1)
+        return highest < vertex_count and all(count == vertex_count for count in counts)
+
+    def take(self, vertices: IntArray) -> MeshExtras:
+        """Those of a mesh made of these vertices (W,)."""
+        sets = {number: uvs[vertices] for number, uvs in self.uv_sets.items()}
+        rig = None if self.rig is None else self.rig.take(vertices)
+        return MeshExtras(sets, tuple(morph.take(vertices) for morph in self.morphs), rig)
+
+    def transform(self, rotation: Float64Array, scale: float, offset: Float64Array) -> MeshExtras:
+        """Those of a mesh that is turned by a rotation (3, 3), scaled, and then moved by an offset (3,)."""
+        morphs = [replace(morph, deltas=scale * morph.deltas @ rotation.T) for morph in self.morphs]
+        rig = None if self.rig is None else self.rig.transform(rotation, scale, offset)
+        return replace(self, morphs=tuple(morphs), rig=rig)
+
+    def deform(self, maps: Float64Array) -> MeshExtras:
+        """Those of a mesh that another skeleton deforms by linear maps (V, 3, 3); its own rig is left out."""
+        morphs = [
+            replace(morph, deltas=np.einsum("vij,vj->vi", maps[morph.vertices], morph.deltas))
+            for morph in self.morphs
+        ]
+        return replace(self, morphs=tuple(morphs), rig=None)
+
+    def describe(self) -> str:
+        """What there is, such as "skeleton of 52 joints, 3 clips (Walk, Idle, Run), 12 morph targets"."""
+        found = []
+        if self.rig is not None:
+            found.append(f"skeleton of {_count(len(self.rig.skeleton.names), 'joint')}")
+            if clips := self.rig.clips:
+                named = ", ".join(clip.name for clip in clips[:_MOST_NAMES])
+                more = ", …" if len(clips) > _MOST_NAMES else ""
+                found.append(f"{_count(len(clips), 'clip')} ({named}{more})")
+        if self.morphs:
+            found.append(_count(len(self.morphs), "morph target"))
+        if self.uv_sets:
+            found.append(_count(len(self.uv_sets), "further uv set"))
+        return ", ".join(found)
+
+
+_MOST_NAMES = 8
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,190 @@
+"""A file's own skeleton, skin, clips, morph targets and further uv sets: read, moved along, written."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from character3d.pipeline.formats import read_mesh, write_fbx, write_glb
+from character3d.pipeline.orientation import place_mesh
+from character3d.pipeline.texture_baking import unwrap_mesh
+from character3d.tests.readers.sample_character import make_character, make_clips
+from character3d.tests.rigged_gltf import JOINTS, PLACES, SHEET, SMILE, TIMES, TURN, write_rigged_gltf
+from scipy.spatial.transform import Rotation
+
+pytest.importorskip("ufbx")
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    return read_mesh(write_rigged_gltf(tmp_path / "rigged.glb"))
+
+
+def read_deltas(morph, count):
+    deltas = np.zeros((count, 3))
+    deltas[morph.vertices] = morph.deltas
+    return deltas
+
+
+def spread_weights(skin, count):
+    spread = np.zeros((len(skin.joints), count))
+    np.add.at(spread, (np.arange(len(spread))[:, None], skin.joints), skin.weights)
+    return spread
+
+
+def test_a_gltf_skeleton_stands_where_its_nodes_do(loaded):
+    rig = loaded.surface.extras.rig
+    assert rig.skeleton.names == JOINTS
+    assert rig.skeleton.parents.tolist() == [-1, 0, 1]
+    np.testing.assert_allclose(rig.skeleton.positions, PLACES, atol=1e-6)
+    axes = rig.skeleton.rest[:, :3, :3]
+    np.testing.assert_allclose(
+        axes, np.tile(Rotation.from_euler("x", 90, degrees=True).as_matrix(), (3, 1, 1)), atol=1e-6
+    )
+    assert loaded.surface.extras.describe() == (
+        "skeleton of 3 joints, 1 clip (Wave), 2 morph targets, 1 further uv set"
+    )
+    assert loaded.warnings == ("rigged.glb: clips that move no joint are left out: Spin",)
+
+
+def test_a_gltf_skin_is_kept(loaded):
+    skin = loaded.surface.extras.rig.skin
+    upper = SHEET[:, 1] > 1.2
+    for rows, strongest in ((upper, 1), (~upper, 0)):
+        np.testing.assert_array_equal(skin.joints[rows][:, :2], [(strongest, 2)] * rows.sum())
+    np.testing.assert_allclose(skin.weights, [(0.75, 0.25, 0, 0)] * len(SHEET), atol=1e-6)
+
+
+@pytest.mark.parametrize("interpolation", ["LINEAR", "STEP", "CUBICSPLINE"])
+def test_a_gltf_clip_turns_joints_in_their_parents_axes(tmp_path, interpolation):
+    loaded = read_mesh(write_rigged_gltf(tmp_path / "a.glb", interpolation))
+    rig = loaded.surface.extras.rig
+    (clip,) = rig.clips
+    at_keys = np.searchsorted(clip.times, TIMES)
+    np.testing.assert_allclose(clip.times[at_keys], TIMES, atol=1e-6)
+    turned = Rotation.from_quat(clip.rotations[at_keys, 2])
+    assert (turned * TURN.inv()).magnitude().max() < 1e-5
+    hips = np.tile(PLACES[0], (3, 1))
+    hips[1, 1] += 0.1
+    np.testing.assert_allclose(clip.translations[at_keys, 0], hips, atol=1e-6)
+    still = clip.translations[:, 2]
+    np.testing.assert_allclose(still, np.tile(still[0], (len(clip.times), 1)), atol=1e-6)
+
+
+def test_morph_targets_and_uv_sets_are_kept(loaded):
+    extras = loaded.surface.extras
+    assert [morph.name for morph in extras.morphs] == ["smile", "blink"]
+    for morph, deltas in zip(extras.morphs, (SMILE, -0.5 * SMILE[::-1]), strict=True):
+        np.testing.assert_allclose(read_deltas(morph, len(SHEET)), deltas, atol=1e-6)
+    np.testing.assert_allclose(extras.uv_sets[1], 1 - SHEET[:, :2] / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("write", [write_glb, write_fbx])
+def test_what_was_written_is_read_back(tmp_path, write):
+    """By writers that four programs were shown to read."""
+    bare = make_character()
+    character = replace(bare, clips=make_clips(bare.skeleton))
+    path = tmp_path / f"a.{'glb' if write is write_glb else 'fbx'}"
+    write(path, character)
+    mesh = read_mesh(path).surface.mesh
+    rig, skeleton = mesh.extras.rig, character.skeleton
+    order = [rig.skeleton.index(name) for name in skeleton.names]
+    np.testing.assert_allclose(rig.skeleton.rest[order], skeleton.rest, atol=2e-4)
+    found = [rig.skeleton.names[parent] if parent >= 0 else "" for parent in rig.skeleton.parents[order]]
+    assert found == [skeleton.names[parent] if parent >= 0 else "" for parent in skeleton.parents]
+    corners = [np.c_[item.positions, item.uvs] for item in (mesh, bare.textured.mesh)]
+    places = np.linalg.norm(corners[0][:, None] - corners[1], axis=2).argmin(axis=1)
+    found, expected = (spread_weights(table, len(order)) for table in (rig.skin, character.skin))
+    np.testing.assert_allclose(found[:, order], expected[places], atol=1e-3)
+    assert {clip.name for clip in rig.clips} == {clip.name for clip in character.clips}
+    walk, wanted = (
+        next(clip for clip in clips if clip.name == "walk") for clips in (rig.clips, character.clips)
+    )
+    shared = [(np.abs(walk.times - time).argmin(), number) for number, time in enumerate(wanted.times)]
+    shared = [(one, two) for one, two in shared if abs(walk.times[one] - wanted.times[two]) < 1e-3]
+    assert len(shared) >= 3
+    for one, two in shared:
+        turn = (
+            Rotation.from_quat(walk.rotations[one][order]) * Rotation.from_quat(wanted.rotations[two]).inv()
+        )
+        assert turn.magnitude().max() < 2e-3
+        np.testing.assert_allclose(walk.translations[one][order[0]], wanted.translations[two], atol=1e-3)
+
+
+def test_extras_stand_up_with_the_mesh(loaded):
+    mesh, before = loaded.surface, loaded.surface.extras
+    turned = replace(mesh, positions=mesh.positions)
+    extras = turned.extras.transform(
+        Rotation.from_euler("y", 90, degrees=True).as_matrix(), 2.0, np.array((0, 1, 0))
+    )
+    back = Rotation.from_euler("y", 90, degrees=True)
+    np.testing.assert_allclose(extras.rig.skeleton.positions, 2 * back.apply(PLACES) + (0, 1, 0), atol=1e-6)
+    np.testing.assert_allclose(extras.morphs[0].deltas, 2 * back.apply(before.morphs[0].deltas), atol=1e-6)
+    clip, old = extras.rig.clips[0], before.rig.clips[0]
+    np.testing.assert_allclose(
+        clip.translations[:, 0], 2 * back.apply(old.translations[:, 0]) + (0, 1, 0), atol=1e-5
+    )
+    np.testing.assert_allclose(clip.translations[:, 1], 2 * old.translations[:, 1], atol=1e-5)
+    np.testing.assert_array_equal(clip.rotations[:, 1:], old.rotations[:, 1:])
+    world = Rotation.from_matrix(extras.rig.skeleton.rest[0, :3, :3])
+    assert (Rotation.from_quat(clip.rotations[0, 0]) * world.inv()).magnitude() < 1e-5
+
+
+def test_extras_follow_the_vertices_that_are_cut_and_left_out(loaded):
+    mesh = loaded.surface
+    order = np.concatenate((np.arange(10, 20), [17, 3]))
+    taken = mesh.extras.take(order)
+    deltas = [read_deltas(item.morphs[0], count) for item, count in ((mesh.extras, 20), (taken, 12))]
+    np.testing.assert_array_equal(deltas[1], deltas[0][order])
+    np.testing.assert_array_equal(taken.rig.skin.joints, mesh.extras.rig.skin.joints[order])
+    cut = unwrap_mesh(mesh, texture_size=64)
+    nearest = np.linalg.norm(cut.positions[:, None] - mesh.positions, axis=2).argmin(axis=1)
+    np.testing.assert_allclose(cut.extras.uv_sets[1], mesh.extras.uv_sets[1][nearest])
+    np.testing.assert_allclose(read_deltas(cut.extras.morphs[0], len(cut.positions)), deltas[0][nearest])
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.5, 0.0)])
+def test_morph_targets_and_uv_sets_survive_a_glb(tmp_path, weights):
+    mesh = read_mesh(write_rigged_gltf(tmp_path / "a.glb", weights=weights)).surface
+    np.testing.assert_allclose(mesh.positions, SHEET + weights[0] * SMILE, atol=1e-6)
+    write_glb(tmp_path / "b.glb", mesh)
+    back = read_mesh(tmp_path / "b.glb").surface.mesh
+    np.testing.assert_allclose(back.positions, mesh.positions, atol=1e-6)
+    np.testing.assert_allclose(back.extras.uv_sets[1], mesh.extras.uv_sets[1])
+    for found, expected in zip(back.extras.morphs, mesh.extras.morphs, strict=True):
+        assert (found.name, found.weight) == (expected.name, expected.weight)
+        np.testing.assert_allclose(*(read_deltas(item, 20) for item in (found, expected)), atol=1e-6)
+
+
+def test_damaged_extras_are_left_out_and_named(tmp_path):
+    path = write_rigged_gltf(tmp_path / "a.glb")
+    data = path.read_bytes()
+    for old, new, said in (
+        (b'"path": "rotation"', b'"path": ["rotati"]', "the clip 'Wave' is left out"),
+        (
+            b'"sampler": 1',
+            b'"sampler": 7',
+            "the clip 'Wave' is left out: a.glb is damaged: it names sampler 7",
+        ),
+        (b'"POSITION": 6', b'"POSITION": 5', "the morph targets of 'body' are left out"),
+    ):
+        path.write_bytes(data.replace(old, new))
+        loaded = read_mesh(path)
+        assert len(loaded.surface.positions) == len(SHEET)
+        assert said in " ".join(loaded.warnings)
+
+
+def test_a_figure_keeps_its_rig_when_it_is_stood_up(tmp_path):
+    bare = make_character()
+    write_glb(tmp_path / "a.glb", bare)
+    placed = place_mesh(read_mesh(tmp_path / "a.glb").surface, up="+Z", front="+X").surface.mesh
+    rig = placed.extras.rig
+    low, high = placed.bounds
+    assert (rig.skeleton.positions > low - 0.3).all() and (rig.skeleton.positions < high + 0.3).all()
+    hips = rig.skeleton.positions[rig.skeleton.index("mixamorig:Hips")]
+    np.testing.assert_allclose(hips, _turn(bare.skeleton.positions[0]), atol=1e-5)
+
+
+def _turn(place):
+    """Of a mesh whose up is +Z and whose front is +X."""
+    x, y, z = place
+    return np.array((y, z, x))
