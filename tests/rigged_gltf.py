@@ -42,7 +42,7 @@ class Writer:
         return len(self.accessors) - 1
 
 
-def write_rigged_gltf(path, interpolation="LINEAR", weights=(0.0, 0.0), morph_names=("smile", "blink")):
+def write_rigged_gltf(path, interpolation="LINEAR", weights=(0.0, 0.0), parts=1):
     """Two clips: Wave turns the arm and moves the hips, Spin turns a node that is no joint."""
     made = Writer()
     steps = np.arange(9)[:, None] * 2
@@ -112,9 +112,9 @@ def write_rigged_gltf(path, interpolation="LINEAR", weights=(0.0, 0.0), morph_na
         "nodes": nodes,
         "meshes": [
             {
-                "primitives": [primitive],
+                "primitives": [primitive] * parts,
                 "weights": list(weights),
-                "extras": {"targetNames": list(morph_names)},
+                "extras": {"targetNames": ["smile", "blink"]},
             }
         ],
         "skins": [{"joints": [2, 3, 4], "inverseBindMatrices": made.add(bind)}],

@@ -7,6 +7,7 @@ import pytest
 from character3d.pipeline.formats import read_mesh, write_fbx, write_glb
 from character3d.pipeline.orientation import place_mesh
 from character3d.pipeline.texture_baking import unwrap_mesh
+from character3d.tests.readers.locate import require_reader, run_reader
 from character3d.tests.readers.sample_character import make_character, make_clips
 from character3d.tests.rigged_gltf import JOINTS, PLACES, SHEET, SMILE, TIMES, TURN, write_rigged_gltf
 from scipy.spatial.transform import Rotation
@@ -155,6 +156,12 @@ def test_morph_targets_and_uv_sets_survive_a_glb(tmp_path, weights):
         np.testing.assert_allclose(*(read_deltas(item, 20) for item in (found, expected)), atol=1e-6)
 
 
+def test_parts_of_a_mesh_share_their_morph_targets(tmp_path):
+    mesh = read_mesh(write_rigged_gltf(tmp_path / "a.glb", weights=(0.5, 0.0), parts=2)).surface
+    assert [morph.name for morph in mesh.extras.morphs] == ["smile", "blink"]
+    np.testing.assert_allclose(read_deltas(mesh.extras.morphs[0], 40), np.tile(SMILE, (2, 1)), atol=1e-6)
+
+
 def test_damaged_extras_are_left_out_and_named(tmp_path):
     path = write_rigged_gltf(tmp_path / "a.glb")
     data = path.read_bytes()
@@ -188,3 +195,11 @@ def _turn(place):
     """Of a mesh whose up is +Z and whose front is +X."""
     x, y, z = place
     return np.array((y, z, x))
+
+
+def test_the_khronos_validator_finds_no_fault(tmp_path):
+    require_reader("gltf-validator")
+    mesh = read_mesh(write_rigged_gltf(tmp_path / "a.glb", weights=(0.5, 0.0))).surface
+    write_glb(tmp_path / "b.glb", mesh)
+    report = run_reader("gltf-validator", tmp_path / "report.json", tmp_path / "b.glb")
+    assert report["issues"]["numErrors"] == report["issues"]["numWarnings"] == 0, report["issues"]["messages"]

@@ -54,7 +54,8 @@ class FbxRig:
     def describe_clips(self, arrays: dict[str, Any]) -> list[dict[str, Any]]:
         """Names of the clips and what they move; keys and transforms of the joints go to `arrays`."""
         found = []
-        for number, stack in enumerate(list_items(self._scene.anim_stacks)):
+        stacks = [stack for stack in list_items(self._scene.anim_stacks) if _list_props(stack)]
+        for number, stack in enumerate(stacks):
             begin, end = _find_range(stack)
             times = np.linspace(begin, end, min(round((end - begin) * _RATE) + 1, _MOST_KEYS))
             found.append({"name": stack.name, "moves": self._is_moved(stack)})

@@ -89,9 +89,9 @@ def _read_node(
             warnings.append(f"the morph targets of {name!r} are left out: {error}")
             targets = ()
         for positions, faces, normals, linear in place_primitive(primitive, nodes.places(index), joints):
-            morphs = turn_targets(targets, linear)
+            turned = turn_targets(targets, linear)
             yield Part(
-                name, positions, faces, normals, primitive.uvs, primitive.colors, material, morphs, influences
+                name, positions, faces, normals, primitive.uvs, primitive.colors, material, turned, influences
             )
 
 
