@@ -17,12 +17,9 @@ from ..backends.make_it_animatable import (
 from ..pipeline.animation import MAX_STRETCH, settle_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
-from ..pipeline.mesh.blades import drop_blades, find_blades
-from ..pipeline.mesh.pieces import split_pieces
 from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
 from ..pipeline.progress import Progress, span_progress
 from ..pipeline.rigging import (
-    bind_blades,
     compute_skin_weights,
     fit_skeleton,
     normalize_to_t_pose,
@@ -52,10 +49,7 @@ def _choose(method: str) -> str:
 
 def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
     """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
-    blades = find_blades(split_pieces(mesh)) if options["figure"] is None else []
-    body = replace(mesh, faces=drop_blades(mesh.faces, blades)) if blades else mesh
-    fitted = fit_skeleton(body, **options, progress=span_progress(progress, 0, 0.5))
-    steps = span_progress(progress, 0.5, 1)
+    fitted = fit_skeleton(mesh, **options, progress=span_progress(progress, 0, 0.5))
     apart = fitted.legs_apart_below
     skin = compute_skin_weights(
         mesh,
@@ -63,12 +57,10 @@ def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
         hidden=fitted.hidden,
         legs_apart_below=apart,
         appendages=fitted.appendages,
-        solid=None if blades else fitted.solid,
-        progress=steps,
+        solid=fitted.solid,
+        progress=span_progress(progress, 0.5, 1),
     )
-    skin, held = bind_blades(mesh, fitted.skeleton, skin, blades)
-    notes = (*fitted.warnings, *held)
-    return PredictedRig(fitted.skeleton, skin, {}, notes, fitted.metrics, apart)
+    return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics, apart)
 
 
 class RigCharacter(ModelNode):

@@ -8,7 +8,6 @@ appendages.py those of tails, wings, hair and props.
 from .fit.fit_skeleton import FittedSkeleton, fit_skeleton
 from .pose.posing import pose_joints, pose_vertices
 from .pose.rest_pose import normalize_to_t_pose
-from .skin.blades import bind_blades
 from .skin.held_limbs import find_fused_arms, hold_limbs
 from .skin.separate import SeparatedMesh, separate_limbs
 from .skin.skinning import compute_skin_weights
@@ -16,7 +15,6 @@ from .skin.skinning import compute_skin_weights
 __all__ = [
     "FittedSkeleton",
     "SeparatedMesh",
-    "bind_blades",
     "compute_skin_weights",
     "find_fused_arms",
     "fit_skeleton",

@@ -1,14 +1,15 @@
 """Parts that hang on the body and are no limb: tails, wings, long hair, and what a hand holds.
 
-They are the parts of the solid that lie far outside the surface that the bones should have. Each gets a
-chain of joints of its own, so that no limb bends it.
+In a mesh made from a picture they are the parts of the solid that lie far outside the surface that the bones
+should have; in any other, the long, narrow pieces beside a hand. Each gets a chain of joints of its own, so
+that no limb bends it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ from scipy import ndimage
 from scipy.sparse import csgraph
 
 from ..conventions import FORWARD
-from ..types import BoolArray, Float64Array, Int64Array, Skeleton
+from ..mesh.areas import sample_surface
+from ..types import BoolArray, Float64Array, Int64Array, Mesh, Skeleton
 from .fit.figure_points import FigurePoints
-from .skeleton import PREFIX, orient_bone
+from .skeleton import PREFIX, SIDES, orient_bone
 from .skin.bone_distances import Bone, list_bones, measure_parts, measure_radii
 from .voxel_solid import NEIGHBORS_26, VoxelSolid
 
@@ -41,6 +43,8 @@ _LEAST_RADII = {"trunk": 0.2, "collar": 0.1, "arm": 0.06, "leg": 0.1}
 """Of a body part, as shares of the length from hips to neck."""
 _LEAST_HEAD = 0.4
 """The same of the head, as a share of its height."""
+_POINTS, _GRASP = 500, 1.0
+"""On a piece whose distance is measured; from the wrist, in forearms, within which a hand holds it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +52,15 @@ class Appendage:
     """names: of its joints and of the end joint at its tip, without prefix. parent: the joint it hangs on.
 
     line: (J + 1, 3) metres, where those are. cells: (K, 3) metres, centers of its voxels. bands: (K,)
-    number of the joint that moves each.
+    number of the joint that moves each. vertices: those of the mesh, of a piece that one joint moves.
     """
 
     names: tuple[str, ...]
     parent: str
     line: Float64Array
-    cells: Float64Array
-    bands: Int64Array
+    cells: Float64Array = field(default_factory=lambda: np.zeros((0, 3)))
+    bands: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    vertices: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +114,27 @@ def find_appendages(
     return found
 
 
+def hold_blades(mesh: Mesh, skeleton: Skeleton, blades: Sequence[BoolArray]) -> list[Appendage]:
+    """Return those of `blades`, faces (F,) of the mesh, that a hand reaches, as what it holds."""
+    found: list[Appendage] = []
+    for blade in blades:
+        points = sample_surface(mesh.positions, mesh.faces[blade], _POINTS).astype(np.float64)
+        gaps = {}
+        for side in SIDES:
+            joints = [skeleton.index(PREFIX + side + part) for part in ("Hand", "ForeArm")]
+            wrist, elbow = skeleton.positions[joints].astype(np.float64)
+            away = np.linalg.norm(points - wrist, axis=1) / max(float(np.linalg.norm(wrist - elbow)), 1e-9)
+            gaps[side] = float(away.min()), points[away.argmin()]
+        side = min(gaps, key=lambda side: gaps[side][0])
+        gap, grip = gaps[side]
+        if gap <= _GRASP:
+            tip = points[np.linalg.norm(points - grip, axis=1).argmax()]
+            names = _name_joints(f"{side}HandProp", 1, found)
+            vertices = np.unique(mesh.faces[blade]).astype(np.int64)
+            found.append(Appendage(names, f"{side}Hand", np.stack((grip, tip)), vertices=vertices))
+    return found
+
+
 def add_joints(skeleton: Skeleton, appendages: Sequence[Appendage]) -> Skeleton:
     """Return the skeleton with the appendages' joints at its end."""
     names, parents, rest = list(skeleton.names), skeleton.parents.tolist(), [*skeleton.rest]
@@ -137,6 +163,7 @@ def list_appendage_bones(skeleton: Skeleton, appendage: Appendage) -> list[Bone]
             appendage.cells[appendage.bands == number],
         )
         for number, name in enumerate(appendage.names[:-1])
+        if len(appendage.cells)
     ]
 
 

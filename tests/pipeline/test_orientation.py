@@ -10,10 +10,8 @@ import pytest
 import trimesh
 from character3d.pipeline.errors import MeshError, RigError
 from character3d.pipeline.formats.mesh_files import read_mesh
-from character3d.pipeline.mesh.blades import find_blades
-from character3d.pipeline.mesh.pieces import split_pieces
 from character3d.pipeline.orientation import place_mesh
-from character3d.pipeline.rigging import bind_blades, compute_skin_weights, fit_skeleton
+from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton
 from character3d.pipeline.types import Material, Mesh, TexturedMesh
 from scipy.spatial.transform import Rotation
 
@@ -234,13 +232,13 @@ def test_what_is_no_figure_is_left_as_it_is():
 def test_a_sword_goes_with_the_hand_that_holds_it():
     sword = trimesh.creation.box((0.03, 0.9, 0.01))
     mesh = to_mesh(make_body(), moved(sword, 0.54, 0.9, 0.05))
-    blades = find_blades(split_pieces(mesh))
-    body = replace(mesh, faces=mesh.faces[~blades[0]])
-    fitted = fit_skeleton(body, pose_type="No")
+    fitted = fit_skeleton(mesh, pose_type="No")
     alone = fit_skeleton(BODY, pose_type="No")
-    assert np.abs(fitted.skeleton.positions - alone.skeleton.positions).max() < 0.01
-    skin = compute_skin_weights(mesh, fitted.skeleton)
-    bound, notes = bind_blades(mesh, fitted.skeleton, skin, blades)
-    hand = fitted.skeleton.index("mixamorig:LeftHand")
-    assert (bound.joints[-8:] == hand).all() and "left hand" in notes[0]
-    assert np.array_equal(bound.joints[:-8], skin.joints[:-8])
+    joints = len(alone.skeleton.names)
+    assert np.abs(fitted.skeleton.positions[:joints] - alone.skeleton.positions).max() < 0.01
+    assert fitted.skeleton.names[joints:] == ("mixamorig:LeftHandPropA1", "mixamorig:LeftHandPropA_End")
+    assert fitted.skeleton.names[fitted.skeleton.parents[joints]] == "mixamorig:LeftHand"
+    assert "left hand" in fitted.warnings[-1]
+    skin = compute_skin_weights(mesh, fitted.skeleton, appendages=fitted.appendages, solid=fitted.solid)
+    assert (skin.joints[-8:, 0] == joints).all() and (skin.weights[-8:, 0] == 1).all()
+    assert not (skin.weights[:-8][skin.joints[:-8] >= joints] > 0).any()

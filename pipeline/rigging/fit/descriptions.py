@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..appendages import Appendage
 from .arms import Arm
 from .legs import Leg
 from .torso import Torso
@@ -30,6 +31,12 @@ def describe_mismatch(
         f"pose_type is {pose_type}, but the mesh shows {seen} (arms {tilt} the horizontal, "
         f"legs {spread:.0f}° off the vertical); the skeleton follows the mesh"
     ]
+
+
+def describe_blades(held: Sequence[Appendage]) -> list[str]:
+    """Which hands hold a piece of the mesh."""
+    hands = [item.parent.removesuffix("Hand").lower() for item in held]
+    return [f"a long piece beside the {hand} hand goes with it, as what it holds" for hand in hands]
 
 
 def describe_hidden(torso: Torso, arms: Mapping[str, Arm], hidden: Sequence[str]) -> list[str]:

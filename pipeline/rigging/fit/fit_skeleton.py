@@ -10,14 +10,16 @@ import numpy as np
 from ...conventions import REST_POSES
 from ...errors import RigError
 from ...figure import Figure
+from ...mesh.blades import drop_blades, find_blades
+from ...mesh.pieces import split_pieces
 from ...progress import Progress, ignore_progress, span_progress
 from ...types import Float64Array, Mesh, Skeleton
-from ..appendages import Appendage, add_joints, find_appendages
+from ..appendages import Appendage, add_joints, find_appendages, hold_blades
 from ..skeleton import ARM_PARTS, LEG_PARTS, PREFIX, build_skeleton
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .arms import Arm, find_armpit, fit_arm
-from .descriptions import STIFF_LEGS, describe_hidden, describe_mismatch
+from .descriptions import STIFF_LEGS, describe_blades, describe_hidden, describe_mismatch
 from .figure_limbs import fold_leg, follow_arm, follow_leg, follow_torso, overlap_legs
 from .figure_points import ALL_ARMS, ALL_LEGS, FigurePoints, place_landmarks
 from .fingers import fit_fingers
@@ -53,7 +55,7 @@ class FittedSkeleton:
     fingertip, and head_share, from the neck up, as shares of the height; neck_prominence, arms_found,
     legs_found.
     appendages: what hangs on the body and is no limb; their joints are the skeleton's last.
-    solid: the interior of the mesh.
+    solid: the interior of the mesh, without the pieces that a hand holds.
     """
 
     skeleton: Skeleton
@@ -89,7 +91,8 @@ def fit_skeleton(
     if pose_type not in REST_POSES:
         raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
     progress(0.0)
-    whole = voxelize_mesh(mesh)
+    blades = find_blades(split_pieces(mesh)) if figure is None else []
+    whole = voxelize_mesh(replace(mesh, faces=drop_blades(mesh.faces, blades)))
     _require_body(whole)
     solid = strip_sheets(whole)
     progress(0.2)
@@ -131,7 +134,11 @@ def fit_skeleton(
     metrics = _list_metrics(body, hands, arms, legs) | {"figure_followed": float(limbs is not None)}
     apart = float("-inf") if limbs is None else limbs.find_leg_gap(legs["Left"].line, legs["Right"].line)
     names = tuple(PREFIX + name for name in hidden)
-    appendages = [] if limbs is None else find_appendages(whole, skeleton, limbs, hidden)
+    if limbs is None:
+        appendages = hold_blades(mesh, skeleton, blades)
+        notes += describe_blades(appendages)
+    else:
+        appendages = find_appendages(whole, skeleton, limbs, hidden)
     skeleton = add_joints(skeleton, appendages)
     return FittedSkeleton(skeleton, pose, tuple(notes), metrics, names, apart, tuple(appendages), whole)
 

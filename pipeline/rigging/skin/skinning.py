@@ -84,8 +84,12 @@ def compute_skin_weights(
         weights, owners, Mesh(welded.points, welded.faces), skeleton, span_progress(progress, 0.7, 0.95)
     )
     joints, shares = keep_strongest(weights, owners)
+    joints, shares = joints[welded.inverse], shares[welded.inverse]
+    for appendage in appendages:
+        joints[appendage.vertices] = skeleton.index(PREFIX + appendage.names[0])
+        shares[appendage.vertices] = np.eye(1, MAX_INFLUENCES)
     progress(1.0)
-    return SkinWeights(joints[welded.inverse], shares[welded.inverse])
+    return SkinWeights(joints, shares)
 
 
 def _list_owners(skeleton: Skeleton, bones: Sequence[Bone], hidden: Collection[str]) -> Int64Array:
