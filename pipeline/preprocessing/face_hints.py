@@ -15,6 +15,9 @@ _ACROSS, _ABOVE, _BELOW = 0.45, -0.12, 0.55
 _SURE, _TURNED_AWAY = 0.55, -0.05
 """Confidence of a face that few backs of heads get, and backs are rarer than faces that BlazePose takes for
 them; its left eye from its right one, to the viewer's right, in widths of the face, if it sees a back."""
+_FRONTAL = 0.25
+"""Distance of the nose from the middle between the ears, in distances of the ears, in a face that is turned
+aside by less than a third."""
 MOUTH, NECK, CHEST = 0.25, 0.48, 1.1
 """Below the face's center, in heights of the face: its mouth, the neck, and what is lower than any neck."""
 
@@ -28,6 +31,12 @@ def fits_face(pose: PoseLandmarks, face: Face) -> bool:
     if face.confidence > _SURE and eyes < _TURNED_AWAY:
         return False
     return bool(abs(x) < _ACROSS and _ABOVE < y < _BELOW and below > MOUTH)
+
+
+def faces_viewer(face: Face) -> bool:
+    """Whether the nose lies between the ears, as it does in no face seen from its side."""
+    nose, right, left = face.points[[2, 4, 5], 0]
+    return bool(abs(nose - 0.5 * (right + left)) < _FRONTAL * abs(left - right))
 
 
 def read_face(face: Face) -> PoseHints:

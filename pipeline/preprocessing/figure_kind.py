@@ -13,7 +13,8 @@ from .pose_hints import measure_yaw
 _TURNED, _SIDEWAYS, _AWAY = 25.0, 62.0, 130.0
 """Degrees of yaw from which a figure counts as three-quarter, side and back view."""
 _SIDE_OUTLINE = 50.0
-"""The same of a side view that only the outline shows, which makes turns out smaller than they are."""
+"""The same of a side view that only the outline shows, which makes turns out smaller than they are. Where no
+face is seen either, what is turned at all is seen from its side."""
 _SURE_OF_BACK, _TWISTED = 0.9, 40.0
 """Confidence of the points from which, and degrees from shoulders to hips up to which, a back is believed:
 cartoon faces are often taken for one."""
@@ -52,8 +53,13 @@ def classify_kind(
     yaw: float,
     pose: PoseLandmarks | None,
     face: Face | None,
+    *,
+    is_faceless: bool = False,
 ) -> str:
-    """Return one of KINDS for landmarks (20, 3) in shares, from all readings."""
+    """Return one of KINDS for landmarks (20, 3) in shares, from all readings.
+
+    is_faceless: no face was seen, though it was looked for.
+    """
     has_head = face is not None or _read(confidence, "neck") > _HEAD_SEEN
     if has_head and (cropped := _find_crop(mask, confidence, pose, face)) is not None:
         return cropped
@@ -63,7 +69,7 @@ def classify_kind(
         return "back"
     if _is_sitting(landmarks, confidence, pose):
         return "sitting"
-    sideways = _SIDEWAYS if pose is not None else _SIDE_OUTLINE
+    sideways = _SIDEWAYS if pose is not None else _TURNED if is_faceless else _SIDE_OUTLINE
     return "side" if abs(yaw) > sideways else "three_quarter" if abs(yaw) > _TURNED else "front"
 
 
@@ -74,6 +80,11 @@ def is_doubtful_back(pose: PoseLandmarks) -> bool:
     shoulders, hips = _measure_yaws(pose.world)
     apart = abs((shoulders - hips + 180) % 360 - 180)
     return apart > _TWISTED or pose.confidence < _SURE_OF_BACK
+
+
+def is_sideways(yaw: float) -> bool:
+    """Whether a body turned by so many degrees is seen from its side."""
+    return _SIDEWAYS < abs(yaw) < 180 - _SIDEWAYS
 
 
 def estimate_yaw(landmarks: FloatArray) -> float:

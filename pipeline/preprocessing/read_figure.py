@@ -12,8 +12,8 @@ from ..figure.network import BodyReading, read_body
 from ..figure.pose_landmarks import PoseLandmarks
 from ..types import BoolArray, FloatArray, FramedPicture
 from .doubts import FEET_OUTSIDE
-from .face_hints import fits_face, read_face
-from .figure_kind import classify_kind, describe_kind, estimate_yaw, is_doubtful_back
+from .face_hints import faces_viewer, fits_face, read_face
+from .figure_kind import classify_kind, describe_kind, estimate_yaw, is_doubtful_back, is_sideways
 from .neck import find_neck
 from .pose_hints import PoseHints, read_pose
 
@@ -57,13 +57,16 @@ def read_figure(
         body = read_body(picture.rgba[..., 3], points, told.confidence, device=device)
         if face is None and _contradicts(outline, body, points, told.confidence, height):
             hints, body = None, outline
+    is_faceless = pose is not None and face is None
     if hints is None:
         pose = None
     landmarks, confidence = _merge(body, hints, side, height)
     landmarks[LANDMARKS.index("neck"), :2] = find_neck(mask, landmarks, outline, hints, face)
     head_box = _find_head_box(mask, body, landmarks, box)
-    yaw = estimate_yaw(body.landmarks) if hints is None else hints.yaw
-    kind = classify_kind(mask, landmarks, confidence, yaw, pose, face)
+    yaw = estimate_yaw(body.landmarks)
+    if hints is not None and not (face is not None and faces_viewer(face) and is_sideways(hints.yaw)):
+        yaw = hints.yaw
+    kind = classify_kind(mask, landmarks, confidence, yaw, pose, face, is_faceless=is_faceless)
     return Figure(
         kind=kind,
         landmarks=landmarks,

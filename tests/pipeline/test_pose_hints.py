@@ -5,8 +5,13 @@ import pytest
 from character3d.pipeline.figure import LANDMARKS
 from character3d.pipeline.figure.face import Face
 from character3d.pipeline.figure.pose_landmarks import PoseLandmarks
-from character3d.pipeline.preprocessing.face_hints import fits_face, read_face
-from character3d.pipeline.preprocessing.figure_kind import classify_kind, describe_kind, estimate_yaw
+from character3d.pipeline.preprocessing.face_hints import faces_viewer, fits_face, read_face
+from character3d.pipeline.preprocessing.figure_kind import (
+    classify_kind,
+    describe_kind,
+    estimate_yaw,
+    is_sideways,
+)
 from character3d.pipeline.preprocessing.pose_hints import find_narrowest, measure_yaw, read_pose
 
 SIDE = 400
@@ -154,6 +159,8 @@ def test_an_outline_alone_shows_the_turn(yaw, kind):
     landmarks[:, 0] = 0.5 + across * np.cos(np.radians(yaw))
     assert estimate_yaw(landmarks) == pytest.approx(yaw, abs=1e-3)
     assert classify_kind(mask, landmarks, np.ones(20), yaw, None, None) == kind
+    unseen = "front" if kind == "front" else "side"
+    assert classify_kind(mask, landmarks, np.ones(20), yaw, None, None, is_faceless=True) == unseen
 
 
 def test_knees_beside_the_hips_are_those_of_one_who_sits():
@@ -172,6 +179,14 @@ def test_blazepose_is_believed_where_it_sees_the_same_face():
     assert not fits_face(pose, make_face(260, 85, 22)), "beside it"
     assert not fits_face(make_pose(p2=(190, 72), p5=(210, 72)), make_face(200, 85, 22)), "turned away"
     assert not fits_face(make_pose(p11=(260, 80), p12=(140, 80)), make_face(200, 85, 22)), "shoulders"
+
+
+@pytest.mark.parametrize(("nose", "is_seen"), [(203, True), (189, True), (176, False), (160, False)])
+def test_a_face_faces_the_viewer_if_its_nose_is_between_the_ears(nose, is_seen):
+    points = np.zeros((6, 2))
+    points[[2, 4, 5], 0] = nose, 175, 225
+    assert faces_viewer(make_face(200, 85, 25)._replace(points=points)) is is_seen
+    assert is_sideways(-95) and not is_sideways(40) and not is_sideways(-150)
 
 
 def test_a_face_alone_tells_head_and_neck():
