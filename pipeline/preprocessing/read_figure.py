@@ -63,9 +63,7 @@ def read_figure(
     landmarks, confidence = _merge(body, hints, side, height)
     landmarks[LANDMARKS.index("neck"), :2] = find_neck(mask, landmarks, outline, hints, face)
     head_box = _find_head_box(mask, body, landmarks, box)
-    yaw = estimate_yaw(body.landmarks)
-    if hints is not None and not (face is not None and faces_viewer(face) and is_sideways(hints.yaw)):
-        yaw = hints.yaw
+    yaw = estimate_yaw(body.landmarks) if hints is None else hints.yaw
     kind = classify_kind(mask, landmarks, confidence, yaw, pose, face, is_faceless=is_faceless)
     return Figure(
         kind=kind,
@@ -83,10 +81,13 @@ def read_figure(
 
 
 def _check_pose(pose: PoseLandmarks, mask: BoolArray, face: Face | None) -> PoseHints | None:
-    """BlazePose's landmarks; None if it found no one, a doubtful back, or someone whose face is elsewhere."""
+    """BlazePose's landmarks; None if it found no one, a doubtful back, or someone with another face."""
     hints = read_pose(pose, mask)
-    is_lost = hints.confidence.max() <= _SOME_TRUST or is_doubtful_back(pose)
-    return None if is_lost or (face is not None and not fits_face(pose, face)) else hints
+    if hints.confidence.max() <= _SOME_TRUST or is_doubtful_back(pose):
+        return None
+    if face is not None and (not fits_face(pose, face) or (is_sideways(hints.yaw) and faces_viewer(face))):
+        return None
+    return hints
 
 
 def _misses_face(outline: BodyReading, told: PoseHints, side: int, height: float) -> bool:
