@@ -13,6 +13,7 @@ from ..progress import Progress, ignore_progress, span_progress
 from ..types import FloatArray, FramedPicture, Mesh
 from .decimate import decimate_surface, place_on_ground
 from .depth import sample_depth
+from .feet import shorten_feet
 from .ground import settle_on_ground
 from .lift import lift_sheets
 from .limb_seams import open_seams
@@ -56,6 +57,8 @@ def inflate_silhouette(
     depth = sample_depth(silhouette, outline, ground, body)
     if figure is not None and figure.kind not in ("side", "back", "other"):
         depth = bring_trailing_back(depth, ground.extended, silhouette, figure)
+    if figure is not None and figure.kind in ("front", "three_quarter", "back"):
+        depth = shorten_feet(depth, ground, silhouette, figure)
     if figure is not None and figure.kind == "sitting":
         depth = depth._replace(centre=bring_knees_forward(depth.centre, ground.extended, silhouette, figure))
     progress(0.5)
