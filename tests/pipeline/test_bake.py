@@ -328,10 +328,10 @@ def test_warnings_appear_past_the_thresholds():
 
 def test_torn_colors_are_warned_of():
     """Noise in place of pictures: sides of a chart's border are read at other pixels, or from other views."""
-    mesh = unwrap_mesh(from_trimesh(trimesh.creation.box()), texture_size=256)
+    mesh = unwrap_mesh(from_trimesh(trimesh.creation.box()), texture_size=128)
     noise = np.random.default_rng(0).random((6, 512, 512, 3), np.float32)
     baked = bake_views(
-        mesh, ViewImages(build_six_view_rig(mesh), noise, np.ones((6, 512, 512))), texture_size=256
+        mesh, ViewImages(build_six_view_rig(mesh), noise, np.ones((6, 512, 512))), texture_size=128
     )
     assert baked.metrics["seam_contrast"] > MOST_SEAM_CONTRAST
     assert "charts meet" in baked.warnings[-1]

@@ -207,6 +207,13 @@ def test_bitmaps_fill_each_others_bays():
     assert nest_bitmaps([Bitmap(part, part) for part in parts], 12, 8) is None
 
 
+def test_bitmaps_of_one_height_fill_several_rows():
+    grown = [Bitmap(np.ones((1, 1), bool), np.ones((5, 5), bool)) for _ in range(9)]
+    nesting = nest_bitmaps(grown, 7, 7)  # three in a row, two cells apart
+    assert nesting is not None and nesting.rows == 7
+    assert len(np.unique(nesting.places[:, :2], axis=0)) == 9 and not (nesting.places[:, :2] % 3).any()
+
+
 def test_unwrapping_refuses_what_it_cannot_cut():
     with pytest.raises(MeshError, match="without"):
         unwrap_mesh(Mesh(np.eye(3), np.zeros((0, 3))))

@@ -87,7 +87,7 @@ def _find_best(strip: _Strip, bitmap: Bitmap) -> tuple[int, int, int] | None:
 def _find_place(strip: _Strip, dilated: BoolArray) -> tuple[int, int] | None:
     """Row and column of the lowest, then leftmost, free position."""
     high, across = (strip.free.shape[axis] - dilated.shape[axis] + 1 for axis in (0, 1))
-    high = min(high, strip.rows + 1)
+    high = min(high, strip.rows + strip.margin + 1)  # the first row above all, at its distance
     if high <= 0 or across <= 0:
         return None
     runs = _list_runs(dilated)
