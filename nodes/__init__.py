@@ -13,7 +13,7 @@ from .preprocessing import PreprocessPicture
 from .rigging import RigCharacter
 from .save_character import SaveCharacter
 from .shape_steps import CleanMesh, DecodeShape, LoadShapeModel
-from .texture_baking import ApplyTexture, BakeTexture
+from .texture_baking import ApplyTexture, BakeTexture, MergeMaterials
 from .view_steps import ApplyIG2MV, RenderViewMaps
 from .vrm_meta import MakeVrmMeta
 
@@ -30,6 +30,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     GenerateViews,
     BakeTexture,
     ApplyTexture,
+    MergeMaterials,
     RigCharacter,
     AddAnimation,
     SaveFigure,

@@ -11,7 +11,14 @@ from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.progress import span_progress
-from ..pipeline.texture_baking import OwnUvs, apply_texture, bake_views, read_own_uvs, unwrap_mesh
+from ..pipeline.texture_baking import (
+    OwnUvs,
+    apply_texture,
+    bake_views,
+    merge_materials,
+    read_own_uvs,
+    unwrap_mesh,
+)
 from ..pipeline.types import Mesh, TexturedMesh, ViewImages
 from .compat import io, make_schema
 from .inputs import mesh_input
@@ -20,9 +27,12 @@ from .sockets import (
     array_to_image,
     array_to_mask,
     image_to_picture,
+    mesh_outputs,
     mesh_to_core,
     mesh_to_trimesh,
+    mesh_values,
     socket_to_mesh,
+    socket_to_surface,
 )
 from .stage import StageRun, reserve_device
 
@@ -137,6 +147,43 @@ class BakeTexture(io.ComfyNode):
             mesh_to_core(textured),
             ui=run.finish("projection_bake", [*_describe_uvs(own), *baked.warnings], baked.metrics),
         )
+
+
+class MergeMaterials(io.ComfyNode):
+    """Makes one material with one atlas of several."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:  # noqa: D102
+        return make_schema(
+            node_id="C3DMergeMaterials",
+            display_name="Merge Materials",
+            category="character3d/4 texture baking",
+            description="Makes one material of several: their textures become one atlas, each with as many "
+            "texels as it has, and with its tint, alpha and maps.",
+            search_aliases=["texture atlas", "bake materials", "combine textures"],
+            is_output_node=True,
+            inputs=[
+                mesh_input("mesh", "A mesh with several materials, or with a repeated texture."),
+                io.Combo.Input(
+                    "texture_size",
+                    options=[1024, 2048, 4096, 8192],
+                    default=4096,
+                    tooltip="Largest side of the atlas in texels; it is smaller if the textures fit.",
+                ),
+            ],
+            outputs=mesh_outputs("The mesh with one material."),
+        )
+
+    @classmethod
+    def execute(cls, mesh: Any, texture_size: int) -> io.NodeOutput:
+        """TRIMESH or MESH -> TRIMESH, MESH."""
+        run, side = StageRun("texture_baking"), int(texture_size)
+        options: dict[str, Any] = {"device": reserve_device(side**2), "progress": run.progress}
+        surface = socket_to_surface(mesh)
+        if isinstance(surface, Mesh):
+            return io.NodeOutput(*mesh_values(surface), ui={"text": ["the mesh has no materials"]})
+        merged = merge_materials(surface, most_texels=side, **options)
+        return io.NodeOutput(*mesh_values(merged.textured), ui={"text": list(merged.notes)})
 
 
 class ApplyTexture(io.ComfyNode):

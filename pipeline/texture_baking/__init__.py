@@ -3,15 +3,18 @@
 from .atlas import apply_texture
 from .bake import BakedTexture, bake_views
 from .bake_colors import bake_colors
+from .merge_materials import MergedMaterials, merge_materials
 from .own_uvs import OwnUvs, read_own_uvs
 from .unwrap import unwrap_mesh
 
 __all__ = [
     "BakedTexture",
+    "MergedMaterials",
     "OwnUvs",
     "apply_texture",
     "bake_colors",
     "bake_views",
+    "merge_materials",
     "read_own_uvs",
     "unwrap_mesh",
 ]

@@ -73,14 +73,18 @@ def read_own_uvs(mesh: Mesh, *, texture_size: int, device: torch.device = CPU) -
 
 def _find_tiles(mesh: Mesh, uvs: Float64Array) -> tuple[Float64Array, bool]:
     """The tile (V, 2) that each vertex's island lies in, and whether an island reaches over a border."""
+    low, high = bound_islands(mesh, uvs)
+    tile = np.floor(low + _BORDER)
+    return tile, bool((high > tile + 1 + _BORDER)[np.unique(mesh.faces)].any())
+
+
+def bound_islands(mesh: Mesh, uvs: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Lowest and highest uvs, (V, 2) each, of the island that each vertex belongs to."""
     label = label_components(list_directed_edges(mesh.faces), len(uvs))
     low, high = np.full((label.max() + 1, 2), np.inf), np.full((label.max() + 1, 2), -np.inf)
-    used = np.unique(mesh.faces)
-    np.minimum.at(low, label[used], uvs[used])
-    np.maximum.at(high, label[used], uvs[used])
-    low, high = (np.where(np.isfinite(edge), edge, 0.0) for edge in (low, high))
-    tile = np.floor(low + _BORDER)
-    return tile[label], bool((high > tile + 1 + _BORDER).any())
+    np.minimum.at(low, label, uvs)
+    np.maximum.at(high, label, uvs)
+    return low[label], high[label]
 
 
 def _measure_placed(mesh: Mesh, uvs: Float64Array) -> float:

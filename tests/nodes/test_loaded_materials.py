@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from character3d.pipeline.color import linear_to_srgb
-from character3d.pipeline.formats import encode_glb, read_mesh
+from character3d.pipeline.formats import encode_glb, read_mesh, write_glb
 from character3d.pipeline.types import Material, TexturedMesh
 from character3d.tests.readers.sample_humanoid import make_humanoid
 
@@ -91,3 +92,23 @@ def test_several_materials_survive_a_glb(several, tmp_path):
     np.testing.assert_allclose(back.uvs.min(), several.uvs.min(), atol=1e-6)
     counts = [np.bincount(item.face_materials) for item in (back, several)]
     np.testing.assert_array_equal(*counts)
+
+
+def test_merged_materials_look_the_same_when_saved(load_nodes, several, tmp_path):
+    sockets = load_nodes("sockets")
+    plain = replace(several, others=(replace(several.others[0], alpha_mode="OPAQUE"),))
+    done = load_nodes("texture_baking").MergeMaterials.execute(sockets.mesh_to_trimesh(plain), 1024)
+    assert done.ui["text"][0].startswith("2 materials became one with an atlas of ")
+    write_glb(tmp_path / "a.glb", sockets.socket_to_textured(done.args[0]))
+    saved = read_mesh(tmp_path / "a.glb").surface
+    assert saved.others == () and sorted(saved.material.maps) == ["emissive", "metallic_roughness", "normal"]
+    before, after = (sockets.socket_to_textured(sockets.mesh_to_trimesh(item)) for item in (plain, saved))
+    places = [item.mesh.positions[item.mesh.faces].mean(axis=1) for item in (before, after)]
+    np.testing.assert_allclose(*places, atol=1e-6)
+    white = [(item.vertex_colors[item.mesh.faces] > 0.99).all(axis=(1, 2)) for item in (before, after)]
+    assert (white[0] == white[1]).mean() > 0.98
+
+
+def test_a_mesh_without_materials_has_none_to_merge(load_nodes):
+    done = load_nodes("texture_baking").MergeMaterials.execute(trimesh.creation.box(), 1024)
+    assert done.ui["text"] == ["the mesh has no materials"] and len(done.args[0].faces) == 12

@@ -10,6 +10,7 @@ IN_OTHER_GRAPHS = {
     "C3DLoadMesh",
     "C3DVrmMeta",
     "C3DApplyTexture",
+    "C3DMergeMaterials",
     "C3DRenderViewMaps",
     "C3DApplyIG2MV",
     "C3DLoadShapeModel",
