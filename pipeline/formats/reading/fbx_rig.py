@@ -13,6 +13,16 @@ _RATE, _MOST_KEYS = 30.0, 10_000
 _MOST_INFLUENCES = 8
 
 
+def read_morphs(mesh: Any, node: Any, count: int) -> dict[str, Any]:
+    """What each channel of blend shapes adds to the vertices where the scene has them, (V, 3) by its key."""
+    channels = list_channels(mesh)
+    linear = _read_maps(mesh, node, count) if channels else None
+    return {
+        f"morph_{number}": np.einsum("vij,vj->vi", linear, _read_deltas(channel, count))
+        for number, channel in enumerate(channels)
+    }
+
+
 def list_channels(mesh: Any) -> list[Any]:
     """The channels of blend shapes that have a shape."""
     deformers = list_items(mesh.blend_deformers)
@@ -20,7 +30,7 @@ def list_channels(mesh: Any) -> list[Any]:
     return [channel for channel in channels if channel.target_shape is not None]
 
 
-def read_deltas(channel: Any, count: int) -> Any:
+def _read_deltas(channel: Any, count: int) -> Any:
     """(count, 3) what a blend shape adds to the vertices of its mesh."""
     deltas = np.zeros((count, 3))
     shape = channel.target_shape
@@ -28,6 +38,35 @@ def read_deltas(channel: Any, count: int) -> Any:
     if len(vertices):
         deltas[vertices] = offsets
     return deltas
+
+
+def _read_maps(mesh: Any, node: Any, count: int) -> Any:
+    """The linear maps (V, 3, 3) that place the vertices: those of their joints, or the node's."""
+    linear = np.tile(read_matrix(node.geometry_to_world)[:3, :3], (count, 1, 1))
+    if clusters := _list_clusters(mesh):
+        vertex, cluster, weight = _list_weights(clusters, count)
+        places = [read_matrix(item.bone_node.node_to_world) for item in clusters]
+        binds = [read_matrix(item.geometry_to_bone) for item in clusters]
+        maps = (np.stack(places) @ np.stack(binds))[:, :3, :3]
+        total, blended = np.bincount(vertex, weight, count), np.zeros((count, 3, 3))
+        np.add.at(blended, vertex, weight[:, None, None] * maps[cluster])
+        linear[total > 0] = blended[total > 0] / total[total > 0, None, None]
+    return linear
+
+
+def _list_clusters(mesh: Any) -> list[Any]:
+    """The joints of a mesh's skins, each with the vertices that it moves."""
+    clusters = [item for skin in list_items(mesh.skin_deformers) for item in list_items(skin.clusters)]
+    return [cluster for cluster in clusters if cluster.bone_node and len(cluster.vertices)]
+
+
+def _list_weights(clusters: list[Any], count: int) -> tuple[Any, Any, Any]:
+    """Vertex, number of the cluster, and weight, (N,) each, of all influences."""
+    vertices = [read_array(cluster.vertices) for cluster in clusters]
+    number = np.repeat(np.arange(len(clusters)), [len(own) for own in vertices])
+    vertex, weight = np.concatenate(vertices), np.concatenate([read_array(item.weights) for item in clusters])
+    is_sound = (vertex < count) & (weight > 0)
+    return vertex[is_sound], number[is_sound], weight[is_sound]
 
 
 class FbxRig:
@@ -64,42 +103,23 @@ class FbxRig:
                 arrays[f"clip{number}_world"] = self._follow(stack.anim, times)
         return found
 
-    def read_skin(self, mesh: Any, node: Any, count: int) -> tuple[Any, dict[str, Any]]:
-        """The linear maps (V, 3, 3) that place the vertices, and their joints and weights (V, K) if any."""
-        linear = np.tile(read_matrix(node.geometry_to_world)[:3, :3], (count, 1, 1))
-        skins = list_items(mesh.skin_deformers)
-        clusters = [cluster for skin in skins for cluster in list_items(skin.clusters)]
-        clusters = [cluster for cluster in clusters if cluster.bone_node and len(cluster.vertices)]
+    def read_influences(self, mesh: Any, node: Any, count: int) -> dict[str, Any]:
+        """Joints and weights (V, K) of the vertices, the strongest first; empty if no joint moves them."""
+        clusters = _list_clusters(mesh)
         if not clusters:
             above = self._find_joint(node)
-            if above < 0:
-                return linear, {}
-            return linear, {"joints": np.full((count, 1), above), "weights": np.ones((count, 1))}
-        vertices = [read_array(cluster.vertices) for cluster in clusters]
-        weights = np.concatenate([read_array(cluster.weights) for cluster in clusters])
-        sizes = [len(own) for own in vertices]
-        vertex = np.concatenate(vertices)
-        joint = np.repeat([self._number[cluster.bone_node.typed_id] for cluster in clusters], sizes)
-        maps = np.stack([self._map_cluster(cluster) for cluster in clusters])[
-            np.repeat(np.arange(len(sizes)), sizes)
-        ]
-        total = np.bincount(vertex, weights, count)
-        blended = np.zeros((count, 3, 3))
-        np.add.at(blended, vertex, weights[:, None, None] * maps)
-        bound = total > 0
-        linear[bound] = blended[bound] / total[bound, None, None]
-        order = np.lexsort((-weights, vertex))
-        vertex, joint, weights = vertex[order], joint[order], weights[order]
+            both = {"joints": np.full((count, 1), above), "weights": np.ones((count, 1))}
+            return both if above >= 0 else {}
+        vertex, cluster, weight = _list_weights(clusters, count)
+        order = np.lexsort((-weight, vertex))
+        vertex, cluster, weight = vertex[order], cluster[order], weight[order]
         column = np.arange(len(vertex)) - np.searchsorted(vertex, vertex)
         kept = column < _MOST_INFLUENCES
-        table = np.zeros((2, count, _MOST_INFLUENCES))
-        table[0, vertex[kept], column[kept]] = joint[kept]
-        table[1, vertex[kept], column[kept]] = weights[kept]
-        return linear, {"joints": table[0].astype(np.int64), "weights": table[1]}
-
-    def _map_cluster(self, cluster: Any) -> Any:
-        place, bind = read_matrix(cluster.bone_node.node_to_world), read_matrix(cluster.geometry_to_bone)
-        return (place @ bind)[:3, :3]
+        numbers = np.array([self._number[item.bone_node.typed_id] for item in clusters])
+        joints, weights = (np.zeros((count, _MOST_INFLUENCES), kind) for kind in (np.int64, np.float64))
+        joints[vertex[kept], column[kept]] = numbers[cluster[kept]]
+        weights[vertex[kept], column[kept]] = weight[kept]
+        return {"joints": joints, "weights": weights}
 
     def _find_joint(self, node: Any) -> int:
         """The number of the node, or of the one nearest above it, that is a joint; -1 if there is none."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .fbx_lists import hold, list_items, read_array, read_matrix
-from .fbx_rig import FbxRig, list_channels, read_deltas
+from .fbx_rig import FbxRig, list_channels, read_morphs
 from .polygons import fan_polygons
 
 
@@ -80,11 +80,8 @@ def _read_instance(mesh: Any, node: Any, rig: FbxRig) -> Iterator[dict[str, Any]
     layers = {"uvs": mesh.vertex_uv, "normals": mesh.skinned_normal, "colors": mesh.vertex_color}
     sets = enumerate(list_items(mesh.uv_sets))
     layers |= {f"uvs_{number}": item.vertex_uv for number, item in sets if number}
-    linear, influences = rig.read_skin(mesh, node, len(positions))
-    morphs = {
-        f"morph_{number}": np.einsum("vij,vj->vi", linear, read_deltas(channel, len(positions)))
-        for number, channel in enumerate(list_channels(mesh))
-    }
+    of_vertices = rig.read_influences(mesh, node, len(positions))
+    of_vertices |= read_morphs(mesh, node, len(positions))
     read = {
         name: (read_array(layer.values), read_array(layer.indices))
         for name, layer in layers.items()
@@ -106,7 +103,7 @@ def _read_instance(mesh: Any, node: Any, rig: FbxRig) -> Iterator[dict[str, Any]
         part = {name: values[rows[:, 1 + at]] for at, (name, (values, _)) in enumerate(read.items())}
         part["positions"] = positions[rows[:, 0]]
         part["faces"] = triangles[:, ::-1] if is_mirrored else triangles
-        part |= {name: values[rows[:, 0]] for name, values in (influences | morphs).items()}
+        part |= {name: values[rows[:, 0]] for name, values in of_vertices.items()}
         part["material"] = np.array(materials[number] if number < len(materials) else -1)
         yield part
 
