@@ -16,7 +16,9 @@ _MOST_INFLUENCES = 8
 def read_morphs(mesh: Any, node: Any, count: int) -> dict[str, Any]:
     """What each channel of blend shapes adds to the vertices where the scene has them, (V, 3) by its key."""
     channels = list_channels(mesh)
-    linear = _read_maps(mesh, node, count) if channels else None
+    if not channels:
+        return {}
+    linear = _read_maps(mesh, node, count)
     return {
         f"morph_{number}": np.einsum("vij,vj->vi", linear, _read_deltas(channel, count))
         for number, channel in enumerate(channels)
