@@ -12,9 +12,11 @@ from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.progress import span_progress
 from ..pipeline.texture_baking import (
+    TEXTURE_SIZES,
     OwnUvs,
     apply_texture,
     bake_views,
+    choose_texture_size,
     merge_materials,
     read_own_uvs,
     unwrap_mesh,
@@ -82,9 +84,10 @@ class BakeTexture(io.ComfyNode):
                 io.Mask.Input("masks", tooltip="Their masks; where a mask is black, the view is not used."),
                 io.Combo.Input(
                     "texture_size",
-                    options=[1024, 2048, 4096],
-                    default=2048,
-                    tooltip="Side length of the texture in texels.",
+                    options=["auto", *TEXTURE_SIZES],
+                    default="auto",
+                    tooltip="Side length of the texture in texels. auto: 1024 for views of up to 768 pixels, "
+                    "2048 for views of 1024; more texels would show no more of them.",
                 ),
                 io.Mask.Input(
                     "weights",
@@ -116,12 +119,13 @@ class BakeTexture(io.ComfyNode):
         mesh: Any,
         views: torch.Tensor,
         masks: torch.Tensor,
-        texture_size: int,
+        texture_size: int | str,
         weights: torch.Tensor | None = None,
         keep_uvs: bool = False,
     ) -> io.NodeOutput:
         """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK, MESH."""
-        run, shape, side = StageRun("texture_baking"), socket_to_mesh(mesh), int(texture_size)
+        run, shape = StageRun("texture_baking"), socket_to_mesh(mesh)
+        side = choose_texture_size(views.shape[1]) if texture_size == "auto" else int(texture_size)
         images = _read_views(shape, views, masks)
         device = reserve_device(side**2)
         progress = span_progress(run.progress, 0, 0.5)

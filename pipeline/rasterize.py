@@ -21,7 +21,7 @@ from .types import Camera
 
 SUBPIXELS = 256
 _SAMPLES_PER_BLOCK = 1 << 20
-_PIXELS_PER_BLOCK = 1 << 17
+_PIXELS_PER_BLOCK = 1 << 16
 _SIGN = 0x7FFFFFFF
 _EMPTY = torch.iinfo(torch.int64).max
 
@@ -44,13 +44,12 @@ class Raster(NamedTuple):
 
 
 class _Edges(NamedTuple):
-    """Edge functions of oriented triangles: start, direction and fill-rule bias, each (F, 3) float64."""
+    """Edge functions of oriented triangles, (3, F) float64 each: dx * y - dy * x + constant is not negative
+    at the samples inside, x and y in subpixels, the fill rule's bias in the constant."""
 
-    x: torch.Tensor
-    y: torch.Tensor
     dx: torch.Tensor
     dy: torch.Tensor
-    bias: torch.Tensor
+    constant: torch.Tensor
 
 
 class _Spans(NamedTuple):
@@ -162,12 +161,12 @@ def _iterate_spans(snapped: torch.Tensor, size: tuple[int, int]) -> Iterator[_Sp
 
 
 def _orient_edges(snapped: torch.Tensor) -> _Edges:
-    """Edge i runs from corner i + 1 to corner i + 2, opposite corner i; its function is positive inside."""
-    sign = torch.sign(measure_double_areas(snapped))[:, None]
-    start, stop = snapped[:, (1, 2, 0)], snapped[:, (2, 0, 1)]
-    dx, dy = (sign * (stop - start)[..., axis] for axis in (0, 1))
+    """Edge i runs from corner i + 1 to corner i + 2, opposite corner i."""
+    sign = torch.sign(measure_double_areas(snapped))
+    start, stop = (snapped[:, order].permute(2, 1, 0).contiguous() for order in ((1, 2, 0), (2, 0, 1)))
+    dx, dy = sign * (stop - start)
     owns_border = (dy < 0) | ((dy == 0) & (dx > 0))
-    return _Edges(start[..., 0], start[..., 1], dx, dy, (~owns_border).to(snapped.dtype))
+    return _Edges(dx, dy, dy * start[0] - dx * start[1] - (~owns_border).to(dx.dtype))
 
 
 def _bound_rows(snapped: torch.Tensor, height: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -196,10 +195,10 @@ def _cut_spans(
     high = torch.full_like(low, width - 1)
     sample_y = (row.to(torch.float64) + 0.5) * SUBPIXELS
     for side in range(3):
-        x, y, dx, dy, bias = (item[:, side][face] for item in edges)
+        dx, dy, constant = (item[side][face] for item in edges)
         # A sample is inside where dy * SUBPIXELS * column <= value. All terms are integers below 2**53,
         # so the quotient is exact enough to floor.
-        value = dx * (sample_y - y) + dy * (x - SUBPIXELS // 2) - bias
+        value = dx * sample_y - dy * (SUBPIXELS // 2) + constant
         bound = torch.floor(value / (dy.abs() * SUBPIXELS).clamp(min=1.0))
         high = torch.where(dy > 0, torch.minimum(high, bound), high)
         low = torch.where(dy < 0, torch.maximum(low, -bound), low)
@@ -248,21 +247,34 @@ def _resolve(
     face_index = torch.full_like(keys, -1)
     barycentric = corners.new_zeros((height * width, 3))
     depth = corners.new_full((height * width,), torch.inf)
+    weighing, depths = _prepare_weighing(snapped), corners[..., 2].contiguous()
     for pixel in torch.nonzero(keys != _EMPTY).squeeze(1).split(_PIXELS_PER_BLOCK):
         face = keys[pixel] & 0xFFFFFFFF
-        weight = _weigh_corners(snapped[face], pixel, width)
+        weight = _weigh_corners(weighing[:, face], pixel, width)
         face_index[pixel] = face
         barycentric[pixel] = weight
-        depth[pixel] = (weight * corners[..., 2][face]).sum(dim=1)
+        one, two, three = (weight * depths[face]).unbind(dim=1)
+        depth[pixel] = one + two + three
     return Raster(face_index.view(size), barycentric.view(height, width, 3), depth.view(size))
 
 
-def _weigh_corners(snapped: torch.Tensor, pixel: torch.Tensor, width: int) -> torch.Tensor:
-    """Barycentrics (N, 3) float32 of the centers of pixels (N,) in triangles (N, 3, 2), subpixels."""
-    row = torch.div(pixel, width, rounding_mode="floor")
-    sample = torch.stack((pixel - row * width, row), dim=1).to(torch.float64) * SUBPIXELS + SUBPIXELS // 2
-    (x0, y0), (x1, y1), (x2, y2) = (
-        corner.unbind(dim=1) for corner in (snapped - sample[:, None]).unbind(dim=1)
-    )
-    opposite = torch.stack((x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0), dim=1)
-    return (opposite / opposite.sum(dim=1, keepdim=True)).to(torch.float32)
+def _prepare_weighing(snapped: torch.Tensor) -> torch.Tensor:
+    """(F, 7) float64, whole numbers: the first corner's x and y, how the areas opposite to the second and the
+    third corner grow with x and y, and the whole area, of triangles (F, 3, 2) in subpixels."""
+    one, two = (snapped[:, 1] - snapped[:, 0]), (snapped[:, 2] - snapped[:, 0])
+    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    columns = (*snapped[:, 0].unbind(dim=1), two[:, 1], -two[:, 0], -one[:, 1], one[:, 0], area)
+    return torch.stack(columns)
+
+
+def _weigh_corners(weighing: torch.Tensor, pixel: torch.Tensor, width: int) -> torch.Tensor:
+    """Barycentrics (N, 3) float32 of the centers of pixels (N,) in triangles (N, 7), see `_prepare_weighing`.
+
+    All terms are whole numbers below 2**53, so a center on an edge gets an exact zero.
+    """
+    row = pixel.div(width, rounding_mode="floor")
+    x0, y0, x_two, y_two, x_three, y_three, area = weighing.unbind()
+    x, y = ((item * SUBPIXELS + SUBPIXELS // 2) for item in (pixel - row * width, row))
+    x, y = x - x0, y - y0
+    two, three = x * x_two + y * y_two, x * x_three + y * y_three
+    return (torch.stack((area - two - three, two, three), dim=1) / area[:, None]).to(torch.float32)

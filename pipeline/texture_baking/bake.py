@@ -27,6 +27,10 @@ MOST_SEAM_CONTRAST = 0.04
 
 Ten levels of 255 are visible as a line.
 """
+TEXTURE_SIZES = (1024, 2048, 4096)
+"""Sides of textures in texels."""
+_TEXELS_PER_PIXEL = 1.25
+"""Of a texture's side to a view's: from there on a larger texture shows nothing more (PSNR 49 dB and above)."""
 _TEXELS_PER_BLOCK = 1 << 18
 
 
@@ -47,6 +51,11 @@ class BakedTexture:
     weights: FloatArray
     warnings: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def choose_texture_size(view_side: int) -> int:
+    """The smallest side, texels, of a texture that holds all that views of `view_side` pixels show."""
+    return next((size for size in TEXTURE_SIZES if size >= _TEXELS_PER_PIXEL * view_side), TEXTURE_SIZES[-1])
 
 
 def bake_views(

@@ -9,7 +9,7 @@ from scipy.ndimage import find_objects, label
 from ..rasterize import list_covered_samples
 from ..types import BoolArray, Float64Array, Int64Array
 
-_GRID = 48
+_GRID = 32
 """Resolution of the search for cuts: cells along the longer side of a chart."""
 _LARGE_CHART = 0.04
 """Charts with a smaller share of the surface are never split."""

@@ -20,6 +20,8 @@ from ...types import BoolArray, Int64Array
 _PROBES = 6
 """Runs of a bitmap that are tested at all positions; the others only where these fit."""
 _FIRST_CHUNK, _LARGEST_CHUNK = 64, 4096
+_ROWS_AT_ONCE = 32
+"""Rows of the strip that are searched at once: most bitmaps find their place low."""
 
 
 class Bitmap(NamedTuple):
@@ -75,26 +77,37 @@ def _find_best(strip: _Strip, bitmap: Bitmap) -> tuple[int, int, int] | None:
     """Row, column and quarter turns of the free position whose last row is lowest."""
     height, width = bitmap.mask.shape
     turns = range(4) if not bitmap.mask.all() else range(2) if height != width else range(1)
-    found = []
+    best, last = None, len(strip.free)
     for turn in turns:
         turned = np.rot90(bitmap.dilated, turn)
-        place = _find_place(strip, turned)
+        place = _find_place(strip, turned, last)
         if place is not None:
-            found.append((place[0] + len(turned), *place, turn))
-    return min(found)[1:] if found else None
+            found = (place[0] + len(turned), *place, turn)
+            best = found if best is None else min(best, found)
+            last = best[0]
+    return None if best is None else best[1:]
 
 
-def _find_place(strip: _Strip, dilated: BoolArray) -> tuple[int, int] | None:
-    """Row and column of the lowest, then leftmost, free position."""
-    high, across = (strip.free.shape[axis] - dilated.shape[axis] + 1 for axis in (0, 1))
+def _find_place(strip: _Strip, dilated: BoolArray, last: int) -> tuple[int, int] | None:
+    """Row and column of the lowest, then leftmost, free position that ends at row `last` or below."""
+    high, across = last - len(dilated) + 1, strip.free.shape[1] - dilated.shape[1] + 1
     high = min(high, strip.rows + strip.margin + 1)  # the first row above all, at its distance
     if high <= 0 or across <= 0:
         return None
     runs = _list_runs(dilated)
-    fits = np.ones((high, across), np.bool_)
+    for low in range(0, high, _ROWS_AT_ONCE):
+        place = _find_in_rows(strip, runs, range(low, min(low + _ROWS_AT_ONCE, high)), across)
+        if place is not None:
+            return place
+    return None
+
+
+def _find_in_rows(strip: _Strip, runs: _Runs, rows: range, across: int) -> tuple[int, int] | None:
+    """Row and column of the lowest, then leftmost, free position in some rows."""
+    fits = np.ones((len(rows), across), np.bool_)
     for row, column, length in zip(*(item[:_PROBES].tolist() for item in runs), strict=True):
-        fits &= strip.free[row : row + high, column : column + across] >= length
-    places, chunk = np.flatnonzero(fits), _FIRST_CHUNK
+        fits &= strip.free[row + rows.start : row + rows.stop, column : column + across] >= length
+    places, chunk = np.flatnonzero(fits) + rows.start * across, _FIRST_CHUNK
     while len(places):
         first, places = places[:chunk], places[chunk:]
         first = _test_runs(strip, runs, first, across)
