@@ -30,7 +30,7 @@ Ten levels of 255 are visible as a line.
 TEXTURE_SIZES = (1024, 2048, 4096)
 """Sides of textures in texels."""
 _TEXELS_PER_PIXEL = 1.25
-"""Of a texture's side to a view's: from there on a larger texture shows nothing more (PSNR 49 dB and above)."""
+"""Of a texture's side to a view's: from there on a larger texture shows nothing more (PSNR 48 dB)."""
 _TEXELS_PER_BLOCK = 1 << 18
 
 
