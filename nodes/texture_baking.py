@@ -165,13 +165,12 @@ class MergeMaterials(io.ComfyNode):
             description="Makes one material of several: their textures become one atlas, each with as many "
             "texels as it has, and with its tint, alpha and maps.",
             search_aliases=["texture atlas", "bake materials", "combine textures"],
-            is_output_node=True,
             inputs=[
                 mesh_input("mesh", "A mesh with several materials, or with a repeated texture."),
                 io.Combo.Input(
                     "texture_size",
-                    options=[1024, 2048, 4096, 8192],
-                    default=4096,
+                    options=[1024, 2048, 4096],
+                    default=2048,
                     tooltip="Largest side of the atlas in texels; it is smaller if the textures fit.",
                 ),
             ],

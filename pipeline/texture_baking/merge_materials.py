@@ -34,12 +34,12 @@ class MergedMaterials:
 
 
 class _Texels(NamedTuple):
-    """Of the atlas: texel (N,) flat index, material (N,), uvs (N, 2) in its textures, turn (N, 2, 2)."""
+    """Of the atlas: texel (N,) flat index, face (N,), material (N,) int16, uvs (N, 2) in its textures."""
 
     texel: torch.Tensor
+    face: torch.Tensor
     material: torch.Tensor
     uvs: torch.Tensor
-    turn: torch.Tensor
 
 
 def merge_materials(
@@ -70,7 +70,10 @@ def merge_materials(
     color[:, 3] = _settle_alpha(color[:, 3], texels.material, textured.materials, merged.alpha_mode)
     merged = replace(merged, texels=_draw(color, texels, layout.size))
     progress(0.8)
-    maps = {role: _draw(value, texels, layout.size) for role, value in _list_maps(texels, materials, merged)}
+    maps = {
+        role: _draw(value, texels, layout.size)
+        for role, value in _list_maps(texels, layout, materials, merged)
+    }
     if "metallic_roughness" in maps:
         merged = replace(merged, metallic=1.0, roughness=1.0)
     progress(1.0)
@@ -88,9 +91,8 @@ def _list_texels(textured: TexturedMesh, layout: AtlasLayout, device: torch.devi
         mix_corners(source, corners[found.face[rows]], found.weight[rows])
         for rows in torch.arange(len(found.face), device=device).split(_TEXELS_PER_BLOCK)
     ])  # fmt: skip
-    number = array_to_tensor(textured.face_materials.astype(np.int64), device)
-    turn = array_to_tensor(layout.turn.astype(np.float32), device)
-    return _Texels(found.texel, number[found.face], uvs, turn[found.face])
+    number = array_to_tensor(textured.face_materials.astype(np.int16), device)
+    return _Texels(found.texel, found.face, number[found.face], uvs)
 
 
 def _shrink(material: Material, scale: float) -> Material:
@@ -177,7 +179,7 @@ def _settle_alpha(
 
 
 def _list_maps(
-    texels: _Texels, materials: Sequence[Material], merged: Material
+    texels: _Texels, layout: AtlasLayout, materials: Sequence[Material], merged: Material
 ) -> list[tuple[str, torch.Tensor]]:
     """Role and values (N, 3) of each further texture that the materials need."""
     has = {role for material in materials for role in material.maps}
@@ -187,7 +189,7 @@ def _list_maps(
         values = _sample_map(texels, materials, "metallic_roughness") * _spread(texels, factors)
         found.append(("metallic_roughness", values))
     if "normal" in has:
-        found.append(("normal", _turn_normals(texels, materials)))
+        found.append(("normal", _turn_normals(texels, layout, materials)))
     if "occlusion" in has:
         found.append(("occlusion", _sample_map(texels, materials, "occlusion")))
     if (strength := merged.emissive[0]) > 0:
@@ -205,17 +207,18 @@ def _sample_map(texels: _Texels, materials: Sequence[Material], role: str) -> to
 
 def _spread(texels: _Texels, factors: Sequence[tuple[float, float, float]]) -> torch.Tensor:
     """(N, 3) the factors of each texel's material."""
-    return torch.tensor(factors, dtype=torch.float32, device=texels.uvs.device)[texels.material]
+    return torch.tensor(factors, dtype=torch.float32, device=texels.uvs.device)[texels.material.long()]
 
 
-def _turn_normals(texels: _Texels, materials: Sequence[Material]) -> torch.Tensor:
+def _turn_normals(texels: _Texels, layout: AtlasLayout, materials: Sequence[Material]) -> torch.Tensor:
     """(N, 3) normal map, its directions turned with the islands; y is up, against the texture's rows."""
     encoded = _sample_map(texels, materials, "normal")
-    bare = torch.tensor([["normal" in material.maps] for material in materials], device=encoded.device)
+    has = torch.tensor([["normal" in material.maps] for material in materials], device=encoded.device)
     flat = encoded.new_tensor((0.5, 0.5, 1.0))
-    encoded = torch.where(bare[texels.material], encoded, flat)
+    encoded = torch.where(has[texels.material.long()], encoded, flat)
+    turns = array_to_tensor(layout.turn.astype(np.float32), encoded.device)
     pixels = (encoded[:, :2] - 0.5) * encoded.new_tensor((1.0, -1.0))
-    turned = torch.einsum("nij,nj->ni", texels.turn, pixels) * encoded.new_tensor((1.0, -1.0))
+    turned = torch.einsum("nij,nj->ni", turns[texels.face], pixels) * encoded.new_tensor((1.0, -1.0))
     return torch.cat((turned + 0.5, encoded[:, 2:]), dim=1)
 
 

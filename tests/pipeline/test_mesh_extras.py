@@ -1,6 +1,7 @@
 """A file's own skeleton, skin, clips, morph targets and further uv sets: read, moved along, written."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from character3d.tests.rigged_gltf import JOINTS, PLACES, SHEET, SMILE, TIMES, T
 from scipy.spatial.transform import Rotation
 
 pytest.importorskip("ufbx")
+FILES = Path(__file__).parents[1] / "files"
 
 
 @pytest.fixture
@@ -109,6 +111,19 @@ def test_what_was_written_is_read_back(tmp_path, write):
         )
         assert turn.magnitude().max() < 2e-3
         np.testing.assert_allclose(walk.translations[one][order[0]], wanted.translations[two], atol=1e-3)
+
+
+def test_blend_shapes_and_uv_sets_of_an_fbx_are_kept():
+    """Where the file's node turns them, in meters."""
+    mesh = read_mesh(FILES / "morphed.fbx").surface
+    (lift,) = mesh.extras.morphs
+    assert (lift.name, lift.weight) == ("lift", 0.25)
+    deltas = [(0, 0, 0), (0, 0, 0), (0, 0.4, 0), (0, 0, 0.2)]
+    np.testing.assert_allclose(read_deltas(lift, 4), deltas, atol=1e-6)
+    sheet = np.array([(0, 0, 0), (2, 0, 0), (2, 1, 0), (0, 1, 0)])
+    np.testing.assert_allclose(mesh.positions, sheet + 0.25 * np.array(deltas), atol=1e-6)
+    second = [(0, 1), (0.5, 1), (0.5, 0.75), (0, 0.75)]
+    np.testing.assert_allclose(mesh.extras.uv_sets[1], second, atol=1e-6)
 
 
 def test_extras_stand_up_with_the_mesh(loaded):
