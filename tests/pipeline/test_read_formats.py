@@ -104,6 +104,22 @@ def test_text_in_any_unicode_encoding_is_read(tmp_path, encoding):
     assert len(read_mesh(tmp_path / "a.obj").surface.faces) == 2
 
 
+@pytest.mark.parametrize("line", ["vn 0 1", "v 1 2"])
+def test_numbers_that_are_missing_are_damage(tmp_path, line):
+    lines = ("v 0 0 0", "v 1 0 0", "v 0 1 0") if line[1] == "n" else ("v 0 0", "v 1 0", "v 0 1")
+    with pytest.raises(FormatError, match="fewer than three numbers"):
+        read_mesh(
+            write_lines(tmp_path / "a.obj", *lines, line, "f 1//1 2//1 3//1" if line[1] == "n" else "f 1 2 3")
+        )
+
+
+def test_a_texture_of_one_dimension_is_read(tmp_path):
+    lines = ("v 0 0 0", "v 1 0 0", "v 0 1 0", "vt 0.25", "f 1/1 2/1 3/1")
+    np.testing.assert_allclose(
+        read_mesh(write_lines(tmp_path / "a.obj", *lines)).surface.uvs, [(0.25, 1)] * 3
+    )
+
+
 def test_faces_without_any_extent_are_no_triangles(tmp_path):
     lines = ("v 0 0 0", "v 0 0 0", "v 0 0 0", "f 1 2 3")
     with pytest.raises(MeshError, match="no triangles: each of its faces has corners at one place"):

@@ -56,7 +56,9 @@ def read_obj(path: Path) -> Model:
         materials |= read_mtl(path, library, notes)
     try:
         vertices, uvs, normals = (_read_numbers(rows[kind]) for kind in (b"v", b"vt", b"vn"))
-        shared = _Shared(vertices, uvs[:, :2], normals[:, :3])
+        if min(vertices.shape[1], normals.shape[1]) < 3:
+            raise ValueError("it has a vertex or a normal of fewer than three numbers")
+        shared = _Shared(vertices, np.pad(uvs, ((0, 0), (0, 1)))[:, :2], normals[:, :3])
         parts = tuple(part for key, own in faces.items() for part in _make_part(shared, key, own, materials))
     except ValueError as error:
         raise FormatError(f"{path.name} is damaged: {error}") from error
