@@ -126,7 +126,7 @@ def _decode_draco(file: GltfFile, packed: Mapping[str, Any]) -> tuple[dict[str, 
     except (draco.FileTypeException, AttributeError, ValueError, RuntimeError, MemoryError) as error:
         raise file.damaged(f"its {_DRACO} cannot be decoded ({error})") from error
     names = file.get(packed, "attributes", dict, {})
-    if not all(isinstance(number, int) for number in names.values()):
+    if not all(type(number) is int for number in names.values()):
         raise file.damaged(f"the attributes of its {_DRACO} are not numbered")
     return {name: by_id[number] for name, number in names.items() if number in by_id}, faces
 

@@ -1,4 +1,4 @@
-"""Pictures of textures: opened here, decoded when their texels are first asked for."""
+"""Pictures of textures: opened here, decoded when their texels are asked for."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ...types import IntArray
 from .soft_packages import import_soft
 
 _KTX2 = b"\xabKTX 20\xbb\r\n\x1a\n"
+_ENCODED = "encoded"
+"""Where the bytes of a picture are kept, in its `info`."""
 MAX_SIDE = 16384
 """Pixels; a texture with a longer side is refused before it is decoded."""
 
@@ -25,20 +27,30 @@ def open_image(data: memoryview | bytes, name: str) -> Image.Image:
     if bytes(data[: len(_KTX2)]) == _KTX2:
         return _open_ktx2(bytes(data), name)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+        image = _open(data)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FormatError(f"{name} is not a picture that can be read") from error
     if max(image.size) > MAX_SIDE:
         raise FormatError(
             f"{name} is {image.width}x{image.height}; at most {MAX_SIDE} pixels a side are read"
         )
+    image.info[_ENCODED] = data
     return image
 
 
+def _open(data: memoryview | bytes) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(data))
+
+
 def decode_image(image: Image.Image) -> IntArray:
-    """(H, W, 4) uint8; 16 bits become 8. What Pillow raises for a damaged file."""
+    """(H, W, 4) uint8; 16 bits become 8. What Pillow raises for a damaged file.
+
+    The picture itself stays encoded: a file's textures would otherwise be in memory twice.
+    """
+    if _ENCODED in image.info:
+        image = _open(image.info[_ENCODED])
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image, np.float64)
         grey = values * 255 if image.mode == "F" else values / 257
