@@ -36,7 +36,8 @@ _VRM_AXES = {"VRM": ("+Y", "-Z"), "VRMC_vrm": ("+Y", "+Z")}
 def read_gltf(path: Path) -> Model:
     """Read a .gltf, .glb or .vrm file. FormatError if it is damaged or requires an unknown extension."""
     file = GltfFile(path)
-    required = [name for name in file.items("extensionsRequired") if name not in UNDERSTOOD]
+    needed = file.items("extensionsRequired")
+    required = [name for name in needed if not isinstance(name, str) or name not in UNDERSTOOD]
     if required:
         raise FormatError(f"{path.name} requires {', '.join(map(str, required))}, which cannot be read")
     nodes, materials, left_out = GltfNodes(file), GltfMaterials(file), Counter[str]()

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...types import Float64Array, Int64Array
-from .gltf_container import GltfFile
+from .gltf_container import MOST_ELEMENTS, GltfFile
 
 _COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-_MOST_ELEMENTS = 100_000_000
-"""An accessor may have elements without having bytes: no file can ask for more memory than this."""
 
 
 def read_numbers(file: GltfFile, index: Any, *types: str) -> Float64Array:
@@ -38,7 +36,7 @@ def _read(file: GltfFile, accessor: Mapping[str, Any], index: Any, types: tuple[
     component = _COMPONENTS.get(file.get(accessor, "componentType", int, 0))
     if kind not in types or component is None:
         raise file.damaged(f"accessors[{index}] is {kind or 'of no type'}, expected {' or '.join(types)}")
-    if not 0 <= count <= _MOST_ELEMENTS:
+    if not 0 <= count <= MOST_ELEMENTS:
         raise file.damaged(f"accessors[{index}] has {count} elements")
     dtype, sparse = np.dtype(component), file.get(accessor, "sparse", dict)
     if "bufferView" in accessor:

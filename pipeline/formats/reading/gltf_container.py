@@ -20,6 +20,10 @@ from .soft_packages import import_soft
 
 _MAGIC, _JSON, _BINARY = b"glTF", b"JSON", b"BIN\0"
 _MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
+MOST_ELEMENTS = 100_000_000
+"""An accessor may have elements without having bytes: no file can ask for more memory than this."""
+_WIDEST = 256
+"""Bytes of an element of a compressed buffer view."""
 
 
 class GltfFile:
@@ -159,10 +163,12 @@ class GltfFile:
         count, size = self.get(packed, "count", int, 0), self.get(packed, "byteStride", int, 0)
         mode, name = self.get(packed, "mode", str, ""), self.get(packed, "filter", str, "NONE")
         meshopt = import_soft("meshopt", f"{self.path.name} uses {_MESHOPT[0]}")
+        if not (0 <= count <= MOST_ELEMENTS and 0 < size <= _WIDEST):
+            raise self.damaged(f"its {_MESHOPT[0]} has {count} elements of {size} bytes")
         try:
             return memoryview(meshopt.decode_gltf_buffer(data, count, size, mode, name).tobytes())
-        except (ValueError, RuntimeError, MemoryError) as error:
-            raise self.damaged(f"its {_MESHOPT[0]} cannot be decoded ({error})") from error
+        except (TypeError, ValueError, RuntimeError, MemoryError) as error:
+            raise self.damaged(f"its {_MESHOPT[0]} cannot be decoded") from error
 
     def _decode_data_uri(self, uri: str) -> bytes:
         head, comma, body = uri.partition(",")

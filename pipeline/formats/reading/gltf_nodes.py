@@ -104,8 +104,12 @@ class GltfNodes:
         if file.items("scenes"):
             scene = file.item("scenes", file.tree.get("scene", 0))
             return list(file.get(scene, "nodes", list, []))
-        children = {child for node in file.items("nodes") for child in file.get(node, "children", list, [])}
-        return [index for index in range(len(file.items("nodes"))) if index not in children]
+        count = len(file.items("nodes"))
+        nodes = [file.item("nodes", index) for index in range(count)]
+        children = [child for node in nodes for child in file.get(node, "children", list, [])]
+        if not all(isinstance(child, int) for child in children):
+            raise file.damaged("a node has children that are not numbered")
+        return sorted({*range(count)} - {*children})
 
     def _read_local(self, node: Mapping[str, Any]) -> Float64Array:
         numbers = self._file.numbers
