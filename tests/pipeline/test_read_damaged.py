@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 import random
+import re
 import struct
 from pathlib import Path
 
@@ -16,6 +17,19 @@ from character3d.pipeline.formats import read_mesh
 FILES = Path(__file__).parents[1] / "files"
 CASES = 150
 VALUES = [None, -1, 0, 7, 2**40, 1e40, True, "", "../a", [], {}, [None], [0] * 3, 5126, "VEC3", "data:,"]
+FOREIGN = re.compile(
+    r"\w+(Error|Exception|Warning)\b|object has no|index out of|out of bounds|not subscriptable|unhashable|"
+    r"could not convert|invalid literal|reshape|unsupported operand|numpy|argument"
+)
+"""Words of Python's and numpy's own errors; benchmarks/fuzz.py has more cases."""
+
+
+@contextlib.contextmanager
+def refused_in_our_words():
+    try:
+        yield
+    except Character3DError as error:
+        assert not FOREIGN.search(str(error)), str(error)
 
 
 def unpack(path):
@@ -47,7 +61,7 @@ def test_gltf_with_other_values(tmp_path, name):
         text = json.dumps(changed).encode()
         head = struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text) + len(rest), len(text), b"JSON")
         (tmp_path / "a.glb").write_bytes(head + text + rest)
-        with contextlib.suppress(Character3DError):
+        with refused_in_our_words():
             read_mesh(tmp_path / "a.glb")
 
 
@@ -69,5 +83,5 @@ def test_other_bytes(tmp_path, suffix):
                 choose.choices(range(256), k=choose.randrange(3))
             )
         (tmp_path / f"a{suffix}").write_bytes(changed)
-        with contextlib.suppress(Character3DError):
+        with refused_in_our_words():
             read_mesh(tmp_path / f"a{suffix}")

@@ -131,7 +131,7 @@ def test_lines_and_points_are_left_out_and_named(tmp_path):
     square, line = {"attributes": {"POSITION": 0}, "mode": 5}, {"attributes": {"POSITION": 0}, "mode": 1}
     loaded = read_mesh(make_gltf(tmp_path / "a.gltf", meshes=[{"primitives": [square, line, line]}]))
     assert len(loaded.surface.faces) == 2
-    assert loaded.warnings == ("a.gltf: 2 meshes of lines are left out",)
+    assert loaded.warnings == ("a.gltf: meshes of lines are left out: 2",)
     with pytest.raises(MeshError, match="no triangles"):
         read_mesh(make_gltf(tmp_path / "b.gltf", mode=0))
 

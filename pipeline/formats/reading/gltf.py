@@ -48,7 +48,7 @@ def read_gltf(path: Path) -> Model:
         for part in _read_node(file, nodes, materials, rig, index, left_out, warnings)
     ]
     skeleton, clips = rig.read_skeleton(), rig.read_clips(warnings)
-    named = [f"{count} meshes of {kind} are left out" for kind, count in sorted(left_out.items())]
+    named = [f"meshes of {kind} are left out: {count}" for kind, count in sorted(left_out.items())]
     used = file.items("extensionsUsed")
     axes = next((axes for name, axes in _VRM_AXES.items() if name in used), ("auto", "auto"))
     return Model(tuple(parts), (*named, *materials.warnings, *warnings), *axes, skeleton, clips)

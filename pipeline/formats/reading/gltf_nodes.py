@@ -23,8 +23,9 @@ _MOST_INSTANCES = 100_000
 def compose(translation: Any, rotation: Any, scale: Any) -> Float64Array:
     """Translations (N, 3), quaternions (N, 4) x, y, z, w and scales (N, 3) -> matrices (N, 4, 4)."""
     turns = np.array(rotation, np.float64)
-    length = np.linalg.norm(turns, axis=1, keepdims=True)
-    turns = np.where(length > 0, turns / np.where(length > 0, length, 1), (0.0, 0.0, 0.0, 1.0))
+    largest = np.abs(turns).max(axis=1, keepdims=True)
+    is_sound = (largest > 0) & np.isfinite(largest)
+    turns = np.where(is_sound, turns / np.where(is_sound, largest, 1), (0.0, 0.0, 0.0, 1.0))
     made = np.tile(np.eye(4), (len(turns), 1, 1))
     made[:, :3, :3] = Rotation.from_quat(turns).as_matrix() * np.asarray(scale)[:, None, :]
     made[:, :3, 3] = translation

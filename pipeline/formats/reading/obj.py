@@ -121,7 +121,7 @@ def _read_numbers(rows: Sequence[bytes]) -> Float64Array:
     if not rows:
         return np.zeros((0, 3))
     width = len(rows[0].split())
-    if all(len(row.split()) == width for row in rows):
+    if width and all(len(row.split()) == width for row in rows):
         return _parse(b" ".join(rows), width * len(rows), np.float64).reshape(-1, width)
     try:
         split = [np.array(row.split(), np.float64) for row in rows]

@@ -81,7 +81,7 @@ class _Reader:
         for layer in self._stage.GetUsedLayers():
             place = Ar.SplitPackageRelativePathOuter(layer.realPath)[0]
             if place and not Path(place).resolve().is_relative_to(folder):
-                raise _Refused(f"refers to {layer.identifier!r}, which is not below its own folder")
+                raise _Refused(f"refers to {Path(place).name!r}, which is not below its own folder")
 
     def _read_below(self, root: Any, outer: Any) -> None:
         """All that is shown below a prim, moved by `outer`, (4, 4) for row vectors."""
