@@ -88,7 +88,7 @@ class GltfMaterials:
         if image is None:
             return None
         sampler = file.item("samplers", texture["sampler"]) if "sampler" in texture else {}
-        wrap = tuple(_WRAP.get(sampler.get(name, 10497), "REPEAT") for name in ("wrapS", "wrapT"))
+        wrap = tuple(_WRAP.get(file.get(sampler, name, int, 10497), "REPEAT") for name in ("wrapS", "wrapT"))
         moved = file.extension(info, "KHR_texture_transform")
         uv_set = file.get(moved or {}, "texCoord", int, file.get(info, "texCoord", int, 0))
         transform = None if moved is None else self._read_transform(moved)
