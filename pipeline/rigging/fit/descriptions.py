@@ -7,10 +7,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..appendages import Appendage
+from ..voxel_solid import VoxelSolid
 from .arms import Arm
+from .hands import HandTip
 from .legs import Leg
-from .torso import Torso
+from .torso import MIN_NECK_PROMINENCE, Torso
 
+_MAX_BODY_DEPTH, _MAX_BODY_WIDTH, _MIN_LONG_ARM = 0.85, 2.2, 0.2
+"""Shares of the body's height."""
+NO_HUMANOID = (
+    "no standing human figure was recognized; joints that could not be found were placed by average "
+    "proportions. Look at the rig before you use it, or try a picture or mesh of the whole figure, upright, "
+    "seen from the front, with arms and legs apart ({})"
+)
 STIFF_LEGS = (
     "one leg is before the other: both keep their place when the character walks; use a picture with the "
     "legs apart"
@@ -70,3 +79,36 @@ def describe_hidden(torso: Torso, arms: Mapping[str, Arm], hidden: Sequence[str]
         elif arm.is_fused and not arm.is_followed:
             warnings.append(f"the {side.lower()} upper arm is fused with the torso")
     return warnings
+
+
+def explain_no_humanoid(solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | None, HandTip | None]) -> str:
+    """Say, with measurements, why the body is no humanoid; "" if it is one.
+
+    It has a neck and legs or arms, or else legs and long arms, is taller than deep and, without legs, stands
+    on the ground below its middle, as a robe does.
+    """
+    width, height, depth = (float(value) for value in solid.size * (np.ptp(solid.indices, axis=0) + 1))
+    arms = sum(hand is not None for hand in hands)
+    reach = min(hand.reach if hand else 0.0 for hand in hands)
+    stands = torso.has_legs or _is_on_ground(solid, torso)
+    if torso.has_neck:
+        is_body = torso.has_legs or arms == 2
+    else:
+        is_body = torso.has_legs and reach > _MIN_LONG_ARM * torso.height
+    if is_body and stands and depth <= _MAX_BODY_DEPTH * height and width <= _MAX_BODY_WIDTH * height:
+        return ""
+    legs = "no pair of legs was found" + ("" if stands else " and nothing stands below its middle")
+    return (
+        f"{'two legs were found' if torso.has_legs else legs}, "
+        f"neck prominence {torso.neck_prominence:.2f} (a neck has {MIN_NECK_PROMINENCE} or more), "
+        f"{arms} of 2 arms are free of the body, the shorter by {reach:.2f} m; it is {width:.2f} m wide, "
+        f"height {height:.2f} m, {depth:.2f} m deep (a body is at most {_MAX_BODY_WIDTH} times as wide and "
+        f"{_MAX_BODY_DEPTH} times as deep as it is tall)"
+    )
+
+
+def _is_on_ground(solid: VoxelSolid, torso: Torso) -> bool:
+    """Whether most rows of the lowest quarter have cells below the body's middle."""
+    low = solid.indices[:, 1] < solid.indices[:, 1].min() + 0.25 * torso.height / solid.size
+    near = np.abs(solid.centers[:, 0] - torso.middle) < 0.1 * torso.height
+    return len(np.unique(solid.indices[low & near, 1])) > 0.5 * len(np.unique(solid.indices[low, 1]))

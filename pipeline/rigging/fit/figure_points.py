@@ -13,7 +13,8 @@ from ..skeleton import ARM_PARTS, LEG_PARTS, SIDES
 
 SURE = 0.4
 """Confidence from which a landmark is followed."""
-CROPPED = ("half_body", "bust")
+CROPPED, FORMLESS = ("half_body", "bust"), "other"
+"""Kinds of figures that end above their legs, and of those without human form."""
 _NO_HAND = ("background", "head", "left_foot", "right_foot", "prop")
 _LEGS = ("background", "left_leg", "right_leg", "left_foot", "right_foot")
 ALL_LEGS = tuple(side + part for side in SIDES for part in LEG_PARTS)

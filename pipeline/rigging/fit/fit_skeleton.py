@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +20,16 @@ from ..skeleton import ARM_PARTS, LEG_PARTS, PREFIX, build_skeleton
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .arms import Arm, find_armpit, fit_arm
-from .descriptions import STIFF_LEGS, describe_blades, describe_hidden, describe_mismatch
+from .descriptions import (
+    NO_HUMANOID,
+    STIFF_LEGS,
+    describe_blades,
+    describe_hidden,
+    describe_mismatch,
+    explain_no_humanoid,
+)
 from .figure_limbs import fold_leg, follow_arm, follow_leg, follow_torso, overlap_legs
-from .figure_points import ALL_ARMS, ALL_LEGS, FigurePoints, place_landmarks
+from .figure_points import ALL_ARMS, ALL_LEGS, FORMLESS, FigurePoints, place_landmarks
 from .fingers import fit_fingers
 from .front_view import FrontView
 from .hands import HandTip, find_hands
@@ -30,17 +38,10 @@ from .lobes import are_arms, find_arms, find_legs
 from .proportions import is_believable_arm, is_believable_leg, place_arm, place_leg, place_torso
 from .spine import place_spine
 from .thin_sheets import strip_sheets
-from .torso import MIN_NECK_PROMINENCE, Torso, measure_torso, move_neck
+from .torso import Torso, measure_torso, move_neck
 
-_MAX_BODY_DEPTH, _MAX_BODY_WIDTH, _MIN_LONG_ARM = 0.85, 2.2, 0.2
-"""Shares of the body's height."""
 _MAX_SLENDERNESS = 10
 """Longest side over the second longest."""
-_NO_HUMANOID = (
-    "no standing human figure was recognized; joints that could not be found were placed by average "
-    "proportions. Look at the rig before you use it, or try a picture or mesh of the whole figure, upright, "
-    "seen from the front, with arms and legs apart ({})"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,24 +99,13 @@ def fit_skeleton(
     progress(0.2)
     points = None if figure is None else place_landmarks(figure, mesh)
     view = FrontView(solid)
-    torso = measure_torso(solid)
-    is_formless = points is not None and points.kind == "other"
-    legged = find_legs(view, torso) if is_formless else None
-    armed = find_arms(view, legged or torso) if is_formless else None
-    torso, hands = _find_hands(solid, armed or legged or torso)
-    body = None if points is None or armed or legged else follow_torso(torso, points)
-    problem = "" if body else _explain_no_humanoid(solid, torso, hands)
+    body, hands, limbs, problem, hidden, is_armless = _read_body(view, points)
     if problem and strict:
         raise RigError(f"the mesh is not a standing humanoid: {problem}")
     progress(0.4)
-    limbs = points if body else None
-    body = body or (place_torso(torso) if problem else torso)
-    hidden = [] if points is None else points.list_hidden()
-    if is_formless and not legged:
-        hidden += ALL_LEGS
     is_legless = bool(hidden)
     arms, legs = _fit_limbs(view, body, hands, limbs, is_legless, span_progress(progress, 0.4, 0.8))
-    if is_formless and not (armed and are_arms(arms, body)):
+    if is_armless or (points is not None and points.kind == FORMLESS and not are_arms(arms, body)):
         hidden += ALL_ARMS
     positions = _collect_positions(solid, body, arms, legs)
     found, notes = fit_fingers(mesh, arms, span_progress(progress, 0.8, 1.0)) if fingers else ({}, [])
@@ -127,8 +117,8 @@ def fit_skeleton(
         hidden += ALL_LEGS
         notes.append(STIFF_LEGS)
     if problem:
-        notes.insert(0, _NO_HUMANOID.format(problem))
-    elif limbs is None:
+        notes.insert(0, NO_HUMANOID.format(problem))
+    elif figure is None:
         notes += describe_mismatch(pose_type, pose, arms, legs)
     progress(1.0)
     metrics = _list_metrics(body, hands, arms, legs) | {"figure_followed": float(limbs is not None)}
@@ -155,6 +145,36 @@ def _require_body(solid: VoxelSolid) -> None:
         )
 
 
+class _Body(NamedTuple):
+    """limbs: what the limbs follow, if anything. problem: why it is no humanoid, or "".
+
+    hidden: joints of limbs that it lacks. is_armless: whether no arms can be told from it.
+    """
+
+    torso: Torso
+    hands: tuple[HandTip | None, HandTip | None]
+    limbs: FigurePoints | None
+    problem: str
+    hidden: list[str]
+    is_armless: bool
+
+
+def _read_body(view: FrontView, points: FigurePoints | None) -> _Body:
+    """Torso and hands where the figure has them, else as measured; without human form by the outline."""
+    torso = measure_torso(view.solid)
+    is_formless = points is not None and points.kind == FORMLESS
+    legged = find_legs(view, torso) if is_formless else None
+    armed = find_arms(view, legged or torso) if is_formless else None
+    torso, hands = _find_hands(view.solid, armed or legged or torso)
+    followed = None if points is None or armed or legged else follow_torso(torso, points)
+    problem = "" if followed else explain_no_humanoid(view.solid, torso, hands)
+    hidden = [] if points is None else points.list_hidden()
+    if is_formless and not legged:
+        hidden += ALL_LEGS
+    body = followed or (place_torso(torso) if problem else torso)
+    return _Body(body, hands, points if followed else None, problem, hidden, is_formless and not armed)
+
+
 def _find_hands(solid: VoxelSolid, torso: Torso) -> tuple[Torso, tuple[HandTip | None, HandTip | None]]:
     """Torso and hands; a neck that cannot be seen is placed above the armpits."""
     hands = find_hands(solid, torso)
@@ -170,41 +190,6 @@ def _find_hands(solid: VoxelSolid, torso: Torso) -> tuple[Torso, tuple[HandTip |
         if levels:
             torso = move_neck(torso, max(levels))
     return torso, find_hands(solid, torso)
-
-
-def _explain_no_humanoid(
-    solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | None, HandTip | None]
-) -> str:
-    """Say, with measurements, why the body is no humanoid; "" if it is one.
-
-    It has a neck and legs or arms, or else legs and long arms, is taller than deep and, without legs, stands
-    on the ground below its middle, as a robe does.
-    """
-    width, height, depth = (float(value) for value in solid.size * (np.ptp(solid.indices, axis=0) + 1))
-    arms = sum(hand is not None for hand in hands)
-    reach = min(hand.reach if hand else 0.0 for hand in hands)
-    stands = torso.has_legs or _is_on_ground(solid, torso)
-    if torso.has_neck:
-        is_body = torso.has_legs or arms == 2
-    else:
-        is_body = torso.has_legs and reach > _MIN_LONG_ARM * torso.height
-    if is_body and stands and depth <= _MAX_BODY_DEPTH * height and width <= _MAX_BODY_WIDTH * height:
-        return ""
-    legs = "no pair of legs was found" + ("" if stands else " and nothing stands below its middle")
-    return (
-        f"{'two legs were found' if torso.has_legs else legs}, "
-        f"neck prominence {torso.neck_prominence:.2f} (a neck has {MIN_NECK_PROMINENCE} or more), "
-        f"{arms} of 2 arms are free of the body, the shorter by {reach:.2f} m; it is {width:.2f} m wide, "
-        f"height {height:.2f} m, {depth:.2f} m deep (a body is at most {_MAX_BODY_WIDTH} times as wide and "
-        f"{_MAX_BODY_DEPTH} times as deep as it is tall)"
-    )
-
-
-def _is_on_ground(solid: VoxelSolid, torso: Torso) -> bool:
-    """Whether most rows of the lowest quarter have cells below the body's middle."""
-    low = solid.indices[:, 1] < solid.indices[:, 1].min() + 0.25 * torso.height / solid.size
-    near = np.abs(solid.centers[:, 0] - torso.middle) < 0.1 * torso.height
-    return len(np.unique(solid.indices[low & near, 1])) > 0.5 * len(np.unique(solid.indices[low, 1]))
 
 
 def _fit_limbs(
