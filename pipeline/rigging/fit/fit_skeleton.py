@@ -92,7 +92,7 @@ def fit_skeleton(
     if pose_type not in REST_POSES:
         raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
     progress(0.0)
-    blades = find_blades(split_pieces(mesh)) if figure is None else []
+    blades = find_blades(split_pieces(mesh)) if figure is None and len(mesh.faces) else []
     whole = voxelize_mesh(replace(mesh, faces=drop_blades(mesh.faces, blades)))
     _require_body(whole)
     solid = strip_sheets(whole)
