@@ -15,6 +15,8 @@ _LEGS = ("left_leg", "right_leg", "left_foot", "right_foot")
 _HANDS = ("left_hand", "right_hand")
 _ARMS = ("left_arm", "right_arm", *_HANDS)
 _TRUNK = ("torso", "clothes", *_LEGS)
+_HEAD_RADII = 1.45
+"""Of the face, within which the head of a figure without human form is."""
 _AWAY = ("side", "back")
 
 
@@ -69,13 +71,15 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
     inside = (rows > top) & ~_join(is_part, (*_ARMS, "prop")) & (across < 0.65)
     head = mask & (rows < bottom) & (is_part["head"] | is_part["hair"] | worn | inside)
     trunk, legs, hands = (_join(is_part, names) & ~head for names in (_TRUNK, _LEGS, _HANDS))
-    if figure.kind == "other":
-        head, trunk = np.zeros_like(mask), mask & ~_join(is_part, _ARMS)
     face = None
     if figure.face is not None:
         x, y = scale * np.array(figure.face[:2]) + offset
         radii = scale * np.array(figure.face[2:])
         face = float(x), float(y), float(radii[0]), float(radii[1])
+    if figure.kind == "other":
+        head, trunk = np.zeros_like(mask), mask & ~_join(is_part, _ARMS)
+        if face is not None:
+            head = mask & (np.hypot((columns - x) / radii[0], (rows - y) / radii[1]) < _HEAD_RADII)
     return FigureLayout(
         head,
         trunk,
