@@ -11,6 +11,8 @@ from ..types import Mesh, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
 from .mend import MAX_STRETCH, mend_skin
 from .stretch import move_edges, spread_weights
 
+_LEGS_HELD = 1.5 * MAX_STRETCH
+"""Stretch from which legs are held: a character that walks is worth a little stretch."""
 _OWN = 0.1
 """Share of a limb in what moves the torn edges from which it is the one that tears."""
 
@@ -58,6 +60,8 @@ def settle_skin(
 
     settled = bind(skin)
     while settled.stretch > MAX_STRETCH and (limb := _find_torn_limb(settled.character)):
+        if limb == "legs" and settled.stretch <= _LEGS_HELD:
+            break
         held = bind(hold_limbs(skeleton, skin, (*settled.fused, *settled.torn, limb)))
         if held.stretch >= settled.stretch:
             break
