@@ -232,15 +232,16 @@ def run_case(source: Path, choose: random.Random, folder: Path) -> dict[str, str
         for companion in source.parent.glob(f"*{beside}"):
             shutil.copy(companion, folder)
     try:
-        surface = read_mesh(path).surface
+        loaded = read_mesh(path)
         if choose.random() < STANDING_SHARE:
-            place_mesh(surface)
+            place_mesh(loaded.surface)
     except Character3DError as error:
         words = FOREIGN.search(str(error))
         return {"outcome": "found", "error": f"passes on: {error}"} if words else {"outcome": "refused"}
     except Exception as error:  # noqa: BLE001
         return {"outcome": "found", "error": f"{type(error).__name__}: {error}"}
-    return {"outcome": "read"}
+    foreign = next(filter(FOREIGN.search, loaded.warnings), None)
+    return {"outcome": "found", "error": f"passes on: {foreign}"} if foreign else {"outcome": "read"}
 
 
 def change(data: bytes, suffix: str, choose: random.Random) -> bytes:

@@ -6,6 +6,9 @@ import json
 import random
 import re
 import struct
+import subprocess
+import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +88,12 @@ def test_other_bytes(tmp_path, suffix):
         (tmp_path / f"a{suffix}").write_bytes(changed)
         with refused_in_our_words():
             read_mesh(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.nightly
+def test_other_cases_each_night():
+    script = Path(__file__).parents[2] / "benchmarks" / "fuzz.py"
+    first = date.today().toordinal() * 2000
+    command = [sys.executable, "-P", str(script), "--cases", "2000", "--first", str(first)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stdout + done.stderr

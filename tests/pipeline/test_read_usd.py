@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from character3d.pipeline.errors import FormatError, MeshError
-from character3d.pipeline.formats import read_mesh
+from character3d.pipeline.formats import list_companions, read_mesh
 from PIL import Image
 
 TRIANGLE = """
@@ -201,3 +201,8 @@ def test_a_layer_outside_the_folder_is_refused(tmp_path):
     path = write_usd(tmp_path / "inner" / "a.usda", 'def Xform "a" (references = @../other.usda@</part>) {}')
     with pytest.raises(FormatError, match="not below its own folder"):
         read_mesh(path)
+
+
+def test_what_a_text_file_names_is_watched(tmp_path):
+    path = write_textured(tmp_path)
+    assert list_companions(path) == [tmp_path / "skin.png"]

@@ -11,12 +11,13 @@ from urllib.parse import unquote
 from .beside import find_beside
 
 _LIBRARY = re.compile(rb"(?m)^\s*mtllib\s+(.+?)\s*$")
+_ASSET = re.compile(rb"@([^@\n]+)@")
 _MAP = re.compile(rb"(?mi)^\s*(?:map_k[de]|norm)\s+(.+?)\s*$")
 
 
 def list_companions(path: Path) -> list[Path]:
-    """Buffers and pictures of a .gltf file, material libraries and textures of an .obj file, that exist."""
-    listers = {".gltf": _list_uris, ".obj": _list_libraries}
+    """What a .gltf, .obj, .usda or .usd file names and is there: buffers, pictures, material libraries, layers."""
+    listers = {".gltf": _list_uris, ".obj": _list_libraries, ".usda": _list_assets, ".usd": _list_assets}
     lister = listers.get(path.suffix.lower())
     try:
         return [] if lister is None else list(dict.fromkeys(lister(path)))
@@ -39,6 +40,12 @@ def _list_libraries(path: Path) -> Iterator[Path]:
             for value in _MAP.findall(found.read_bytes()):
                 name = value.decode("utf-8", "replace")
                 yield from _find(path, name) or _find(path, name.rpartition(" ")[2])
+
+
+def _list_assets(path: Path) -> Iterator[Path]:
+    data = path.read_bytes()
+    for name in _ASSET.findall(data) if data.startswith(b"#usda") else ():
+        yield from _find(path, name.decode("utf-8", "replace"))
 
 
 def _find(path: Path, name: str) -> list[Path]:

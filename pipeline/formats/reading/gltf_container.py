@@ -52,6 +52,8 @@ class GltfFile:
 
     def get(self, owner: Mapping[str, Any], name: str, kind: Any, default: Any = None) -> Any:
         """A property of a JSON object, which must be of that kind where it is there."""
+        if not isinstance(owner, Mapping):
+            raise self.damaged(f"it has {json.dumps(owner)[:40]} where an object with {name!r} is expected")
         value = owner.get(name)
         if value is None:
             return default

@@ -67,8 +67,11 @@ class GltfRig:
             try:
                 name = self._file.get(animation, "name", str, name)
                 clip = self._read_clip(name, animation)
-            except (FormatError, ValueError, TypeError, AttributeError) as error:
+            except FormatError as error:
                 warnings.append(f"the clip {name!r} is left out: {error}")
+                continue
+            except (ValueError, TypeError, AttributeError):
+                warnings.append(f"the clip {name!r} is left out: its keys cannot be read")
                 continue
             if clip is None:
                 others.append(name)
@@ -100,7 +103,7 @@ class GltfRig:
         samplers = file.get(animation, "samplers", list, [])
         for channel in file.get(animation, "channels", list, []):
             target = file.get(channel, "target", dict, {})
-            path, index = target.get("path"), target.get("node")
+            path, index = file.get(target, "path", str, ""), file.get(target, "node", int, -1)
             if path not in _WIDTHS or index not in self._nodes.world:
                 continue
             number = file.get(channel, "sampler", int, -1)
@@ -111,9 +114,9 @@ class GltfRig:
 
     def _read_sampler(self, sampler: dict[str, Any], width: int) -> Channel:
         file = self._file
+        mode = file.get(sampler, "interpolation", str, "LINEAR")
         times = read_numbers(file, sampler.get("input"), "SCALAR")[:, 0]
         values = read_numbers(file, sampler.get("output"), _TYPES[width])
-        mode = file.get(sampler, "interpolation", str, "LINEAR")
         rows = 3 * len(times) if mode == "CUBICSPLINE" else len(times)
         if not len(times) or len(values) != rows or not (np.diff(times) > 0).all():
             raise file.damaged(f"a clip has {len(times)} keys and {len(values)} values, or keys out of order")
