@@ -16,7 +16,7 @@ _MAP = re.compile(rb"(?mi)^\s*(?:map_k[de]|norm)\s+(.+?)\s*$")
 
 
 def list_companions(path: Path) -> list[Path]:
-    """What a .gltf, .obj, .usda or .usd file names and is there: buffers, pictures, material libraries, layers."""
+    """The buffers, pictures, material libraries and layers that a .gltf, .obj, .usda or .usd file names."""
     listers = {".gltf": _list_uris, ".obj": _list_libraries, ".usda": _list_assets, ".usd": _list_assets}
     lister = listers.get(path.suffix.lower())
     try:
