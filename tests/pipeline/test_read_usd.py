@@ -139,7 +139,9 @@ def test_instances_stand_where_the_stage_has_them_and_hidden_ones_are_named(tmp_
     def PointInstancer "many" {{
         point3f[] positions = [(10, 0, 0), (20, 0, 0)]
         int[] protoIndices = [0, 0]
-        rel prototypes = </many/one>
+        rel prototypes = </kept/one>
+    }}
+    over "kept" {{
         def Mesh "one" {{ {TRIANGLE} }}
     }}
     def Mesh "unseen" {{

@@ -21,6 +21,9 @@ from .usd_shading import Materials
 
 _NOW = Usd.TimeCode.EarliestTime()
 _MOST_INSTANCES = 100_000
+_SHOWN = Usd.TraverseInstanceProxies(Usd.PrimDefaultPredicate)
+_PROTOTYPE = Usd.TraverseInstanceProxies(Usd.PrimIsActive & Usd.PrimIsLoaded)
+"""Prototypes may stand below a class or an `over`, which is not shown itself."""
 
 
 def main(model: str, folder: str) -> None:
@@ -62,10 +65,10 @@ class _Reader:
     def describe(self) -> dict[str, Any]:
         """The scene in the form that usd.py reads."""
         root = self._stage.GetPseudoRoot()
-        for found in Usd.PrimRange(root, Usd.TraverseInstanceProxies(Usd.PrimDefaultPredicate)):
+        for found in Usd.PrimRange(root, _SHOWN):
             if found.IsA(UsdSkel.Root):
                 self._skins.Populate(UsdSkel.Root(found), Usd.TraverseInstanceProxies())
-        self._read_below(root, np.eye(4))
+        self._read_below(root, np.eye(4), _SHOWN)
         for named in UsdUtils.ComputeAllDependencies(str(self._path))[2]:
             if Path(named).suffix.startswith(".usd"):  # textures are named where they are missed
                 self._warnings.add(f"what it takes from {Path(named).name!r} is left out: it is not there")
@@ -83,9 +86,9 @@ class _Reader:
             if place and not Path(place).resolve().is_relative_to(folder):
                 raise _Refused(f"refers to {Path(place).name!r}, which is not below its own folder")
 
-    def _read_below(self, root: Any, outer: Any) -> None:
-        """All that is shown below a prim, moved by `outer`, (4, 4) for row vectors."""
-        prims = iter(Usd.PrimRange(root, Usd.TraverseInstanceProxies(Usd.PrimDefaultPredicate)))
+    def _read_below(self, root: Any, outer: Any, chosen: Any) -> None:
+        """The `chosen` prims below a prim that are shown, moved by `outer`, (4, 4) for row vectors."""
+        prims = iter(Usd.PrimRange(root, chosen))
         for prim in prims:
             image = UsdGeom.Imageable(prim)
             if not image:
@@ -113,10 +116,10 @@ class _Reader:
         numbers = [number for number, is_shown in zip(numbers, shown, strict=True) if is_shown]
         own = np.array(self._places.GetLocalToWorldTransform(instancer.GetPrim()))
         for number, place in zip(numbers, places, strict=False):
-            if number < len(targets):
+            if 0 <= number < len(targets):
                 prototype = self._stage.GetPrimAtPath(targets[number])
                 above = np.array(self._places.GetParentToWorldTransform(prototype))
-                self._read_below(prototype, np.linalg.inv(above) @ np.array(place) @ own @ outer)
+                self._read_below(prototype, np.linalg.inv(above) @ np.array(place) @ own @ outer, _PROTOTYPE)
 
     def _read_mesh(self, mesh: Any, outer: Any) -> None:
         """The triangles of a mesh, one part for each material."""
