@@ -82,9 +82,11 @@ def find_arms(view: FrontView, torso: Torso) -> Torso | None:
 
 
 def are_arms(arms: dict[str, Arm], torso: Torso) -> bool:
-    """Whether both arms end outside the body and are believable."""
+    """Whether both arms are apart from the body, from the armpits to the hands, and are believable."""
     pairs = zip(arms.values(), (1, -1), strict=True)
-    return all(arm.is_free and is_believable_arm(arm, torso, side) for arm, side in pairs)
+    return all(
+        arm.is_free and not arm.is_fused and is_believable_arm(arm, torso, side) for arm, side in pairs
+    )
 
 
 def _is_symmetric(filled: BoolArray, middle: float) -> bool:
