@@ -13,16 +13,16 @@ from .database import Row
 
 log = logging.getLogger("character3d")
 
-EMBEDDED_SECONDS = (8, 20)
+EMBEDDED_SECONDS = (14, 28)
 """For the embedded methods on two CPU cores, from benchmarks/job.py."""
 LEARNED_SECONDS = (120, 180)
 """With a learned mesh: the wire contract's example; it has not been measured on a GPU yet."""
 STAGE_SECONDS: Mapping[str, float] = {
-    "preprocessing": 1.0,
-    "mesh_generation": 1.5,
-    "generating_multiview_texture": 1.5,
-    "texture_baking": 4.0,
-    "rigging": 1.5,
+    "preprocessing": 3.7,
+    "mesh_generation": 1.8,
+    "generating_multiview_texture": 3.5,
+    "texture_baking": 4.4,
+    "rigging": 2.0,
 }
 """Seconds by stage of the embedded methods on two CPU cores, from benchmarks/job.py."""
 
