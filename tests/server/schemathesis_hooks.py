@@ -53,8 +53,13 @@ def is_spelled_boolean(value):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Leave out forms whose fields disagree, names that no form can carry, and booleans as other text."""
+    """Leave out forms whose fields disagree, names that no form can carry, and booleans as other text.
+
+    A list is as many fields of its name: one of a single item is that item, an empty one is no field.
+    """
     form = case.body if isinstance(case.body, dict) else {}
+    if any(isinstance(value, list) and len(value) < 2 for value in form.values()):
+        return False
     if any(is_spelled_boolean(form.get(name)) for name in BOOLEANS):
         return False
     outline, side = form.get("outline_size"), form.get("mesh_input_size", 1024)
