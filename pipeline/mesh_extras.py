@@ -29,6 +29,17 @@ class MorphTarget:
         freeze(self, "deltas", np.float32, len(self.vertices), 3)
         require(self, "deltas", np.isfinite(self.deltas).all(), "finite values")
 
+    @classmethod
+    def from_dense(cls, name: str, deltas: Float64Array, weight: float) -> MorphTarget:
+        """From deltas (V, 3) of all vertices, most of them 0; those that are not numbers count as 0."""
+        moved = np.flatnonzero(np.abs(deltas).max(axis=1) > 0)
+        return cls(name, moved, deltas[moved], weight)
+
+    def turn(self, maps: Float64Array) -> MorphTarget:
+        """That of a mesh placed by a linear map (3, 3), or one for each of its vertices (V, 3, 3)."""
+        own = maps if maps.ndim == 2 else maps[self.vertices]
+        return replace(self, deltas=np.einsum("...ij,...j->...i", own, self.deltas))
+
     def take(self, vertices: IntArray) -> MorphTarget:
         """That of a mesh made of these vertices (W,)."""
         if not len(self.vertices):
@@ -128,17 +139,12 @@ class MeshExtras:
 
     def transform(self, rotation: Float64Array, scale: float, offset: Float64Array) -> MeshExtras:
         """Those of a mesh that is turned by a rotation (3, 3), scaled, and then moved by an offset (3,)."""
-        morphs = [replace(morph, deltas=scale * morph.deltas @ rotation.T) for morph in self.morphs]
         rig = None if self.rig is None else self.rig.transform(rotation, scale, offset)
-        return replace(self, morphs=tuple(morphs), rig=rig)
+        return replace(self, morphs=tuple(morph.turn(scale * rotation) for morph in self.morphs), rig=rig)
 
     def deform(self, maps: Float64Array) -> MeshExtras:
         """Those of a mesh that another skeleton deforms by linear maps (V, 3, 3); its own rig is left out."""
-        morphs = [
-            replace(morph, deltas=np.einsum("vij,vj->vi", maps[morph.vertices], morph.deltas))
-            for morph in self.morphs
-        ]
-        return replace(self, morphs=tuple(morphs), rig=None)
+        return replace(self, morphs=tuple(morph.turn(maps) for morph in self.morphs), rig=None)
 
     def describe(self) -> str:
         """What there is, such as "skeleton of 52 joints, 3 clips (Walk, Idle, Run), 12 morph targets"."""

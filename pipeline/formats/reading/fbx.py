@@ -42,7 +42,10 @@ def _make_part(item: Mapping[str, Any], arrays: Mapping[str, Any], materials: li
         {number: read[name] * (1, -1) + (0, 1) for number, name in sets.items() if name in read},
         read.get("colors"),
         materials[number] if number >= 0 else None,
-        tuple(_make_morph(*pair) for pair in zip(item["morphs"], _list_deltas(read), strict=True)),
+        tuple(
+            MorphTarget.from_dense(morph["name"], deltas, morph["weight"])
+            for morph, deltas in zip(item["morphs"], _list_deltas(read), strict=True)
+        ),
         Influences(read["joints"], read["weights"]) if "joints" in read else None,
     )
 
@@ -51,11 +54,6 @@ def _list_deltas(read: Mapping[str, Any]) -> list[Any]:
     """(V, 3) deltas of the morph targets, in their order."""
     count = sum(name.startswith("morph_") for name in read)
     return [read[f"morph_{number}"] for number in range(count)]
-
-
-def _make_morph(described: Mapping[str, Any], deltas: Any) -> MorphTarget:
-    moved = np.flatnonzero(np.abs(deltas).max(axis=1) > 0)
-    return MorphTarget(described["name"], moved, deltas[moved], described["weight"])
 
 
 def _make_rig(

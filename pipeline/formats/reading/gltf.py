@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import FormatError
 from .gltf_container import GltfFile
 from .gltf_materials import GltfMaterials
-from .gltf_morphs import read_targets, turn_targets
+from .gltf_morphs import read_targets
 from .gltf_nodes import GltfNodes, place_primitive
 from .gltf_primitives import Primitive, read_primitive
 from .gltf_rig import GltfRig
@@ -90,7 +90,7 @@ def _read_node(
             warnings.append(f"the morph targets of {name!r} are left out: {error}")
             targets = ()
         for positions, faces, normals, linear in place_primitive(primitive, nodes.places(index), joints):
-            turned = turn_targets(targets, linear)
+            turned = tuple(target.turn(linear) for target in targets)
             yield Part(
                 name, positions, faces, normals, primitive.uvs, primitive.colors, material, turned, influences
             )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...mesh_extras import MorphTarget
-from ...types import Float64Array
 from .gltf_accessors import read_numbers
 from .gltf_container import GltfFile
 
@@ -31,20 +29,10 @@ def read_targets(
         deltas = read_numbers(file, target["POSITION"], "VEC3")
         if len(deltas) != count or not np.isfinite(deltas).all():
             raise file.damaged(f"morph target {number + 1} has {len(deltas)} deltas for {count} vertices")
-        moved = np.flatnonzero(deltas.any(axis=1))
         name = names[number] if number < len(names) else f"morph {number + 1}"
         weight = weights[number] if number < len(weights) else 0.0
-        found.append(MorphTarget(name, moved, deltas[moved], weight))
+        found.append(MorphTarget.from_dense(name, deltas, weight))
     return tuple(found)
-
-
-def turn_targets(morphs: Sequence[MorphTarget], linear: Float64Array) -> tuple[MorphTarget, ...]:
-    """The targets where a node or a skin places their vertices with linear maps (3, 3) or (V, 3, 3)."""
-    turned = []
-    for morph in morphs:
-        own = linear if linear.ndim == 2 else linear[morph.vertices]
-        turned.append(replace(morph, deltas=np.einsum("...ab,...b->...a", own, morph.deltas)))
-    return tuple(turned)
 
 
 def _read_names(owner: Mapping[str, Any]) -> list[str]:
