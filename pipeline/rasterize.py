@@ -261,9 +261,9 @@ def _resolve(
 def _prepare_weighing(snapped: torch.Tensor) -> torch.Tensor:
     """(F, 7) float64, whole numbers: the first corner's x and y, how the areas opposite to the second and the
     third corner grow with x and y, and the whole area, of triangles (F, 3, 2) in subpixels."""
-    one, two = (snapped[:, 1] - snapped[:, 0]), (snapped[:, 2] - snapped[:, 0])
-    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
-    columns = (*snapped[:, 0].unbind(dim=1), two[:, 1], -two[:, 0], -one[:, 1], one[:, 0], area)
+    one, two = snapped[:, 1] - snapped[:, 0], snapped[:, 2] - snapped[:, 0]
+    slopes = two[:, 1], -two[:, 0], -one[:, 1], one[:, 0]
+    columns = (*snapped[:, 0].unbind(dim=1), *slopes, measure_double_areas(snapped))
     return torch.stack(columns)
 
 

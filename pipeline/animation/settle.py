@@ -77,9 +77,9 @@ def _find_torn_limb(character: RiggedCharacter) -> str:
     if not len(torn):
         return ""
     moved = weights[torn].mean(axis=(0, 1))
-    shares = dict.fromkeys(LIMBS, 0.0)
-    for limb, beginnings in LIMBS.items():
-        joints = [name.startswith(beginnings) for name in character.skeleton.names]
-        shares[limb] = float(moved[joints].sum())
-    limb = max(shares, key=lambda name: shares[name])
-    return limb if shares[limb] >= _OWN else ""
+    names = character.skeleton.names
+    share, limb = max(
+        (float(moved[[name.startswith(beginnings) for name in names]].sum()), limb)
+        for limb, beginnings in LIMBS.items()
+    )
+    return limb if share >= _OWN else ""

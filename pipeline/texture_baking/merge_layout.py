@@ -15,12 +15,10 @@ from ..mesh.weld import weld_equal
 from ..progress import Progress, span_progress
 from ..types import Float64Array, Int64Array, Material, TexturedMesh
 from .own_uvs import bound_islands
-from .packing.pack_charts import estimate_scale, find_scale, nest_charts, pack_boxes
+from .packing.pack_charts import MANY_CHARTS, estimate_scale, find_scale, nest_charts, pack_boxes
 
 _LEAST_SIZE = 64
 _TRIES = 8
-_MANY_CHARTS = 2000
-"""From this number on islands are packed by their boxes: nesting takes about a millisecond an island."""
 
 
 class AtlasLayout(NamedTuple):
@@ -94,7 +92,7 @@ def _pack(
     size, scale = _LEAST_SIZE, 1.0
     while size < most_texels and estimate_scale(corners, chart, size - 2 * padding) < 1:
         size *= 2
-    if int(chart.max()) >= _MANY_CHARTS:
+    if int(chart.max()) >= MANY_CHARTS:
         return size, pack_boxes(corners, chart, size, padding)
     if size == most_texels:
         scale = min(1.0, estimate_scale(corners, chart, size - 2 * padding))

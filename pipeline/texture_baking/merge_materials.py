@@ -12,10 +12,9 @@ import torch
 from ..color import linear_to_srgb, srgb_to_linear
 from ..device import CPU, array_to_tensor, tensor_to_array
 from ..progress import Progress, ignore_progress, span_progress
-from ..rasterize import mix_corners
 from ..sample_material import sample_material
 from ..types import FloatArray, IntArray, Material, TexturedMesh
-from .atlas import fill_gutters, rasterize_uv
+from .atlas import fill_gutters, interpolate, rasterize_uv
 from .merge_layout import AtlasLayout, lay_out_islands
 
 _PADDING = 4
@@ -88,7 +87,7 @@ def _list_texels(textured: TexturedMesh, layout: AtlasLayout, device: torch.devi
     source = array_to_tensor(layout.source.astype(np.float32), device)
     corners = array_to_tensor(faces, device).long()
     uvs = torch.cat([
-        mix_corners(source, corners[found.face[rows]], found.weight[rows])
+        interpolate(found, corners, source, rows)
         for rows in torch.arange(len(found.face), device=device).split(_TEXELS_PER_BLOCK)
     ])  # fmt: skip
     number = array_to_tensor(textured.face_materials.astype(np.int16), device)

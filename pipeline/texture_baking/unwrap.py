@@ -23,6 +23,7 @@ from .chart_raster import list_shared_texels, make_windows
 from .charts import Charts, find_covered_faces, find_overlap_candidates, segment_charts, split_charts
 from .flatten import flatten_charts
 from .packing.pack_charts import (
+    MANY_CHARTS,
     estimate_scale,
     find_scale,
     nest_charts,
@@ -33,8 +34,6 @@ from .packing.pack_charts import (
 
 _PACKING_TRIES = 6
 _SPLITTING_ROUNDS = 12
-_MANY_CHARTS = 2000
-"""From this number on charts are packed by their boxes: nesting takes about a millisecond per chart."""
 
 
 def unwrap_mesh(
@@ -94,14 +93,14 @@ def _pack(
     """Pack charts, split further until no two faces share a texel; returns them and corners in texels."""
     scale = estimate_scale(corners, charts.chart, size - 2 * padding)
     charts = _split_covered(charts, corners * (scale / 2), np.arange(len(corners)), device)
-    if int(charts.chart.max()) < _MANY_CHARTS:
+    if int(charts.chart.max()) < MANY_CHARTS:
         part = span_progress(progress, 0.0, 0.4)
         scale = find_scale(corners, charts.chart, scale, size, padding, device, part)
     for done in range(_PACKING_TRIES):
         part = span_progress(progress, 1 - 0.6 * 0.5**done, 1 - 0.3 * 0.5**done)
         part(0.0)
         charts = _split_overlaps(charts, corners * scale, device)
-        if int(charts.chart.max()) >= _MANY_CHARTS:
+        if int(charts.chart.max()) >= MANY_CHARTS:
             break
         part(0.0)
         packed, filled = nest_charts(corners * scale, charts.chart, size, padding, device, part)
