@@ -136,6 +136,13 @@ def make_png(size=(16, 16), color=(200, 30, 30, 255), **options):
     return buffer.getvalue()
 
 
+def assert_only_progress_is_left_out(events, log):
+    """A listener has all events of an ended job's log in order; newer progress may replace progress."""
+    numbers = [event["seq"] for event in events]
+    assert numbers == sorted(set(numbers))
+    assert [event for event in events if event["type"] != "progress_update"] == log
+
+
 def lay_base_folder(base):
     """Make a ComfyUI base folder with the stub nodes and names of models."""
     (base / "control.json").write_text(json.dumps(QUICK))
