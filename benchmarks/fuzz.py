@@ -1,6 +1,6 @@
 """Model files changed at random: each is read, or refused in a sentence of ours; some are stood up, too.
 
-    python benchmarks/fuzz.py [--cases 100000] [--first 0] [--more FOLDER]
+    python benchmarks/fuzz.py [--cases 100000] [--first 0] [--more FOLDER] [--only .fbx .usda]
 
 A case is its number: it chooses a file (of tests/files, those that other writers make here, and those of
 FOLDER), what is changed in it, and how. Cases run in forks, limited in memory and time, so that a crash of
@@ -10,14 +10,15 @@ end without an answer. Prints each finding and, every 1,000 cases and at the end
 
     cases N read R refused X found F
 
-Needs a system that can fork. FBX and USD files, which have a process each, are one case of two hundred.
+Needs a system that can fork. FBX and USD files, which native code reads in a process of its own, are one case
+of ten; here that process is a fork, too. Where it crashes the file is refused, and the case is printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
+import importlib
 import importlib.util
 import io
 import json
@@ -31,35 +32,37 @@ import signal
 import struct
 import sys
 import tempfile
+import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("PXR_WORK_THREAD_LIMIT", "1")  # forks have no threads
 REPOSITORY = Path(__file__).resolve().parent.parent
 _spec = importlib.util.spec_from_file_location(
     "character3d", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-import numpy as np  # noqa: E402
-import trimesh  # noqa: E402
 from character3d.pipeline.errors import Character3DError  # noqa: E402
-from character3d.pipeline.formats import MESH_SUFFIXES, encode_fbx, encode_glb, read_mesh  # noqa: E402
+from character3d.pipeline.formats import read_mesh  # noqa: E402
+from character3d.pipeline.formats.reading import apart  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
-from character3d.tests.readers.sample_character import make_character  # noqa: E402
+from fuzz_fbx import change_nodes, encode_tree, read_tree, write_text  # noqa: E402
+from fuzz_sources import gather_sources, pack_glb  # noqa: E402
 
 AT_ONCE = 200
 """Cases of a fork."""
 SECONDS = 60
 BYTES = 4 << 30
-SLOW = (".fbx", ".usda", ".usdc", ".usdz")
-SLOW_SHARE = 0.005
+LONGEST = 20
+"""Seconds that a reader of native code may take."""
+APART = (".fbx", ".usda", ".usdc", ".usdz")
+APART_SHARE = 0.1
 STANDING_SHARE = 0.1
 """Of the files that are read; standing one up takes ten times as long as reading it."""
-MOST_BYTES = 150_000
-"""Of a file of tests/files; larger ones have nothing that smaller ones have not."""
 FOREIGN = re.compile(
     r"\w+(Error|Exception|Warning)\b|Traceback|NoneType|object has no|index out of|out of bounds|<class|"
     r"not subscriptable|could not convert|invalid literal|cannot reshape|unsupported operand|numpy|"
@@ -87,11 +90,14 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--more", type=Path)
+    parser.add_argument("--only", nargs="*", default=(), help="suffixes of the files that are changed")
     options = parser.parse_args()
+    apart.run_process = run_in_fork
     counts: Counter[str] = Counter()
     number, end = options.first, options.first + options.cases
     with tempfile.TemporaryDirectory() as name:
-        sources = gather_sources(Path(name, "sources"), options.more)
+        found = gather_sources(Path(name, "sources"), options.more)
+        sources = [path for path in found if not options.only or path.suffix.lower() in options.only]
         while number < end:
             before = number
             number = run_some(sources, number, min(number + AT_ONCE, end), Path(name), counts)
@@ -104,74 +110,6 @@ def print_counts(counts: Counter[str]) -> None:
     total = sum(counts.values())
     words = (f"{word} {counts[word]}" for word in ("read", "refused", "found"))
     print(f"cases {total}", *words, flush=True)
-
-
-def gather_sources(folder: Path, more: Path | None) -> list[Path]:
-    """Valid files to change, in an order that is always the same."""
-    shutil.copytree(REPOSITORY / "tests" / "files", folder)
-    write_sources(folder)
-    models = (path for path in folder.iterdir() if path.suffix.lower() in MESH_SUFFIXES)
-    own = sorted(path for path in models if path.stat().st_size < MOST_BYTES)
-    given = sorted(more.rglob("*")) if more else []
-    return own + [path for path in given if path.suffix.lower() in MESH_SUFFIXES and path.is_file()]
-
-
-def write_sources(folder: Path) -> None:
-    """Files that tests/files has not: of trimesh, of our own writers, compressed, as text."""
-    ball = trimesh.creation.icosphere(2)
-    ball.visual.vertex_colors = np.tile((200, 30, 60, 255), (len(ball.vertices), 1))
-    for suffix in ("ply", "stl", "off", "obj"):
-        ball.export(folder / f"ball.{suffix}")
-    (folder / "text.ply").write_bytes(ball.export(file_type="ply", encoding="ascii"))
-    (folder / "text.stl").write_text(ball.export(file_type="stl_ascii"))
-    lines = ["mtllib box.mtl", "o box", "usemtl skin", *(f"v {x} {y} 0" for x in (0, 1) for y in (0, 1))]
-    lines += ["vt 0 0", "vt 1 0", "vt 1 1", "vn 0 0 1", "f 1/1/1 2/2/1 3/3/1", "f -1//1 -2//1 -3//1", "s off"]
-    (folder / "box.obj").write_text("\n".join(lines))
-    (folder / "box.mtl").write_text("newmtl skin\nKd 1 0.5 0\nd 0.5\nmap_Kd -s 1 1 1 adobe_rgb.png\nPr 0.5\n")
-    character = make_character()
-    (folder / "character.glb").write_bytes(encode_glb(character))
-    (folder / "character.fbx").write_bytes(encode_fbx(character, "character"))
-    with contextlib.suppress(ImportError):
-        write_draco(folder / "draco.glb", ball)
-    with contextlib.suppress(ImportError):
-        write_usd(folder, ball)
-
-
-def write_draco(path: Path, mesh: trimesh.Trimesh) -> None:
-    import DracoPy
-
-    data = DracoPy.encode(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
-    accessors = [
-        {"componentType": 5126, "count": len(mesh.vertices), "type": "VEC3"},
-        {"componentType": 5125, "count": mesh.faces.size, "type": "SCALAR"},
-    ]
-    packed = {"KHR_draco_mesh_compression": {"bufferView": 0, "attributes": {"POSITION": 0}}}
-    tree = {
-        "asset": {"version": "2.0"},
-        "extensionsUsed": [*packed],
-        "extensionsRequired": [*packed],
-        "buffers": [{"byteLength": len(data)}],
-        "bufferViews": [{"buffer": 0, "byteLength": len(data)}],
-        "accessors": accessors,
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1, "extensions": packed}]}],
-        "nodes": [{"mesh": 0}],
-        "scenes": [{"nodes": [0]}],
-    }
-    path.write_bytes(pack_glb(tree, struct.pack("<I4s", len(data), b"BIN\0") + data))
-
-
-def write_usd(folder: Path, mesh: trimesh.Trimesh) -> None:
-    """A mesh with a material, as text, as Crate and as USDZ."""
-    from pxr import Usd, UsdGeom, UsdUtils
-
-    for suffix in ("usda", "usdc"):
-        stage = Usd.Stage.CreateNew(str(folder / f"ball.{suffix}"))
-        made = UsdGeom.Mesh.Define(stage, "/root/ball")
-        made.CreatePointsAttr(mesh.vertices.tolist())
-        made.CreateFaceVertexCountsAttr([3] * len(mesh.faces))
-        made.CreateFaceVertexIndicesAttr(mesh.faces.ravel().tolist())
-        stage.Save()
-    UsdUtils.CreateNewUsdzPackage(str(folder / "ball.usdc"), str(folder / "ball.usdz"))
 
 
 def run_some(sources: list[Path], first: int, end: int, folder: Path, counts: Counter[str]) -> int:
@@ -190,7 +128,7 @@ def run_some(sources: list[Path], first: int, end: int, folder: Path, counts: Co
             number = answer["case"]
             if ended:
                 counts[answer["outcome"]] += 1
-            if answer["outcome"] == "found":
+            if "error" in answer:
                 print(f"case {number} ({answer['name']}): {answer['error']}", flush=True)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status) and not ended:
@@ -205,11 +143,11 @@ def run_fork(sources: list[Path], first: int, end: int, folder: Path, writing: i
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silence, stream)
-    slow = [path for path in sources if path.suffix.lower() in SLOW]
-    others = [path for path in sources if path.suffix.lower() not in SLOW]
+    slow = [path for path in sources if path.suffix.lower() in APART]
+    others = [path for path in sources if path.suffix.lower() not in APART]
     for number in range(first, end):
         choose = random.Random(number)
-        source = choose.choice(slow if slow and choose.random() < SLOW_SHARE else others)
+        source = choose.choice(slow if slow and (not others or choose.random() < APART_SHARE) else others)
         tell(writing, {"case": number, "outcome": "begun", "name": source.name})
         signal.alarm(SECONDS)
         tell(writing, {"case": number, "name": source.name, **run_case(source, choose, folder / "case")})
@@ -226,26 +164,62 @@ def run_case(source: Path, choose: random.Random, folder: Path) -> dict[str, str
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     path = folder / source.name
-    data = change(source.read_bytes(), source.suffix.lower(), choose)
+    data = change(source, choose)
     path.write_bytes(data)
     for beside in {".gltf": [".bin"], ".obj": [".mtl", ".png"]}.get(source.suffix.lower(), []):
         for companion in source.parent.glob(f"*{beside}"):
             shutil.copy(companion, folder)
+    ends.clear()
     try:
         loaded = read_mesh(path)
         if choose.random() < STANDING_SHARE:
             place_mesh(loaded.surface)
     except Character3DError as error:
-        words = FOREIGN.search(str(error))
-        return {"outcome": "found", "error": f"passes on: {error}"} if words else {"outcome": "refused"}
+        if FOREIGN.search(str(error)):
+            return {"outcome": "found", "error": f"passes on: {error}"}
+        return ends.pop() if ends else {"outcome": "refused"}
     except Exception as error:  # noqa: BLE001
-        return {"outcome": "found", "error": f"{type(error).__name__}: {error}"}
+        return {"outcome": "found", "error": describe(error)}
     foreign = next(filter(FOREIGN.search, loaded.warnings), None)
     return {"outcome": "found", "error": f"passes on: {foreign}"} if foreign else {"outcome": "read"}
 
 
-def change(data: bytes, suffix: str, choose: random.Random) -> bytes:
+def describe(error: BaseException) -> str:
+    """An error that is not ours, and where in the pack it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = next(frame for frame in reversed(frames) if str(REPOSITORY) in frame.filename)
+    return f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+
+
+ends: list[dict[str, str]] = []
+"""What became of the native reader of this case, if it wrote nothing."""
+
+
+def run_in_fork(worker: str, model: str, folder: str) -> str:
+    """What apart.run_process does, without starting Python and importing the packages again."""
+    child = os.fork()
+    if not child:
+        signal.alarm(LONGEST)
+        try:
+            module = importlib.import_module(f"character3d.pipeline.formats.reading.{worker}")
+            module.main(model, folder)
+        except BaseException as error:  # noqa: BLE001
+            Path(folder, "error").write_text(describe(error))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    said = Path(folder, "error")
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        outcome = "found" if number == signal.SIGALRM else "refused"
+        ends.append({"outcome": outcome, "error": f"{worker} ended by signal {number}"})
+    elif said.exists():
+        ends.append({"outcome": "found", "error": f"{worker}: {said.read_text()}"})
+    return ""
+
+
+def change(source: Path, choose: random.Random) -> bytes:
     """Change a file as its kind suggests, or its bytes whatever it is."""
+    data, suffix = source.read_bytes(), source.suffix.lower()
     if choose.random() < 0.2:
         return change_bytes(data, choose)
     if data[:4] == b"glTF":
@@ -255,9 +229,16 @@ def change(data: bytes, suffix: str, choose: random.Random) -> bytes:
         return pack_glb(change_tree(tree, choose), rest)
     if suffix == ".gltf":
         return json.dumps(change_tree(json.loads(data), choose)).encode()
+    if suffix == ".fbx" and data.startswith(b"Kaydara"):
+        nodes = read_tree(data)
+        change_nodes(nodes, choose)
+        return encode_tree(nodes) if choose.random() < 0.5 else write_text(nodes)
+    if suffix.startswith(".usd") and choose.random() < 0.8:
+        return importlib.import_module("fuzz_usd").change_stage(source, choose)
     if data[:4] == b"PK\x03\x04":
         return change_archive(data, choose)
-    if suffix in (".obj", ".off", ".usda") or data.startswith((b"ply\nformat ascii", b"solid")):
+    texts = (b"ply\nformat ascii", b"solid", b"; FBX")
+    if suffix in (".obj", ".off", ".usda") or data.startswith(texts):
         return change_text(data, choose)
     return change_bytes(data, choose)
 
@@ -344,12 +325,6 @@ def list_places(tree: Any) -> Iterator[tuple[Any, Any]]:
         yield tree, key
         if isinstance(tree[key], (list, dict)):
             yield from list_places(tree[key])
-
-
-def pack_glb(tree: Any, rest: bytes) -> bytes:
-    """A GLB file of this JSON, `rest` its other chunks."""
-    text = json.dumps(tree).encode()
-    return struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text) + len(rest), len(text), b"JSON") + text + rest
 
 
 if __name__ == "__main__":

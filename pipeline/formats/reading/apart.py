@@ -46,15 +46,20 @@ def read_apart(path: Path, worker: str, module: str, kind: str) -> tuple[dict[st
 
 
 def _run_worker(path: Path, worker: str, folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    own = str(Path(__file__).resolve().parent)
-    command = [sys.executable, "-c", _START, own, worker, str(path.resolve()), folder]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False)
+        said = run_process(worker, str(path.resolve()), folder)
     except subprocess.TimeoutExpired as error:
         raise FormatError(f"{path.name}: reading it took longer than {_LONGEST} seconds") from error
     written = Path(folder, "scene.json")
     if not written.exists():
-        _LOG.warning("%s: %s", path.name, done.stderr.decode("utf-8", "replace").strip())
+        _LOG.warning("%s: %s", path.name, said.strip())
         raise FormatError(f"{path.name} cannot be read: its reader failed; the log says where")
     with np.load(Path(folder, "arrays.npz")) as arrays:
         return json.loads(written.read_text(encoding="utf-8")), dict(arrays)
+
+
+def run_process(worker: str, model: str, folder: str) -> str:
+    """Run a worker on a file in a process of its own, and return what it wrote to stderr."""
+    command = [sys.executable, "-c", _START, str(Path(__file__).resolve().parent), worker, model, folder]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False)
+    return done.stderr.decode("utf-8", "replace")

@@ -15,6 +15,7 @@ import numpy as np
 
 from .fbx_lists import hold, list_items, read_array, read_matrix
 from .fbx_rig import FbxRig, list_channels, read_morphs
+from .left_out import LeftOut
 from .polygons import fan_polygons
 
 
@@ -32,11 +33,25 @@ def main(model: str, folder: str) -> None:
             target_axes=ufbx.axes_right_handed_y_up,
         )
     except ufbx.UfbxError as error:
-        described: dict[str, Any] = {"error": str(error)}
+        described: dict[str, Any] = {"error": _name_error(error)}
     else:
         described = _describe(scene, arrays)
     np.savez(Path(folder, "arrays.npz"), **arrays)
     Path(folder, "scene.json").write_text(json.dumps(described), encoding="utf-8")
+
+
+_ERRORS = {
+    "TruncatedFileError": "it ends in the middle",
+    "UnrecognizedFileFormatError": "it is not an FBX file",
+    "BadIndexError": "it names a vertex that it does not have",
+    "UnsupportedVersionError": "its version of FBX cannot be read",
+    "NodeDepthLimitError": "its nodes are nested too deeply",
+}
+"""What the kinds of errors of ufbx mean."""
+
+
+def _name_error(error: Exception) -> str:
+    return _ERRORS.get(type(error).__name__, "it cannot be parsed as FBX")
 
 
 def _describe(scene: Any, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +79,17 @@ def _describe(scene: Any, arrays: dict[str, Any]) -> dict[str, Any]:
                 })  # fmt: skip
     warnings = [str(warning.description) for warning in list_items(scene.metadata.warnings)]
     described = {"materials": materials, "parts": parts, "hidden": hidden, "warnings": warnings}
-    return {**described, "skeleton": rig.describe(arrays), "clips": rig.describe_clips(arrays)}
+    left_out = LeftOut()
+    for kind, items in (
+        ("camera", scene.cameras),
+        ("light", scene.lights),
+        ("curve", scene.line_curves),
+        ("curve", scene.nurbs_curves),
+        ("NURBS surface", scene.nurbs_surfaces),
+    ):
+        left_out.count(kind, len(items))
+    described |= {"skeleton": rig.describe(arrays), "clips": rig.describe_clips(arrays, left_out)}
+    return {**described, "left_out": left_out.describe()}
 
 
 def _read_instance(mesh: Any, node: Any, rig: FbxRig) -> Iterator[dict[str, Any]]:
