@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError
-from ...mesh_extras import MorphTarget, OwnClip
-from ...types import Skeleton
+from ...mesh_extras import MorphTarget
 from .apart import read_apart
 from .beside import find_beside
 from .images import open_image
 from .model import Influences, Model, Part, SourceMaterial, SourceTexture
-from .rig import make_clip, make_skeleton
+from .rig import read_rig
 
 
 def read_fbx(path: Path) -> Model:
@@ -24,9 +23,10 @@ def read_fbx(path: Path) -> Model:
     warnings: list[str] = []
     materials = [_make_material(path, item, arrays, warnings) for item in scene["materials"]]
     parts = tuple(_make_part(item, arrays, materials) for item in scene["parts"])
-    skeleton, clips = _make_rig(scene, arrays, warnings)
+    skeleton, clips = read_rig(scene, arrays, warnings)
     if scene["hidden"]:
         warnings.append(f"hidden objects are left out: {', '.join(scene['hidden'])}")
+    warnings += scene["left_out"]
     return Model(parts, tuple(warnings), skeleton=skeleton, clips=clips)
 
 
@@ -54,28 +54,6 @@ def _list_deltas(read: Mapping[str, Any]) -> list[Any]:
     """(V, 3) deltas of the morph targets, in their order."""
     count = sum(name.startswith("morph_") for name in read)
     return [read[f"morph_{number}"] for number in range(count)]
-
-
-def _make_rig(
-    scene: Mapping[str, Any], arrays: Mapping[str, Any], warnings: list[str]
-) -> tuple[Skeleton | None, tuple[OwnClip, ...]]:
-    """The skeleton and the clips that move it; other clips are named in `warnings`."""
-    described = scene["skeleton"]
-    if others := [clip["name"] for clip in scene["clips"] if not clip["moves"]]:
-        warnings.append(f"clips that move no joint are left out: {', '.join(others)}")
-    if described is None or not np.isfinite(arrays["skeleton"]).all():
-        return None, ()
-    parents = np.array(described["parents"])
-    clips = []
-    for number, clip in enumerate(scene["clips"]):
-        if not clip["moves"]:
-            continue
-        times, world = arrays[f"clip{number}_times"], arrays[f"clip{number}_world"]
-        try:
-            clips.append(make_clip(clip["name"], times, parents, world))
-        except ValueError as error:
-            warnings.append(f"the clip {clip['name']!r} is left out: {error}")
-    return make_skeleton(described["names"], parents, arrays["skeleton"]), tuple(clips)
 
 
 def _make_material(

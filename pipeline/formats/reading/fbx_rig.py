@@ -7,10 +7,21 @@ from typing import Any
 import numpy as np
 
 from .fbx_lists import hold, list_items, read_array, read_matrix
+from .left_out import LeftOut
 
 _RATE, _MOST_KEYS = 30.0, 10_000
 """Keys a second, and at most, at which clips are sampled."""
 _MOST_INFLUENCES = 8
+_OF_JOINTS = {"Lcl Scaling": "scale animation of"}
+_OF_OTHERS = {
+    "Lcl Translation": "animation of",
+    "Lcl Rotation": "animation of",
+    "Lcl Scaling": "animation of",
+    "DeformPercent": "morph animation of",
+}
+"""Properties whose animation is left out, of joints and what is above them, and of all else."""
+_SAME = 1e-3
+"""Relative difference of values that are taken for one."""
 
 
 def read_morphs(mesh: Any, node: Any, count: int) -> dict[str, Any]:
@@ -36,9 +47,11 @@ def _read_deltas(channel: Any, count: int) -> Any:
     """(count, 3) what a blend shape adds to the vertices of its mesh."""
     deltas = np.zeros((count, 3))
     shape = channel.target_shape
+    if not len(shape.offset_vertices):
+        return deltas
     vertices, offsets = read_array(shape.offset_vertices), read_array(shape.position_offsets)
-    if len(vertices):
-        deltas[vertices] = offsets
+    is_sound = vertices < count
+    deltas[vertices[is_sound]] = offsets[is_sound]
     return deltas
 
 
@@ -92,15 +105,20 @@ class FbxRig:
         arrays["skeleton"] = np.stack([read_matrix(node.node_to_world) for node in self._joints])
         return {"names": [node.name for node in self._joints], "parents": parents}
 
-    def describe_clips(self, arrays: dict[str, Any]) -> list[dict[str, Any]]:
-        """Names of the clips and what they move; keys and transforms of the joints go to `arrays`."""
+    def describe_clips(self, arrays: dict[str, Any], left_out: LeftOut) -> list[dict[str, Any]]:
+        """Names of the clips and what they move; keys and transforms of the joints go to `arrays`.
+
+        left_out: learns what the clips do beside moving and turning joints.
+        """
         found = []
         stacks = [stack for stack in list_items(self._scene.anim_stacks) if _list_props(stack)]
         for number, stack in enumerate(stacks):
             begin, end = _find_range(stack)
             times = np.linspace(begin, end, min(round((end - begin) * _RATE) + 1, _MOST_KEYS))
-            found.append({"name": stack.name, "moves": self._is_moved(stack)})
-            if self._is_moved(stack):
+            moves = self._is_moved(stack)
+            found.append({"name": stack.name, "moves": moves})
+            if moves:
+                self._name_left_out(stack, left_out)
                 arrays[f"clip{number}_times"] = times - times[0]
                 arrays[f"clip{number}_world"] = self._follow(stack.anim, times)
         return found
@@ -136,6 +154,14 @@ class FbxRig:
         moved = {node.element_id for node in self._list_above()}
         return any(prop.element.element_id in moved for prop in _list_props(stack))
 
+    def _name_left_out(self, stack: Any, left_out: LeftOut) -> None:
+        """Scales of joints, blend shapes and other nodes that a clip changes."""
+        moved = {node.element_id for node in self._list_above()}
+        for prop in _list_props(stack):
+            kinds = _OF_JOINTS if prop.element.element_id in moved else _OF_OTHERS
+            if prop.prop_name in kinds and _has_change(prop):
+                left_out.name(kinds[prop.prop_name], prop.element.name)
+
     def _list_above(self) -> list[Any]:
         """The joints and all nodes above them, parents first."""
         above: set[int] = set()
@@ -164,6 +190,16 @@ def _find_range(stack: Any) -> tuple[float, float]:
     keys = [curve.keyframes for curve in curves if curve is not None and len(curve.keyframes)]
     ends = [hold(own[place]).time for own in keys for place in (0, len(own) - 1)]
     return min(ends, default=0.0), max(ends, default=0.0)
+
+
+def _has_change(prop: Any) -> bool:
+    """Whether the keys of a property differ."""
+    for curve in list_items(prop.anim_value.curves):
+        if curve is not None:
+            values = [hold(curve.keyframes[place]).value for place in range(len(curve.keyframes))]
+            if values and max(values) - min(values) > _SAME * max(map(abs, values)):
+                return True
+    return False
 
 
 def _list_props(stack: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import FormatError
 from .gltf_container import GltfFile
+from .gltf_left_out import find_left_out
 from .gltf_materials import GltfMaterials
 from .gltf_morphs import read_targets
 from .gltf_nodes import GltfNodes, place_primitive
@@ -47,11 +48,14 @@ def read_gltf(path: Path) -> Model:
         for index in nodes.world
         for part in _read_node(file, nodes, materials, rig, index, left_out, warnings)
     ]
-    skeleton, clips = rig.read_skeleton(), rig.read_clips(warnings)
+    others = find_left_out(file, nodes, UNDERSTOOD)
+    skeleton, clips = rig.read_skeleton(), rig.read_clips(warnings, others)
     named = [f"meshes of {kind} are left out: {count}" for kind, count in sorted(left_out.items())]
     used = file.items("extensionsUsed")
     axes = next((axes for name, axes in _VRM_AXES.items() if name in used), ("auto", "auto"))
-    return Model(tuple(parts), (*named, *materials.warnings, *warnings), *axes, skeleton, clips)
+    return Model(
+        tuple(parts), (*named, *materials.warnings, *warnings, *others.describe()), *axes, skeleton, clips
+    )
 
 
 def _read_node(

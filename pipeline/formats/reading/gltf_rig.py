@@ -14,12 +14,14 @@ from .gltf_channels import Channel, sample_channel
 from .gltf_container import GltfFile
 from .gltf_nodes import GltfNodes, compose
 from .gltf_primitives import Primitive
+from .left_out import LeftOut
 from .model import Influences
 from .rig import make_clip, make_skeleton
 
 _WIDTHS = {"translation": 3, "rotation": 4, "scale": 3}
 _TYPES = {3: "VEC3", 4: "VEC4"}
 _MOST_KEYS = 10_000
+_SAME_SCALE = 1e-3
 _RATE = 30.0
 """Keys a second between which a cubic spline is taken for straight."""
 
@@ -59,14 +61,17 @@ class GltfRig:
         count = len(primitive.positions)
         return Influences(np.full((count, 1), self._number[joint]), np.ones((count, 1)))
 
-    def read_clips(self, warnings: list[str]) -> tuple[OwnClip, ...]:
-        """The clips that move the skeleton; the others, and those that cannot be read, are named."""
+    def read_clips(self, warnings: list[str], left_out: LeftOut) -> tuple[OwnClip, ...]:
+        """The clips that move the skeleton; the others, and those that cannot be read, are named.
+
+        left_out: learns what these clips do beside moving and turning joints.
+        """
         clips, others = [], []
         for number, animation in enumerate(self._file.items("animations")):
             name = f"animation {number + 1}"
             try:
                 name = self._file.get(animation, "name", str, name)
-                clip = self._read_clip(name, animation)
+                clip = self._read_clip(name, animation, left_out)
             except FormatError as error:
                 warnings.append(f"the clip {name!r} is left out: {error}")
                 continue
@@ -81,11 +86,17 @@ class GltfRig:
             warnings.append(f"clips that move no joint are left out: {', '.join(others)}")
         return tuple(clips)
 
-    def _read_clip(self, name: str, animation: dict[str, Any]) -> OwnClip | None:
+    def _read_clip(self, name: str, animation: dict[str, Any], left_out: LeftOut) -> OwnClip | None:
         moved = self._list_moved()
-        channels = [item for item in self._read_channels(animation) if item[0] in moved]
+        every = self._read_channels(animation, left_out)
+        channels = [item for item in every if item[0] in moved]
         if not channels:
             return None
+        for index, path, channel in every:
+            if index not in moved:
+                left_out.name("animation of", self._name_node(index))
+            elif path == "scale" and self._is_scaled(index, channel):
+                left_out.name("scale animation of", self._name_node(index))
         times = _choose_times([channel for *_, channel in channels])
         local: dict[int, dict[str, Float64Array]] = {}
         for index, path, channel in channels:
@@ -97,13 +108,24 @@ class GltfRig:
         placed = [np.broadcast_to(world[index], (len(times), 4, 4)) for index in self._order]
         return make_clip(name, times, self._find_parents(), np.stack(placed, axis=1))
 
-    def _read_channels(self, animation: dict[str, Any]) -> list[tuple[int, str, Channel]]:
+    def _is_scaled(self, index: int, channel: Channel) -> bool:
+        """Whether a channel's scales differ from the node's own, as those of most exporters do not."""
+        own = self._file.numbers(self._file.item("nodes", index), "scale", 3, [1, 1, 1])
+        values = channel.values[:, channel.values.shape[1] // 2]
+        return not np.allclose(values, own, rtol=_SAME_SCALE, atol=0)
+
+    def _name_node(self, index: int) -> str:
+        return str(self._file.item("nodes", index).get("name") or f"node {index + 1}")
+
+    def _read_channels(self, animation: dict[str, Any], left_out: LeftOut) -> list[tuple[int, str, Channel]]:
         """Node, path and keys of the channels that move nodes."""
         file, found = self._file, []
         samplers = file.get(animation, "samplers", list, [])
         for channel in file.get(animation, "channels", list, []):
             target = file.get(channel, "target", dict, {})
             path, index = file.get(target, "path", str, ""), file.get(target, "node", int, -1)
+            if path == "weights" and index in self._nodes.world:
+                left_out.name("morph animation of", self._name_node(index))
             if path not in _WIDTHS or index not in self._nodes.world:
                 continue
             number = file.get(channel, "sampler", int, -1)

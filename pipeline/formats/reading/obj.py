@@ -18,12 +18,14 @@ import numpy as np
 from ...color import srgb_to_linear
 from ...errors import FormatError
 from ...types import Float64Array, Int64Array
+from .left_out import LeftOut
 from .model import Model, Part, SourceMaterial
 from .mtl import read_mtl
 from .polygons import fan_polygons
 
 _Key = tuple[str, str]
 _NO_NUMBERS = "it has text where numbers are expected"
+_LEFT_OUT = {b"p": "point", b"l": "line", b"curv": "curve", b"curv2": "curve", b"surf": "freeform surface"}
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -49,7 +51,8 @@ def read_obj(path: Path) -> Model:
     rows: dict[bytes, list[bytes]] = {b"v": [], b"vt": [], b"vn": []}
     faces: dict[_Key, _Faces] = defaultdict(_Faces)
     libraries: list[str] = []
-    _sort_lines(data, rows, faces, libraries)
+    left_out = LeftOut()
+    _sort_lines(data, rows, faces, libraries, left_out)
     notes: list[str] = []
     materials: dict[str, SourceMaterial] = {}
     for library in libraries:
@@ -65,7 +68,7 @@ def read_obj(path: Path) -> Model:
     missing = sorted({name for _, name in faces if name and name not in materials})
     if missing:
         notes.append(f"its materials {', '.join(missing)} are not in a .mtl file beside it")
-    return Model(parts, tuple(notes))
+    return Model(parts, (*notes, *left_out.describe()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +81,11 @@ class _Shared:
 
 
 def _sort_lines(
-    data: bytes, rows: dict[bytes, list[bytes]], faces: dict[_Key, _Faces], libraries: list[str]
+    data: bytes,
+    rows: dict[bytes, list[bytes]],
+    faces: dict[_Key, _Faces],
+    libraries: list[str],
+    left_out: LeftOut,
 ) -> None:
     """Sort the lines by what they are."""
     if b"\\" in data:
@@ -104,6 +111,8 @@ def _sort_lines(
             current = faces[name, material]
         elif kind == b"mtllib":
             libraries.append(_decode(rest))
+        elif kind in _LEFT_OUT:
+            left_out.count(_LEFT_OUT[kind])
     for key in [key for key, own in faces.items() if not own.lines]:
         del faces[key]
 

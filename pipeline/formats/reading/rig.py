@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ...mesh_extras import OwnClip
 from ...types import Float64Array, Int64Array, Skeleton
+
+
+def read_rig(
+    scene: Mapping[str, Any], arrays: Mapping[str, Any], warnings: list[str]
+) -> tuple[Skeleton | None, tuple[OwnClip, ...]]:
+    """The skeleton that a worker described, and the clips that move it; others are named in `warnings`."""
+    described = scene["skeleton"]
+    if others := [clip["name"] for clip in scene["clips"] if not clip["moves"]]:
+        warnings.append(f"clips that move no joint are left out: {', '.join(others)}")
+    if described is None or not np.isfinite(arrays["skeleton"]).all():
+        return None, ()
+    parents = np.array(described["parents"])
+    clips = []
+    for number, clip in enumerate(scene["clips"]):
+        if not clip["moves"]:
+            continue
+        times, world = arrays[f"clip{number}_times"], arrays[f"clip{number}_world"]
+        try:
+            clips.append(make_clip(clip["name"], times, parents, world))
+        except ValueError as error:
+            warnings.append(f"the clip {clip['name']!r} is left out: {error}")
+    return make_skeleton(described["names"], parents, arrays["skeleton"]), tuple(clips)
 
 
 def make_skeleton(names: Sequence[str], parents: Int64Array, world: Float64Array) -> Skeleton:

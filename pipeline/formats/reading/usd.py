@@ -13,7 +13,8 @@ from ...errors import FormatError
 from .apart import read_apart
 from .beside import find_beside
 from .images import decode_image, open_image
-from .model import Model, Part, SourceMaterial, SourceTexture
+from .model import Influences, Model, Part, SourceMaterial, SourceTexture
+from .rig import read_rig
 
 _CHANNELS = {"r": 0, "g": 1, "b": 2, "a": 3}
 _FLIPPED = np.array(((1, 0, 0), (0, -1, 1), (0, 0, 1)), np.float64)
@@ -30,7 +31,8 @@ def read_usd(path: Path) -> Model:
     parts = tuple(_make_part(item, arrays, materials) for item in scene["parts"])
     if scene["hidden"]:
         warnings.append(f"hidden objects are left out: {', '.join(scene['hidden'])}")
-    return Model(parts, tuple(warnings))
+    skeleton, clips = read_rig(scene, arrays, warnings)
+    return Model(parts, tuple(warnings), skeleton=skeleton, clips=clips)
 
 
 def _make_part(item: Mapping[str, Any], arrays: Mapping[str, Any], materials: list[SourceMaterial]) -> Part:
@@ -43,6 +45,7 @@ def _make_part(item: Mapping[str, Any], arrays: Mapping[str, Any], materials: li
         uvs={} if uvs is None else {0: uvs * (1, -1) + (0, 1)},
         colors=read.get("colors"),
         material=materials[number] if number >= 0 else None,
+        influences=Influences(read["joints"], read["weights"]) if "joints" in read else None,
     )
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pxr import Ar, Tf, Usd, UsdGeom, UsdShade, UsdSkel, UsdUtils
+from pxr import Ar, Tf, Usd, UsdGeom, UsdShade, UsdUtils
 
+from .left_out import LeftOut
 from .polygons import fan_polygons
+from .usd_rig import UsdRig, count_left_out
 from .usd_shading import Materials
 
 _NOW = Usd.TimeCode.EarliestTime()
@@ -56,7 +58,10 @@ class _Reader:
         frame[3, 3] = 1
         self._frame = frame
         self._places = UsdGeom.XformCache(_NOW)
-        self._skins = UsdSkel.Cache()
+        self._rig = UsdRig(self._stage, self._places, frame, _NOW)
+        self._left_out = LeftOut()
+        self._open: list[Any] = []
+        self._placed = 0
         self._parts: list[dict[str, Any]] = []
         self._hidden: list[str] = []
         self._warnings: set[str] = set()
@@ -65,9 +70,6 @@ class _Reader:
     def describe(self) -> dict[str, Any]:
         """The scene in the form that usd.py reads."""
         root = self._stage.GetPseudoRoot()
-        for found in Usd.PrimRange(root, _SHOWN):
-            if found.IsA(UsdSkel.Root):
-                self._skins.Populate(UsdSkel.Root(found), Usd.TraverseInstanceProxies())
         self._read_below(root, np.eye(4), _SHOWN)
         for named in UsdUtils.ComputeAllDependencies(str(self._path))[2]:
             if Path(named).suffix.startswith(".usd"):  # textures are named where they are missed
@@ -76,7 +78,9 @@ class _Reader:
             "materials": self._materials.described,
             "parts": self._parts,
             "hidden": self._hidden,
-            "warnings": sorted(self._warnings),
+            "skeleton": self._rig.describe(self._arrays),
+            "clips": self._rig.describe_clips(self._arrays, self._left_out),
+            "warnings": [*sorted(self._warnings), *self._left_out.describe()],
         }
 
     def _check_layers(self) -> None:
@@ -90,6 +94,7 @@ class _Reader:
         """The `chosen` prims below a prim that are shown, moved by `outer`, (4, 4) for row vectors."""
         prims = iter(Usd.PrimRange(root, chosen))
         for prim in prims:
+            count_left_out(prim, self._left_out)
             image = UsdGeom.Imageable(prim)
             if not image:
                 continue
@@ -107,19 +112,24 @@ class _Reader:
                 self._warnings.add(f"a {prim.GetTypeName()} is left out: it is no mesh")
 
     def _read_instancer(self, instancer: Any, outer: Any) -> None:
+        prim = instancer.GetPrim()
         targets = instancer.GetPrototypesRel().GetForwardedTargets()
         numbers = instancer.GetProtoIndicesAttr().Get(_NOW) or []
-        if len(numbers) > _MOST_INSTANCES:
-            raise _Refused(f"has {len(numbers)} instances in one place; {_MOST_INSTANCES} are read")
+        self._placed += len(numbers)
+        if self._placed > _MOST_INSTANCES:
+            raise _Refused(f"has more than {_MOST_INSTANCES} instances, which is as many as are read")
+        if prim.GetPath() in self._open:
+            raise _Refused(f"is damaged: {prim.GetName()!r} is made of itself")
         places = instancer.ComputeInstanceTransformsAtTime(_NOW, _NOW, instancer.ExcludeProtoXform)
         shown = instancer.ComputeMaskAtTime(_NOW) or [True] * len(numbers)
-        numbers = [number for number, is_shown in zip(numbers, shown, strict=True) if is_shown]
-        own = np.array(self._places.GetLocalToWorldTransform(instancer.GetPrim()))
+        numbers = [number for number, is_shown in zip(numbers, shown, strict=False) if is_shown]
+        own = np.array(self._places.GetLocalToWorldTransform(prim))
+        self._open.append(prim.GetPath())
         for number, place in zip(numbers, places, strict=False):
-            if 0 <= number < len(targets):
-                prototype = self._stage.GetPrimAtPath(targets[number])
-                above = np.array(self._places.GetParentToWorldTransform(prototype))
-                self._read_below(prototype, np.linalg.inv(above) @ np.array(place) @ own @ outer, _PROTOTYPE)
+            if 0 <= number < len(targets) and (prototype := self._stage.GetPrimAtPath(targets[number])):
+                above = _invert(prototype, self._places.GetParentToWorldTransform(prototype))
+                self._read_below(prototype, above @ np.array(place) @ own @ outer, _PROTOTYPE)
+        self._open.pop()
 
     def _read_mesh(self, mesh: Any, outer: Any) -> None:
         """The triangles of a mesh, one part for each material."""
@@ -129,7 +139,7 @@ class _Reader:
         corners = np.array(mesh.GetFaceVertexIndicesAttr().Get(_NOW) or [], np.int64)
         if not len(points) or not len(corners):
             return
-        if sizes.min() < 0 or sizes.sum() != len(corners):
+        if sizes.min(initial=0) < 0 or sizes.sum() != len(corners):
             raise _Refused(f"is damaged: the mesh {prim.GetName()!r} has {len(corners)} corners")
         if corners.min() < 0 or corners.max() >= len(points):
             raise _Refused(f"is damaged: its faces name vertex {corners.max()} of {len(points)}")
@@ -139,7 +149,7 @@ class _Reader:
             self._warnings.add("subdivision surfaces are read as their cages, without creases")
         triangles, owner = fan_polygons(sizes)
         matrix = np.array(self._places.GetLocalToWorldTransform(prim))
-        points, matrix = self._pose(prim, points, matrix)
+        points, matrix, skin = self._pose(prim, points, matrix)
         matrix = matrix @ outer @ self._frame
         points = points @ matrix[:3, :3] + matrix[3, :3]
         if (mesh.GetOrientationAttr().Get() == UsdGeom.Tokens.leftHanded) != (np.linalg.det(matrix) < 0):
@@ -147,35 +157,33 @@ class _Reader:
         for faces, material in self._list_bindings(mesh, len(sizes)):
             own = triangles if faces is None else triangles[faces[owner]]
             layers = self._read_layers(mesh, material, corners, sizes)
-            self._add_part(prim.GetName(), points, corners, own, layers, material)
+            self._add_part(prim.GetName(), {"positions": points, **skin}, corners, own, layers, material)
 
-    def _pose(self, prim: Any, points: Any, matrix: Any) -> tuple[Any, Any]:
-        """Points as the skin has them at rest, and what places those."""
-        query = self._skins.GetSkinningQuery(prim)
-        skeleton = UsdSkel.BindingAPI(prim).GetInheritedSkeleton()
-        if not query or not query.HasJointInfluences() or not skeleton:
-            return points, matrix
-        skin = self._skins.GetSkelQuery(skeleton)
+    def _pose(self, prim: Any, points: Any, matrix: Any) -> tuple[Any, Any, dict[str, Any]]:
+        """Points as the skin has them at rest, what places those, and their joints and weights (V, K)."""
+        query, skin = self._rig.query(prim)
         bind = skin.GetJointWorldBindTransforms() if skin else None
         rest = skin.ComputeJointSkelTransforms(_NOW, True) if skin else None
-        influences = query.ComputeVaryingJointInfluences(len(points), _NOW)
+        influences = query.ComputeVaryingJointInfluences(len(points), _NOW) if query else None
         if not bind or not rest or not influences:
-            return points, matrix
-        moved = np.linalg.inv(np.array(bind)) @ np.array(rest)
+            return points, matrix, {}
+        moved = _invert(skin.GetPrim(), bind) @ np.array(rest)
+        joints, weights = (np.array(values).reshape(len(points), -1) for values in influences)
         mapper = query.GetJointMapper()
         if mapper and not mapper.IsIdentity():
             order = {name: place for place, name in enumerate(skin.GetJointOrder())}
-            moved = moved[[order.get(name, 0) for name in query.GetJointOrder()]]
-        joints, weights = (np.array(values).reshape(len(points), -1) for values in influences)
-        if joints.min() < 0 or joints.max() >= len(moved):
-            raise _Refused(f"is damaged: the skin of {prim.GetName()!r} names joint {joints.max()}")
+            own = np.array([order.get(name, 0) for name in query.GetJointOrder()])
+            _check_joints(prim, joints, len(own))
+            joints = own[joints]
+        _check_joints(prim, joints, len(moved))
         total = weights.sum(axis=1, keepdims=True)
         weights = weights / np.where(total > 0, total, 1)
         blended = np.einsum("vk,vkab->vab", weights, moved[joints])
         blended[total[:, 0] <= 0] = np.eye(4)
         bound = np.c_[points, np.ones(len(points))] @ np.array(query.GetGeomBindTransform(_NOW))
         posed = np.einsum("va,vab->vb", bound, blended)[:, :3]
-        return posed, np.array(self._places.GetLocalToWorldTransform(skeleton.GetPrim()))
+        held = {"joints": joints + self._rig.number(skin), "weights": weights}
+        return posed, np.array(self._places.GetLocalToWorldTransform(skin.GetPrim())), held
 
     def _list_bindings(self, mesh: Any, count: int) -> Iterator[tuple[Any, int]]:
         """Masks (F,) of faces, None for all, and the material of each; -1 for none."""
@@ -208,7 +216,13 @@ class _Reader:
         return layers
 
     def _add_part(
-        self, name: str, points: Any, corners: Any, triangles: Any, layers: dict[str, Any], material: int
+        self,
+        name: str,
+        of_points: dict[str, Any],
+        corners: Any,
+        triangles: Any,
+        layers: dict[str, Any],
+        material: int,
     ) -> None:
         """Keep triangles of corners; corners that are equal become one vertex."""
         if not len(triangles):
@@ -222,11 +236,25 @@ class _Reader:
             np.concatenate(columns, axis=1), axis=0, return_index=True, return_inverse=True
         )[1:]
         part = {key: values[flat[rows]] for key, values in layers.items()}
-        part |= {"positions": points[corners[flat[rows]]], "faces": inverse.reshape(-1, 3)}
+        part |= {key: values[corners[flat[rows]]] for key, values in of_points.items()}
+        part["faces"] = inverse.reshape(-1, 3)
         number = len(self._parts)
         keys = {key: f"part{number}_{key}" for key in part}
         self._arrays.update({keys[key]: values for key, values in part.items()})
         self._parts.append({"name": name, "material": material, "keys": keys})
+
+
+def _invert(prim: Any, matrices: Any) -> Any:
+    """The inverse of one matrix of a prim, or of each of several."""
+    try:
+        return np.linalg.inv(np.array(matrices))
+    except np.linalg.LinAlgError as error:
+        raise _Refused(f"is damaged: a transform of {prim.GetName()!r} has no inverse") from error
+
+
+def _check_joints(prim: Any, joints: Any, count: int) -> None:
+    if joints.min(initial=0) < 0 or joints.max(initial=0) >= count:
+        raise _Refused(f"is damaged: the skin of {prim.GetName()!r} names joint {joints.max()} of {count}")
 
 
 def _read_corners(primvar: Any, corners: Any, sizes: Any) -> Any:
