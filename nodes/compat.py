@@ -21,6 +21,7 @@ from comfy_execution.validation import validate_node_input
 __all__ = [
     "HAS_FILE_3D",
     "ComfyExtension",
+    "CoreMesh",
     "Types",
     "file_3d_inputs",
     "file_3d_outputs",
@@ -39,13 +40,24 @@ _FILE_3D_TYPES = [
     if hasattr(io, name)
 ]
 _SCHEMA_FIELDS = set(inspect.signature(io.Schema).parameters)
-_MESH_FIELDS = set(inspect.signature(Types.MESH).parameters)
+
+
+class TriangleMesh:
+    """The MESH of releases that have no class for it: core's nodes of that time read these attributes."""
+
+    def __init__(self, vertices: torch.Tensor, faces: torch.Tensor) -> None:
+        self.vertices = vertices
+        self.faces = faces
+
+
+CoreMesh: type[Any] = getattr(Types, "MESH", TriangleMesh)
+_MESH_FIELDS = set(inspect.signature(CoreMesh).parameters)
 
 
 def make_core_mesh(vertices: torch.Tensor, faces: torch.Tensor, **attributes: Any) -> Any:
     """Build core's MESH with the attributes that the running ComfyUI knows; the others are left out."""
     known = {name: value for name, value in attributes.items() if name in _MESH_FIELDS}
-    return Types.MESH(vertices, faces, **known)
+    return CoreMesh(vertices, faces, **known)
 
 
 def make_schema(**fields: Any) -> io.Schema:
@@ -55,8 +67,10 @@ def make_schema(**fields: Any) -> io.Schema:
 
 def file_3d_outputs(is_output_list: bool = False) -> list[io.Output]:
     """The FILE_3D output of newer ComfyUI releases; always the last one, so that slots keep their places."""
-    output = {"display_name": "file", "is_output_list": is_output_list}
-    return [io.File3DAny.Output(**output)] if HAS_FILE_3D else []
+    if not HAS_FILE_3D:
+        return []
+    tooltip = "The saved file, for ComfyUI's own 3D nodes."
+    return [io.File3DAny.Output(display_name="file", is_output_list=is_output_list, tooltip=tooltip)]
 
 
 def file_3d_values(path: Path) -> tuple[Any, ...]:

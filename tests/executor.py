@@ -21,7 +21,7 @@ class Executor:
     def __init__(self, cache="CLASSIC"):
         execution = importlib.import_module("execution")
         kind = getattr(execution.CacheType, cache)
-        sizes = {"lru": 10, "ram": 0.0}
+        sizes = {"lru": 10, "ram": 0.0, "ram_inactive": 0.0}
         self._executor = execution.PromptExecutor(Server(), cache_type=kind, cache_args=sizes)
         self.has_cache = cache != "NONE"
 

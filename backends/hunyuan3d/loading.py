@@ -111,11 +111,13 @@ def _count_latents(name: str, model: Any) -> int:
 
 
 def _build_diffusion_model(checkpoint: Checkpoint) -> Any:
-    given = set(checkpoint.diffusion_model)
+    given = {key: weight.to("meta") for key, weight in checkpoint.diffusion_model.items()}
     model = comfy.sd.load_diffusion_model_state_dict(checkpoint.diffusion_model)
     if model is None or not model.model.model_config.unet_config["image_model"].startswith("hunyuan3d2"):
         raise WeightsError(f"{checkpoint.name}: ComfyUI does not recognise its diffusion model as Hunyuan3D")
-    require_keys(checkpoint.name, "diffusion model", model.model.diffusion_model.state_dict(), given)
+    # ComfyUI's names of the weights are those of the file up to 0.3.75, and have changed since.
+    named = model.model.model_config.process_unet_state_dict(given)
+    require_keys(checkpoint.name, "diffusion model", model.model.diffusion_model.state_dict(), named)
     return correct_model(model)
 
 

@@ -1,5 +1,6 @@
 """ComfyUI with the pack is still ComfyUI: its own routes answer, and its start imports no slow package."""
 
+import importlib.metadata
 import json
 import re
 import urllib.error
@@ -7,6 +8,7 @@ import urllib.request
 
 import aiohttp
 import pytest
+from character3d.launcher.cores import CORES
 from character3d.launcher.installation import PACK_NAME, REPOSITORY
 
 
@@ -21,6 +23,12 @@ def test_models_of_one_folder(client):
 
 def test_bare_models_is_the_contracts_object(client):
     assert set(client.get_json("/models")) == {"diffusion_models", "3d_models"}
+
+
+def test_the_frontend_is_the_one_that_the_table_of_releases_names(client):
+    version = client.get_json("/system_stats")["system"]["comfyui_version"]
+    named = [core.frontend for core in CORES if core.version == version]
+    assert named in ([], [importlib.metadata.version("comfyui-frontend-package")])
 
 
 def test_system_stats_and_object_info(client):
@@ -78,7 +86,7 @@ def test_invalid_prompt_is_refused_by_the_core(comfyui):
 def test_the_pack_is_imported(comfyui):
     log = comfyui.log.read_text(encoding="utf-8", errors="replace")
     times = log.split("Import times for custom nodes:")[1]
-    (failed,) = re.findall(rf"^ *[\d.]+ seconds( \(IMPORT FAILED\))?: .*{PACK_NAME}$", times, re.M)
+    (failed,) = re.findall(rf"[\d.]+ seconds( \(IMPORT FAILED\))?: .*{PACK_NAME}$", times, re.M)
     assert failed == ""
 
 

@@ -38,8 +38,8 @@ def mesh_class(request, load_nodes, monkeypatch):
     if request.param == "running ComfyUI's":
         if "uvs" not in compat._MESH_FIELDS:
             pytest.skip("this ComfyUI's MESH has vertices and faces only")
-        return compat.Types.MESH
-    monkeypatch.setattr(compat.Types, "MESH", MeshOf2026)
+        return compat.CoreMesh
+    monkeypatch.setattr(compat, "CoreMesh", MeshOf2026)
     monkeypatch.setattr(compat, "_MESH_FIELDS", {*vars(MeshOf2026(VERTICES, FACES))})
     return MeshOf2026
 
@@ -224,7 +224,7 @@ def test_an_older_mesh_gets_triangles_and_is_read(load_nodes, monkeypatch):
             self.vertices, self.faces = vertices, faces
 
     compat, sockets = load_nodes("compat"), load_nodes("sockets")
-    monkeypatch.setattr(compat.Types, "MESH", MeshOf2025)
+    monkeypatch.setattr(compat, "CoreMesh", MeshOf2025)
     monkeypatch.setattr(compat, "_MESH_FIELDS", {"vertices", "faces"})
     core = sockets.mesh_to_core(make_textured())
     assert set(vars(core)) == {"vertices", "faces"}
