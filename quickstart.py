@@ -3,6 +3,8 @@
     python quickstart.py                 set up, start, turn examples/elf.png into a character
     python quickstart.py serve           set up and start only
     python quickstart.py test [ARGS]     set up and run the tests of a push; ARGS go to pytest
+    python quickstart.py test --core VERSION [ARGS]
+                                         run tests/host and tests/nodes on another ComfyUI (docs/testing.md)
     python quickstart.py nightly [ARGS]  set up and run the tests that only the nightly run needs
 
 Needs only Python 3.11 or newer. If you already have ComfyUI, you do not need this file: clone the pack
@@ -23,6 +25,8 @@ import sys
 from pathlib import Path
 
 from client import Client, ServiceError
+from launcher.core_environment import prepare_core
+from launcher.cores import OWN, CoreNotFound, find_core
 from launcher.environment import prepare_own_comfyui, prepare_tests
 from launcher.figure_models import fetch_cached_models, install_models
 from launcher.installation import REPOSITORY, copy_examples, link_pack, prepare_existing_comfyui
@@ -35,11 +39,31 @@ WORKERS = min((os.cpu_count() or 1) + 1, 4)
 PARALLEL = ("-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder")
 """Arguments of pytest-xdist; tests/conftest.py forms the groups. `-n 0` after them turns workers off."""
 TESTS = ("test", "nightly")
+CORE_TESTS = ("tests/host", "tests/nodes")
+"""What `--core` runs: the tests of what depends on the release of ComfyUI."""
 
 
 def run_tests(nightly: bool, arguments: list[str]) -> int:
-    """Set up and run pytest; return its exit status."""
+    """Set up and run pytest; return its exit status.
+
+    --core VERSION: on that release of ComfyUI. --if-available: succeed, and say so, where it cannot be had.
+    """
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--core", default=OWN.version)
+    parser.add_argument("--if-available", action="store_true")
+    options, arguments = parser.parse_known_args(arguments)
+    core = find_core(options.core)
     python, variables = prepare_tests(nightly)
+    if core != OWN:
+        try:
+            python, comfyui = prepare_core(core)
+        except CoreNotFound as error:
+            if not options.if_available:
+                raise
+            terminal.say(f"NOT TESTED on ComfyUI {core.version}, which cannot be had here: {error}")
+            return 0
+        variables["CHARACTER3D_COMFYUI"] = str(comfyui)
+        arguments = arguments or [*CORE_TESTS]
     variables["CHARACTER3D_MODELS"] = str(fetch_cached_models(python))
     selection = ["-m", "nightly"] if nightly else []
     command = [python, "-P", "-m", "pytest", *PARALLEL, *selection, *arguments]

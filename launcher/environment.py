@@ -104,6 +104,12 @@ def hash_texts(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
+def find_packages(environment: Path) -> Path:
+    """Return the folder of a virtual environment's packages."""
+    (packages,) = environment.glob("Lib/site-packages" if WINDOWS else "lib/*/site-packages")
+    return packages
+
+
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; the system releases it when this process ends, for whatever reason."""
@@ -214,10 +220,7 @@ class Environment:
         self.install("ComfyUI's requirements", *COMFYUI_REQUIREMENTS)
         self.unpack_comfyui()
         if subprocess.run([self.python, "-c", "import torchvision"], capture_output=True).returncode:
-            (packages,) = (self.folder / "venv").glob(
-                "Lib/site-packages" if WINDOWS else "lib/*/site-packages"
-            )
-            module = packages / "declare_torchvision_ops.py"
+            module = find_packages(self.folder / "venv") / "declare_torchvision_ops.py"
             module.write_text(DECLARE_TORCHVISION_OPS, encoding="utf-8")
             module.with_suffix(".pth").write_text("import declare_torchvision_ops\n", encoding="utf-8")
         self.mark_layer("host", "")

@@ -1,0 +1,95 @@
+"""Where other releases of ComfyUI come from, and what their environment adds to quickstart's own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from character3d.launcher.core_environment import CoreEnvironment
+from character3d.launcher.cores import CORES, NEWEST, OLDEST, OWN, CoreNotFound, fetch_core, find_core
+from character3d.launcher.environment import COMFYUI_REQUIREMENTS, Environment
+from character3d.launcher.installation import REPOSITORY
+from character3d.launcher.terminal import QuickstartError
+
+
+def write_core(folder, version):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "comfyui_version.py").write_text(f'"""Generated."""\n__version__ = "{version}"\n')
+    return folder
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A git repository with the tags of two releases."""
+    work = tmp_path / "work"
+    for version in (OLDEST.version, NEWEST.version):
+        write_core(work, version)
+        for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", version]):
+            named = ["-c", "user.name=a", "-c", "user.email=a@b"]
+            subprocess.run(["git", *named, *arguments], cwd=work, check=True)
+        subprocess.run(["git", "tag", f"v{version}"], cwd=work, check=True)
+    bare = tmp_path / "mirror.git"
+    subprocess.run(["git", "clone", "--quiet", "--bare", work, bare], check=True)
+    return bare
+
+
+def fetch(core, tmp_path):
+    return fetch_core(core, tmp_path / "cache" / core.version, tmp_path / "log")
+
+
+def read_version(tree):
+    return (tree / "comfyui_version.py").read_text().split('"')[-2]
+
+
+def test_the_table_agrees_with_quickstart_and_with_the_registry():
+    assert f"comfyui-frontend-package=={OWN.frontend}" in COMFYUI_REQUIREMENTS
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'requires-comfyui = ">={OLDEST.version}"' in project
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_releases_are_found_by_version(core):
+    assert find_core(core.version) is core
+
+
+def test_the_ends_of_the_table_have_names_and_others_are_refused():
+    assert (find_core("oldest"), find_core("newest")) == (OLDEST, NEWEST)
+    with pytest.raises(QuickstartError, match=r"no ComfyUI 9\.9 .*newest.*0\.3\.75"):
+        find_core("9.9")
+
+
+@pytest.mark.parametrize("core", [OLDEST, NEWEST])
+def test_a_release_is_cloned_once_by_its_tag(core, mirror, tmp_path, monkeypatch):
+    monkeypatch.setenv("COMFYUI_SOURCE", str(mirror))
+    assert read_version(fetch(core, tmp_path)) == core.version
+    monkeypatch.setenv("COMFYUI_SOURCE", str(tmp_path / "gone"))
+    assert read_version(fetch(core, tmp_path)) == core.version
+
+
+def test_a_folder_is_used_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("COMFYUI_SOURCE", str(write_core(tmp_path / "ComfyUI", OLDEST.version)))
+    assert fetch(OLDEST, tmp_path) == tmp_path / "ComfyUI"
+    with pytest.raises(CoreNotFound, match=f"ComfyUI {NEWEST.version} from"):
+        fetch(NEWEST, tmp_path)
+
+
+def test_what_a_source_does_not_have_is_said(mirror, tmp_path, monkeypatch):
+    monkeypatch.setenv("COMFYUI_SOURCE", str(mirror))
+    with pytest.raises(CoreNotFound, match=f"v{OWN.version}"):
+        fetch(OWN, tmp_path)
+
+
+def test_only_what_the_packages_do_not_meet_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHARACTER3D_CACHE", str(tmp_path))
+    environment = CoreEnvironment(NEWEST, Environment())
+    environment.python = Path(sys.executable)
+    lines = (
+        "torch",
+        "",
+        "# not essential:",
+        "numpy>=1.25.0",
+        "numpy>=99",
+        "comfyui-embedded-docs==1",
+        "no-such-package",
+    )
+    assert environment._list_missing("\n".join(lines)) == ["numpy>=99", "no-such-package"]
