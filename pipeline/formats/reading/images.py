@@ -15,6 +15,8 @@ from .soft_packages import import_soft
 _KTX2 = b"\xabKTX 20\xbb\r\n\x1a\n"
 _ENCODED = "encoded"
 """Where the bytes of a picture are kept, in its `info`."""
+_ROWS = 256
+"""Of a picture that are converted at once, so that it is in memory twice and not five times."""
 MAX_SIDE = 16384
 """Pixels; a texture with a longer side is refused before it is decoded."""
 
@@ -44,8 +46,8 @@ def _open(data: memoryview | bytes) -> Image.Image:
         return Image.open(io.BytesIO(data))
 
 
-def decode_image(image: Image.Image) -> IntArray:
-    """(H, W, 4) uint8; 16 bits become 8. What Pillow raises for a damaged file.
+def decode_image(image: Image.Image, mode: str = "RGBA") -> IntArray:
+    """(H, W, 4) uint8, or 3 for RGB, read-only; 16 bits become 8. What Pillow raises for a damaged file.
 
     The picture itself stays encoded: a file's textures would otherwise be in memory twice.
     """
@@ -55,7 +57,13 @@ def decode_image(image: Image.Image) -> IntArray:
         values = np.asarray(image, np.float64)
         grey = values * 255 if image.mode == "F" else values / 257
         image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
-    return np.asarray(image.convert("RGBA"))
+    width, height = image.size
+    texels = np.empty((height, width, len(mode)), np.uint8)
+    for top in range(0, height, _ROWS):
+        bottom = min(top + _ROWS, height)
+        texels[top:bottom] = image.crop((0, top, width, bottom)).convert(mode)
+    texels.setflags(write=False)
+    return texels
 
 
 def _open_ktx2(data: bytes, name: str) -> Image.Image:

@@ -10,7 +10,7 @@ from ...mesh.topology import drop_collapsed
 from ...mesh.weld import weld_equal
 from ...types import Float64Array, FloatArray, IntArray, Mesh, TexturedMesh
 from .join_extras import join_extras
-from .materials import make_material
+from .materials import make_materials
 from .model import Model, Part, SourceMaterial
 
 _STEPS = 2e-5
@@ -36,7 +36,7 @@ def join_parts(model: Model) -> tuple[Mesh | TexturedMesh, list[str]]:
             return whole.take_vertices(welded.first, drop_collapsed(welded.inverse[faces])), warnings
         return Mesh(positions, faces, _join_normals(parts), uvs, colors, extras=extras), warnings
     sources = list(dict.fromkeys(part.material or DEFAULT for part in parts))
-    materials = [make_material(source, warnings) for source in sources]
+    materials = make_materials(sources, warnings)
     numbers = None
     if len(sources) > 1:
         own = [sources.index(part.material or DEFAULT) for part in parts]

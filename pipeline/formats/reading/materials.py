@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
 
 from ...color import tint
@@ -9,25 +12,56 @@ from ...types import FloatArray, IntArray, Material
 from .images import decode_image
 from .model import SourceMaterial, SourceTexture
 
+_THREADS = 2
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError)
+"""What Pillow raises for a picture that it cannot decode."""
 _PLAIN_SIDE = 8
 """Pixels a side of the texture of a material that has one color."""
 
 
-def make_material(source: SourceMaterial, warnings: list[str]) -> Material:
-    """The material with its textures decoded; those that cannot be used are named in `warnings`."""
-    leading = source.leading_texture
-    base = source.textures.get("base_color")
-    decoded = None if base is None else _decode(base, source, "base_color", warnings)
-    maps = {}
+def make_materials(sources: Sequence[SourceMaterial], warnings: list[str]) -> list[Material]:
+    """The materials with their textures decoded; those that cannot be used are named in `warnings`."""
+    decoded: dict[tuple[int, str], Future[IntArray]] = {}
+    made = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        used = [_choose_textures(source, warnings) for source in sources]
+        for role, texture in (item for own in used for item in own.items()):
+            key = _identify(role, texture)
+            if key not in decoded:
+                decoded[key] = pool.submit(decode_image, texture.image, key[1])
+        for source, own in zip(sources, used, strict=True):
+            waiting = {role: decoded[_identify(role, texture)] for role, texture in own.items()}
+            made.append(_make_material(source, waiting, warnings))
+    return made
+
+
+def _identify(role: str, texture: SourceTexture) -> tuple[int, str]:
+    """What two uses of a picture must share to be decoded once: the picture, and its channels."""
+    return id(texture.image), "RGBA" if role == "base_color" else "RGB"
+
+
+def _choose_textures(source: SourceMaterial, warnings: list[str]) -> dict[str, SourceTexture]:
+    """The textures of a material that share the uvs of its leading one."""
+    leading, used = source.leading_texture, {}
     for role, texture in source.textures.items():
-        if role == "base_color" or leading is None:
-            continue
-        if (texture.uv_set, texture.wrap) != (leading.uv_set, leading.wrap) or not _is_same(texture, leading):
+        if leading is not None and role != "base_color" and not _is_same(texture, leading):
             warnings.append(f"the {role} texture of {source.name!r} is left out: it has uvs of its own")
-        elif (texels := _decode(texture, source, role, warnings)) is not None:
-            maps[role] = np.ascontiguousarray(texels[..., :3])
+        else:
+            used[role] = texture
+    return used
+
+
+def _make_material(
+    source: SourceMaterial, decoded: Mapping[str, Future[IntArray]], warnings: list[str]
+) -> Material:
+    leading, found = source.leading_texture, {}
+    for role, waiting in decoded.items():
+        if isinstance(waiting.exception(), _DAMAGED):
+            warnings.append(f"the {role} texture of {source.name!r} is left out: it cannot be decoded")
+        else:
+            found[role] = waiting.result()
     return Material(
-        _multiply(decoded, source.base_color),
+        _multiply(found.pop("base_color", None), source.base_color),
         metallic=source.metallic,
         roughness=source.roughness,
         name=source.name,
@@ -36,23 +70,14 @@ def make_material(source: SourceMaterial, warnings: list[str]) -> Material:
         alpha_cutoff=source.alpha_cutoff,
         wrap=leading.wrap if leading else ("REPEAT", "REPEAT"),
         is_double_sided=source.is_double_sided,
-        maps=maps,
+        maps=found,
     )
 
 
-def _decode(
-    texture: SourceTexture, source: SourceMaterial, role: str, warnings: list[str]
-) -> IntArray | None:
-    """(H, W, 4) uint8, or None, said in `warnings`, if the picture is damaged."""
-    try:
-        return decode_image(texture.image)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        warnings.append(f"the {role} texture of {source.name!r} is left out: it cannot be decoded ({error})")
-        return None
-
-
 def _is_same(texture: SourceTexture, leading: SourceTexture) -> bool:
-    """Whether both textures move their uvs in the same way."""
+    """Whether both textures are addressed by the same uvs in the same way."""
+    if (texture.uv_set, texture.wrap) != (leading.uv_set, leading.wrap):
+        return False
     if texture.transform is None or leading.transform is None:
         return texture.transform is leading.transform
     return bool(np.allclose(texture.transform, leading.transform))
