@@ -86,14 +86,20 @@ def list_covered_samples(
 
     positions: (V, 2 or more), pixels. Returns two (N,) int64 tensors: face index and row * W + column.
     """
-    pairs = []
-    for spans in _iterate_spans(_snap(positions[faces.to(torch.int64)]), size):
-        owner, offset = _expand(spans.length)
-        pairs.append((spans.face[owner], (spans.row * size[1] + spans.column)[owner] + offset))
+    pairs = list(iterate_covered_samples(positions, faces, size))
     if not pairs:
         return faces.new_zeros(0, dtype=torch.int64), faces.new_zeros(0, dtype=torch.int64)
     found, pixel = (torch.cat(items) for items in zip(*pairs, strict=True))
     return found, pixel
+
+
+def iterate_covered_samples(
+    positions: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """As `list_covered_samples`, in blocks: faces that overlap a lot have more pairs than memory holds."""
+    for spans in _iterate_spans(_snap(positions[faces.to(torch.int64)]), size):
+        owner, offset = _expand(spans.length)
+        yield spans.face[owner], (spans.row * size[1] + spans.column)[owner] + offset
 
 
 def rasterize_view(camera: Camera, positions: torch.Tensor, faces: torch.Tensor, size: int) -> Raster:

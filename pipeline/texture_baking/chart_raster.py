@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from ..device import CPU, array_to_tensor, tensor_to_array
-from ..rasterize import list_covered_samples
+from ..rasterize import iterate_covered_samples
 from ..types import Float64Array, Int64Array
 
 
@@ -44,24 +45,24 @@ def bound_charts(corners: Float64Array, chart: Int64Array) -> tuple[Float64Array
     return low, np.maximum.reduceat(corners.max(axis=1)[order], first)
 
 
-def list_window_texels(
+def iterate_window_texels(
     windows: ChartWindows, chart: Int64Array, device: torch.device = CPU
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Faces and numbers, (N,) int64 each, of all texels whose centers lie in a face; chart: (F,)."""
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Faces and numbers, (N,) int64 each, in blocks, of all texels whose centers lie in a face; chart: (F,)."""
     side = int(windows.sides.max())
     flat = array_to_tensor(windows.corners.reshape(-1, 2), device)
     triangles = torch.arange(len(flat), device=device).reshape(-1, 3)
-    face, pixel = list_covered_samples(flat, triangles, (side, side))
     # A row of a window is shorter than a row of the square that all windows are rasterized in.
     shortening = array_to_tensor(windows.sides[chart, 0] - side, device)
     start = array_to_tensor(windows.start[chart], device)
-    return face, start[face] + pixel.div(side, rounding_mode="floor") * shortening[face] + pixel
+    for face, pixel in iterate_covered_samples(flat, triangles, (side, side)):
+        yield face, start[face] + pixel.div(side, rounding_mode="floor") * shortening[face] + pixel
 
 
 def list_shared_texels(
     windows: ChartWindows, chart: Int64Array, device: torch.device = CPU
 ) -> tuple[Int64Array, Int64Array]:
-    """As `list_window_texels`, but only the texels that several faces cover, as arrays."""
-    face, texel = list_window_texels(windows, chart, device)
+    """As `iterate_window_texels`, but only the texels that several faces cover, as arrays of all."""
+    face, texel = map(torch.cat, zip(*iterate_window_texels(windows, chart, device), strict=True))
     shared = torch.bincount(texel)[texel] > 1
     return tensor_to_array(face[shared]), tensor_to_array(texel[shared])

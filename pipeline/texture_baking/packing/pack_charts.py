@@ -20,7 +20,7 @@ from ...mesh.areas import measure_double_areas
 from ...progress import Progress, span_progress
 from ...rasterize import SUBPIXELS
 from ...types import Float64Array, Int64Array
-from ..chart_raster import bound_charts, list_window_texels, make_windows
+from ..chart_raster import bound_charts, iterate_window_texels, make_windows
 from .bitmap_nesting import Bitmap, nest_bitmaps
 
 MANY_CHARTS = 2000
@@ -120,9 +120,9 @@ def _draw_charts(
     """Draw charts, faces (F, 3, 2) in texels, into bitmaps whose cells are `cell` texels wide."""
     margin = -(-padding // cell)
     windows = make_windows(snap_corners(corners), chart, cell, margin)
-    _, texel = list_window_texels(windows, chart, device)
     covered = torch.zeros(int(windows.sides.prod(axis=1).sum()), device=device)
-    covered[texel] = 1
+    for _, texel in iterate_window_texels(windows, chart, device):
+        covered[texel] = 1
     drawn = tensor_to_array(covered)
     # Faces too thin to cover the centers of all texels that they cross need room too.
     face, points = _trace_thin_faces(windows.corners)
