@@ -19,15 +19,21 @@ _WRAP: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
 
 def sample_material(material: Material, uvs: torch.Tensor) -> torch.Tensor:
     """(N, 4) sRGB color and alpha at uvs (N, 2)."""
-    texture = array_to_tensor(material.texels, uvs.device)
+    return sample_texels(array_to_tensor(material.texels, uvs.device), material.wrap, uvs)
+
+
+def sample_texels(texture: torch.Tensor, wrap: tuple[str, str], uvs: torch.Tensor) -> torch.Tensor:
+    """(N, C) values 0..1 of a texture (H, W, C), 0..1 or uint8, at uvs (N, 2)."""
     scale = 255 if texture.dtype == torch.uint8 else 1
     height, width = texture.shape[:2]
+    if height == width == 1:
+        return (texture.reshape(1, -1) / scale).repeat(len(uvs), 1)
     place = uvs.double() * uvs.new_tensor((width, height)).double() - 0.5
     low = place.floor()
     share = (place - low).to(uvs.dtype)
     columns, rows = (
         [_WRAP[mode](low[:, axis].long() + step, size) for step in (0, 1)]
-        for axis, (mode, size) in enumerate(zip(material.wrap, (width, height), strict=True))
+        for axis, (mode, size) in enumerate(zip(wrap, (width, height), strict=True))
     )
     x, y = share[:, :1], share[:, 1:]
     upper = texture[rows[0], columns[0]] * (1 - x) + texture[rows[0], columns[1]] * x

@@ -48,7 +48,7 @@ def bound_charts(corners: Float64Array, chart: Int64Array) -> tuple[Float64Array
 def iterate_window_texels(
     windows: ChartWindows, chart: Int64Array, device: torch.device = CPU
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Faces and numbers, (N,) int64 each, in blocks, of all texels whose centers lie in a face; chart: (F,)."""
+    """Faces and numbers, (N,) int64, of texels whose centers lie in a face, block by block; chart: (F,)."""
     side = int(windows.sides.max())
     flat = array_to_tensor(windows.corners.reshape(-1, 2), device)
     triangles = torch.arange(len(flat), device=device).reshape(-1, 3)
@@ -63,6 +63,9 @@ def list_shared_texels(
     windows: ChartWindows, chart: Int64Array, device: torch.device = CPU
 ) -> tuple[Int64Array, Int64Array]:
     """As `iterate_window_texels`, but only the texels that several faces cover, as arrays of all."""
-    face, texel = map(torch.cat, zip(*iterate_window_texels(windows, chart, device), strict=True))
+    blocks = list(iterate_window_texels(windows, chart, device))
+    if not blocks:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    face, texel = map(torch.cat, zip(*blocks, strict=True))
     shared = torch.bincount(texel)[texel] > 1
     return tensor_to_array(face[shared]), tensor_to_array(texel[shared])

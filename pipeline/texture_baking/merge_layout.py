@@ -67,7 +67,8 @@ def lay_out_islands(
 def _is_plain(material: Material) -> bool:
     """Whether all texels of each texture are the same, so that one is enough."""
     textures = (material.texels, *material.maps.values())
-    return all((texels == texels[:1, :1]).all() for texels in textures)
+    # Most textures that are not plain show it in their first row.
+    return all((rows == texels[:1, :1]).all() for texels in textures for rows in (texels[:1], texels))
 
 
 def _find_size(material: Material) -> tuple[int, int]:

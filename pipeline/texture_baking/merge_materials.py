@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ..color import linear_to_srgb, srgb_to_linear
 from ..device import CPU, array_to_tensor, tensor_to_array
 from ..progress import Progress, ignore_progress, span_progress
-from ..sample_material import sample_material
-from ..types import FloatArray, IntArray, Material, TexturedMesh
-from .atlas import fill_gutters, interpolate, rasterize_uv
+from ..sample_material import sample_texels
+from ..types import IntArray, Material, TexturedMesh
+from .atlas import fill_between, interpolate, rasterize_uv
 from .merge_layout import AtlasLayout, lay_out_islands
 
 _PADDING = 4
 """Least number of texels between islands."""
 _TEXELS_PER_BLOCK = 1 << 18
+_WHITE = np.full((1, 1, 3), 1.0, np.float32)
+_WITHOUT = {"normal": np.array([[(0.5, 0.5, 1.0)]], np.float32)}
+_WITHOUT |= dict.fromkeys(("metallic_roughness", "occlusion", "emissive"), _WHITE)
+"""What a material without that texture has instead."""
+_UNWEIGHTED = {3: "RGB", 4: "CMYK"}
+"""Modes in which Pillow takes each channel by itself; in RGBA it weighs colors by alpha."""
 _OPAQUE_CUTOFF = 0.5
 """Of the merged material, where some of the materials are cut out."""
 
@@ -39,6 +46,10 @@ class _Texels(NamedTuple):
     face: torch.Tensor
     material: torch.Tensor
     uvs: torch.Tensor
+
+    def list_blocks(self, index: int) -> Iterator[torch.Tensor]:
+        """The rows of one material's texels, a bounded number at a time."""
+        return iter(torch.nonzero(self.material == index).squeeze(1).split(_TEXELS_PER_BLOCK))
 
 
 def merge_materials(
@@ -65,17 +76,16 @@ def merge_materials(
     materials = [_shrink(material, layout.scale) for material in textured.materials]
     progress(0.6)
     merged = _merge_factors(textured.materials)
-    color = _sample(texels, [material.texels for material in materials], materials)
-    color[:, 3] = _settle_alpha(color[:, 3], texels.material, textured.materials, merged.alpha_mode)
-    merged = replace(merged, texels=_draw(color, texels, layout.size))
-    progress(0.8)
-    maps = {
-        role: _draw(value, texels, layout.size)
-        for role, value in _list_maps(texels, layout, materials, merged)
-    }
+    steps = span_progress(progress, 0.6, 1.0)
+    maps = {}
+    roles = ["base_color", *_list_roles(materials, merged)]
+    for done, role in enumerate(roles):
+        values = _sample(texels, layout, materials, merged, role)
+        maps[role] = _draw(values, texels, layout.size)
+        steps((done + 1) / len(roles))
+    merged = replace(merged, texels=maps.pop("base_color"))
     if "metallic_roughness" in maps:
         merged = replace(merged, metallic=1.0, roughness=1.0)
-    progress(1.0)
     mesh = replace(textured.mesh, uvs=layout.uvs, material_numbers=None)
     notes = _describe(textured.materials, merged, layout)
     return MergedMaterials(TexturedMesh(mesh, replace(merged, maps=maps)), notes)
@@ -106,32 +116,58 @@ def _pool(texels: Any, factor: int) -> Any:
     high, wide = texels.shape[0] // factor, texels.shape[1] // factor
     if factor == 1 or min(high, wide) < 2 or texels.shape[0] % factor or texels.shape[1] % factor:
         return texels
-    pooled = texels.reshape(high, factor, wide, factor, -1).mean(axis=(1, 3), dtype=np.float32)
-    return np.rint(pooled).astype(np.uint8) if texels.dtype == np.uint8 else pooled
+    if texels.dtype == np.uint8:
+        mode = _UNWEIGHTED[texels.shape[2]]
+        size = texels.shape[1::-1]
+        return np.asarray(Image.frombuffer(mode, size, texels, "raw", mode, 0, 1).reduce(factor))
+    return texels.reshape(high, factor, wide, factor, -1).mean(axis=(1, 3), dtype=np.float32)
 
 
 def _sample(
-    texels: _Texels, layers: Sequence[FloatArray | IntArray | None], materials: Sequence[Material]
+    texels: _Texels, layout: AtlasLayout, materials: Sequence[Material], merged: Material, role: str
 ) -> torch.Tensor:
-    """(N, 4) values of one layer of each material at the texels; 1 where it has none."""
-    values = torch.ones((len(texels.texel), 4), device=texels.uvs.device)
-    for index, (layer, material) in enumerate(zip(layers, materials, strict=True)):
-        if layer is None:
-            continue
-        opaque = np.full((*layer.shape[:2], 1), 255 if layer.dtype == np.uint8 else 1, layer.dtype)
-        own = replace(material, texels=layer if layer.shape[2] == 4 else np.concatenate((layer, opaque), 2))
-        rows = torch.nonzero(texels.material == index).squeeze(1)
-        for part in rows.split(_TEXELS_PER_BLOCK):
-            values[part] = sample_material(own, texels.uvs[part])
+    """(N, C) uint8 of one texture of the merged material at the texels: 4 of the base color, 3 of others."""
+    device = texels.uvs.device
+    channels = 4 if role == "base_color" else 3
+    values = torch.empty((len(texels.texel), channels), dtype=torch.uint8, device=device)
+    turns = array_to_tensor(layout.turn.astype(np.float32), device)
+    for index, material in enumerate(materials):
+        layer = material.texels if role == "base_color" else material.maps.get(role, _WITHOUT[role])
+        texture = array_to_tensor(layer, device)
+        for rows in texels.list_blocks(index):
+            own = sample_texels(texture, material.wrap, texels.uvs[rows])
+            if role == "base_color":
+                own[:, 3] = _settle_alpha(own[:, 3], material, merged.alpha_mode)
+            elif role == "metallic_roughness":
+                own = own * own.new_tensor((1.0, material.roughness, material.metallic))
+            elif role == "emissive":
+                own = _scale_light(own, material.emissive, merged.emissive[0])
+            elif role == "normal":
+                own = _turn_normals(own, turns[texels.face[rows]])
+            values[rows] = (own.clamp(0, 1) * 255).round().to(torch.uint8)
     return values
 
 
 def _draw(values: torch.Tensor, texels: _Texels, size: int) -> IntArray:
-    """Values (N, C), 0..1, as a texture (S, S, C) uint8, continued between the islands."""
-    padded = torch.cat((values, values[:, :1].expand(-1, -values.shape[1] % 3)), dim=1)
-    layers = [fill_gutters(part.contiguous(), texels.texel, size) for part in padded.split(3, dim=1)]
-    joined = torch.cat(layers, dim=2)[..., : values.shape[1]]
-    return tensor_to_array((joined.clamp(0, 1) * 255).round().to(torch.uint8))
+    """Values (N, C) uint8 as a texture (S, S, C), continued between the islands.
+
+    Between them it is smooth: half the resolution is enough there.
+    """
+    half, channels = size // 2, values.shape[1]
+    picture = values.new_zeros((half, 2, half, 2, channels))
+    known = torch.zeros((half, 2, half, 2, 1), dtype=torch.bool, device=values.device)
+    picture.view(-1, channels)[texels.texel], known.view(-1)[texels.texel] = values, True
+    count = _add_squares(known)
+    means = (_add_squares(picture) / count.clamp(min=1)).permute(2, 0, 1)
+    coarse = fill_between(means, count[..., 0] > 0).round().to(torch.uint8).permute(1, 2, 0)
+    drawn = torch.where(known, picture, coarse.contiguous()[:, None, :, None])
+    return tensor_to_array(drawn.view(size, size, channels))
+
+
+def _add_squares(picture: torch.Tensor) -> torch.Tensor:
+    """(S / 2, S / 2, C) float32 sums of a picture (S / 2, 2, S / 2, 2, C) over its squares of four."""
+    one, two, three, four = (picture[:, row, :, column].float() for row in (0, 1) for column in (0, 1))
+    return one + two + three + four
 
 
 def _merge_factors(materials: Sequence[Material]) -> Material:
@@ -161,63 +197,39 @@ def _find_mode(material: Material) -> str:
     return material.alpha_mode or ("BLEND" if (material.texels[..., 3] < opaque).any() else "OPAQUE")
 
 
-def _settle_alpha(
-    alpha: torch.Tensor, number: torch.Tensor, materials: Sequence[Material], mode: str
-) -> torch.Tensor:
-    """Alpha (N,) that means in the merged mode what it means in each material's own."""
-    settled = alpha.clone()
-    for index, material in enumerate(materials):
-        rows, own = number == index, _find_mode(material)
-        if own == "OPAQUE":
-            settled[rows] = 1
-        elif own == "MASK" and mode == "MASK":
-            settled[rows] = alpha[rows] * (_OPAQUE_CUTOFF / max(material.alpha_cutoff, 1e-3))
-        elif own == "MASK":
-            settled[rows] = (alpha[rows] >= material.alpha_cutoff).to(alpha.dtype)
-    return settled
+def _settle_alpha(alpha: torch.Tensor, material: Material, mode: str) -> torch.Tensor:
+    """Alpha (N,) that means in the merged mode what it means in the material's own."""
+    own = _find_mode(material)
+    if own == "OPAQUE":
+        return torch.ones_like(alpha)
+    if own == "MASK" and mode == "MASK":
+        return alpha * (_OPAQUE_CUTOFF / max(material.alpha_cutoff, 1e-3))
+    return (alpha >= material.alpha_cutoff).to(alpha.dtype) if own == "MASK" else alpha
 
 
-def _list_maps(
-    texels: _Texels, layout: AtlasLayout, materials: Sequence[Material], merged: Material
-) -> list[tuple[str, torch.Tensor]]:
-    """Role and values (N, 3) of each further texture that the materials need."""
+def _list_roles(materials: Sequence[Material], merged: Material) -> list[str]:
+    """The further textures that the merged material needs."""
     has = {role for material in materials for role in material.maps}
-    found = []
-    factors = [(1.0, material.roughness, material.metallic) for material in materials]
-    if "metallic_roughness" in has or len(set(factors)) > 1:
-        values = _sample_map(texels, materials, "metallic_roughness") * _spread(texels, factors)
-        found.append(("metallic_roughness", values))
-    if "normal" in has:
-        found.append(("normal", _turn_normals(texels, layout, materials)))
-    if "occlusion" in has:
-        found.append(("occlusion", _sample_map(texels, materials, "occlusion")))
-    if (strength := merged.emissive[0]) > 0:
-        light = _spread(texels, [material.emissive for material in materials]) / strength
-        linear = srgb_to_linear(tensor_to_array(_sample_map(texels, materials, "emissive")))
-        shown = linear_to_srgb(linear * tensor_to_array(light))
-        found.append(("emissive", array_to_tensor(shown, texels.uvs.device)))
-    return found
+    differ = len({(material.roughness, material.metallic) for material in materials}) > 1
+    needed = {
+        "metallic_roughness": differ or "metallic_roughness" in has,
+        "normal": "normal" in has,
+        "occlusion": "occlusion" in has,
+        "emissive": merged.emissive[0] > 0,
+    }
+    return [role for role, is_needed in needed.items() if is_needed]
 
 
-def _sample_map(texels: _Texels, materials: Sequence[Material], role: str) -> torch.Tensor:
-    """(N, 3) values of a map, 1 where a material has none."""
-    return _sample(texels, [material.maps.get(role) for material in materials], materials)[:, :3]
+def _scale_light(values: torch.Tensor, factor: tuple[float, float, float], strength: float) -> torch.Tensor:
+    """sRGB (N, 3) of a light times its linear factor, as a share of the merged material's strength."""
+    linear = srgb_to_linear(tensor_to_array(values)) * (np.array(factor, np.float32) / strength)
+    return array_to_tensor(linear_to_srgb(linear), values.device)
 
 
-def _spread(texels: _Texels, factors: Sequence[tuple[float, float, float]]) -> torch.Tensor:
-    """(N, 3) the factors of each texel's material."""
-    return torch.tensor(factors, dtype=torch.float32, device=texels.uvs.device)[texels.material.long()]
-
-
-def _turn_normals(texels: _Texels, layout: AtlasLayout, materials: Sequence[Material]) -> torch.Tensor:
-    """(N, 3) normal map, its directions turned with the islands; y is up, against the texture's rows."""
-    encoded = _sample_map(texels, materials, "normal")
-    has = torch.tensor([["normal" in material.maps] for material in materials], device=encoded.device)
-    flat = encoded.new_tensor((0.5, 0.5, 1.0))
-    encoded = torch.where(has[texels.material.long()], encoded, flat)
-    turns = array_to_tensor(layout.turn.astype(np.float32), encoded.device)
-    pixels = (encoded[:, :2] - 0.5) * encoded.new_tensor((1.0, -1.0))
-    turned = torch.einsum("nij,nj->ni", turns[texels.face], pixels) * encoded.new_tensor((1.0, -1.0))
+def _turn_normals(encoded: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """(N, 3) of a normal map, turned with its island (N, 2, 2); y is up, against the texture's rows."""
+    flip = encoded.new_tensor((1.0, -1.0))
+    turned = torch.einsum("nij,nj->ni", turns, (encoded[:, :2] - 0.5) * flip) * flip
     return torch.cat((turned + 0.5, encoded[:, 2:]), dim=1)
 
 

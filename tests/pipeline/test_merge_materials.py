@@ -218,6 +218,16 @@ def test_islands_that_lie_upon_each_other_stay_so_and_others_can_be_baked():
     assert read_own_uvs(merge_materials(apart).textured.mesh, texture_size=256).note == ""
 
 
+def test_an_opaque_material_keeps_the_color_of_texels_without_alpha():
+    texels = np.full((256, 256, 4), (200, 90, 30, 0), np.uint8)
+    texels[0, 0] = 255  # so that it is no plain color
+    bare = Material(texels, alpha_mode="OPAQUE", name="bare")
+    grids = make_grid(0, (0, 0), (1, 1)), make_grid(1, (0, 0), (1, 1))
+    after = merge_materials(make_mesh((grids[0], bare), (grids[1], FINE)), most_texels=64).textured
+    middle = after.vertex_colors[len(grids[0][0]) // 2]
+    np.testing.assert_allclose(middle, np.array((200, 90, 30, 255)) / 255, atol=0.02)
+
+
 def test_one_material_in_the_square_is_left_alone():
     single = make_mesh((make_grid(0, (0, 0), (1, 1)), FINE))
     assert merge_materials(single).textured is single

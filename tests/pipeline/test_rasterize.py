@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from character3d.pipeline.rasterize import interpolate_attributes, rasterize_triangles, split_by_total
+from character3d.pipeline.rasterize import (
+    interpolate_attributes,
+    iterate_covered_samples,
+    rasterize_triangles,
+    split_by_total,
+)
 
 
 def random_triangulation(seed, size, count=400):
@@ -114,3 +119,11 @@ def test_split_by_total_covers_all_without_gaps():
     assert (ranges[0][0], ranges[-1][1]) == (0, 10)
     assert all(stop > start for start, stop in ranges)
     assert split_by_total(counts[:0], 8) == []
+
+
+def test_faces_upon_each_other_come_in_blocks():
+    """Four hundred faces over one square: their samples together would be many times its texels."""
+    square, faces = torch.tensor([(0.0, 0.0), (512, 0), (0, 512)]), torch.tensor([(0, 1, 2)] * 400)
+    sizes = [len(face) for face, _ in iterate_covered_samples(square, faces, (512, 512))]
+    assert sum(sizes) == 400 * 512 * 511 // 2
+    assert max(sizes) < sum(sizes) / 10

@@ -61,7 +61,7 @@ def decode_image(image: Image.Image, mode: str = "RGBA") -> IntArray:
     texels = np.empty((height, width, len(mode)), np.uint8)
     for top in range(0, height, _ROWS):
         bottom = min(top + _ROWS, height)
-        texels[top:bottom] = image.crop((0, top, width, bottom)).convert(mode)
+        texels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)).convert(mode))
     texels.setflags(write=False)
     return texels
 
