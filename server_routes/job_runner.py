@@ -18,7 +18,7 @@ from .input_pictures import InputPictures
 from .job_record import job_to_row
 from .jobs import Failure, Job
 from .limits import JobSlots
-from .listener import JobListener, stage_failure
+from .listener import JobListener, attach, detach, stage_failure
 from .live_job import LiveJob
 from .redact import redact_paths
 from .store import JobStore
@@ -73,7 +73,8 @@ class JobRunner:
         job.use_outputs([node for node in outputs if node in job.graph.node_stages])
         listener = JobListener(job, lambda: self._spawn_end(live), _redact)
         listener.use_outputs(outputs)
-        self._listeners[job.id] = self._server.sockets[client_id(job.id)] = listener
+        self._listeners[job.id] = listener
+        attach(self._server, client_id(job.id), listener)
         self._submitter.put(job.id, ValidPrompt(valid.prompt, outputs, valid.extra_data))
         job.jobs_ahead = self._submitter.count() - 1
         job.set_queue_position(self._submitter.locate(job.id).position)
@@ -110,8 +111,7 @@ class JobRunner:
             if place.where == IN_HISTORY or missed > 1:
                 await self._end(live)
             elif listener := self._listeners.get(live.id):
-                # Core gives the client id to whoever connects with it, and drops it when they leave.
-                self._server.sockets[client_id(live.id)] = listener
+                attach(self._server, client_id(live.id), listener)
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _interrupt_or_remove(self, live: LiveJob) -> None:
@@ -129,8 +129,7 @@ class JobRunner:
         listener = self._listeners.pop(live.id, None)
         if listener is None:
             return
-        if self._server.sockets.get(client_id(live.id)) is listener:
-            del self._server.sockets[client_id(live.id)]
+        detach(self._server, client_id(live.id), listener)
         job = live.job
         try:
             await self._decide_end(job, listener)

@@ -26,6 +26,20 @@ STAGE_LABELS: Mapping[str, str] = {
 CANCELLED = "Cancelled"
 
 
+def attach(server: Any, client_id: str, listener: JobListener) -> None:
+    """Have ComfyUI send the events of a client to `listener`, as if it were the client's WebSocket.
+
+    Core gives the id to whoever connects with it, and drops it when they leave: attach again every so often.
+    """
+    server.sockets[client_id] = listener
+
+
+def detach(server: Any, client_id: str, listener: JobListener) -> None:
+    """End what `attach` began, unless another has the id by now."""
+    if server.sockets.get(client_id) is listener:
+        del server.sockets[client_id]
+
+
 def stage_failure(stage: str, details: str) -> Failure:
     """The failure of a stage, as the wire contract words it."""
     return Failure(f"{STAGE_LABELS[stage]} failed", details, stage)

@@ -1,10 +1,11 @@
 """Prompts in ComfyUI's own queue: submit, locate, remove and interrupt them.
 
-Attributes that differ between ComfyUI 0.3.64 and 0.38 are feature-detected here.
+What differs between releases of ComfyUI is looked for here; `tests/host/test_queue.py` runs on each of them.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class PromptSubmitter:
         self._queue = server.prompt_queue
         self._idle_since: float | None = None
         self._observed = 0.0
+        self._observing = threading.Lock()
 
     @staticmethod
     def require_nodes(prompt: Prompt) -> None:
@@ -88,9 +90,8 @@ class PromptSubmitter:
 
     def require_worker(self) -> None:
         """Raise ApiError 503 where prompts have been waiting for long and ComfyUI runs none. Any thread."""
-        with self._queue.mutex:
-            self._observe_worker()
-            idle_since = self._idle_since
+        self._list_queue()
+        idle_since = self._idle_since
         if idle_since is not None and time.monotonic() - idle_since > STALLED_SECONDS:
             message = "ComfyUI begins no job, though some wait. Its log may say why; a restart helps"
             raise server_busy(503, message, "stalled", 60)
@@ -123,26 +124,29 @@ class PromptSubmitter:
 
     def locate(self, prompt_id: str) -> Place:
         """Where the prompt is now."""
-        queue = self._queue
-        with queue.mutex:
-            self._observe_worker()
-            if prompt_id in queue.history:
-                return Place(IN_HISTORY)
-            if any(item[1] == prompt_id for item in queue.currently_running.values()):
-                return Place(RUNNING)
-            waiting = sorted((item[0], item[1]) for item in queue.queue)
-        ids = [waiting_id for _, waiting_id in waiting]
-        return Place(QUEUED, ids.index(prompt_id) + 1) if prompt_id in ids else Place(MISSING)
+        # The queue first: a prompt goes from it into the history, never back.
+        running, waiting = self._list_queue()
+        if prompt_id in running:
+            return Place(RUNNING)
+        if prompt_id in waiting:
+            return Place(QUEUED, waiting.index(prompt_id) + 1)
+        return Place(IN_HISTORY if prompt_id in self._queue.get_history(prompt_id=prompt_id) else MISSING)
 
-    def _observe_worker(self) -> None:
-        """Record since when prompts wait and none runs. Call with the queue's mutex held."""
+    def _list_queue(self) -> tuple[list[str], list[str]]:
+        """The ids of the prompts that run, and of those that wait, the next one first.
+
+        Also records since when prompts wait and none runs.
+        """
+        running, queued = self._queue.get_current_queue_volatile()
+        waiting = [item[1] for item in sorted(queued, key=lambda item: item[:2])]
         now = time.monotonic()
-        is_idle = bool(self._queue.queue) and not self._queue.currently_running
-        if not is_idle:
-            self._idle_since = None
-        elif self._idle_since is None or now - self._observed > OBSERVED_SECONDS:
-            self._idle_since = now
-        self._observed = now
+        with self._observing:
+            if running or not waiting:
+                self._idle_since = None
+            elif self._idle_since is None or now - self._observed > OBSERVED_SECONDS:
+                self._idle_since = now
+            self._observed = now
+        return [item[1] for item in running], waiting
 
     def count(self) -> int:
         """How many prompts are running or waiting."""
@@ -161,6 +165,8 @@ class PromptSubmitter:
 
         ComfyUI clears the signal when it begins a prompt, so a signal may be lost: repeat it.
         """
+        if hasattr(self._queue, "interrupt_if_running"):  # since 2026
+            return bool(self._queue.interrupt_if_running(prompt_id))
         with self._queue.mutex:
             running = any(item[1] == prompt_id for item in self._queue.currently_running.values())
             if running:

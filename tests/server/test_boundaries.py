@@ -26,6 +26,12 @@ class Queue:
         self.queue = list(waiting)
         self.history = {prompt_id: {} for prompt_id in history}
 
+    def get_current_queue_volatile(self):
+        return list(self.currently_running.values()), list(self.queue)
+
+    def get_history(self, prompt_id):
+        return {prompt_id: self.history[prompt_id]} if prompt_id in self.history else {}
+
 
 def submitter(monkeypatch, queue=None, answer=(True, None, [], {}), classes=()):
     async def validate_prompt(prompt_id, prompt, partial):
