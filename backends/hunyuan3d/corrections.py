@@ -106,4 +106,5 @@ def _attend(attention: Any, x: torch.Tensor, context: torch.Tensor) -> torch.Ten
     both = torch.cat([attention.to_k(context), attention.to_v(context)], dim=-1)
     key, value = both.unflatten(-1, (heads, 2 * width)).split(width, dim=-1)
     parts = (part.flatten(-2) for part in (query, attention.k_norm(key), value))
-    return attention.out_proj(optimized_attention(*parts, heads=heads))
+    # As ComfyUI since 2026; earlier releases ignore it.
+    return attention.out_proj(optimized_attention(*parts, heads=heads, low_precision_attention=False))

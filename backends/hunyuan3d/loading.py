@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,14 +138,22 @@ def _build_image_encoder(checkpoint: Checkpoint) -> Any:
         "image_mean": _MEAN,
         "image_std": _DEVIATION,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "config.json")
-        path.write_text(json.dumps(config), encoding="utf-8")
-        encoder = comfy.clip_vision.ClipVisionModel(str(path))
+    encoder = _make_clip_vision(config)
     wanted = {key for key in encoder.model.state_dict() if not key.endswith("mask_token")}
     require_keys(checkpoint.name, "image encoder", wanted, weights)
     encoder.load_sd(weights)
     return encoder
+
+
+def _make_clip_vision(config: Mapping[str, Any]) -> Any:
+    """ComfyUI's image encoder; it takes the sizes themselves since 2026, and a file of them before."""
+    try:
+        return comfy.clip_vision.ClipVisionModel(dict(config))
+    except TypeError:  # a dictionary is no path
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "config.json")
+            path.write_text(json.dumps(config), encoding="utf-8")
+            return comfy.clip_vision.ClipVisionModel(str(path))
 
 
 def _build_shape_decoder(checkpoint: Checkpoint) -> Any:
