@@ -23,11 +23,12 @@ __all__ = [
     "ComfyExtension",
     "CoreMesh",
     "Types",
-    "file_3d_inputs",
     "file_3d_outputs",
     "file_3d_to_path",
+    "file_3d_types",
     "file_3d_values",
     "io",
+    "is_file_3d",
     "is_file_3d_type",
     "make_core_mesh",
     "make_schema",
@@ -36,9 +37,19 @@ __all__ = [
 HAS_FILE_3D = hasattr(io, "File3DAny") and hasattr(Types, "File3D")
 _FILE_3D_TYPES = [
     getattr(io, name)
-    for name in ("File3DAny", "File3DGLB", "File3DGLTF", "File3DOBJ", "File3DPLY", "File3DSTL")
+    for name in (
+        "File3DAny",
+        "File3DGLB",
+        "File3DGLTF",
+        "File3DFBX",
+        "File3DOBJ",
+        "File3DSTL",
+        "File3DUSDZ",
+        "File3DPLY",
+    )
     if hasattr(io, name)
 ]
+"""Those of meshes; splats and point clouds have types of their own."""
 _SCHEMA_FIELDS = set(inspect.signature(io.Schema).parameters)
 
 
@@ -78,17 +89,19 @@ def file_3d_values(path: Path) -> tuple[Any, ...]:
     return (Types.File3D(str(path), path.suffix.lstrip(".")),) if HAS_FILE_3D else ()
 
 
-def file_3d_inputs(tooltip: str) -> list[io.Input]:
-    """The optional FILE_3D input of newer ComfyUI releases, `file`, for the formats that Load Mesh reads."""
-    if not HAS_FILE_3D:
-        return []
-    return [io.MultiType.Input("file", _FILE_3D_TYPES, optional=True, tooltip=tooltip)]
+def file_3d_types() -> list[Any]:
+    """The FILE_3D types of meshes that newer ComfyUI releases have, for an input that takes them."""
+    return _FILE_3D_TYPES if HAS_FILE_3D else []
+
+
+def is_file_3d(value: Any) -> bool:
+    """Whether a socket's value is a FILE_3D."""
+    return HAS_FILE_3D and isinstance(value, Types.File3D)
 
 
 def is_file_3d_type(received: str) -> bool:
-    """Whether an output of that type can be connected to `file_3d_inputs`."""
-    accepted = ",".join(kind.io_type for kind in _FILE_3D_TYPES)
-    return validate_node_input(received, accepted)
+    """Whether an output of that type is one of `file_3d_types`."""
+    return validate_node_input(received, ",".join(kind.io_type for kind in file_3d_types()))
 
 
 @contextlib.contextmanager

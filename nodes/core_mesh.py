@@ -2,7 +2,8 @@
 
 A MESH is a batch. In releases of 2026 it may have uvs, normals, vertex colors (linear), textures and
 material factors besides triangles, and is zero-padded where its meshes differ in size; older ones have
-vertices and faces only. uvs and colors are as in glTF, hence as in the pipeline.
+vertices and faces only. uvs and colors are as in glTF, hence as in the pipeline. core_material.py has the
+material.
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ import torch
 
 from ..pipeline.color import srgb_to_linear
 from ..pipeline.errors import MeshError
-from ..pipeline.types import FloatArray, Mesh, TexturedMesh
+from ..pipeline.types import Mesh, TexturedMesh
 from .compat import make_core_mesh
-from .surfaces import make_surface, warn_of_losses
+from .core_material import material_to_core, read_material
+from .surfaces import warn_of_losses
 
 _ONE_TEXTURE = "several materials: MESH has one texture, so they became vertex colors"
-_NOT_KEPT = ("metallic_roughness", "normal_map", "emissive")
-_FACTORS_NOT_KEPT = ("emissive_factor",)
 
 
 def is_core_mesh(value: Any) -> bool:
@@ -35,16 +35,8 @@ def count_meshes(value: Any) -> int:
 
 
 def read_core_mesh(value: Any, index: int) -> Mesh | TexturedMesh:
-    """One mesh of a MESH, with its texture and colors. MeshError if it has no triangles or bad indices."""
-    mesh = _read_mesh(value, index)
-    material = getattr(value, "material", None) or {}
-    texture = _read_image(value, "texture", index)
-    lost = [name for name in _NOT_KEPT if getattr(value, name, None) is not None]
-    lost += [name for name in _FACTORS_NOT_KEPT if any(material.get(name) or ())]
-    lost += ["texture (the mesh has no uvs)"] if texture is not None and mesh.uvs is None else []
-    warn_of_losses("MESH", lost)
-    metallic, roughness = (_read_factor(material, name) for name in ("metallic_factor", "roughness_factor"))
-    return make_surface(mesh, texture, material.get("base_color_factor"), metallic, roughness)
+    """One mesh of a MESH, with its material and colors. MeshError if it has no triangles or bad indices."""
+    return read_material(value, index, _read_mesh(value, index))
 
 
 def mesh_to_core(surface: Mesh | TexturedMesh) -> Any:
@@ -58,12 +50,7 @@ def mesh_to_core(surface: Mesh | TexturedMesh) -> Any:
         name: _to_batch(array) for name, array in fields.items() if array is not None
     }
     if isinstance(surface, TexturedMesh):
-        material = surface.material
-        if (material.base_color[..., 3] < 1).any():
-            warn_of_losses("a texture for MESH", ["alpha"])
-        attributes["texture"] = _to_batch(material.base_color[..., :3])
-        factors = {"metallic_factor": material.metallic, "roughness_factor": material.roughness}
-        attributes["material"] = factors
+        attributes |= material_to_core(surface.material)
     return make_core_mesh(_to_batch(mesh.positions), _to_batch(mesh.faces).long(), **attributes)
 
 
@@ -96,20 +83,6 @@ def _read_rows(value: Any, name: str, index: int, count: int | None) -> Any:
     """Vertex or face attributes of one mesh without padding, or None."""
     batch = getattr(value, name, None)
     return None if batch is None else batch[index][:count].detach().cpu().numpy()
-
-
-def _read_image(value: Any, name: str, index: int) -> FloatArray | None:
-    """(H, W, C) float32 of one mesh; a batch of one image belongs to every mesh."""
-    images = getattr(value, name, None)
-    if images is None:
-        return None
-    return images[min(index, len(images) - 1)].detach().cpu().to(torch.float32).clamp(0, 1).numpy()
-
-
-def _read_factor(material: dict[str, Any], name: str) -> float | None:
-    """A factor of the material; core marks those that nobody set by a negative number."""
-    factor = material.get(name)
-    return None if factor is None or factor < 0 else float(factor)
 
 
 def _to_batch(array: Any) -> torch.Tensor:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from ..backends.hunyuan3d import list_installed_models
 from ..backends.mv_adapter import list_installed_adapters
 from ..pipeline.orientation import AXIS_OPTIONS
-from .compat import io
+from .compat import file_3d_types, io
 from .sockets import SIDES, Character, FigureSocket, Trimesh
 
 
 def mesh_input(name: str, tooltip: str) -> io.Input:
-    """A mesh input that accepts both TRIMESH and core's MESH."""
-    return io.MultiType.Input(name, [Trimesh, io.Mesh], tooltip=tooltip)
+    """A mesh input: TRIMESH, core's MESH, or core's FILE_3D where the running ComfyUI has it."""
+    return io.MultiType.Input(name, [Trimesh, io.Mesh, *file_3d_types()], tooltip=tooltip)
 
 
 def placing_inputs() -> list[io.Input]:

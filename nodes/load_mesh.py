@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -11,15 +9,14 @@ from typing import Any
 import folder_paths
 
 from ..pipeline.errors import MeshError
-from ..pipeline.formats import MESH_SUFFIXES, advise, list_companions, read_mesh
-from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
+from ..pipeline.formats import MESH_SUFFIXES, advise, list_companions
+from ..pipeline.orientation import AXIS_OPTIONS
 from ..pipeline.types import Mesh, TexturedMesh
-from .compat import file_3d_inputs, file_3d_to_path, io, is_file_3d_type, make_schema
+from .compat import file_3d_types, io, is_file_3d_type, make_schema
 from .input_files import list_input_files
 from .inputs import placing_inputs
+from .mesh_file import load_file, load_file_3d
 from .sockets import mesh_outputs, mesh_values
-
-_LOG = logging.getLogger("character3d")
 
 
 def _find_file(name: str | None) -> Path:
@@ -33,6 +30,11 @@ def _find_file(name: str | None) -> Path:
         advice = f": {found}" if (found := advise(name)) else ""
         raise MeshError(f"mesh_file: {name!r} is not a mesh in ComfyUI's input folder{advice}")
     return Path(path)
+
+
+def _file_inputs() -> list[io.Input]:
+    types, tooltip = file_3d_types(), "Used instead of mesh_file if connected."
+    return [io.MultiType.Input("file", types, optional=True, tooltip=tooltip)] if types else []
 
 
 class LoadMesh(io.ComfyNode):
@@ -53,7 +55,7 @@ class LoadMesh(io.ComfyNode):
                     optional=True,
                     tooltip="A file in the input folder.",
                 ),
-                *file_3d_inputs("Used instead of mesh_file if connected."),
+                *_file_inputs(),
                 *placing_inputs(),
             ],
             outputs=mesh_outputs("The figure of the file with its materials: upright, facing +Z, in metres."),
@@ -97,16 +99,12 @@ class LoadMesh(io.ComfyNode):
         height_meters: float = 0.0,
     ) -> io.NodeOutput:
         """-> TRIMESH, MESH."""
-        with contextlib.nullcontext(_find_file(mesh_file)) if file is None else file_3d_to_path(file) as path:
-            loaded = read_mesh(path)
-        is_given = (up, front) != (AXIS_OPTIONS[0], AXIS_OPTIONS[0])
-        up, front = (up, front) if is_given else (loaded.up, loaded.front)
-        placed = place_mesh(loaded.surface, up=up, front=front, height=height_meters)
-        warnings = [*loaded.warnings, *(f"{path.name}: {note}" for note in placed.notes)]
-        for warning in warnings:
-            _LOG.warning("%s", warning)
-        found = _describe_extras(loaded.surface)
-        return io.NodeOutput(*mesh_values(placed.surface), ui={"text": [*found, *warnings]})
+        placing: dict[str, Any] = {"up": up, "front": front, "height": height_meters}
+        if file is None:
+            surface, warnings = load_file(_find_file(mesh_file), **placing)
+        else:
+            surface, warnings = load_file_3d(file, **placing)
+        return io.NodeOutput(*mesh_values(surface), ui={"text": [*_describe_extras(surface), *warnings]})
 
 
 def _describe_extras(surface: Mesh | TexturedMesh) -> list[str]:

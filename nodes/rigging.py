@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,11 +26,13 @@ from ..pipeline.rigging import (
     normalize_to_t_pose,
 )
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
-from .compat import io, make_schema
+from .compat import io, is_file_3d, make_schema
 from .inputs import figure_input, mesh_input, method_input, placing_inputs
+from .mesh_file import load_file_3d
 from .model_node import ModelNode, fingerprint_files
-from .sockets import Character, socket_to_textured
-from .stage import StageRun, choose_method
+from .sockets import Character, socket_to_surfaces
+from .stage import StageRun, choose_method, join_reports
+from .surfaces import make_textured
 
 _LEARNED = "make_it_animatable"
 _METHODS = (_LEARNED, "geodesic_voxel_binding")
@@ -109,7 +112,13 @@ class RigCharacter(ModelNode):
                 figure_input("Where the joints are in the picture that the mesh was made from."),
                 *placing_inputs(),
             ],
-            outputs=[Character.Output(display_name="character", tooltip="Mesh, skeleton and skin weights.")],
+            outputs=[
+                Character.Output(
+                    display_name="character",
+                    tooltip="Mesh, skeleton and skin weights; one for each mesh of a batch.",
+                    is_output_list=True,
+                )
+            ],
         )
 
     @classmethod
@@ -131,25 +140,29 @@ class RigCharacter(ModelNode):
         front: str = AXIS_OPTIONS[0],
         height_meters: float = 0.0,
     ) -> io.NodeOutput:
-        """TRIMESH or MESH -> C3D_CHARACTER."""
-        chosen = _choose(method)
-        run, textured = StageRun("rigging"), socket_to_textured(mesh)
-        textured, placing = _place(textured, figure, up=up, front=front, height=height_meters)
-        progress, is_learned = span_progress(run.progress, 0, 0.9), chosen == _LEARNED
-        if is_learned:
-            models = cls.load_models(tuple(find_files().values()), load_models)
-            rig = rig_mesh(textured.mesh, models, pose_type=pose_type, progress=progress)
-        else:
-            cls.release_models()
+        """TRIMESH, MESH or FILE_3D -> C3D_CHARACTER, one for each mesh of a batch."""
+        chosen, characters, reports = _choose(method), [], []
+        placing: dict[str, Any] = {"up": up, "front": front, "height": height_meters}
+        ignored = _list_ignored(chosen == _LEARNED, figure)
+        for textured, notes in _read_placed(mesh, figure, **placing):
+            run = StageRun("rigging")
             options = {"pose_type": pose_type, "fingers": fingers, "strict": strict, "figure": figure}
-            rig = _fit_rig(textured.mesh, progress=progress, **options)
-        character, notes, measured = _bind_mesh(textured, rig, pose_type)
-        notes += _name_replaced(textured.mesh)
-        if bind_pose != BIND_POSES[0]:
-            character = normalize_to_t_pose(character)
-        metrics = {**rig.metrics, **measured}
-        ignored = _list_ignored(is_learned, figure)
-        return io.NodeOutput(character, ui=run.finish(chosen, [*placing, *notes], metrics, ignored))
+            rig = cls._find_rig(textured.mesh, chosen, span_progress(run.progress, 0, 0.9), options)
+            character, found, measured = _bind_mesh(textured, rig, pose_type)
+            if bind_pose != BIND_POSES[0]:
+                character = normalize_to_t_pose(character)
+            warnings = [*notes, *found, *_name_replaced(textured.mesh)]
+            reports.append(run.finish(chosen, warnings, {**rig.metrics, **measured}, ignored))
+            characters.append(character)
+        return io.NodeOutput(characters, ui=join_reports(reports))
+
+    @classmethod
+    def _find_rig(cls, mesh: Mesh, method: str, progress: Progress, options: dict[str, Any]) -> PredictedRig:
+        if method == _LEARNED:
+            models = cls.load_models(tuple(find_files().values()), load_models)
+            return rig_mesh(mesh, models, pose_type=options["pose_type"], progress=progress)
+        cls.release_models()
+        return _fit_rig(mesh, progress=progress, **options)
 
 
 def _name_replaced(mesh: Mesh) -> list[str]:
@@ -166,13 +179,24 @@ def _list_ignored(is_learned: bool, figure: Figure | None) -> tuple[str, ...]:
     return (*(("fingers", "strict", "figure") if is_learned else ()), *placing)
 
 
-def _place(
-    textured: TexturedMesh, figure: Figure | None, **options: Any
-) -> tuple[TexturedMesh, tuple[str, ...]]:
-    """Stand a mesh up and turn it to the front, unless it was made from a picture."""
+def _read_placed(
+    value: Any, figure: Figure | None, **placing: Any
+) -> list[tuple[TexturedMesh, Sequence[str]]]:
+    """The meshes at the input, stood up and turned to the front, with what was noticed.
+
+    A mesh that was made from the picture of `figure` stands already.
+    """
+    if is_file_3d(value):
+        surface, notes = load_file_3d(value, **placing)
+        return [(make_textured(surface), notes)]
+    meshes = [make_textured(surface) for surface in socket_to_surfaces(value)]
     if figure is not None:
-        return textured, ()
-    placed = place_mesh(textured, **options)
+        return [(textured, ()) for textured in meshes]
+    return [_place(textured, **placing) for textured in meshes]
+
+
+def _place(textured: TexturedMesh, **placing: Any) -> tuple[TexturedMesh, Sequence[str]]:
+    placed = place_mesh(textured, **placing)
     assert isinstance(placed.surface, TexturedMesh)
     return placed.surface, placed.notes
 

@@ -87,12 +87,9 @@ def _choose_encoder(
     posed = normalize_to_t_pose(character) if character_format == "vrm" else character
     renamed = rename_character(posed, bone_names)
     if character_format == "fbx":
-        maps = {role for material in character.textured.materials for role in material.maps}
         extras = character.textured.mesh.extras
-        lost = [f"{role} textures" for role in sorted(maps)]
-        if extras is not None and (named := replace(extras, rig=None).describe()):
-            lost.append(named)
-        warn_of_losses("FBX", lost)
+        named = "" if extras is None else replace(extras, rig=None).describe()
+        warn_of_losses("FBX", [named] if named else [])
         return lambda stem: encode_fbx(renamed, stem)
     if character_format == "vrm":
         return lambda _stem: encode_vrm(renamed, meta)

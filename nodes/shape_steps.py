@@ -11,8 +11,8 @@ from ..pipeline.types import Mesh
 from .compat import io, make_schema
 from .inputs import face_count_input, mesh_input, mesh_model_input, resolution_input
 from .model_node import ModelNode, fingerprint_files
-from .sockets import mesh_outputs, mesh_values, socket_to_mesh
-from .stage import StageRun
+from .sockets import mesh_lists, mesh_outputs, mesh_values, socket_to_surfaces, surface_to_mesh
+from .stage import StageRun, join_reports
 
 _CATEGORY = "character3d/2 mesh generation"
 
@@ -101,13 +101,16 @@ class CleanMesh(io.ComfyNode):
                 mesh_input("mesh", "A mesh that stands upright (+Y) and faces the front (+Z)."),
                 face_count_input(),
             ],
-            outputs=mesh_outputs("The clean mesh, in metres, its feet on the ground."),
+            outputs=mesh_outputs("The clean mesh, in metres, its feet on the ground.", is_output_list=True),
         )
 
     @classmethod
     def execute(cls, mesh: Any, face_count: int) -> io.NodeOutput:
-        """TRIMESH or MESH -> TRIMESH, MESH."""
-        run, raw = StageRun("mesh_generation"), socket_to_mesh(mesh)
-        cleaned = clean_mesh(raw.positions, raw.faces, face_count=face_count, progress=run.progress)
-        report = run.finish("clean_up", (), cleaned.metrics)
-        return io.NodeOutput(*mesh_values(cleaned.mesh), ui=report)
+        """TRIMESH, MESH or FILE_3D -> TRIMESH, MESH, one of each for each mesh of a batch."""
+        meshes, reports = [], []
+        for surface in socket_to_surfaces(mesh):
+            run, raw = StageRun("mesh_generation"), surface_to_mesh(surface)
+            cleaned = clean_mesh(raw.positions, raw.faces, face_count=face_count, progress=run.progress)
+            reports.append(run.finish("clean_up", (), cleaned.metrics))
+            meshes.append(cleaned.mesh)
+        return io.NodeOutput(*mesh_lists(meshes), ui=join_reports(reports))

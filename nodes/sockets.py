@@ -7,7 +7,7 @@ types of their own, because ComfyUI has none for them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ import torch
 
 from ..pipeline.errors import MeshError, PictureError
 from ..pipeline.types import BoolArray, FloatArray, FramedPicture, Mesh, TexturedMesh
-from .compat import io
+from .compat import io, is_file_3d
 from .core_mesh import count_meshes, is_core_mesh, mesh_to_core, read_core_mesh
+from .mesh_file import load_file_3d
 from .surfaces import make_textured
 from .trimesh_mesh import mesh_to_trimesh, read_trimesh
 
@@ -78,11 +79,13 @@ def array_to_mask(array: FloatArray | BoolArray) -> torch.Tensor:
     return torch.from_numpy(np.array(array, np.float32)).reshape(-1, *array.shape[-2:])
 
 
-def mesh_outputs(tooltip: str) -> list[io.Output]:
-    """The outputs of a node that makes a mesh."""
+def mesh_outputs(tooltip: str, is_output_list: bool = False) -> list[io.Output]:
+    """The outputs of a node that makes a mesh, or one for each mesh of a batch."""
     return [
-        Trimesh.Output(display_name="trimesh", tooltip=tooltip),
-        io.Mesh.Output(display_name="mesh", tooltip="The same as core's MESH."),
+        Trimesh.Output(display_name="trimesh", tooltip=tooltip, is_output_list=is_output_list),
+        io.Mesh.Output(
+            display_name="mesh", tooltip="The same as core's MESH.", is_output_list=is_output_list
+        ),
     ]
 
 
@@ -91,25 +94,41 @@ def mesh_values(mesh: Mesh | TexturedMesh) -> tuple[trimesh.Trimesh, Any]:
     return mesh_to_trimesh(mesh), mesh_to_core(mesh)
 
 
+def mesh_lists(meshes: Sequence[Mesh | TexturedMesh]) -> tuple[list[trimesh.Trimesh], list[Any]]:
+    """The values for `mesh_outputs` that are lists."""
+    return [mesh_to_trimesh(mesh) for mesh in meshes], [mesh_to_core(mesh) for mesh in meshes]
+
+
 def socket_to_surfaces(value: Any) -> list[Mesh | TexturedMesh]:
-    """TRIMESH, a trimesh.Scene or core's MESH, with texture and vertex colors; a MESH may hold several."""
+    """TRIMESH, a trimesh.Scene, FILE_3D or MESH, with materials and colors; a MESH may hold several."""
+    if is_file_3d(value):
+        return [load_file_3d(value)[0]]
     if not is_core_mesh(value):
         return [read_trimesh(value)]
+    if not count_meshes(value):
+        raise MeshError("the MESH at this input is a batch of 0")
     return [read_core_mesh(value, index) for index in range(count_meshes(value))]
 
 
 def socket_to_surface(value: Any) -> Mesh | TexturedMesh:
-    """As socket_to_surfaces, for nodes that work on one mesh. MeshError for a batch of none or several."""
-    if is_core_mesh(value) and (count := count_meshes(value)) != 1:
-        raise MeshError(f"this node works on one mesh at a time; the MESH at its input is a batch of {count}")
+    """As socket_to_surfaces, for nodes whose other inputs belong to one mesh. MeshError for several."""
+    if is_core_mesh(value) and (count := count_meshes(value)) > 1:
+        raise MeshError(
+            f"this node works on one mesh at a time; the MESH at its input is a batch of {count}. Merge "
+            "Materials, Clean Mesh and Rig Character take a batch and put out a list"
+        )
     return socket_to_surfaces(value)[0]
+
+
+def surface_to_mesh(surface: Mesh | TexturedMesh) -> Mesh:
+    """The mesh without texture and vertex colors; uvs and normals are kept."""
+    mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
+    return replace(mesh, colors=None, material_numbers=None)
 
 
 def socket_to_mesh(value: Any) -> Mesh:
     """As socket_to_surface, without texture and vertex colors; uvs and normals are kept."""
-    surface = socket_to_surface(value)
-    mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
-    return replace(mesh, colors=None, material_numbers=None)
+    return surface_to_mesh(socket_to_surface(value))
 
 
 def socket_to_textured(value: Any) -> TexturedMesh:

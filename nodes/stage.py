@@ -42,7 +42,7 @@ class StageRun:
         warnings: Iterable[str] = (),
         metrics: Mapping[str, float] | None = None,
         ignored_inputs: Iterable[str] = (),
-    ) -> dict[str, list[dict[str, object]]]:
+    ) -> dict[str, list[object]]:
         """Log how the stage ran and return the report as the node's ui output."""
         seconds = round(time.monotonic() - self._start, 3)
         report = StageReport(
@@ -52,6 +52,15 @@ class StageRun:
         for warning in report.warnings:
             _LOG.warning("%s: %s", self._stage, warning)
         return {"character3d_report": [report.to_dict()]}
+
+
+def join_reports(reports: Iterable[Mapping[str, list[object]]]) -> dict[str, list[object]]:
+    """The ui output of a node that ran once for each mesh of a batch."""
+    joined: dict[str, list[object]] = {}
+    for report in reports:
+        for name, entries in report.items():
+            joined.setdefault(name, []).extend(entries)
+    return joined
 
 
 def reserve_device(pixels: int) -> torch.device:

@@ -58,15 +58,20 @@ def make_textured(surface: Mesh | TexturedMesh) -> TexturedMesh:
     A mesh without any color gets a plain one.
     """
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
-    if mesh.colors is not None:
-        device = reserve_device(_TEXTURE_SIDE**2)
-        return bake_colors(surface, texture_size=_TEXTURE_SIDE, device=device)
-    return paint_solid(surface) if isinstance(surface, Mesh) else surface
+    if mesh.colors is not None and isinstance(surface, TexturedMesh) and (mesh.colors == 1).all():
+        return replace(surface, mesh=replace(mesh, colors=None))
+    if mesh.colors is None:
+        return paint_solid(surface) if isinstance(surface, Mesh) else surface
+    baked = bake_colors(surface, texture_size=_TEXTURE_SIDE, device=reserve_device(_TEXTURE_SIDE**2))
+    if isinstance(surface, TexturedMesh):
+        lost = {role for material in surface.materials for role in material.maps} - set(baked.material.maps)
+        warn_of_losses("vertex colors on a texture whose uvs overlap", sorted(lost))
+    return baked
 
 
 def paint_solid(mesh: Mesh, color: Sequence[float] = _PLAIN_COLOR) -> TexturedMesh:
-    """Give a mesh a texture of a single sRGB color; its uvs, if any, are replaced."""
-    uvs = np.full((len(mesh.positions), 2), 0.5, np.float32)
+    """Give a mesh a texture of a single sRGB color."""
+    uvs = np.full((len(mesh.positions), 2), 0.5, np.float32) if mesh.uvs is None else mesh.uvs
     texture = np.full((_SOLID_SIDE, _SOLID_SIDE, 4), color, np.float32)
     return TexturedMesh(replace(mesh, uvs=uvs), Material(texture))
 

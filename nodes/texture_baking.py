@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,12 +30,12 @@ from .sockets import (
     array_to_image,
     array_to_mask,
     image_to_picture,
+    mesh_lists,
     mesh_outputs,
     mesh_to_core,
     mesh_to_trimesh,
-    mesh_values,
     socket_to_mesh,
-    socket_to_surface,
+    socket_to_surfaces,
 )
 from .stage import StageRun, reserve_device
 
@@ -174,19 +175,27 @@ class MergeMaterials(io.ComfyNode):
                     tooltip="Largest side of the atlas in texels; it is smaller if the textures fit.",
                 ),
             ],
-            outputs=mesh_outputs("The mesh with one material."),
+            outputs=mesh_outputs("The mesh with one material.", is_output_list=True),
         )
 
     @classmethod
     def execute(cls, mesh: Any, texture_size: int) -> io.NodeOutput:
-        """TRIMESH or MESH -> TRIMESH, MESH."""
-        run, side = StageRun("texture_baking"), int(texture_size)
-        options: dict[str, Any] = {"device": reserve_device(side**2), "progress": run.progress}
-        surface = socket_to_surface(mesh)
-        if isinstance(surface, Mesh):
-            return io.NodeOutput(*mesh_values(surface), ui={"text": ["the mesh has no materials"]})
-        merged = merge_materials(surface, most_texels=side, **options)
-        return io.NodeOutput(*mesh_values(merged.textured), ui={"text": list(merged.notes)})
+        """TRIMESH, MESH or FILE_3D -> TRIMESH, MESH, one of each for each mesh of a batch."""
+        side, meshes = int(texture_size), []
+        notes: list[str] = []
+        for surface in socket_to_surfaces(mesh):
+            merged, said = _merge(surface, side)
+            meshes.append(merged)
+            notes += said
+        return io.NodeOutput(*mesh_lists(meshes), ui={"text": notes})
+
+
+def _merge(surface: Mesh | TexturedMesh, side: int) -> tuple[Mesh | TexturedMesh, Sequence[str]]:
+    if isinstance(surface, Mesh):
+        return surface, ["the mesh has no materials"]
+    run, device = StageRun("texture_baking"), reserve_device(side**2)
+    merged = merge_materials(surface, most_texels=side, device=device, progress=run.progress)
+    return merged.textured, merged.notes
 
 
 class ApplyTexture(io.ComfyNode):

@@ -21,7 +21,7 @@ from ..pipeline.generating_multiview_texture import frame_reference, maps_to_con
 from .compat import io, make_schema
 from .inputs import adapter_input, mesh_input, picture_inputs, view_size_input
 from .model_node import ModelNode, fingerprint_files
-from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
+from .sockets import array_to_image, array_to_mask, socket_to_surfaces, sockets_to_framed, surface_to_mesh
 from .stage import StageRun, reserve_device
 
 _CATEGORY = "character3d/3 multiview texture"
@@ -51,22 +51,28 @@ class RenderViewMaps(io.ComfyNode):
                 io.Image.Output(
                     display_name="position",
                     tooltip="Position in MV-Adapter's frame (x right, y back, z up), 0..1 per axis.",
+                    is_output_list=True,
                 ),
                 io.Image.Output(
-                    display_name="normal", tooltip="Normal in that frame, -1..1 as 0..1 per axis."
+                    display_name="normal",
+                    tooltip="Normal in that frame, -1..1 as 0..1 per axis.",
+                    is_output_list=True,
                 ),
-                io.Mask.Output(display_name="mask", tooltip="White where the mesh is."),
+                io.Mask.Output(display_name="mask", tooltip="White where the mesh is.", is_output_list=True),
             ],
         )
 
     @classmethod
     def execute(cls, mesh: Any, image_size: int) -> io.NodeOutput:
-        """TRIMESH or MESH -> IMAGE (6, S, S, 3), IMAGE (6, S, S, 3), MASK (6, S, S)."""
-        run, shape, side = StageRun("generating_multiview_texture"), socket_to_mesh(mesh), int(image_size)
-        rig, device = build_six_view_rig(shape), reserve_device(side**2)
-        maps = render_view_maps(shape, rig, side, device=device, progress=run.progress)
-        position, normal = maps_to_condition(maps)
-        return io.NodeOutput(array_to_image(position), array_to_image(normal), array_to_mask(maps.mask))
+        """Mesh -> IMAGE (6, S, S, 3), IMAGE (6, S, S, 3), MASK (6, S, S), for each mesh of a batch."""
+        side, found = int(image_size), []
+        for surface in socket_to_surfaces(mesh):
+            run, shape = StageRun("generating_multiview_texture"), surface_to_mesh(surface)
+            rig, device = build_six_view_rig(shape), reserve_device(side**2)
+            maps = render_view_maps(shape, rig, side, device=device, progress=run.progress)
+            position, normal = maps_to_condition(maps)
+            found.append((array_to_image(position), array_to_image(normal), array_to_mask(maps.mask)))
+        return io.NodeOutput(*(list(column) for column in zip(*found, strict=True)))
 
 
 class ApplyIG2MV(ModelNode):

@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import inspect
 
 import comfy.model_management
 
@@ -22,7 +23,9 @@ class Executor:
         execution = importlib.import_module("execution")
         kind = getattr(execution.CacheType, cache)
         sizes = {"lru": 10, "ram": 0.0, "ram_inactive": 0.0}
-        self._executor = execution.PromptExecutor(Server(), cache_type=kind, cache_args=sizes)
+        named = "cache_args" in inspect.signature(execution.PromptExecutor).parameters
+        limits = {"cache_args": sizes} if named else {"cache_size": sizes["lru"]}
+        self._executor = execution.PromptExecutor(Server(), cache_type=kind, **limits)
         self.has_cache = cache != "NONE"
 
     def run(self, prompt, output):

@@ -10,21 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ..mesh.normals import vertex_normals
-from ..types import Float64Array, Material, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
+from ..types import Float64Array, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
 from .fbx_angles import matrix_to_euler
 from .fbx_animation import add_clips
 from .fbx_binary import FbxNode, encode_document
+from .fbx_materials import CHARACTER_NAME, UV_SET, add_material
 from .fbx_scene import ROOT_ID, SceneBuilder, flatten_matrix, make_properties
-from .files import encode_png, replace_file
+from .files import replace_file
 from .joint_transforms import make_exact_rest, world_to_local
 from .validate import check_character
 
 _CENTIMETRES_PER_METRE = 100.0
-_CHARACTER_NAME = "Character"
-_UV_SET = "UVMap"
-_CLAMP = 1
-_DIELECTRIC_SPECULAR = 0.04
-"""Specular color of a dielectric in glTF; three.js ignores SpecularFactor."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ def encode_fbx(character: RiggedCharacter, stem: str) -> bytes:
     """Return the bytes of `write_fbx`; the embedded texture is named after `stem`, the file's name."""
     check_character(character, "FBX")
     scene = SceneBuilder()
-    _add_character(scene, character, f"{stem}_base_color")
+    _add_character(scene, character, stem)
     return encode_document(scene.document())
 
 
@@ -65,15 +61,15 @@ def _character_to_fbx(character: RiggedCharacter) -> _FbxCharacter:
     return _FbxCharacter(positions, rest, np.asarray(mesh.uvs) * (1.0, -1.0) + (0, 1))
 
 
-def _add_character(scene: SceneBuilder, character: RiggedCharacter, image_stem: str) -> None:
+def _add_character(scene: SceneBuilder, character: RiggedCharacter, stem: str) -> None:
     converted = _character_to_fbx(character)
-    mesh_model = _add_model(scene, _CHARACTER_NAME, "Mesh", np.eye(4))
+    mesh_model = _add_model(scene, CHARACTER_NAME, "Mesh", np.eye(4))
     scene.connect(mesh_model, ROOT_ID)
     geometry = _add_geometry(scene, character.textured, converted)
     scene.connect(geometry, mesh_model)
     for number, material in enumerate(character.textured.materials):
-        image_name = f"{image_stem}_{number + 1}.png" if number else f"{image_stem}.png"
-        scene.connect(_add_material(scene, material, image_name), mesh_model)
+        suffix = f"_{number + 1}" if number else ""
+        scene.connect(add_material(scene, material, stem, suffix), mesh_model)
     local = world_to_local(character.skeleton.parents, converted.rest)
     joints = _add_skeleton(scene, character.skeleton, local)
     scene.connect(_add_skin(scene, character.skin, converted.rest, joints), geometry)
@@ -94,7 +90,7 @@ def _add_geometry(scene: SceneBuilder, textured: TexturedMesh, converted: _FbxCh
     )
     return scene.add(
         "Geometry",
-        _CHARACTER_NAME,
+        CHARACTER_NAME,
         "Geometry",
         "Mesh",
         FbxNode("GeometryVersion", (124,)),
@@ -123,7 +119,7 @@ def _make_normal_layer(normals: npt.NDArray[np.float32]) -> FbxNode:
 
 def _make_uv_layer(uvs: Float64Array, corners: npt.NDArray[np.int32]) -> FbxNode:
     arrays = FbxNode("UV", (uvs.reshape(-1),)), FbxNode("UVIndex", (corners.reshape(-1),))
-    return _make_layer("LayerElementUV", _UV_SET, "ByPolygonVertex", "IndexToDirect", *arrays)
+    return _make_layer("LayerElementUV", UV_SET, "ByPolygonVertex", "IndexToDirect", *arrays)
 
 
 def _make_material_layer(textured: TexturedMesh) -> FbxNode:
@@ -132,81 +128,6 @@ def _make_material_layer(textured: TexturedMesh) -> FbxNode:
     numbers = textured.face_materials.astype(np.int32) if several else np.zeros(1, dtype=np.int32)
     values, mapping = FbxNode("Materials", (numbers,)), "ByPolygon" if several else "AllSame"
     return _make_layer("LayerElementMaterial", "", mapping, "IndexToDirect", values)
-
-
-def _add_material(scene: SceneBuilder, material: Material, image_name: str) -> int:
-    """Phong, which every reader supports; roughness is stored as the shininess that Blender converts back.
-
-    Metallic-roughness, normal, occlusion and emissive maps have no place in it and are left out.
-    """
-    gloss = 1.0 - material.roughness
-    properties = make_properties(
-        ("EmissiveColor", "color", *map(float, material.emissive)),
-        ("AmbientColor", "color", 0.0, 0.0, 0.0),
-        ("DiffuseColor", "color", 1.0, 1.0, 1.0),
-        ("DiffuseFactor", "factor", 1.0),
-        ("TransparencyFactor", "factor", 0.0),
-        ("SpecularColor", "color", *(_DIELECTRIC_SPECULAR,) * 3),
-        ("SpecularFactor", "factor", gloss),
-        ("ShininessExponent", "factor", (gloss * 10) ** 2),
-        ("Shininess", "factor", (gloss * 10) ** 2),
-        ("ReflectionFactor", "factor", float(material.metallic)),
-        ("Opacity", "factor", 1.0),
-    )
-    shading = FbxNode("ShadingModel", ("phong",)), FbxNode("MultiLayer", (0,))
-    identity = scene.add(
-        "Material", _name_material(material), "Material", "", FbxNode("Version", (102,)), *shading, properties
-    )
-    texture = _add_texture(scene, encode_png(material.texels)[0], image_name, material.wrap)
-    scene.connect(texture, identity, "DiffuseColor")
-    return identity
-
-
-def _name_material(material: Material) -> str:
-    """Its name; that of the pipeline's own material is the character's."""
-    return _CHARACTER_NAME if material.name == _CHARACTER_NAME.lower() else material.name
-
-
-def _add_texture(scene: SceneBuilder, png: bytes, image_name: str, wrap: tuple[str, str]) -> int:
-    name = Path(image_name).stem
-    # A name without a folder: readers look for the image in the file, then next to it.
-    video = scene.add(
-        "Video",
-        name,
-        "Video",
-        "Clip",
-        FbxNode("Type", ("Clip",)),
-        make_properties(("Path", "url", image_name), ("RelPath", "url", image_name)),
-        FbxNode("UseMipMap", (0,)),
-        FbxNode("Filename", (image_name,)),
-        FbxNode("RelativeFilename", (image_name,)),
-        FbxNode("Content", (png,)),
-    )
-    texture = scene.add(
-        "Texture",
-        name,
-        "Texture",
-        "",
-        FbxNode("Type", ("TextureVideoClip",)),
-        FbxNode("Version", (202,)),
-        FbxNode("TextureName", (f"{name}\x00\x01Texture",)),
-        make_properties(("UVSet", "text", _UV_SET), ("UseMaterial", "boolean", 1), *_make_wrap(wrap)),
-        FbxNode("Media", (f"{name}\x00\x01Video",)),
-        FbxNode("FileName", (image_name,)),
-        FbxNode("RelativeFilename", (image_name,)),
-        FbxNode("ModelUVTranslation", (0.0, 0.0)),
-        FbxNode("ModelUVScaling", (1.0, 1.0)),
-        FbxNode("Texture_Alpha_Source", ("None",)),
-        FbxNode("Cropping", (0, 0, 0, 0)),
-    )
-    scene.connect(video, texture)
-    return texture
-
-
-def _make_wrap(wrap: tuple[str, str]) -> list[tuple[object, ...]]:
-    """FBX repeats or clamps; it cannot mirror. Repeating is what it does where nothing is said."""
-    clamped = (("WrapModeU", wrap[0]), ("WrapModeV", wrap[1]))
-    return [(name, "enum", _CLAMP) for name, mode in clamped if mode == "CLAMP"]
 
 
 def _add_model(scene: SceneBuilder, name: str, subclass: str, local: Float64Array) -> int:
@@ -237,7 +158,7 @@ def _add_skin(scene: SceneBuilder, skin: SkinWeights, rest: Float64Array, joints
     """A cluster per joint, even for joints that move no vertex, since it holds their bind matrix."""
     identity = scene.add(
         "Deformer",
-        _CHARACTER_NAME,
+        CHARACTER_NAME,
         "Deformer",
         "Skin",
         FbxNode("Version", (101,)),

@@ -15,6 +15,7 @@ from ..rasterize import mix_corners
 from ..sample_material import sample_material
 from ..types import FloatArray, Mesh, TexturedMesh
 from .atlas import Texels, apply_texture, fill_gutters, rasterize_uv
+from .own_uvs import OwnUvs, read_own_uvs
 from .unwrap import unwrap_mesh
 
 
@@ -25,32 +26,37 @@ def bake_colors(
     device: torch.device = CPU,
     progress: Progress = ignore_progress,
 ) -> TexturedMesh:
-    """Unwrap the mesh and write its materials times its vertex colors into one square texture.
+    """Write the materials of a mesh times its vertex colors into one square texture.
 
-    Its uvs are replaced, and vertices are doubled where charts meet. The first material keeps its other
-    properties. Raises MeshError for a mesh without materials and colors, and as `unwrap_mesh` does.
+    The uvs of a mesh with one material stay if every texel of it can have a color of its own, and with them
+    the material's maps. Else the mesh is unwrapped, which doubles vertices where charts meet, and the first
+    material keeps its other properties, without maps. Raises MeshError for a mesh without materials and
+    colors, and as `unwrap_mesh` does.
     """
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
     if isinstance(surface, Mesh) and mesh.colors is None:
         raise MeshError("expected a mesh with materials or vertex colors, got one without")
-    unwrapped = unwrap_mesh(
-        replace(mesh, colors=None),
-        texture_size=texture_size,
-        device=device,
-        progress=span_progress(progress, 0, 0.8),
-    )
-    texels = rasterize_uv(np.asarray(unwrapped.uvs), unwrapped.faces, texture_size, device)
+    own, side = OwnUvs(None), texture_size
+    if isinstance(surface, TexturedMesh) and not surface.others:
+        own = read_own_uvs(mesh, texture_size=texture_size, device=device)
+        side = max(texture_size, *surface.material.texels.shape[:2]) if own.uvs is not None else texture_size
+    bare, steps = replace(mesh, colors=None), span_progress(progress, 0, 0.8)
+    if own.uvs is None:
+        placed = unwrap_mesh(bare, texture_size=side, device=device, progress=steps)
+    else:
+        placed = replace(bare, uvs=own.uvs)
+    texels = rasterize_uv(np.asarray(placed.uvs), placed.faces, side, device)
     color = _color_texels(surface, mesh, texels)
     layers = linear_to_srgb(color[:, :3]), color[:, 3:].repeat(3, axis=1)
     picture, alpha = (
-        tensor_to_array(fill_gutters(array_to_tensor(layer, device), texels.texel, texture_size))
-        for layer in layers
+        tensor_to_array(fill_gutters(array_to_tensor(layer, device), texels.texel, side)) for layer in layers
     )
     progress(1.0)
-    baked = apply_texture(unwrapped, np.concatenate((picture, alpha[..., :1]), axis=2))
+    baked = apply_texture(placed, np.concatenate((picture, alpha[..., :1]), axis=2))
     if isinstance(surface, Mesh):
         return baked
-    kept = replace(surface.material, texels=baked.material.texels, wrap=baked.material.wrap, maps={})
+    maps = surface.material.maps if own.uvs is not None else {}
+    kept = replace(surface.material, texels=baked.material.texels, wrap=baked.material.wrap, maps=maps)
     return replace(baked, material=kept)
 
 

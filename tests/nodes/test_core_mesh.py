@@ -20,30 +20,6 @@ COLORS = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5]])
 TEXTURE = torch.from_numpy(np.random.default_rng(7).random((6, 5, 3), np.float32))
 
 
-class MeshOf2026:
-    """The attributes of core's MESH since 2026, by their names and defaults."""
-
-    def __init__(
-        self, vertices, faces, uvs=None, vertex_colors=None, texture=None, metallic_roughness=None,
-        vertex_counts=None, face_counts=None, unlit=False, normals=None, tangents=None, normal_map=None,
-        occlusion_in_mr=False, material=None, emissive=None,
-    ):  # fmt: skip
-        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
-
-
-@pytest.fixture(params=["mesh of 2026", "running ComfyUI's"])
-def mesh_class(request, load_nodes, monkeypatch):
-    """A MESH that holds more than triangles, which `nodes` takes for the running ComfyUI's."""
-    compat = load_nodes("compat")
-    if request.param == "running ComfyUI's":
-        if "uvs" not in compat._MESH_FIELDS:
-            pytest.skip("this ComfyUI's MESH has vertices and faces only")
-        return compat.CoreMesh
-    monkeypatch.setattr(compat, "CoreMesh", MeshOf2026)
-    monkeypatch.setattr(compat, "_MESH_FIELDS", {*vars(MeshOf2026(VERTICES, FACES))})
-    return MeshOf2026
-
-
 @pytest.fixture
 def read(mesh_class, load_nodes):
     """Build a MESH of one mesh and read it as nodes do that keep its colors."""
@@ -106,29 +82,11 @@ def test_a_color_factor_without_texture_is_a_solid_color(read):
     assert np.ptp(texels, axis=0).max() == 0
 
 
-@pytest.mark.parametrize(
-    ("attributes", "name"),
-    [
-        ({"metallic_roughness": TEXTURE}, "metallic_roughness"),
-        ({"normal_map": TEXTURE}, "normal_map"),
-        ({"emissive": TEXTURE}, "emissive"),
-        ({"material": {"emissive_factor": [1.0, 0, 0]}}, "emissive_factor"),
-        ({"uvs": None, "texture": TEXTURE}, "texture"),
-    ],
-)
-def test_what_cannot_be_kept_is_logged_by_name(read, caplog, attributes, name):
+def test_a_texture_without_uvs_is_logged(read, caplog):
     with caplog.at_level(logging.WARNING, "character3d"):
-        read(**{"uvs": UVS, **attributes})
+        read(texture=TEXTURE)
     (record,) = caplog.records
-    assert record.getMessage().startswith(f"MESH: {name}")
-
-
-def test_what_is_kept_is_not_logged(read, caplog):
-    with caplog.at_level(logging.WARNING, "character3d"):
-        read(
-            uvs=UVS, texture=TEXTURE, normals=NORMALS, vertex_colors=COLORS, material={"metallic_factor": 0.5}
-        )
-    assert caplog.records == []
+    assert record.getMessage().startswith("MESH: texture (the mesh has no uvs) cannot be kept")
 
 
 @pytest.fixture
@@ -167,13 +125,11 @@ def test_a_node_for_one_mesh_says_how_many_there_are(load_nodes, batch, read):
 @pytest.mark.parametrize(
     ("module", "node", "inputs"),
     [
-        ("shape_steps", "CleanMesh", {"face_count": 1000}),
-        ("view_steps", "RenderViewMaps", {"image_size": 64}),
         ("texture_baking", "ApplyTexture", {"texture": TEXTURE[None]}),
-        ("rigging", "RigCharacter", {"pose_type": "No", "method": "geodesic_voxel_binding"}),
+        ("texture_baking", "BakeTexture", {"views": None, "masks": None, "texture_size": 1024}),
     ],
 )
-def test_nodes_for_one_mesh_drop_none_of_a_batch(load_nodes, batch, module, node, inputs):
+def test_nodes_whose_other_inputs_belong_to_one_mesh_refuse_a_batch(load_nodes, batch, module, node, inputs):
     with pytest.raises(MeshError, match="batch of 2"):
         getattr(load_nodes(module), node).execute(mesh=batch, **inputs)
 

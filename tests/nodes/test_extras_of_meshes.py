@@ -52,7 +52,7 @@ def test_morph_targets_and_uv_sets_survive_rig_and_save(load_nodes, tmp_path):
     done = load_nodes("rigging").RigCharacter.execute(value, "No", "geodesic_voxel_binding", "T-pose")
     warnings = done.ui["character3d_report"][0]["warnings"]
     assert "replaced by this rig is the mesh's own: skeleton of 1 joint" in warnings
-    (tmp_path / "saved.glb").write_bytes(encode_glb(done.args[0]))
+    (tmp_path / "saved.glb").write_bytes(encode_glb(done.args[0][0]))
     saved = read_mesh(tmp_path / "saved.glb").surface.mesh
     (found,) = saved.extras.morphs
     assert found.name == "nod"

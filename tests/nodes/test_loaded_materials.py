@@ -9,7 +9,6 @@ import trimesh
 from character3d.pipeline.color import linear_to_srgb
 from character3d.pipeline.formats import encode_glb, read_mesh, write_glb
 from character3d.pipeline.types import Material, TexturedMesh
-from character3d.tests.readers.sample_humanoid import make_humanoid
 
 FILES = Path(__file__).parents[1] / "files"
 RED, BLUE = np.array((200, 30, 30)), np.array((30, 60, 200))
@@ -31,7 +30,7 @@ def read_colors(textured):
 )
 def test_colors_of_a_loaded_mesh_reach_the_saved_character(load_nodes, tmp_path, name, expected):
     mesh, _ = load_nodes("sockets").mesh_values(read_mesh(FILES / name).surface)
-    rigged = load_nodes("rigging").RigCharacter.execute(mesh, "No", "geodesic_voxel_binding").args[0]
+    rigged = load_nodes("rigging").RigCharacter.execute(mesh, "No", "geodesic_voxel_binding").args[0][0]
     (tmp_path / "saved.glb").write_bytes(encode_glb(rigged))
     np.testing.assert_allclose(read_colors(read_mesh(tmp_path / "saved.glb").surface), expected, atol=3)
 
@@ -75,14 +74,6 @@ def test_several_materials_survive_the_socket(load_nodes, several):
     np.testing.assert_allclose(*corners, atol=1e-6)
 
 
-def test_maps_that_fbx_has_no_place_for_are_named(load_nodes, several, caplog):
-    character = make_humanoid()
-    glossy = replace(several.others[0], name="glossy")
-    character = replace(character, textured=replace(character.textured, material=glossy))
-    load_nodes("save_character")._choose_encoder(character, "fbx", "mixamo", None)
-    assert "FBX: metallic_roughness textures, normal textures cannot be kept" in caplog.text
-
-
 def test_several_materials_survive_a_glb(several, tmp_path):
     (tmp_path / "a.glb").write_bytes(encode_glb(several))
     back = read_mesh(tmp_path / "a.glb").surface
@@ -99,7 +90,7 @@ def test_merged_materials_look_the_same_when_saved(load_nodes, several, tmp_path
     plain = replace(several, others=(replace(several.others[0], alpha_mode="OPAQUE"),))
     done = load_nodes("texture_baking").MergeMaterials.execute(sockets.mesh_to_trimesh(plain), 1024)
     assert done.ui["text"][0].startswith("2 materials became one with an atlas of ")
-    write_glb(tmp_path / "a.glb", sockets.socket_to_textured(done.args[0]))
+    write_glb(tmp_path / "a.glb", sockets.socket_to_textured(done.args[0][0]))
     saved = read_mesh(tmp_path / "a.glb").surface
     assert saved.others == () and sorted(saved.material.maps) == ["emissive", "metallic_roughness", "normal"]
     before, after = (sockets.socket_to_textured(sockets.mesh_to_trimesh(item)) for item in (plain, saved))
@@ -111,4 +102,4 @@ def test_merged_materials_look_the_same_when_saved(load_nodes, several, tmp_path
 
 def test_a_mesh_without_materials_has_none_to_merge(load_nodes):
     done = load_nodes("texture_baking").MergeMaterials.execute(trimesh.creation.box(), 1024)
-    assert done.ui["text"] == ["the mesh has no materials"] and len(done.args[0].faces) == 12
+    assert done.ui["text"] == ["the mesh has no materials"] and len(done.args[0][0].faces) == 12

@@ -11,7 +11,7 @@ FILES = Path(__file__).resolve().parents[1] / "files"
 def test_a_sword_is_rigged_with_its_hand(load_nodes):
     rigging, surfaces = load_nodes("rigging"), load_nodes("surfaces")
     textured, notes = rigging._place(
-        surfaces.make_textured(read_mesh(FILES / "with_sword.obj").surface), None, up="auto", front="auto"
+        surfaces.make_textured(read_mesh(FILES / "with_sword.obj").surface), up="auto", front="auto"
     )
     assert notes == ()
     options = {"pose_type": "No", "fingers": False, "strict": False, "figure": None}

@@ -1,5 +1,6 @@
 """ufbx reads an FBX file, poses it, and reports in the shape that README.md of this folder states."""
 
+import base64
 import ctypes
 import hashlib
 import io
@@ -109,6 +110,10 @@ def main(model, ask, report):
         "texture": {
             "sha256": hashlib.sha256(content).hexdigest(),
             "size": Image.open(io.BytesIO(content)).size,
+        },
+        "textures": {
+            slot.material_prop: base64.b64encode(slot.texture.content).decode()
+            for slot in mesh.materials[0].textures
         },
     }
     with open(report, "w") as stream:

@@ -1,0 +1,215 @@
+"""Materials of core's MESH: every map goes in and out, and reaches files that other programs read."""
+
+import base64
+import io
+import json
+import logging
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from character3d.pipeline.color import linear_to_srgb, srgb_to_linear
+from character3d.pipeline.formats import read_mesh
+from character3d.pipeline.types import Material, Mesh, TexturedMesh
+from character3d.tests.readers.compare import write_ask
+from character3d.tests.readers.locate import require_reader, run_reader
+from PIL import Image
+
+FILES = Path(__file__).parents[1] / "files"
+VERTICES = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
+UVS = torch.tensor([[0.0, 1], [1, 1], [1, 0.25], [0, 0]])
+NAMES = ("texture", "metallic_roughness", "normal_map", "emissive")
+
+
+def draw(seed, shape=(6, 5, 3)):
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+def to_batch(*texels):
+    return torch.stack([torch.from_numpy(image).float() / 255 for image in texels])
+
+
+@pytest.fixture
+def maps():
+    return {name: draw(number) for number, name in enumerate(NAMES)}
+
+
+@pytest.fixture
+def read(mesh_class, load_nodes):
+    """The material of a quad with uvs."""
+
+    def read(uvs=UVS, images=None, **attributes):
+        batches = {name: to_batch(image) for name, image in (images or {}).items()}
+        given = {"uvs": None if uvs is None else uvs[None], **batches, **attributes}
+        surface = load_nodes("sockets").socket_to_surface(mesh_class(VERTICES[None], FACES[None], **given))
+        return surface.material
+
+    return read
+
+
+def test_every_map_is_read_to_the_byte(read, maps, caplog):
+    with caplog.at_level(logging.WARNING, "character3d"):
+        found = read(images=maps, occlusion_in_mr=True)
+    assert caplog.records == []
+    np.testing.assert_array_equal(np.rint(found.base_color[..., :3] * 255), maps["texture"])
+    for role in ("metallic_roughness", "emissive"):
+        np.testing.assert_array_equal(found.maps[role], maps[role])
+    np.testing.assert_array_equal(found.maps["normal"], maps["normal_map"])
+    np.testing.assert_array_equal(found.maps["occlusion"][..., 0], maps["metallic_roughness"][..., 0])
+    assert (found.metallic, found.roughness, found.emissive) == (1, 1, (1, 1, 1))
+
+
+def test_red_of_the_metallic_roughness_map_is_no_occlusion_unless_said(read, maps):
+    assert "occlusion" not in read(images=maps).maps
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_a_map_alone_keeps_the_uvs_and_makes_a_material(read, maps, name):
+    assert len(read(images={name: maps[name]}).maps) == 1
+
+
+def test_factors_scale_what_the_pipeline_has_no_factor_for(read, maps):
+    factors = {"emissive_factor": [0.5, 0, 1], "emissive_strength": 2.0, "occlusion_strength": 0.0}
+    found = read(images=maps, occlusion_in_mr=True, material={**factors, "normal_scale": 0.0})
+    assert found.emissive == (1, 0, 2) and (found.maps["occlusion"] == 255).all()
+    flat = found.maps["normal"][maps["normal_map"][..., 2] > 140]
+    np.testing.assert_array_equal(flat, np.broadcast_to((128, 128, 255), flat.shape))
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(None, True), (True, True), (False, False)])
+def test_both_sides_are_shown_as_core_shows_them(read, maps, factor, expected):
+    material = {} if factor is None else {"double_sided": factor}
+    assert read(images=maps, material=material).is_double_sided is expected
+
+
+@pytest.mark.parametrize("name", ["unlit", "tangents"])
+def test_what_cannot_be_kept_is_logged_by_name(read, maps, caplog, name):
+    value = True if name == "unlit" else torch.zeros(1, 4, 4)
+    with caplog.at_level(logging.WARNING, "character3d"):
+        read(images=maps, **{name: value})
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"MESH: {name} cannot be kept")
+
+
+def make_glossy(**changes):
+    quad = Mesh(VERTICES.numpy(), FACES.numpy(), uvs=UVS.numpy())
+    roles = ("metallic_roughness", "normal", "occlusion", "emissive")
+    maps = {role: draw(number) for number, role in enumerate(roles)}
+    maps["occlusion"][...] = maps["occlusion"][..., :1]
+    texels = np.dstack((draw(9), np.full((6, 5), 255, np.uint8)))
+    material = Material(texels, 0.5, 0.25, emissive=(1.0, 0.5, 4.0), is_double_sided=True, maps=maps)
+    return TexturedMesh(quad, replace(material, **changes))
+
+
+def test_a_material_survives_the_way_out_and_in(mesh_class, load_nodes):
+    sockets, before = load_nodes("sockets"), make_glossy()
+    after = sockets.socket_to_surface(sockets.mesh_to_core(before)).material
+    for name in ("metallic", "roughness", "emissive", "is_double_sided"):
+        assert getattr(after, name) == getattr(before.material, name), name
+    for role, texels in before.material.maps.items():
+        channels = slice(1, None) if role == "metallic_roughness" else slice(None)
+        np.testing.assert_array_equal(after.maps[role][..., channels], texels[..., channels])
+
+
+def test_occlusion_alone_goes_out(mesh_class, load_nodes):
+    occlusion = draw(1)
+    core = load_nodes("sockets").mesh_to_core(make_glossy(maps={"occlusion": occlusion}))
+    assert core.occlusion_in_mr is True
+    red, *others = np.rint(core.metallic_roughness[0].numpy() * 255).transpose(2, 0, 1)
+    np.testing.assert_array_equal(red, occlusion[..., 0])
+    assert (np.array(others) == 255).all()
+
+
+def test_occlusion_of_another_size_is_named(mesh_class, load_nodes, caplog):
+    maps = {"occlusion": draw(1), "metallic_roughness": draw(2, (3, 3, 3))}
+    with caplog.at_level(logging.WARNING, "character3d"):
+        load_nodes("sockets").mesh_to_core(make_glossy(maps=maps))
+    assert "occlusion, whose size is another" in caplog.text
+
+
+@pytest.fixture
+def figures(mesh_class):
+    """A batch of two figures with all maps, each with its own, as core's nodes make them."""
+    mesh = read_mesh(FILES / "textured.glb").surface.mesh
+    arrays = {"vertices": mesh.positions, "faces": mesh.faces.astype(np.int64), "uvs": mesh.uvs}
+    batch = {name: torch.from_numpy(np.stack((array, array))) for name, array in arrays.items()}
+    images = {name: [draw(10 * item + n, (16, 16, 3)) for item in (0, 1)] for n, name in enumerate(NAMES)}
+    given = {name: to_batch(*both) for name, both in images.items()}
+    return mesh_class(**batch, **given, occlusion_in_mr=True), images
+
+
+@pytest.fixture
+def characters(figures, load_nodes):
+    rigged = load_nodes("rigging").RigCharacter.execute(figures[0], "T-pose", "geodesic_voxel_binding")
+    assert len(rigged.ui["character3d_report"]) == 2
+    moving = [load_nodes("animation").AddAnimation.execute(one, "idle").args[0] for one in rigged.args[0]]
+    return moving, figures[1]
+
+
+def read_png(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def read_gltf_maps(data):
+    """Role -> texels, by a reader that knows only the container and the specification."""
+    length = struct.unpack("<I", data[12:16])[0]
+    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    (material,) = document["materials"]
+    pbr = material["pbrMetallicRoughness"]
+    slots = {
+        "texture": pbr["baseColorTexture"],
+        "metallic_roughness": pbr["metallicRoughnessTexture"],
+        "normal_map": material["normalTexture"],
+        "emissive": material["emissiveTexture"],
+        "occlusion": material["occlusionTexture"],
+    }
+    assert material["emissiveFactor"] == [1, 1, 1] and pbr["metallicFactor"] == pbr["roughnessFactor"] == 1
+    found = {}
+    for role, slot in slots.items():
+        image = document["images"][document["textures"][slot["index"]]["source"]]
+        view = document["bufferViews"][image["bufferView"]]
+        start = view.get("byteOffset", 0)
+        found[role] = read_png(binary[start : start + view["byteLength"]])
+    return found
+
+
+@pytest.mark.parametrize("character_format", ["glb", "vrm"])
+def test_every_map_of_a_batch_reaches_glb_and_vrm(characters, load_nodes, character_format):
+    save = load_nodes("save_character")
+    for item, character in enumerate(characters[0]):
+        data = save._choose_encoder(character, character_format, "mixamo", save._NO_META)("a")
+        found, given = read_gltf_maps(data), {name: both[item] for name, both in characters[1].items()}
+        for name in NAMES:
+            np.testing.assert_array_equal(found[name], given[name])
+        np.testing.assert_array_equal(found["occlusion"][..., 0], given["metallic_roughness"][..., 0])
+
+
+def test_every_map_of_a_batch_reaches_fbx(characters, load_nodes, tmp_path):
+    require_reader("ufbx")
+    ask = write_ask(tmp_path / "ask.json")
+    for item, character in enumerate(characters[0]):
+        path, given = tmp_path / f"{item}.fbx", {name: both[item] for name, both in characters[1].items()}
+        path.write_bytes(load_nodes("save_character")._choose_encoder(character, "fbx", "mixamo", None)("a"))
+        textures = run_reader("ufbx", tmp_path / "report.json", path, ask)["textures"]
+        found = {name: read_png(base64.b64decode(content)) for name, content in textures.items()}
+        np.testing.assert_array_equal(found["DiffuseColor"], given["texture"])
+        np.testing.assert_array_equal(found["NormalMap"], given["normal_map"])
+        np.testing.assert_array_equal(found["EmissiveColor"], given["emissive"])
+        packed = [found[name][..., 0] for name in ("AmbientColor", "ShininessExponent", "ReflectionFactor")]
+        np.testing.assert_array_equal(np.dstack(packed), given["metallic_roughness"])
+
+
+def test_vertex_colors_are_multiplied_into_the_texture_and_the_maps_stay(load_nodes):
+    before = make_glossy()
+    gray = replace(before, mesh=replace(before.mesh, colors=np.tile((0.25, 0.25, 0.25, 1), (4, 1))))
+    after = load_nodes("surfaces").make_textured(gray)
+    assert after.mesh.colors is None
+    np.testing.assert_array_equal(after.uvs, before.uvs)
+    assert after.material.maps == before.material.maps
+    center = np.array([[2.5 / 5, 2.5 / 6]])
+    expected = linear_to_srgb(srgb_to_linear(before.material.sample(center)) / 4)[:, :3]
+    np.testing.assert_allclose(after.material.sample(center)[:, :3], expected, atol=0.02)
