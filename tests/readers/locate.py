@@ -20,6 +20,7 @@ NODE_MODULES = {
     "three": "three",
     "three-vrm": "@pixiv/three-vrm",
     "gltf-validator": "gltf-validator",
+    "gltf-transform": "@gltf-transform/functions",
 }
 SCRIPTS = {
     "ufbx": "read_ufbx.py",

@@ -24,8 +24,8 @@ from .model import Model, Part
 UNDERSTOOD = frozenset({
     "EXT_mesh_gpu_instancing", "EXT_meshopt_compression", "EXT_texture_webp", "KHR_draco_mesh_compression",
     "KHR_lights_punctual", "KHR_materials_emissive_strength", "KHR_materials_pbrSpecularGlossiness",
-    "KHR_materials_unlit", "KHR_mesh_quantization", "KHR_meshopt_compression", "KHR_texture_basisu",
-    "KHR_texture_transform", "VRM", "VRMC_vrm",
+    "KHR_materials_unlit", "KHR_mesh_primitive_restart", "KHR_mesh_quantization", "KHR_meshopt_compression",
+    "KHR_texture_basisu", "KHR_texture_transform", "VRM", "VRMC_vrm",
 })  # fmt: skip
 """The extensions that a file may require."""
 

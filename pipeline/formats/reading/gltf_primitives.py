@@ -1,6 +1,6 @@
 """Primitives of glTF meshes: triangles of every mode, plain or compressed by Draco, with their morph targets.
 
-Sources: glTF 2.0, section 3.7.2; KHR_draco_mesh_compression.
+Sources: glTF 2.0, section 3.7.2; KHR_draco_mesh_compression; KHR_mesh_primitive_restart.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from .gltf_container import GltfFile
 from .soft_packages import import_soft
 
 _DRACO = "KHR_draco_mesh_compression"
+_LAST_INDEX = {5121: 255, 5123: 65535, 5125: 2**32 - 1}
+"""Of each component type."""
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _MODE_NAMES = ("points", "lines", "lines", "lines")
 
@@ -87,6 +89,8 @@ def read_primitive(
     count = len(positions)
     if indices is None:
         indices = np.arange(count)
+    runs = [indices] if mode == _TRIANGLES else _split_runs(file, primitive, indices)
+    indices = np.concatenate(runs)
     if len(indices) and (indices.min() < 0 or indices.max() >= count):
         raise file.damaged(f"its faces name vertex {indices.max()} of {count}")
     colors = attributes.numbers("COLOR_0", "VEC3", "VEC4")
@@ -98,7 +102,8 @@ def read_primitive(
     if unequal := [len(array) for array in others if array is not None and len(array) != count]:
         raise file.damaged(f"a primitive has {count} positions and {unequal[0]} of another attribute")
     return Primitive(
-        positions, _list_triangles(mode, indices), normals, uvs, colors, joints, weights,  # type: ignore[arg-type]
+        positions, np.concatenate([_list_triangles(mode, run) for run in runs]), normals,
+        uvs, colors, joints, weights,  # type: ignore[arg-type]
         file.get(primitive, "material", int),
     )  # fmt: skip
 
@@ -158,6 +163,19 @@ def _add_morphs(
                 raise file.damaged(f"a morph target has {len(moved)} of {name} for {len(values)} vertices")
             values = values + weight * moved
     return values
+
+
+def _split_runs(file: GltfFile, primitive: Mapping[str, Any], indices: Int64Array) -> list[Int64Array]:
+    """The strips or fans of a primitive: the last index of its type, which names no vertex, begins another.
+
+    Graphics hardware takes it so whether or not the file says that it uses KHR_mesh_primitive_restart.
+    """
+    if "indices" not in primitive:
+        return [indices]
+    component = file.item("accessors", primitive["indices"]).get("componentType")
+    is_cut = indices == _LAST_INDEX.get(component, -1)
+    run = np.cumsum(is_cut)[~is_cut]
+    return np.split(indices[~is_cut], np.flatnonzero(np.diff(run)) + 1)
 
 
 def _list_triangles(mode: int, indices: Int64Array) -> Int64Array:
