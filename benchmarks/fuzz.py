@@ -131,9 +131,9 @@ def run_some(sources: list[Path], first: int, end: int, folder: Path, counts: Co
             if "error" in answer:
                 print(f"case {number} ({answer['name']}): {answer['error']}", flush=True)
     _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status) and not ended:
+    if not ended:
         counts["found"] += 1
-        print(f"case {number} ({answer['name']}): ended by signal {os.WTERMSIG(status)}", flush=True)
+        print(f"case {number} ({answer['name']}): ended with status {status}", flush=True)
     return number + 1
 
 
@@ -143,16 +143,22 @@ def run_fork(sources: list[Path], first: int, end: int, folder: Path, writing: i
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silence, stream)
+    try:
+        run_cases(sources, range(first, end), folder, writing)
+    finally:
+        os._exit(0)
+
+
+def run_cases(sources: list[Path], numbers: range, folder: Path, writing: int) -> None:
     slow = [path for path in sources if path.suffix.lower() in APART]
     others = [path for path in sources if path.suffix.lower() not in APART]
-    for number in range(first, end):
+    for number in numbers:
         choose = random.Random(number)
         source = choose.choice(slow if slow and (not others or choose.random() < APART_SHARE) else others)
         tell(writing, {"case": number, "outcome": "begun", "name": source.name})
         signal.alarm(SECONDS)
         tell(writing, {"case": number, "name": source.name, **run_case(source, choose, folder / "case")})
         signal.alarm(0)
-    os._exit(0)
 
 
 def tell(writing: int, answer: dict[str, Any]) -> None:

@@ -36,9 +36,10 @@ def change_stage(source: Path, choose: random.Random) -> bytes:
         written = Path(folder, "changed")
         child = os.fork()
         if not child:
-            with contextlib.suppress(Tf.ErrorException):
+            try:
                 written.write_bytes(_change_stage(source, choose))
-            os._exit(0)
+            finally:
+                os._exit(0)
         os.waitpid(child, 0)
         return written.read_bytes() if written.exists() else b""
 

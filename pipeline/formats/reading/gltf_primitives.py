@@ -172,7 +172,7 @@ def _split_runs(file: GltfFile, primitive: Mapping[str, Any], indices: Int64Arra
     """
     if "indices" not in primitive:
         return [indices]
-    component = file.item("accessors", primitive["indices"]).get("componentType")
+    component = file.item("accessors", primitive["indices"])["componentType"]
     is_cut = indices == _LAST_INDEX.get(component, -1)
     run = np.cumsum(is_cut)[~is_cut]
     return np.split(indices[~is_cut], np.flatnonzero(np.diff(run)) + 1)
