@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from ..types import BoolArray, FloatArray
 from .figure_layout import FigureLayout
-from .front_details import Materials, find_reaching, find_runs
+from .front_details import Materials, find_front_details, find_reaching, find_runs, measure_support
 from .masked_images import keep_large_components
 
 _CLOSE = 9.0
@@ -19,15 +19,19 @@ _REACH = 30.0
 """Weighted Lab distance of the covering's main shade and all its others, lights and shadows."""
 _LIKE = 9.0
 """Difference of material from the main shade at which others hardly count in the color of the back."""
-_FUR = 13.5
-"""The same up to which others are of the covering of a head whose face is of it too."""
+_SHOWN_OUTSIDE = 0.3
+"""Shares at the crown and around the head, added, from which on a material counts wholly on a head of fur."""
 _RARE, _UNLIKE = (7.0, 4.0), (16.0, 1.25)
 """Differences of material from the main shade, and how much commoner than at the crown a material of such a
 difference must be in the middle of the face to be the face's."""
 _LEAST_FACE = 0.4
 """Share of the face's own materials in its middle from which on there is a face."""
+_OF_CHEEKS, _SKIN, _FRAMED = 0.12, 0.6, 0.28
+"""Shares of the cheeks from which on a material is skin's, and skin is seen; share of hair beside them."""
 _FEATURES = 1.5
-"""Size of what a face of the crown's material loses with its features, in radii of the face."""
+"""Radii of the face within which what is missing of the hair is the face's."""
+_FUR_FACE = 1.2, 0.75
+"""Radii of a face of fur within which the back is smooth, and within which it takes nothing from the face."""
 _OUTLINED = 6.0
 """Contact with the silhouette, relative to its size, from which on a patch is outline: headphones, a band."""
 _SHOWN = 0.12
@@ -40,38 +44,58 @@ _LONGEST = 0.7
 class HeadBack:
     """hole: (H, W) bool, what the back does not show. source: (H, W) bool, the hair, fur or skin it shows.
 
-    likeness: (C,) 0..1, how much each material counts in the source's color.
+    weights: (H, W) 0..1, how much each pixel counts in the source's color. smoothed: (H, W) bool, replaced
+    as the hole is, but a source of color and texture all the same: a face of fur.
     """
 
     hole: BoolArray
     source: BoolArray
-    likeness: FloatArray
+    weights: FloatArray
+    smoothed: BoolArray
 
 
 def choose_head_back(materials: Materials, layout: FigureLayout, mask: BoolArray) -> HeadBack:
-    """Find what the head's outline is of: hair, hat, hood, fur, skin. The rest is hole, down to the nape."""
+    """Find what the back of the head is of: hair, hat and hood, or what most of the head is of."""
     covering, face, likeness = _split_materials(materials, layout)
-    seen = covering[materials.labels] & layout.head
-    if face.any():
-        kept = seen & ~_select_face(layout, 1.0, 0.25)
-        # Islands of the covering's color amid the face are eyes and brows.
-        around = ndimage.binary_closing(layout.head & ~kept, _disk(max(1, int(0.06 * layout.head_height))))
-        kept &= ~ndimage.binary_opening(around & layout.head)
-    else:
-        kept = seen & ~_select_face(layout, _FEATURES)
+    if not face.any():
+        return _smooth_fur(materials, layout, mask)
+    kept = covering[materials.labels] & layout.head & ~_select_face(layout, 1.0, 0.25)
+    # Islands of the covering's color amid the face are eyes and brows.
+    around = ndimage.binary_closing(layout.head & ~kept, _disk(max(1, int(0.06 * layout.head_height))))
+    kept &= ~ndimage.binary_opening(around & layout.head)
     kept = keep_large_components(ndimage.binary_opening(kept), 0.05 * kept.sum())
     if not kept.any():
-        return HeadBack(np.zeros_like(mask), layout.head, likeness)
-    bottom = _find_nape(kept, layout) if face.any() else np.full(len(mask), layout.head_box[3])
-    hole = layout.head & (np.arange(len(mask))[:, None] <= bottom) & ~kept
+        return _smooth_fur(materials, layout, mask)
+    hole = layout.head & (np.arange(len(mask))[:, None] <= _find_nape(kept, layout)) & ~kept
     hole = ndimage.binary_opening(hole, iterations=2)
     hole &= ~_find_ornaments(hole, layout, mask)
     hole = ndimage.binary_propagation(hole & _select_face(layout, _FEATURES), mask=hole)
-    if not face.any():
-        return HeadBack(hole, kept, likeness)
     connected, _ = ndimage.label(covering[materials.labels] & mask & ~layout.legs)
     loose = np.isin(connected, np.unique(connected[kept & (connected > 0)]))
-    return HeadBack(hole | _hang_hair(loose, layout, mask), kept, likeness)
+    hole |= _hang_hair(loose, layout, mask)
+    return HeadBack(hole, kept, likeness[materials.labels], np.zeros_like(hole))
+
+
+def _smooth_fur(materials: Materials, layout: FigureLayout, mask: BoolArray) -> HeadBack:
+    """The back of a head whose face is of the same as the rest: each row of what most of it is of."""
+    shares = measure_support(materials, layout.head, mask)
+    features = find_front_details(materials, shares, layout.head, mask)
+    own = np.take_along_axis(shares, np.maximum(materials.labels, 0)[..., None], axis=-1)[..., 0]
+    crown, rim = (_count(materials, area) for area in (_select_crown(layout), _select_rim(layout)))
+    shown = np.minimum(1.0, materials.kinship @ (crown + rim) / _SHOWN_OUTSIDE)
+    weights = (own / np.maximum(shares.max(axis=-1), 1e-6)) ** 2 * shown[materials.labels]
+    around, inner = np.zeros_like(mask), np.zeros_like(mask)
+    if layout.face is not None:
+        around, inner = (_select_both_sides(layout, scale) for scale in _FUR_FACE)
+    return HeadBack(features, layout.head & ~features & ~inner, weights, around)
+
+
+def _select_both_sides(layout: FigureLayout, scale: float) -> BoolArray:
+    """The face's ellipse, scaled, and its mirror image in the middle of the head."""
+    left, _, right, _ = layout.head_box
+    face = _select_face(layout, scale)
+    mirrored = np.clip(np.round(left + right - np.arange(face.shape[1])), 0, face.shape[1] - 1).astype(int)
+    return face | (face[:, mirrored] & layout.head)
 
 
 def _split_materials(materials: Materials, layout: FigureLayout) -> tuple[BoolArray, BoolArray, FloatArray]:
@@ -79,10 +103,9 @@ def _split_materials(materials: Materials, layout: FigureLayout) -> tuple[BoolAr
 
     Also the likeness 0..1 of each to the outline's main material.
     """
-    count = len(materials.colors)
     gaps = cdist(materials.colors, materials.colors)
     middle, crown, rim = (
-        np.bincount(materials.labels[area], minlength=count) / max(1, area.sum())
+        _count(materials, area)
         for area in (_select_face(layout, 0.85), _select_crown(layout), _select_rim(layout))
     )
     outline = crown + 0.5 * rim
@@ -92,15 +115,36 @@ def _split_materials(materials: Materials, layout: FigureLayout) -> tuple[BoolAr
     main = int((outline * close[main]).argmax())
     unlike = unlike[main]
     likeness = np.exp(-((unlike / _LIKE) ** 2))
-    face = np.zeros(count, dtype=bool)
+    face = np.zeros(len(gaps), dtype=bool)
     for difference, commoner in (_RARE, _UNLIKE):
         face |= (unlike > difference) & (middle > commoner * crown) & (middle > 0.02)
     if middle[face].sum() < _LEAST_FACE:
-        return unlike < _FUR, np.zeros_like(face), likeness
+        face = _find_framed_skin(materials, layout, unlike)
     # Shades of hair may come close to skin: each counts as what it is closer to.
     skin = int(np.where(face, middle, 0).argmax())
     covering = (gaps[main] < _REACH) & (gaps[main] < gaps[skin])
     return covering, face & ~covering, likeness
+
+
+def _find_framed_skin(materials: Materials, layout: FigureLayout, unlike: FloatArray) -> BoolArray:
+    """The cheeks' materials (C,) where long hair, which is like the crown, frames them; else none.
+
+    Pale skin is near to pale hair, and goggles or a band on the hair may be of its color.
+    """
+    _, y, _, tall = _guess_face(layout)
+    rows = np.arange(len(layout.head))[:, None]
+    cheeks = _select_face(layout, 0.85) & ~_select_face(layout, 0.4) & (rows > y)
+    beside = _select_rim(layout) & (np.abs(rows - y) < 0.5 * tall)
+    shares = _count(materials, cheeks)
+    skin = (unlike > _RARE[0]) & (shares > _OF_CHEEKS)
+    framed = _count(materials, beside)[unlike < _CLOSE].sum() > _FRAMED
+    return skin & (framed and shares[skin].sum() > _SKIN)
+
+
+def _count(materials: Materials, area: BoolArray) -> FloatArray:
+    """The share (C,) of each material in an area."""
+    found = np.bincount(materials.labels[area], minlength=len(materials.colors))
+    return found / max(1, int(area.sum()))
 
 
 def _compare_materials(colors: FloatArray) -> FloatArray:

@@ -18,6 +18,7 @@ from .back_head import choose_head_back
 from .figure_layout import FigureLayout
 from .front_details import (
     find_front_details,
+    find_islands,
     find_obstacles,
     join_along_rows,
     measure_support,
@@ -102,19 +103,19 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
     materials = segment_materials(color, mask)
     trunk = small.trunk & mask
     support = measure_support(materials, trunk, mask)
-    details = find_front_details(materials, support, trunk, mask)
+    details = find_front_details(materials, support, trunk, mask | _close_rows(small.legs))
     details &= ~keep_large_components(details & small.legs, _LEG_DETAIL * mask.size)
     details = join_along_rows(details, trunk & ~small.legs)
+    details |= find_islands(color, trunk, mask) | small.held
     details |= find_obstacles(trunk, small.hands, mask, small.head)
     chosen = choose_by_row(support.sum(axis=1) / np.maximum(trunk.sum(axis=1), 1)[:, None])
     regions = []
     if small.head.any():
         head = choose_head_back(materials, small, mask)
         hole, source = _leave_margins(head.hole, head.source, mask)
-        likeness = head.likeness[materials.labels]
-        base = continue_shades(color, source, likeness)
-        regions.append((hole, source & (likeness > _LIKE), base))
-        details, trunk = details & ~head.hole, trunk & ~head.hole
+        base = continue_shades(color, source, head.weights)
+        regions.append((hole | head.smoothed, source & (head.weights > _LIKE), base))
+        details, trunk = details & ~regions[0][0], trunk & ~head.hole
     hole, source = _leave_margins(details, trunk, mask)
     regions.append((hole, source, continue_rows(color, materials, source, hole, chosen)))
     size = canvas.mask.shape
@@ -152,12 +153,19 @@ def _fill_region(
     color, hole, source, base = color.copy(), hole[window], source[window], region.base[window]
     part = color[window]
     guess = np.where(hole[..., None], base, part)
-    made = fill_with_patches(guess, hole, source & ~hole, rng, progress)
+    made = fill_with_patches(part, guess, hole, source, rng, progress)
     light, _ = blur_masked(made, hole, _TEXTURE * side)
     filled = np.clip(base + np.clip(made - light, -_CONTRAST, _CONTRAST), 0, 1)
     share = ndimage.gaussian_filter(hole.astype(np.float32), _SOFT * side)[..., None]
     color[window] = part * (1 - share) + np.where(hole[..., None], filled, extend_color(filled, hole)) * share
     return color
+
+
+def _close_rows(region: BoolArray) -> BoolArray:
+    """With all between the first and the last pixel of each row: no outline between the legs."""
+    return np.logical_and(
+        np.maximum.accumulate(region, axis=1), np.maximum.accumulate(region[:, ::-1], axis=1)[:, ::-1]
+    )
 
 
 def _frame(region: BoolArray) -> tuple[slice, slice]:

@@ -14,9 +14,12 @@ _Four = tuple[float, float, float, float]
 _LEGS = ("left_leg", "right_leg", "left_foot", "right_foot")
 _HANDS = ("left_hand", "right_hand")
 _ARMS = ("left_arm", "right_arm", *_HANDS)
-_TRUNK = ("torso", "clothes", *_LEGS)
+_TRUNK = ("head", "torso", "clothes", *_LEGS)
+"""What reads as head below the neck is a chin or a face on the belly."""
 _HEAD_RADII = 1.45
 """Of the face, within which the head of a figure without human form is."""
+_SEEN, _HAND_WIDTH = 0.5, 0.6
+"""Confidence from which wrist and tip of a hand are where they were read; its radius, in its lengths."""
 _AWAY = ("side", "back")
 
 
@@ -24,14 +27,16 @@ _AWAY = ("side", "back")
 class FigureLayout:
     """Lengths are pixels, (H, W) that of the picture.
 
-    head: down to the neck, with hair. trunk: with clothes and `legs`, without arms. is_facing: whether the
-    picture shows a front. head_box: left, top, right, bottom. face: center x, y, radii x, y, or None.
+    head: down to the neck, with hair. trunk: with clothes and `legs`, without arms. held: hands before the
+    trunk. is_facing: whether the picture shows a front. head_box: left, top, right, bottom.
+    face: center x, y, radii x, y, or None.
     """
 
     head: BoolArray
     trunk: BoolArray
     legs: BoolArray
     hands: BoolArray
+    held: BoolArray
     is_facing: bool
     head_box: _Four = (0.0, 0.0, 0.0, 0.0)
     face: _Four | None = None
@@ -43,12 +48,14 @@ class FigureLayout:
 
     def reduce(self, step: int) -> FigureLayout:
         """The layout of the picture reduced by a whole factor."""
-        head, trunk, legs, hands = (
+        head, trunk, legs, hands, held = (
             shrink(item[..., None].astype(np.float32), step)[..., 0] >= 0.5
-            for item in (self.head, self.trunk, self.legs, self.hands)
+            for item in (self.head, self.trunk, self.legs, self.hands, self.held)
         )
         face = None if self.face is None else _scale(self.face, 1 / step)
-        return FigureLayout(head, trunk, legs, hands, self.is_facing, _scale(self.head_box, 1 / step), face)
+        return FigureLayout(
+            head, trunk, legs, hands, held, self.is_facing, _scale(self.head_box, 1 / step), face
+        )
 
 
 def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -> FigureLayout:
@@ -58,7 +65,7 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
     """
     if figure is None:
         none = np.zeros_like(mask)
-        return FigureLayout(none, mask, none, none, True)
+        return FigureLayout(none, mask, none, none, none, True)
     scale, offset = _match_boxes(subject, mask)
     parts = _resample_parts(figure, scale, offset, mask)
     left, top, right, bottom = figure.head_box
@@ -71,6 +78,7 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
     inside = (rows > top) & ~_join(is_part, (*_ARMS, "prop")) & (across < 0.65)
     head = mask & (rows < bottom) & (is_part["head"] | is_part["hair"] | worn | inside)
     trunk, legs, hands = (_join(is_part, names) & ~head for names in (_TRUNK, _LEGS, _HANDS))
+    held = trunk & _draw_hands(figure, scale, offset, mask)
     face = None
     if figure.face is not None:
         x, y = scale * np.array(figure.face[:2]) + offset
@@ -82,13 +90,30 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
             head = mask & (np.hypot((columns - x) / radii[0], (rows - y) / radii[1]) < _HEAD_RADII)
     return FigureLayout(
         head,
-        trunk,
-        legs,
+        trunk & ~held,
+        legs & ~held,
         hands,
+        held,
         figure.kind not in _AWAY,
         (float(left), float(top), float(right), float(bottom)),
         face,
     )
+
+
+def _draw_hands(figure: Figure, scale: FloatArray, offset: FloatArray, mask: BoolArray) -> BoolArray:
+    """The hands (H, W) between wrists and tips that were seen: parts are too coarse on the trunk."""
+    hands = np.zeros_like(mask)
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    for side in ("left", "right"):
+        if min(figure.trust(f"{side}_{name}") for name in ("wrist", "hand")) < _SEEN:
+            continue
+        wrist, tip = (scale * figure[f"{side}_{name}"][:2] + offset for name in ("wrist", "hand"))
+        along = tip - wrist
+        length = max(float(np.hypot(*along)), 1.0)
+        share = np.clip(((columns - wrist[0]) * along[0] + (rows - wrist[1]) * along[1]) / length**2, 0, 1)
+        away = np.hypot(columns - wrist[0] - share * along[0], rows - wrist[1] - share * along[1])
+        hands |= mask & (away < _HAND_WIDTH * length)
+    return hands
 
 
 def _join(is_part: dict[str, BoolArray], names: tuple[str, ...]) -> BoolArray:

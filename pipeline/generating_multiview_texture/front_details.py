@@ -16,17 +16,21 @@ from .masked_images import blur_masked, erode_mask, keep_large_components
 _SAME, _OTHER = 8.0, 15.0
 """Weighted Lab distances up to which two colors are one material, and from which on they are two."""
 _BAND = 0.3
-"""Width of the band at each side of a part, as a share of the part's."""
+"""Width of each side of a part, as a share of the part's."""
 _LEAST_SHARE = 0.25
-"""Share of the color in one of the bands from which on the sides show it too."""
+"""Share of the color in one of the sides from which on they show it too."""
 _SPREAD = 0.012
-"""Rows over which the bands are averaged, as a share of the height: belts and hems are kept apart."""
+"""Rows over which the sides are averaged, as a share of the height: belts and hems are kept apart."""
 _WIDEST = 0.2
 """Largest width of what hangs in front of the trunk, as a share of the side; more is between two cloths."""
 _CONTACT = 1.2
 """Contact with the silhouette, relative to the root of its area, from which on a patch continues behind."""
 _JOINED = 0.4
 """Share of the width between a row's outermost details that they fill if all of it is one."""
+_AROUND, _STANDS_OUT = 0.04, 30.0
+"""Width of what counts as around a spot, as a share of the side, and CIE 1976 difference from it."""
+_ISLAND, _PATTERN = 0.004, 0.05
+"""Largest spot, as a share of the image, and share of a part from which on spots are a pattern."""
 _SPECK = 0.00012
 """Smallest detail, as a share of the image."""
 
@@ -52,18 +56,23 @@ def segment_materials(color: FloatArray, mask: BoolArray) -> Materials:
     return Materials(labels, centers, kinship.astype(np.float32))
 
 
-def measure_support(materials: Materials, region: BoolArray, mask: BoolArray) -> FloatArray:
-    """How common each material is at the sides of each pixel's row, (H, W, C): the larger of both shares."""
+def measure_support(
+    materials: Materials, region: BoolArray, mask: BoolArray, band: float = _BAND
+) -> FloatArray:
+    """How common each material is at the sides of each pixel's row, (H, W, C): the larger of both shares.
+
+    band: width of a side, as a share of the row's.
+    """
     side, count = len(mask), len(materials.colors)
     inner = region & erode_mask(mask, 0.006 * side)
     shown = one_hot(np.where(inner, materials.labels, -1), count) @ materials.kinship
     sums = np.pad(shown.cumsum(axis=1), ((0, 0), (1, 0), (0, 0)))
     sizes = np.pad(inner.cumsum(axis=1), ((0, 0), (1, 0)))
     start, stop = find_runs(region)
-    band = np.maximum(1, ((stop - start) * _BAND).astype(np.int32))
+    width = np.maximum(1, ((stop - start) * band).astype(np.int32))
     rows = np.arange(side)[:, None]
     shares = []
-    for first, last in ((start, start + band), (stop - band, stop)):
+    for first, last in ((start, start + width), (stop - width, stop)):
         total, size = sums[rows, last] - sums[rows, first], sizes[rows, last] - sizes[rows, first]
         share = total / np.maximum(size, 1)[..., None]
         shares.append(blur_masked(share, region, (_SPREAD * side, 0.5))[0])
@@ -85,6 +94,22 @@ def find_front_details(
     details = ndimage.binary_opening(details)
     details = keep_large_components(ndimage.binary_closing(details, iterations=2) & region, _SPECK * side**2)
     return details & ~find_reaching(details, mask)
+
+
+def find_islands(color: FloatArray, region: BoolArray, mask: BoolArray) -> BoolArray:
+    """Small spots (H, W) of `region` that differ from all around them: eyes, buttons, a print.
+
+    None if there are many: then they are a pattern. color: (H, W, 3) sRGB.
+    """
+    side = len(mask)
+    lab = srgb_to_lab(color)
+    around, _ = blur_masked(lab, region, (_AROUND * side, _AROUND * side))
+    spots = region & (np.linalg.norm(lab - around, axis=-1) > _STANDS_OUT)
+    spots = ndimage.binary_closing(ndimage.binary_opening(spots)) & region
+    small = spots & ~keep_large_components(spots, _ISLAND * side**2)
+    small = keep_large_components(small, _SPECK * side**2)
+    small &= ~find_reaching(small, mask, 0.0)
+    return small if small.sum() < _PATTERN * region.sum() else np.zeros_like(small)
 
 
 def join_along_rows(details: BoolArray, region: BoolArray) -> BoolArray:

@@ -30,21 +30,22 @@ _NEIGHBORS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
 def fill_with_patches(
     color: FloatArray,
+    guess: FloatArray,
     hole: BoolArray,
     source: BoolArray,
     rng: np.random.Generator,
     progress: Progress = ignore_progress,
 ) -> FloatArray:
-    """Replace the smooth guess that the picture (H, W, 3) holds in `hole` by texture of `source`.
+    """Replace the smooth guess (H, W, 3) in `hole` by texture that the picture `color` has in `source`.
 
-    hole, source: (H, W) bool. Returns the picture itself if there is nothing to take texture from.
+    hole, source: (H, W) bool, which may overlap. Returns the guess if there is nothing to take texture from.
     """
     if not hole.any() or not source.any():
-        return color
+        return guess
     shift, factor, done = None, 1, 0
     total = sum(rounds for _, rounds in _LEVELS)
     for reduced_by, rounds in _LEVELS:
-        level = _Level(color, hole & ~source, source, reduced_by)
+        level = _Level((color, guess), hole, source, reduced_by)
         if not level.has_sources or len(level.targets) == 0:
             continue
         level.start(shift, rng)
@@ -54,7 +55,7 @@ def fill_with_patches(
             progress((done + number + 1) / total)
         done += rounds
         shift, factor = level.read_shift(), reduced_by
-    return color if shift is None else _copy_shifted(color, hole, source, shift, factor)
+    return guess if shift is None else _copy_shifted(color, hole, source, shift, factor)
 
 
 class _Level:
@@ -63,13 +64,17 @@ class _Level:
     targets: (N,) pixels whose patches touch the hole. found: (N,) the source pixel of each target's patch.
     """
 
-    def __init__(self, color: FloatArray, hole: BoolArray, source: BoolArray, factor: int) -> None:
+    def __init__(
+        self, pictures: tuple[FloatArray, FloatArray], hole: BoolArray, source: BoolArray, factor: int
+    ) -> None:
         pad = ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS))
         solid = np.pad(shrink(source[..., None].astype(np.float32), factor)[..., 0] > 0.99, pad)
         self._hole = np.pad(shrink(hole[..., None].astype(np.float32), factor)[..., 0] > 0, pad)
-        solid &= ~self._hole
         self._height, self._width = solid.shape
-        self._color = np.pad(shrink(color, factor), (*pad, (0, 0)), mode="edge").reshape(-1, 3)
+        self._color, self._painted = (
+            np.pad(shrink(picture, factor), (*pad, (0, 0)), mode="edge").reshape(-1, 3)
+            for picture in pictures
+        )
         whole = ndimage.binary_erosion(solid, _WINDOW)
         allowed = whole if whole.sum() >= _FEWEST_SOURCES else solid
         self.has_sources = bool(allowed.any())
@@ -90,7 +95,6 @@ class _Level:
         weight = known.ravel()[self.targets[:, None] + self._offsets].astype(np.float32)
         self._weight = np.repeat(weight / weight.sum(axis=1, keepdims=True), 3, axis=1)
         self._examples = self._color[self._sources[:, None] + self._offsets].reshape(len(self._sources), -1)
-        self._painted = self._color.copy()
 
     def _index(self, pixels: IntArray) -> IntArray:
         """The position of each pixel in `pixels`, -1 elsewhere."""

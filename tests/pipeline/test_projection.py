@@ -1,5 +1,7 @@
 """The six synthesised views: a drawn figure with known colors, and things that are no figure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from character3d.pipeline.cameras import build_six_view_rig
@@ -8,7 +10,7 @@ from character3d.pipeline.figure import LANDMARKS, PARTS, Figure
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views
 from character3d.pipeline.generating_multiview_texture.alignment import align_picture
 from character3d.pipeline.generating_multiview_texture.back_colors import choose_by_row
-from character3d.pipeline.generating_multiview_texture.front_details import join_along_rows
+from character3d.pipeline.generating_multiview_texture.front_details import find_islands, join_along_rows
 from character3d.pipeline.generating_multiview_texture.patch_synthesis import fill_with_patches
 from character3d.pipeline.types import FramedPicture, Mesh
 from PIL import Image, ImageDraw
@@ -21,16 +23,19 @@ HAIR, SKIN, SHIRT, BELT, BUCKLE, JEANS = (
 SIZE = 256
 
 
-def draw_figure(*, bald=False):
-    """A figure of 100 x 220 units: head 28..72, neck at 60, shirt, belt with buckle, jeans."""
+def draw_figure(*, head=HAIR, face=SKIN, hands=()):
+    """A figure of 100 x 220 units: head 28..72, neck at 60, shirt, belt with buckle, jeans.
+
+    hands: left, top, right, bottom of each that lies on the shirt.
+    """
     image = Image.new("RGBA", (1024, 1024), (255, 0, 255, 0))
     pen = ImageDraw.Draw(image)
 
     def box(shape, x0, y0, x1, y1, color):
         getattr(pen, shape)([252 + 5.2 * x0, 4 * y0 + 72, 252 + 5.2 * x1, 4 * y1 + 72], fill=color)
 
-    box("ellipse", 30, 0, 70, 62, SKIN if bald else HAIR)
-    box("ellipse", 37, 18, 63, 60, SKIN)
+    box("ellipse", 30, 0, 70, 62, head)
+    box("ellipse", 37, 18, 63, 60, face)
     for x in (43, 55):
         box("ellipse", x, 32, x + 5, 38, (20, 60, 20))
     box("rectangle", 43, 48, 57, 51, (200, 40, 60))
@@ -40,6 +45,8 @@ def draw_figure(*, bald=False):
     box("rectangle", 5, 72, 18, 130, SHIRT)
     box("rectangle", 82, 72, 95, 130, SHIRT)
     box("rectangle", 5, 70, 95, 80, SHIRT)
+    for hand in hands:
+        box("ellipse", *hand, SKIN)
     box("rectangle", 24, 124, 76, 134, BELT)
     box("rectangle", 46, 125, 54, 133, BUCKLE)
     box("rectangle", 24, 134, 76, 155, JEANS)
@@ -182,10 +189,68 @@ def test_back_meets_front_at_the_silhouette(figure):
 
 
 def test_bald_head_keeps_skin_and_loses_the_face():
-    images, _ = synthesize(draw_figure(bald=True))
+    images, _ = synthesize(draw_figure(head=SKIN))
     assert share_near(images, BACK, SKIN, (0.03, 0.25)) > 0.9
     assert share_near(images, BACK, (20, 60, 20)) < 0.001
     assert share_near(images, BACK, (200, 40, 60)) < 0.001
+
+
+def test_head_of_fur_loses_the_face():
+    """A face far wider than its features, with a muzzle of its own: the back is fur all over."""
+    picture = draw_figure(head=HAIR, face=HAIR)
+    pixels = np.array(picture.rgba)
+    rows, columns = np.mgrid[:1024, :1024]
+    muzzle = ((columns - 512) / 40) ** 2 + ((rows - 272) / 30) ** 2 < 1
+    pixels[muzzle, :3] = np.array((230, 225, 215)) / 255
+    picture = FramedPicture(pixels)
+    images, _ = synthesize(picture, figure=read_figure(picture, face=(50, 36, 18, 24)))
+    assert share_near(images, FRONT, (230, 225, 215)) > 0.01
+    assert share_near(images, BACK, HAIR, (0.03, 0.25)) > 0.9
+    assert share_near(images, BACK, (230, 225, 215)) < 0.001
+
+
+def test_pale_face_in_pale_hair():
+    """White goggles on the hair do not make skin the color of the crown."""
+    hair, skin, goggles = (205, 225, 232), (250, 240, 236), (252, 250, 248)
+    picture = draw_figure(head=hair, face=skin)
+    pixels = np.array(picture.rgba)
+    pixels[110:140, 440:584, :3] = np.array(goggles) / 255
+    picture = FramedPicture(pixels)
+    images, _ = synthesize(picture, figure=read_figure(picture))
+    assert share_near(images, BACK, (20, 60, 20)) < 0.001
+    rows = np.flatnonzero((images.mask[BACK] > 0).any(axis=1))
+    row = rows[0] + int(0.2 * len(rows))
+    middle = images.color[BACK][row - 4 : row + 4, SIZE // 2 - 6 : SIZE // 2 + 6].mean(axis=(0, 1))
+    assert np.abs(middle - np.array(hair) / 255).max() < 0.05
+
+
+def test_hands_before_the_trunk_stay_in_front():
+    hands = (34, 96, 50, 106), (52, 96, 68, 106)
+    picture = draw_figure(hands=hands)
+    figure = read_figure(picture)
+    landmarks = figure.landmarks.copy()
+    for side, ends in (("right", (36, 48)), ("left", (66, 54))):
+        for name, x in zip(("wrist", "hand"), ends, strict=True):
+            place = (252 + 5.2 * x) / 1024, (72 + 4 * 101) / 1024
+            landmarks[LANDMARKS.index(f"{side}_{name}"), :2] = place
+    images, _ = synthesize(picture, figure=replace(figure, landmarks=landmarks))
+    assert share_near(images, FRONT, SKIN, (0.4, 0.55)) > 0.05
+    assert share_near(images, BACK, SKIN, (0.4, 0.55)) < 0.01
+
+
+@pytest.mark.parametrize("count", [2, 60])
+def test_a_few_spots_are_of_the_front_and_many_are_a_pattern(count):
+    mask = np.zeros((200, 200), dtype=bool)
+    mask[20:180, 40:160] = True
+    color = np.where(mask[..., None], (0.9, 0.9, 0.85), 0.5).astype(np.float32)
+    spots = np.zeros_like(mask)
+    places = np.random.default_rng(1).permutation(12 * 9)[:count]
+    for row, column in zip(places // 9, places % 9, strict=True):
+        spots[30 + 12 * row : 37 + 12 * row, 48 + 12 * column : 55 + 12 * column] = True
+    color[spots] = 0.05
+    found = find_islands(color, mask, mask)
+    assert (found & spots).sum() > 0.9 * spots.sum() if count == 2 else not found.any()
+    assert not (found & ~ndimage.binary_dilation(spots, iterations=2)).any()
 
 
 def test_no_background_at_the_edges(figure):
@@ -300,11 +365,12 @@ def make_stripes(side=96):
 def test_patches_continue_a_pattern():
     color, hole = make_stripes()
     guess = np.where(hole[..., None], color[~hole].mean(axis=0), color).astype(np.float32)
-    filled = fill_with_patches(guess, hole, ~hole, np.random.default_rng(0))
+    filled = fill_with_patches(color, guess, hole, ~hole, np.random.default_rng(0))
     assert np.array_equal(filled[~hole], color[~hole])
     assert np.abs(filled - color)[hole].mean() < 0.4 * np.abs(guess - color)[hole].mean()
 
 
 def test_patches_need_a_source():
     color, hole = make_stripes(32)
-    assert fill_with_patches(color, hole, np.zeros_like(hole), np.random.default_rng(0)) is color
+    nothing = np.zeros_like(hole)
+    assert fill_with_patches(color, color, hole, nothing, np.random.default_rng(0)) is color
