@@ -15,9 +15,10 @@ _FEWEST = 0.08
 """Share of a row from which on a material counts in it."""
 _EVEN = 0.015
 """Rows over which the materials are counted, as a share of the height."""
-_ALONG = ((0.2, 0.3), (0.05, 0.2), (0.015, 0.15), (0.02, 0.02))
+Scales = tuple[tuple[float, float], ...]
+ALONG = ((0.2, 0.3), (0.05, 0.2), (0.015, 0.15), (0.02, 0.02))
 """Gaussian widths down and across, shares of the height, from far to near: belts go on along rows."""
-_ROUND = tuple((width, width) for width in (0.2, 0.08, 0.03, 0.012))
+ROUND = tuple((width, width) for width in (0.2, 0.08, 0.03, 0.012))
 """The same for what has no rows: hair, fur, skin."""
 
 
@@ -38,21 +39,17 @@ def continue_rows(
     total = np.zeros_like(color)
     for material in np.unique(chosen[hole.any(axis=1)]):
         own = source * materials.kinship[material][materials.labels]
-        base = _spread(color, own if own.any() else source, _ALONG)
+        base = continue_shades(color, own if own.any() else source, ALONG)
         share = ndimage.gaussian_filter1d((chosen == material).astype(np.float32), _BORDER)
         total += base * share[:, None, None]
     return total
 
 
-def continue_shades(color: FloatArray, source: BoolArray, weights: FloatArray) -> FloatArray:
-    """Colors (H, W, 3) that continue those of the source in all directions; weights: (H, W) of its pixels."""
-    return _spread(color, source * weights, _ROUND)
+def continue_shades(color: FloatArray, weight: BoolArray | FloatArray, scales: Scales) -> FloatArray:
+    """Continue the colors (H, W, 3) of weighted pixels (H, W) everywhere, at half the size.
 
-
-def _spread(
-    color: FloatArray, weight: BoolArray | FloatArray, scales: tuple[tuple[float, float], ...]
-) -> FloatArray:
-    """Continue the colors (H, W, 3) of weighted pixels (H, W) everywhere, at half the size."""
+    scales: ALONG or ROUND.
+    """
     if not weight.any():
         return color
     weighted = np.concatenate((color * weight[..., None], weight[..., None].astype(np.float32)), axis=2)

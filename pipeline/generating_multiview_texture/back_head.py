@@ -9,8 +9,17 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from ..types import BoolArray, FloatArray
+from .back_colors import ALONG, ROUND, Scales
 from .figure_layout import FigureLayout
-from .front_details import Materials, find_front_details, find_reaching, find_runs, measure_support
+from .front_details import (
+    STANDS_OUT,
+    Materials,
+    find_front_details,
+    find_islands,
+    find_reaching,
+    find_runs,
+    measure_support,
+)
 from .masked_images import keep_large_components
 
 _CLOSE = 9.0
@@ -21,7 +30,7 @@ _LIKE = 9.0
 """Difference of material from the main shade at which others hardly count in the color of the back."""
 _SHOWN_OUTSIDE = 0.3
 """Shares at the crown and around the head, added, from which on a material counts wholly on a head of fur."""
-_RARE, _UNLIKE = (7.0, 4.0), (16.0, 1.25)
+_RARE, _SCARCE, _UNLIKE = (7.0, 4.0), (9.0, 3.0), (16.0, 1.25)
 """Differences of material from the main shade, and how much commoner than at the crown a material of such a
 difference must be in the middle of the face to be the face's."""
 _LEAST_FACE = 0.4
@@ -45,27 +54,33 @@ class HeadBack:
     """hole: (H, W) bool, what the back does not show. source: (H, W) bool, the hair, fur or skin it shows.
 
     weights: (H, W) 0..1, how much each pixel counts in the source's color. smoothed: (H, W) bool, replaced
-    as the hole is, but a source of color and texture all the same: a face of fur.
+    as the hole is, but a source of color and texture all the same: a face of fur. scales: of continue_shades.
     """
 
     hole: BoolArray
     source: BoolArray
     weights: FloatArray
     smoothed: BoolArray
+    scales: Scales
 
 
-def choose_head_back(materials: Materials, layout: FigureLayout, mask: BoolArray) -> HeadBack:
-    """Find what the back of the head is of: hair, hat and hood, or what most of the head is of."""
+def choose_head_back(
+    materials: Materials, layout: FigureLayout, mask: BoolArray, contrast: FloatArray
+) -> HeadBack:
+    """Find what the back of the head is of: hair, hat and hood, or what most of the head is of.
+
+    contrast: (H, W), from measure_contrast.
+    """
     covering, face, likeness = _split_materials(materials, layout)
     if not face.any():
-        return _smooth_fur(materials, layout, mask)
+        return _smooth_fur(materials, layout, mask, contrast)
     kept = covering[materials.labels] & layout.head & ~_select_face(layout, 1.0, 0.25)
     # Islands of the covering's color amid the face are eyes and brows.
     around = ndimage.binary_closing(layout.head & ~kept, _disk(max(1, int(0.06 * layout.head_height))))
     kept &= ~ndimage.binary_opening(around & layout.head)
     kept = keep_large_components(ndimage.binary_opening(kept), 0.05 * kept.sum())
     if not kept.any():
-        return _smooth_fur(materials, layout, mask)
+        return _smooth_fur(materials, layout, mask, contrast)
     hole = layout.head & (np.arange(len(mask))[:, None] <= _find_nape(kept, layout)) & ~kept
     hole = ndimage.binary_opening(hole, iterations=2)
     hole &= ~_find_ornaments(hole, layout, mask)
@@ -73,13 +88,16 @@ def choose_head_back(materials: Materials, layout: FigureLayout, mask: BoolArray
     connected, _ = ndimage.label(covering[materials.labels] & mask & ~layout.legs)
     loose = np.isin(connected, np.unique(connected[kept & (connected > 0)]))
     hole |= _hang_hair(loose, layout, mask)
-    return HeadBack(hole, kept, likeness[materials.labels], np.zeros_like(hole))
+    return HeadBack(hole, kept, likeness[materials.labels], np.zeros_like(hole), ROUND)
 
 
-def _smooth_fur(materials: Materials, layout: FigureLayout, mask: BoolArray) -> HeadBack:
+def _smooth_fur(
+    materials: Materials, layout: FigureLayout, mask: BoolArray, contrast: FloatArray
+) -> HeadBack:
     """The back of a head whose face is of the same as the rest: each row of what most of it is of."""
     shares = measure_support(materials, layout.head, mask)
     features = find_front_details(materials, shares, layout.head, mask)
+    features |= find_islands(contrast, layout.head, mask)
     own = np.take_along_axis(shares, np.maximum(materials.labels, 0)[..., None], axis=-1)[..., 0]
     crown, rim = (_count(materials, area) for area in (_select_crown(layout), _select_rim(layout)))
     shown = np.minimum(1.0, materials.kinship @ (crown + rim) / _SHOWN_OUTSIDE)
@@ -87,7 +105,11 @@ def _smooth_fur(materials: Materials, layout: FigureLayout, mask: BoolArray) -> 
     around, inner = np.zeros_like(mask), np.zeros_like(mask)
     if layout.face is not None:
         around, inner = (_select_both_sides(layout, scale) for scale in _FUR_FACE)
-    return HeadBack(features, layout.head & ~features & ~inner, weights, around)
+        lines = contrast > STANDS_OUT
+        brows = lines & ~ndimage.binary_opening(lines, _disk(2)) & _select_both_sides(layout, _FEATURES)
+        around |= ndimage.binary_dilation(brows, iterations=2) & layout.head
+    lines = ndimage.binary_dilation(contrast > 0.5 * STANDS_OUT) & around
+    return HeadBack(features, layout.head & ~features & ~inner & ~lines, weights, around, ALONG)
 
 
 def _select_both_sides(layout: FigureLayout, scale: float) -> BoolArray:
@@ -116,7 +138,7 @@ def _split_materials(materials: Materials, layout: FigureLayout) -> tuple[BoolAr
     unlike = unlike[main]
     likeness = np.exp(-((unlike / _LIKE) ** 2))
     face = np.zeros(len(gaps), dtype=bool)
-    for difference, commoner in (_RARE, _UNLIKE):
+    for difference, commoner in (_RARE, _SCARCE, _UNLIKE):
         face |= (unlike > difference) & (middle > commoner * crown) & (middle > 0.02)
     if middle[face].sum() < _LEAST_FACE:
         face = _find_framed_skin(materials, layout, unlike)

@@ -21,6 +21,7 @@ from .front_details import (
     find_islands,
     find_obstacles,
     join_along_rows,
+    measure_contrast,
     measure_support,
     segment_materials,
 )
@@ -106,14 +107,15 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
     details = find_front_details(materials, support, trunk, mask | _close_rows(small.legs))
     details &= ~keep_large_components(details & small.legs, _LEG_DETAIL * mask.size)
     details = join_along_rows(details, trunk & ~small.legs)
-    details |= find_islands(color, trunk, mask) | small.held
+    contrast = measure_contrast(color, trunk | small.head)
+    details |= find_islands(contrast, trunk, mask) | small.held
     details |= find_obstacles(trunk, small.hands, mask, small.head)
     chosen = choose_by_row(support.sum(axis=1) / np.maximum(trunk.sum(axis=1), 1)[:, None])
     regions = []
     if small.head.any():
-        head = choose_head_back(materials, small, mask)
+        head = choose_head_back(materials, small, mask, contrast)
         hole, source = _leave_margins(head.hole, head.source, mask)
-        base = continue_shades(color, source, head.weights)
+        base = continue_shades(color, source * head.weights, head.scales)
         regions.append((hole | head.smoothed, source & (head.weights > _LIKE), base))
         details, trunk = details & ~regions[0][0], trunk & ~head.hole
     hole, source = _leave_margins(details, trunk, mask)

@@ -27,7 +27,7 @@ _CONTACT = 1.2
 """Contact with the silhouette, relative to the root of its area, from which on a patch continues behind."""
 _JOINED = 0.4
 """Share of the width between a row's outermost details that they fill if all of it is one."""
-_AROUND, _STANDS_OUT = 0.04, 30.0
+_AROUND, STANDS_OUT = 0.04, 30.0
 """Width of what counts as around a spot, as a share of the side, and CIE 1976 difference from it."""
 _ISLAND, _PATTERN = 0.004, 0.05
 """Largest spot, as a share of the image, and share of a part from which on spots are a pattern."""
@@ -96,15 +96,21 @@ def find_front_details(
     return details & ~find_reaching(details, mask)
 
 
-def find_islands(color: FloatArray, region: BoolArray, mask: BoolArray) -> BoolArray:
+def measure_contrast(color: FloatArray, region: BoolArray) -> FloatArray:
+    """CIE 1976 difference (H, W) of each pixel of (H, W, 3) sRGB to what of `region` is around it."""
+    width = _AROUND * len(region)
+    lab = srgb_to_lab(color)
+    around, _ = blur_masked(lab, region, (width, width))
+    return np.where(region, np.linalg.norm(lab - around, axis=-1), 0)
+
+
+def find_islands(contrast: FloatArray, region: BoolArray, mask: BoolArray) -> BoolArray:
     """Small spots (H, W) of `region` that differ from all around them: eyes, buttons, a print.
 
-    None if there are many: then they are a pattern. color: (H, W, 3) sRGB.
+    None if there are many: then they are a pattern.
     """
     side = len(mask)
-    lab = srgb_to_lab(color)
-    around, _ = blur_masked(lab, region, (_AROUND * side, _AROUND * side))
-    spots = region & (np.linalg.norm(lab - around, axis=-1) > _STANDS_OUT)
+    spots = region & (contrast > STANDS_OUT)
     spots = ndimage.binary_closing(ndimage.binary_opening(spots)) & region
     small = spots & ~keep_large_components(spots, _ISLAND * side**2)
     small = keep_large_components(small, _SPECK * side**2)

@@ -10,7 +10,11 @@ from character3d.pipeline.figure import LANDMARKS, PARTS, Figure
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views
 from character3d.pipeline.generating_multiview_texture.alignment import align_picture
 from character3d.pipeline.generating_multiview_texture.back_colors import choose_by_row
-from character3d.pipeline.generating_multiview_texture.front_details import find_islands, join_along_rows
+from character3d.pipeline.generating_multiview_texture.front_details import (
+    find_islands,
+    join_along_rows,
+    measure_contrast,
+)
 from character3d.pipeline.generating_multiview_texture.patch_synthesis import fill_with_patches
 from character3d.pipeline.types import FramedPicture, Mesh
 from PIL import Image, ImageDraw
@@ -248,7 +252,7 @@ def test_a_few_spots_are_of_the_front_and_many_are_a_pattern(count):
     for row, column in zip(places // 9, places % 9, strict=True):
         spots[30 + 12 * row : 37 + 12 * row, 48 + 12 * column : 55 + 12 * column] = True
     color[spots] = 0.05
-    found = find_islands(color, mask, mask)
+    found = find_islands(measure_contrast(color, mask), mask, mask)
     assert (found & spots).sum() > 0.9 * spots.sum() if count == 2 else not found.any()
     assert not (found & ~ndimage.binary_dilation(spots, iterations=2)).any()
 
