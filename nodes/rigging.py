@@ -40,9 +40,10 @@ _TEARS = (
     "parts that touch in the mesh stretch up to {:.0f} times when the character walks or waves; use a "
     "picture in which arms, legs and what they hold are apart from the body"
 )
+_STILL_TEARS = ", and what touches stretches up to {:.0f} times all the same"
 _HELD = (
-    "what cannot be told from the body keeps its place when the character moves: {}; use a picture with arms "
-    "and legs away from the body and from each other"
+    "what cannot be told from the body keeps its place when the character moves: {}{}; use a picture with "
+    "arms and legs away from the body and from each other"
 )
 
 
@@ -209,10 +210,11 @@ def _bind_mesh(
     apart = rig.legs_apart_below
     settled = settle_skin(textured, rig.skeleton, rig.skin, legs_apart_below=apart, reset=reset)
     notes = list(rig.warnings)
+    tears = settled.stretch > MAX_STRETCH
     if held := (*settled.fused, *settled.torn):
-        notes.append(_HELD.format(", ".join(held)))
+        notes.append(_HELD.format(", ".join(held), _STILL_TEARS.format(settled.stretch) if tears else ""))
+    elif tears:
+        notes.append(_TEARS.format(settled.stretch))
     if rig.turns:
         notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")
-    if settled.stretch > MAX_STRETCH:
-        notes.append(_TEARS.format(settled.stretch))
     return settled.character, notes, {"cut_faces": settled.cut_faces, "stretch_999": settled.stretch}

@@ -24,6 +24,18 @@ STIFF_LEGS = (
     "one leg is before the other: both keep their place when the character walks; use a picture with the "
     "legs apart"
 )
+_LYING = (
+    "the {} arm lies on the body and keeps its place when the character moves; use a picture with the arms "
+    "beside the body",
+    "both arms lie on the body and keep their places when the character moves; use a picture with the arms "
+    "beside the body",
+)
+_CLOSE = (
+    "the {} arm is not separate from the body; it was placed along the outline",
+    "the arms are not separate from the body; they were placed along the outline",
+)
+_FUSED = "the {} upper arm is fused with the torso", "both upper arms are fused with the torso"
+"""Of one arm and of both."""
 
 
 def describe_mismatch(
@@ -64,21 +76,19 @@ def describe_hidden(torso: Torso, arms: Mapping[str, Arm], hidden: Sequence[str]
         warnings.append("a skirt hides the crotch; the hips were placed by average proportions")
     if not torso.has_neck:
         warnings.append("no neck is visible; it was placed by average proportions")
+    shown = {side: arm for side, arm in arms.items() if f"{side}Arm" not in hidden}
+    return [*warnings, *_describe_arms(shown)]
+
+
+def _describe_arms(arms: Mapping[str, Arm]) -> list[str]:
+    """A sentence for each way in which an arm is, or both are, not apart from the body."""
+    ways: dict[tuple[str, str], list[str]] = {}
     for side, arm in arms.items():
-        if f"{side}Arm" in hidden:
-            continue
         if arm.is_held:
-            warnings.append(
-                f"the {side.lower()} arm lies on the body and keeps its place when the character moves; "
-                "use a picture with the arms beside the body"
-            )
-        elif not arm.is_free and not arm.is_followed:
-            warnings.append(
-                f"the {side.lower()} arm is not separate from the body; it was placed along the outline"
-            )
-        elif arm.is_fused and not arm.is_followed:
-            warnings.append(f"the {side.lower()} upper arm is fused with the torso")
-    return warnings
+            ways.setdefault(_LYING, []).append(side.lower())
+        elif not arm.is_followed and (not arm.is_free or arm.is_fused):
+            ways.setdefault(_FUSED if arm.is_free else _CLOSE, []).append(side.lower())
+    return [both if len(sides) == 2 else one.format(*sides) for (one, both), sides in ways.items()]
 
 
 def explain_no_humanoid(solid: VoxelSolid, torso: Torso, hands: tuple[HandTip | None, HandTip | None]) -> str:
