@@ -14,13 +14,21 @@ _COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
-def read_numbers(file: GltfFile, index: Any, *types: str) -> Float64Array:
-    """An accessor of one of these types as (N, k) float64; normalized integers become -1..1 or 0..1."""
+def read_numbers(file: GltfFile, index: Any, *types: str, is_unit: bool = False) -> Float64Array:
+    """An accessor of one of these types as (N, k) float64; normalized integers become -1..1 or 0..1.
+
+    is_unit: integers are normalized even where the file forgets to say so.
+    """
     accessor = file.item("accessors", index)
     values = _read(file, accessor, index, types)
-    if file.get(accessor, "normalized", bool, False) and values.dtype.kind != "f":
+    return normalize(values, is_unit or file.get(accessor, "normalized", bool, False))
+
+
+def normalize(values: Any, is_normalized: bool) -> Float64Array:
+    """Numbers as float64, normalized integers as -1..1 or 0..1."""
+    if is_normalized and values.dtype.kind != "f":
         return np.maximum(values / np.float64(np.iinfo(values.dtype).max), -1.0)
-    return values.astype(np.float64)
+    return np.asarray(values, np.float64)
 
 
 def read_integers(file: GltfFile, index: Any, *types: str) -> Int64Array:

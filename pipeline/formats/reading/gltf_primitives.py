@@ -14,7 +14,7 @@ import numpy as np
 
 from ...mesh.topology import drop_collapsed
 from ...types import Float64Array, Int64Array
-from .gltf_accessors import read_integers, read_numbers
+from .gltf_accessors import normalize, read_integers, read_numbers
 from .gltf_container import GltfFile
 from .soft_packages import import_soft
 
@@ -51,9 +51,19 @@ class _Attributes:
     decoded: dict[str, Any] = field(default_factory=dict)
 
     def numbers(self, name: str, *types: str) -> Float64Array | None:
+        is_unit = name.startswith("COLOR")  # glTF has no others of integers
         if name in self.decoded:
-            return np.asarray(self.decoded[name], np.float64)
-        return read_numbers(self.file, self.accessors[name], *types) if name in self.accessors else None
+            return normalize(self.decoded[name], is_unit or self._is_normalized(name))
+        if name not in self.accessors:
+            return None
+        return read_numbers(self.file, self.accessors[name], *types, is_unit=is_unit)
+
+    def _is_normalized(self, name: str) -> bool:
+        """Whether integers of Draco's data are normalized, which their accessor says."""
+        if self.decoded[name].dtype.kind == "f" or name not in self.accessors:
+            return False
+        described = self.file.item("accessors", self.accessors[name])
+        return bool(self.file.get(described, "normalized", bool, False))
 
     def integers(self, name: str) -> Int64Array | None:
         if name in self.decoded:
