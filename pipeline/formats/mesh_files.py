@@ -15,6 +15,7 @@ from .reading.gltf import read_gltf
 from .reading.join import join_parts
 from .reading.model import Model
 from .reading.obj import read_obj
+from .reading.stl import read_stl
 from .reading.threemf import read_3mf
 from .reading.through_trimesh import read_through_trimesh
 from .reading.usd import read_usd
@@ -31,7 +32,7 @@ _READERS: dict[str, Callable[[Path], Model]] = {
     ".obj": read_obj,
     ".3mf": read_3mf,
     ".ply": read_through_trimesh,
-    ".stl": read_through_trimesh,
+    ".stl": read_stl,
     ".off": read_through_trimesh,
 }
 MESH_SUFFIXES = tuple(_READERS)
