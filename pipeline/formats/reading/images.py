@@ -66,6 +66,14 @@ def decode_image(image: Image.Image, mode: str = "RGBA") -> IntArray:
     return texels
 
 
+def set_alpha(image: Image.Image, plane: Image.Image) -> Image.Image:
+    """The picture with another as its alpha, resized if need be. What Pillow raises for a damaged file."""
+    made = image.convert("RGB")
+    made.info.pop(_ENCODED, None)
+    made.putalpha(plane.convert("L").resize(made.size))
+    return made
+
+
 def _open_ktx2(data: bytes, name: str) -> Image.Image:
     """KTX2 with textures of Basis Universal, decoded at once."""
     basisu = import_soft("opengl_basisu", f"{name} is a KTX2 texture (KHR_texture_basisu)")

@@ -12,7 +12,7 @@ from PIL import Image
 from ...errors import FormatError
 from .apart import read_apart
 from .beside import find_beside
-from .images import decode_image, open_image
+from .images import decode_image, open_image, set_alpha
 from .model import Influences, Model, Part, SourceMaterial, SourceTexture
 from .rig import read_rig
 
@@ -78,6 +78,7 @@ class _Materials:
             tuple(self._scale("emissive", values.get("emissive", [0.0] * 3))[:3]),  # type: ignore[arg-type]
             ("MASK" if is_cut else "BLEND") if is_clear else "OPAQUE",
             item["threshold"] if is_cut else 0.5,
+            is_double_sided=item["two_sided"],
             textures={role: texture for role, texture in textures.items() if texture is not None},
         )
 
@@ -132,9 +133,7 @@ class _Materials:
         plane = self._read_channel("opacity", base.image.size)
         if plane is None:
             return base
-        image = base.image.convert("RGB")
-        image.putalpha(plane)
-        return SourceTexture(image, base.wrap, 0, base.transform)
+        return SourceTexture(set_alpha(base.image, plane), base.wrap, 0, base.transform)
 
     def _read_channel(self, role: str, size: tuple[int, int]) -> Image.Image | None:
         """The channel of a texture that is connected, of that size; None if there is none that is sound."""

@@ -77,6 +77,7 @@ class Materials:
             "textures": textures,
             "threshold": float(threshold or 0),
             "uvs": uvs,
+            "two_sided": False,
         }
 
     def _describe_texture(self, shader: Any, output: str) -> dict[str, Any]:
