@@ -16,7 +16,7 @@ import numpy as np
 from .fbx_lists import hold, list_items, read_array, read_matrix
 from .fbx_rig import FbxRig, list_channels, read_morphs
 from .left_out import LeftOut
-from .polygons import fan_polygons
+from .polygons import cut_polygons
 
 
 def main(model: str, folder: str) -> None:
@@ -95,9 +95,9 @@ def _describe(scene: Any, arrays: dict[str, Any]) -> dict[str, Any]:
 def _read_instance(mesh: Any, node: Any, rig: FbxRig) -> Iterator[dict[str, Any]]:
     """The triangles of a mesh where a node has it, one part for each material."""
     faces = read_array(mesh.faces).astype(np.int64)
-    corners, owner = fan_polygons(faces[:, 1], faces[:, 0])
     positions = read_array(mesh.skinned_position.values)
     places = read_array(mesh.skinned_position.indices)
+    corners, owner = cut_polygons(positions[places], faces[:, 1], faces[:, 0])
     matrix = np.eye(4)
     if mesh.skinned_is_local:
         matrix = read_matrix(node.geometry_to_world)
@@ -135,9 +135,7 @@ def _read_instance(mesh: Any, node: Any, rig: FbxRig) -> Iterator[dict[str, Any]
 
 def _describe_material(material: Any, arrays: dict[str, Any]) -> dict[str, Any]:
     surface, lambert = material.pbr, material.fbx
-    alpha = 1.0
-    if surface.opacity.has_value:
-        alpha = float(surface.opacity.value_vec4.x)
+    alpha = _read_alpha(surface, lambert)
     return {
         "name": material.name,
         "base_color": [*_read_color(surface.base_color, surface.base_factor), alpha],
@@ -154,6 +152,17 @@ def _describe_material(material: Any, arrays: dict[str, Any]) -> dict[str, Any]:
             if found.texture is not None and found.texture_enabled
         },
     }
+
+
+def _read_alpha(surface: Any, lambert: Any) -> float:
+    """Opacity, or what a Lambert material's transparency leaves; some writers have all of it mean none."""
+    if surface.opacity.has_value:
+        return float(surface.opacity.value_vec4.x)
+    color, factor = lambert.transparency_color, lambert.transparency_factor
+    if not color.has_value or not factor.has_value:
+        return 1.0
+    alpha = 1 - sum(_read_color(color, factor)) / 3
+    return alpha if 0 < alpha < 1 else 1.0
 
 
 def _read_color(found: Any, factor: Any) -> list[float]:

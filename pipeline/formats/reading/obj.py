@@ -21,7 +21,7 @@ from ...types import Float64Array, Int64Array
 from .left_out import LeftOut
 from .model import Model, Part, SourceMaterial
 from .mtl import read_mtl
-from .polygons import fan_polygons
+from .polygons import cut_polygons
 
 _Key = tuple[str, str]
 _NO_NUMBERS = "it has text where numbers are expected"
@@ -161,7 +161,7 @@ def _make_part(
     if corners[:, 0].min() < 0 or (corners >= counts).any():
         raise ValueError("its faces name vertices, uvs or normals that it does not have")
     corners[:, 1:] = np.maximum(corners[:, 1:], -1)
-    triangles, _ = fan_polygons(sizes)
+    triangles, _ = cut_polygons(shared.vertices[corners[:, 0], :3], sizes)
     unique, inverse = _unique_rows(corners, counts + 1)
     place, uv, normal = unique.T
     has_uvs, has_normals = bool((uv >= 0).any()), bool((normal >= 0).all())

@@ -18,6 +18,7 @@ import numpy as np
 from ...errors import FormatError
 from ...types import Float64Array, Int64Array
 from .images import open_image
+from .left_out import LeftOut
 from .model import Model, Part, SourceMaterial, SourceTexture
 from .threemf_document import Document, Group, Object3mf, Property, parse_document
 
@@ -51,8 +52,12 @@ def read_3mf(path: Path) -> Model:
         raise FormatError(f"{path.name} is damaged: its XML cannot be parsed ({error})") from error
     except ValueError as error:
         raise FormatError(f"{path.name} is damaged: {error}") from error
+    left_out = LeftOut()
+    left_out.count("painted triangle", scene.count_painted())
     unit = _PLURALS.get(scene.root.unit, f"{scene.root.unit}s")
-    return Model(parts, (f"its {unit} became meters, and +Z up became +Y up", *scene.warnings))
+    return Model(
+        parts, (f"its {unit} became meters, and +Z up became +Y up", *scene.warnings, *left_out.describe())
+    )
 
 
 class _Scene:
@@ -79,6 +84,10 @@ class _Scene:
         scale[:3, :3] = _Y_UP * _UNITS[self.root.unit]
         for source, identity, transform in self.root.items:
             yield from self._place(source or self._root_name, identity, scale @ transform, 0)
+
+    def count_painted(self) -> int:
+        """The triangles that a slicer has painted."""
+        return sum(document.painted for document in self._documents.values())
 
     def _place(self, source: str, identity: str, transform: Float64Array, depth: int) -> Iterator[Part]:
         document = self._open(source)

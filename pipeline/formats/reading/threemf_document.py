@@ -15,6 +15,8 @@ import numpy as np
 from ...color import srgb_to_linear
 from ...types import Float64Array
 
+_PAINTED = frozenset({"paint_color", "mmu_segmentation"})
+"""Attributes in which slicers keep what was painted on a triangle, in codes of their own."""
 _WRAP = {"wrap": "REPEAT", "mirror": "MIRROR", "clamp": "CLAMP", "none": "CLAMP"}
 
 Property = tuple[str, str, str, str]
@@ -49,13 +51,14 @@ class Group:
 
 @dataclass
 class Document:
-    """textures: by id, the picture's path in the archive and the wrap modes."""
+    """textures: by id, the picture's path in the archive and the wrap modes. painted: see _PAINTED."""
 
     unit: str = "millimeter"
     objects: dict[str, Object3mf] = field(default_factory=dict)
     items: list[tuple[str, str, Float64Array]] = field(default_factory=list)
     groups: dict[str, Group] = field(default_factory=dict)
     textures: dict[str, tuple[str, tuple[str, str]]] = field(default_factory=dict)
+    painted: int = 0
 
 
 def parse_document(file: IO[bytes]) -> Document:
@@ -104,6 +107,7 @@ class _Elements:
 
     def read_triangle(self, found: Mapping[str, str]) -> None:
         self._object.triangles += (int(found["v1"]), int(found["v2"]), int(found["v3"]))
+        self._document.painted += not _PAINTED.isdisjoint(found)
         group = found.get("pid") or self._object.default[0]
         own = self._object.default
         if group and "p1" in found:

@@ -17,7 +17,7 @@ import numpy as np
 from pxr import Ar, Tf, Usd, UsdGeom, UsdShade, UsdUtils
 
 from .left_out import LeftOut
-from .polygons import fan_polygons
+from .polygons import cut_polygons
 from .usd_rig import UsdRig, count_left_out
 from .usd_shading import Materials
 
@@ -147,7 +147,10 @@ class _Reader:
             mesh.GetCreaseLengthsAttr().Get() or ()
         ):
             self._warnings.add("subdivision surfaces are read as their cages, without creases")
-        triangles, owner = fan_polygons(sizes)
+        triangles, owner = cut_polygons(points[corners], sizes)
+        holes = np.array(mesh.GetHoleIndicesAttr().Get(_NOW) or [], np.int64)
+        is_kept = ~np.isin(owner, holes)
+        triangles, owner = triangles[is_kept], owner[is_kept]
         matrix = np.array(self._places.GetLocalToWorldTransform(prim))
         points, matrix, skin = self._pose(prim, points, matrix)
         matrix = matrix @ outer @ self._frame
@@ -156,6 +159,8 @@ class _Reader:
             triangles = triangles[:, ::-1]
         for faces, material in self._list_bindings(mesh, len(sizes)):
             own = triangles if faces is None else triangles[faces[owner]]
+            if material >= 0 and mesh.GetDoubleSidedAttr().Get(_NOW):
+                self._materials.described[material]["two_sided"] = True
             layers = self._read_layers(mesh, material, corners, sizes)
             self._add_part(prim.GetName(), {"positions": points, **skin}, corners, own, layers, material)
 
