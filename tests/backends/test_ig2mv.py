@@ -37,10 +37,13 @@ def comfy(comfyui_modules):
     return importlib.import_module("comfy")
 
 
-def sample(model, *, prompts=(1, 2), cfg=2.0, steps=2, views=6, side=SIDE):
+def sample(model, *, prompts=(1, 2), cfg=2.0, steps=2, views=6, side=SIDE, control=None):
     """A KSampler's run: the latent of six views."""
     comfy = importlib.import_module("comfy.sample").comfy
-    positive, negative = ([[draw(seed, 1, 77, 64), {"pooled_output": draw(seed, 1, 32)}]] for seed in prompts)
+    more = {} if control is None else {"control": control, "control_apply_to_uncond": True}
+    positive, negative = (
+        [[draw(seed, 1, 77, 64), {"pooled_output": draw(seed, 1, 32), **more}]] for seed in prompts
+    )
     noise = draw(5, views, 4, side, side)
     return comfy.sample.sample(
         model, noise, steps, cfg, "euler", "ddim_uniform", positive, negative, torch.zeros_like(noise), seed=0
