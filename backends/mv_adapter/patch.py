@@ -51,7 +51,7 @@ class _ViewGuide:
         self._reset()
 
     def __deepcopy__(self, _memo: object) -> _ViewGuide:
-        # Releases up to 0.3.75 deep-copy the patches of a MODEL with each clone, which every later node makes.
+        # Releases up to 0.3.75 deep-copy the patches of a MODEL whenever a later node clones it.
         return self
 
     def _reset(self) -> None:

@@ -32,7 +32,7 @@ def patch(ig2mv, sdxl, adapt, maps):
 @pytest.fixture
 def comfy(comfyui_modules):
     """ComfyUI, with the modules that are named here."""
-    for name in ("model_base", "model_patcher", "sample", "samplers", "supported_models"):
+    for name in ("model_base", "model_management", "model_patcher", "sample", "samplers", "supported_models"):
         importlib.import_module(f"comfy.{name}")
     return importlib.import_module("comfy")
 
@@ -104,7 +104,7 @@ def test_halves_may_run_one_after_the_other(comfy, sdxl, patch, monkeypatch):
     patched = patch(sdxl(1))
     together = sample(patched)
     monkeypatch.setattr(comfy.model_base.BaseModel, "memory_required", lambda *args, **kwargs: 1e18)
-    monkeypatch.setattr(comfy.samplers.model_management, "get_free_memory", lambda *args, **kwargs: 1.0)
+    monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda *args, **kwargs: 1.0)
     groups = []
     patched.set_model_unet_function_wrapper(
         lambda apply, args: (
@@ -127,7 +127,7 @@ def test_a_lora_changes_the_views_and_the_reference_s_states(sdxl, patch):
 
 def test_the_adapter_is_loaded_and_offloaded_by_comfyui(comfy, sdxl, patch, adapt, monkeypatch):
     loaded = []
-    management = comfy.samplers.model_management
+    management = comfy.model_management
     load = management.load_models_gpu
     monkeypatch.setattr(
         management, "load_models_gpu", lambda models, *a, **k: loaded.extend(models) or load(models, *a, **k)

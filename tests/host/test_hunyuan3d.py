@@ -118,7 +118,7 @@ def test_a_field_without_a_surface_fails_at_mesh_generation(client, elf):
             DAMAGED,
             ["not a complete Hunyuan3D model", "model.latent_in.weight", "found 1 other keys, such as"],
         ),
-        (CUT_OFF, ["cannot be read", "incomplete"]),
+        (CUT_OFF, ["cannot be read", "cut off"]),
     ],
 )
 def test_a_wrong_file_says_what_was_expected(client, elf, model, words):

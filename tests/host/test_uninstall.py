@@ -196,7 +196,10 @@ def find_changed(answers, others):
 def test_after_the_pack_every_answer_is_the_same_to_the_byte(runs):
     outputs = "GET /internal/files/output"
     assert find_changed(runs.before, runs.after) == {outputs}
-    before, after = (set(json.loads(answers[outputs][2])) for answers in (runs.before, runs.after))
+    before, after = (
+        {name.removesuffix(" [output]") for name in json.loads(answers[outputs][2])}  # so since 2026
+        for answers in (runs.before, runs.after)
+    )
     assert before == {"old.png"}
     assert {f"/output/{name}" for name in after - before} == {
         path for path in runs.results if path.count("/") == 2
