@@ -76,12 +76,16 @@ def make_schema(**fields: Any) -> io.Schema:
     return io.Schema(**{name: value for name, value in fields.items() if name in _SCHEMA_FIELDS})
 
 
-def file_3d_outputs(is_output_list: bool = False) -> list[io.Output]:
-    """The FILE_3D output of newer ComfyUI releases; always the last one, so that slots keep their places."""
+def file_3d_outputs(kind: str = "Any", is_output_list: bool = False) -> list[io.Output]:
+    """The FILE_3D output of newer ComfyUI releases; always the last one, so that slots keep their places.
+
+    kind: of the file, as in the names of ComfyUI's types: GLB, FBX; Any if it can be one or the other.
+    """
     if not HAS_FILE_3D:
         return []
+    output = getattr(io, f"File3D{kind}", io.File3DAny).Output
     tooltip = "The saved file, for ComfyUI's own 3D nodes."
-    return [io.File3DAny.Output(display_name="file", is_output_list=is_output_list, tooltip=tooltip)]
+    return [output(display_name="file", is_output_list=is_output_list, tooltip=tooltip)]
 
 
 def file_3d_values(path: Path) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ class SaveMesh(io.ComfyNode):
             description="Writes the mesh, with its texture when it has one, as binary glTF.",
             is_output_node=True,
             inputs=[mesh_input("mesh", "The mesh to save."), prefix_input("3D/Hy3D"), job_input()],
-            outputs=model_outputs(is_output_list=True),
+            outputs=model_outputs("GLB", is_output_list=True),
         )
 
     @classmethod

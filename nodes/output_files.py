@@ -61,12 +61,12 @@ def save_beside(model_file: str, suffix: str, encode: Callable[[str], bytes]) ->
     return OutputFile(path, relative.parent.as_posix() if relative.parent.name else "")
 
 
-def model_outputs(is_output_list: bool = False) -> list[io.Output]:
-    """The outputs of a node that saves a model file, or a list of them."""
+def model_outputs(kind: str = "Any", is_output_list: bool = False) -> list[io.Output]:
+    """The outputs of a node that saves a model file, or a list of them. kind: as in file_3d_outputs."""
     path = io.String.Output(
         display_name="model_file", tooltip="Path below the output folder.", is_output_list=is_output_list
     )
-    return [path, *file_3d_outputs(is_output_list)]
+    return [path, *file_3d_outputs(kind, is_output_list)]
 
 
 def saved_model(file: OutputFile) -> io.NodeOutput:

@@ -2,13 +2,12 @@
 
 import base64
 import io
-import json
 import logging
-import struct
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pygltflib
 import pytest
 import torch
 from character3d.pipeline.color import linear_to_srgb, srgb_to_linear
@@ -154,35 +153,37 @@ def read_png(data):
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def read_gltf_maps(data):
-    """Role -> texels, by a reader that knows only the container and the specification."""
-    length = struct.unpack("<I", data[12:16])[0]
-    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
-    (material,) = document["materials"]
-    pbr = material["pbrMetallicRoughness"]
+def read_gltf_maps(path):
+    """Role -> texels, as pygltflib has them."""
+    document = pygltflib.GLTF2().load_binary(path)
+    (material,) = document.materials
+    pbr, binary = material.pbrMetallicRoughness, document.binary_blob()
     slots = {
-        "texture": pbr["baseColorTexture"],
-        "metallic_roughness": pbr["metallicRoughnessTexture"],
-        "normal_map": material["normalTexture"],
-        "emissive": material["emissiveTexture"],
-        "occlusion": material["occlusionTexture"],
+        "texture": pbr.baseColorTexture,
+        "metallic_roughness": pbr.metallicRoughnessTexture,
+        "normal_map": material.normalTexture,
+        "emissive": material.emissiveTexture,
+        "occlusion": material.occlusionTexture,
     }
-    assert material["emissiveFactor"] == [1, 1, 1] and pbr["metallicFactor"] == pbr["roughnessFactor"] == 1
+    assert material.emissiveFactor == [1, 1, 1] and pbr.metallicFactor == pbr.roughnessFactor == 1
     found = {}
     for role, slot in slots.items():
-        image = document["images"][document["textures"][slot["index"]]["source"]]
-        view = document["bufferViews"][image["bufferView"]]
-        start = view.get("byteOffset", 0)
-        found[role] = read_png(binary[start : start + view["byteLength"]])
+        view = document.bufferViews[document.images[document.textures[slot.index].source].bufferView]
+        found[role] = read_png(binary[view.byteOffset : view.byteOffset + view.byteLength])
     return found
 
 
 @pytest.mark.parametrize("character_format", ["glb", "vrm"])
-def test_every_map_of_a_batch_reaches_glb_and_vrm(characters, load_nodes, character_format):
+def test_every_map_of_a_batch_reaches_glb_and_vrm(characters, load_nodes, tmp_path, character_format):
     save = load_nodes("save_character")
     for item, character in enumerate(characters[0]):
-        data = save._choose_encoder(character, character_format, "mixamo", save._NO_META)("a")
-        found, given = read_gltf_maps(data), {name: both[item] for name, both in characters[1].items()}
+        path, given = tmp_path / f"{item}.glb", {name: both[item] for name, both in characters[1].items()}
+        path.write_bytes(save._choose_encoder(character, character_format, "mixamo", save._NO_META)("a"))
+        issues = run_reader("gltf-validator", tmp_path / "report.json", path)["issues"]
+        warned = {message["code"] for message in issues["messages"] if message["severity"] < 2}
+        # Tangents that a file does not have are computed from normals and uvs, as glTF says.
+        assert warned == {"MESH_PRIMITIVE_GENERATED_TANGENT_SPACE"}
+        found = read_gltf_maps(path)
         for name in NAMES:
             np.testing.assert_array_equal(found[name], given[name])
         np.testing.assert_array_equal(found["occlusion"][..., 0], given["metallic_roughness"][..., 0])

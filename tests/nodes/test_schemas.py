@@ -66,14 +66,15 @@ def test_newer_comfyui_gets_a_file_3d_output_last(load_nodes, monkeypatch, tmp_p
     compat, export = load_nodes("compat"), load_nodes("export")
     seen = []
 
-    class File3DAny(compat.io.Custom("FILE_3D")):
+    class File3DGLB(compat.io.Custom("FILE_3D_GLB")):
         pass
 
     monkeypatch.setattr(compat, "HAS_FILE_3D", True)
-    monkeypatch.setattr(compat.io, "File3DAny", File3DAny, raising=False)
+    monkeypatch.setattr(compat.io, "File3DGLB", File3DGLB, raising=False)
+    monkeypatch.setattr(compat.io, "File3DAny", File3DGLB, raising=False)
     monkeypatch.setattr(compat.Types, "File3D", lambda *args: seen.append(args) or "file", raising=False)
     outputs = export.SaveMesh.define_schema().outputs
-    assert [output.io_type for output in outputs] == ["STRING", "FILE_3D"]
+    assert [output.io_type for output in outputs] == ["STRING", "FILE_3D_GLB"]
     assert compat.file_3d_values(tmp_path / "a.glb") == ("file",)
     assert seen == [(str(tmp_path / "a.glb"), "glb")]
 
