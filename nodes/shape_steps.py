@@ -7,7 +7,7 @@ from typing import Any
 from ..backends.hunyuan3d import decode_field, find_shape_model, load_shape_model
 from ..pipeline.mesh_generation import clean_mesh, extract_surface
 from ..pipeline.progress import span_progress
-from ..pipeline.types import Mesh
+from ..pipeline.types import Mesh, TexturedMesh
 from .compat import io, make_schema
 from .inputs import face_count_input, mesh_input, mesh_model_input, resolution_input
 from .model_node import ModelNode, fingerprint_files
@@ -111,6 +111,13 @@ class CleanMesh(io.ComfyNode):
         for surface in socket_to_surfaces(mesh):
             run, raw = StageRun("mesh_generation"), surface_to_mesh(surface)
             cleaned = clean_mesh(raw.positions, raw.faces, face_count=face_count, progress=run.progress)
-            reports.append(run.finish("clean_up", (), cleaned.metrics))
+            reports.append(run.finish("clean_up", _name_lost(surface), cleaned.metrics))
             meshes.append(cleaned.mesh)
         return io.NodeOutput(*mesh_lists(meshes), ui=join_reports(reports))
+
+
+def _name_lost(surface: Mesh | TexturedMesh) -> list[str]:
+    """The parts of the surface that a mesh with other faces cannot keep."""
+    if isinstance(surface, Mesh) and surface.colors is None:
+        return []
+    return ["the textures and colors of the mesh are left out: its faces are others now"]

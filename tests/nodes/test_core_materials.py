@@ -214,3 +214,11 @@ def test_vertex_colors_are_multiplied_into_the_texture_and_the_maps_stay(load_no
     center = np.array([[2.5 / 5, 2.5 / 6]])
     expected = linear_to_srgb(srgb_to_linear(before.material.sample(center)) / 4)[:, :3]
     np.testing.assert_allclose(after.material.sample(center)[:, :3], expected, atol=0.02)
+
+
+def test_clean_mesh_says_that_it_leaves_color_out(figures, load_nodes):
+    done = load_nodes("shape_steps").CleanMesh.execute(figures[0], 5_000)
+    assert len(done.args[0]) == len(done.args[1]) == 2
+    for report in done.ui["character3d_report"]:
+        (warning,) = report["warnings"]
+        assert warning.startswith("the textures and colors of the mesh are left out")
