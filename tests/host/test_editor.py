@@ -43,8 +43,8 @@ RESIZE = """title => {
 }"""
 """ComfyUI's viewer takes its size when a model arrives: none at all if its node is out of sight then, until
 the node is resized."""
-VIEWERS = "canvas[data-engine]"
-"""three.js marks its canvases so."""
+VIEWERS = "canvas:not(#graph-canvas):not(.minimap-canvas)"
+"""Beside the viewers of meshes the editor has canvases for the graph and for the map of it."""
 
 
 def find_chromium():
