@@ -14,23 +14,26 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Shapes by the names that the tensors have in the file."""
 
 _PRECISIONS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+SCALES = ("scale_weight", "scale_input", "scaled_fp8")
+"""How names of tensors end that belong to scaled 8-bit floats."""
 _EXAMPLES = 3
 """How many keys an error message quotes."""
 
 
 def check_tensors(name: str, tensors: Mapping[str, torch.Tensor], expected: Shapes) -> None:
     """Raise WeightsError that names the tensors of file `name` that are missing, too many or wrong."""
-    scales = [key for key in tensors if key.endswith(("scale_weight", "scale_input", "scaled_fp8"))]
+    scales = [key for key in tensors if key.endswith(SCALES)]
     if scales:
         raise WeightsError(
-            f"{name} is scaled to 8 bits ({_quote(scales)}), which is not supported; use the original file"
+            f"{name} is scaled to 8 bits ({quote_keys(scales)}), which is not supported; "
+            "use the original file"
         )
     for problem, keys in (
         ("has no", [key for key in expected if key not in tensors]),
         ("has what its model does not have:", [key for key in tensors if key not in expected]),
     ):
         if keys:
-            raise WeightsError(f"{name} is damaged: it {problem} {_quote(keys)}")
+            raise WeightsError(f"{name} is damaged: it {problem} {quote_keys(keys)}")
     for key, shape in expected.items():
         _check_tensor(name, key, tensors[key], shape)
 
@@ -60,7 +63,8 @@ def find_side(tensors: Mapping[str, torch.Tensor], axis: int, *ends: str, share:
     ]
 
 
-def _quote(keys: list[str]) -> str:
+def quote_keys(keys: list[str]) -> str:
+    """The first of some keys, and how many more there are."""
     more = len(keys) - _EXAMPLES
     return ", ".join(keys[:_EXAMPLES]) + (f" and {more} more" if more > 0 else "")
 

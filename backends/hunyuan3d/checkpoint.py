@@ -11,6 +11,7 @@ import torch
 
 from ...pipeline.errors import WeightsError
 from ..weight_files import read_weights
+from .whole import check_whole
 
 Weights = dict[str, torch.Tensor]
 
@@ -54,6 +55,7 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
             f"{name} is not a complete Hunyuan3D model: it has no {' and no '.join(absent)}. Expected the "
             f"single file with {_list_expected()}; found {_list_found(weights)}"
         )
+    check_whole(name, weights)
     return Checkpoint(name, parts["diffusion model"], parts["image encoder"], parts["shape decoder"])
 
 

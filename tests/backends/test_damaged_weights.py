@@ -17,6 +17,7 @@ CHANGES = {
     "flattened": lambda tensor: tensor.flatten() if tensor.dim() > 1 else tensor[:, None],
     "scalar": lambda tensor: tensor.flatten()[0],
     "whole numbers": lambda tensor: tensor.to(torch.int8),
+    "8-bit floats": lambda tensor: tensor.to(torch.float8_e4m3fn),
     "not a number": lambda tensor: torch.full_like(tensor, torch.nan),
 }
 
