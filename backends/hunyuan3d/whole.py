@@ -69,7 +69,7 @@ def _list_gaps(tensors: Mapping[str, torch.Tensor]) -> list[str]:
 
 
 def _find_published(tensors: Mapping[str, torch.Tensor], found: Mapping[str, int]) -> dict[str, int]:
-    """Depths of the published networks of these widths: of several, the least deep that has all its blocks."""
+    """Depths of the published networks of these widths: of several, the least deep with all its blocks."""
     depths: dict[str, int] = {}
     for ending, width, models in _PUBLISHED:
         for key in [key for key in tensors if key.endswith(ending) and tensors[key].shape[:1] == (width,)]:

@@ -96,7 +96,7 @@ def _read_instance(mesh: Any, node: Any, rig: FbxRig) -> Iterator[dict[str, Any]
     """The triangles of a mesh where a node has it, one part for each material."""
     faces = read_array(mesh.faces).astype(np.int64)
     positions = read_array(mesh.skinned_position.values)
-    places = read_array(mesh.skinned_position.indices)
+    places = read_array(mesh.skinned_position.indices).astype(np.int64)
     corners, owner = cut_polygons(positions[places], faces[:, 1], faces[:, 0])
     matrix = np.eye(4)
     if mesh.skinned_is_local:
