@@ -35,6 +35,8 @@ def main(model: str, folder: str) -> None:
         described = _Reader(Path(model), arrays).describe()
     except Tf.ErrorException:
         described = {"error": "it cannot be opened as USD"}
+    except UnicodeDecodeError:
+        described = {"error": "it has text that is not UTF-8"}
     except _Refused as error:
         described = {"refused": str(error)}
     np.savez(Path(folder, "arrays.npz"), **arrays)
