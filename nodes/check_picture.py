@@ -25,10 +25,11 @@ def check_picture(picture: FloatArray, figure: int = -1) -> tuple[dict[str, Any]
     """Read a figure in a picture (H, W, 3 or 4), sRGB 0..1: lengths in its pixels, and a PNG of it.
 
     figure: as of Preprocess Picture.
-    The networks run on the CPU: ComfyUI may be running a job with others of their files on its device.
+    The networks run on the CPU: ComfyUI may be running a job with others of their files on its device. Of
+    those for the mask it is the smallest, whichever a job takes.
     PictureError: no subject, or no such figure.
     """
-    networks = list_networks("auto", needs_prior(picture, None, "auto"))
+    networks = list_networks("auto", needs_prior(picture, None, "auto"), cutters=("u2netp",))
     models = {network: network.read_network() for network in networks}
     framed, read = read_picture(picture, models, size=_SIDE, outline=_OUTLINE, figure=figure)
     height, width = picture.shape[:2]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..pipeline.preprocessing import composite_on_gray, needs_prior
+from ..pipeline.preprocessing import METHODS, composite_on_gray, needs_prior
 from ..pipeline.progress import span_progress
 from .compat import io, make_schema
 from .model_node import ModelNode, fingerprint_files
@@ -53,11 +53,11 @@ class PreprocessPicture(ModelNode):
                 ),
                 io.Combo.Input(
                     "method",
-                    options=["auto", "alpha", "drawing", "u2netp", "grabcut"],
+                    options=list(METHODS),
                     default="auto",
                     tooltip="auto: the mask, else the picture's own transparency, else the inside of a line "
-                    "drawing's outline, else the network u2netp where it is installed, else GrabCut from the "
-                    "border's colors.",
+                    "drawing's outline, else the first of the networks birefnet, isnet and u2netp that is "
+                    "installed, else GrabCut from the border's colors.",
                 ),
                 io.Int.Input(
                     "figure",
@@ -114,7 +114,7 @@ class PreprocessPicture(ModelNode):
 
     @classmethod
     def _load_networks(cls, method: str, needs_prior: bool) -> Mapping[ModuleType, Any]:
-        """The models of this run by their network; without a file `auto` does without, u2netp does not."""
+        """The models of this run by their network; without a file `auto` does without."""
         networks = list_networks(method, needs_prior)
         files = tuple(network.find_file() for network in networks)
         models: Mapping[ModuleType, Any] = cls.load_models(

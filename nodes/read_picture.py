@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import ModuleType
 from typing import Any
 
-from ..backends import blazeface, blazepose, u2net
+from ..backends import birefnet, blazeface, blazepose, isnet, u2net
 from ..pipeline.figure import Figure
 from ..pipeline.figure.face import Face
 from ..pipeline.figure.pose_landmarks import PoseLandmarks
-from ..pipeline.preprocessing import preprocess_picture
+from ..pipeline.preprocessing import LEARNED, Prior, preprocess_picture
 from ..pipeline.preprocessing.face_hints import fits_face
 from ..pipeline.preprocessing.read_figure import read_figure
 from ..pipeline.types import FloatArray, FramedPicture
 
+_CUTTERS = {
+    "birefnet": (birefnet, birefnet.predict_mask),
+    "isnet": (isnet, isnet.predict_mask),
+    "u2netp": (u2net, u2net.predict_mask_closely),
+}
 
-def list_networks(method: str, needs_prior: bool) -> list[ModuleType]:
-    """U²-Net for the mask where it is needed, BlazeFace and BlazePose, as far as they are installed.
 
-    Without its file `auto` does without U²-Net; `u2netp` lists it all the same, and fails where it is loaded.
+def list_networks(method: str, needs_prior: bool, cutters: Sequence[str] = LEARNED) -> list[ModuleType]:
+    """A network for the mask where it is needed, BlazeFace and BlazePose, as far as they are installed.
+
+    `auto` takes the first of `cutters` that is installed, and none without; a network that `method` names is
+    listed in any case, and fails where it is loaded.
     """
-    is_asked = method == "u2netp" or (method == "auto" and u2net.is_installed())
-    networks = [u2net] if needs_prior and is_asked else []
+    asked = [method] if method in _CUTTERS else []
+    if method == "auto":
+        asked = [name for name in cutters if _CUTTERS[name][0].is_installed()][:1]
+    networks = [_CUTTERS[name][0] for name in asked if needs_prior]
     return [*networks, *(network for network in (blazeface, blazepose) if network.is_installed())]
 
 
@@ -35,7 +44,12 @@ def read_picture(
     models: those of `list_networks`, loaded. figure: which one of several; -1 chooses. options: of
     preprocess_picture, whose errors it raises.
     """
-    prior = partial(u2net.predict_mask_closely, models[u2net]) if u2net in models else None
+    priors = [
+        Prior(name, partial(predict, models[network]))
+        for name, (network, predict) in _CUTTERS.items()
+        if network in models
+    ]
+    prior = priors[0] if priors else None
     framed = preprocess_picture(picture, prior=prior, figure=None if figure < 0 else figure, **options)
     return framed, read_figure(framed, *read_points(framed, models))
 

@@ -101,25 +101,21 @@ def list_rig_files(names: Iterable[str]) -> dict[str, str]:
 
 def describe_shape_models() -> str:
     """Describe the catalogue's shape models, one per line: file, size, license, territory, source."""
-    return _describe_models("shape_models")
+    return describe_models("shape_models")
 
 
 def describe_view_adapters() -> str:
     """Describe the catalogue's view adapters, one per line: file, size, license, territory, source."""
-    return _describe_models("view_adapters")
+    return describe_models("view_adapters")
 
 
 def describe_rig_models() -> str:
     """Describe the files of the learned rigging method, one per line, with size, license and source."""
-    return _describe_models("rig_models")
+    return describe_models("rig_models")
 
 
-def describe_figure_models() -> str:
-    """Describe the networks that read a picture, one per line, with size, license and source."""
-    return _describe_models("figure_models")
-
-
-def _describe_models(kind: str) -> str:
+def describe_models(kind: str) -> str:
+    """Describe a list of the catalogue, one model per line: file, size, license, territory, source."""
     catalogue = load_catalogue()
     lines = []
     for model in catalogue[kind]:

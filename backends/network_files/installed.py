@@ -17,7 +17,7 @@ import torch
 from ...pipeline.device import CPU
 from ...pipeline.errors import WeightsError
 from ...pipeline.types import FloatArray
-from ...pipeline.weights import describe_figure_models
+from ...pipeline.weights import describe_models
 from ..model_memory import make_patcher, share_loaded
 from ..weight_files import WeightsFile, find_file, list_files
 from .graph import Graph, Network, Shape, build_network
@@ -28,7 +28,7 @@ class PublishedNetwork:
     """A network of the catalogue, and what its file has to hold.
 
     folder: of ComfyUI's models, registered here. picture: shape of its input. outputs: shapes of those
-    wanted.
+    wanted. catalogue: the list that it stands in; the pack's install.py fetches `figure_models`.
     """
 
     file: str
@@ -36,6 +36,7 @@ class PublishedNetwork:
     read: Callable[[Path, str], Graph]
     picture: Shape
     outputs: tuple[Shape, ...]
+    catalogue: str = "figure_models"
 
     def __post_init__(self) -> None:
         folder_paths.add_model_folder_path(self.folder, os.path.join(folder_paths.models_dir, self.folder))
@@ -47,9 +48,9 @@ class PublishedNetwork:
     def find_file(self) -> WeightsFile:
         """Find the file. WeightsError if it is missing; the message quotes the catalogue."""
         if not self.is_installed():
+            how = "The pack's install.py fetches it" if self.catalogue == "figure_models" else "Put it there"
             raise WeightsError(
-                f"{self.file} is not in models/{self.folder}. The pack's install.py fetches it:\n"
-                f"{describe_figure_models()}"
+                f"{self.file} is not in models/{self.folder}. {how}:\n{describe_models(self.catalogue)}"
             )
         return find_file([self.folder], self.file)
 
@@ -61,9 +62,9 @@ class PublishedNetwork:
         return _load(self, self.find_file())
 
     def read_network(self) -> Network:
-        """Read the network for use on the CPU beside ComfyUI's queue, and keep it: they have 11 MB in all.
+        """Read the network for use on the CPU beside ComfyUI's queue, and keep it.
 
-        WeightsError as in load.
+        Those that install.py fetches have 11 MB in all. WeightsError as in load.
         """
         return _keep(self, self.find_file())
 

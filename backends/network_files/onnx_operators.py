@@ -1,4 +1,4 @@
-"""The operators of ONNX that U²-Net has, in torch: values are NCHW.
+"""The operators of ONNX that U²-Net and IS-Net have, in torch: values are NCHW.
 
 https://onnx.ai/onnx/operators, opset 11.
 """
@@ -16,6 +16,8 @@ from .graph import Operator
 Options = Mapping[str, Any]
 Tensor = torch.Tensor
 
+_HALF_PIXEL = ("linear", "pytorch_half_pixel"), ("linear", "half_pixel")
+
 
 def convolve(options: Options, values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Conv."""
@@ -24,6 +26,13 @@ def convolve(options: Options, values: Tensor, weight: Tensor, bias: Tensor | No
     # A fifth faster on a CPU; all other operators keep the format.
     values = values.contiguous(memory_format=torch.channels_last)
     return F.conv2d(values, weight, bias, strides, pads, dilations, options.get("group", 1))
+
+
+def normalize_batch(
+    options: Options, values: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
+) -> Tensor:
+    """BatchNormalization, of inference."""
+    return F.batch_norm(values, mean, variance, scale, bias, eps=options.get("epsilon", 1e-5))
 
 
 def pool_maximum(options: Options, values: Tensor) -> Tensor:
@@ -48,9 +57,12 @@ def _read_symmetric_pads(options: Options) -> tuple[int, int]:
 def resize(
     options: Options, values: Tensor, region: Tensor | None, scales: Tensor | None, sizes: Tensor
 ) -> Tensor:
-    """Resize to a size, bilinear, as torch resizes without aligned corners."""
+    """Resize to a size, bilinear, as torch resizes without aligned corners.
+
+    half_pixel is what pytorch_half_pixel is, but for sizes of one pixel.
+    """
     mode = options["mode"], options["coordinate_transformation_mode"]
-    if mode != ("linear", "pytorch_half_pixel"):
+    if mode not in _HALF_PIXEL or (mode[1] == "half_pixel" and 1 in sizes[2:].tolist()):
         raise ValueError(f"resizing: expected linear, pytorch_half_pixel; found {', '.join(mode)}")
     return F.interpolate(values, sizes[2:].tolist(), mode="bilinear", align_corners=False)
 
@@ -92,6 +104,7 @@ def cast(options: Options, values: Tensor) -> Tensor:
 
 OPERATORS: Mapping[str, Operator] = {
     "Add": lambda options, first, second: first + second,
+    "BatchNormalization": normalize_batch,
     "Cast": cast,
     "Concat": lambda options, *parts: torch.cat(parts, options["axis"]),
     "Conv": convolve,

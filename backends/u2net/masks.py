@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ...pipeline.types import FloatArray
-from ..network_files import PublishedNetwork, read_onnx, run_network
+from ..mask_prediction import predict_resized
+from ..network_files import PublishedNetwork, read_onnx
 
 _SIDE = 320
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -32,17 +32,9 @@ NETWORK = PublishedNetwork(
 def predict_mask(model: Any, rgb: FloatArray) -> FloatArray:
     """Predict which pixels belong to the subject, 0..1: rgb (H, W, 3) 0..1 -> (H, W) float32.
 
-    model: from load_model. The picture is read in 320 × 320, so edges are 2 to 4 pixels of 1024 soft. The
-    answer is stretched so that its highest value is 1 and its lowest 0, as the network's authors do.
+    model: from load_model. The picture is read in 320 × 320, so edges are 2 to 4 pixels of 1024 soft.
     """
-    picture = Image.fromarray(np.rint(rgb * 255).astype(np.uint8)).resize(
-        (_SIDE, _SIDE), Image.Resampling.LANCZOS
-    )
-    values = np.asarray(picture, np.float32) / 255
-    values = (values / max(float(values.max()), 1e-6) - _MEAN) / _DEVIATION
-    (mask,) = run_network(model, values.transpose(2, 0, 1)[None], _MEMORY)
-    stretched = (mask[0, 0] - mask.min()) / max(float(np.ptp(mask)), 1e-12)
-    return np.asarray(Image.fromarray(stretched).resize(rgb.shape[1::-1], Image.Resampling.BILINEAR))
+    return predict_resized(model, rgb, _SIDE, _MEAN, _DEVIATION, _MEMORY)
 
 
 def predict_mask_closely(model: Any, rgb: FloatArray) -> FloatArray:

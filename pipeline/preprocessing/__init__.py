@@ -1,11 +1,14 @@
 """Stage `preprocessing`: decode a picture, cut its subject out and frame it. Does not import torch."""
 
-from .cutout import needs_prior
+from .cutout import LEARNED, METHODS, needs_prior
 from .decode import decode_picture, load_picture
 from .framing import composite_on_gray, frame_subject
-from .preprocess import preprocess_picture
+from .preprocess import Prior, preprocess_picture
 
 __all__ = [
+    "LEARNED",
+    "METHODS",
+    "Prior",
     "composite_on_gray",
     "decode_picture",
     "frame_subject",

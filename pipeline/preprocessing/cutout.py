@@ -18,7 +18,9 @@ from .matte import refine_matte, soften_edge
 from .parts import keep_large_parts
 from .prior_cut import cut_by_prior
 
-METHODS = ("auto", "alpha", "drawing", "u2netp", "grabcut")
+LEARNED = ("birefnet", "isnet", "u2netp")
+"""Networks that predict a mask, best first."""
+METHODS = ("auto", "alpha", "drawing", *LEARNED, "grabcut")
 _CUT_SIDE = 256
 _MIN_COVERAGE, _MAX_COVERAGE = 0.01, 0.95
 _MIN_PRIOR = 0.002
@@ -37,13 +39,20 @@ class Cutout(NamedTuple):
 
 def needs_prior(picture: FloatArray, mask: FloatArray | None, method: str) -> bool:
     """Whether a cut by `method` uses a coarse mask of picture (H, W, 3 or 4), if there is one."""
-    return method == "u2netp" or (method == "auto" and not _is_mask(mask) and not _has_alpha(picture))
+    return method in LEARNED or (method == "auto" and not _is_mask(mask) and not _has_alpha(picture))
 
 
 def cut_out(
-    picture: FloatArray, mask: FloatArray | None, prior: FloatArray | None, method: str, progress: Progress
+    picture: FloatArray,
+    mask: FloatArray | None,
+    prior: tuple[str, FloatArray] | None,
+    method: str,
+    progress: Progress,
 ) -> Cutout:
-    """Cut the subject out of picture (H, W, 3 or 4); mask, prior: any size, or None."""
+    """Cut the subject out of picture (H, W, 3 or 4).
+
+    mask, prior: any size, or None. The prior's name of LEARNED is the method that is said.
+    """
     shape = picture.shape[:2]
     if method in ("auto", "alpha"):
         if mask is not None and _is_mask(mask):
@@ -55,13 +64,13 @@ def cut_out(
     rgb = picture[..., :3]
     _require_contrast(rgb)
     lab = srgb_to_lab(rgb)
-    fitted = None if prior is None or method == "grabcut" else _fit_plane(prior, shape)
+    fitted = None if prior is None or method == "grabcut" else _fit_plane(prior[1], shape)
     if method in ("auto", "drawing") and (filled := fill_drawing(lab, fitted)) is not None:
         return Cutout(rgb, soften_edge(rgb, filled), "drawing")
     if method == "drawing":
         raise PictureError("the picture is no line drawing on plain paper; method drawing needs one")
-    if fitted is not None and _MIN_PRIOR <= (fitted >= 0.5).mean() <= _MAX_COVERAGE:
-        return Cutout(rgb, cut_by_prior(rgb, lab, fitted, progress=progress), "u2netp")
+    if prior is not None and fitted is not None and _MIN_PRIOR <= (fitted >= 0.5).mean() <= _MAX_COVERAGE:
+        return Cutout(rgb, cut_by_prior(rgb, lab, fitted, progress=progress), prior[0])
     return _cut_by_border(rgb, lab, progress)
 
 

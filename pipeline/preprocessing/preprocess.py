@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,15 +18,23 @@ from .figures import choose_figure, find_figures, show_alone
 from .framing import frame_subject, place_frame, resize_plane
 from .parts import isolate_region, remove_islands
 
-Predictor = Callable[[FloatArray], FloatArray]
-"""From a picture (H, W, 3) to a coarse mask (H, W) of its subject."""
+
+class Prior(NamedTuple):
+    """Predicts a coarse mask (H, W) of the subject of a picture (H, W, 3); name: of LEARNED."""
+
+    name: str
+    predict: Callable[[FloatArray], FloatArray]
+
+    def look(self, rgb: FloatArray) -> tuple[str, FloatArray]:
+        """The name, and the mask of rgb (H, W, 3)."""
+        return self.name, self.predict(rgb)
 
 
 def preprocess_picture(
     picture: FloatArray,
     *,
     mask: FloatArray | None = None,
-    prior: Predictor | None = None,
+    prior: Prior | None = None,
     size: int = 1024,
     outline: int = 128,
     method: str = "auto",
@@ -47,14 +56,14 @@ def preprocess_picture(
     given = len(picture)
     picture = shrink_picture(np.asarray(picture, dtype=np.float32), 2 * size)
     progress(0.05)
-    seen = prior(picture[..., :3]) if prior is not None and needs_prior(picture, mask, method) else None
+    seen = prior.look(picture[..., :3]) if prior is not None and needs_prior(picture, mask, method) else None
     cutout = cut_out(picture, mask, seen, method, span_progress(progress, 0.05, 0.7))
     alpha = remove_islands(cutout.alpha)
     figures = find_figures(cutout.rgb, alpha)
     chosen, note = choose_figure(figures, figure)
     if len(figures.regions) > 1:
         alpha = isolate_region(alpha, figures.regions[chosen])
-        if prior is not None and cutout.method == "u2netp":
+        if prior is not None and cutout.method == prior.name:
             alpha = _cut_again(cutout.rgb, figures.regions, chosen, prior)
     progress(0.75)
     rgba = frame_subject(cutout.rgb, alpha, size, outline, span_progress(progress, 0.75, 1.0))
@@ -71,13 +80,13 @@ def preprocess_picture(
     return FramedPicture(rgba, cutout.method, warnings, metrics)
 
 
-def _cut_again(rgb: FloatArray, regions: BoolArray, chosen: int, prior: Predictor) -> FloatArray:
+def _cut_again(rgb: FloatArray, regions: BoolArray, chosen: int, prior: Prior) -> FloatArray:
     """Cut one of several figures of rgb (H, W, 3) out of its surroundings, of which the prior sees more."""
     window, others = show_alone(regions, chosen)
     nearest = ndimage.distance_transform_edt(others, return_distances=False, return_indices=True)
     alone = rgb[window][tuple(nearest)]
     alpha = np.zeros(rgb.shape[:2], np.float32)
-    alpha[window] = remove_islands(cut_out(alone, None, prior(alone), "u2netp", ignore_progress).alpha)
+    alpha[window] = remove_islands(cut_out(alone, None, prior.look(alone), prior.name, ignore_progress).alpha)
     return alpha
 
 

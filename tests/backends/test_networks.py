@@ -9,10 +9,13 @@ Masks: every eighth row and column; BlazeFace: every eighth of its 896 faces.
 """
 
 import importlib
+import importlib.util
 import os
 import shutil
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,6 +35,7 @@ FILES = {
     "u2net": "u2netp.onnx",
     "blazepose": "pose_landmark_full.tflite",
     "blazeface": "face_detection_short_range.tflite",
+    "isnet": "isnet-general-use.onnx",
 }
 seeds = pytest.mark.parametrize("seed", [1, 2, 3])
 networks = pytest.mark.parametrize("name", ["u2net", "blazepose"])
@@ -39,7 +43,7 @@ networks = pytest.mark.parametrize("name", ["u2net", "blazepose"])
 
 @pytest.fixture(scope="module")
 def backends(comfyui_modules):
-    names = ("u2net", "blazepose", "blazeface", "network_files")
+    names = ("u2net", "isnet", "birefnet", "blazepose", "blazeface", "network_files")
     return SimpleNamespace(
         **{name: importlib.import_module(f"character3d.backends.{name}") for name in names}
     )
@@ -72,6 +76,8 @@ def published(folders):
     """The published files, which `quickstart.py test` fetches."""
     models = Path(os.environ.get("CHARACTER3D_MODELS", "no such folder"))
     for name, file in FILES.items():
+        if name == "isnet":  # too large to be fetched
+            continue
         if not (models / name / file).is_file():
             if os.environ.get("CHARACTER3D_REQUIRE_READERS"):
                 pytest.fail(f"no {file} in CHARACTER3D_MODELS")
@@ -154,7 +160,7 @@ def test_the_figure_in_a_drawn_picture_is_read(backends, published):
     assert abs(left[0] - right[0]) > 30 and min(left[1], right[1]) > 0.75 * 512
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {"isnet"}))
 def test_an_absent_file_is_named_with_its_source(backends, folders, name):
     backend = getattr(backends, name)
     assert not backend.is_installed()
@@ -359,3 +365,100 @@ def test_blazepose_looks_at_a_square_around_the_face(backends, install):
     face = Face(np.array((128, 50), np.float32), np.array((30, 30)), np.zeros((6, 2)), 0.9)
     pose = backends.blazepose.read_landmarks(model, rgb, mask, face)
     assert pose.points.shape == (33, 3) and np.isfinite(pose.points).all()
+
+
+# -- cutting out with a network that the user brings --------------------------------------------------
+
+
+def test_isnet_reads_a_picture_in_1024_pixels(backends, install):
+    """The mask is stretched to 0..1 and has the picture's size; a file of another size is refused."""
+    install("isnet", small.draw_u2net(4, side=1024, width=2))
+    model = backends.isnet.load_model()
+    rgb = small.draw_picture(4, 96)[:64]
+    mask = backends.isnet.predict_mask(model, rgb)
+    assert mask.shape == (64, 96) and mask.dtype == np.float32
+    assert mask.min() < 0.1 and mask.max() > 0.9
+    install("isnet", small.draw_u2net(4, side=320, width=2))
+    with pytest.raises(WeightsError, match=r"isnet-general-use.onnx is another network.*1024"):
+        backends.isnet.load_model()
+
+
+def test_what_is_missing_is_named_with_its_licence(backends, folders):
+    with pytest.raises(WeightsError, match=r"not in models/isnet. Put it there:\nisnet.*Apache"):
+        backends.isnet.find_file()
+    with pytest.raises(WeightsError, match=r"install\.py fetches it"):
+        backends.u2net.find_file()
+
+
+class FakeBiRefNet:
+    """Core's BackgroundRemovalModel as far as it is used: its weights, and masks of a batch."""
+
+    def get_sd(self):
+        return {"bb.a": None, "bb.b": None}
+
+    def encode_image(self, image):
+        return image.mean(dim=-1)
+
+
+@pytest.fixture
+def birefnet(backends, tmp_path, monkeypatch):
+    """(weights) -> writes a file of these names, for a core that has the loader."""
+    safetensors = importlib.import_module("safetensors.torch")
+    folder_paths, comfy = importlib.import_module("folder_paths"), importlib.import_module("comfy")
+    loader = ModuleType("comfy.bg_removal_model")
+    loader.__spec__ = ModuleSpec(loader.__name__, None)
+    loader.load_background_removal_model = lambda weights: FakeBiRefNet() if "bb.a" in weights else None
+    monkeypatch.setitem(sys.modules, loader.__name__, loader)
+    monkeypatch.setattr(comfy, "bg_removal_model", loader, raising=False)
+    places = ([str(tmp_path)], {".safetensors"})
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "background_removal", places)
+
+    def write(*names):
+        folder_paths.filename_list_cache.pop("background_removal", None)
+        values = {name: torch.ones(1) for name in names}
+        safetensors.save_file(values, tmp_path / "BiRefNet-general.safetensors")
+        return backends.birefnet
+
+    return write
+
+
+def test_birefnet_is_loaded_by_core(birefnet):
+    network = birefnet("bb.a", "bb.b")
+    rgb = small.draw_picture(2, 40)
+    assert network.is_installed()
+    np.testing.assert_allclose(network.predict_mask(network.load_model(), rgb), rgb.mean(axis=2), atol=1e-6)
+
+
+def test_damaged_birefnet_is_refused(birefnet):
+    with pytest.raises(WeightsError, match=r"BiRefNet-general.safetensors lacks 1 of the 2 .* bb.b"):
+        birefnet("bb.a").load_model()
+    with pytest.raises(WeightsError, match=r"is no BiRefNet; expected\nbirefnet\.safetensors"):
+        birefnet("other").load_model()
+
+
+def test_without_a_loader_or_a_file_birefnet_is_not_installed(backends, birefnet, monkeypatch):
+    assert not backends.birefnet.is_installed()
+    with pytest.raises(WeightsError, match=r"no BiRefNet is in models/background_removal\. Put it there"):
+        backends.birefnet.find_file()
+    monkeypatch.setitem(sys.modules, "comfy.bg_removal_model", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match="this ComfyUI has no loader for BiRefNet"):
+        backends.birefnet.find_file()
+
+
+def test_auto_takes_the_best_network_that_is_installed(backends, install, birefnet):
+    reading = importlib.import_module("character3d.nodes.read_picture")
+
+    def chosen(method, needs=True, **options):
+        names = [
+            network.__name__.rsplit(".", 1)[1] for network in reading.list_networks(method, needs, **options)
+        ]
+        return [name for name in names if not name.startswith("blaze")]
+
+    assert chosen("auto") == [] and chosen("isnet") == ["isnet"]
+    install("u2net", small.draw_u2net(1))
+    assert chosen("auto") == ["u2net"] and chosen("auto", needs=False) == chosen("grabcut") == []
+    install("isnet", small.draw_u2net(1, side=1024, width=2))
+    assert chosen("auto") == ["isnet"] and chosen("auto", cutters=("u2netp",)) == ["u2net"]
+    birefnet("bb.a", "bb.b")
+    assert chosen("auto") == ["birefnet"] and chosen("u2netp") == ["u2net"]

@@ -16,7 +16,7 @@ from PIL import Image
 def check(comfyui_modules, monkeypatch):
     module = importlib.import_module("character3d.nodes.check_picture")
     reading = importlib.import_module("character3d.nodes.read_picture")
-    for network in (reading.u2net, reading.blazeface, reading.blazepose):
+    for network in (reading.birefnet, reading.isnet, reading.u2net, reading.blazeface, reading.blazepose):
         monkeypatch.setattr(network, "is_installed", lambda: False)
     return module.check_picture
 

@@ -6,7 +6,7 @@ import pytest
 from character3d.pipeline.weights import (
     RIG_MODEL_FOLDERS,
     SHAPE_MODEL_FOLDERS,
-    describe_figure_models,
+    describe_models,
     describe_rig_models,
     describe_shape_models,
     describe_view_adapters,
@@ -100,7 +100,14 @@ def test_the_networks_that_read_a_picture_are_in_the_catalogue():
         name, version = model["package"].split("==")
         assert model["source"] == f"PyPI: {name} {version}"
         size = f"{model['bytes'] / 1e6:.1f} MB"
-        assert f"{model['file']} ({model['model']}, {size}; Apache" in describe_figure_models()
+        assert f"{model['file']} ({model['model']}, {size}; Apache" in describe_models("figure_models")
+
+
+def test_networks_for_the_cut_out_that_a_user_brings():
+    said = describe_models("cutout_models")
+    for model in load_catalogue()["cutout_models"]:
+        assert set(model) == {"model", "file", "folder", "gigabytes", "licence", "source"}
+        assert f"{model['file']} ({model['model']}, {model['gigabytes']} GB" in said
 
 
 def test_which_names_are_files_of_the_learned_rig():
