@@ -26,12 +26,13 @@ _CUTTERS = {
 def list_networks(method: str, needs_prior: bool, cutters: Sequence[str] = LEARNED) -> list[ModuleType]:
     """A network for the mask where it is needed, BlazeFace and BlazePose, as far as they are installed.
 
-    `auto` takes the first of `cutters` that is installed, and none without; a network that `method` names is
-    listed in any case, and fails where it is loaded.
+    `auto` takes the first of `cutters` that is installed, BiRefNet only where it is quick, and none without;
+    a network that `method` names is listed in any case, and fails where it is loaded.
     """
     asked = [method] if method in _CUTTERS else []
     if method == "auto":
-        asked = [name for name in cutters if _CUTTERS[name][0].is_installed()][:1]
+        usable = [name for name in cutters if name != "birefnet" or birefnet.is_quick()]
+        asked = [name for name in usable if _CUTTERS[name][0].is_installed()][:1]
     networks = [_CUTTERS[name][0] for name in asked if needs_prior]
     return [*networks, *(network for network in (blazeface, blazepose) if network.is_installed())]
 

@@ -3,6 +3,6 @@
 Zheng et al. 2024, "Bilateral Reference for High-Resolution Dichotomous Image Segmentation".
 """
 
-from .masks import find_file, is_installed, load_model, predict_mask
+from .masks import find_file, is_installed, is_quick, load_model, predict_mask
 
-__all__ = ["find_file", "is_installed", "load_model", "predict_mask"]
+__all__ = ["find_file", "is_installed", "is_quick", "load_model", "predict_mask"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+import comfy.model_management
 import numpy as np
 import torch
 
@@ -23,6 +24,11 @@ _LOADER = "comfy.bg_removal_model"
 def is_installed() -> bool:
     """Whether ComfyUI can load BiRefNet and has a file of it."""
     return _has_loader() and bool(_list_names())
+
+
+def is_quick() -> bool:
+    """Whether ComfyUI has a GPU: without one a picture takes minutes."""
+    return comfy.model_management.get_torch_device().type != "cpu"
 
 
 def find_file() -> WeightsFile:

@@ -446,7 +446,7 @@ def test_without_a_loader_or_a_file_birefnet_is_not_installed(backends, birefnet
         backends.birefnet.find_file()
 
 
-def test_auto_takes_the_best_network_that_is_installed(backends, install, birefnet):
+def test_auto_takes_the_best_network_that_is_installed(backends, install, birefnet, monkeypatch):
     reading = importlib.import_module("character3d.nodes.read_picture")
 
     def chosen(method, needs=True, **options):
@@ -461,4 +461,6 @@ def test_auto_takes_the_best_network_that_is_installed(backends, install, birefn
     install("isnet", small.draw_u2net(1, side=1024, width=2))
     assert chosen("auto") == ["isnet"] and chosen("auto", cutters=("u2netp",)) == ["u2net"]
     birefnet("bb.a", "bb.b")
+    assert chosen("auto") == ["isnet"] and chosen("birefnet") == ["birefnet"], "no GPU"
+    monkeypatch.setattr(backends.birefnet, "is_quick", lambda: True)
     assert chosen("auto") == ["birefnet"] and chosen("u2netp") == ["u2net"]
