@@ -67,7 +67,7 @@ class HeadBack:
 def choose_head_back(
     materials: Materials, layout: FigureLayout, mask: BoolArray, contrast: FloatArray
 ) -> HeadBack:
-    """Find what the back of the head is of: hair, hat and hood, or what most of the head is of.
+    """Find what the back of the head is of: hair, hat and hood, or what its sides show.
 
     contrast: (H, W), from measure_contrast.
     """
@@ -94,7 +94,7 @@ def choose_head_back(
 def _smooth_fur(
     materials: Materials, layout: FigureLayout, mask: BoolArray, contrast: FloatArray
 ) -> HeadBack:
-    """The back of a head whose face is of the same as the rest: each row of what most of it is of."""
+    """The back of a head whose face is of the same as the rest: each row of what its sides show."""
     shares = measure_support(materials, layout.head, mask)
     features = find_front_details(materials, shares, layout.head, mask)
     features |= find_islands(contrast, layout.head, mask)
