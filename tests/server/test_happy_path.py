@@ -1,5 +1,6 @@
 """One job from picture to files, by REST and by WebSocket, as the wire contract says it."""
 
+import asyncio
 import json
 
 STAGES = [
@@ -108,13 +109,15 @@ async def test_without_rigging(client):
 
 
 async def test_second_job_waits_in_the_queue(client, control):
-    control(every=0.1)
+    control(seconds={"C3DGenerateMesh": 5.0})
     first = (await client.start_job())["job_id"]
     second = (await client.start_job())["job_id"]
-    body = await client.status(second)
+    async with asyncio.timeout(5):  # a place is shown once it is stored
+        while (body := await client.status(second)).get("queue_position") != 1:
+            await asyncio.sleep(0.02)
     assert (body["status"], body["progress"], body["current_stage"]) == ("processing", 0, "queued")
-    assert body["queue_position"] == 1
     assert {stage["status"] for stage in body["stages"]} == {"pending"}
+    control()
     assert (await client.finish(first))["status"] == "completed"
     assert (await client.finish(second))["status"] == "completed"
 
