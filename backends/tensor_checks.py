@@ -14,20 +14,16 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Shapes by the names that the tensors have in the file."""
 
 _PRECISIONS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-SCALES = ("scale_weight", "scale_input", "scaled_fp8")
+_SCALES = ("scale_weight", "scale_input", "scaled_fp8")
 """How names of tensors end that belong to scaled 8-bit floats."""
+_HALVES = (torch.float16, torch.bfloat16)
 _EXAMPLES = 3
 """How many keys an error message quotes."""
 
 
 def check_tensors(name: str, tensors: Mapping[str, torch.Tensor], expected: Shapes) -> None:
     """Raise WeightsError that names the tensors of file `name` that are missing, too many or wrong."""
-    scales = [key for key in tensors if key.endswith(SCALES)]
-    if scales:
-        raise WeightsError(
-            f"{name} is scaled to 8 bits ({quote_keys(scales)}), which is not supported; "
-            "use the original file"
-        )
+    refuse_scaled(name, tensors)
     for problem, keys in (
         ("has no", [key for key in expected if key not in tensors]),
         ("has what its model does not have:", [key for key in tensors if key not in expected]),
@@ -44,7 +40,25 @@ def _check_tensor(name: str, key: str, tensor: torch.Tensor, shape: tuple[int, .
     if tensor.dtype not in _PRECISIONS:
         kind = str(tensor.dtype).removeprefix("torch.")
         raise WeightsError(f"{name}: {key} is {kind}; expected float32, float16 or bfloat16")
-    if not bool(torch.isfinite(tensor).all()):
+    require_finite(name, key, tensor)
+
+
+def refuse_scaled(name: str, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise WeightsError that names the scales of a file `name` with scaled 8-bit floats."""
+    if scales := [key for key in tensors if key.endswith(_SCALES)]:
+        raise WeightsError(
+            f"{name} is scaled to 8 bits ({quote_keys(scales)}), which is not supported; "
+            "use the original file"
+        )
+
+
+def require_finite(name: str, key: str, tensor: torch.Tensor) -> None:
+    """Raise WeightsError if a tensor of file `name` has values that are no numbers."""
+    if tensor.element_size() == 1:
+        tensor = tensor.to(torch.float16)
+    wide = torch.float32 if tensor.dtype in _HALVES else tensor.dtype
+    # A sum that is a number costs less than looking at each.
+    if not tensor.sum(dtype=wide).isfinite() and not tensor.isfinite().all():
         raise WeightsError(f"{name} is damaged: {key} has values that are not finite numbers")
 
 

@@ -1,6 +1,6 @@
 """Prompts in ComfyUI's own queue: submit, locate, remove and interrupt them.
 
-What differs between releases of ComfyUI is looked for here; `tests/host/test_queue.py` runs on each of them.
+What differs between releases of ComfyUI is looked for here; tests/nodes/test_queue_hooks.py runs on each.
 """
 
 from __future__ import annotations

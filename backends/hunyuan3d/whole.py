@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from ...pipeline.errors import WeightsError
-from ..tensor_checks import SCALES, quote_keys
+from ..tensor_checks import quote_keys, refuse_scaled, require_finite
 
 _BLOCK = re.compile(r"(.*?(?:blocks|layer)\.)(\d+)\.")
 _PUBLISHED: tuple[tuple[str, int, tuple[dict[str, int], ...]], ...] = (
@@ -20,7 +20,6 @@ _PUBLISHED: tuple[tuple[str, int, tuple[dict[str, int], ...]], ...] = (
 )  # fmt: skip
 """A tensor, its rows, and the blocks beside it: diffusion models of 2mini, 2.0 and 2.1, the image encoder of
 2.0 (DINOv2 giant), and all shape decoders."""
-_HALVES = (torch.float16, torch.bfloat16)
 
 
 def check_whole(name: str, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -29,27 +28,14 @@ def check_whole(name: str, tensors: Mapping[str, torch.Tensor]) -> None:
     Unscaled 8-bit floats are computed with as they are, as ComfyUI does. What is missing after the last block
     of a kind is seen in networks of the published widths alone: others may be meant to be that deep.
     """
-    if scales := [key for key in tensors if key.endswith(SCALES)]:
-        raise WeightsError(
-            f"{name} is scaled to 8 bits ({quote_keys(scales)}), which is not supported; "
-            "use the original file"
-        )
+    refuse_scaled(name, tensors)
     for key, tensor in tensors.items():
         if not tensor.is_floating_point():
             kind = str(tensor.dtype).removeprefix("torch.")
             raise WeightsError(f"{name}: {key} is {kind}; expected floating-point numbers")
-        if not _is_finite(tensor):
-            raise WeightsError(f"{name} is damaged: {key} has values that are not finite numbers")
+        require_finite(name, key, tensor)
     if missing := _list_gaps(tensors):
         raise WeightsError(f"{name} is damaged: it has no {quote_keys(missing)}")
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    """Whether a sum of the values is a number, which costs less than looking at each."""
-    if tensor.element_size() == 1:
-        tensor = tensor.to(torch.float16)
-    wide = torch.float32 if tensor.dtype in _HALVES else tensor.dtype
-    return bool(tensor.sum(dtype=wide).isfinite()) or bool(tensor.isfinite().all())
 
 
 def _list_gaps(tensors: Mapping[str, torch.Tensor]) -> list[str]:

@@ -105,8 +105,8 @@ def _smooth_fur(
     around, inner = np.zeros_like(mask), np.zeros_like(mask)
     if layout.face is not None:
         around, inner = (_select_both_sides(layout, scale) for scale in _FUR_FACE)
-        lines = contrast > STANDS_OUT
-        brows = lines & ~ndimage.binary_opening(lines, _disk(2)) & _select_both_sides(layout, _FEATURES)
+        sharp = contrast > STANDS_OUT
+        brows = sharp & ~ndimage.binary_opening(sharp, _disk(2)) & _select_both_sides(layout, _FEATURES)
         around |= ndimage.binary_dilation(brows, iterations=2) & layout.head
     lines = ndimage.binary_dilation(contrast > 0.5 * STANDS_OUT) & around
     return HeadBack(features, layout.head & ~features & ~inner & ~lines, weights, around, ALONG)

@@ -29,10 +29,9 @@ _PARSER_ERRORS = (
 
 def read_through_trimesh(path: Path) -> Model:
     """Read a file with trimesh. FormatError if it is damaged."""
+    # Here, so that no error of these imports passes for a damaged file.
     from trimesh import Scene, load_scene
-    from trimesh.resolvers import (
-        FilePathResolver,
-    )  # here, so that no error of this import passes for a damaged file
+    from trimesh.resolvers import FilePathResolver
 
     if not path.stat().st_size:
         raise FormatError(f"{path.name} is empty")
