@@ -174,7 +174,7 @@ def run_steps(nodes: dict[str, Any], name: str, is_load_only: bool, found: dict[
     rigged = nodes["rig"].execute(mesh, pose_type="No", method="geodesic_voxel_binding")
     found["said"] += rigged.ui["character3d_report"][0]["warnings"]
     found["step"] = "save"
-    saved = nodes["save"].execute(rigged.args[0], "files/character", character_format="glb")
+    saved = nodes["save"].execute(rigged.args[0][0], "files/character", character_format="glb")
     found["step"] = "read again"
     path = Path(nodes["paths"].get_output_directory(), saved.args[0])
     found["colors"] = measure_colors(nodes["trimesh"].load_scene(path))
