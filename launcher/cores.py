@@ -121,7 +121,7 @@ def clone_tag(core: Core, source: str, folder: Path, log: Path) -> None:
 
 
 def unpack_archive(core: Core, source: str, folder: Path, log: Path) -> None:
-    """Download the archive that hosts like GitHub make of a tag, where there is no git. OSError if it fails."""
+    """Download the archive that hosts like GitHub make of a tag, for want of git. OSError if it fails."""
     address = f"{source.removesuffix('.git')}/archive/refs/tags/{core.tag}.zip"
     if not address.startswith(("https://", "http://")):
         raise QuickstartError("git is not installed, which only an address of a web host does without")
