@@ -1,15 +1,21 @@
-"""Where other releases of ComfyUI come from, and what their environment adds to quickstart's own."""
+"""Where releases of ComfyUI come from, and what their environments add to the tests' own."""
 
+import io
+import socket
 import subprocess
 import sys
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
+from character3d.launcher import cores
 from character3d.launcher.core_environment import CoreEnvironment
-from character3d.launcher.cores import CORES, NEWEST, OLDEST, OWN, CoreNotFound, fetch_core, find_core
+from character3d.launcher.cores import CORES, NEWEST, OLDEST, PACKAGED, CoreNotFound, fetch_core, find_core
 from character3d.launcher.environment import COMFYUI_REQUIREMENTS, Environment
 from character3d.launcher.installation import REPOSITORY
 from character3d.launcher.terminal import QuickstartError
+from character3d.tests.loopback import serve_answers
 
 
 def write_core(folder, version):
@@ -42,7 +48,7 @@ def read_version(tree):
 
 
 def test_the_table_agrees_with_quickstart_and_with_the_registry():
-    assert f"comfyui-frontend-package=={OWN.frontend}" in COMFYUI_REQUIREMENTS
+    assert f"comfyui-frontend-package=={PACKAGED.frontend}" in COMFYUI_REQUIREMENTS
     project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     assert f'requires-comfyui = ">={OLDEST.version}"' in project
 
@@ -69,14 +75,50 @@ def test_a_release_is_cloned_once_by_its_tag(core, mirror, tmp_path, monkeypatch
 def test_a_folder_is_used_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("COMFYUI_SOURCE", str(write_core(tmp_path / "ComfyUI", OLDEST.version)))
     assert fetch(OLDEST, tmp_path) == tmp_path / "ComfyUI"
-    with pytest.raises(CoreNotFound, match=f"ComfyUI {NEWEST.version} from"):
+    with pytest.raises(CoreNotFound, match=f"ComfyUI {NEWEST.version} cannot be had from"):
         fetch(NEWEST, tmp_path)
 
 
 def test_what_a_source_does_not_have_is_said(mirror, tmp_path, monkeypatch):
     monkeypatch.setenv("COMFYUI_SOURCE", str(mirror))
-    with pytest.raises(CoreNotFound, match=f"v{OWN.version}"):
-        fetch(OWN, tmp_path)
+    with pytest.raises(CoreNotFound, match=f"it has no tag v{PACKAGED.version}"):
+        fetch(PACKAGED, tmp_path)
+
+
+def test_a_source_that_is_not_there_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("COMFYUI_SOURCE", str(tmp_path / "gone.git"))
+    with pytest.raises(CoreNotFound, match=r"gone\.git: git cannot reach it"):
+        fetch(NEWEST, tmp_path)
+    assert not (tmp_path / "cache" / NEWEST.version).exists()
+
+
+def test_a_source_that_does_not_answer_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(cores, "PATIENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("COMFYUI_SOURCE", f"http://127.0.0.1:{silent.getsockname()[1]}/ComfyUI.git")
+        started = time.monotonic()
+        with pytest.raises(CoreNotFound, match="no answer within"):
+            fetch(NEWEST, tmp_path)
+        assert time.monotonic() - started < 10
+
+
+def test_without_git_the_archive_of_the_tag_is_unpacked(tmp_path, monkeypatch):
+    archive, asked = io.BytesIO(), []
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("ComfyUI-0/comfyui_version.py", f'__version__ = "{NEWEST.version}"\n')
+
+    def answer(request):
+        asked.append(request.path)
+        return (200, {}, archive.getvalue())
+
+    monkeypatch.setattr(cores.shutil, "which", lambda name: None)
+    with serve_answers(answer) as url:
+        monkeypatch.setenv("COMFYUI_SOURCE", f"{url}/Comfy-Org/ComfyUI.git")
+        assert read_version(fetch(NEWEST, tmp_path)) == NEWEST.version
+    assert asked == [f"/Comfy-Org/ComfyUI/archive/refs/tags/v{NEWEST.version}.zip"]
+    monkeypatch.setenv("COMFYUI_SOURCE", str(tmp_path / "mirror.git"))
+    with pytest.raises(CoreNotFound, match="git is not installed"):
+        fetch(OLDEST, tmp_path)
 
 
 def test_only_what_the_packages_do_not_meet_is_installed(tmp_path, monkeypatch):
@@ -92,4 +134,4 @@ def test_only_what_the_packages_do_not_meet_is_installed(tmp_path, monkeypatch):
         "comfyui-embedded-docs==1",
         "no-such-package",
     )
-    assert environment._list_missing("\n".join(lines)) == ["numpy>=99", "no-such-package"]
+    assert environment.list_missing("\n".join(lines)) == ["numpy>=99", "no-such-package"]

