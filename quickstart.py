@@ -27,11 +27,17 @@ import sys
 from pathlib import Path
 
 from client import Client, ServiceError
+from install import fetch_models
 from launcher.core_environment import prepare_core
 from launcher.cores import PACKAGED, CoreNotFound, find_core
-from launcher.environment import prepare_own_comfyui, prepare_tests
-from launcher.figure_models import fetch_cached_models, install_models
-from launcher.installation import REPOSITORY, copy_examples, link_pack, prepare_existing_comfyui
+from launcher.environment import find_cache_folder, prepare_own_comfyui, prepare_tests
+from launcher.installation import (
+    REPOSITORY,
+    copy_examples,
+    copy_models,
+    link_pack,
+    prepare_existing_comfyui,
+)
 from launcher.job import run_job
 from launcher.server import Server, run_server
 from launcher.terminal import QuickstartError, terminal
@@ -43,6 +49,13 @@ PARALLEL = ("-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder")
 TESTS = ("test", "nightly")
 CORE_TESTS = ("tests/host", "tests/nodes")
 """What `--core` runs: the tests of what depends on the release of ComfyUI."""
+
+
+def fetch_cached_models(python: Path) -> Path:
+    """Fetch the networks that read a picture into the cache, once for all; returns the models folder there."""
+    models = find_cache_folder() / "models"
+    fetch_models(models, python)
+    return models
 
 
 def run_tests(nightly: bool, arguments: list[str]) -> int:
@@ -95,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     installation = prepare_existing_comfyui(options.comfyui) if existing else prepare_own_comfyui()
     link_pack(installation.base / "custom_nodes")
     copy_examples(installation.base / "input")
-    install_models(installation)
+    copy_models(fetch_cached_models(installation.python), installation.base / "models")
     terminal.say(f"Your files are in {installation.base} (models, input, output).")
     with run_server(installation, options.port) as server:
         completed = options.command == "serve" or make_character(server, options.image, options.out)

@@ -68,8 +68,8 @@ from picture_sheet import draw_landmarks, make_sheet  # noqa: E402
 from posed_glb import Glb, read_glb  # noqa: E402
 
 from client import Client  # noqa: E402
+from install import fetch_models  # noqa: E402
 from launcher.environment import prepare_test_comfyui  # noqa: E402
-from launcher.figure_models import fetch_models  # noqa: E402
 from launcher.installation import link_pack  # noqa: E402
 from launcher.server import Server, find_free_port, run_server  # noqa: E402
 

@@ -59,11 +59,6 @@ def find_core(version: str) -> Core:
     return named[version]
 
 
-def find_source() -> str:
-    """COMFYUI_SOURCE, or the official repository."""
-    return os.environ.get("COMFYUI_SOURCE") or OFFICIAL_SOURCE
-
-
 def read_version(tree: Path) -> str:
     """The version that an unpacked ComfyUI says it is; empty if the folder has none."""
     file = tree / "comfyui_version.py"
@@ -76,7 +71,7 @@ def fetch_core(core: Core, folder: Path, log: Path) -> Path:
 
     CoreNotFound if the source cannot be reached, or does not have that release.
     """
-    source = find_source()
+    source = os.environ.get("COMFYUI_SOURCE") or OFFICIAL_SOURCE
     if read_version(Path(source)) == core.version:
         return Path(source).resolve()
     if read_version(folder) != core.version:

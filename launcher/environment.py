@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .cores import NEWEST, PACKAGED, Core, CoreNotFound, fetch_core, find_source
+from .cores import NEWEST, PACKAGED, Core, CoreNotFound, fetch_core
 from .installation import REPOSITORY, WINDOWS, Installation, find_working_folder
 from .terminal import QuickstartError, run_step, terminal
 from .torch_wheels import TESTED, TorchWheels, find_torch_wheels
@@ -349,7 +349,7 @@ def prepare_own_comfyui() -> Installation:
     terminal.say(f"This machine: {wheels.machine}")
     try:
         environment = prepare_environment(Environment(NEWEST, wheels))
-        terminal.say(f"ComfyUI {NEWEST.version} comes from {find_source()}, under the GPL-3.0.")
+        terminal.say(f"ComfyUI {NEWEST.version}, under the GPL-3.0")
     except CoreNotFound as error:
         terminal.say(f"{error}\n{ABOUT_WHEEL}")
         environment = prepare_environment(Environment(PACKAGED, wheels))

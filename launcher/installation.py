@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import subprocess
@@ -78,6 +79,21 @@ def copy_examples(inputs: Path) -> None:
     for example in (REPOSITORY / "examples").iterdir():
         if example.suffix in (".png", ".glb") and not (inputs / example.name).exists():
             shutil.copyfile(example, inputs / example.name)
+
+
+def copy_models(source: Path, models: Path) -> None:
+    """Copy model files that are missing or differ, with their folders; each is there whole or not at all."""
+    for file in source.glob("*/*.*"):
+        target = models / file.relative_to(source)
+        if file.name.startswith(".") or (target.is_file() and filecmp.cmp(file, target, shallow=False)):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            shutil.copyfile(file, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def link_pack(custom_nodes: Path) -> None:

