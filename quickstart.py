@@ -52,7 +52,7 @@ CORE_TESTS = ("tests/host", "tests/nodes")
 
 
 def fetch_cached_models(python: Path) -> Path:
-    """Fetch the networks that read a picture into the cache, once for all; returns the models folder there."""
+    """Fetch the networks that read a picture into the cache; returns the models folder there."""
     models = find_cache_folder() / "models"
     fetch_models(models, python)
     return models
