@@ -261,7 +261,8 @@ class Environment:
     def install_torch(self) -> None:
         """Install torch for this machine, or the package registry's where its index cannot be reached."""
         self.pip("uv", UV)
-        torch, torchvision, index = TORCH, TORCHVISION, ()
+        torch, torchvision = TORCH, TORCHVISION
+        index: tuple[str, ...] = ()
         if self.wheels.index and self.wheels.is_reachable():
             index = ("--index-url", self.wheels.index)
             torch, torchvision = (TORCH, TORCHVISION) if self.wheels.pinned else ("torch", "torchvision")
