@@ -24,7 +24,7 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 
-LONGEST_FIRST = ("host", "server", "tests", "backends", "pipeline", "nodes")
+LONGEST_FIRST = ("host", "server", "tests", "nodes", "backends", "pipeline")
 """Folders of tests. The longest groups start first, so that the workers end together."""
 SHARED = {"keyed": "with keys", "keyless": "with keys", "comfyui": "shared", "serve": "shared"}
 """Fixtures that run a ComfyUI for all tests of a folder -> which of the folder's groups uses them."""
@@ -34,11 +34,15 @@ NIGHTLY_READERS = {"blender", "assimp", "three"}
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Mark the tests of the nightly readers, and form the groups of pytest-xdist.
+    """Mark the tests of the nightly readers and the further cases, and form the groups of pytest-xdist.
 
     A group is the tests that share a running ComfyUI, or a file.
     """
+    first = {}
     for item in items:
+        name = (item.path, getattr(item, "originalname", item.name))
+        if item.get_closest_marker("nightly_cases") and first.setdefault(name, item) is not item:
+            item.add_marker(pytest.mark.nightly)
         if hasattr(item, "callspec") and item.callspec.params.get("reader") in NIGHTLY_READERS:
             item.add_marker(pytest.mark.nightly)
         folder = item.path.parent.name

@@ -27,6 +27,7 @@ def change(tensors: Mapping[str, torch.Tensor], key: str, name: str) -> dict[str
     return {k: v for k, v in tensors.items() if k != key} | ({} if changed is None else {key: changed})
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_tensor_of_make_it_animatable(make_it_animatable, monkeypatch, kind, name):
@@ -40,6 +41,7 @@ def test_every_tensor_of_make_it_animatable(make_it_animatable, monkeypatch, kin
             loading._load_file(file, kind)
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_tensor_of_the_adapter(ig2mv, small_sdxl, sdxl, monkeypatch, name):
     loading, whole, model = ig2mv.loading, small_sdxl.draw_adapter(2), sdxl(1)

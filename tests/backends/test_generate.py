@@ -168,6 +168,7 @@ def test_2_1_is_left_alone_once_comfyui_runs_it_correctly(hunyuan3d, load, monke
     assert not load("2.1", "hunyuan3d-dit-v2-1-b.safetensors").model.object_patches
 
 
+@pytest.mark.nightly
 def test_2_1_runs_without_guidance(hunyuan3d, load, picture):
     shape = few_latents(load("2.1", "hunyuan3d-dit-v2-1.safetensors"))
     field = hunyuan3d.generate.generate_field(

@@ -54,6 +54,7 @@ def test_noise_levels_and_condition_features(ig2mv, sdxl, adapt):
     ]
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_one_step_and_ten(ig2mv, sdxl, adapt, guidance):
     (positive, negative), reference, maps, noise = draw_inputs()

@@ -66,6 +66,7 @@ def control(comfyui_modules):
     return build
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("add", [add_lora, add_ip_adapter, add_perturbed_attention])
 def test_each_changes_the_views_and_switched_off_leaves_them(sdxl, patch, add):  # noqa: F811
     plain = sample(patch(sdxl(1)))
@@ -73,6 +74,7 @@ def test_each_changes_the_views_and_switched_off_leaves_them(sdxl, patch, add): 
     assert not torch.allclose(sample(add(patch(sdxl(1)))), plain, atol=1e-3)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("add", [add_lora, add_ip_adapter, add_perturbed_attention])
 def test_the_order_of_the_patches_does_not_matter(sdxl, patch, add):  # noqa: F811
     base = sdxl(1)

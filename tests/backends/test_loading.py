@@ -23,6 +23,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_loads_whole(hunyuan3d, models, name):
     layout, expected = LAYOUTS[name]

@@ -111,6 +111,7 @@ def test_a_part_of_a_checkpoint_is_refused(executor, views):
         executor.run(prompt, "views")
 
 
+@pytest.mark.nightly
 def test_only_the_files_that_a_run_reads_decide_whether_it_is_repeated(executor, views, models, small_sdxl):
     checkpoints = models.parent / "checkpoints"
     assert "views" not in executor.run(views(), "views")

@@ -173,6 +173,7 @@ def read_gltf_maps(path):
     return found
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("character_format", ["glb", "vrm"])
 def test_every_map_of_a_batch_reaches_glb_and_vrm(characters, load_nodes, tmp_path, character_format):
     save = load_nodes("save_character")

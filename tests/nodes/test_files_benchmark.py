@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.nightly
 def test_files_of_a_folder_are_read_refused_and_compared(tmp_path):
     shutil.copy(REPOSITORY / "tests" / "files" / "z_up.obj", tmp_path)
     shutil.copy(tmp_path / "z_up.obj", tmp_path / "other.obj")

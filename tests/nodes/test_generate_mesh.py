@@ -54,6 +54,7 @@ def test_a_side_needs_its_mask(models, generate):
         generate(left=generate.picture["image"])
 
 
+@pytest.mark.nightly
 def test_sides_go_to_a_multiview_model(models, generate):
     small.save_checkpoint(models / "hunyuan3d-dit-v2-mini.safetensors", small.draw_figure_checkpoint())
     sides = {"back": generate.picture["image"], "back_mask": generate.picture["mask"]}

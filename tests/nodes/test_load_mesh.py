@@ -173,6 +173,7 @@ def settle(*folders):
         os.utime(folder, (1_000_000_000, 1_000_000_000))
 
 
+@pytest.mark.nightly
 def test_fifty_thousand_files_are_read_once(load_mesh, inputs, scans):
     for number in range(50_000):
         os.close(os.open(inputs / f"upload_{number:05}.png", os.O_CREAT))

@@ -21,6 +21,7 @@ def read_colors(textured):
     return [np.median(colors[where], axis=0) for where in (height > 1, height < 0.8)]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -86,6 +86,7 @@ def list_living(loads):
     return [file for file, model in loads if model()]
 
 
+@pytest.mark.nightly_cases
 def test_models_are_kept_from_run_to_run_where_comfyui_keeps_outputs(executor, loads):
     run(executor, file="a", picture=1)
     run(executor, file="a", picture=2)
@@ -93,18 +94,21 @@ def test_models_are_kept_from_run_to_run_where_comfyui_keeps_outputs(executor, l
     assert list_living(loads) == (["a"] if executor.has_cache else [])
 
 
+@pytest.mark.nightly_cases
 def test_free_memory_releases_them(executor, loads):
     run(executor, file="a", picture=1)
     executor.free_memory()
     assert list_living(loads) == []
 
 
+@pytest.mark.nightly_cases
 def test_a_prompt_without_the_node_releases_them(executor, loads):
     run(executor, file="a", picture=1)
     run(executor, "C3DOther")
     assert list_living(loads) == []
 
 
+@pytest.mark.nightly_cases
 def test_other_files_replace_them_and_are_read_afterwards(executor, loads):
     """The loader itself asserts that no model of another file is left."""
     run(executor, file="a", picture=1)
@@ -112,12 +116,14 @@ def test_other_files_replace_them_and_are_read_afterwards(executor, loads):
     assert [file for file, _ in loads] == ["a", "b"]
 
 
+@pytest.mark.nightly_cases
 def test_a_run_without_a_model_releases_them(executor, loads):
     run(executor, file="a", picture=1)
     run(executor, file="", picture=1)
     assert list_living(loads) == []
 
 
+@pytest.mark.nightly_cases
 def test_callers_share_a_model_while_one_of_them_holds_it(load_nodes, comfyui_modules):
     memory = importlib.import_module("character3d.backends.model_memory")
     load = memory.share_loaded(lambda file: Model())
@@ -129,6 +135,7 @@ def test_callers_share_a_model_while_one_of_them_holds_it(load_nodes, comfyui_mo
     assert gone() is None
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's process files")
 def test_their_memory_goes_back_to_the_system(executor, loads):
     """The C library keeps blocks of a size that was freed before, unless it is told not to."""

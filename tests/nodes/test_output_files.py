@@ -158,6 +158,7 @@ def test_a_model_file_outside_the_output_folder_is_refused(load_nodes, output):
         load_nodes("output_files").save_beside("../elsewhere.glb", "_rigged.fbx", lambda _stem: b"")
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("write", [create_file, replace_file])
 def test_a_killed_process_leaves_a_hidden_file_at_most(tmp_path, write):
     """The process dies after the data is on the disk and before the file has its name."""

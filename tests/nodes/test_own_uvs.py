@@ -115,6 +115,7 @@ def test_uvs_that_cannot_be_baked(islands, reason):
     assert found.uvs is None and reason in found.note
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize(
     ("mesh", "reason"),
     [

@@ -26,6 +26,7 @@ def run(node, *arguments):
     return getattr(node(), node.FUNCTION)(*arguments)[0]
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("algorithm", ["basic", "surface net"])
 def test_meshes_of_either_decoder_stand_alike(steps, core, algorithm):
     """Upright, facing +Z, of one height, whichever node decoded the latent."""

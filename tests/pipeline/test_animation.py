@@ -71,6 +71,7 @@ def share_of(character, words):
     return (character.skin.weights * chosen[character.skin.joints]).sum(axis=1)
 
 
+@pytest.mark.nightly_cases
 def test_the_lowest_point_is_on_the_ground_at_every_key(character, motions):
     for _, points in motions.values():
         assert np.abs(points[:, :, 1].min(axis=1)).max() < 0.01 * heights(character)
@@ -113,6 +114,7 @@ def test_elbows_bend_the_natural_way(character, motions):
             assert np.abs(forearm[:, 1]).max() < 0.2
 
 
+@pytest.mark.nightly_cases
 def test_no_vertex_flies(character, motions, request):
     """No edge grows by more than 4 % of the height; 7 % in the armpits of arms that hung on the body."""
     limit = 0.07 if "elf" in request.node.name else 0.04
@@ -266,6 +268,7 @@ def test_joints_between_and_above_the_roles_go_along(adult):
         assert np.abs(mine - theirs).max() < 1e-4
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("width", [0.13, 0.22])
 @pytest.mark.parametrize("name", ["idle", "walk"])
 def test_hanging_arms_do_not_go_through_the_body(name, width):

@@ -33,6 +33,7 @@ def assert_extra_joints_move_something(report, reader):
     assert {rename(reader, f"mixamorig:{name}") for name in EXTRA} <= moved
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("reader", ["ufbx", "three"])
 def test_an_fbx_has_the_joints_of_what_hangs_on_the_body(tmp_path, character, reader):
     require_reader(reader)

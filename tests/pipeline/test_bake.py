@@ -131,6 +131,7 @@ def test_detail_of_three_pixels_comes_through(sphere):
     assert measure_psnr(read_color(baked)[seen], paint(points[seen])) >= 26
 
 
+@pytest.mark.nightly
 def test_a_sphere_is_hidden_nowhere_and_comes_back_whole(sphere):
     baked, (mask, points) = (
         bake_views(sphere, render(sphere, paint_waves), texture_size=SIDE),
@@ -144,6 +145,7 @@ def test_a_sphere_is_hidden_nowhere_and_comes_back_whole(sphere):
     assert measure_psnr(read_color(baked)[mask], paint_waves(points[mask])) >= 55
 
 
+@pytest.mark.nightly
 def test_no_background_reaches_charts_or_gutters(figure):
     """Paint without blue on blue, antialiased: any bleeding would show as blue."""
     images = render(figure, lambda points: np.broadcast_to(RED + GREEN, points.shape), 384, BLUE, samples=3)
@@ -240,6 +242,7 @@ def test_a_painted_view_changes_the_texels_under_the_paint_and_no_others(figure,
     assert (found[before & (away < 0.03)] > 0.999).all()
 
 
+@pytest.mark.nightly
 def test_black_mask_takes_a_view_out(sphere):
     images = make_gray_views(sphere)
     mask = np.array(images.mask)
@@ -249,6 +252,7 @@ def test_black_mask_takes_a_view_out(sphere):
     assert not baked.coverage[read_atlas(sphere)[1][..., 2] < 0].any()
 
 
+@pytest.mark.nightly
 def test_fill_takes_the_neighbors_in_space_and_not_those_in_the_atlas():
     """Far squares side by side in the atlas: of the red one the half beside the blue one is unseen."""
     mesh = make_quads((-2, 0, (0.05, 0.1, 0.49, 0.9)), (2, 0, (0.51, 0.1, 0.95, 0.9)))

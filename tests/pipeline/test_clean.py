@@ -81,6 +81,7 @@ def marched(seed, sigma, side=40):
     return positions.astype(np.float32), faces[:, ::-1].astype(np.int32)
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize(("seed", "sigma"), [(0, 1.0), (1, 1.5), (2, 3.0), (3, 6.0)])
 def test_a_closed_manifold_stays_one(seed, sigma):
     """Noise: the worst that a random field can make."""

@@ -139,6 +139,7 @@ def test_five_fingers_are_named_from_the_thumb(figure, fitted):
     assert_hands_match(fitted, figure[1])
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize(("drop", "spread", "palm_turn"), [(45, 3, 90), (2, 3, 0), (15, 18, -40)])
 def test_fingers_are_found_in_every_pose(drop, spread, palm_turn):
     mesh, places = make_figure(drop, spread, palm_turn)
@@ -181,6 +182,7 @@ def test_fingers_are_only_added_on_request(fitted, plain):
     assert np.array_equal(fitted.skeleton.positions[:count], plain.positions)
 
 
+@pytest.mark.nightly
 def test_hands_of_fewer_fingers_take_the_first_names():
     mesh, places = make_figure(left=CARTOON, right=THREE)
     found = fit_skeleton(mesh, pose_type="A-pose", fingers=True)
@@ -241,6 +243,7 @@ def test_a_mesh_made_from_a_picture_has_none_and_says_so():
         assert f"the {side} hand shows no separate fingers; none were rigged" in found.warnings
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("count", [6, 30])
 def test_coarse_and_fine_meshes_show_the_same_fingers(count, fitted):
     mesh, _ = make_figure(count=count)
@@ -250,6 +253,7 @@ def test_coarse_and_fine_meshes_show_the_same_fingers(count, fitted):
     assert np.linalg.norm(again.positions[tips] - fitted.skeleton.positions[tips], axis=1).max() < 0.006
 
 
+@pytest.mark.nightly
 def test_scale_and_place_carry_over(figure, fitted):
     mesh, _ = figure
     shift = np.array((0.7, 0.0, -0.4))
@@ -285,6 +289,7 @@ def free_vertices(mesh, knuckle, tip, start):
     return (along > start) & (along < 1.1) & (aside < 1.2 * FINGER_RADIUS)
 
 
+@pytest.mark.nightly
 def test_weights_of_a_finger_stay_with_it(figure, fitted, skin):
     mesh, places = figure
     assert np.allclose(skin.weights.sum(axis=1), 1, atol=1e-5) and skin.weights.min() >= 0
@@ -302,6 +307,7 @@ def test_weights_of_a_finger_stay_with_it(figure, fitted, skin):
     assert not np.isin(skin.joints[skin.weights > 0], ends).any()
 
 
+@pytest.mark.nightly
 def test_the_rest_of_the_body_is_bound_as_without_fingers(figure, fitted, skin, plain):
     mesh, _ = figure
     bare = compute_skin_weights(mesh, plain)
@@ -342,6 +348,7 @@ def test_curling_one_finger_moves_it_and_no_other(figure, fitted, skin):
     assert np.linalg.norm(before - joint, axis=1).max() < 0.05
 
 
+@pytest.mark.nightly
 def test_vertices_at_one_place_get_equal_weights(figure, fitted, skin):
     mesh, _ = figure
     doubled = Mesh(np.concatenate((mesh.positions, mesh.positions)), mesh.faces)

@@ -54,6 +54,7 @@ def places_of(fitted):
     return dict(zip(names, fitted.skeleton.positions, strict=True))
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize(("drop", "spread"), [(45, 3), (10, 3), (80, 6)])
 def test_joints_lie_where_the_picture_shows_them(drop, spread):
     mesh, joints = make_body(drop, spread)
@@ -127,6 +128,7 @@ def test_an_arm_before_the_chest_lies_in_front_of_it():
     assert at["LeftHand"][2] > 0.09 and np.linalg.norm(at["LeftHand"] - joints["LeftHand"]) < 0.05
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("kind", ["half_body", "bust"])
 def test_limbs_outside_the_picture_are_complete_and_move_nothing(kind):
     mesh, joints = make_body(80, 3)

@@ -97,6 +97,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED)
 def test_no_humanoid_is_refused_with_measurements_if_strict(make):
     with pytest.raises(RigError, match=r"not a standing humanoid.*neck prominence \d.*height \d"):
@@ -115,6 +116,7 @@ def test_bars_are_refused(corner):
         fit_skeleton(join_parts([make_box((-corner[0], 0, -corner[2]), corner)]))
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD)
 def test_what_is_no_humanoid_gets_a_skeleton_by_proportions_and_a_warning(make):
     mesh = make()
@@ -199,6 +201,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damage_moves_no_joint_by_much(body, reference, damage):
     found = fit_skeleton(damage(body[0]), pose_type="A-pose").skeleton.positions
@@ -206,6 +209,7 @@ def test_damage_moves_no_joint_by_much(body, reference, damage):
     assert gaps.max() < 0.035 * 1.7 and gaps.mean() < 0.012 * 1.7
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("scale", [0.01, 1 / 1.7, 100.0, 1000.0])
 def test_unit_and_place_do_not_matter(body, reference, scale):
     shift = scale * np.array((3.0, -2.0, 5.0))
@@ -215,6 +219,7 @@ def test_unit_and_place_do_not_matter(body, reference, scale):
     assert np.isclose(found.metrics["arm_span"], 2 * (0.165 + 0.732 * np.cos(np.pi / 4)) / 1.7, atol=0.03)
 
 
+@pytest.mark.nightly
 def test_floating_head_and_hands_are_part_of_the_body(body, reference):
     mesh, joints = body
     height, side = mesh.positions[:, 1], np.abs(mesh.positions[:, 0])
@@ -239,6 +244,7 @@ def test_floating_head_and_hands_are_part_of_the_body(body, reference):
     }
 
 
+@pytest.mark.nightly
 def test_a_button_is_not_torn_and_moves_with_what_it_sits_on(body):
     mesh, joints = body
     half = np.array((0.02, 0, 0))

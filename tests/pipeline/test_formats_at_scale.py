@@ -64,6 +64,7 @@ def folder(elf, tmp_path_factory):
     return folder
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("suffix", "reader"), PAIRS, ids=[reader + suffix for suffix, reader in PAIRS])
 def test_reader_agrees_on_every_vertex(elf, folder, suffix, reader):
     require_reader(reader)

@@ -94,6 +94,7 @@ def depth_range(mesh, low, high, half_width=9.0):
     return mesh.positions[chosen, 2].min(), mesh.positions[chosen, 2].max()
 
 
+@pytest.mark.nightly_cases
 def test_closed_outward_and_of_the_asked_size(posed):
     _, mesh = posed
     assert_closed(mesh.faces)
@@ -104,6 +105,7 @@ def test_closed_outward_and_of_the_asked_size(posed):
     assert area.min() > 0
 
 
+@pytest.mark.nightly_cases
 def test_every_vertex_is_used_and_has_a_unit_normal(posed):
     _, mesh = posed
     assert len(np.unique(mesh.faces)) == len(mesh.positions)
@@ -150,6 +152,7 @@ def test_feet_point_forward_on_flat_soles(posed):
     assert -normal[flat, 1].sum() / 2 > 0.008  # square metres of sole
 
 
+@pytest.mark.nightly
 def test_background_between_arm_and_trunk_stays_open():
     picture = person(POSES["A"])
     gap = int(0.45 * SIZE), int(0.63 * SIZE)
@@ -173,6 +176,7 @@ def test_thin_parts_survive():
     assert (seen & (ear < 0)).sum() / (ear < 0).sum() > 0.9
 
 
+@pytest.mark.nightly
 def test_separate_parts_are_closed_parts_and_specks_are_dropped():
     body, ball = capsule((0.4, 0.2), (0.4, 0.8), 0.1), capsule((0.7, 0.3), (0.7, 0.31), 0.05)
     speck = capsule((0.8, 0.8), (0.8, 0.801), 0.004)
@@ -197,6 +201,7 @@ def test_no_ridge_along_the_middle():
     assert mesh.normals[near_middle, 2].min() > 0.85
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("seed", [0, 3])
 def test_any_region_gives_a_closed_surface(seed):
     """Blobs with holes, pinches and single-pixel links."""
@@ -209,6 +214,7 @@ def test_any_region_gives_a_closed_surface(seed):
     assert signed_volume(mesh) > 0
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize(
     "where", [np.s_[:, :], np.s_[20:40:2, 20:40:2], np.s_[30:32, 2:60], np.s_[2:60, 30:32], np.s_[0:6, 58:64]]
 )
@@ -232,6 +238,7 @@ def test_a_line_is_no_mesh():
         inflate_silhouette(FramedPicture(rgba))
 
 
+@pytest.mark.nightly
 def test_deterministic():
     picture = person(POSES["A"])
     one, two = (inflate_silhouette(picture, face_count=5_000) for _ in range(2))

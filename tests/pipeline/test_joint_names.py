@@ -127,6 +127,7 @@ def read(folder, suffix, reader):
     return renamed, run_reader(reader, folder / f"{reader}{suffix}.json", model, ask)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("suffix", "reader"),
     [

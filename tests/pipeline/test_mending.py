@@ -24,6 +24,7 @@ def make_hard(character):
     return replace(character, skin=SkinWeights(np.repeat(joints, 4, axis=1), weights))
 
 
+@pytest.mark.nightly
 def test_a_body_that_moves_as_one_does_not_stretch():
     character = rig_elf()
     weights = np.zeros((len(character.textured.mesh.positions), 4))
@@ -58,6 +59,7 @@ def joined_feet():
     return join_parts([(mesh.positions, mesh.faces), block]), joints
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize(("part", "is_apart"), [("left_leg", True), ("clothes", False)])
 def test_legs_are_apart_where_the_picture_shows_two(joined_feet, part, is_apart):
     mesh, joints = joined_feet

@@ -305,6 +305,7 @@ def test_empty_picture_is_refused():
         synthesize_views(mesh, FramedPicture(np.zeros((64, 64, 4))), maps)
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("kind", ["ball", "chair", "strip", "dot", "full"])
 @pytest.mark.parametrize("size", [97, 128])
 def test_things_without_a_head_do_not_crash(kind, size):

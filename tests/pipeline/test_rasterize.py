@@ -29,6 +29,7 @@ def count_coverage(positions, faces, size):
     return total
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("flip", [False, True])
 def test_every_sample_of_a_tiling_belongs_to_exactly_one_face(seed, flip):

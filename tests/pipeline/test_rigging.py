@@ -152,6 +152,7 @@ def test_toes_point_forward(fitted):
     assert toe[2] - ankle[2] > 0.1 and abs(toe[0] - ankle[0]) < 0.04
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize(
     ("drop", "spread", "pose"), [(2, 3, "T-pose"), (45, 3, "A-pose"), (75, 2, "A-pose"), (15, 18, "大-pose")]
 )
@@ -217,6 +218,7 @@ def test_each_limb_follows_its_own_bone(body, fitted, skin):
         assert bound_share(fitted.skeleton, skin, [f":{name}"])[near].min() > 0.8
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize(("drop", "spread"), [(45, 3), (80, 1), (15, 18)])
 def test_no_vertex_follows_a_limb_of_the_other_side(drop, spread):
     mesh, _ = make_body(drop, spread)
@@ -294,6 +296,7 @@ def test_progress_can_cancel(body):
         fit_skeleton(body[0], progress=cancel)
 
 
+@pytest.mark.nightly
 def test_same_mesh_same_rig(body, fitted, skin):
     again = fit_skeleton(body[0], pose_type="A-pose").skeleton
     assert np.array_equal(again.rest, fitted.skeleton.rest)

@@ -64,6 +64,7 @@ def figure():
     return mesh, unwrap_mesh(mesh, texture_size=SIDE)
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("side", [256, 512, 1024])
 @pytest.mark.parametrize("name", SHAPES)
 def test_unwrapping_keeps_the_surface_and_no_texel_is_in_two_faces(name, side):
@@ -102,6 +103,7 @@ def test_unwrapping_a_figure_is_compact_with_few_little_stretched_charts(figure)
     assert stretch.min() > 0.5 and stretch.max() < 2
 
 
+@pytest.mark.nightly
 def test_noise_cuts_no_charts():
     """Marching cubes of a noisy field: specks would make thousands of charts."""
     axis = np.linspace(-1.3, 1.3, 56)
@@ -114,6 +116,7 @@ def test_noise_cuts_no_charts():
     assert np.sqrt((measure_stretch(unwrapped) ** -2).mean()) < 1.2
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("padding", [0, 1, 2, 6])
 def test_charts_keep_their_distance_from_each_other_and_from_the_border(padding):
     unwrapped = unwrap_mesh(make_figure(), texture_size=SIDE, padding=padding)
@@ -165,6 +168,7 @@ def make_specks(count):
     return Mesh((places + 0.003 * np.eye(3)).reshape(-1, 3), np.arange(3 * count).reshape(-1, 3))
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("name", SCRAPS)
 def test_unwrapping_survives_scraps(name):
     mesh = SCRAPS[name]()
