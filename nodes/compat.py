@@ -20,6 +20,7 @@ from comfy_execution.validation import validate_node_input
 
 __all__ = [
     "HAS_FILE_3D",
+    "CameraSocket",
     "ComfyExtension",
     "CoreMesh",
     "Types",
@@ -61,6 +62,8 @@ class TriangleMesh:
         self.faces = faces
 
 
+CameraSocket: type[Any] = getattr(io, "Load3DCamera", None) or io.Custom("LOAD3D_CAMERA")
+"""One of core's cameras; a list of them in newer releases."""
 CoreMesh: type[Any] = getattr(Types, "MESH", TriangleMesh)
 _MESH_FIELDS = set(inspect.signature(CoreMesh).parameters)
 

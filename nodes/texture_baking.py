@@ -1,4 +1,4 @@
-"""Stage `texture_baking`: unwrap a mesh and bake six views of it into a texture."""
+"""Stage `texture_baking`: unwrap a mesh and bake views of it into its material."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..pipeline.cameras import build_six_view_rig
@@ -22,8 +23,9 @@ from ..pipeline.texture_baking import (
     read_own_uvs,
     unwrap_mesh,
 )
-from ..pipeline.types import Mesh, TexturedMesh, ViewImages
-from .compat import io, make_schema
+from ..pipeline.types import FloatArray, Mesh, TexturedMesh, ViewImages
+from .compat import CameraSocket, io, make_schema
+from .core_cameras import read_cameras
 from .inputs import mesh_input
 from .sockets import (
     Trimesh,
@@ -42,13 +44,46 @@ from .stage import StageRun, reserve_device
 _MESH_TOOLTIP = "The same as core's MESH; it has UVs and texture if this ComfyUI's MESH can hold them."
 
 
-def _read_views(mesh: Mesh, views: torch.Tensor, masks: torch.Tensor) -> ViewImages:
-    if len(views) != len(VIEW_NAMES) or len(masks) != len(views):
+_MAPS = {
+    "metallic_roughness": "Views of roughness (green) and metalness (blue), as in glTF; linear.",
+    "normal": "Views of the surface's normals in the axes of their camera: x right, y up, z towards it, as "
+    "core's Render Mesh draws them.",
+    "emissive": "Views of the light that the surface gives off.",
+}
+
+
+def _read_views(mesh: Mesh, views: torch.Tensor, masks: torch.Tensor, cameras: Any) -> ViewImages:
+    if cameras is None:
+        rig, names = build_six_view_rig(mesh), f" ({', '.join(VIEW_NAMES)})"
+    else:
+        rig, names = read_cameras(cameras, mesh, views.shape[2] / views.shape[1]), ""
+    if len(views) != len(rig) or len(masks) != len(rig):
         raise PictureError(
-            f"expected {len(VIEW_NAMES)} views and masks ({', '.join(VIEW_NAMES)}); "
+            f"expected {len(rig)} views and masks{names}, one for each camera; "
             f"found {len(views)} views and {len(masks)} masks"
         )
-    return ViewImages(build_six_view_rig(mesh), views[..., :3].cpu().numpy(), masks.cpu().numpy())
+    if views.shape[:3] != masks.shape:
+        raise PictureError(
+            f"expected masks of the views' size; found views {tuple(views.shape[1:3])}, "
+            f"masks {tuple(masks.shape[1:])}"
+        )
+    return ViewImages(rig, _pad_square(views[..., :3]), _pad_square(masks[..., None])[..., 0])
+
+
+def _pad_square(views: torch.Tensor) -> FloatArray:
+    """(N, H, W, C) -> (N, S, S, C), S the longer side, with 0 at both ends of the shorter one."""
+    height, width = views.shape[1:3]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    edges = ((0, 0), (top, side - height - top), (left, side - width - left), (0, 0))
+    return np.pad(views.cpu().numpy(), edges)
+
+
+def _crop_views(padded: FloatArray, like: torch.Tensor) -> FloatArray:
+    """(N, S, S) -> (N, H, W), what `_pad_square` had of views `like`."""
+    height, width = like.shape[1:3]
+    top, left = (padded.shape[1] - height) // 2, (padded.shape[2] - width) // 2
+    return padded[:, top : top + height, left : left + width]
 
 
 def _give_back_uvs(textured: TexturedMesh, mesh: Mesh, own: OwnUvs) -> TexturedMesh:
@@ -68,7 +103,7 @@ def _describe_uvs(own: OwnUvs) -> list[str]:
 
 
 class BakeTexture(io.ComfyNode):
-    """Unwraps the mesh and bakes its six views into one texture."""
+    """Unwraps the mesh and bakes views of it into its texture and maps."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
@@ -76,12 +111,16 @@ class BakeTexture(io.ComfyNode):
             node_id="C3DBakeTexture",
             display_name="Bake Texture",
             category="character3d/4 texture baking",
-            description="Unwraps the mesh, or keeps its UVs, and bakes the six views into one texture.",
-            search_aliases=["uv unwrap", "project texture"],
+            description="Unwraps the mesh, or keeps its UVs, and bakes views of it into one texture, views "
+            "of metallic-roughness, normals and light into the maps beside it.",
+            search_aliases=["uv unwrap", "project texture", "bake texture from views", "pbr"],
             is_output_node=True,
             inputs=[
                 mesh_input("mesh", "The mesh that the views were made for."),
-                io.Image.Input("views", tooltip="Six views from Generate Views, painted over or not."),
+                io.Image.Input(
+                    "views",
+                    tooltip="Six views from Generate Views, painted over or not; or one for each camera.",
+                ),
                 io.Mask.Input("masks", tooltip="Their masks; where a mask is black, the view is not used."),
                 io.Combo.Input(
                     "texture_size",
@@ -102,6 +141,13 @@ class BakeTexture(io.ComfyNode):
                     tooltip="Bake into the mesh's own UVs. If they cannot be baked, because islands overlap "
                     "or repeat, the mesh is unwrapped all the same and the report says why.",
                 ),
+                CameraSocket.Input(
+                    "cameras",
+                    optional=True,
+                    tooltip="The cameras that the views were rendered with: core's, one or a list of them. "
+                    "Without: the six of Generate Views.",
+                ),
+                *(io.Image.Input(role, optional=True, tooltip=tip) for role, tip in _MAPS.items()),
             ],
             outputs=[
                 Trimesh.Output(display_name="trimesh", tooltip="The mesh with UVs and texture."),
@@ -123,11 +169,14 @@ class BakeTexture(io.ComfyNode):
         texture_size: int | str,
         weights: torch.Tensor | None = None,
         keep_uvs: bool = False,
+        cameras: Any = None,
+        **maps: torch.Tensor | None,
     ) -> io.NodeOutput:
-        """TRIMESH, IMAGE (6, V, V, 3), MASK (6, V, V) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK, MESH."""
+        """TRIMESH, IMAGE (N, H, W, 3), MASK (N, H, W) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK, MESH."""
         run, shape = StageRun("texture_baking"), socket_to_mesh(mesh)
-        side = choose_texture_size(views.shape[1]) if texture_size == "auto" else int(texture_size)
-        images = _read_views(shape, views, masks)
+        images = _read_views(shape, views, masks, cameras)
+        longest = images.mask.shape[1]
+        side = choose_texture_size(longest) if texture_size == "auto" else int(texture_size)
         device = reserve_device(side**2)
         progress = span_progress(run.progress, 0, 0.5)
         own = read_own_uvs(shape, texture_size=side, device=device) if keep_uvs else OwnUvs(None)
@@ -138,8 +187,13 @@ class BakeTexture(io.ComfyNode):
         baked = bake_views(
             ready,
             images,
+            maps={
+                role: _pad_square(own_views[..., :3])
+                for role, own_views in maps.items()
+                if own_views is not None
+            },
             texture_size=side,
-            weights=None if weights is None else weights.cpu().numpy(),
+            weights=None if weights is None else _pad_square(weights[..., None])[..., 0],
             device=device,
             progress=span_progress(run.progress, 0.5, 1),
         )
@@ -148,7 +202,7 @@ class BakeTexture(io.ComfyNode):
             mesh_to_trimesh(textured),
             array_to_image(textured.material.base_color[..., :3]),
             array_to_mask(baked.coverage),
-            array_to_mask(baked.weights),
+            array_to_mask(_crop_views(baked.weights, views)),
             mesh_to_core(textured),
             ui=run.finish("projection_bake", [*_describe_uvs(own), *baked.warnings], baked.metrics),
         )

@@ -1,4 +1,4 @@
-"""Orthographic cameras: their axes, their projection, and the rigs that frame a mesh.
+"""Cameras: their axes, their projection, and the rigs that frame a mesh.
 
 Frame, angles and image axes: see conventions.py. The basis is well defined at the poles too: at azimuth 0, up
 in the image is -Z seen from the top and +Z seen from the bottom.
@@ -23,14 +23,17 @@ def camera_basis(camera: Camera) -> Float64Array:
     """Return (3, 3) orthonormal rows in the mesh frame: image right, image up, towards the camera."""
     sin_a, cos_a = math.sin(camera.azimuth), math.cos(camera.azimuth)
     sin_e, cos_e = math.sin(camera.elevation), math.cos(camera.elevation)
-    right = (cos_a, 0.0, -sin_a)
-    up = (-sin_a * sin_e, cos_e, -cos_a * sin_e)
+    right = np.array((cos_a, 0.0, -sin_a))
+    up = np.array((-sin_a * sin_e, cos_e, -cos_a * sin_e))
     towards = (sin_a * cos_e, sin_e, cos_a * cos_e)
+    if camera.roll:
+        sin_r, cos_r = math.sin(camera.roll), math.cos(camera.roll)
+        right, up = cos_r * right + sin_r * up, cos_r * up - sin_r * right
     return np.array((right, up, towards))
 
 
 def camera_matrix(camera: Camera) -> Float64Array:
-    """Return the (3, 4) affine matrix from metres to (u, v, depth).
+    """Return the (3, 4) affine matrix from metres to (u, v, depth), as an orthographic camera has it.
 
     u runs right and v down, each 0..1 across the image; depth is metres behind the target plane.
     """
@@ -47,15 +50,42 @@ def project_points(camera: Camera, points: Points) -> tuple[Points, Points]:
     Returns image coordinates (..., 2) = (u, v), 0..1 inside the image, v down, so that pixel
     (row i, column j) of an image of side S has its center at ((j + 0.5) / S, (i + 0.5) / S); and depth
     (...), metres behind the target plane, nearer is smaller. Same kind, dtype and device as `points`.
+
+    A perspective camera's depth is multiplied by `measure_scale`, so that it is linear over the image of a
+    face, as the rasterizer needs it. The points must be in front of the camera.
     """
     matrix = camera_matrix(camera)
     if isinstance(points, torch.Tensor):
         tensor = torch.as_tensor(matrix).to(points.dtype).to(points.device)
         projected = multiply_matrix(points, tensor[:, :3].T) + tensor[:, 3]
-        return projected[..., :2], projected[..., 2]
+        return _foreshorten(camera, projected[..., :2], projected[..., 2])
     array = matrix.astype(points.dtype)
     flat = points @ array[:, :3].T + array[:, 3]
-    return flat[..., :2], flat[..., 2]
+    return _foreshorten(camera, flat[..., :2], flat[..., 2])
+
+
+def _foreshorten(camera: Camera, uv: Points, depth: Points) -> tuple[Points, Points]:
+    if math.isinf(camera.distance):
+        return uv, depth
+    scale = camera.distance / (camera.distance + depth)
+    return (uv - 0.5) * scale[..., None] + 0.5, depth * scale
+
+
+def measure_scale(camera: Camera, depth: Points) -> Points:
+    """How large the image shows things at depths (...) of `project_points`, as a share of the target plane's.
+
+    It is proportional to one over the distance from the plane of the camera.
+    """
+    return 1 - depth / camera.distance
+
+
+def measure_facing(camera: Camera, points: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
+    """Cosines (N,) of unit normals (N, 3) and the directions from points (N, 3), metres, to the camera."""
+    towards = normals.new_tensor(camera_basis(camera)[2])
+    if math.isinf(camera.distance):
+        return normals @ towards
+    rays = towards * camera.distance + normals.new_tensor(camera.target) - points
+    return (normals * rays).sum(dim=1) / torch.linalg.vector_norm(rays, dim=1).clamp(min=1e-12)
 
 
 def multiply_matrix(points: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:

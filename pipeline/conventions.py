@@ -4,7 +4,8 @@ Frame (glTF 2.0, section 3.4): right-handed, +Y up, the character faces +Z, metr
 ground between the feet. The character's left is +X, so the front view shows its left on the right.
 
 Camera angles, radians: azimuth turns about +Y from +Z (front) towards +X (the character's left);
-elevation lifts the camera above the ground plane.
+elevation lifts the camera above the ground plane; roll turns it about its own axis, the image's right
+side upwards.
 
 UV origin: top left of the texture, v down (glTF). The centre of texel (row i, column j) of an
 (H, W) texture is u = (j + 0.5) / W, v = (i + 0.5) / H. Images are (H, W, C), row 0 at the top.

@@ -9,13 +9,14 @@ with the bounding boxes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 
-from .cameras import project_points
+from .cameras import measure_scale, project_points
 from .mesh.areas import measure_double_areas
 from .types import Camera
 
@@ -110,7 +111,20 @@ def rasterize_view(camera: Camera, positions: torch.Tensor, faces: torch.Tensor,
     """
     uv, depth = project_points(camera, positions)
     pixels = torch.cat((uv * size, depth[:, None]), dim=1).to(faces.device)
-    return rasterize_triangles(pixels, faces, (size, size))
+    return rasterize_projected(camera, pixels, faces, (size, size))
+
+
+def rasterize_projected(
+    camera: Camera, pixels: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]
+) -> Raster:
+    """As `rasterize_triangles`, of what `project_points` made of a mesh, with the mesh's barycentrics."""
+    raster = rasterize_triangles(pixels, faces, size)
+    if math.isinf(camera.distance):
+        return raster
+    corners = faces.to(torch.int64)[raster.face_index.clamp(min=0)]
+    weight = raster.barycentric * measure_scale(camera, pixels[:, 2])[corners]
+    total = weight.sum(dim=2, keepdim=True)
+    return raster._replace(barycentric=torch.where(total > 0, weight / total, 0.0))
 
 
 def interpolate_attributes(raster: Raster, faces: torch.Tensor, attributes: torch.Tensor) -> torch.Tensor:

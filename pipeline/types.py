@@ -7,6 +7,7 @@ They raise ValueError. Frame, units and UV origin: see conventions.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -222,9 +223,10 @@ class TexturedMesh:
 
 @dataclass(frozen=True)
 class Camera:
-    """An orthographic camera that looks at `target` (meters); see conventions.py for the angles.
+    """A camera that looks at `target` (meters); see conventions.py for the angles.
 
-    half_extent: half the side, in meters, of the square that the image shows.
+    half_extent: half the side, in meters, of the square that the image shows in the plane of the target.
+    distance: meters from the camera to that plane; infinite for an orthographic camera.
     """
 
     name: str
@@ -232,6 +234,8 @@ class Camera:
     elevation: float
     half_extent: float
     target: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    distance: float = math.inf
+    roll: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -249,7 +253,7 @@ class ViewMaps:
     """What each camera of a rig sees of a mesh; background is 0.
 
     position: (N, S, S, 3) float32 meters. normal: (N, S, S, 3) float32 unit, mesh frame.
-    depth: (N, S, S) float32 meters along the view direction from the target plane, nearer is smaller.
+    depth: (N, S, S) float32 meters behind the target plane, nearer is smaller; see `project_points`.
     mask: (N, S, S) bool.
     """
 

@@ -60,10 +60,11 @@ def interpolate(
 
 
 def fill_gutters(color: torch.Tensor, index: torch.Tensor, size: int) -> torch.Tensor:
-    """Write colors (N, 3) to flat indices (N,) of a (size, size, 3) texture and fill all other texels."""
-    picture, known = color.new_zeros((3, size * size)), index.new_zeros(size * size, dtype=torch.bool)
+    """Write colors (N, C) to flat indices (N,) of a (size, size, C) texture and fill all other texels."""
+    picture = color.new_zeros((color.shape[1], size * size))
+    known = index.new_zeros(size * size, dtype=torch.bool)
     picture[:, index], known[index] = color.T, True
-    filled = fill_between(picture.view(3, size, size), known.view(size, size))
+    filled = fill_between(picture.view(-1, size, size), known.view(size, size))
     return filled.permute(1, 2, 0).contiguous()
 
 

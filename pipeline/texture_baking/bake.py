@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +14,13 @@ from ..device import CPU, array_to_tensor, tensor_to_array
 from ..errors import MeshError, PictureError
 from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
-from ..types import FloatArray, IntArray, Mesh, TexturedMesh, ViewImages
+from ..types import FloatArray, Mesh, TexturedMesh, ViewImages
 from .atlas import Texels, apply_texture, fill_gutters, interpolate, rasterize_uv
 from .fill_unseen import fill_unseen, split_long_edges
-from .project import Surface, ViewBlend, prepare_view
+from .project import Surface, ViewBlend, list_preferences, prepare_view
 from .seam_metrics import measure_seam_differences
+from .tangent_space import FLAT, TangentFrame, compute_tangents, encode_normals
+from .view_maps import check_maps, find_channels, split_texture, stack_view
 
 LEAST_COVERAGE = 0.75
 """The result carries a warning if a smaller share of the charts' texels got a color from the views."""
@@ -29,9 +33,12 @@ Ten levels of 255 are visible as a line.
 """
 TEXTURE_SIZES = (1024, 2048, 4096)
 """Sides of textures in texels."""
+MOST_ASTRAY = 0.25
+"""The result carries a warning if a larger share of a view's mask lies beside the mesh."""
 _TEXELS_PER_PIXEL = 1.25
 """Of a texture's side to a view's: from there on a larger texture shows nothing more (PSNR 48 dB)."""
 _TEXELS_PER_BLOCK = 1 << 18
+_NO_MAPS: Mapping[str, FloatArray] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +69,7 @@ def bake_views(
     mesh: Mesh,
     images: ViewImages,
     *,
+    maps: Mapping[str, FloatArray] = _NO_MAPS,
     texture_size: int = 2048,
     weights: FloatArray | None = None,
     device: torch.device = CPU,
@@ -71,8 +79,10 @@ def bake_views(
 
     A view contributes where it sees the surface, with a weight that grows with the cosine of the viewing
     angle and with the pixel's distance to an outline. Texels that no view shows take the color of the
-    surface around them. `weights`, (N, S, S) 0..1, replaces angle and distance. Raises MeshError for a mesh
-    without uvs, PictureError for weights whose size is not that of the views.
+    surface around them. `weights`, (N, S, S) 0..1, replaces angle and distance. `maps`: further views of the
+    same cameras, (N, S, S, 3) 0..1 by role, which become maps of the material; see view_maps.py. They share
+    the color's weights and fill, but for normals, which are flat where no view shows them. Raises MeshError
+    for a mesh without uvs and a camera in the mesh, PictureError for maps and weights that do not fit.
 
     On the CPU whatever the device: the distance to outlines, and the sparse system of the fill.
     """
@@ -82,48 +92,75 @@ def bake_views(
         raise PictureError(
             f"expected weights of shape {images.mask.shape}, one per view; found {weights.shape}"
         )
-    positions, normals, uvs, faces = _refine(mesh, mesh.uvs)
+    check_maps(maps, images)
+    fine, tangents = _refine(mesh, has_tangents="normal" in maps)
     progress(0.05)
-    texels = rasterize_uv(uvs, faces, texture_size, device)
+    texels = rasterize_uv(np.asarray(fine.uvs), fine.faces, texture_size, device)
     surface = Surface(
-        array_to_tensor(positions), array_to_tensor(normals, device), array_to_tensor(faces, device).long()
+        array_to_tensor(fine.positions),
+        array_to_tensor(np.asarray(fine.normals), device),
+        array_to_tensor(fine.faces, device).long(),
     )
     progress(0.15)
-    blend, used = _project_views(surface, texels, images, weights, span_progress(progress, 0.15, 0.75))
-    color, share = blend.read()
-    fine = Mesh(positions, faces, normals)
-    color = _mix_fill(fine, surface.faces, texels, color, share, span_progress(progress, 0.75, 0.9))
-    texture = tensor_to_array(fill_gutters(color, texels.texel, texture_size))
+    projected = _project_views(surface, texels, images, maps, weights, span_progress(progress, 0.15, 0.75))
+    color, share = projected.blend.read()
+    filled = _mix_fill(fine, surface.faces, texels, color, share, span_progress(progress, 0.75, 0.9))
+    if "normal" in maps:
+        columns, uvs = find_channels(tuple(maps), "normal"), array_to_tensor(np.asarray(fine.uvs), device)
+        frame = TangentFrame(surface.normals, array_to_tensor(tangents, device), uvs, surface.faces)
+        filled[:, columns] = _mix_flat(encode_normals(frame, texels, color[:, columns]), share)
+    texture = tensor_to_array(fill_gutters(filled, texels.texel, texture_size))
     progress(0.95)
     coverage = _draw_coverage(texels, share, texture_size)
-    textured = apply_texture(mesh, texture)
-    metrics = _measure_bake(textured, coverage, blend.visible[texels.inside])
+    textured = apply_texture(mesh, texture[..., :3])
+    textured = replace(textured, material=split_texture(textured.material, texture, tuple(maps)))
+    metrics = _measure_bake(textured, coverage, projected.blend.visible[texels.inside])
     progress(1.0)
-    return BakedTexture(textured, coverage, used, _list_warnings(metrics), metrics)
+    warnings = *_name_astray(images, projected.astray), *_list_warnings(metrics)
+    return BakedTexture(textured, coverage, projected.weights, warnings, metrics)
 
 
-def _refine(mesh: Mesh, uvs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
-    """Positions, unit normals, uvs and faces of the same surface without long edges."""
-    vertices = np.concatenate((mesh.positions, vertex_normals(mesh), uvs), axis=1)
-    vertices, faces = split_long_edges(vertices, mesh.faces)
+def _refine(mesh: Mesh, *, has_tangents: bool) -> tuple[Mesh, FloatArray]:
+    """The same surface without long edges, with unit normals and uvs; and its tangents (V, 3), if wanted."""
+    columns = [mesh.positions, vertex_normals(mesh), np.asarray(mesh.uvs)]
+    if has_tangents:
+        columns.append(compute_tangents(mesh))
+    vertices, faces = split_long_edges(np.concatenate(columns, axis=1), mesh.faces)
     normals = vertices[:, 3:6] / np.linalg.norm(vertices[:, 3:6], axis=1, keepdims=True).clip(1e-12)
-    return vertices[:, :3], normals, vertices[:, 6:], faces
+    return Mesh(vertices[:, :3], faces, normals, vertices[:, 6:8]), vertices[:, 8:]
+
+
+class _Projected(NamedTuple):
+    """What the views gave. weights: (N, S, S), of their pixels. astray: of each, as in PreparedView."""
+
+    blend: ViewBlend
+    weights: FloatArray
+    astray: list[float]
 
 
 def _project_views(
-    surface: Surface, texels: Texels, images: ViewImages, weights: FloatArray | None, progress: Progress
-) -> tuple[ViewBlend, FloatArray]:
-    """Blend the views' colors at the texels; also return the weights (N, S, S) of the views' pixels."""
-    blend, used = ViewBlend(*_locate_texels(texels, surface)), []
-    for number, camera in enumerate(images.rig.cameras):
+    surface: Surface,
+    texels: Texels,
+    images: ViewImages,
+    maps: Mapping[str, FloatArray],
+    weights: FloatArray | None,
+    progress: Progress,
+) -> _Projected:
+    """Blend the views' colors and maps at the texels."""
+    blend = ViewBlend(*_locate_texels(texels, surface), channels=3 + 3 * len(maps))
+    used, astray = [], []
+    for number, (camera, preference) in enumerate(
+        zip(images.rig.cameras, list_preferences(images.rig), strict=True)
+    ):
         progress(number / len(images.rig))
         own = None if weights is None else weights[number]
-        view = prepare_view(camera, surface, images.color[number], images.mask[number], own)
+        view = prepare_view(camera, surface, stack_view(images, maps, number), images.mask[number], own)
         progress((number + 0.5) / len(images.rig))
-        blend.add(view)
+        blend.add(view, preference)
         used.append(view.full_weights)
+        astray.append(view.astray)
     progress(1.0)
-    return blend, np.stack(used)
+    return _Projected(blend, np.stack(used), astray)
 
 
 def _locate_texels(texels: Texels, surface: Surface) -> tuple[torch.Tensor, torch.Tensor]:
@@ -143,15 +180,20 @@ def _mix_fill(
     share: torch.Tensor,
     progress: Progress,
 ) -> torch.Tensor:
-    """Blend the views' colors (N, 3) with those of the surrounding surface where they are not fully seen."""
-    rows = torch.nonzero(share < 1).squeeze(1)
+    """Blend the views' colors (N, C) with those of the surrounding surface where they are not fully seen."""
+    rows, mixed = torch.nonzero(share < 1).squeeze(1), color.clone()
     if not len(rows):
-        return color
+        return mixed
     fill = array_to_tensor(fill_unseen(mesh, texels, color, share, progress), color.device)
-    mixed = color.clone()
     filled = interpolate(texels, faces, fill, rows)
     mixed[rows] = filled + (color[rows] - filled) * share[rows, None]
     return mixed
+
+
+def _mix_flat(detail: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Blend encoded normals (N, 3) with flat ones where they are not fully seen."""
+    flat = detail.new_tensor(FLAT)
+    return flat + (detail - flat) * share[:, None]
 
 
 def _draw_coverage(texels: Texels, share: torch.Tensor, size: int) -> FloatArray:
@@ -170,6 +212,16 @@ def _measure_bake(textured: TexturedMesh, coverage: FloatArray, visible: torch.T
         "hidden_share": int((visible == 0).sum()) / texels,
         "seam_contrast": float(seams.mean()) if len(seams) else 0.0,
     }
+
+
+def _name_astray(images: ViewImages, astray: Sequence[float]) -> list[str]:
+    """Views that show something else than the mesh. A mask that is white all over says nothing."""
+    return [
+        f"{share:.0%} of the mask of view {number} ({camera.name}) lies beside the mesh: was the view made "
+        "from this camera?"
+        for number, (share, camera) in enumerate(zip(astray, images.rig.cameras, strict=True), start=1)
+        if share > MOST_ASTRAY and images.mask[number - 1].min() < 0.5
+    ]
 
 
 def _list_warnings(metrics: Mapping[str, float]) -> tuple[str, ...]:

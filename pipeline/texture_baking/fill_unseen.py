@@ -52,15 +52,15 @@ def fill_unseen(
 ) -> FloatArray:
     """Give every vertex near unseen texels a color that blends smoothly into those of the seen texels.
 
-    mesh: V vertices with normals; coincident ones are treated as one. color: (N, 3) of the texels.
-    share: (N,) 0..1, how well they are seen. Returns (V, 3) float32, mid gray if nothing at all was seen.
+    mesh: V vertices with normals; coincident ones are treated as one. color: (N, C) of the texels.
+    share: (N,) 0..1, how well they are seen. Returns (V, C) float32, 0.5 if nothing at all was seen.
     """
     positions, first, inverse = weld_equal(mesh.positions)
     normals, faces = vertex_normals(mesh)[first], inverse[mesh.faces]
     near = _find_faces_around(faces, _mark_unseen(texels, share, len(faces)), len(first))
     values, known = _average_texels(faces, near, len(first), texels, color, share)
     if not known.any():
-        return np.full_like(mesh.positions, 0.5)
+        return np.full((len(mesh.positions), color.shape[1]), 0.5, np.float32)
     unknown = np.zeros(len(first), np.bool_)
     unknown[faces[near]] = True
     unknown &= ~known
@@ -93,15 +93,16 @@ def _find_faces_around(faces: IntArray, near: BoolArray, count: int) -> BoolArra
 def _average_texels(
     faces: IntArray, near: BoolArray, count: int, texels: Texels, color: torch.Tensor, share: torch.Tensor
 ) -> tuple[FloatArray, BoolArray]:
-    """Mean color (count, 3) of the seen texels around each vertex; and whether nearly all are seen."""
+    """Mean color (count, C) of the seen texels around each vertex; and whether nearly all are seen."""
     device = color.device
     rows = torch.nonzero(array_to_tensor(near, device)[texels.face] & texels.inside).squeeze(1)
     seen = share[rows, None]
     terms = torch.cat((color[rows] * seen, seen, torch.ones_like(seen)), dim=1)
     corners, weight = array_to_tensor(faces, device).long()[texels.face[rows]], texels.weight[rows]
-    sums = color.new_zeros((count, 5))
+    sums = color.new_zeros((count, terms.shape[1]))
     for corner in range(3):
         sums.index_add_(0, corners[:, corner], terms * weight[:, corner : corner + 1])
-    known = (sums[:, 3] > _KNOWN_SHARE * sums[:, 4]) & (sums[:, 4] > 0)
-    mean = (sums[:, :3] / sums[:, 3:4].clamp(min=1e-9)).double()
+    total, weights = sums[:, -2], sums[:, -1]
+    known = (total > _KNOWN_SHARE * weights) & (weights > 0)
+    mean = (sums[:, :-2] / total[:, None].clamp(min=1e-9)).double()
     return tensor_to_array(mean), tensor_to_array(known)

@@ -9,14 +9,15 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import distance_transform_edt
 
-from ..cameras import camera_basis, project_points
+from ..cameras import measure_facing, measure_scale, project_points
 from ..device import array_to_tensor, tensor_to_array
-from ..rasterize import interpolate_attributes, rasterize_triangles
-from ..types import Camera, FloatArray
+from ..errors import MeshError
+from ..rasterize import interpolate_attributes, rasterize_projected
+from ..types import Camera, CameraRig, FloatArray
 from .atlas import fill_between
 
 _PREFERENCE = {"front": 8.0, "top": 0.25, "bottom": 0.25}
-"""Factors on the weights of views: the front is the picture itself, top and bottom are the least reliable."""
+"""By a camera's name: the front is the picture itself, top and bottom are the least reliable."""
 _OPAQUE = 0.97
 """Pixels with a lower mask value have some background in their color."""
 _LEAST_FACING, _FULLY_FACING = 0.1, 0.2
@@ -36,6 +37,8 @@ _MARGIN = 8
 _SHARPEN = 1 / 12
 """Share of the Laplacian that is subtracted: 1 / 24 for the pixel's area, as much for the filters."""
 _POINTS_PER_BLOCK = 1 << 18
+_LARGEST_SCALE = 20.0
+"""The mesh is this many times nearer to a perspective camera than the target plane, at most."""
 
 
 class Window(NamedTuple):
@@ -58,8 +61,8 @@ class Window(NamedTuple):
 class PreparedView(NamedTuple):
     """One view, cropped to a window of H x W pixels; U and V are _SUPERSAMPLING times H and W.
 
-    color: (3, U, V) sRGB. depth: (U, V) metres, far in front of the mesh in the background.
-    weights: (H, W) 0..1.
+    color: (C, U, V) 0..1. depth: (U, V) metres, far in front of the mesh in the background.
+    weights: (H, W) 0..1. astray: share of the view's mask that lies beside the mesh.
     """
 
     camera: Camera
@@ -67,6 +70,7 @@ class PreparedView(NamedTuple):
     color: torch.Tensor
     depth: torch.Tensor
     weights: torch.Tensor
+    astray: float
 
     @property
     def full_weights(self) -> FloatArray:
@@ -88,39 +92,42 @@ class Surface(NamedTuple):
 
 
 class _ViewGeometry(NamedTuple):
-    """depth: (U, V), as in PreparedView. facing: (H, W) cosine of normal and view. outline: (H, W) bool."""
+    """depth: (U, V), as in PreparedView. facing: (H, W) cosine of normal and view. outline: (H, W) bool.
+
+    mask: (H, W) bool, where the mesh is.
+    """
 
     depth: torch.Tensor
     facing: torch.Tensor
     outline: torch.Tensor
+    mask: torch.Tensor
 
 
 class ViewBlend:
-    """Accumulates the colors of views at points (N, 3), metres, with unit normals (N, 3).
+    """Accumulates the colors of views, `channels` each, at points (N, 3), metres, with unit normals (N, 3).
 
     visible: (N,) 0..1, how well the best view so far sees the point, regardless of weights.
     """
 
-    def __init__(self, points: torch.Tensor, normals: torch.Tensor) -> None:
+    def __init__(self, points: torch.Tensor, normals: torch.Tensor, channels: int) -> None:
         self._points, self._normals = points, normals
-        self._color, self._total = torch.zeros_like(points), points.new_zeros(len(points))
+        self._color, self._total = points.new_zeros((len(points), channels)), points.new_zeros(len(points))
         self.visible, self._best = torch.zeros_like(self._total), torch.zeros_like(self._total)
 
-    def add(self, view: PreparedView) -> None:
-        """Add the colors of a view at the points that it sees."""
-        towards = self._points.new_tensor(camera_basis(view.camera)[2])
-        facing = self._normals @ towards
+    def add(self, view: PreparedView, preference: float) -> None:
+        """Add the colors of a view at the points that it sees; `preference` multiplies their weight."""
+        facing = measure_facing(view.camera, self._points, self._normals)
         for rows in torch.nonzero(facing > _LEAST_FACING).squeeze(1).split(_POINTS_PER_BLOCK):
             color, weight, visible = _look_up(view, self._points[rows], facing[rows])
             # The sixth power makes two views mix in a narrow band only, which avoids ghosting.
-            sharp = (weight**3) ** 2 * visible * _PREFERENCE.get(view.camera.name, 1.0)
+            sharp = (weight**3) ** 2 * visible * preference
             self._color[rows] += color * sharp[:, None]
             self._total[rows] += sharp
             self._best[rows] = torch.maximum(self._best[rows], weight * visible)
             self.visible[rows] = torch.maximum(self.visible[rows], visible)
 
     def read(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Colors (N, 3) sRGB, 0 where unseen, and their opacity (N,) 0..1 over the fill."""
+        """Colors (N, C), 0 where unseen, and their opacity (N,) 0..1 over the fill."""
         color = self._color / self._total.clamp(min=1e-30)[:, None]
         return color, (self._best / _ENOUGH).clamp(max=1)
 
@@ -128,23 +135,44 @@ class ViewBlend:
 def prepare_view(
     camera: Camera, surface: Surface, color: FloatArray, mask: FloatArray, weights: FloatArray | None
 ) -> PreparedView:
-    """Weight the pixels of a view, (S, S, 3) sRGB, and extend its reliable colors over outlines.
+    """Weight the pixels of a view, (S, S, C) 0..1, and extend its reliable colors over outlines.
 
-    mask: (S, S) 0..1. weights: (S, S) 0..1, used in place of computed ones, or None.
+    mask: (S, S) 0..1. weights: (S, S) 0..1, used in place of computed ones, or None. Raises MeshError for a
+    camera that stands in the mesh.
     """
     device = surface.normals.device
     uv, depth = project_points(camera, surface.positions)
-    window = _frame_mesh(uv, len(mask))
+    _require_distance(camera, depth)
+    window, whole = _frame_mesh(uv, len(mask)), int(np.count_nonzero(mask > 0.5))
     mask, color = (item[window.rows, window.columns] for item in (mask, color))
     geometry = _render_geometry(camera, surface, window, uv, depth)
-    outline = geometry.outline | (array_to_tensor(mask, device) < _OPAQUE)
+    shown = array_to_tensor(mask, device)
+    outline = geometry.outline | (shown < _OPAQUE)
+    astray = 1 - int((geometry.mask & (shown > 0.5)).sum()) / whole if whole else 0.0
     if weights is None:
         weight = _ramp_from_outline(outline, _EDGE_RAMP * window.side) * geometry.facing
     else:
         weight = array_to_tensor(weights[window.rows, window.columns], device)
     clean = _sharpen(fill_between(array_to_tensor(color, device).permute(2, 0, 1), ~outline))
     fine = F.interpolate(clean[None], scale_factor=_SUPERSAMPLING, mode="bicubic", align_corners=False)
-    return PreparedView(camera, window, fine[0].clamp(0, 1), geometry.depth, weight)
+    return PreparedView(camera, window, fine[0].clamp(0, 1), geometry.depth, weight, astray)
+
+
+def list_preferences(rig: CameraRig) -> list[float]:
+    """Factors on the weights of views: by name, and by how many pixels a view has to a square metre."""
+    finest = min(camera.half_extent for camera in rig.cameras)
+    return [_PREFERENCE.get(camera.name, 1.0) * (finest / camera.half_extent) ** 2 for camera in rig.cameras]
+
+
+def _require_distance(camera: Camera, depth: torch.Tensor) -> None:
+    """Depths (V,) of points behind a perspective camera are larger than its distance."""
+    scale = measure_scale(camera, depth)
+    nearest, scale_there = float(scale.min()), float(scale.max())
+    if nearest <= 0 or scale_there > _LARGEST_SCALE:
+        raise MeshError(
+            f"camera {camera.name} stands in the mesh, or close before it: expected all of the mesh in front "
+            f"of it, no nearer than {camera.distance / _LARGEST_SCALE:.3g} m"
+        )
 
 
 def _frame_mesh(uv: torch.Tensor, side: int) -> Window:
@@ -161,20 +189,39 @@ def _render_geometry(
     pixels = torch.cat((window.uv_to_pixels(uv) * _SUPERSAMPLING, depth[:, None]), dim=1)
     height, width = window.size
     fine_size = height * _SUPERSAMPLING, width * _SUPERSAMPLING
-    raster = rasterize_triangles(pixels.to(surface.faces.device), surface.faces, fine_size)
-    towards = surface.normals.new_tensor(camera_basis(camera)[2])
-    facing = interpolate_attributes(raster, surface.faces, (surface.normals @ towards)[:, None])[..., 0]
+    pixels = pixels.to(surface.faces.device)
+    faces = _keep_seen(pixels[:, :2], surface.faces, fine_size)
+    raster = rasterize_projected(camera, pixels, faces, fine_size)
+    cosine = measure_facing(camera, surface.positions.to(surface.normals.device), surface.normals)
+    facing = interpolate_attributes(raster, faces, cosine[:, None])[..., 0]
     seen_depth = torch.where(raster.mask, raster.depth, _BACKGROUND_DEPTH * camera.half_extent)
-    edges = ~raster.mask | _find_jumps(seen_depth, 2 * camera.half_extent / (window.side * _SUPERSAMPLING))
-    outline = edges.view(height, _SUPERSAMPLING, width, _SUPERSAMPLING).any(dim=3).any(dim=1)
-    return _ViewGeometry(seen_depth, F.avg_pool2d(facing[None], _SUPERSAMPLING)[0].clamp(0, 1), outline)
+    pixel_size = torch.where(raster.mask, measure_scale(camera, raster.depth), 0) * _size_pixel(
+        camera, window
+    )
+    edges, blocks = ~raster.mask | _find_jumps(seen_depth, pixel_size), (height, _SUPERSAMPLING, width, -1)
+    outline, shown = (item.view(blocks).any(dim=3).any(dim=1) for item in (edges, raster.mask))
+    facing = F.avg_pool2d(facing[None], _SUPERSAMPLING)[0].clamp(0, 1)
+    return _ViewGeometry(seen_depth, facing, outline, shown)
 
 
-def _find_jumps(depth: torch.Tensor, pixel_size: float) -> torch.Tensor:
-    """Pixels on either side of a depth discontinuity, (U, V) bool. pixel_size: metres."""
+def _keep_seen(pixels: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """The faces whose bounds meet the picture (H, W): a close view shows few, and others lie far outside."""
+    corners = pixels[faces]
+    reach = pixels.new_tensor((size[1], size[0]))
+    return faces[((corners.amin(dim=1) < reach) & (corners.amax(dim=1) > 0)).all(dim=1)]
+
+
+def _size_pixel(camera: Camera, window: Window) -> float:
+    """Metres, of a sample of the depth in the target plane."""
+    return 2 * camera.half_extent / (window.side * _SUPERSAMPLING)
+
+
+def _find_jumps(depth: torch.Tensor, pixel_size: torch.Tensor) -> torch.Tensor:
+    """Pixels on either side of a depth discontinuity, (U, V) bool. pixel_size: (U, V) metres."""
     jumps = torch.zeros_like(depth, dtype=torch.bool)
-    across = depth.diff(dim=1).abs() > _STEEPEST_JUMP * pixel_size
-    along = depth.diff(dim=0).abs() > _STEEPEST_JUMP * pixel_size
+    most = pixel_size * _STEEPEST_JUMP
+    across = depth.diff(dim=1).abs() > torch.minimum(most[:, 1:], most[:, :-1])
+    along = depth.diff(dim=0).abs() > torch.minimum(most[1:], most[:-1])
     for side in (slice(None, -1), slice(1, None)):
         jumps[:, side] |= across
         jumps[side] |= along
@@ -200,13 +247,13 @@ def _ramp_from_outline(outline: torch.Tensor, ramp: float) -> torch.Tensor:
 def _look_up(
     view: PreparedView, points: torch.Tensor, facing: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Color (N, 3), weight (N,) and visibility (N,) 0..1 of points seen at the cosines `facing` (N,)."""
+    """Color (N, C), weight (N,) and visibility (N,) 0..1 of points seen at the cosines `facing` (N,)."""
     uv, depth = project_points(view.camera, points)
     height, width = view.window.size
     grid = (view.window.uv_to_pixels(uv) * 2 / uv.new_tensor((width, height)) - 1)[None, :, None]
     color, surface, weight = (_sample(layers, grid) for layers in (view.color, view.depth, view.weights))
     slope = torch.sqrt(1 - facing.clamp(max=1) ** 2) / facing
-    tolerance = 2 * view.camera.half_extent / (view.window.side * _SUPERSAMPLING) * (1 + slope)
+    tolerance = _size_pixel(view.camera, view.window) * measure_scale(view.camera, depth) * (1 + slope)
     visible = (2 - (depth - surface[0]) / tolerance).clamp(0, 1)
     frontal = ((facing - _LEAST_FACING) / (_FULLY_FACING - _LEAST_FACING)).clamp(max=1)
     return color.T, weight[0], visible * frontal

@@ -18,7 +18,8 @@ IN_OTHER_GRAPHS = {
     "C3DCleanMesh",
 }
 _SIDES = (f"{side}{kind}" for side in ("left", "back", "right") for kind in ("", "_mask"))
-OPTIONAL = {"figure", "weights", "vrm_meta", "model", "clip", "vae", *_SIDES}
+_MAPS = "cameras", "metallic_roughness", "normal", "emissive"
+OPTIONAL = {"figure", "weights", "vrm_meta", "model", "clip", "vae", *_SIDES, *_MAPS}
 
 
 @pytest.fixture
