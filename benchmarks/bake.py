@@ -1,8 +1,10 @@
-"""Baking six views into the atlas: known 3D colors painted on meshes, rendered, baked, compared. Linux only.
+"""Baking views into the atlas: known 3D colors painted on meshes, rendered, baked, compared. Linux only.
 
     pip install anny==0.6.2
     python benchmarks/bake.py                                 # bodies and a figure at 2048; 3 minutes
     python benchmarks/bake.py --size 1024 --size 4096         # other textures
+    python benchmarks/bake.py --cameras orbit                 # perspective: six around, one above, one below
+    python benchmarks/bake.py --core ComfyUI                  # core's Bake Texture From Views beside ours
     python benchmarks/bake.py --other theirs.py               # another baker beside ours, see below
     python benchmarks/bake.py --pictures folder               # atlases, and the meshes from eight sides
 
@@ -15,6 +17,7 @@ s        seconds of baking and filling, unwrapping left out; best of --repeat. O
          set OMP_WAIT_POLICY=passive: torch's threads otherwise spin at every barrier, a hundredfold slower
 MB       growth of the peak memory
 cov      texels of charts whose color the baker says it took from the views and nothing else, %
+none     those that it says took nothing from a view, %
 PSNRcov  dB over those
 seen     the same dB over the texels that a view shows at more than 6 degrees, whatever the baker says of
          them: one set for all bakers
@@ -24,17 +27,21 @@ seam     mean difference of the color, in 1/255, at points of chart borders betw
 edge     the 99th percentile of the same
 
 --other FILE.py: FILE.py defines `bake(mesh, images, texture_size)`, which gets the types of
-pipeline/types.py and returns the color (T, T, 3) and where it came from a view (T, T) bool; it may define
-NAME. The targets: PSNRcov at least 32 dB at 2048 on the bodies, s below 3 on two quiet cores.
+pipeline/types.py and returns the color (T, T, 3) and how far it came from a view (T, T), 0..1 or bool; it may
+define NAME. --core FOLDER: an unpacked ComfyUI that has the node, and whose requirements are installed. It
+runs on the CPU. The targets: PSNRcov at least 32 dB at 2048 on the bodies, s below 3 on two quiet cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib.util
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -51,19 +58,29 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from bench_data_people import generate_people  # noqa: E402
-from character3d.pipeline.cameras import build_six_view_rig, camera_basis, project_points  # noqa: E402
+from character3d.pipeline.cameras import (  # noqa: E402
+    build_six_view_rig,
+    frame_camera,
+    measure_facing,
+    measure_scale,
+    project_points,
+)
 from character3d.pipeline.mesh.normals import compute_face_normals  # noqa: E402
 from character3d.pipeline.mesh_generation.decimate import decimate_surface  # noqa: E402
 from character3d.pipeline.preview import render_contact_sheet  # noqa: E402
 from character3d.pipeline.rasterize import interpolate_attributes, rasterize_triangles, rasterize_view  # noqa: E402
 from character3d.pipeline.texture_baking import apply_texture, bake_views, unwrap_mesh  # noqa: E402
 from character3d.pipeline.texture_baking.seam_metrics import measure_seam_differences  # noqa: E402
-from character3d.pipeline.types import Mesh, ViewImages  # noqa: E402
+from character3d.pipeline.types import CameraRig, Mesh, ViewImages  # noqa: E402
+from core_baker import load_core_baker  # noqa: E402
 
 Baker = Callable[[Mesh, ViewImages, int], tuple[np.ndarray, np.ndarray]]
+_RETURN_MEMORY = ctypes.CDLL(None).malloc_trim
 _VIEW_SIZE, _SAMPLES = 768, 3
 _BACKGROUND = 0.5
 _LEAST_FACING = 0.1
+_FOV = 35.0
+"""Degrees, of core's cameras unless told otherwise."""
 _CELL, _SOFTNESS = 0.010, 0.002
 _LIMBS = (
     ((0, 0.85, 0), (0, 1.25, 0), 0.14, 0.12), ((0, 1.25, 0), (0, 1.45, 0), 0.06, 0.06),
@@ -78,12 +95,16 @@ _LIMBS = (
 def main() -> None:
     arguments = _parse_arguments()
     bakers = {"ours": _bake_ours, **dict(_load_other(path) for path in arguments.other)}
-    columns = "".join(f"{name:>8}" for name in ("s", "MB", "cov", "PSNRcov", "seen", "all", "seam", "edge"))
+    if arguments.core:
+        bakers["core"] = load_core_baker(arguments.core)
+    columns = "".join(
+        f"{name:>8}" for name in ("s", "MB", "cov", "none", "PSNRcov", "seen", "all", "seam", "edge")
+    )
     for name, mesh in _make_meshes(arguments.cache):
         if arguments.only and not any(name.startswith(start) for start in arguments.only):
             continue
         for size in arguments.size or (2048,):
-            scene = Scene(unwrap_mesh(mesh, texture_size=size), size)
+            scene = Scene(unwrap_mesh(mesh, texture_size=size), size, _RIGS[arguments.cameras](mesh))
             print(f"\n{name}, {len(mesh.faces)} faces, texture {size}: {scene.describe()}")
             print(f"{'color':8}{'baker':14}{columns}", flush=True)
             for color in _COLORS:
@@ -98,6 +119,8 @@ def main() -> None:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", action="append", type=int, choices=(512, 1024, 2048, 4096))
+    parser.add_argument("--cameras", choices=tuple(_RIGS), default="six")
+    parser.add_argument("--core", type=Path, help="folder of a ComfyUI with the node")
     parser.add_argument("--other", action="append", type=Path, default=[], help="file with a function bake")
     parser.add_argument("--only", action="append", help="meshes whose names start so")
     parser.add_argument("--repeat", type=int, default=2)
@@ -108,7 +131,7 @@ def _parse_arguments() -> argparse.Namespace:
 
 def _bake_ours(mesh: Mesh, images: ViewImages, size: int) -> tuple[np.ndarray, np.ndarray]:
     baked = bake_views(mesh, images, texture_size=size)
-    return baked.textured.material.base_color[..., :3], baked.coverage == 1
+    return baked.textured.material.base_color[..., :3], baked.coverage
 
 
 def _load_other(path: Path) -> tuple[str, Baker]:
@@ -116,6 +139,20 @@ def _load_other(path: Path) -> tuple[str, Baker]:
     module: ModuleType = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, "NAME", path.stem), module.bake
+
+
+def _build_orbit(mesh: Mesh) -> CameraRig:
+    """Perspective cameras with core's usual lens, which see the whole mesh."""
+    angles = *((60 * number, 0) for number in range(6)), (0, 89), (0, -89)
+    cameras = []
+    for number, (azimuth, elevation) in enumerate(angles, start=1):
+        flat = frame_camera(mesh, math.radians(azimuth), math.radians(elevation), margin=0.25)
+        distance = flat.half_extent / math.tan(math.radians(_FOV) / 2)
+        cameras.append(replace(flat, name=str(number), distance=distance))
+    return CameraRig(tuple(cameras))
+
+
+_RIGS: dict[str, Callable[[Mesh], CameraRig]] = {"six": build_six_view_rig, "orbit": _build_orbit}
 
 
 def _make_meshes(cache: Path | None) -> Iterator[tuple[str, Mesh]]:
@@ -175,8 +212,8 @@ _COLORS = {"smooth": _paint_smooth, "cells": _paint_cells}
 class Scene:
     """An unwrapped mesh and what is known of every texel of its atlas."""
 
-    def __init__(self, mesh: Mesh, size: int) -> None:
-        self.mesh, self.size, self.rig = mesh, size, build_six_view_rig(mesh)
+    def __init__(self, mesh: Mesh, size: int, rig: CameraRig) -> None:
+        self.mesh, self.size, self.rig = mesh, size, rig
         self._positions, self._faces = torch.tensor(mesh.positions), torch.tensor(mesh.faces)
         flat = torch.cat((torch.tensor(mesh.uvs) * size, torch.zeros(len(mesh.uvs), 1)), dim=1)
         raster = rasterize_triangles(flat, self._faces, (size, size))
@@ -190,7 +227,7 @@ class Scene:
         return f"{used:.1%} of it in charts, of which no view shows {hidden:.1%}"
 
     def render(self, paint: Callable[[np.ndarray], np.ndarray]) -> ViewImages:
-        """The six views, antialiased, on gray."""
+        """The views, antialiased, on gray."""
         color, mask = [], []
         for camera in self.rig.cameras:
             raster = rasterize_view(camera, self._positions, self._faces, _VIEW_SIZE * _SAMPLES)
@@ -213,12 +250,11 @@ class Scene:
         found = torch.zeros(self.mask.shape, dtype=torch.bool)
         for camera in self.rig.cameras:
             depth = rasterize_view(camera, self._positions, self._faces, 3072).depth
-            towards = torch.tensor(camera_basis(camera)[2], dtype=torch.float32)
             uv, own = project_points(camera, self.points)
             column, row = (uv * 3072).long().clamp(0, 3071).unbind(dim=-1)
-            facing = normals @ towards
+            facing = measure_facing(camera, self.points.view(-1, 3), normals.view(-1, 3)).view(own.shape)
             slope = torch.sqrt(1 - facing.clamp(-1, 1) ** 2) / facing.clamp(min=_LEAST_FACING)
-            reach = 2 * camera.half_extent / 3072 * (1 + slope)
+            reach = 2 * camera.half_extent / 3072 * measure_scale(camera, own) * (1 + slope)
             found |= (facing > _LEAST_FACING) & (own < depth[row, column] + reach)
         return found
 
@@ -228,15 +264,18 @@ def _measure(
 ) -> tuple[str, np.ndarray]:
     seconds, growth = np.inf, 0
     for _ in range(repeat):
+        _RETURN_MEMORY(0)
         Path("/proc/self/clear_refs").write_text("5")
         before, started = _read_memory("VmRSS"), time.perf_counter()
-        color, covered = bake(scene.mesh, images, scene.size)
+        color, share = bake(scene.mesh, images, scene.size)
         seconds = min(seconds, time.perf_counter() - started)
         growth = max(growth, _read_memory("VmHWM") - before)
-    covered = covered & scene.mask
+    covered = (share >= 1) & scene.mask
     psnr = [_measure_psnr(color[where], truth[where]) for where in (covered, scene.seen, scene.mask)]
-    share = 100 * covered.sum() / scene.mask.sum()
-    row = f"{seconds:8.2f}{growth:8d}{share:8.1f}" + "".join(f"{value:8.2f}" for value in psnr)
+    shares = [100 * np.mean(found[scene.mask]) for found in (share >= 1, share == 0)]
+    row = f"{seconds:8.2f}{growth:8d}{shares[0]:8.1f}{shares[1]:8.1f}" + "".join(
+        f"{value:8.2f}" for value in psnr
+    )
     return row + scene.describe_seams(color), color
 
 
