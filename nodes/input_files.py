@@ -32,8 +32,20 @@ class _Folder:
 _cache: dict[str, _Folder] = {}
 
 
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a path lies below the folder once `..` and all links, of both, are followed."""
+    try:
+        folder = os.path.realpath(folder)
+        return os.path.commonpath((os.path.realpath(path), folder)) == folder
+    except ValueError:  # another drive of Windows, or a null byte
+        return False
+
+
 def list_input_files(suffixes: tuple[str, ...]) -> list[str]:
-    """Sorted paths with forward slashes, relative to the input folder. Links to folders are not followed."""
+    """Sorted paths with forward slashes, relative to the input folder.
+
+    Links to folders are not followed, and links to files only where they stay below the input folder.
+    """
     root = folder_paths.get_input_directory()
     paths = (os.path.relpath(path, root) for path in _walk(root) if path.lower().endswith(suffixes))
     return sorted(path.replace(os.sep, "/") for path in paths)
@@ -72,6 +84,6 @@ def _scan(path: str, modified: int) -> _Folder:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
-            else:
+            elif not entry.is_symlink() or is_inside(entry.path, folder_paths.get_input_directory()):
                 files.append(entry.name)
     return _Folder(modified, is_settled, tuple(files), tuple(folders))

@@ -13,7 +13,7 @@ from ..pipeline.formats import MESH_SUFFIXES, advise, list_companions
 from ..pipeline.orientation import AXIS_OPTIONS
 from ..pipeline.types import Mesh, TexturedMesh
 from .compat import file_3d_types, io, is_file_3d_type, make_schema
-from .input_files import list_input_files
+from .input_files import is_inside, list_input_files
 from .inputs import placing_inputs
 from .mesh_file import load_file, load_file_3d
 from .sockets import mesh_outputs, mesh_values
@@ -23,10 +23,10 @@ def _find_file(name: str | None) -> Path:
     """The path of a mesh below the input folder. MeshError if there is none of that name, or no name."""
     if not name:
         raise MeshError("choose a mesh_file or connect a file")
-    folder = os.path.abspath(folder_paths.get_input_directory())
-    path = os.path.abspath(os.path.join(folder, name))
-    is_inside = os.path.commonpath((folder, path)) == folder
-    if not is_inside or not path.lower().endswith(MESH_SUFFIXES) or not os.path.isfile(path):
+    folder = folder_paths.get_input_directory()
+    path = os.path.normpath(os.path.join(folder, name))
+    is_mesh = is_inside(path, folder) and path.lower().endswith(MESH_SUFFIXES) and os.path.isfile(path)
+    if not is_mesh:
         advice = f": {found}" if (found := advise(name)) else ""
         raise MeshError(f"mesh_file: {name!r} is not a mesh in ComfyUI's input folder{advice}")
     return Path(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import folder_paths
 
 from ..pipeline.formats import create_file, replace_file
 from .compat import file_3d_outputs, file_3d_values, io
+from .input_files import is_inside
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ def save_counted(prefix: str, suffix: str, encode: Callable[[str], bytes]) -> Ou
     """Save a new `<prefix>_<counter>_<suffix>`; `prefix` may include a subfolder.
 
     `encode` gets the file's stem and returns its bytes. If it fails, or writing does, no file is left.
+    ValueError if `prefix` leads out of the output folder, by whatever way.
     """
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-        prefix, folder_paths.get_output_directory()
-    )
+    output = folder_paths.get_output_directory()
+    if not is_inside(os.path.join(output, os.path.dirname(os.path.normpath(prefix))), output):
+        raise ValueError(f"filename_prefix: expected a path below the output folder, found {prefix!r}")
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output)
     while True:
         path = Path(folder) / f"{name}_{counter:05}_{suffix}"
         with contextlib.suppress(FileExistsError):
@@ -53,9 +57,9 @@ def save_beside(model_file: str, suffix: str, encode: Callable[[str], bytes]) ->
 
     `encode` as in `save_counted`. ValueError if `model_file` lies outside the output folder.
     """
-    output, relative = Path(folder_paths.get_output_directory()).resolve(), Path(model_file)
-    path = (output / relative).with_name(relative.stem + suffix)
-    if not path.resolve().is_relative_to(output):
+    output, relative = folder_paths.get_output_directory(), Path(model_file)
+    path = Path(output, relative.parent, relative.stem + suffix)
+    if not is_inside(str(path), output):
         raise ValueError(f"model_file: expected a path below the output folder, found {model_file!r}")
     replace_file(path, encode(path.stem))
     return OutputFile(path, relative.parent.as_posix() if relative.parent.name else "")
