@@ -33,6 +33,7 @@ class SaveMesh(io.ComfyNode):
             display_name="Save Mesh (GLB)",
             category=_CATEGORY,
             description="Writes the mesh, with its texture when it has one, as binary glTF.",
+            search_aliases=["export glb", "save 3d", "save gltf"],
             is_output_node=True,
             inputs=[mesh_input("mesh", "The mesh to save."), prefix_input("3D/Hy3D"), job_input()],
             outputs=model_outputs("GLB", is_output_list=True),
@@ -55,6 +56,7 @@ class PreviewMesh(io.ComfyNode):
             display_name="Preview Mesh (PNG)",
             category=_CATEGORY,
             description="Renders a shaded, framed picture of the mesh and saves it.",
+            search_aliases=["render mesh", "thumbnail", "preview 3d"],
             is_output_node=True,
             inputs=[
                 mesh_input("mesh", "The mesh to render."),

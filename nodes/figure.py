@@ -33,8 +33,8 @@ class EditFigure(io.ComfyNode):
                     "corrections",
                     default="",
                     multiline=True,
-                    tooltip="Landmarks to move, in shares of the picture's side from its upper left corner: "
-                    '{"neck": [0.5, 0.31]}.',
+                    tooltip="Landmarks to move, as JSON, in shares of the picture's side from its upper left "
+                    "corner; the help page shows how.",
                 ),
             ],
             outputs=[

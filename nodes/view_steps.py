@@ -46,6 +46,7 @@ class RenderViewMaps(io.ComfyNode):
             display_name="Render View Maps",
             category=_CATEGORY,
             description=f"Position, normal and mask of the mesh from six sides: {', '.join(VIEW_NAMES)}.",
+            search_aliases=["position map", "normal map", "render mesh"],
             inputs=[mesh_input("mesh", "The mesh to look at."), view_size_input()],
             outputs=[
                 io.Image.Output(

@@ -1,11 +1,15 @@
 """Every node as ComfyUI sees it: ids, help pages, tooltips, and what an older ComfyUI must not be told."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+DOCS = REPOSITORY / "web" / "docs"
 IN_OTHER_GRAPHS = {
     "C3DLoadMesh",
     "C3DVrmMeta",
@@ -17,6 +21,21 @@ IN_OTHER_GRAPHS = {
     "C3DDecodeShape",
     "C3DCleanMesh",
 }
+PUBLISHED = IN_OTHER_GRAPHS | {
+    "C3DPreprocessPicture",
+    "C3DEditFigure",
+    "C3DGenerateMesh",
+    "C3DGenerateViews",
+    "C3DBakeTexture",
+    "C3DRigCharacter",
+    "C3DAddAnimation",
+    "C3DSaveFigure",
+    "C3DSaveMesh",
+    "C3DSaveCharacter",
+    "C3DPreviewMesh",
+    "C3DPreviewAnimation",
+}
+"""Ids in people's workflows. One that goes needs an `io.NodeReplace` by ComfyUI's node replacement API."""
 _SIDES = (f"{side}{kind}" for side in ("left", "back", "right") for kind in ("", "_mask"))
 _MAPS = "cameras", "metallic_roughness", "normal", "emissive"
 OPTIONAL = {"figure", "weights", "vrm_meta", "model", "clip", "vae", *_SIDES, *_MAPS}
@@ -31,8 +50,27 @@ def test_every_node_has_its_names_and_its_help_page(schemas):
     assert all(name.startswith("C3D") for name in schemas)
     assert all(schema.category.startswith("character3d/") for schema in schemas.values())
     assert all(schema.display_name and schema.description for schema in schemas.values())
-    pages = {page.stem for page in (REPOSITORY / "web" / "docs").glob("*.md")}
+    pages = {page.stem for page in DOCS.glob("*.md")}
     assert pages == set(schemas)
+
+
+def test_no_published_node_is_gone(schemas):
+    assert set(schemas) >= PUBLISHED
+
+
+def test_every_node_is_found_by_other_words(schemas):
+    """In the sources, because older releases of ComfyUI leave the field out."""
+    calls = [
+        {keyword.arg: keyword.value for keyword in call.keywords}
+        for file in (REPOSITORY / "nodes").glob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "make_schema"
+    ]
+    aliases = {
+        call["node_id"].value: ast.literal_eval(call.get("search_aliases", ast.List([]))) for call in calls
+    }
+    assert set(aliases) == set(schemas)
+    assert [name for name, words in aliases.items() if len(set(words)) < 2] == []
 
 
 def test_every_input_and_output_has_a_tooltip(schemas):
@@ -41,11 +79,32 @@ def test_every_input_and_output_has_a_tooltip(schemas):
         assert [item.display_name for item in schema.outputs if not item.tooltip] == []
 
 
-def test_help_pages_name_every_input_and_output(schemas):
+@pytest.mark.parametrize("page", ["{}.md", "{}/zh.md"])
+def test_help_pages_have_a_picture_and_name_every_input_and_output(schemas, page):
+    """The editor shows NAME/LANGUAGE.md and else NAME.md, and looks for pictures beside the latter."""
     for name, schema in schemas.items():
-        page = (REPOSITORY / "web" / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        text = (DOCS / page.format(name)).read_text(encoding="utf-8")
         named = [item.id for item in schema.inputs] + [item.display_name for item in schema.outputs]
-        assert [word for word in named if f"`{word}`" not in page] == []
+        assert [word for word in named if f"`{word}`" not in text] == []
+        (picture,) = re.findall(r"!\[.+\]\((.+)\)", text)
+        assert picture == f"pictures/{name}.jpg"
+        with Image.open(DOCS / picture) as image:
+            assert image.format == "JPEG" and image.height <= 256
+
+
+def test_no_page_and_no_picture_is_left_over(schemas):
+    assert {folder.name for folder in DOCS.iterdir() if folder.is_dir()} == {*schemas, "pictures"}
+    pictures = list((DOCS / "pictures").iterdir())
+    assert {file.stem for file in pictures} == set(schemas)
+    assert sum(file.stat().st_size for file in pictures) < 2e6
+
+
+def test_help_pages_are_titled_as_the_nodes_are(schemas):
+    chinese = json.loads((REPOSITORY / "locales/zh/nodeDefs.json").read_text(encoding="utf-8"))
+    for name, schema in schemas.items():
+        assert (DOCS / f"{name}.md").read_text(encoding="utf-8").startswith(f"# {schema.display_name}\n")
+        title = chinese[name]["display_name"]
+        assert (DOCS / name / "zh.md").read_text(encoding="utf-8").startswith(f"# {title}\n")
 
 
 def test_the_api_graph_sets_every_input_of_every_node(schemas):
