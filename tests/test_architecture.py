@@ -1,16 +1,14 @@
-"""Who may import whom (docs/architecture.md), and what the Comfy Registry asks of the repository."""
+"""Who may import whom (docs/architecture.md)."""
 
 import ast
 import functools
 import graphlib
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import tomllib
 from character3d.pipeline import conventions
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -212,41 +210,6 @@ def test_the_pipeline_imports_where_comfyui_is_not():
     script = IMPORT_THE_PIPELINE.format(blocked=blocked, tests=str(REPOSITORY / "tests"), names=names)
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-
-
-# -- the repository as the Comfy Registry reads it ---------------------------------------------------
-
-
-@pytest.fixture
-def project():
-    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-def test_requirements_are_those_of_the_project(project):
-    listed = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").split("\n")
-    assert [line for line in listed if line] == project["project"]["dependencies"]
-
-
-def test_requirements_do_not_fight_comfyui(project):
-    names = {re.split(r"[<>=!~ \[]", line)[0].lower() for line in project["project"]["dependencies"]}
-    assert not names & {"torch", "torchvision", "torchaudio", "transformers", "comfyui"}
-    assert not [line for line in project["project"]["dependencies"] if re.search(r"==|<|~=", line)]
-
-
-def test_registry_fields_are_complete(project):
-    fields = project["project"]
-    assert re.fullmatch(r"[a-z][a-z0-9-]{0,98}", fields["name"]) and "comfyui" not in fields["name"]
-    assert re.fullmatch(r"\d+\.\d+\.\d+", fields["version"])
-    assert fields["description"] and fields["license"] == {"file": "LICENSE"}
-    assert fields["urls"]["Repository"].startswith("https://")
-    comfy = project["tool"]["comfy"]
-    assert comfy["PublisherId"] and comfy["DisplayName"] == "Character3D"
-    assert comfy["requires-comfyui"].startswith(">=")
-
-
-def test_licence_is_there():
-    text = (REPOSITORY / "LICENSE").read_text(encoding="utf-8")
-    assert text.startswith("MIT License") and "Character3D contributors" in text
 
 
 def test_no_module_imports_itself_by_way_of_others():

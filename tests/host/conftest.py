@@ -15,10 +15,11 @@ import character3d.client
 import numpy as np
 import pytest
 import trimesh
-from character3d.launcher.installation import Installation, copy_examples, link_pack
+from character3d.launcher.installation import PACK_NAME, Installation, copy_examples, link_pack
 from character3d.launcher.server import find_free_port, run_server, start_process
 from character3d.tests.forking import start_fork
 from character3d.tests.loopback import open_from
+from character3d.tests.registry_archive import unpack_archive
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -42,8 +43,12 @@ async def list_modules(request):
 
 @contextlib.contextmanager
 def run_comfyui(comfyui_folder, base, start=start_fork):
-    """Run a ComfyUI in the folder `base` with this pack and its examples; the server and its log."""
-    link_pack(base / "custom_nodes")
+    """Run a ComfyUI in the folder `base` with this pack and its examples; the server and its log.
+
+    The pack is a link to this repository, unless its folder is there already.
+    """
+    if not (base / "custom_nodes" / PACK_NAME).exists():
+        link_pack(base / "custom_nodes")
     copy_examples(base / "input")
     installation = Installation(Path(sys.executable), comfyui_folder, base, is_own=True)
     with run_server(installation, find_free_port(), start=start) as server:
@@ -52,8 +57,13 @@ def run_comfyui(comfyui_folder, base, start=start_fork):
 
 @pytest.fixture(scope="session")
 def comfyui(comfyui_folder, tmp_path_factory):
-    """url, base (its folder), log (of its process), modules (what was loaded before the first job)."""
+    """url, base (its folder), log (of its process), modules (what was loaded before the first job).
+
+    Its pack is what the registry would install, where this is a clone.
+    """
     base = tmp_path_factory.mktemp("host")
+    if (REPOSITORY / ".git").exists():
+        unpack_archive(base / "custom_nodes" / PACK_NAME)
     probe = base / "custom_nodes" / "probe"
     probe.mkdir(parents=True)
     (probe / "__init__.py").write_text(PROBE)

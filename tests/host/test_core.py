@@ -49,8 +49,18 @@ def test_templates_offer_the_workflows_and_their_pictures(client, name):
 
 
 def test_help_pages_are_served(client):
-    page = client.read(f"/extensions/{PACK_NAME}/docs/C3DGenerateMesh.md")
-    assert page.startswith(b"# Generate Mesh")
+    for page in ("C3DGenerateMesh.md", "C3DGenerateMesh/zh.md", "pictures/C3DGenerateMesh.jpg"):
+        shipped = REPOSITORY / "web" / "docs" / page
+        assert client.read(f"/extensions/{PACK_NAME}/docs/{page}") == shipped.read_bytes()
+
+
+def test_the_editor_gets_the_packs_texts(client):
+    texts = client.get_json("/i18n")
+    for language in ("en", "zh"):
+        folder = REPOSITORY / "locales" / language
+        assert texts[language]["nodeDefs"] == json.loads((folder / "nodeDefs.json").read_text("utf-8"))
+        main = json.loads((folder / "main.json").read_text("utf-8"))
+        assert {name: texts[language][name] for name in main} == main
 
 
 async def test_prompt_and_websocket_of_the_core(comfyui, client):
