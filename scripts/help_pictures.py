@@ -183,19 +183,20 @@ def lay_down(textured: TexturedMesh) -> TexturedMesh:
         return np.stack([vectors[:, 0], -vectors[:, 2], vectors[:, 1]], axis=1)
 
     mesh = textured.mesh
+    assert mesh.normals is not None
     return replace(textured, mesh=replace(mesh, positions=turn(mesh.positions), normals=turn(mesh.normals)))
 
 
 def scatter(mesh: Mesh) -> Mesh:
     """The mesh with floaters beside it, as learned shapes have them."""
     random = np.random.default_rng(3)
-    whole = trimesh.Trimesh(mesh.positions, mesh.faces, process=False)
-    low, high = whole.bounds
+    low, high = mesh.positions.min(axis=0), mesh.positions.max(axis=0)
+    positions, faces = [mesh.positions], [mesh.faces]
     for radius in random.uniform(0.004, 0.014, 60):
         floater = trimesh.creation.icosphere(1, radius)
-        floater.apply_translation(random.uniform(low - 0.1, high + 0.1) * (1, 1, 1.5))
-        whole = trimesh.util.concatenate(whole, floater)
-    return Mesh(whole.vertices.astype(np.float32), whole.faces.astype(np.int32))
+        faces.append(floater.faces + sum(map(len, positions)))
+        positions.append(floater.vertices + random.uniform(low - 0.1, high + 0.1) * (1, 1, 1.5))
+    return Mesh(np.concatenate(positions).astype(np.float32), np.concatenate(faces).astype(np.int32))
 
 
 def show_facets(mesh: Mesh) -> Mesh:
@@ -321,7 +322,9 @@ def merge(one: TexturedMesh, other: TexturedMesh) -> Tile:
 
     smaller = [with_texture(textured, shrink(textured.material.base_color, 900)) for textured in (one, other)]
     scene = trimesh.Scene([mesh_to_trimesh(textured) for textured in smaller])
-    merged = merge_materials(read_trimesh(scene)).textured
+    textured = read_trimesh(scene)
+    assert isinstance(textured, TexturedMesh)
+    merged = merge_materials(textured).textured
     return merged.material.base_color[..., :3]
 
 
