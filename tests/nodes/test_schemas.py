@@ -99,12 +99,16 @@ def test_no_page_and_no_picture_is_left_over(schemas):
     assert sum(file.stat().st_size for file in pictures) < 2e6
 
 
-def test_help_pages_are_titled_as_the_nodes_are(schemas):
+def test_help_pages_call_nodes_inputs_and_outputs_as_the_editor_does(schemas):
     chinese = json.loads((REPOSITORY / "locales/zh/nodeDefs.json").read_text(encoding="utf-8"))
     for name, schema in schemas.items():
         assert (DOCS / f"{name}.md").read_text(encoding="utf-8").startswith(f"# {schema.display_name}\n")
-        title = chinese[name]["display_name"]
-        assert (DOCS / name / "zh.md").read_text(encoding="utf-8").startswith(f"# {title}\n")
+        texts, page = chinese[name], (DOCS / name / "zh.md").read_text(encoding="utf-8")
+        assert page.startswith(f"# {texts['display_name']}\n")
+        named = [f"`{item.id}`（{texts['inputs'][item.id]['name']}）" for item in schema.inputs]
+        outputs = zip(schema.outputs, texts["outputs"].values(), strict=False)
+        named += [f"`{item.display_name}`（{text['name']}）" for item, text in outputs]
+        assert [words for words in named if words not in page] == []
 
 
 def test_the_api_graph_sets_every_input_of_every_node(schemas):
