@@ -12,12 +12,13 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import urllib.request
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .terminal import QuickstartError, run_step
+from .terminal import QuickstartError, run_step, terminal
 
 OFFICIAL_SOURCE = "https://github.com/Comfy-Org/ComfyUI.git"
 PATIENCE = 15.0
@@ -87,6 +88,7 @@ def fetch_core(core: Core, folder: Path, log: Path) -> Path:
 
 def clone_tag(core: Core, source: str, folder: Path, log: Path) -> None:
     """Clone the tag alone. QuickstartError where the source does not answer in time or has no such tag."""
+    terminal.live(f"  … asking {source}")
     ask = ["git", "ls-remote", "--exit-code", source, f"refs/tags/{core.tag}"]
     try:
         # Into a file: a pipe would be waited for until git's own helper, which is left over, ends.
@@ -120,6 +122,8 @@ def unpack_archive(core: Core, source: str, folder: Path, log: Path) -> None:
     address = f"{source.removesuffix('.git')}/archive/refs/tags/{core.tag}.zip"
     if not address.startswith(("https://", "http://")):
         raise QuickstartError("git is not installed, which only an address of a web host does without")
+    title, started = f"ComfyUI {core.version} from {address}", time.monotonic()
+    terminal.say(f"  … {title}")
     with tempfile.TemporaryDirectory(dir=log.parent) as scratch, tempfile.TemporaryFile() as archive:
         with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
             shutil.copyfileobj(answer, archive)
@@ -128,3 +132,4 @@ def unpack_archive(core: Core, source: str, folder: Path, log: Path) -> None:
         (tree,) = Path(scratch).iterdir()  # the archive holds one folder, named after repository and tag
         folder.parent.mkdir(parents=True, exist_ok=True)
         tree.rename(folder)
+    terminal.done(title, time.monotonic() - started)
