@@ -16,6 +16,7 @@ import time
 import urllib.request
 import zipfile
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from .terminal import QuickstartError, run_step, terminal
@@ -77,17 +78,23 @@ def fetch_core(core: Core, folder: Path, log: Path) -> Path:
         return Path(source).resolve()
     if read_version(folder) != core.version:
         shutil.rmtree(folder, ignore_errors=True)
-        log.parent.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            (clone_tag if shutil.which("git") else unpack_archive)(core, source, folder, log)
-        except (QuickstartError, OSError, zipfile.BadZipFile) as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:  # it is there whole or not at all
+                place = Path(scratch)
+                has_git = shutil.which("git") is not None
+                tree = clone_tag(core, source, place, log) if has_git else unpack_archive(core, source, place)
+                tree.rename(folder)
+        except (QuickstartError, OSError, HTTPException, zipfile.BadZipFile) as error:
             raise CoreNotFound(f"ComfyUI {core.version} cannot be had from {source}: {error}") from error
     return folder
 
 
-def clone_tag(core: Core, source: str, folder: Path, log: Path) -> None:
-    """Clone the tag alone. QuickstartError where the source does not answer in time or has no such tag."""
+def clone_tag(core: Core, source: str, scratch: Path, log: Path) -> Path:
+    """Clone the tag alone into a folder in `scratch`.
+
+    QuickstartError where the source does not answer in time or has no such tag.
+    """
     terminal.live(f"  … asking {source}")
     ask = ["git", "ls-remote", "--exit-code", source, f"refs/tags/{core.tag}"]
     try:
@@ -102,34 +109,27 @@ def clone_tag(core: Core, source: str, folder: Path, log: Path) -> None:
     if answered.returncode:
         reason = f"it has no tag {core.tag}" if answered.returncode == 2 else "git cannot reach it"
         raise QuickstartError(f"{reason}. Log: {log}")
-    tag = ("--depth", "1", "--branch", core.tag)
-    command = [
-        "git",
-        "-c",
-        "advice.detachedHead=false",
-        *STALLED,
-        "clone",
-        "--quiet",
-        *tag,
-        source,
-        str(folder),
-    ]
-    run_step(f"ComfyUI {core.version} from {source}", command, log)
+    tree = scratch / "ComfyUI"
+    clone = ("clone", "--quiet", "--depth", "1", "--branch", core.tag, source, tree)
+    options = ("-c", "advice.detachedHead=false", *STALLED)
+    run_step(f"ComfyUI {core.version} from {source}", ["git", *options, *clone], log)
+    return tree
 
 
-def unpack_archive(core: Core, source: str, folder: Path, log: Path) -> None:
-    """Download the archive that hosts like GitHub make of a tag, for want of git. OSError if it fails."""
+def unpack_archive(core: Core, source: str, scratch: Path) -> Path:
+    """For want of git: download the archive that hosts like GitHub make of a tag, and unpack it in `scratch`.
+
+    OSError or HTTPException if the source does not answer, or has no such tag.
+    """
     address = f"{source.removesuffix('.git')}/archive/refs/tags/{core.tag}.zip"
     if not address.startswith(("https://", "http://")):
         raise QuickstartError("git is not installed, which only an address of a web host does without")
     title, started = f"ComfyUI {core.version} from {address}", time.monotonic()
     terminal.say(f"  … {title}")
-    with tempfile.TemporaryDirectory(dir=log.parent) as scratch, tempfile.TemporaryFile() as archive:
+    with tempfile.TemporaryFile() as archive:
         with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
             shutil.copyfileobj(answer, archive)
         with zipfile.ZipFile(archive) as content:
             content.extractall(scratch)
-        (tree,) = Path(scratch).iterdir()  # the archive holds one folder, named after repository and tag
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        tree.rename(folder)
     terminal.done(title, time.monotonic() - started)
+    return next(scratch.iterdir())  # the archive holds one folder, named after repository and tag
