@@ -24,8 +24,6 @@ _IMAGES = {
     "emissive": "emissive",
 }
 """Role of an image -> its attribute of MESH."""
-_NOT_KEPT = ("unlit", "tangents")
-"""Tangents follow from normals and uvs; the programs that read a file compute them."""
 
 
 def read_material(value: Any, index: int, mesh: Mesh) -> Mesh | TexturedMesh:
@@ -36,19 +34,16 @@ def read_material(value: Any, index: int, mesh: Mesh) -> Mesh | TexturedMesh:
         for role, name in _IMAGES.items()
         if (image := _read_image(value, name, index)) is not None
     }
-    lost = [
-        name for name in _NOT_KEPT if (found := getattr(value, name, None)) is not None and found is not False
-    ]
     if mesh.uvs is None:
-        lost += [f"{_IMAGES[role]} (the mesh has no uvs)" for role in images]
+        warn_of_losses("MESH", [f"{_IMAGES[role]} (the mesh has no uvs)" for role in images])
         images = {}
-    warn_of_losses("MESH", lost)
     base_color = images.pop("base_color", None)
     metallic, roughness = (_read_factor(factors, name) for name in ("metallic_factor", "roughness_factor"))
     if "metallic_roughness" in images:  # the map says how much, unless a factor reduces it
         metallic, roughness = (1.0 if factor is None else factor for factor in (metallic, roughness))
     emissive = _read_emissive(factors, "emissive" in images)
-    if metallic is None and (images or any(emissive)):
+    is_unlit = bool(getattr(value, "unlit", False))
+    if metallic is None and (images or any(emissive) or is_unlit):
         metallic = 0.0
     surface = make_surface(mesh, base_color, factors.get("base_color_factor"), metallic, roughness)
     if isinstance(surface, Mesh):
@@ -58,6 +53,7 @@ def read_material(value: Any, index: int, mesh: Mesh) -> Mesh | TexturedMesh:
         maps=_read_maps(images, factors, has_occlusion=bool(getattr(value, "occlusion_in_mr", False))),
         emissive=emissive,
         is_double_sided=bool(factors.get("double_sided", True)),  # as core saves it
+        is_unlit=is_unlit,
     )
     return replace(surface, material=material)
 
@@ -83,7 +79,11 @@ def material_to_core(material: Material) -> dict[str, Any]:
         "emissive_strength": strength,
         "double_sided": material.is_double_sided,
     }
-    attributes: dict[str, Any] = {"material": factors, "occlusion_in_mr": occlusion is not None}
+    attributes: dict[str, Any] = {
+        "material": factors,
+        "occlusion_in_mr": occlusion is not None,
+        "unlit": material.is_unlit,
+    }
     return attributes | {_IMAGES[role]: torch.tensor(image)[None] for role, image in images.items()}
 
 

@@ -16,6 +16,7 @@ import torch
 
 from ..pipeline.color import srgb_to_linear
 from ..pipeline.errors import MeshError
+from ..pipeline.mesh_extras import MeshExtras
 from ..pipeline.types import Mesh, TexturedMesh
 from .compat import make_core_mesh
 from .core_material import material_to_core, read_material
@@ -46,6 +47,7 @@ def mesh_to_core(surface: Mesh | TexturedMesh) -> Any:
         surface = _paint_vertices(surface)
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
     fields = {name: getattr(mesh, name) for name in ("normals", "uvs")} | {"vertex_colors": mesh.colors}
+    fields["tangents"] = None if mesh.extras is None else mesh.extras.tangents
     attributes: dict[str, Any] = {
         name: _to_batch(array) for name, array in fields.items() if array is not None
     }
@@ -66,7 +68,7 @@ def _read_mesh(value: Any, index: int) -> Mesh:
     vertex_count, face_count = (None if count is None else int(count[index]) for count in counts)
     arrays = {
         name: _read_rows(value, name, index, vertex_count)
-        for name in ("vertices", "normals", "uvs", "vertex_colors")
+        for name in ("vertices", "normals", "uvs", "vertex_colors", "tangents")
     }
     faces, colors = _read_rows(value, "faces", index, face_count), arrays["vertex_colors"]
     if faces is None or not len(faces):
@@ -74,7 +76,8 @@ def _read_mesh(value: Any, index: int) -> Mesh:
     if colors is not None and colors.shape[1] == 3:
         colors = np.concatenate((colors, np.ones_like(colors[:, :1])), axis=1)
     try:
-        return Mesh(arrays["vertices"], faces, arrays["normals"], arrays["uvs"], colors)
+        extras = None if arrays["tangents"] is None else MeshExtras(tangents=arrays["tangents"])
+        return Mesh(arrays["vertices"], faces, arrays["normals"], arrays["uvs"], colors, extras=extras)
     except ValueError as error:
         raise MeshError(f"MESH: {error}") from error
 

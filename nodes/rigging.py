@@ -170,7 +170,7 @@ def _name_replaced(mesh: Mesh) -> list[str]:
     """The mesh's own skeleton, and the clips for it, which no saved file of the character has."""
     if mesh.extras is None or mesh.extras.rig is None:
         return []
-    own = replace(mesh.extras, uv_sets={}, morphs=()).describe()
+    own = replace(mesh.extras, uv_sets={}, morphs=(), tangents=None).describe()
     return [f"replaced by this rig is the mesh's own: {own}"]
 
 

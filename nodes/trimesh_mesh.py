@@ -25,8 +25,9 @@ _MAPS = {
     "occlusion": "occlusionTexture",
     "emissive": "emissiveTexture",
 }
-_COLORS, _WRAP = "color", "wrap"
-"""Where vertex colors beside a texture (V, 4), linear, and the wrap modes of a picture are kept."""
+_COLORS, _WRAP, _UNLIT = "color", "wrap", "unlit"
+"""Where vertex colors beside a texture (V, 4), linear, are kept, and, in a picture, the wrap modes and
+whether its material is unlit."""
 _NOTE = "_character3d"
 """Where a _Note is kept; trimesh writes no metadata to files whose names begin so."""
 
@@ -111,7 +112,7 @@ def _material_to_pbr(material: Material) -> PBRMaterial:
     if texels.dtype != np.uint8:
         texels = np.round(texels * 255).astype(np.uint8)
     texture = Image.fromarray(texels, "RGBA")
-    texture.info[_WRAP] = material.wrap
+    texture.info |= {_WRAP: material.wrap, _UNLIT: material.is_unlit}
     return PBRMaterial(
         name=material.name,
         baseColorTexture=texture,
@@ -158,6 +159,7 @@ def _read_details(made: Material, material: Any, uvs: FloatArray | None, texture
         alpha_cutoff=getattr(material, "alphaCutoff", None) or made.alpha_cutoff,
         wrap=_find_wrap(texture, uvs),
         is_double_sided=bool(getattr(material, "doubleSided", False)),
+        is_unlit=texture is not None and bool(texture.info.get(_UNLIT)),
         maps=maps,
     )
 

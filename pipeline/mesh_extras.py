@@ -1,4 +1,4 @@
-"""What a file has of a mesh beside its surface: further uv sets, morph targets, a skeleton and its clips."""
+"""What a mesh has beside its surface: further uv sets, tangents, morph targets, a skeleton and its clips."""
 
 from __future__ import annotations
 
@@ -113,21 +113,29 @@ class _UvSet:
 
 @dataclass(frozen=True, eq=False)
 class MeshExtras:
-    """uv_sets: those beside the one that the textures use, from 1, (V, 2) float32 each."""
+    """uv_sets: those beside the one that the textures use, from 1, (V, 2) float32 each.
+
+    tangents: (V, 4) float32, the axis along which u grows, unit, and the bitangent's sign, as glTF has them;
+    they belong to the uvs that the textures use. None: they follow from normals and uvs (MikkTSpace).
+    """
 
     uv_sets: Mapping[int, FloatArray] = field(default_factory=dict)
     morphs: tuple[MorphTarget, ...] = ()
     rig: OwnRig | None = None
+    tangents: FloatArray | None = None
 
     def __post_init__(self) -> None:
         frozen = {number: _UvSet(uvs).uvs for number, uvs in self.uv_sets.items()}
         object.__setattr__(self, "uv_sets", frozen)
+        freeze(self, "tangents", np.float32, None, 4)
 
     def fits(self, vertex_count: int) -> bool:
         """Whether these are those of a mesh with so many vertices."""
         counts = [len(uvs) for uvs in self.uv_sets.values()]
         if self.rig is not None:
             counts.append(len(self.rig.skin.joints))
+        if self.tangents is not None:
+            counts.append(len(self.tangents))
         highest = max((int(morph.vertices.max(initial=-1)) for morph in self.morphs), default=-1)
         return highest < vertex_count and all(count == vertex_count for count in counts)
 
@@ -135,16 +143,27 @@ class MeshExtras:
         """Those of a mesh made of these vertices (W,)."""
         sets = {number: uvs[vertices] for number, uvs in self.uv_sets.items()}
         rig = None if self.rig is None else self.rig.take(vertices)
-        return MeshExtras(sets, tuple(morph.take(vertices) for morph in self.morphs), rig)
+        tangents = None if self.tangents is None else self.tangents[vertices]
+        return MeshExtras(sets, tuple(morph.take(vertices) for morph in self.morphs), rig, tangents)
 
     def transform(self, rotation: Float64Array, scale: float, offset: Float64Array) -> MeshExtras:
         """Those of a mesh that is turned by a rotation (3, 3), scaled, and then moved by an offset (3,)."""
         rig = None if self.rig is None else self.rig.transform(rotation, scale, offset)
-        return replace(self, morphs=tuple(morph.turn(scale * rotation) for morph in self.morphs), rig=rig)
+        morphs = tuple(morph.turn(scale * rotation) for morph in self.morphs)
+        return replace(self, morphs=morphs, rig=rig, tangents=self._turn_tangents(rotation))
 
     def deform(self, maps: Float64Array) -> MeshExtras:
         """Those of a mesh that another skeleton deforms by linear maps (V, 3, 3); its own rig is left out."""
-        return replace(self, morphs=tuple(morph.turn(maps) for morph in self.morphs), rig=None)
+        morphs = tuple(morph.turn(maps) for morph in self.morphs)
+        return replace(self, morphs=morphs, rig=None, tangents=self._turn_tangents(maps))
+
+    def _turn_tangents(self, maps: Float64Array) -> FloatArray | None:
+        """The tangents of a mesh placed by a linear map (3, 3), or one for each of its vertices (V, 3, 3)."""
+        if self.tangents is None:
+            return None
+        turned = np.einsum("...ij,...j->...i", maps, self.tangents[:, :3])
+        length = np.linalg.norm(turned, axis=1, keepdims=True).clip(1e-12)
+        return np.concatenate((turned / length, self.tangents[:, 3:]), axis=1)
 
     def describe(self) -> str:
         """What there is, such as "skeleton of 52 joints, 3 clips (Walk, Idle, Run), 12 morph targets"."""
@@ -159,6 +178,8 @@ class MeshExtras:
             found.append(_count(len(self.morphs), "morph target"))
         if self.uv_sets:
             found.append(_count(len(self.uv_sets), "further uv set"))
+        if self.tangents is not None:
+            found.append("tangents")
         return ", ".join(found)
 
 

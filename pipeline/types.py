@@ -118,6 +118,11 @@ class Mesh:
         extras = None if self.extras is None else self.extras.take(vertices)
         return replace(self, faces=faces, extras=extras, **taken)
 
+    def with_uvs(self, uvs: FloatArray) -> Mesh:
+        """The mesh with other uvs (V, 2); tangents, which belong to the old ones, are left out."""
+        extras = None if self.extras is None else replace(self.extras, tangents=None)
+        return replace(self, uvs=uvs, extras=extras)
+
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest corner, each (3,) float32."""
@@ -131,7 +136,8 @@ class Material:
     texels: (H, W, 4) sRGB and alpha, float32 0..1 or uint8 0..255, which takes a quarter of the memory.
     `base_color` is either as float32. emissive: linear. alpha_mode: OPAQUE, MASK or BLEND; empty: what
     the texels ask for. wrap: REPEAT, CLAMP or MIRROR along u and v. maps: further textures, (H, W, 3) uint8,
-    by role: metallic_roughness, normal, occlusion, emissive.
+    by role: metallic_roughness, normal, occlusion, emissive. is_unlit: shown as painted, whatever the light
+    (KHR_materials_unlit).
     """
 
     texels: FloatArray | IntArray
@@ -143,6 +149,7 @@ class Material:
     alpha_cutoff: float = 0.5
     wrap: tuple[str, str] = ("CLAMP", "CLAMP")
     is_double_sided: bool = False
+    is_unlit: bool = False
     maps: Mapping[str, IntArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

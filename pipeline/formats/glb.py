@@ -14,7 +14,7 @@ from ..mesh.normals import vertex_normals
 from ..types import FloatArray, IntArray, Mesh, RiggedCharacter, TexturedMesh
 from .files import replace_file
 from .gltf_document import INDICES, VERTICES, GltfDocument
-from .gltf_extras import add_targets, add_uv_sets, unmorph_positions
+from .gltf_extras import add_tangents, add_targets, add_uv_sets, unmorph_positions
 from .gltf_materials import describe_material
 from .gltf_skin import add_skin_attributes, add_skinned_nodes
 from .validate import check_character, check_mesh
@@ -26,8 +26,8 @@ _WHITE = (1.0, 1.0, 1.0, 1.0)
 def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) -> None:
     """Write the model as one .glb file: positions, normals, uvs, colors, indices and an embedded PNG.
 
-    Further uv sets and morph targets are kept. A rigged character also has joints, inverse bind matrices and
-    skin weights, and its clips as animations; a skeleton of the mesh's own is not written.
+    Further uv sets, tangents and morph targets are kept. A rigged character also has joints, inverse bind
+    matrices and skin weights, and its clips as animations; a skeleton of the mesh's own is not written.
     Vertices keep their order. Missing normals are computed. The same model gives the same bytes. Raises
     FormatError for a mesh without faces or with coordinates that are not finite, and for parts of a
     character that do not fit together; OSError from writing. The file is written atomically.
@@ -87,7 +87,7 @@ def _add_attributes(document: GltfDocument, mesh: Mesh) -> dict[str, int]:
     if mesh.colors is not None:
         attributes["COLOR_0"] = document.add_accessor(mesh.colors.clip(0, 1), VERTICES)
     if mesh.uvs is not None and mesh.extras is not None:
-        attributes |= add_uv_sets(document, mesh.extras)
+        attributes |= add_uv_sets(document, mesh.extras) | add_tangents(document, mesh.extras)
     return attributes
 
 

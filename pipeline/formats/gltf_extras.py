@@ -1,4 +1,4 @@
-"""Further uv sets and morph targets in glTF 2.0 (sections 3.7.2.1 and 3.7.2.2)."""
+"""Further uv sets, tangents and morph targets in glTF 2.0 (sections 3.7.2.1 and 3.7.2.2)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from .gltf_document import VERTICES, GltfDocument
 
 _NAMES = "targetNames"
 """Where programs look for the names of morph targets, among a mesh's extras."""
+
+
+_SHORTEST_TANGENT = 1e-6
 
 
 def unmorph_positions(mesh: Mesh) -> FloatArray:
@@ -32,6 +35,19 @@ def add_uv_sets(document: GltfDocument, extras: MeshExtras) -> dict[str, int]:
         f"TEXCOORD_{number}": document.add_accessor(uvs.astype(np.float32), VERTICES)
         for number, uvs in enumerate(ordered, start=1)
     }
+
+
+def add_tangents(document: GltfDocument, extras: MeshExtras) -> dict[str, int]:
+    """Append the tangents, if there are any and all are sound; else programs compute them."""
+    if extras.tangents is None:
+        return {}
+    axes = extras.tangents[:, :3].astype(np.float64)
+    length = np.linalg.norm(axes, axis=1, keepdims=True)
+    if not (length > _SHORTEST_TANGENT).all():
+        return {}
+    signs = np.where(extras.tangents[:, 3:] < 0, -1.0, 1.0)
+    tangents = np.concatenate((axes / length, signs), axis=1).astype(np.float32)
+    return {"TANGENT": document.add_accessor(tangents, VERTICES)}
 
 
 def add_targets(document: GltfDocument, mesh: Mesh) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,7 +10,7 @@ from .gltf_document import GltfDocument
 
 _LINEAR, _LINEAR_MIPMAP_LINEAR = 9729, 9987
 _WRAP = {"CLAMP": 33071, "REPEAT": 10497, "MIRROR": 33648}
-_STRENGTH = "KHR_materials_emissive_strength"
+_STRENGTH, _UNLIT = "KHR_materials_emissive_strength", "KHR_materials_unlit"
 
 
 def describe_material(document: GltfDocument, material: Material) -> dict[str, Any]:
@@ -35,6 +35,8 @@ def describe_material(document: GltfDocument, material: Material) -> dict[str, A
         described["alphaCutoff"] = float(material.alpha_cutoff)
     if material.is_double_sided:
         described["doubleSided"] = True
+    if material.is_unlit:
+        _extend(document, described, _UNLIT, {})
     return described
 
 
@@ -51,10 +53,14 @@ def _describe_glow(document: GltfDocument, material: Material, described: dict[s
     strength = max(1.0, *material.emissive)
     described["emissiveFactor"] = [float(value) / strength for value in material.emissive]
     if strength > 1:
-        described["extensions"] = {_STRENGTH: {"emissiveStrength": strength}}
-        used = document.tree.setdefault("extensionsUsed", [])
-        if _STRENGTH not in used:
-            used.append(_STRENGTH)
+        _extend(document, described, _STRENGTH, {"emissiveStrength": strength})
+
+
+def _extend(document: GltfDocument, described: dict[str, Any], name: str, values: dict[str, Any]) -> None:
+    described.setdefault("extensions", {})[name] = values
+    used = document.tree.setdefault("extensionsUsed", [])
+    if name not in used:
+        used.append(name)
 
 
 def _add_texture(document: GltfDocument, name: str, png: bytes, sampler: int) -> dict[str, int]:

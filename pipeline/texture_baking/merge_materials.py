@@ -86,7 +86,7 @@ def merge_materials(
     merged = replace(merged, texels=maps.pop("base_color"))
     if "metallic_roughness" in maps:
         merged = replace(merged, metallic=1.0, roughness=1.0)
-    mesh = replace(textured.mesh, uvs=layout.uvs, material_numbers=None)
+    mesh = replace(textured.mesh, material_numbers=None).with_uvs(layout.uvs)
     notes = _describe(textured.materials, merged, layout)
     return MergedMaterials(TexturedMesh(mesh, replace(merged, maps=maps)), notes)
 
@@ -182,6 +182,7 @@ def _merge_factors(materials: Sequence[Material]) -> Material:
         alpha_mode=_merge_modes(materials),
         alpha_cutoff=_OPAQUE_CUTOFF,
         is_double_sided=any(material.is_double_sided for material in materials),
+        is_unlit=all(material.is_unlit for material in materials),
     )
 
 
@@ -244,4 +245,6 @@ def _describe(materials: Sequence[Material], merged: Material, layout: AtlasLayo
         notes.append("one of them is see-through, so the whole material blends")
     if len({material.is_double_sided for material in materials}) > 1:
         notes.append("one of them shows both sides of its faces, so the whole material does")
+    if len({material.is_unlit for material in materials}) > 1:
+        notes.append("some of them are unlit; the whole material is lit")
     return tuple(notes)

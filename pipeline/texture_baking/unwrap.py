@@ -67,7 +67,7 @@ def unwrap_mesh(
     progress(1.0)
     normals = vertex_normals(mesh)[vertex]
     cut = replace(mesh, material_numbers=None).take_vertices(vertex, split)
-    return replace(cut, normals=normals, uvs=uvs.clip(0, 1))
+    return replace(cut, normals=normals).with_uvs(uvs.clip(0, 1))
 
 
 def _split_vertices(faces: Int64Array, chart: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:

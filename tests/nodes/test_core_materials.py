@@ -11,11 +11,13 @@ import pygltflib
 import pytest
 import torch
 from character3d.pipeline.color import linear_to_srgb, srgb_to_linear
-from character3d.pipeline.formats import read_mesh
+from character3d.pipeline.formats import encode_glb, read_mesh
+from character3d.pipeline.mesh.normals import vertex_normals
 from character3d.pipeline.types import Material, Mesh, TexturedMesh
 from character3d.tests.readers.compare import write_ask
 from character3d.tests.readers.locate import require_reader, run_reader
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 FILES = Path(__file__).parents[1] / "files"
 VERTICES = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
@@ -85,13 +87,15 @@ def test_both_sides_are_shown_as_core_shows_them(read, maps, factor, expected):
     assert read(images=maps, material=material).is_double_sided is expected
 
 
-@pytest.mark.parametrize("name", ["unlit", "tangents"])
-def test_what_cannot_be_kept_is_logged_by_name(read, maps, caplog, name):
-    value = True if name == "unlit" else torch.zeros(1, 4, 4)
-    with caplog.at_level(logging.WARNING, "character3d"):
-        read(images=maps, **{name: value})
-    (record,) = caplog.records
-    assert record.getMessage().startswith(f"MESH: {name} cannot be kept")
+def test_unlit_goes_in_and_out_and_into_a_trimesh(read, maps, mesh_class, load_nodes):
+    sockets, colors = load_nodes("sockets"), torch.rand(1, 4, 4)
+    assert not read(images=maps).is_unlit
+    assert read(images=maps, unlit=True).is_unlit
+    value = mesh_class(VERTICES[None], FACES[None], vertex_colors=colors, unlit=True)
+    painted = sockets.socket_to_surface(value)  # as Splat To Mesh makes them
+    np.testing.assert_array_equal(painted.mesh.colors, colors[0].numpy())
+    assert sockets.mesh_to_core(painted).unlit is True
+    assert sockets.socket_to_surface(sockets.mesh_to_trimesh(painted)).material.is_unlit
 
 
 def make_glossy(**changes):
@@ -147,6 +151,41 @@ def characters(figures, load_nodes):
     assert len(rigged.ui["character3d_report"]) == 2
     moving = [load_nodes("animation").AddAnimation.execute(one, "idle").args[0] for one in rigged.args[0]]
     return moving, figures[1]
+
+
+@pytest.fixture
+def splat(figures, load_nodes):
+    """A figure that core calls unlit, with tangents of core's kind."""
+    value = figures[0]
+    normals = torch.from_numpy(vertex_normals(read_mesh(FILES / "textured.glb").surface.mesh))
+    axes = torch.nn.functional.normalize(torch.linalg.cross(normals, torch.rand_like(normals)), dim=1)
+    signs = torch.where(torch.rand(len(axes), 1) < 0.5, -1.0, 1.0)
+    value.tangents, value.unlit = torch.cat((axes, signs), dim=1)[None].expand(2, -1, -1), True
+    return load_nodes("sockets").socket_to_surfaces(value)[0]
+
+
+def test_tangents_and_unlit_reach_a_file(splat, tmp_path, load_nodes):
+    path, tangents = tmp_path / "splat.glb", splat.mesh.extras.tangents
+    path.write_bytes(encode_glb(splat))
+    document = pygltflib.GLTF2().load_binary(path)
+    assert document.materials[0].extensions == {"KHR_materials_unlit": {}}
+    accessor = document.accessors[document.meshes[0].primitives[0].attributes.TANGENT]
+    view = document.bufferViews[accessor.bufferView]
+    stored = document.binary_blob()[view.byteOffset : view.byteOffset + view.byteLength]
+    np.testing.assert_allclose(np.frombuffer(stored, np.float32).reshape(-1, 4), tangents, atol=1e-6)
+    assert read_mesh(path).surface.material.is_unlit
+    core = load_nodes("sockets").mesh_to_core(splat)
+    np.testing.assert_array_equal(core.tangents[0].numpy(), tangents)
+    issues = run_reader("gltf-validator", tmp_path / "report.json", path)["issues"]
+    assert [message for message in issues["messages"] if message["severity"] < 2] == []
+
+
+def test_tangents_turn_with_the_surface_and_leave_with_their_uvs(splat):
+    mesh, turn = splat.mesh, Rotation.from_rotvec((0.3, -1, 0.5)).as_matrix()
+    turned = mesh.extras.deform(np.broadcast_to(2 * turn, (len(mesh.positions), 3, 3))).tangents
+    np.testing.assert_allclose(turned[:, :3], mesh.extras.tangents[:, :3] @ turn.T, atol=1e-6)
+    np.testing.assert_array_equal(turned[:, 3], mesh.extras.tangents[:, 3])
+    assert mesh.with_uvs(mesh.uvs[::-1]).extras.tangents is None
 
 
 def read_png(data):

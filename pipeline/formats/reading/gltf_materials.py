@@ -1,6 +1,6 @@
 """Materials, textures and pictures of a glTF file (sections 3.8.2 to 3.9), with the extensions in use.
 
-KHR_materials_pbrSpecularGlossiness and _unlit become metallic-roughness; KHR_texture_transform is kept.
+KHR_materials_pbrSpecularGlossiness becomes metallic-roughness; _unlit and KHR_texture_transform are kept.
 Pictures are PNG, JPEG and WebP, and KTX2 of Basis Universal where opengl-basisu is installed. One that
 cannot be read is named among the warnings, and its material keeps its plain color.
 """
@@ -53,7 +53,8 @@ class GltfMaterials:
         if glossy is not None:
             surface, base, texture_name = glossy, "diffuseFactor", "diffuseTexture"
             metallic, roughness = 0.0, 1.0 - float(file.get(glossy, "glossinessFactor", (int, float), 1.0))
-        if file.extension(material, "KHR_materials_unlit") is not None:
+        is_unlit = file.extension(material, "KHR_materials_unlit") is not None
+        if is_unlit:
             metallic, roughness = 0.0, 1.0
         strength = file.extension(material, "KHR_materials_emissive_strength") or {}
         power = float(file.get(strength, "emissiveStrength", (int, float), 1.0))
@@ -76,6 +77,7 @@ class GltfMaterials:
             alpha_mode=mode if mode in ALPHA_MODES else "OPAQUE",
             alpha_cutoff=float(file.get(material, "alphaCutoff", (int, float), 0.5)),
             is_double_sided=file.get(material, "doubleSided", bool, False),
+            is_unlit=is_unlit,
             textures={role: texture for role, texture in textures.items() if texture is not None},
         )
 

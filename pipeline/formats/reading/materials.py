@@ -70,6 +70,7 @@ def _make_material(
         alpha_cutoff=source.alpha_cutoff,
         wrap=leading.wrap if leading else ("REPEAT", "REPEAT"),
         is_double_sided=source.is_double_sided,
+        is_unlit=source.is_unlit,
         maps=found,
     )
 

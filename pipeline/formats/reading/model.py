@@ -43,6 +43,7 @@ class SourceMaterial:
     alpha_mode: str | None = None
     alpha_cutoff: float = 0.5
     is_double_sided: bool = False
+    is_unlit: bool = False
     textures: Mapping[str, SourceTexture] = field(default_factory=dict)
 
     @property
