@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..backends.hunyuan3d import decode_field, find_shape_model, load_shape_model
-from ..pipeline.mesh_generation import clean_mesh, extract_surface
-from ..pipeline.progress import span_progress
+from ..pipeline.mesh_generation import clean_mesh, clean_whole_mesh, extract_surface
+from ..pipeline.progress import Progress, span_progress
+from ..pipeline.texture_baking import TEXTURE_SIZES, transfer_surface
 from ..pipeline.types import Mesh, TexturedMesh
 from .compat import io, make_schema
 from .inputs import face_count_input, mesh_input, mesh_model_input, resolution_input
 from .model_node import ModelNode, fingerprint_files
-from .sockets import mesh_lists, mesh_outputs, mesh_values, socket_to_surfaces, surface_to_mesh
-from .stage import StageRun, join_reports
+from .sockets import mesh_lists, mesh_outputs, mesh_values, socket_to_surfaces
+from .stage import StageRun, join_reports, reserve_device
 
 _CATEGORY = "character3d/2 mesh generation"
+_MOST_TEXELS = TEXTURE_SIZES[-1] ** 2
 
 
 class LoadShapeModel(ModelNode):
@@ -95,7 +99,8 @@ class CleanMesh(io.ComfyNode):
             display_name="Clean Mesh",
             category=_CATEGORY,
             description="Removes floaters, internal shells and degenerate faces, reduces the mesh to a "
-            "number of faces, scales it to a person's height and stands it on the ground.",
+            "number of faces, scales it to a person's height and stands it on the ground. Its colors stay: "
+            "where it has fewer faces now, its textures are drawn anew.",
             search_aliases=["decimate", "simplify", "floaters", "postprocess mesh"],
             inputs=[
                 mesh_input("mesh", "A mesh that stands upright (+Y) and faces the front (+Z)."),
@@ -109,15 +114,38 @@ class CleanMesh(io.ComfyNode):
         """TRIMESH, MESH or FILE_3D -> TRIMESH, MESH, one of each for each mesh of a batch."""
         meshes, reports = [], []
         for surface in socket_to_surfaces(mesh):
-            run, raw = StageRun("mesh_generation"), surface_to_mesh(surface)
-            cleaned = clean_mesh(raw.positions, raw.faces, face_count=face_count, progress=run.progress)
-            reports.append(run.finish("clean_up", _name_lost(surface), cleaned.metrics))
-            meshes.append(cleaned.mesh)
+            run = StageRun("mesh_generation")
+            cleaned, warnings, metrics = _clean(surface, face_count, run.progress)
+            reports.append(run.finish("clean_up", warnings, metrics))
+            meshes.append(cleaned)
         return io.NodeOutput(*mesh_lists(meshes), ui=join_reports(reports))
 
 
-def _name_lost(surface: Mesh | TexturedMesh) -> list[str]:
-    """The parts of the surface that a mesh with other faces cannot keep."""
-    if isinstance(surface, Mesh) and surface.colors is None:
-        return []
-    return ["the textures and colors of the mesh are left out: its faces are others now"]
+def _clean(
+    surface: Mesh | TexturedMesh, face_count: int, progress: Progress
+) -> tuple[Mesh | TexturedMesh, list[str], Mapping[str, float]]:
+    """The clean surface, what it lost, and metrics; textures are drawn anew only if its faces are others."""
+    mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
+    has_color = isinstance(surface, TexturedMesh) or mesh.colors is not None
+    if not has_color and mesh.uvs is None and mesh.extras is None:
+        raw = clean_mesh(mesh.positions, mesh.faces, face_count=face_count, progress=progress)
+        return raw.mesh, [], raw.metrics
+    steps = span_progress(progress, 0, 0.3)
+    cleaned = clean_whole_mesh(mesh, face_count=face_count, progress=steps)
+    whole = replace(surface, mesh=cleaned.whole) if isinstance(surface, TexturedMesh) else cleaned.whole
+    if cleaned.mesh is None:
+        progress(1.0)
+        return whole, [], cleaned.metrics
+    reduced: Mesh | TexturedMesh = cleaned.mesh
+    if has_color:
+        steps, device = span_progress(progress, 0.3, 1), reserve_device(_MOST_TEXELS)
+        reduced = transfer_surface(whole, cleaned.mesh, device=device, progress=steps)
+    return reduced, _name_lost(mesh, has_color), cleaned.metrics
+
+
+def _name_lost(mesh: Mesh, has_color: bool) -> list[str]:
+    """The parts of a mesh that one with other faces cannot keep."""
+    lost = [] if has_color or mesh.uvs is None else ["uvs"]
+    if mesh.extras is not None and (named := replace(mesh.extras, tangents=None).describe()):
+        lost.append(named)
+    return [f"left out, because the mesh has other faces now: {', '.join(lost)}"] if lost else []

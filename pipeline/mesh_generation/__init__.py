@@ -5,15 +5,17 @@ lift); `reconstruct` is that of learned shapes (sparse_field_sampling, surface, 
 """
 
 from .inflate import inflate_silhouette
-from .reconstruct import ReconstructedMesh, clean_mesh, reconstruct_mesh
+from .reconstruct import CleanedMesh, ReconstructedMesh, clean_mesh, clean_whole_mesh, reconstruct_mesh
 from .sparse_field_sampling import Query, SampledField, sample_field
 from .surface import extract_surface
 
 __all__ = [
+    "CleanedMesh",
     "Query",
     "ReconstructedMesh",
     "SampledField",
     "clean_mesh",
+    "clean_whole_mesh",
     "extract_surface",
     "inflate_silhouette",
     "reconstruct_mesh",

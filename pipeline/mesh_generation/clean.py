@@ -11,7 +11,7 @@ from ..mesh.areas import measure_areas
 from ..mesh.topology import drop_unused_vertices, label_face_components
 from ..mesh.weld import weld_equal
 from ..progress import Progress, ignore_progress
-from ..types import FloatArray, IntArray
+from ..types import FloatArray, Int64Array, IntArray
 from .decimate import decimate_surface
 
 _MIN_AREA = 0.005
@@ -19,12 +19,16 @@ _MIN_AREA = 0.005
 
 
 class CleanedSurface(NamedTuple):
-    """positions (V, 3) float32, faces (F, 3) int32, and how many parts were removed of each kind."""
+    """positions (V, 3) float32, faces (F, 3) int32, and how many parts were removed of each kind.
+
+    kept: (K,) the faces of the input that were left to decimate, in order.
+    """
 
     positions: FloatArray
     faces: IntArray
     floaters: int
     internal_shells: int
+    kept: Int64Array
 
 
 def clean_surface(
@@ -32,30 +36,31 @@ def clean_surface(
 ) -> CleanedSurface:
     """Drop degenerate faces, floaters and shells inside other parts, then decimate to `face_count` faces.
 
-    positions: (V, 3) finite, any frame. faces: (F, 3). A closed manifold without coincident
-    vertices stays one. MeshError: no triangle has an area.
+    positions: (V, 3) finite, any frame; vertices at equal positions are welded. faces: (F, 3). A closed
+    manifold without coincident vertices stays one. MeshError: no triangle has an area.
     """
-    positions, faces = drop_degenerate_faces(positions, faces)
-    if not len(faces):
+    welded = weld_equal(positions)
+    points, joined = welded.points, welded.inverse[faces].astype(np.int32)
+    kept = find_sound_faces(joined)
+    if not len(kept):
         raise MeshError("expected triangles with an area, found none")
     progress(0.1)
-    positions, faces, floaters = drop_floaters(positions, faces)
+    large, floaters = find_large_parts(points, joined[kept])
+    kept = kept[large]
     progress(0.3)
-    positions, faces, shells = drop_internal_shells(positions, faces)
+    outer, shells = find_outer_parts(points, joined[kept])
+    kept = kept[outer]
     progress(0.5)
-    positions, faces = decimate_surface(positions, faces, face_count)
+    points, joined = drop_unused_vertices(points, joined[kept])
+    points, joined = decimate_surface(points, joined, face_count)
     progress(1.0)
-    return CleanedSurface(positions, faces, floaters, shells)
+    return CleanedSurface(points, joined, floaters, shells, kept)
 
 
-def drop_degenerate_faces(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
-    """Weld vertices at equal positions and drop the faces that collapse to lines or points."""
-    welded = weld_equal(positions)
-    joined = welded.inverse[faces].astype(np.int32)
-    first, second, third = joined.T
-    return drop_unused_vertices(
-        welded.points, joined[(first != second) & (second != third) & (third != first)]
-    )
+def find_sound_faces(faces: IntArray) -> Int64Array:
+    """The faces (K,) of welded vertices that do not collapse to lines or points."""
+    first, second, third = faces.T
+    return np.flatnonzero((first != second) & (second != third) & (third != first))
 
 
 def measure_parts(positions: FloatArray, faces: IntArray) -> tuple[IntArray, FloatArray]:
@@ -65,22 +70,23 @@ def measure_parts(positions: FloatArray, faces: IntArray) -> tuple[IntArray, Flo
     return part, area
 
 
-def drop_floaters(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray, int]:
-    """Drop the parts that are tiny compared to the largest; also return how many were dropped."""
+def find_large_parts(positions: FloatArray, faces: IntArray) -> tuple[Int64Array, int]:
+    """The faces (K,) of parts that are not tiny compared to the largest, and how many parts are tiny."""
     part, area = measure_parts(positions, faces)
-    large = area >= _MIN_AREA * area.max()
-    return *drop_unused_vertices(positions, faces[large[part]]), int((~large).sum())
+    is_tiny = area < _MIN_AREA * area.max()
+    return np.flatnonzero(~is_tiny[part]), int(is_tiny.sum())
 
 
-def drop_internal_shells(positions: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray, int]:
-    """Drop the parts enclosed by a larger one, which are never seen; also return how many were dropped."""
+def find_outer_parts(positions: FloatArray, faces: IntArray) -> tuple[Int64Array, int]:
+    """The faces (K,) of parts that no larger one encloses, and how many are enclosed and never seen."""
     part, area = measure_parts(positions, faces)
-    parts = [faces[part == number] for number in np.argsort(-area)]
-    seen: list[IntArray] = []
-    for one in parts:
-        if not any(_is_inside(positions, one, other) for other in seen):
-            seen.append(one)
-    return *drop_unused_vertices(positions, np.concatenate(seen)), len(parts) - len(seen)
+    order = np.argsort(-area)
+    parts = [faces[part == number] for number in order]
+    seen: list[int] = []
+    for number, one in enumerate(parts):
+        if not any(_is_inside(positions, one, parts[other]) for other in seen):
+            seen.append(number)
+    return np.flatnonzero(np.isin(part, order[seen])), len(parts) - len(seen)
 
 
 def _is_inside(positions: FloatArray, one: IntArray, other: IntArray) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..conventions import CHARACTER_HEIGHT
@@ -58,12 +60,29 @@ def _collapse_with_igl(
     return drop_unused_vertices(points.astype(np.float32), triangles.astype(np.int32))
 
 
-def place_on_ground(positions: FloatArray, faces: IntArray) -> Mesh:
+class Placement(NamedTuple):
+    """How points are placed: their lowest corner (3,) goes to 0, they are scaled, then shifted by (3,)."""
+
+    low: FloatArray
+    scale: float
+    shift: FloatArray
+
+    def apply(self, points: FloatArray) -> FloatArray:
+        """Points (N, 3) where they belong."""
+        return ((points - self.low) * self.scale + self.shift).astype(np.float32)
+
+
+def find_ground(positions: FloatArray) -> Placement:
     """Scale to CHARACTER_HEIGHT and place on y = 0, the midpoint of the feet at x = 0."""
     low, high = positions.min(axis=0), positions.max(axis=0)
-    placed = (positions - low) * (CHARACTER_HEIGHT / (high[1] - low[1]))
+    scale = CHARACTER_HEIGHT / (high[1] - low[1])
+    placed = (positions - low) * scale
     soles = placed[placed[:, 1] < _FEET_BELOW * CHARACTER_HEIGHT, 0]
     middle = (soles.min() + soles.max()) / 2
-    depth = float(low[2] * CHARACTER_HEIGHT / (high[1] - low[1]))
-    placed = (placed + np.array([-middle, 0.0, depth])).astype(np.float32)
+    return Placement(low, scale, np.array([-middle, 0.0, float(low[2] * scale)]))
+
+
+def place_on_ground(positions: FloatArray, faces: IntArray) -> Mesh:
+    """The mesh as `find_ground` places it, with smooth normals."""
+    placed = find_ground(positions).apply(positions)
     return Mesh(placed, faces, compute_vertex_normals(placed, faces))

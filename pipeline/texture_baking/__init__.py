@@ -5,6 +5,7 @@ from .bake import TEXTURE_SIZES, BakedTexture, bake_views, choose_texture_size
 from .bake_colors import bake_colors
 from .merge_materials import MergedMaterials, merge_materials
 from .own_uvs import OwnUvs, read_own_uvs
+from .transfer import transfer_surface
 from .unwrap import unwrap_mesh
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "choose_texture_size",
     "merge_materials",
     "read_own_uvs",
+    "transfer_surface",
     "unwrap_mesh",
 ]

@@ -13,6 +13,8 @@ import torch
 from character3d.pipeline.color import linear_to_srgb, srgb_to_linear
 from character3d.pipeline.formats import encode_glb, read_mesh
 from character3d.pipeline.mesh.normals import vertex_normals
+from character3d.pipeline.mesh_extras import MeshExtras, OwnRig
+from character3d.pipeline.skeleton_types import Skeleton, SkinWeights
 from character3d.pipeline.types import Material, Mesh, TexturedMesh
 from character3d.tests.readers.compare import write_ask
 from character3d.tests.readers.locate import require_reader, run_reader
@@ -256,9 +258,40 @@ def test_vertex_colors_are_multiplied_into_the_texture_and_the_maps_stay(load_no
     np.testing.assert_allclose(after.material.sample(center)[:, :3], expected, atol=0.02)
 
 
-def test_clean_mesh_says_that_it_leaves_color_out(figures, load_nodes):
-    done = load_nodes("shape_steps").CleanMesh.execute(figures[0], 5_000)
-    assert len(done.args[0]) == len(done.args[1]) == 2
-    for report in done.ui["character3d_report"]:
-        (warning,) = report["warnings"]
-        assert warning.startswith("the textures and colors of the mesh are left out")
+def test_clean_mesh_keeps_every_map_to_the_byte(figures, load_nodes):
+    value, images = figures
+    done = load_nodes("shape_steps").CleanMesh.execute(value, 10_000)
+    for item, core in enumerate(done.args[1]):
+        for name, both in images.items():
+            np.testing.assert_array_equal(np.rint(getattr(core, name)[0].numpy() * 255), both[item])
+        np.testing.assert_array_equal(core.uvs[0].numpy(), value.uvs[item].numpy())
+        assert done.ui["character3d_report"][item]["warnings"] == []
+    (again,) = load_nodes("sockets").socket_to_surfaces(done.args[0][0])
+    assert set(again.material.maps) == {"metallic_roughness", "normal", "occlusion", "emissive"}
+
+
+def test_clean_mesh_names_what_a_reduced_mesh_cannot_keep(load_nodes):
+    mesh = read_mesh(FILES / "textured.glb").surface.mesh
+    rows = np.zeros((len(mesh.positions), 4))
+    rows[:, 0] = 1
+    rig = OwnRig(Skeleton(("Bone",), [-1], np.eye(4)[None]), SkinWeights(rows, rows))
+    value = load_nodes("sockets").mesh_to_trimesh(replace(mesh, extras=MeshExtras(rig=rig)))
+    done = load_nodes("shape_steps").CleanMesh.execute(value, 2_000)
+    (report,) = done.ui["character3d_report"]
+    wanted = "left out, because the mesh has other faces now: uvs, skeleton of 1 joint"
+    assert report["warnings"] == [wanted]
+    assert len(done.args[0][0].faces) <= 2_000
+
+
+@pytest.mark.nightly
+def test_clean_mesh_draws_every_map_of_a_reduced_mesh_anew(figures, load_nodes, tmp_path):
+    done = load_nodes("shape_steps").CleanMesh.execute(figures[0], 2_000)
+    for item, value in enumerate(done.args[0]):
+        path, surface = tmp_path / f"{item}.glb", load_nodes("sockets").socket_to_surface(value)
+        path.write_bytes(encode_glb(surface))
+        issues = run_reader("gltf-validator", tmp_path / "report.json", path)["issues"]
+        assert issues["numErrors"] == 0
+        found = read_gltf_maps(path)
+        for name in ("texture", "emissive"):  # the picture's noise, at other places
+            given = figures[1][name][item].astype(float)
+            assert abs(found[name].mean() - given.mean()) < 12 and found[name].std() > 0.5 * given.std()

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import trimesh
 from character3d.pipeline.errors import MeshError
-from character3d.pipeline.mesh.topology import is_closed
+from character3d.pipeline.mesh.topology import drop_unused_vertices, is_closed
 from character3d.pipeline.mesh_generation import clean_mesh
 from character3d.pipeline.mesh_generation.clean import (
     clean_surface,
-    drop_degenerate_faces,
-    drop_floaters,
-    drop_internal_shells,
+    find_large_parts,
+    find_outer_parts,
     measure_winding,
 )
 from character3d.pipeline.mesh_generation.decimate import decimate_surface
@@ -31,8 +30,9 @@ def test_floaters_go_and_large_parts_stay():
     positions, faces = join(
         sphere(), sphere(0.5, (3, 0, 0)), sphere(0.02, (0, 2, 0)), sphere(0.03, (2, 2, 0))
     )
-    positions, faces, dropped = drop_floaters(positions, faces)
-    assert dropped == 2 and trimesh.Trimesh(positions, faces, process=False).body_count == 2
+    kept, dropped = find_large_parts(positions, faces)
+    left = trimesh.Trimesh(*drop_unused_vertices(positions, faces[kept]), process=False)
+    assert dropped == 2 and left.body_count == 2
 
 
 @pytest.mark.parametrize("inverted", [False, True])
@@ -41,16 +41,16 @@ def test_internal_shells_go_and_neighbours_stay(inverted):
     if inverted:
         inner.invert()
     positions, faces = join(sphere(), inner, sphere(0.3, (0.1, 0, 0)), sphere(0.9, (1.95, 0, 0)))
-    positions, faces, dropped = drop_internal_shells(positions, faces)
+    kept, dropped = find_outer_parts(positions, faces)
     assert dropped == 2
-    left = trimesh.Trimesh(positions, faces, process=False)
+    left = trimesh.Trimesh(*drop_unused_vertices(positions, faces[kept]), process=False)
     assert left.body_count == 2 and left.volume == pytest.approx(4 / 3 * np.pi * (1 + 0.9**3), rel=0.01)
 
 
 def test_a_part_in_the_crook_of_another_is_not_inside():
     ring = trimesh.creation.torus(1.0, 0.2)
-    _, faces, dropped = drop_internal_shells(*join(ring, sphere(0.5)))
-    assert dropped == 0 and len(faces) == len(ring.faces) + len(sphere().faces)
+    kept, dropped = find_outer_parts(*join(ring, sphere(0.5)))
+    assert dropped == 0 and len(kept) == len(ring.faces) + len(sphere().faces)
 
 
 @pytest.mark.parametrize(("point", "winding"), [((0, 0, 0), 1), ((0, 0.9, 0), 1), ((0, 1.1, 0), 0)])
@@ -65,8 +65,9 @@ def test_degenerate_faces_go_and_loose_triangles_are_joined():
     soup = mesh.vertices[mesh.faces].reshape(-1, 3)
     faces = np.arange(len(soup)).reshape(-1, 3)
     faces = np.concatenate([faces, [[0, 0, 1], [0, 1, 0]]])
-    positions, faces = drop_degenerate_faces(soup, faces)
-    assert (len(positions), len(faces)) == (len(mesh.vertices), len(mesh.faces)) and is_closed(faces)
+    cleaned = clean_surface(soup, faces, face_count=len(faces))
+    assert (len(cleaned.positions), len(cleaned.faces)) == (len(mesh.vertices), len(mesh.faces))
+    assert is_closed(cleaned.faces) and cleaned.kept.tolist() == list(range(len(mesh.faces)))
 
 
 def test_nothing_left_is_an_error():
