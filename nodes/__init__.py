@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .animation import AddAnimation, PreviewAnimation
 from .compat import ComfyExtension, io
+from .delight import DelightPicture
 from .export import PreviewMesh, SaveMesh
 from .figure import EditFigure, SaveFigure
 from .generating_multiview_texture import GenerateViews
@@ -26,6 +27,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     DecodeShape,
     CleanMesh,
     RenderViewMaps,
+    DelightPicture,
     ApplyIG2MV,
     GenerateViews,
     BakeTexture,

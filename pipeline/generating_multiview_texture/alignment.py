@@ -34,7 +34,7 @@ def align_picture(picture: FramedPicture, mask: BoolArray) -> FrontCanvas:
         raise PictureError("the picture has no subject: expected alpha of one half or more somewhere")
     if not mask.any():
         raise MeshError("the front view of the mesh is empty: expected a silhouette")
-    warped = _map_box(picture.rgba, find_box(picture.mask), find_box(mask), len(mask))
+    warped = map_box(picture.rgba, find_box(picture.mask), find_box(mask), len(mask))
     subject = warped[..., 3] >= 0.5
     overlap = float((subject & mask).sum() / max(1, (subject | mask).sum()))
     solid = _select_solid(warped[..., 3], subject, len(mask))
@@ -42,22 +42,22 @@ def align_picture(picture: FramedPicture, mask: BoolArray) -> FrontCanvas:
     return FrontCanvas(color, mask, overlap)
 
 
-def _map_box(
-    rgba: FloatArray, source: tuple[int, int, int, int], target: tuple[int, int, int, int], side: int
+def map_box(
+    image: FloatArray, source: tuple[int, int, int, int], target: tuple[int, int, int, int], side: int
 ) -> FloatArray:
-    """Resample a picture to (side, side, 4) such that the box `source` lands on the box `target`."""
+    """Resample an image (S, S, C) to (side, side, C) such that the box `source` lands on the box `target`."""
     scale_x = (source[2] - source[0]) / (target[2] - target[0])
     scale_y = (source[3] - source[1]) / (target[3] - target[1])
     left = source[0] - target[0] * scale_x
     top = source[1] - target[1] * scale_y
     box = np.array([left, top, left + side * scale_x, top + side * scale_y])
-    pad = max(0, *np.ceil(-box[:2]).astype(int), *np.ceil(box[2:] - len(rgba)).astype(int)) + 1
-    padded = np.pad(rgba, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
+    pad = max(0, *np.ceil(-box[:2]).astype(int), *np.ceil(box[2:] - len(image)).astype(int)) + 1
+    padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
     channels = [
         Image.fromarray(np.ascontiguousarray(padded[..., c])).resize(
             (side, side), Image.Resampling.BICUBIC, box=tuple(box + pad)
         )
-        for c in range(4)
+        for c in range(image.shape[-1])
     ]
     return np.stack([np.asarray(channel, dtype=np.float32) for channel in channels], axis=-1)
 

@@ -112,12 +112,12 @@ def _draw_atlas(
     if "normal" in maps:
         turned = _decode_normals(source.mesh, found, maps["normal"])
         maps["normal"] = encode_normals(_make_frame(placed, device), texels, turned / 2 + 0.5)
-    drawn = {role: _draw(values, texels, side) for role, values in maps.items()}
-    base = np.concatenate(
-        (_draw(color[:, :3], texels, side), _draw(color[:, 3:].expand(-1, 3), texels, side)[..., :1]), axis=2
-    )
+    base, *_ = drawn = [_draw(values, texels, side) for values in (color, *maps.values())]
     progress(1.0)
-    return TexturedMesh(placed, replace(material, texels=base, maps=drawn, wrap=("CLAMP", "CLAMP")))
+    return TexturedMesh(
+        placed,
+        replace(material, texels=base, maps=dict(zip(maps, drawn[1:], strict=True)), wrap=("CLAMP", "CLAMP")),
+    )
 
 
 def _choose_size(source: TexturedMesh) -> int:
@@ -166,6 +166,6 @@ def _make_frame(mesh: Mesh, device: torch.device) -> TangentFrame:
 
 
 def _draw(values: torch.Tensor, texels: Texels, side: int) -> IntArray:
-    """Values (N, 3) 0..1 of the texels as a texture (S, S, 3) uint8."""
+    """Values (N, C) 0..1 of the texels as a texture (S, S, C) uint8."""
     picture = fill_gutters(values.float().contiguous(), texels.texel, side)
     return tensor_to_array((picture.clamp(0, 1) * 255).round().to(torch.uint8))

@@ -16,6 +16,7 @@ IN_OTHER_GRAPHS = {
     "C3DApplyTexture",
     "C3DMergeMaterials",
     "C3DRenderViewMaps",
+    "C3DDelightPicture",
     "C3DApplyIG2MV",
     "C3DLoadShapeModel",
     "C3DDecodeShape",
