@@ -1,4 +1,4 @@
-"""Core's cameras (LOAD3D_CAMERA) to the pipeline's.
+"""Core's cameras (LOAD3D_CAMERA) to and from the pipeline's.
 
 A camera is a dictionary in the mesh's frame, as in three.js: position, target, and, where the release has
 them, a quaternion (the camera's rotation; it looks down its -Z), fov (vertical, degrees), cameraType, frustum
@@ -20,6 +20,11 @@ from ..pipeline.cameras import camera_basis
 from ..pipeline.errors import PictureError
 from ..pipeline.types import Camera, CameraRig, Float64Array, Mesh
 
+_FAR = 100.0
+"""Half extents from the target at which an orthographic camera stands: what a renderer draws that knows
+perspective only differs by less than a percent."""
+_NEAR = 10.0
+"""Half extents around the target that lie between the planes near and far."""
 _DEFAULT_FOV = 40.0
 """Degrees; what core's Render Mesh takes for a camera without."""
 
@@ -37,6 +42,32 @@ def read_cameras(value: Any, mesh: Mesh, aspect: float) -> CameraRig:
     if not cameras:
         raise PictureError("expected a camera or a list of cameras, found an empty list")
     return CameraRig(tuple(cameras))
+
+
+def camera_to_core(camera: Camera) -> dict[str, Any]:
+    """A camera as core's Create Camera Info makes it; an orthographic one has a fov that frames the same."""
+    axes, half = camera_basis(camera), camera.half_extent
+    away = camera.distance if math.isfinite(camera.distance) else _FAR * half
+    turn = Rotation.from_matrix(axes.T).as_quat()
+    info: dict[str, Any] = {
+        "position": _name(np.asarray(camera.target) + away * axes[2], "xyz"),
+        "target": _name(camera.target, "xyz"),
+        "quaternion": _name(turn, "xyzw"),
+        "zoom": 1.0,
+        "fov": 2 * math.degrees(math.atan(half / away)),
+        "aspect": 1.0,
+        "near": max(away - _NEAR * half, away / 1000),
+        "far": away + _NEAR * half,
+        "cameraType": "perspective",
+    }
+    if math.isinf(camera.distance):
+        info["cameraType"] = "orthographic"
+        info["frustum"] = {"left": -half, "right": half, "top": half, "bottom": -half}
+    return info
+
+
+def _name(values: Iterable[float], names: str) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
 def _list_cameras(value: Any) -> Iterator[Mapping[str, Any]]:

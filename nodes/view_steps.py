@@ -18,7 +18,8 @@ from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.generating_multiview_texture import frame_reference, maps_to_condition, render_view_maps
-from .compat import io, make_schema
+from .compat import CameraSocket, io, make_schema
+from .core_cameras import camera_to_core
 from .inputs import adapter_input, mesh_input, picture_inputs, view_size_input
 from .model_node import ModelNode, fingerprint_files
 from .sockets import array_to_image, array_to_mask, socket_to_surfaces, sockets_to_framed, surface_to_mesh
@@ -60,20 +61,26 @@ class RenderViewMaps(io.ComfyNode):
                     is_output_list=True,
                 ),
                 io.Mask.Output(display_name="mask", tooltip="White where the mesh is.", is_output_list=True),
+                CameraSocket.Output(
+                    display_name="cameras",
+                    tooltip="The six cameras, one after the other, for core's Render Mesh and Preview 3D.",
+                    is_output_list=True,
+                ),
             ],
         )
 
     @classmethod
     def execute(cls, mesh: Any, image_size: int) -> io.NodeOutput:
-        """Mesh -> IMAGE (6, S, S, 3), IMAGE (6, S, S, 3), MASK (6, S, S), for each mesh of a batch."""
-        side, found = int(image_size), []
+        """Mesh -> IMAGE (6, S, S, 3), IMAGE (6, S, S, 3), MASK (6, S, S), 6 cameras, for each of a batch."""
+        side, found, cameras = int(image_size), [], []
         for surface in socket_to_surfaces(mesh):
             run, shape = StageRun("generating_multiview_texture"), surface_to_mesh(surface)
             rig, device = build_six_view_rig(shape), reserve_device(side**2)
             maps = render_view_maps(shape, rig, side, device=device, progress=run.progress)
             position, normal = maps_to_condition(maps)
             found.append((array_to_image(position), array_to_image(normal), array_to_mask(maps.mask)))
-        return io.NodeOutput(*(list(column) for column in zip(*found, strict=True)))
+            cameras += [camera_to_core(camera) for camera in rig.cameras]
+        return io.NodeOutput(*(list(column) for column in zip(*found, strict=True)), cameras)
 
 
 class ApplyIG2MV(ModelNode):

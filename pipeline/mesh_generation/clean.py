@@ -51,10 +51,9 @@ def clean_surface(
     outer, shells = find_outer_parts(points, joined[kept])
     kept = kept[outer]
     progress(0.5)
-    points, joined = drop_unused_vertices(points, joined[kept])
-    points, joined = decimate_surface(points, joined, face_count)
+    reduced = decimate_surface(*drop_unused_vertices(points, joined[kept]), face_count)
     progress(1.0)
-    return CleanedSurface(points, joined, floaters, shells, kept)
+    return CleanedSurface(*reduced, floaters, shells, kept)
 
 
 def find_sound_faces(faces: IntArray) -> Int64Array:

@@ -18,7 +18,7 @@ from ..progress import Progress, ignore_progress, span_progress
 from ..rasterize import mix_corners
 from ..sample_material import sample_material, sample_texels
 from ..types import FloatArray, IntArray, Mesh, TexturedMesh
-from .atlas import Texels, fill_gutters, interpolate, rasterize_uv
+from .atlas import Texels, fill_gutters, rasterize_uv
 from .bake import TEXTURE_SIZES
 from .merge_materials import merge_materials
 from .tangent_space import TangentFrame, compute_tangents, encode_normals
@@ -102,9 +102,8 @@ def _draw_atlas(
     uvs = mix_corners(array_to_tensor(source.uvs, device), found.corners, found.weight)
     color = sample_material(material, uvs)
     if source.mesh.colors is not None:
-        color = _multiply(
-            color, mix_corners(array_to_tensor(source.mesh.colors, device), found.corners, found.weight)
-        )
+        factors = array_to_tensor(source.mesh.colors, device)
+        color = _multiply(color, mix_corners(factors, found.corners, found.weight))
     maps = {
         role: sample_texels(array_to_tensor(texture, device), material.wrap, uvs)
         for role, texture in material.maps.items()
@@ -112,12 +111,10 @@ def _draw_atlas(
     if "normal" in maps:
         turned = _decode_normals(source.mesh, found, maps["normal"])
         maps["normal"] = encode_normals(_make_frame(placed, device), texels, turned / 2 + 0.5)
-    base, *_ = drawn = [_draw(values, texels, side) for values in (color, *maps.values())]
+    drawn = {role: _draw(values, texels, side) for role, values in {"base_color": color, **maps}.items()}
+    base = drawn.pop("base_color")
     progress(1.0)
-    return TexturedMesh(
-        placed,
-        replace(material, texels=base, maps=dict(zip(maps, drawn[1:], strict=True)), wrap=("CLAMP", "CLAMP")),
-    )
+    return TexturedMesh(placed, replace(material, texels=base, maps=drawn, wrap=("CLAMP", "CLAMP")))
 
 
 def _choose_size(source: TexturedMesh) -> int:
@@ -130,11 +127,8 @@ def _choose_size(source: TexturedMesh) -> int:
 def _find_texels(source: Mesh, placed: Mesh, texels: Texels, progress: Progress) -> NearestPoints:
     device = texels.texel.device
     attributes = np.concatenate((placed.positions, vertex_normals(placed)), axis=1)
-    rows, corners = (
-        torch.arange(len(texels.texel), device=device),
-        array_to_tensor(placed.faces, device).long(),
-    )
-    values = tensor_to_array(interpolate(texels, corners, array_to_tensor(attributes, device), rows))
+    corners = array_to_tensor(placed.faces, device).long()[texels.face]
+    values = tensor_to_array(mix_corners(array_to_tensor(attributes, device), corners, texels.weight))
     found = find_nearest(source, values[:, :3], values[:, 3:], progress)
     return NearestPoints(*(part.to(device) for part in found))
 
@@ -160,7 +154,9 @@ def _decode_normals(mesh: Mesh, found: NearestPoints, encoded: torch.Tensor) -> 
 
 
 def _make_frame(mesh: Mesh, device: torch.device) -> TangentFrame:
-    arrays = vertex_normals(mesh), compute_tangents(mesh), np.asarray(mesh.uvs)
+    own = None if mesh.extras is None else mesh.extras.tangents
+    axes = compute_tangents(mesh) if own is None else own[:, :3]
+    arrays = vertex_normals(mesh), axes, np.asarray(mesh.uvs)
     normals, tangents, uvs = (array_to_tensor(array, device) for array in arrays)
     return TangentFrame(normals, tangents, uvs, array_to_tensor(mesh.faces, device).long())
 

@@ -1,11 +1,12 @@
 """Core's cameras: where they see a point, against three.js's own matrices and core's own renderer."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from character3d.pipeline.cameras import project_points
+from character3d.pipeline.cameras import build_six_view_rig, project_points
 from character3d.pipeline.errors import PictureError
 from character3d.pipeline.rasterize import interpolate_attributes, rasterize_view
 from character3d.pipeline.types import Mesh
@@ -63,6 +64,31 @@ def test_a_camera_sees_points_where_three_js_does(load_nodes, info, aspect):
     # The picture lies in the middle of a square.
     share = np.array((aspect, 1)) / max(aspect, 1)
     np.testing.assert_allclose((uv - 0.5) / share + 0.5, wanted, atol=2e-6)
+
+
+VIEWS = build_six_view_rig(MESH).cameras
+
+
+@pytest.mark.parametrize("camera", [*VIEWS, replace(VIEWS[1], roll=0.5, distance=3.0, elevation=0.4)])
+def test_our_cameras_are_core_s_and_three_js_s(load_nodes, camera):
+    module, wanted = load_nodes("core_cameras"), project_points(camera, POINTS)[0]
+    info = module.camera_to_core(camera)
+    np.testing.assert_allclose(project_as_threejs(info, POINTS, 1.0), wanted, atol=2e-6)
+    perspective = {**info, "cameraType": "perspective"}
+    np.testing.assert_allclose(project_as_threejs(perspective, POINTS, 1.0), wanted, atol=0.005)
+    (again,) = module.read_cameras(info, MESH, 1.0).cameras
+    np.testing.assert_allclose(project_points(again, POINTS)[0], wanted, atol=2e-6)
+
+
+def test_render_mesh_draws_what_our_view_maps_show(render_mesh, load_nodes):
+    mesh = make_hill()
+    value = load_nodes("sockets").mesh_to_trimesh(mesh)
+    _, _, (masks,), cameras = load_nodes("view_steps").RenderViewMaps.execute(value, 256).args
+    assert len(cameras) == len(masks) == 6
+    for view in (0, 1, 3):
+        _, mask = render_mesh(mesh, cameras[view], "normal")
+        seen = np.asarray(torch.nn.functional.interpolate(masks[None, view : view + 1], mask.shape)[0, 0])
+        assert ((seen > 0.5) != (mask > 0.5)).mean() < 0.01
 
 
 def test_lists_of_cameras_and_older_cameras(load_nodes):

@@ -20,9 +20,9 @@ def ball():
 
 @pytest.fixture(scope="module")
 def scene():
-    """Albedo (S, S, 3) of four colors, two of them gray, mask, and normals of the ball seen from the front."""
-    y, x = -(np.mgrid[:SIDE, :SIDE] + 0.5 - SIDE / 2) / (0.4 * SIDE)
-    x = -x
+    """Albedo (S, S, 3) of four colors, two of them gray, mask, and the ball's normals seen from the front."""
+    rows, columns = (np.mgrid[:SIDE, :SIDE] + 0.5 - SIDE / 2) / (0.4 * SIDE)
+    x, y = columns, -rows
     mask = x**2 + y**2 < 1
     normals = np.dstack((x, y, np.sqrt((1 - x**2 - y**2).clip(0))))
     colors = np.array(((0.8, 0.3, 0.25), (0.25, 0.45, 0.7), (0.8, 0.8, 0.8), (0.35, 0.35, 0.35)))
