@@ -44,9 +44,10 @@ _LEAST_AREA = 30
 _RIDGE, _OUTLIER, _FITS = 0.02, 0.15, 6
 _JOIN, _HOLD = 0.01, 0.001
 """How much neighbors of two colors share their light, and how much it keeps to the fitted one."""
-_LEAST_LIGHT, _LEAST_EXPLAINED = (0.03, 0.07), (0.1, 0.25)
-"""Deviation of the fitted light's logarithm, and share of the variance that it explains: below the first of
-two numbers a picture has no light, from the second on it has."""
+_LEAST_LIGHT, _LEAST_EXPLAINED, _LEAST_FOLLOWED = (0.03, 0.07), (0.1, 0.25), (0.02, 0.06)
+"""Deviation of the fitted light's logarithm, the share of the variance that it explains, and how much luminance
+changes between neighbors where it does: below the first of two numbers there is no light, from the second on
+there is. A step between two grays is explained by light, too, but changes nothing beside it."""
 _LIT = 0.95
 """The quantile of light that keeps its brightness."""
 _LARGEST_GAIN, _SMALLEST_GAIN = 3.0, 0.67
@@ -168,7 +169,10 @@ def _fit_light(pixels: _Pixels, links: _Links) -> tuple[Float64Array, float]:
         used, weight = weight, trust / np.maximum(1, error / _OUTLIER)
     deviation = np.sqrt((trust * fitted**2).sum() / trust.sum())
     explained = 1 - (used * error**2).sum() / max((used * target[:, 0] ** 2).sum(), 1e-9)
-    return factors, _ramp(deviation, _LEAST_LIGHT) * _ramp(explained, _LEAST_EXPLAINED)
+    expected, seen = (links.subtract(values) for values in (pixels.basis @ factors, pixels.luminance))
+    followed = (links.weight * seen * expected).sum() / max((links.weight * expected**2).sum(), 1e-9)
+    measured = (deviation, _LEAST_LIGHT), (explained, _LEAST_EXPLAINED), (followed, _LEAST_FOLLOWED)
+    return factors, float(np.prod([_ramp(*value) for value in measured]))
 
 
 def _ramp(value: float, limits: tuple[float, float]) -> float:
