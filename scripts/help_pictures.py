@@ -40,6 +40,7 @@ from character3d.pipeline.figure.document import describe_figure  # noqa: E402
 from character3d.pipeline.figure.draw import draw_figure  # noqa: E402
 from character3d.pipeline.formats import VrmMeta  # noqa: E402
 from character3d.pipeline.generating_multiview_texture import (  # noqa: E402
+    delight_picture,
     maps_to_condition,
     render_view_maps,
     synthesize_views,
@@ -273,6 +274,7 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
         "C3DRenderViewMaps": lambda: join(
             show(elf.mesh, 25), [grid(position), grid(normal), grid(elf.maps.mask.astype(np.float32))]
         ),
+        "C3DDelightPicture": lambda: join([gray], delight(elf)),
         "C3DApplyIG2MV": lambda: join([], [gray, grid(position), grid(normal)]),
         "C3DGenerateViews": lambda: join([gray, *show(elf.mesh, 25)], [grid(color)]),
         "C3DBakeTexture": lambda: join([grid(color)], [atlas, *show(textured, 25, 180)]),
@@ -300,6 +302,12 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
         "C3DPreviewMesh": lambda: join([], [tile[..., :3] for tile in show_in_studio(textured, 0, 60, 180)]),
         "C3DPreviewAnimation": lambda: join([], show(textured, 0, 72, 144, 216, 288)),
     }
+
+
+def delight(elf: Stages) -> list[Tile]:
+    """The picture in even light, and the light."""
+    found = delight_picture(elf.framed, elf.mesh)
+    return [composite_on_gray(np.dstack((found.color, elf.framed.rgba[..., 3]))), found.shading]
 
 
 def show_in_studio(textured: TexturedMesh, *degrees: float) -> list[Tile]:

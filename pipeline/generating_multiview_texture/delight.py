@@ -45,7 +45,7 @@ _RIDGE, _OUTLIER, _FITS = 0.02, 0.15, 6
 _JOIN, _HOLD = 0.01, 0.001
 """How much neighbors of two colors share their light, and how much it keeps to the fitted one."""
 _LEAST_LIGHT, _LEAST_EXPLAINED, _LEAST_FOLLOWED = (0.03, 0.07), (0.1, 0.25), (0.02, 0.06)
-"""Deviation of the fitted light's logarithm, the share of the variance that it explains, and how much luminance
+"""Deviation of the fitted light's logarithm, share of the variance that it explains, and how much luminance
 changes between neighbors where it does: below the first of two numbers there is no light, from the second on
 there is. A step between two grays is explained by light, too, but changes nothing beside it."""
 _LIT = 0.95

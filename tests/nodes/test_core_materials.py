@@ -14,6 +14,7 @@ from character3d.pipeline.color import linear_to_srgb, srgb_to_linear
 from character3d.pipeline.formats import encode_glb, read_mesh
 from character3d.pipeline.mesh.normals import vertex_normals
 from character3d.pipeline.mesh_extras import MeshExtras, OwnRig
+from character3d.pipeline.progress import ignore_progress
 from character3d.pipeline.skeleton_types import Skeleton, SkinWeights
 from character3d.pipeline.types import Material, Mesh, TexturedMesh
 from character3d.tests.readers.compare import write_ask
@@ -275,12 +276,12 @@ def test_clean_mesh_names_what_a_reduced_mesh_cannot_keep(load_nodes):
     rows = np.zeros((len(mesh.positions), 4))
     rows[:, 0] = 1
     rig = OwnRig(Skeleton(("Bone",), [-1], np.eye(4)[None]), SkinWeights(rows, rows))
-    value = load_nodes("sockets").mesh_to_trimesh(replace(mesh, extras=MeshExtras(rig=rig)))
-    done = load_nodes("shape_steps").CleanMesh.execute(value, 2_000)
-    (report,) = done.ui["character3d_report"]
-    wanted = "left out, because the mesh has other faces now: uvs, skeleton of 1 joint"
-    assert report["warnings"] == [wanted]
-    assert len(done.args[0][0].faces) <= 2_000
+    given = replace(mesh, extras=MeshExtras(rig=rig))
+    reduced, lost, _ = load_nodes("shape_steps")._clean(given, 2_000, ignore_progress)
+    assert lost == ["left out, because the mesh has other faces now: uvs, skeleton of 1 joint"]
+    assert len(reduced.faces) <= 2_000
+    whole, lost, _ = load_nodes("shape_steps")._clean(given, 10_000, ignore_progress)
+    assert lost == [] and len(whole.extras.rig.skin.joints) == len(whole.positions)
 
 
 @pytest.mark.nightly
