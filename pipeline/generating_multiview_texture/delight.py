@@ -51,6 +51,8 @@ there is. A step between two grays is explained by light, too, but changes nothi
 _LIT = 0.95
 """The quantile of light that keeps its brightness."""
 _LARGEST_GAIN, _SMALLEST_GAIN = 3.0, 0.67
+_WHITE = 0.05
+"""Share of the subject that may become as light as white is; all is darkened until it is no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,8 @@ def delight_picture(picture: FramedPicture, mesh: Mesh, *, device: torch.device 
     whole = enlarge(extend_color(logarithm, mask), picture.mask.shape)
     shading = np.exp(whole).clip(1 / _LARGEST_GAIN, 1 / _SMALLEST_GAIN)
     brightest = light.max(axis=-1, keepdims=True)
-    shading = np.where(picture.mask[..., None], np.maximum(shading, brightest), 1.0)  # whole colors stay so
+    shading *= max(1.0, float(np.quantile((brightest / shading)[picture.mask], 1 - _WHITE)))
+    shading = np.where(picture.mask[..., None], np.maximum(shading, brightest), 1.0)  # or hue would change
     color = linear_to_srgb(light / shading) if certainty else picture.rgba[..., :3]
     return DelitPicture(color, shading[..., 0].astype(np.float32), certainty)
 
