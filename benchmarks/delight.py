@@ -4,12 +4,12 @@
     python benchmarks/delight.py FOLDER --sheet out.png  # albedo, picture, de-lit picture of each
 
 lit_figures.py paints each mesh and renders it under three of six lights, with cast shadows and a sky. The
-constants were chosen on half of TUNE; HELD are meshes of other makers. What counts as unlit was set with all of
-them in view. Rows: `embedded` sees the normals of
-the mesh that silhouette inflation makes of the picture, `true mesh` those of the mesh itself. LMSE: Grosse et
-al. 2009, windows of 20 of 384 pixels. dE: mean CIE 1976 difference after one factor for the brightness of
-all. better: share of pictures whose dE fell. The last two rows are pictures without light: `flat` ones should
-stay as they are, `soft` ones have clouds of two colors on some materials, which can be taken for light.
+constants were chosen on half of TUNE; HELD are meshes of other makers. What counts as unlit was set with all
+of them in view. Rows: `embedded` sees the normals of the mesh that silhouette inflation makes of the
+picture, `true mesh` those of the mesh itself. LMSE: Grosse et al. 2009, windows of 20 of 384 pixels. dE:
+mean CIE 1976 difference after one factor for the brightness of all. better: share of pictures whose dE fell.
+The last two rows are pictures without light: `flat` ones should stay as they are, `soft` ones have clouds of
+two colors on some materials, which can be taken for light.
 """
 
 from __future__ import annotations
