@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..pipeline.mesh.areas import measure_double_areas
 from ..pipeline.types import FloatArray, IntArray, Material, Mesh, TexturedMesh
 from .surfaces import make_surface, warn_of_losses
 
@@ -37,6 +38,9 @@ def read_material(value: Any, index: int, mesh: Mesh) -> Mesh | TexturedMesh:
     if mesh.uvs is None:
         warn_of_losses("MESH", [f"{_IMAGES[role]} (the mesh has no uvs)" for role in images])
         images = {}
+    if "normal" in images and _points_down(mesh):
+        red, green, blue = np.moveaxis(images["normal"][..., :3], -1, 0)
+        images["normal"], mesh = np.stack((red, 1 - green, blue), axis=-1), _turn_bitangents(mesh)
     base_color = images.pop("base_color", None)
     metallic, roughness = (_read_factor(factors, name) for name in ("metallic_factor", "roughness_factor"))
     if "metallic_roughness" in images:  # the map says how much, unless a factor reduces it
@@ -85,6 +89,26 @@ def material_to_core(material: Material) -> dict[str, Any]:
         "unlit": material.is_unlit,
     }
     return attributes | {_IMAGES[role]: torch.tensor(image)[None] for role, image in images.items()}
+
+
+def _points_down(mesh: Mesh) -> bool:
+    """Whether green of a normal map is down in the texture, by the tangents that it was made with.
+
+    Without tangents it is up, as glTF has it. Core's Bake Normal Map from Mesh has it down, with tangents to
+    match, which formats without tangents would lose.
+    """
+    if mesh.extras is None or mesh.extras.tangents is None:
+        return False
+    mirrored = measure_double_areas(np.asarray(mesh.uvs, np.float64)[mesh.faces]) > 0
+    return bool((np.where(mirrored, -1, 1) * mesh.extras.tangents[mesh.faces[:, 0], 3]).sum() < 0)
+
+
+def _turn_bitangents(mesh: Mesh) -> Mesh:
+    extras = mesh.extras
+    if extras is None or extras.tangents is None:
+        return mesh
+    turned = extras.tangents * np.array((1, 1, 1, -1), np.float32)
+    return replace(mesh, extras=replace(extras, tangents=turned))
 
 
 def _read_maps(

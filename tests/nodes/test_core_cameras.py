@@ -8,6 +8,7 @@ import pytest
 import torch
 from character3d.pipeline.cameras import build_six_view_rig, project_points
 from character3d.pipeline.errors import PictureError
+from character3d.pipeline.mesh.normals import compute_vertex_normals
 from character3d.pipeline.rasterize import interpolate_attributes, rasterize_view
 from character3d.pipeline.types import Mesh
 from character3d.tests.hill import make_hill, paint_waves, place_texels
@@ -132,7 +133,7 @@ def render_mesh(comfyui_modules):
     return render
 
 
-@pytest.mark.parametrize("size", [(192, 192), (240, 160), (128, 224)], ids=str)
+@pytest.mark.parametrize("size", [(160, 120), pytest.param((120, 160), marks=pytest.mark.nightly)], ids=str)
 def test_our_view_is_that_of_render_mesh(render_mesh, load_nodes, size):
     """Vertex colors are the place, so that every pixel says which point of the surface it shows."""
     mesh, (width, height) = make_hill(), size
@@ -209,3 +210,28 @@ def test_what_render_mesh_draws_is_baked_back(render_mesh, load_nodes):
     assert np.abs(material.base_color[..., :3] - truth)[inside].max() < 1 / 255
     assert np.abs(material.maps["metallic_roughness"] / 255 - (1 - truth))[inside].max() < 1 / 255
     assert np.abs(material.maps["normal"].astype(int) - (128, 128, 255))[inside].max() <= 1
+
+
+@pytest.mark.parametrize("turn", ["mirrored", pytest.param("turned", marks=pytest.mark.nightly)])
+def test_our_normal_map_is_that_of_core(render_mesh, load_nodes, turn):
+    """Bumps of the hill: Render Mesh draws their normals and we bake them; core bakes them from the mesh."""
+    extras = pytest.importorskip("comfy_extras.nodes_mesh_postprocess")
+    sockets, low = load_nodes("sockets"), make_hill(turn)
+    x, y, _ = low.positions.T
+    bumps = low.positions + np.stack((0 * x, 0 * y, 0.004 * np.sin(20 * x) * np.cos(16 * y)), axis=1)
+    high = Mesh(bumps, low.faces, compute_vertex_normals(bumps, low.faces))
+    cores = [sockets.mesh_to_core(mesh) for mesh in (low, high)]
+    side = 64
+    drawn = extras.BakeNormalMapFromMesh.execute(*cores, side, 0.02, False).result[0]
+    with_map = extras.ApplyTextureToMesh.execute(cores[0], drawn, normal_map=drawn).result[0]
+    core = sockets.socket_to_textured(with_map)
+    theirs = core.material.maps["normal"].astype(int)
+    assert (core.mesh.extras.tangents[:, 3] == (-1 if turn == "mirrored" else 1)).all()
+    picture, mask = render_mesh(high, CAMERAS[0], "normal", normals=high.normals)
+    view, mask = (torch.tensor(item)[None] for item in (picture, mask))
+    node = load_nodes("texture_baking").BakeTexture
+    baked = node.execute(cores[0], view, mask, side, keep_uvs=True, cameras=CAMERAS[0], normal=view).result[0]
+    ours = sockets.socket_to_textured(baked).material.maps["normal"].astype(int)
+    inside = place_texels(side, turn)[2]
+    assert np.abs(ours - (128, 128, 255))[inside].max() > 8
+    assert np.quantile(np.abs(ours - theirs)[inside], 0.99) <= 1.5

@@ -84,6 +84,15 @@ def test_factors_scale_what_the_pipeline_has_no_factor_for(read, maps):
     np.testing.assert_array_equal(flat, np.broadcast_to((128, 128, 255), flat.shape))
 
 
+@pytest.mark.parametrize("hand", [1.0, -1.0], ids=["up", "down"])
+def test_green_of_a_normal_map_is_up_in_the_texture(read, maps, hand):
+    """The texture stands upright on the quad: there a bitangent that points up has the sign 1."""
+    found = read(images=maps, tangents=torch.tensor((1.0, 0, 0, hand)).expand(1, 4, 4)).maps["normal"]
+    wanted = maps["normal_map"].copy()
+    wanted[..., 1] = wanted[..., 1] if hand > 0 else 255 - wanted[..., 1]
+    np.testing.assert_array_equal(found, wanted)
+
+
 @pytest.mark.parametrize(("factor", "expected"), [(None, True), (True, True), (False, False)])
 def test_both_sides_are_shown_as_core_shows_them(read, maps, factor, expected):
     material = {} if factor is None else {"double_sided": factor}
