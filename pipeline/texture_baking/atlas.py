@@ -61,11 +61,13 @@ def interpolate(
 
 def fill_gutters(color: torch.Tensor, index: torch.Tensor, size: int) -> torch.Tensor:
     """Write colors (N, C) to flat indices (N,) of a (size, size, C) texture and fill all other texels."""
-    picture = color.new_zeros((color.shape[1], size * size))
-    known = index.new_zeros(size * size, dtype=torch.bool)
-    picture[:, index], known[index] = color.T, True
-    filled = fill_between(picture.view(-1, size, size), known.view(size, size))
-    return filled.permute(1, 2, 0).contiguous()
+    texture = color.new_empty((size, size, color.shape[1]))
+    known, picture = index.new_zeros(size * size, dtype=torch.bool), color.new_zeros(size * size)
+    known[index] = True
+    for channel, values in enumerate(color.T):  # one at a time takes a third of the memory
+        picture[index] = values
+        texture[..., channel] = fill_between(picture.view(1, size, size), known.view(size, size))[0]
+    return texture
 
 
 def fill_between(picture: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
@@ -87,7 +89,8 @@ def apply_texture(mesh: Mesh, picture: FloatArray) -> TexturedMesh:
     if mesh.uvs is None:
         raise MeshError("a texture needs a mesh with uvs, got one without; unwrap it first")
     alpha = picture[..., 3:] if picture.shape[-1] == 4 else np.ones_like(picture[..., :1])
-    return TexturedMesh(mesh, Material(np.concatenate((picture[..., :3], alpha), axis=2).clip(0, 1)))
+    texels = np.concatenate((picture[..., :3], alpha), axis=2)
+    return TexturedMesh(mesh, Material(np.clip(texels, 0, 1, out=texels)))
 
 
 def _grow_ring(raster: Raster) -> tuple[torch.Tensor, torch.Tensor]:

@@ -46,8 +46,8 @@ class BakedTexture:
     """A textured mesh, and how much of it the views showed.
 
     coverage: (T, T) float32; 1 where the color is from views, 0 where it was filled in and outside charts.
-    weights: (N, S, S) float32 0..1, the weight of each pixel of each view: its distance to outlines times
-    the cosine between surface normal and view direction, 0 in the background.
+    weights: (N, S, S) float32 0..1, the weight of each pixel of each view: its distance to outlines, or a
+    hundredth on them, times the cosine between surface normal and view direction; 0 in the background.
     metrics: utilization (share of the texels that lie in charts); of those, texel_coverage (share with a
     color from a view) and hidden_share (share that no camera sees, whatever its picture);
     seam_contrast (mean difference, 0..1, between the colors on the two sides of chart borders).
@@ -103,7 +103,7 @@ def bake_views(
     )
     progress(0.15)
     projected = _project_views(surface, texels, images, maps, weights, span_progress(progress, 0.15, 0.75))
-    color, share = projected.blend.read()
+    color, share = projected.color, projected.share
     filled = _mix_fill(fine, surface.faces, texels, color, share, span_progress(progress, 0.75, 0.9))
     if "normal" in maps:
         columns, uvs = find_channels(tuple(maps), "normal"), array_to_tensor(np.asarray(fine.uvs), device)
@@ -114,7 +114,7 @@ def bake_views(
     coverage = _draw_coverage(texels, share, texture_size)
     textured = apply_texture(mesh, texture[..., :3])
     textured = replace(textured, material=split_texture(textured.material, texture, tuple(maps)))
-    metrics = _measure_bake(textured, coverage, projected.blend.visible[texels.inside])
+    metrics = _measure_bake(textured, coverage, projected.visible[texels.inside])
     progress(1.0)
     warnings = *_name_astray(images, projected.astray), *_list_warnings(metrics)
     return BakedTexture(textured, coverage, projected.weights, warnings, metrics)
@@ -131,9 +131,14 @@ def _refine(mesh: Mesh, *, has_tangents: bool) -> tuple[Mesh, FloatArray]:
 
 
 class _Projected(NamedTuple):
-    """What the views gave. weights: (N, S, S), of their pixels. astray: of each, as in PreparedView."""
+    """What the views gave. color, share, visible: (T, C), (T,) and (T,) of the texels, as in ViewBlend.
 
-    blend: ViewBlend
+    weights: (N, S, S), of the views' pixels. astray: of each view, as in PreparedView.
+    """
+
+    color: torch.Tensor
+    share: torch.Tensor
+    visible: torch.Tensor
     weights: FloatArray
     astray: list[float]
 
@@ -160,7 +165,7 @@ def _project_views(
         used.append(view.full_weights)
         astray.append(view.astray)
     progress(1.0)
-    return _Projected(blend, np.stack(used), astray)
+    return _Projected(*blend.read(), blend.visible, np.stack(used), astray)
 
 
 def _locate_texels(texels: Texels, surface: Surface) -> tuple[torch.Tensor, torch.Tensor]:

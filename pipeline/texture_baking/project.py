@@ -24,7 +24,9 @@ _LEAST_FACING, _FULLY_FACING = 0.1, 0.2
 """Cosines between normal and view direction at which visibility begins, and is complete."""
 _EDGE_RAMP = 1 / 128
 """The weight of a view's pixels ramps up from outlines inwards over this share of the side."""
-_ENOUGH = 0.04
+_LEAST_WEIGHT = 0.01
+"""On outlines, whose color is extended from inside: better than the fill where no other view is."""
+_ENOUGH = 0.05
 """From this weight on a texel takes the views' color alone; below, it fades to the fill."""
 _BACKGROUND_DEPTH = -1e3
 """In half extents: in front of everything, so that no point is visible through the background."""
@@ -150,7 +152,8 @@ def prepare_view(
     outline = geometry.outline | (shown < _OPAQUE)
     astray = 1 - int((geometry.mask & (shown > 0.5)).sum()) / whole if whole else 0.0
     if weights is None:
-        weight = _ramp_from_outline(outline, _EDGE_RAMP * window.side) * geometry.facing
+        ramp = _ramp_from_outline(outline, _EDGE_RAMP * window.side).clamp(min=_LEAST_WEIGHT)
+        weight = ramp * geometry.facing * (shown > 0)
     else:
         weight = array_to_tensor(weights[window.rows, window.columns], device)
     clean = _sharpen(fill_between(array_to_tensor(color, device).permute(2, 0, 1), ~outline))
