@@ -143,7 +143,9 @@ def run_job(client, picture):
     final = client.wait(client.generate(picture, **SMALL)["job_id"])
     assert final["status"] == "completed", final
     previews = final["results"].pop("preview_images")
-    return {*final["results"].values(), *previews}
+    # What was read in the picture is no result; it lies beside the previews.
+    figures = {f"/output/{file['name']}" for file in final["downloads"] if file["result"] == "figure"}
+    return {*final["results"].values(), *previews, *figures}
 
 
 @pytest.fixture(scope="module")
