@@ -57,13 +57,13 @@ def prefix_input(default: str) -> io.Input:
 
 
 def job_input() -> io.Input:
-    """Distinguishes the files of one job from those of another with the same inputs."""
-    return io.String.Input(
-        "job_id",
-        default="",
-        optional=True,
-        tooltip="Set by the REST service, so that every job writes its own files. Leave it empty here.",
-    )
+    """Distinguishes the files of one job from those of another with the same inputs.
+
+    The editor shows no widget for it; only the REST service sets it.
+    """
+    job = io.String.Input("job_id", default="", optional=True, tooltip="Set by the REST service.")
+    job.extra_dict["hidden"] = True
+    return job
 
 
 def picture_inputs() -> list[io.Input]:

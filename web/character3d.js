@@ -1,37 +1,65 @@
-// Shows under each stage node which method ran, how long it took, and what it warned about.
+// Shows on each stage node how its last run went: the method, its time, and what it warned about.
 import { app } from "../../scripts/app.js";
 
 const WIDGET = "last run";
+const STYLE = `height: 100%; overflow: hidden; white-space: pre-wrap; overflow-wrap: anywhere;
+  font-size: 11px; line-height: 15px; color: var(--input-text); user-select: text;`;
 
-function describe(report) {
-  const head = `${report.method}, ${report.seconds.toFixed(1)} s`;
-  return [head, ...report.warnings].join(" | ");
+function describe({ method, seconds, warnings }) {
+  return [`${WIDGET}: ${method}, ${seconds.toFixed(1)} s`, ...warnings.map((said) => `⚠ ${said}`)].join("\n");
 }
 
-function show(node, text) {
-  let widget = node.widgets?.find((item) => item.name === WIDGET);
-  if (!widget) {
-    // Neither part of the saved workflow nor of the prompt: it tells of a run, it sets nothing.
-    widget = node.addWidget("text", WIDGET, "", () => {}, { serialize: false });
-    widget.serialize = false;
-  }
-  widget.value = text;
-  // A disabled widget hides its value, so this one only takes back what was typed into it.
-  widget.callback = () => {
-    widget.value = text;
-  };
-  node.setDirtyCanvas?.(true, true);
+// Neither part of the saved workflow nor of the prompt: it tells of a run, it sets nothing.
+function addReport(node) {
+  const element = document.createElement("div");
+  const text = element.appendChild(document.createElement("div"));
+  element.style = STYLE;
+  const widget = node.addDOMWidget(WIDGET, "report", element, {
+    serialize: false,
+    getMinHeight: () => (text.offsetWidth ? text.offsetHeight + 24 : 0), // 0 wide before it is laid out
+    getValue: () => text.textContent,
+    setValue: (value) => {
+      text.textContent = value;
+    },
+  });
+  widget.serialize = false;
+  element.addEventListener("wheel", (event) => {
+    if (!LiteGraph.vueNodesMode) app.canvas.processMouseWheel(event);
+  });
+  // The number of lines shows once they are laid out; on the canvas the node then has to make room for them.
+  new ResizeObserver(() => {
+    const height = node.computeSize()[1];
+    if (node.size[1] < height) node.setSize([node.size[0], height]);
+    node.setDirtyCanvas(true, true);
+  }).observe(text);
+  return widget;
+}
+
+function show(node, outputs) {
+  const reports = outputs?.character3d_report;
+  if (!reports) return;
+  const widget = node.widgets?.find((item) => item.name === WIDGET) ?? addReport(node);
+  widget.value = reports.map(describe).join("\n");
+  node.setDirtyCanvas(true, true);
 }
 
 app.registerExtension({
   name: "Character3D.StageReport",
-  async beforeRegisterNodeDef(nodeType, nodeData) {
-    if (!nodeData.name.startsWith("C3D")) return;
-    const onExecuted = nodeType.prototype.onExecuted;
-    nodeType.prototype.onExecuted = function (message) {
+  nodeCreated(node) {
+    if (!node.comfyClass?.startsWith("C3D")) return;
+    // What the schema hides, editors of 2025 hide in the Vue rendering only.
+    for (const widget of node.widgets ?? []) if (widget.options?.hidden) widget.hidden = true;
+    const { onExecuted } = node;
+    node.onExecuted = function (outputs) {
       onExecuted?.apply(this, arguments);
-      const report = message?.character3d_report?.[0];
-      if (report) show(this, describe(report));
+      show(this, outputs);
     };
+  },
+  // Called with the outputs of the last run when a workflow comes back into view.
+  onNodeOutputsUpdated(outputs) {
+    for (const [id, output] of Object.entries(outputs)) {
+      const node = app.graph.getNodeById(id);
+      if (node?.comfyClass?.startsWith("C3D")) show(node, output);
+    }
   },
 });

@@ -1,6 +1,7 @@
 """The shipped workflow in the real editor, in a headless Chromium.
 
-A push opens it there and exports it; the nightly run also queues it and looks at the viewers.
+A push opens it there, exports it and shows a report; the nightly run also queues it, looks at the viewers and
+at the editor's other rendering.
 """
 
 import io
@@ -21,7 +22,9 @@ FLAGS = [
     "--disable-component-update", "--disable-sync", "--ignore-gpu-blocklist",
     "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
 ]  # fmt: skip
-READY = "() => window.app?.graph && app.canvas && Object.keys(LiteGraph.registered_node_types).length > 300"
+READY = """() => window.app?.canvas && Object.keys(LiteGraph.registered_node_types).length > 300
+    && app.extensionManager.workflow.activeWorkflow && !app.extensionManager.spinner"""
+"""Once the workflow of the last visit is back: it would take the place of one that was loaded before."""
 MISSING_TYPES = (
     "() => app.graph.nodes.filter(n => !(n.type in LiteGraph.registered_node_types)).map(n => n.type)"
 )
@@ -79,13 +82,18 @@ def editor(comfyui, tmp_path_factory):
         page = context.pages[0]
         page.models = []
         page.on("response", lambda answer: page.models.append((answer.url, answer.status)))
-        page.goto(comfyui.url)
-        page.wait_for_function(READY, timeout=60_000)
-        workflow = json.loads((REPOSITORY / "workflows" / "character.json").read_text(encoding="utf-8"))
-        page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
-        page.wait_for_function("count => app.graph.nodes.length === count", arg=len(workflow["nodes"]))
+        open_workflow(page, comfyui.url, "character")
         yield page
         context.close()
+
+
+def open_workflow(page, url, name):
+    """Open the editor in a page, and a shipped workflow in it."""
+    page.goto(url)
+    page.wait_for_function(READY, timeout=60_000)
+    workflow = json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
+    page.wait_for_function("count => app.graph.nodes.length === count", arg=len(workflow["nodes"]))
 
 
 def test_no_node_is_missing(editor):
@@ -104,18 +112,70 @@ def test_the_editor_exports_the_graph_that_the_service_submits(editor):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["hunyuan3d_steps", "ig2mv_steps", "rig_mesh", "texture_mesh"])
-def test_the_other_workflows_open_and_export_too(editor, name):
+def test_the_other_workflows_open_and_export_too(editor, comfyui, name):
     """In a tab of its own; the tests that are named after them run their API graphs."""
     page = editor.context.new_page()
-    page.goto(editor.url)
-    page.wait_for_function(READY, timeout=60_000)
-    workflow = json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-    page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
-    page.wait_for_function("count => app.graph.nodes.length === count", arg=len(workflow["nodes"]))
+    open_workflow(page, comfyui.url, name)
     exported, missing = page.evaluate(EXPORT), page.evaluate(MISSING_TYPES)
     page.close()
     api = json.loads((REPOSITORY / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
     assert (exported, missing) == (api, [])
+
+
+REPORT = {
+    "stage": "rigging",
+    "method": "geodesic_voxel_binding",
+    "seconds": 5.25,
+    "warnings": [
+        "This warning is longer than a line of the node, wherever it is shown, and takes two of them.",
+        "Another warning.",
+    ],
+}
+EXECUTED = """([title, output]) => {
+    const node = app.graph.nodes.find(n => n.title === title).id.toString();
+    app.api.dispatchCustomEvent("executed", {node, display_node: node, output, prompt_id: "here"});
+}"""
+"""What the editor does with a message of the server."""
+SEEN = """title => {
+    const node = app.graph.nodes.find(n => n.title === title);
+    const lines = node.widgets.find(w => w.name === "last run").element.firstChild;
+    const box = lines.getBoundingClientRect();
+    const isSeen = y => lines.contains(document.elementFromPoint(box.x + box.width / 2, y));
+    return isSeen(box.top + 4) && isSeen(box.bottom - 4) && lines.innerText;
+}"""
+"""The text of a report once its first and its last line are to be seen, with nothing over them."""
+HIDDEN = """() => app.graph.nodes.flatMap(n => n.widgets ?? [])
+    .filter(w => w.name === "job_id").map(w => w.hidden)"""
+
+
+def check_report(page):
+    exported = page.evaluate(EXPORT)
+    page.evaluate(SHOW_VIEWER, "Rig character")
+    page.evaluate(EXECUTED, ["Rig character", {"character3d_report": [REPORT]}])
+    seen = page.wait_for_function(SEEN, arg="Rig character", timeout=60_000).json_value()
+    told = [line.removeprefix("⚠ ") for line in seen.splitlines()]
+    assert told == ["last run: geodesic_voxel_binding, 5.3 s", *REPORT["warnings"]]
+    assert page.evaluate(EXPORT) == exported
+    assert "geodesic" not in page.evaluate("() => JSON.stringify(app.graph.serialize())")
+    hidden = page.evaluate(HIDDEN)
+    assert hidden and set(hidden) == {True}
+
+
+def test_a_node_tells_of_its_last_run_and_saves_nothing_of_it(editor):
+    check_report(editor)
+
+
+@pytest.mark.nightly
+def test_so_it_does_where_vue_renders_the_nodes(editor, comfyui):
+    page = editor.context.new_page()
+    post_json(f"{comfyui.url}/api/settings", {"Comfy.VueNodes.Enabled": True})
+    try:
+        open_workflow(page, comfyui.url, "character")
+        check_report(page)
+        assert page.locator("[data-node-id]").count() > 0
+    finally:
+        post_json(f"{comfyui.url}/api/settings", {"Comfy.VueNodes.Enabled": False})
+        page.close()
 
 
 @pytest.fixture(scope="module")
