@@ -61,7 +61,8 @@ def job_input() -> io.Input:
 
     The editor shows no widget for it; only the REST service sets it.
     """
-    job = io.String.Input("job_id", default="", optional=True, tooltip="Set by the REST service.")
+    tooltip = "Set by the REST service, so that every job writes its own files."
+    job = io.String.Input("job_id", default="", optional=True, tooltip=tooltip)
     job.extra_dict["hidden"] = True
     return job
 
