@@ -4,6 +4,7 @@ A push opens it there, exports it and shows a report; the nightly run also queue
 at the editor's other rendering.
 """
 
+import importlib.metadata
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from character3d.launcher.cores import NEWEST
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -248,3 +250,49 @@ def test_the_viewer_fetched_the_models(queued, editor):
     }
     models = {name: status for name, status in fetched.items() if name.endswith((".glb", ".fbx"))}
     assert len(models) >= 3 and set(models.values()) == {200}, fetched
+
+
+SELECT = """type => {
+    const node = app.graph.nodes.find(n => n.type === type);
+    app.canvas.centerOnNode(node);
+    app.canvas.selectNode(node);
+}"""
+SHOWN = """type => {
+    const node = app.graph.nodes.find(n => n.type === type);
+    const names = slots => slots.map(slot => [slot.name, slot.localized_name]);
+    return {inputs: names(node.inputs), outputs: names(node.outputs)};
+}"""
+TRANSLATED = """type => {
+    const [slot] = LiteGraph.createNode(type).inputs;
+    return slot.localized_name !== slot.name;
+}"""
+PICTURE = (
+    """name => [...document.images].some(i => i.src.endsWith(`/docs/pictures/${name}`) && i.naturalWidth)"""
+)
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(
+    importlib.metadata.version("comfyui-frontend-package") != NEWEST.frontend,
+    reason="editors of 2025 lose the texts of packs when they load a language",
+)
+def test_in_chinese_a_node_and_its_help_page_are_chinese(editor, comfyui):
+    node = "C3DRigCharacter"
+    texts = json.loads((REPOSITORY / "locales/zh/nodeDefs.json").read_text(encoding="utf-8"))[node]
+    page = editor.context.new_page()
+    post_json(f"{comfyui.url}/api/settings", {"Comfy.Locale": "zh"})
+    try:
+        page.goto(comfyui.url)
+        page.wait_for_function(READY, timeout=60_000)
+        page.wait_for_function(TRANSLATED, arg=node, timeout=60_000)
+        page.evaluate("type => app.graph.add(LiteGraph.createNode(type))", node)
+        shown = page.evaluate(SHOWN, node)
+        assert dict(shown["inputs"]) == {name: text["name"] for name, text in texts["inputs"].items()}
+        assert [name for _, name in shown["outputs"]] == [text["name"] for text in texts["outputs"].values()]
+        page.evaluate(SELECT, node)
+        page.get_by_test_id("info-button").first.click(force=True)
+        page.wait_for_function(PICTURE, arg=f"{node}.jpg", timeout=60_000)
+        assert page.get_by_role("heading", name=texts["display_name"]).count()
+    finally:
+        post_json(f"{comfyui.url}/api/settings", {"Comfy.Locale": "en"})
+        page.close()
