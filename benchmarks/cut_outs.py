@@ -17,7 +17,7 @@ from PIL import Image
 
 Array = npt.NDArray[Any]
 
-_GRAPH = Path(__file__).resolve().parent.parent / "workflows" / "api" / "character.json"
+_GRAPH = Path(__file__).resolve().parent.parent / "workflows" / "api" / "Picture to rigged character.json"
 
 
 class CutOut(NamedTuple):

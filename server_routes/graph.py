@@ -12,7 +12,7 @@ from typing import Any
 from ..pipeline.conventions import STAGES
 from .parameters import FIELDS
 
-GRAPH_FILE = Path(__file__).resolve().parent.parent / "workflows" / "api" / "character.json"
+GRAPH_FILE = Path(__file__).resolve().parent.parent / "workflows" / "api" / "Picture to rigged character.json"
 
 STAGE_NODES: Mapping[str, str] = {
     "C3DPreprocessPicture": "preprocessing",

@@ -171,11 +171,38 @@ def save_checkpoint(path, weights, dtype=torch.float16):
     torch.save(parts, path)
 
 
-def draw_figure_checkpoint(layout="mini", seed=0):
-    """As draw_checkpoint, but its decoder makes a figure of any latent (tests/golden/fit_figure.py)."""
-    weights = draw_checkpoint(layout, seed)
+def read_figure_decoder():
+    """The tensors of the decoder that makes a figure of any latent (tests/golden/fit_figure.py)."""
     fitted = np.load(Path(__file__).with_name("golden") / "figure_decoder.npz")
-    weights |= {name: torch.from_numpy(fitted[name].astype(np.float32)) for name in fitted}
+    return {name: torch.from_numpy(fitted[name].astype(np.float32)) for name in fitted}
+
+
+def draw_figure_checkpoint(layout="mini", seed=0):
+    """As draw_checkpoint, but its decoder makes a figure of any latent."""
+    weights = draw_checkpoint(layout, seed) | read_figure_decoder()
     for kind in ("weight", "bias"):
         weights[f"vae.geo_decoder.cross_attn_decoder.attn.c_proj.{kind}"].zero_()
     return weights
+
+
+def widen(weight, times=16):
+    """A tensor of a layer that works on `times` copies of its channels as the given one does on the channels.
+
+    Layer norms give the same for the copies. Points go in (51) and a distance comes out (1) as they are.
+    """
+    if weight.ndim == 1:
+        return weight.repeat(1 if len(weight) == 1 else times)
+    rows, columns = (1 if size in (1, 51) else times for size in weight.shape)
+    return weight.repeat(rows, columns) / columns
+
+
+def draw_full_figure_checkpoint(seed=0):
+    """Hunyuan3D 2.1 for ComfyUI's own loader, whose decoder and encoder of pictures have the published sizes.
+
+    Zeros, but for a small diffusion model and the decoder of the figure: 1.1 GB.
+    """
+    weights = {f"model.{name}": value for name, value in draw_weights(list_dit_2_1(), seed).items()}
+    shapes = {DINO + name: shape for name, shape in list_dino(1024, 24, swiglu=False).items()}
+    shapes |= {f"vae.{name}": shape for name, shape in list_vae(1024, 64, 16).items()}
+    weights |= {name: torch.zeros(shape, dtype=torch.float16) for name, shape in shapes.items()}
+    return weights | {name: widen(value) for name, value in read_figure_decoder().items()}

@@ -23,6 +23,8 @@ from character3d.tests.registry_archive import unpack_archive
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted(path.stem for path in (REPOSITORY / "workflows").glob("*.json"))
+"""The names that the editor shows under Templates."""
 JOB_SECONDS = 900
 """A limit for whole jobs that only a broken one reaches, however busy the machine is."""
 SMALL = {"image_size": 512, "mesh_input_size": 256, "outline_size": 32, "face_count": 5_000}

@@ -4,12 +4,15 @@ import importlib.metadata
 import json
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import aiohttp
 import pytest
 from character3d.launcher.cores import CORES
 from character3d.launcher.installation import PACK_NAME, REPOSITORY
+
+from .conftest import WORKFLOWS
 
 
 def test_api_models_is_comfyuis_list(client):
@@ -36,14 +39,11 @@ def test_system_stats_and_object_info(client):
     assert {"LoadImage", "C3DPreprocessPicture"} <= set(client.get_json("/object_info"))
 
 
-WORKFLOWS = ["character", "hunyuan3d_steps", "ig2mv_steps", "rig_mesh", "texture_mesh"]
-
-
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_templates_offer_the_workflows_and_their_pictures(client, name):
     assert sorted(client.get_json("/api/workflow_templates")[PACK_NAME]) == WORKFLOWS
     shipped = REPOSITORY / "workflows" / f"{name}.json"
-    served = f"/api/workflow_templates/{PACK_NAME}/{name}"
+    served = urllib.parse.quote(f"/api/workflow_templates/{PACK_NAME}/{name}")
     assert client.get_json(f"{served}.json") == json.loads(shipped.read_text(encoding="utf-8"))
     assert client.read(f"{served}.jpg") == shipped.with_suffix(".jpg").read_bytes()
 

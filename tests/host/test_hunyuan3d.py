@@ -81,7 +81,7 @@ def test_a_picture_becomes_a_hunyuan3d_character(client, elf, tmp_path):
 
 def test_the_model_stays_from_run_to_run_and_leaves_at_free(client):
     """The same model serves another seed; POST /free leaves nothing of it in memory."""
-    graph, by_title = load_graph("character")
+    graph, by_title = load_graph("Picture to rigged character")
     (mesh,) = (key for key, node in graph.items() if node["class_type"] == "C3DGenerateMesh")
     by_title["Generate mesh"] |= {"mesh_model": FIGURE, "mesh_steps": 2, "octree_resolution": 64}
     graph = {key: node for key, node in graph.items() if int(key) <= int(mesh)}
@@ -145,7 +145,7 @@ def test_cancelling_while_it_samples(client, elf):
 
 def test_step_by_step_with_comfyuis_own_nodes(client, server):
     """The second workflow: our loader, decoder and clean-up around ComfyUI's conditioning and KSampler."""
-    graph, by_title = load_graph("hunyuan3d_steps")
+    graph, by_title = load_graph("Hunyuan3D step by step")
     by_title["Load shape model"]["mesh_model"] = FIGURE
     by_title["Sample"]["steps"] = 1
     by_title["Decode shape"]["octree_resolution"] = 64

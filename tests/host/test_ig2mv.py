@@ -91,7 +91,7 @@ def test_cancelling_while_it_paints(client, elf):
 
 def test_step_by_step_between_comfyuis_own_nodes(client, server):
     """Apply IG2MV between core's loader, prompts, KSampler and decoder."""
-    graph, by_title = load_graph("ig2mv_steps")
+    graph, by_title = load_graph("IG2MV step by step")
     by_title["Load any SDXL checkpoint"]["ckpt_name"] = SDXL
     by_title["Render view maps"]["image_size"] = 512
     by_title["Sample six views"]["steps"] = 2
@@ -105,8 +105,8 @@ def test_step_by_step_between_comfyuis_own_nodes(client, server):
 
 
 def test_an_existing_mesh_is_textured(client, server):
-    """The workflow texture_mesh with the embedded method: the mesh stays, its texture shows the picture."""
-    graph, _ = load_graph("texture_mesh")
+    """The workflow *Picture onto a mesh* with the embedded method: the mesh stays, its texture shows the picture."""
+    graph, _ = load_graph("Picture onto a mesh")
     mesh = find_saved(server.base, client.run_graph(graph))
     given = trimesh.load_mesh(REPOSITORY / "examples" / "elf.glb")
     assert len(mesh.faces) == len(given.faces)
@@ -116,7 +116,7 @@ def test_an_existing_mesh_is_textured(client, server):
 
 
 def test_a_mesh_file_that_is_not_there_is_refused_before_anything_runs(client):
-    graph, by_title = load_graph("texture_mesh")
+    graph, by_title = load_graph("Picture onto a mesh")
     by_title["Load mesh"]["mesh_file"] = "../models/model_patches/none.glb"
     answer = client.read("/prompt", json.dumps({"prompt": graph}).encode())
     errors = json.loads(answer)["node_errors"]

@@ -65,7 +65,7 @@ def test_a_job_is_rigged_by_make_it_animatable(client, elf):
 
 
 def test_the_models_stay_from_run_to_run_and_leave_at_free(client):
-    graph, by_title = load_graph("rig_mesh")
+    graph, by_title = load_graph("Mesh to rigged character")
     graph = {
         key: node for key, node in graph.items() if node["class_type"] in ("C3DLoadMesh", "C3DRigCharacter")
     }

@@ -1,4 +1,4 @@
-"""The workflow rig_mesh in a real ComfyUI: a mesh in; GLB, FBX and VRM with skin and a moving picture out."""
+"""The workflow *Mesh to rigged character* in a real ComfyUI: a mesh in; GLB, FBX and VRM with skin and a moving picture out."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def saved_files(comfyui, graph, history):
 
 @pytest.fixture(scope="module")
 def files(comfyui):
-    graph, _ = load_graph("rig_mesh")
+    graph, _ = load_graph("Mesh to rigged character")
     history = Client(comfyui.url).run_graph(graph)
     assert history["status"]["status_str"] == "success", history["status"]
     return saved_files(comfyui, graph, history)
@@ -74,7 +74,7 @@ def test_a_chair_is_refused_with_its_measurements_if_strict(comfyui, client):
         [trimesh.creation.box(size, trimesh.transformations.translation_matrix(at)) for size, at in CHAIR]
     )
     chair.export(comfyui.base / "input" / "chair.glb")
-    graph, by_title = load_graph("rig_mesh")
+    graph, by_title = load_graph("Mesh to rigged character")
     by_title["Load mesh"]["mesh_file"] = "chair.glb"
     by_title["Rig character"]["strict"] = True
     (error,) = (
