@@ -56,7 +56,9 @@ def write_checkpoint(path: Path) -> None:
 
 def build_prompt(seed: int) -> dict[str, Any]:
     """The service's graph up to Generate Mesh, at its quickest."""
-    graph = json.loads((REPOSITORY / "workflows" / "api" / "Picture to rigged character.json").read_text(encoding="utf-8"))
+    graph = json.loads(
+        (REPOSITORY / "workflows" / "api" / "Picture to rigged character.json").read_text(encoding="utf-8")
+    )
     (mesh,) = (key for key, node in graph.items() if node["class_type"] == "C3DGenerateMesh")
     quick = {"mesh_steps": 2, "guidance_scale": 1.0, "octree_resolution": 32}
     graph[mesh]["inputs"] |= {"mesh_model": FILE, "seed": seed, **quick}

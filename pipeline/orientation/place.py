@@ -1,4 +1,4 @@
-"""Entry: a mesh from a file becomes a figure alone, wound outward, upright, facing +Z, in metres."""
+"""Entry: a mesh from a file becomes a figure alone, wound outward, upright, facing +Z, in metres, on the ground."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _THINGS = (0.05, 30.0)
 """Meters. Anything of such a size may be meant, also where no figure was recognized."""
 _LEAST_SIZE = 1e-9
 """Smaller than anything in any usual unit."""
-_UNTURNED = np.eye(3)
+_UNTURNED, _UNMOVED = np.eye(3), np.zeros(3)
+_AFLOAT = 0.05
+"""Share of the height by which a figure's lowest point may be off the ground: heels, soles, a hem."""
 _NO_FIGURE = (
     "no figure was recognized, so the mesh stands, and is as large, as its file has it; set up, front and "
     "height_meters if it is one"
@@ -72,6 +74,8 @@ def place_mesh(
         mesh = _scale(mesh, height, notes)
     elif not frame.is_standing:
         notes.append(_NO_FIGURE)
+    if frame.is_figure:
+        mesh = _ground(mesh, notes)
     mesh = replace(mesh, is_placed=True)
     placed = replace(surface, mesh=mesh) if isinstance(surface, TexturedMesh) else mesh
     return PlacedMesh(placed, tuple(notes))
@@ -167,5 +171,17 @@ def _scale(mesh: Mesh, height: float, notes: list[str]) -> Mesh:
     return replace(mesh, positions=positions, extras=_move_extras(mesh, scale=factor))
 
 
-def _move_extras(mesh: Mesh, rotation: Float64Array = _UNTURNED, scale: float = 1.0) -> MeshExtras | None:
-    return None if mesh.extras is None else mesh.extras.transform(rotation, scale, np.zeros(3))
+def _ground(mesh: Mesh, notes: list[str]) -> Mesh:
+    """The mesh with its lowest point on the ground, unless it is about there; generated ones are centered."""
+    low, high = mesh.bounds
+    if abs(low[1]) <= _AFLOAT * (high[1] - low[1]):
+        return mesh
+    notes.append(f"the figure stood at a height of {low[1]:.2f} m; it was put on the ground")
+    offset = np.array([0, -low[1], 0], np.float64)
+    return replace(mesh, positions=mesh.positions + offset, extras=_move_extras(mesh, offset=offset))
+
+
+def _move_extras(
+    mesh: Mesh, rotation: Float64Array = _UNTURNED, scale: float = 1.0, offset: Float64Array = _UNMOVED
+) -> MeshExtras | None:
+    return None if mesh.extras is None else mesh.extras.transform(rotation, scale, offset)

@@ -33,9 +33,14 @@ SMALL = {"image_size": 512, "mesh_input_size": 256, "outline_size": 32, "face_co
 PROBE = """
 import sys
 from aiohttp import web
+from execution import validate_prompt
 from server import PromptServer
 
 NODE_CLASS_MAPPINGS = {}
+
+@PromptServer.instance.routes.post("/probe/validate")
+async def validate(request):
+    return web.json_response((await validate_prompt("probe", await request.json(), None))[3])
 
 @PromptServer.instance.routes.get("/probe/modules")
 async def list_modules(request):
@@ -114,6 +119,11 @@ class Client(character3d.client.Client):
         accepted = self.cancel(job_id)
         late = {event["data"]["progress"] for event in events} - set(range(accepted["progress"] + 1))
         return self.watch(job_id)[-1], len(late)
+
+    def validate(self, graph):
+        """What ComfyUI refuses in a graph, by the node's number; only the shared server can be asked."""
+        body = json.dumps(graph).encode()
+        return json.loads(self.read("/probe/validate", body, **{"Content-Type": "application/json"}))
 
     def run_graph(self, graph):
         """The history of a graph that was submitted to ComfyUI's own queue."""

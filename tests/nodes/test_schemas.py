@@ -113,7 +113,9 @@ def test_help_pages_call_nodes_inputs_and_outputs_as_the_editor_does(schemas):
 
 
 def test_the_api_graph_sets_every_input_of_every_node(schemas):
-    graph = json.loads((REPOSITORY / "workflows/api/Picture to rigged character.json").read_text(encoding="utf-8"))
+    graph = json.loads(
+        (REPOSITORY / "workflows/api/Picture to rigged character.json").read_text(encoding="utf-8")
+    )
     own = [node for node in graph.values() if node["class_type"] in schemas]
     assert {node["class_type"] for node in own} == set(schemas) - IN_OTHER_GRAPHS
     for node in own:
