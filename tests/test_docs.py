@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -17,7 +18,7 @@ def test_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     targets = re.findall(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)", text)
     targets += re.findall(r'<img src="([^"]+)"', text)
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+    assert [target for target in targets if not (page.parent / unquote(target)).exists()] == []
 
 
 @every_page

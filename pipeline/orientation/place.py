@@ -1,4 +1,4 @@
-"""Entry: a mesh from a file becomes a figure alone, wound outward, upright, facing +Z, in metres, on the ground."""
+"""Entry: a mesh from a file becomes a figure alone, wound outward, on the ground, facing +Z, in metres."""
 
 from __future__ import annotations
 

@@ -48,6 +48,17 @@ def test_templates_offer_the_workflows_and_their_pictures(client, name):
     assert client.read(f"{served}.jpg") == shipped.with_suffix(".jpg").read_bytes()
 
 
+def test_subgraph_blueprints_are_offered(client):
+    try:
+        offered = client.get_json("/global_subgraphs").items()
+    except urllib.error.HTTPError:
+        pytest.skip("this ComfyUI offers no subgraphs of packs")
+    own = {entry["name"]: key for key, entry in offered if PACK_NAME in entry["info"]["node_pack"]}
+    shipped = {path.stem: path.read_text(encoding="utf-8") for path in (REPOSITORY / "subgraphs").iterdir()}
+    assert {name: client.get_json(f"/global_subgraphs/{key}")["data"] for name, key in own.items()} == shipped
+    assert set(shipped) == {"Mesh to rigged character", "Picture to rigged character"}
+
+
 def test_help_pages_are_served(client):
     for page in ("C3DGenerateMesh.md", "C3DGenerateMesh/zh.md", "pictures/C3DGenerateMesh.jpg"):
         shipped = REPOSITORY / "web" / "docs" / page

@@ -1,7 +1,8 @@
 """The workflows whose mesh core's own generators make, in a real ComfyUI that has their nodes.
 
-Core builds TRELLIS.2 and Pixal3D in the sizes of the published files, which no test can hold: their graphs are
-validated, and run from the decoded mesh and voxels on. Hunyuan3D 2.1 runs whole, on weights that make a figure.
+Core builds TRELLIS.2 and Pixal3D in the sizes of the published files, which no test can hold: their graphs
+are validated, and run from the decoded mesh and voxels on. Hunyuan3D 2.1 runs whole, on weights that make a
+figure.
 """
 
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from .test_rig_mesh import saved_files
 WEIGHTS = {"ckpt_name", "clip_name", "model_name", "unet_name", "vae_name"}
 """Inputs that name files which a test's ComfyUI has not."""
 DECODED = {"Decode shape": 0, "Decode texture": 1}
-"""Titles in the workflows of TRELLIS.2 and Pixal3D -> the output of the pack below that stands for the node."""
+"""Titles in the workflows of TRELLIS.2 and Pixal3D -> which output of the pack below stands for the node."""
 UPPER, LOWER = ((0.8, 0.2, 0.1), 1.0, 0.3), ((0.1, 0.3, 0.8), 0.0, 0.8)
 """Base color, metallic and roughness of the halves of the figure."""
 

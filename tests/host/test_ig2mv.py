@@ -105,7 +105,7 @@ def test_step_by_step_between_comfyuis_own_nodes(client, server):
 
 
 def test_an_existing_mesh_is_textured(client, server):
-    """The workflow *Picture onto a mesh* with the embedded method: the mesh stays, its texture shows the picture."""
+    """*Picture onto a mesh* with the embedded method: the mesh stays, its texture shows the picture."""
     graph, _ = load_graph("Picture onto a mesh")
     mesh = find_saved(server.base, client.run_graph(graph))
     given = trimesh.load_mesh(REPOSITORY / "examples" / "elf.glb")

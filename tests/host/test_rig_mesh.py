@@ -1,4 +1,4 @@
-"""The workflow *Mesh to rigged character* in a real ComfyUI: a mesh in; GLB, FBX and VRM with skin and a moving picture out."""
+"""*Mesh to rigged character* in a real ComfyUI: a mesh in; GLB, FBX, VRM and a moving picture out."""
 
 import numpy as np
 import pytest
