@@ -80,7 +80,7 @@ class RigCharacter(ModelNode):
             search_aliases=["skeleton", "skinning", "mixamo", "auto rig"],
             is_output_node=True,
             inputs=[
-                mesh_input("mesh", "A humanoid mesh. It is stood up, turned and grounded if need be."),
+                mesh_input("mesh", "A humanoid mesh. It is stood up and turned to the front if need be."),
                 io.Combo.Input(
                     "pose_type",
                     options=list(REST_POSES),
