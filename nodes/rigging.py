@@ -19,6 +19,7 @@ from ..pipeline.animation import MAX_STRETCH, settle_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
 from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
+from ..pipeline.preprocessing.see_figure import see_figure
 from ..pipeline.progress import Progress, span_progress
 from ..pipeline.rigging import (
     compute_skin_weights,
@@ -51,9 +52,10 @@ def _choose(method: str) -> str:
     return choose_method(method, _METHODS, _METHODS if is_installed() else _METHODS[1:])
 
 
-def _fit_rig(mesh: Mesh, *, progress: Progress, **options: Any) -> PredictedRig:
+def _fit_rig(mesh: Mesh, figure: Figure | None, *, progress: Progress, **options: Any) -> PredictedRig:
     """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
-    fitted = fit_skeleton(mesh, **options, progress=span_progress(progress, 0, 0.5))
+    seen = see_figure(mesh) if figure is None and len(mesh.faces) else None
+    fitted = fit_skeleton(mesh, figure=figure, seen=seen, **options, progress=span_progress(progress, 0, 0.5))
     apart = fitted.legs_apart_below
     skin = compute_skin_weights(
         mesh,

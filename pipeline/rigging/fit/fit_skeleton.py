@@ -36,6 +36,7 @@ from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
 from .lobes import are_arms, find_arms, find_legs
 from .proportions import is_believable_arm, is_believable_leg, place_arm, place_leg, place_torso
+from .seen_figure import correct_arm, correct_leg, correct_torso, is_sure
 from .spine import place_spine
 from .thin_sheets import strip_sheets
 from .torso import Torso, measure_torso, move_neck
@@ -73,6 +74,7 @@ def fit_skeleton(
     mesh: Mesh,
     *,
     figure: Figure | None = None,
+    seen: Figure | None = None,
     pose_type: str = "大-pose",
     fingers: bool = False,
     strict: bool = False,
@@ -84,7 +86,8 @@ def fit_skeleton(
     the mesh; a warning says where it contradicts `pose_type` or hides a part. With `fingers`, a hand whose
     fingers are separate gets finger joints (see `fit_fingers`); a warning says why others do not.
     `figure`, read in the picture that the mesh was made from, says where the joints are in x and y, as far as
-    it is sure; their depth, and all else, comes from the mesh.
+    it is sure; their depth, and all else, comes from the mesh. `seen`, read in a view of the mesh itself,
+    corrects neck, hips and limbs that were measured far from where it has them.
     A mesh that is not a humanoid gets what cannot be measured on it by average proportions, and a warning
     with the measurements; with `strict` it raises RigError instead. Raises ValueError for an unknown
     `pose_type`, and RigError for a mesh that encloses no volume, a bar or a pole.
@@ -105,6 +108,8 @@ def fit_skeleton(
     progress(0.4)
     is_legless = bool(hidden)
     arms, legs = _fit_limbs(view, body, hands, limbs, is_legless, span_progress(progress, 0.4, 0.8))
+    if seen is not None and not problem:
+        body, arms, legs = _correct(view, body, arms, legs, place_landmarks(seen, mesh))
     if is_armless or (points is not None and points.kind == FORMLESS and not are_arms(arms, body)):
         hidden += ALL_ARMS
     positions = _collect_positions(solid, body, arms, legs)
@@ -208,6 +213,19 @@ def _fit_limbs(
         legs[side] = fold_leg(view, torso, sign) if is_legless else _fit_leg(view, torso, points, sign)
         progress(0.5 * number + 0.5)
     return arms, legs
+
+
+def _correct(
+    view: FrontView, torso: Torso, arms: dict[str, Arm], legs: dict[str, Leg], points: FigurePoints
+) -> tuple[Torso, dict[str, Arm], dict[str, Leg]]:
+    """What was measured, but for what is surely seen elsewhere."""
+    if not is_sure(points):
+        return torso, arms, legs
+    torso = correct_torso(torso, points, legs)
+    signs = {"Left": 1, "Right": -1}
+    arms = {side: correct_arm(view, torso, points, arms[side], sign) for side, sign in signs.items()}
+    legs = {side: correct_leg(view, torso, points, legs[side], sign) for side, sign in signs.items()}
+    return torso, arms, legs
 
 
 def _fit_arm(
