@@ -78,15 +78,18 @@ def is_model_folder(name):
     return name in ("blazeface", "blazepose", "isnet", "make_it_animatable", "u2net")
 
 
+LANGUAGES = sorted(folder.name for folder in (Path(__file__).parents[2] / "locales").iterdir())
 ADDITIONS = {
-    "/object_info": lambda name: name.startswith("C3D"),
+    "/object_info": lambda name, _: name.startswith("C3D"),
     "/extensions": lambda path: path.startswith(f"/extensions/{PACK_NAME}/"),
-    "/workflow_templates": lambda name: name == PACK_NAME,
+    "/workflow_templates": lambda name, _: name == PACK_NAME,
+    "/i18n": lambda language, _: language in LANGUAGES,
+    "/global_subgraphs": lambda _, entry: entry["info"]["node_pack"] == f"custom_nodes.{PACK_NAME}",
     "/models": is_model_folder,
     "/experiment/models": lambda entry: is_model_folder(entry["name"]),
     "/internal/folder_paths": is_model_folder,
 }
-"""Lists of packs and of model folders -> whether the pack has added an entry."""
+"""Lists of packs, of their texts and of model folders -> whether the pack has added an entry."""
 
 
 OF_MODELS = {f"{method} /models" for method in ("GET", "HEAD", "OPTIONS", "POST", "DELETE")}
@@ -102,7 +105,7 @@ def find_list(question):
 
 def drop_additions(entries, is_added):
     if isinstance(entries, dict):
-        return {name: value for name, value in entries.items() if not is_added(name)}
+        return {name: value for name, value in entries.items() if not is_added(name, value)}
     return [entry for entry in entries if not is_added(entry)]
 
 
