@@ -149,8 +149,8 @@ class Material:
     alpha_cutoff: float = 0.5
     wrap: tuple[str, str] = ("CLAMP", "CLAMP")
     is_double_sided: bool = False
-    is_unlit: bool = False
     maps: Mapping[str, IntArray] = field(default_factory=dict)
+    is_unlit: bool = False
 
     def __post_init__(self) -> None:
         is_8bit = getattr(self.texels, "dtype", None) == np.uint8

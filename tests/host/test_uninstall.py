@@ -87,7 +87,7 @@ ADDITIONS = {
     "/global_subgraphs": lambda _, entry: entry["info"]["node_pack"] == f"custom_nodes.{PACK_NAME}",
     "/models": is_model_folder,
     "/experiment/models": lambda entry: is_model_folder(entry["name"]),
-    "/internal/folder_paths": is_model_folder,
+    "/internal/folder_paths": lambda name, _: is_model_folder(name),
 }
 """Lists of packs, of their texts and of model folders -> whether the pack has added an entry."""
 
