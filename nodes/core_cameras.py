@@ -127,16 +127,20 @@ def _read_axes(
     length = float(np.linalg.norm(towards))
     if not length > 0:
         raise PictureError(f"camera {name}: its position is its target; expected a direction")
-    x, y, z = towards / length
-    return camera_basis(Camera(name, math.atan2(x, z), math.asin(min(max(y, -1.0), 1.0)), 1.0))
+    return camera_basis(_look_from(name, towards / length))
 
 
 def _orient(name: str, axes: Float64Array) -> Camera:
     """The camera with these axes."""
-    x, y, z = (float(value) for value in axes[2])
-    upright = Camera(name, math.atan2(x, z), math.asin(min(max(y, -1.0), 1.0)), 1.0)
+    upright = _look_from(name, axes[2])
     right, up, _ = camera_basis(upright)
     return replace(upright, roll=math.atan2(float(axes[0] @ up), float(axes[0] @ right)))
+
+
+def _look_from(name: str, towards: Float64Array) -> Camera:
+    """The camera without roll in this direction (3,), of length 1, from its target."""
+    x, y, z = (float(value) for value in towards)
+    return Camera(name, math.atan2(x, z), math.asin(min(max(y, -1.0), 1.0)), 1.0)
 
 
 def _read_numbers(info: Mapping[str, Any], key: str, names: Iterable[str], camera: str) -> Float64Array:

@@ -33,24 +33,39 @@ class TangentFrame(NamedTuple):
     uvs: torch.Tensor
     faces: torch.Tensor
 
+    def measure_hands(self) -> torch.Tensor:
+        """-1 for the faces (F,) whose chart is mirrored, else 1.
+
+        v is down in a texture, and a bitangent up: so the faces of an unmirrored chart have negative areas.
+        """
+        mirrored = measure_double_areas(self.uvs.double()[self.faces]) > 0
+        return torch.where(mirrored, -1.0, 1.0).to(self.normals.dtype)
+
+    def find_axes(
+        self, corners: torch.Tensor, weight: torch.Tensor, hand: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tangents, bitangents and normals, (N, 3) each and of length 1, at points of faces.
+
+        corners: (N, 3) the vertices of their faces. weight: (N, 3) barycentrics. hand: (N,) of their faces.
+        """
+        axes = torch.cat((self.normals, self.tangents), dim=1)
+        up, right = mix_corners(axes, corners, weight).split(3, dim=1)
+        up = F.normalize(up, dim=1)
+        right = F.normalize(right - up * (right * up).sum(dim=1, keepdim=True), dim=1)
+        return right, torch.linalg.cross(up, right) * hand[:, None], up
+
 
 def encode_normals(frame: TangentFrame, texels: Texels, normals: torch.Tensor) -> torch.Tensor:
     """Normals (N, 3) of texels in the mesh's frame -> in tangent space, both -1..1 stored as 0..1.
 
     Green is up in the texture. A normal that points into the surface becomes a flat one.
     """
-    # v is down in a texture, and a bitangent up: so the faces of an unmirrored chart have negative areas.
-    hand = torch.where(measure_double_areas(frame.uvs.double()[frame.faces]) > 0, -1.0, 1.0).to(normals.dtype)
-    axes = torch.cat((frame.normals, frame.tangents), dim=1)
-    encoded = torch.empty_like(normals)
+    hands, encoded = frame.measure_hands(), torch.empty_like(normals)
     for rows in torch.arange(len(normals), device=normals.device).split(_TEXELS_PER_BLOCK):
         face = texels.face[rows]
-        up, right = mix_corners(axes, frame.faces[face], texels.weight[rows]).split(3, dim=1)
-        up = F.normalize(up, dim=1)
-        right = F.normalize(right - up * (right * up).sum(dim=1, keepdim=True), dim=1)
-        bitangent = torch.linalg.cross(up, right) * hand[face, None]
+        axes = frame.find_axes(frame.faces[face], texels.weight[rows], hands[face])
         own = F.normalize(normals[rows] * 2 - 1, dim=1)
-        local = torch.stack([(own * axis).sum(dim=1) for axis in (right, bitangent, up)], dim=1) / 2 + 0.5
+        local = torch.stack([(own * axis).sum(dim=1) for axis in axes], dim=1) / 2 + 0.5
         encoded[rows] = torch.where(local[:, 2:] > FLAT[0], local, local.new_tensor(FLAT))
     return encoded
 

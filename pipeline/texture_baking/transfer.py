@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from ..color import linear_to_srgb, srgb_to_linear
 from ..device import CPU, array_to_tensor, tensor_to_array
 from ..errors import MeshError
-from ..mesh.areas import measure_double_areas
 from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
 from ..rasterize import mix_corners
@@ -143,12 +142,8 @@ def _multiply(srgb: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
 def _decode_normals(mesh: Mesh, found: NearestPoints, encoded: torch.Tensor) -> torch.Tensor:
     """Unit normals (N, 3) in the mesh's frame of values (N, 3) 0..1 of its normal map."""
     frame = _make_frame(mesh, encoded.device)
-    hand = torch.where(measure_double_areas(frame.uvs.double()[frame.faces]) > 0, -1.0, 1.0).to(encoded.dtype)
-    axes = torch.cat((frame.normals, frame.tangents), dim=1)
-    up, right = mix_corners(axes, found.corners, found.weight).split(3, dim=1)
-    up = F.normalize(up, dim=1)
-    right = F.normalize(right - up * (right * up).sum(dim=1, keepdim=True), dim=1)
-    forward = torch.linalg.cross(up, right) * hand[found.face, None]
+    hand = frame.measure_hands()[found.face]
+    right, forward, up = frame.find_axes(found.corners, found.weight, hand)
     local = encoded * 2 - 1
     return F.normalize(right * local[:, :1] + forward * local[:, 1:2] + up * local[:, 2:], dim=1)
 

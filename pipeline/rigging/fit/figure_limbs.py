@@ -8,7 +8,7 @@ import numpy as np
 
 from ...types import Float64Array
 from .arms import Arm, find_armpit
-from .figure_points import CROPPED, FigurePoints
+from .figure_points import CROPPED, SIDE_NAMES, FigurePoints
 from .front_view import FrontView
 from .legs import Leg
 from .torso import Torso
@@ -39,7 +39,6 @@ _STANDING, _TOE_BASE = 0.16, 0.75
 """Height of a standing ankle above the ground, as a share of the body's; share of the foot."""
 _FOOT_LENGTH, _FOOT_HEIGHT, _MAX_FOOT_LENGTH = 0.3, 0.35, 0.55
 """Shares of the shin's length, and of the ankle's height."""
-_SIDES = {1: "left", -1: "right"}
 
 
 def follow_torso(torso: Torso, points: FigurePoints) -> Torso | None:
@@ -82,7 +81,7 @@ def _find_hips(points: FigurePoints) -> Float64Array | None:
 
 def follow_arm(view: FrontView, torso: Torso, points: FigurePoints, side: int) -> Arm | None:
     """Place one arm where the figure has it; None unless shoulder, elbow and wrist are known."""
-    names = [f"{_SIDES[side]}_{part}" for part in ("shoulder", "elbow", "wrist", "hand")]
+    names = [f"{SIDE_NAMES[side]}_{part}" for part in ("shoulder", "elbow", "wrist", "hand")]
     if not points.sees(*names[:3]):
         return None
     shoulder, elbow, wrist, tip = (view.pull_inside(points.at(name)) for name in names)
@@ -137,7 +136,7 @@ def _place_depth(view: FrontView, place: Float64Array, radius: float, is_behind:
 
 def follow_leg(view: FrontView, torso: Torso, points: FigurePoints, side: int) -> Leg | None:
     """Place one leg where the figure has it; None unless hip, knee and ankle are known."""
-    names = [f"{_SIDES[side]}_{part}" for part in ("hip", "knee", "ankle", "toe")]
+    names = [f"{SIDE_NAMES[side]}_{part}" for part in ("hip", "knee", "ankle", "toe")]
     if not points.sees(*names[:3]):
         return None
     hip, knee, ankle, toe = (view.pull_inside(points.at(name)) for name in names)

@@ -21,7 +21,8 @@ ALL_LEGS = tuple(side + part for side in SIDES for part in LEG_PARTS)
 ALL_ARMS = tuple(side + part for side in SIDES for part in ARM_PARTS[1:])
 """Names of joints, without prefix."""
 _GAP_STEPS = 24
-_HANDS = {1: "left", -1: "right"}
+SIDE_NAMES = {1: "left", -1: "right"}
+"""By the sign of x."""
 _MAX_HAND_GAP = 0.12
 """Distance of a measured wrist from a landmark that is half known, as a share of the height."""
 _HALF_KNOWN = 0.15
@@ -47,9 +48,9 @@ class FigurePoints:
         """Return x, y and relative z (3,) of a landmark."""
         return self.points[LANDMARKS.index(name)]
 
-    def sees(self, *names: str) -> bool:
-        """Whether all of these landmarks can be followed."""
-        return all(self.trust[LANDMARKS.index(name)] >= SURE for name in names)
+    def sees(self, *names: str, least: float = SURE) -> bool:
+        """Whether all of these landmarks can be followed: are known with a confidence of at least `least`."""
+        return all(self.trust[LANDMARKS.index(name)] >= least for name in names)
 
     def list_hidden(self) -> list[str]:
         """Names, without prefix, of the joints of limbs that a picture ending above them does not show."""
@@ -61,7 +62,7 @@ class FigurePoints:
 
     def may_be_hand(self, wrist: Float64Array, side: int) -> bool:
         """Whether a measured wrist (3,) lies where the figure may have a hand; side: +1 left, -1 right."""
-        number = LANDMARKS.index(f"{_HANDS[side]}_wrist")
+        number = LANDMARKS.index(f"{SIDE_NAMES[side]}_wrist")
         gap = float(np.linalg.norm(wrist[:2] - self.points[number, :2])) / float((self.high - self.low)[1])
         if self.trust[number] >= _HALF_KNOWN and gap > _MAX_HAND_GAP:
             return False
@@ -89,7 +90,7 @@ class FigurePoints:
 
         side: +1 left, -1 right.
         """
-        names = [f"{_HANDS[side]}_{part}" for part in ("arm", "hand")]
+        names = [f"{SIDE_NAMES[side]}_{part}" for part in ("arm", "hand")]
         shown = np.isin(self.parts, [PARTS.index(name) for name in names])
         scale = (self.high - self.low) / (self.box[2] - self.box[0], self.box[3] - self.box[1])
         area = float(shown.mean() * np.prod(scale))

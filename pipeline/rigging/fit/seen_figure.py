@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...figure import LANDMARKS
 from ...types import Float64Array
 from .arms import Arm
 from .figure_limbs import follow_arm, follow_leg, follow_torso
-from .figure_points import FigurePoints
+from .figure_points import SIDE_NAMES, FigurePoints
 from .front_view import FrontView
 from .legs import Leg
 from .limbs import trace_limb
@@ -30,8 +29,7 @@ _TRACED_RADIUS = 0.08
 
 def is_sure(points: FigurePoints) -> bool:
     """Whether the view shows a standing figure whose trunk is known."""
-    trust = min(float(points.trust[LANDMARKS.index(name)]) for name in _TRUNK)
-    return points.kind in _STANDING and trust >= _SURE
+    return points.kind in _STANDING and points.sees(*_TRUNK, least=_SURE)
 
 
 def correct_torso(torso: Torso, points: FigurePoints, legs: Mapping[str, Leg]) -> Torso:
@@ -72,7 +70,7 @@ def _is_elsewhere(
     torso: Torso, points: FigurePoints, joints: Float64Array, parts: tuple[str, ...], side: int
 ) -> bool:
     """Whether the joints (3, 3) are on average far from where they are surely seen."""
-    names = [f"{'left' if side > 0 else 'right'}_{part}" for part in parts]
+    names = [f"{SIDE_NAMES[side]}_{part}" for part in parts]
     if not points.sees(*names):
         return False
     seen = np.stack([points.at(name)[:2] for name in names])
