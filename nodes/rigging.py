@@ -54,7 +54,7 @@ def _choose(method: str) -> str:
 
 def _fit_rig(mesh: Mesh, figure: Figure | None, *, progress: Progress, **options: Any) -> PredictedRig:
     """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
-    seen = see_figure(mesh) if figure is None and len(mesh.faces) else None
+    seen = see_figure(mesh) if figure is None else None
     fitted = fit_skeleton(mesh, figure=figure, seen=seen, **options, progress=span_progress(progress, 0, 0.5))
     apart = fitted.legs_apart_below
     skin = compute_skin_weights(

@@ -7,6 +7,7 @@ import pytest
 from character3d.pipeline.figure import LANDMARKS
 from character3d.pipeline.preprocessing.see_figure import see_figure
 from character3d.pipeline.rigging import fit_skeleton
+from character3d.pipeline.types import Mesh
 from character3d.tests.humanoids import make_humanoid
 
 ARM = {"elbow": 0.25, "wrist": 0.5, "hand": 0.6}
@@ -54,6 +55,13 @@ def test_the_outline_shows_the_figure(mesh, seen):
         share = (seen[name][:2] - (left, top)) / (right - left, bottom - top)
         place = low[0] + share[0] * (high - low)[0], high[1] - share[1] * (high - low)[1]
         assert np.linalg.norm(place - joints[joint][:2]) < 0.05 * height
+
+
+@pytest.mark.parametrize("flat", [(0, 1, 1), (0, 0, 0), (1e-9, 1e-9, 1e-9)], ids=["edge on", "point", "tiny"])
+def test_what_shows_nothing_from_the_front_has_no_figure(mesh, flat):
+    flattened = Mesh(mesh.positions * np.float32(flat), mesh.faces)
+    assert see_figure(flattened) is None
+    assert see_figure(Mesh(mesh.positions, np.zeros((0, 3), np.int32))) is None
 
 
 def test_where_both_agree_the_measured_joints_stay(mesh, seen):
