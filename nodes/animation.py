@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..pipeline.animation import animate_character, load_clip, retarget_clip
+from ..pipeline.animation import animate_character, load_clip, retarget_clip, swing_clip
 from ..pipeline.conventions import CLIPS
 from ..pipeline.preview import encode_webp, render_animation, render_turntable
 from ..pipeline.types import RiggedCharacter
@@ -103,7 +103,7 @@ class PreviewAnimation(io.ComfyNode):
             frames = render_turntable(character.textured, **options)
             seconds = len(frames) / _FRAMES_PER_SECOND
         else:
-            clip, angle = retarget_clip(load_clip(motion), character), math.radians(azimuth)
+            clip, angle = swing_clip(character, retarget_clip(load_clip(motion), character)), math.radians(azimuth)
             fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
             frames = render_animation(character, clip, azimuth=angle, fps=fps, **options)
         rate = len(frames) / seconds

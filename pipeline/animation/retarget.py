@@ -13,6 +13,7 @@ from ..types import AnimationClip, Float64Array, RiggedCharacter, Skeleton
 from .arms import abduct_arm, measure_clearance, raise_shoulder
 from .clips import HumanoidClip, load_clip
 from .legs import measure_legs, stand_on_ground
+from .swing import swing_clip
 
 _FRAMES_PER_SECOND = 30
 
@@ -20,11 +21,12 @@ _FRAMES_PER_SECOND = 30
 def animate_character(character: RiggedCharacter, names: Sequence[str]) -> RiggedCharacter:
     """Return the character with the named clips appended; clips of the same names are replaced.
 
-    Raises ValueError for unknown names.
+    Its hair, tail and the like follow the motion (swing.py). Raises ValueError for unknown names.
     """
     clips = [load_clip(name) for name in names]
     kept = tuple(clip for clip in character.clips if clip.name not in names)
-    return replace(character, clips=kept + tuple(retarget_clip(clip, character) for clip in clips))
+    added = tuple(swing_clip(character, retarget_clip(clip, character)) for clip in clips)
+    return replace(character, clips=kept + added)
 
 
 def retarget_clip(clip: HumanoidClip, character: RiggedCharacter) -> AnimationClip:

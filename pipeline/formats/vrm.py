@@ -1,5 +1,7 @@
 """Writer of VRM 1.0: a GLB whose extension VRMC_vrm maps humanoid bones to nodes and holds the license.
 
+What hangs on the body swings by a second extension, VRMC_springBone.
+
 Source: VRM Consortium, specification/VRMC_vrm-1.0/README.md. VRM uses neither animations nor cameras.
 """
 
@@ -8,12 +10,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ..rigging.springs import find_springs
 from ..types import RiggedCharacter
 from .files import encode_png, replace_file
 from .glb import describe_character
 from .validate import check_character
 from .vrm_humanoid import check_humanoid
 from .vrm_meta import VrmMeta
+from .vrm_springs import EXTENSION as SPRINGS
+from .vrm_springs import describe_springs
 
 EXTENSION = "VRMC_vrm"
 SPEC_VERSION = "1.0"
@@ -42,4 +47,7 @@ def encode_vrm(character: RiggedCharacter, meta: VrmMeta) -> bytes:
         EXTENSION,
         {"specVersion": SPEC_VERSION, "meta": description, "humanoid": {"humanBones": bones}},
     )
+    springs = find_springs(character)
+    if springs.chains:
+        document.add_extension(SPRINGS, describe_springs(character, springs, joints))
     return document.pack()

@@ -37,6 +37,9 @@ _BODY_SHARE = 0.1
 _SLENDER = 1.6
 """Reach per width of the contact, below which it is the hem of a skirt or coat and follows the legs."""
 _STEMS = {"Head": "HeadPart", "Hips": "Tail", "Spine2": "Wing"}
+_SHOWN_STEMS = {("Head", "hair"): "Hair", ("Spine2", "clothes"): "Cape"}
+"""Of the joints' names, by the joint that they hang on, and by what the picture shows there; springs.py
+reads from them how the chain swings."""
 _LOOSE = (*_PARTS, "clothes", "background", "left_hand", "right_hand")
 """Parts of the picture that an appendage may be; the outline network takes staffs for hands."""
 _LEAST_RADII = {"trunk": 0.2, "collar": 0.1, "arm": 0.06, "leg": 0.1}
@@ -110,7 +113,8 @@ def find_appendages(
         is_slender = region.reach > _SLENDER * solid.size * np.sqrt(len(contact))
         parent = _choose_parent(touched, seen, bool(is_slender)) if seen in _LOOSE else ""
         if parent:
-            found.append(_make_appendage(solid, region, parent, hidden, found))
+            stem = _SHOWN_STEMS.get((parent, seen), _STEMS.get(parent, ""))
+            found.append(_make_appendage(solid, region, parent, stem, hidden, found))
     return found
 
 
@@ -242,7 +246,12 @@ def _measure_reach(solid: VoxelSolid, inside: Int64Array, contact: Int64Array) -
 
 
 def _make_appendage(
-    solid: VoxelSolid, region: _Region, parent: str, hidden: Collection[str], others: Sequence[Appendage]
+    solid: VoxelSolid,
+    region: _Region,
+    parent: str,
+    stem: str,
+    hidden: Collection[str],
+    others: Sequence[Appendage],
 ) -> Appendage:
     """The chain of joints from the contact to the farthest cell."""
     height = float(np.ptp(solid.centers[:, 1]))
@@ -260,7 +269,7 @@ def _make_appendage(
     elif is_held:
         stem = f"{parent}Prop"
     else:
-        stem = ("Left" if line[-1][0] > 0 else "Right") + _STEMS[parent]
+        stem = ("Left" if line[-1][0] > 0 else "Right") + stem
     return Appendage(_name_joints(stem, count, others), parent, np.array(line), cells, bands)
 
 

@@ -1,6 +1,5 @@
 // three.js reads an FBX, GLB or VRM file, poses it, and reports as README.md here states; of a VRM,
-// three-vrm takes the pose by humanoid bone, and the report has its `meta` and
-// `human_bones` too.
+// three-vrm takes the pose by humanoid bone, and the report has its `meta`, `human_bones` and `swung` too.
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { extname, join } from "node:path";
@@ -13,7 +12,7 @@ const { FBXLoader } = await load("three/examples/jsm/loaders/FBXLoader.js");
 const { GLTFLoader } = await load("three/examples/jsm/loaders/GLTFLoader.js");
 
 const [modelPath, askPath, reportPath] = process.argv.slice(2);
-const { pose, times } = JSON.parse(readFileSync(askPath, "utf8"));
+const { pose, times, swing } = JSON.parse(readFileSync(askPath, "utf8"));
 
 // What the loaders want of a browser: a blob's URL (the picture in the file) and an <img>, loaded at once.
 const pictures = [];
@@ -143,6 +142,21 @@ vrm?.update(0);
 const posed = skinned();
 const humanBones = Object.entries(vrm?.humanoid.humanBones ?? {});
 
+const swingBones = ({ bone, radians }) => {
+  const places = radians.map((turn) => {
+    const rotation = new THREE.Quaternion().setFromAxisAngle(new THREE.Vector3(0, 1, 0), turn);
+    vrm.humanoid.setNormalizedPose({ [bone]: { rotation: rotation.toArray() } });
+    vrm.update(1 / 60);
+    scene.updateMatrixWorld(true);
+    const ends = [...vrm.springBoneManager.joints].flatMap((joint) => [joint.bone, joint.child]);
+    return Object.fromEntries(
+      ends.map((end) => [end.name, end.getWorldPosition(new THREE.Vector3()).toArray()]),
+    );
+  });
+  return places;
+};
+const swung = vrm && swing ? swingBones(swing) : null;
+
 const content = mesh.material.map && pictures.length ? Buffer.from(await pictures[0].arrayBuffer()) : null;
 const report = {
   warnings,
@@ -152,6 +166,7 @@ const report = {
   posed,
   clips,
   meta: vrm?.meta,
+  swung,
   human_bones: vrm && Object.fromEntries(humanBones.map(([role, { node }]) => [role, node.name])),
   texture: content && {
     sha256: createHash("sha256").update(content).digest("hex"),
