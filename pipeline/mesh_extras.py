@@ -101,6 +101,17 @@ class OwnRig:
         return replace(self, skeleton=replace(skeleton, rest=rest), clips=tuple(clips))
 
 
+def turn_tangents(tangents: FloatArray, maps: Float64Array) -> FloatArray:
+    """Tangents (V, 4) of a mesh placed by a linear map (3, 3), or one for each vertex (V, 3, 3).
+
+    A map that mirrors turns the bitangent's sign: the normal stays outside.
+    """
+    turned = np.einsum("...ij,...j->...i", maps, tangents[:, :3])
+    length = np.linalg.norm(turned, axis=1, keepdims=True).clip(1e-12)
+    signs = tangents[:, 3] * np.where(np.linalg.det(maps) < 0, -1, 1)
+    return np.concatenate((turned / length, signs[:, None]), axis=1).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class _UvSet:
     """uvs: (V, 2) float32."""
@@ -150,20 +161,25 @@ class MeshExtras:
         """Those of a mesh that is turned by a rotation (3, 3), scaled, and then moved by an offset (3,)."""
         rig = None if self.rig is None else self.rig.transform(rotation, scale, offset)
         morphs = tuple(morph.turn(scale * rotation) for morph in self.morphs)
-        return replace(self, morphs=morphs, rig=rig, tangents=self._turn_tangents(rotation))
+        tangents = None if self.tangents is None else turn_tangents(self.tangents, rotation)
+        return replace(self, morphs=morphs, rig=rig, tangents=tangents)
 
     def deform(self, maps: Float64Array) -> MeshExtras:
         """Those of a mesh that another skeleton deforms by linear maps (V, 3, 3); its own rig is left out."""
         morphs = tuple(morph.turn(maps) for morph in self.morphs)
-        return replace(self, morphs=morphs, rig=None, tangents=self._turn_tangents(maps))
+        tangents = None if self.tangents is None else turn_tangents(self.tangents, maps)
+        return replace(self, morphs=morphs, rig=None, tangents=tangents)
 
-    def _turn_tangents(self, maps: Float64Array) -> FloatArray | None:
-        """The tangents of a mesh placed by a linear map (3, 3), or one for each of its vertices (V, 3, 3)."""
+    def list_unit_tangents(self) -> FloatArray | None:
+        """The tangents (V, 4) if there are any and all are sound: axes of length 1, signs of -1 or 1."""
         if self.tangents is None:
             return None
-        turned = np.einsum("...ij,...j->...i", maps, self.tangents[:, :3])
-        length = np.linalg.norm(turned, axis=1, keepdims=True).clip(1e-12)
-        return np.concatenate((turned / length, self.tangents[:, 3:]), axis=1)
+        axes = self.tangents[:, :3].astype(np.float64)
+        length = np.linalg.norm(axes, axis=1, keepdims=True)
+        if not (length > _SHORTEST_TANGENT).all():
+            return None
+        signs = np.where(self.tangents[:, 3:] < 0, -1.0, 1.0)
+        return np.concatenate((axes / length, signs), axis=1).astype(np.float32)
 
     def describe(self) -> str:
         """What there is, such as "skeleton of 52 joints, 3 clips (Walk, Idle, Run), 12 morph targets"."""
@@ -184,6 +200,7 @@ class MeshExtras:
 
 
 _MOST_NAMES = 8
+_SHORTEST_TANGENT = 1e-6
 
 
 def _count(number: int, what: str) -> str:

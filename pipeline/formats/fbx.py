@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..mesh.normals import vertex_normals
-from ..types import Float64Array, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
+from ..types import Float64Array, Mesh, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
 from .fbx_angles import matrix_to_euler
 from .fbx_animation import add_clips
 from .fbx_binary import FbxNode, encode_document
@@ -35,9 +36,9 @@ class _FbxCharacter:
 def write_fbx(path: str | os.PathLike[str], character: RiggedCharacter) -> None:
     """Write `character` as a self-contained binary FBX 7.4 file with the texture embedded.
 
-    Vertices keep their order and count; missing normals are computed. Centimetres, +Y up, facing +Z.
-    Clips become animation stacks (fbx_animation.py). The file is written atomically.
-    The same character and file name give the same bytes.
+    Vertices keep their order and count; missing normals are computed, tangents are kept where there are any.
+    Centimetres, +Y up, facing +Z. Clips become animation stacks (fbx_animation.py). The file is written
+    atomically. The same character and file name give the same bytes.
     Raises FormatError if the parts of the character do not fit together, OSError from writing.
     """
     path = Path(path)
@@ -82,8 +83,8 @@ def _add_geometry(scene: SceneBuilder, textured: TexturedMesh, converted: _FbxCh
     corners = mesh.faces.astype(np.int32)
     polygons = corners.copy()
     polygons[:, 2] = ~polygons[:, 2]  # a polygon's last corner is stored as its complement
-    normals = _make_normal_layer(vertex_normals(mesh)[mesh.faces])
-    layers = normals, _make_uv_layer(converted.uvs, corners), _make_material_layer(textured)
+    uvs = _make_uv_layer(converted.uvs, corners)
+    layers = *_make_axis_layers(mesh), uvs, _make_material_layer(textured)
     elements = (
         FbxNode("LayerElement", (), (FbxNode("Type", (layer.name,)), FbxNode("TypedIndex", (0,))))
         for layer in layers
@@ -112,9 +113,21 @@ def _make_layer(kind: str, name: str, mapping: str, reference: str, *arrays: Fbx
     return FbxNode(kind, (0,), children)
 
 
-def _make_normal_layer(normals: npt.NDArray[np.float32]) -> FbxNode:
-    values = FbxNode("Normals", (normals.astype(np.float64).reshape(-1),))
-    return _make_layer("LayerElementNormal", "", "ByPolygonVertex", "Direct", values)
+def _make_axis_layers(mesh: Mesh) -> Iterator[FbxNode]:
+    """Normals, and the axes of the normal map where the mesh has tangents of its own."""
+    normals = vertex_normals(mesh)
+    yield _make_axis_layer("Normal", normals[mesh.faces])
+    tangents = None if mesh.extras is None else mesh.extras.list_unit_tangents()
+    if tangents is not None:
+        binormals = np.cross(normals, tangents[:, :3]) * tangents[:, 3:]
+        yield _make_axis_layer("Binormal", binormals[mesh.faces])
+        yield _make_axis_layer("Tangent", tangents[mesh.faces][..., :3])
+
+
+def _make_axis_layer(kind: str, corners: npt.NDArray[np.floating]) -> FbxNode:
+    """A direction at each corner (F, 3, 3): normals, tangents or binormals."""
+    values = FbxNode(f"{kind}s", (corners.astype(np.float64).reshape(-1),))
+    return _make_layer(f"LayerElement{kind}", "", "ByPolygonVertex", "Direct", values)
 
 
 def _make_uv_layer(uvs: Float64Array, corners: npt.NDArray[np.int32]) -> FbxNode:

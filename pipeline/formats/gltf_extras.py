@@ -14,9 +14,6 @@ _NAMES = "targetNames"
 """Where programs look for the names of morph targets, among a mesh's extras."""
 
 
-_SHORTEST_TANGENT = 1e-6
-
-
 def unmorph_positions(mesh: Mesh) -> FloatArray:
     """The positions (V, 3) without what morph targets add to them by their weights."""
     morphs = [] if mesh.extras is None else [morph for morph in mesh.extras.morphs if morph.weight]
@@ -39,15 +36,8 @@ def add_uv_sets(document: GltfDocument, extras: MeshExtras) -> dict[str, int]:
 
 def add_tangents(document: GltfDocument, extras: MeshExtras) -> dict[str, int]:
     """Append the tangents, if there are any and all are sound; else programs compute them."""
-    if extras.tangents is None:
-        return {}
-    axes = extras.tangents[:, :3].astype(np.float64)
-    length = np.linalg.norm(axes, axis=1, keepdims=True)
-    if not (length > _SHORTEST_TANGENT).all():
-        return {}
-    signs = np.where(extras.tangents[:, 3:] < 0, -1.0, 1.0)
-    tangents = np.concatenate((axes / length, signs), axis=1).astype(np.float32)
-    return {"TANGENT": document.add_accessor(tangents, VERTICES)}
+    tangents = extras.list_unit_tangents()
+    return {} if tangents is None else {"TANGENT": document.add_accessor(tangents, VERTICES)}
 
 
 def add_targets(document: GltfDocument, mesh: Mesh) -> tuple[dict[str, Any], dict[str, Any]]:

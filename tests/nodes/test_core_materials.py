@@ -1,7 +1,5 @@
 """Materials of core's MESH: every map goes in and out, and reaches files that other programs read."""
 
-import base64
-import io
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +15,8 @@ from character3d.pipeline.mesh_extras import MeshExtras, OwnRig
 from character3d.pipeline.progress import ignore_progress
 from character3d.pipeline.skeleton_types import Skeleton, SkinWeights
 from character3d.pipeline.types import Material, Mesh, TexturedMesh
-from character3d.tests.readers.compare import write_ask
+from character3d.tests.file_maps import read_fbx_maps, read_gltf_maps
 from character3d.tests.readers.locate import require_reader, run_reader
-from PIL import Image
 from scipy.spatial.transform import Rotation
 
 FILES = Path(__file__).parents[1] / "files"
@@ -200,30 +197,6 @@ def test_tangents_turn_with_the_surface_and_leave_with_their_uvs(splat):
     assert mesh.with_uvs(mesh.uvs[::-1]).extras.tangents is None
 
 
-def read_png(data):
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-def read_gltf_maps(path):
-    """Role -> texels, as pygltflib has them."""
-    document = pygltflib.GLTF2().load_binary(path)
-    (material,) = document.materials
-    pbr, binary = material.pbrMetallicRoughness, document.binary_blob()
-    slots = {
-        "texture": pbr.baseColorTexture,
-        "metallic_roughness": pbr.metallicRoughnessTexture,
-        "normal_map": material.normalTexture,
-        "emissive": material.emissiveTexture,
-        "occlusion": material.occlusionTexture,
-    }
-    assert material.emissiveFactor == [1, 1, 1] and pbr.metallicFactor == pbr.roughnessFactor == 1
-    found = {}
-    for role, slot in slots.items():
-        view = document.bufferViews[document.images[document.textures[slot.index].source].bufferView]
-        found[role] = read_png(binary[view.byteOffset : view.byteOffset + view.byteLength])
-    return found
-
-
 @pytest.mark.nightly_cases
 @pytest.mark.parametrize("character_format", ["glb", "vrm"])
 def test_every_map_of_a_batch_reaches_glb_and_vrm(characters, load_nodes, tmp_path, character_format):
@@ -243,17 +216,12 @@ def test_every_map_of_a_batch_reaches_glb_and_vrm(characters, load_nodes, tmp_pa
 
 def test_every_map_of_a_batch_reaches_fbx(characters, load_nodes, tmp_path):
     require_reader("ufbx")
-    ask = write_ask(tmp_path / "ask.json")
     for item, character in enumerate(characters[0]):
         path, given = tmp_path / f"{item}.fbx", {name: both[item] for name, both in characters[1].items()}
         path.write_bytes(load_nodes("save_character")._choose_encoder(character, "fbx", "mixamo", None)("a"))
-        textures = run_reader("ufbx", tmp_path / "report.json", path, ask)["textures"]
-        found = {name: read_png(base64.b64decode(content)) for name, content in textures.items()}
-        np.testing.assert_array_equal(found["DiffuseColor"], given["texture"])
-        np.testing.assert_array_equal(found["NormalMap"], given["normal_map"])
-        np.testing.assert_array_equal(found["EmissiveColor"], given["emissive"])
-        packed = [found[name][..., 0] for name in ("AmbientColor", "ShininessExponent", "ReflectionFactor")]
-        np.testing.assert_array_equal(np.dstack(packed), given["metallic_roughness"])
+        found = read_fbx_maps(path)
+        for name in NAMES:
+            np.testing.assert_array_equal(found[name], given[name])
 
 
 def test_vertex_colors_are_multiplied_into_the_texture_and_the_maps_stay(load_nodes):

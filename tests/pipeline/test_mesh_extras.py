@@ -4,10 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pygltflib
 import pytest
 from character3d.pipeline.formats import read_mesh, write_fbx, write_glb
+from character3d.pipeline.mesh_extras import MeshExtras
 from character3d.pipeline.orientation import place_mesh
 from character3d.pipeline.texture_baking import unwrap_mesh
+from character3d.tests.readers.compare import write_ask
 from character3d.tests.readers.locate import require_reader, run_reader
 from character3d.tests.readers.sample_character import make_character, make_clips
 from character3d.tests.rigged_gltf import JOINTS, PLACES, SHEET, SMILE, TIMES, TURN, write_rigged_gltf
@@ -156,6 +159,59 @@ def test_extras_follow_the_vertices_that_are_cut_and_left_out(loaded):
     nearest = np.linalg.norm(cut.positions[:, None] - mesh.positions, axis=2).argmin(axis=1)
     np.testing.assert_allclose(cut.extras.uv_sets[1], mesh.extras.uv_sets[1][nearest])
     np.testing.assert_allclose(read_deltas(cut.extras.morphs[0], len(cut.positions)), deltas[0][nearest])
+
+
+def make_tangents(mesh):
+    """Across the normals, every other one of a mirrored texture."""
+    random = np.random.default_rng(3).normal(size=mesh.normals.shape)
+    axes = np.cross(mesh.normals, random)
+    signs = np.where(np.arange(len(axes)) % 2, -1.0, 1.0)
+    return np.c_[axes / np.linalg.norm(axes, axis=1, keepdims=True), signs].astype(np.float32)
+
+
+@pytest.fixture
+def combed():
+    """A character with tangents of its own."""
+    bare = make_character()
+    mesh = replace(bare.textured.mesh, extras=MeshExtras(tangents=make_tangents(bare.textured.mesh)))
+    return replace(bare, textured=replace(bare.textured, mesh=mesh))
+
+
+@pytest.mark.parametrize("mirror", [1, -1], ids=["as it is", "mirrored by its node"])
+def test_tangents_of_a_gltf_are_kept(tmp_path, combed, mirror):
+    path, before = tmp_path / "a.glb", combed.textured.mesh
+    write_glb(path, combed.textured)
+    document = pygltflib.GLTF2().load_binary(path)
+    document.nodes[0].scale = [mirror, 1, 1]
+    document.save_binary(path)
+    after = read_mesh(path).surface.mesh
+    tangents, side = after.extras.tangents, np.array((mirror, 1, 1))
+    np.testing.assert_allclose(tangents[:, :3], before.extras.tangents[:, :3] * side, atol=1e-6)
+    bitangents = [
+        np.cross(mesh.normals, mesh.extras.tangents[:, :3]) * mesh.extras.tangents[:, 3:]
+        for mesh in (before, after)
+    ]
+    np.testing.assert_allclose(bitangents[1], bitangents[0] * side, atol=1e-5)
+
+
+def test_damaged_tangents_are_computed_anew(tmp_path, combed):
+    path = tmp_path / "a.glb"
+    write_glb(path, combed.textured)
+    document = pygltflib.GLTF2().load_binary(path)
+    accessor = document.accessors[document.meshes[0].primitives[0].attributes.TANGENT]
+    accessor.count -= 1
+    document.save_binary(path)
+    assert read_mesh(path).surface.mesh.extras is None
+
+
+def test_tangents_reach_an_fbx(tmp_path, combed):
+    path, mesh = tmp_path / "a.fbx", combed.textured.mesh
+    write_fbx(path, combed)
+    report = run_reader("ufbx", tmp_path / "report.json", path, write_ask(tmp_path / "ask.json"))
+    tangents = mesh.extras.tangents
+    np.testing.assert_allclose(report["tangents"], tangents[mesh.faces][..., :3], atol=1e-6)
+    bitangents = np.cross(mesh.normals, tangents[:, :3]) * tangents[:, 3:]
+    np.testing.assert_allclose(report["bitangents"], bitangents[mesh.faces], atol=1e-6)
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (0.5, 0.0)])

@@ -77,6 +77,7 @@ def main(model, ask, report):
     positions = points @ to_world[:3, :3].T + to_world[:3, 3]
     uvs = np.array(mesh.vertex_uv.values)[np.array(mesh.vertex_uv.indices)]
     normals = np.array(mesh.vertex_normal.values)[np.array(mesh.vertex_normal.indices)]
+    axes = {"tangents": mesh.vertex_tangent, "bitangents": mesh.vertex_bitangent}
     posed = blend_points(points, clusters, weights, ask["pose"])
     texture = mesh.materials[0].fbx.diffuse_color.texture
     content = texture.content
@@ -95,6 +96,11 @@ def main(model, ask, report):
         },
         "positions": (positions[indices] * metres).reshape(-1, 3, 3).tolist(),
         "normals": normals.reshape(-1, 3, 3).tolist(),
+        **{
+            name: np.array(layer.values)[np.array(layer.indices)].reshape(-1, 3, 3).tolist()
+            for name, layer in axes.items()
+            if layer.exists
+        },
         "uvs": (uvs * (1, -1) + (0, 1)).reshape(-1, 3, 2).tolist(),
         "weights": [weights[i] for i in indices],
         "posed": (posed[indices] * metres).reshape(-1, 3, 3).tolist(),

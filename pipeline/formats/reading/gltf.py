@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FormatError
+from ...mesh_extras import turn_tangents
 from .gltf_container import GltfFile
 from .gltf_left_out import find_left_out
 from .gltf_materials import GltfMaterials
@@ -94,9 +95,18 @@ def _read_node(
             warnings.append(f"the morph targets of {name!r} are left out: {error}")
             targets = ()
         for positions, faces, normals, linear in place_primitive(primitive, nodes.places(index), joints):
-            turned = tuple(target.turn(linear) for target in targets)
+            tangents = None if primitive.tangents is None else turn_tangents(primitive.tangents, linear)
             yield Part(
-                name, positions, faces, normals, primitive.uvs, primitive.colors, material, turned, influences
+                name,
+                positions,
+                faces,
+                normals,
+                primitive.uvs,
+                primitive.colors,
+                material,
+                tuple(target.turn(linear) for target in targets),
+                influences,
+                tangents,
             )
 
 

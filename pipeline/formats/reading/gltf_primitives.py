@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import FormatError
 from ...mesh.topology import drop_collapsed
 from ...types import Float64Array, Int64Array
 from .gltf_accessors import normalize, read_integers, read_numbers
@@ -30,11 +31,13 @@ class Primitive:
     """Triangles of one material before any node places them.
 
     joints, weights: (V, 4 k), the influences of the skin, or None. uvs: by set. colors: (V, 4) linear.
+    tangents: (V, 4), with the sign of the bitangent, or None: they are computed.
     """
 
     positions: Float64Array
     faces: Int64Array
     normals: Float64Array | None
+    tangents: Float64Array | None
     uvs: Mapping[int, Float64Array]
     colors: Float64Array | None
     joints: Int64Array | None
@@ -97,6 +100,7 @@ def read_primitive(
     positions = _add_morphs(file, primitive, "POSITION", positions, morphs)
     normals = None if normals is None else _add_morphs(file, primitive, "NORMAL", normals, morphs)
     count = len(positions)
+    tangents = None if normals is None else _read_tangents(file, primitive, attributes, morphs, count)
     if indices is None:
         indices = np.arange(count)
     runs = [indices] if mode == _TRIANGLES else _split_runs(file, primitive, indices)
@@ -113,7 +117,7 @@ def read_primitive(
         raise file.damaged(f"a primitive has {count} positions and {unequal[0]} of another attribute")
     return Primitive(
         positions, np.concatenate([_list_triangles(mode, run) for run in runs]), normals,
-        uvs, colors, joints, weights,  # type: ignore[arg-type]
+        tangents, uvs, colors, joints, weights,  # type: ignore[arg-type]
         file.get(primitive, "material", int),
     )  # fmt: skip
 
@@ -160,6 +164,24 @@ def _read_influences(attributes: _Attributes) -> tuple[Int64Array | None, Float6
     summed = np.concatenate(weights, axis=1).clip(0)
     total = summed.sum(axis=1, keepdims=True)
     return np.concatenate(joints, axis=1), summed / np.where(total > 0, total, 1)
+
+
+def _read_tangents(
+    file: GltfFile,
+    primitive: Mapping[str, Any],
+    attributes: _Attributes,
+    morphs: Sequence[float],
+    count: int,
+) -> Float64Array | None:
+    """Tangents (V, 4); None if there are none, or damaged ones, in whose place others are computed."""
+    try:
+        tangents = attributes.numbers("TANGENT", "VEC4")
+        if tangents is None or len(tangents) != count or not np.isfinite(tangents).all():
+            return None
+        axes = _add_morphs(file, primitive, "TANGENT", tangents[:, :3], morphs)
+    except FormatError:
+        return None
+    return np.concatenate((axes, tangents[:, 3:]), axis=1)
 
 
 def _add_morphs(

@@ -18,8 +18,8 @@ def join_extras(model: Model, offset: Float64Array) -> MeshExtras | None:
     rig = None
     if model.skeleton is not None:
         rig = OwnRig(model.skeleton, _join_skin(parts), model.clips).transform(np.eye(3), 1.0, offset)
-    extras = MeshExtras(_join_uv_sets(parts), _join_morphs(parts), rig)
-    return extras if extras.uv_sets or extras.morphs or rig is not None else None
+    extras = MeshExtras(_join_uv_sets(parts), _join_morphs(parts), rig, _join_tangents(parts))
+    return extras if extras.describe() else None
 
 
 def _join_uv_sets(parts: Sequence[Part]) -> dict[int, FloatArray]:
@@ -60,6 +60,12 @@ def _join_morphs(parts: Sequence[Part]) -> tuple[MorphTarget, ...]:
         )
         for (name, weight), own in found.items()
     )
+
+
+def _join_tangents(parts: Sequence[Part]) -> FloatArray | None:
+    """Tangents if every part has them; else they are computed later, for all."""
+    tangents = [part.tangents for part in parts if part.tangents is not None and part.uvs]
+    return np.concatenate(tangents) if len(tangents) == len(parts) else None
 
 
 def _join_skin(parts: Sequence[Part]) -> SkinWeights:

@@ -67,6 +67,7 @@ class Part:
     positions: (V, 3) float64. faces: (F, 3) indices 0..V-1. normals: (V, 3) or None.
     uvs: sets of (V, 2), v down. colors: (V, 4) linear RGBA or None. material: None is the format's default.
     morphs: what they add where the scene has the part. influences: None if no joint moves it.
+    tangents: (V, 4), as in MeshExtras, those of the uvs that the normal map uses, or None.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Part:
     material: SourceMaterial | None = None
     morphs: tuple[MorphTarget, ...] = ()
     influences: Influences | None = None
+    tangents: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
