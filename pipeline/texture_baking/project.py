@@ -31,7 +31,9 @@ _ENOUGH = 0.05
 _BACKGROUND_DEPTH = -1e3
 """In half extents: in front of everything, so that no point is visible through the background."""
 _STEEPEST_JUMP = 6.0
-"""Neighbouring pixels are on different parts if their depths differ by more pixel widths than this."""
+"""Neighbouring pixels are on different parts if their depths differ by more pixel widths than this …"""
+_GOES_ON = 0.5
+"""… and the depth does not change by this share of it between the next two as well."""
 _SUPERSAMPLING = 2
 """Samples per pixel and axis: of depth by rasterizing, of color by bicubic filtering."""
 _MARGIN = 8
@@ -223,12 +225,24 @@ def _find_jumps(depth: torch.Tensor, pixel_size: torch.Tensor) -> torch.Tensor:
     """Pixels on either side of a depth discontinuity, (U, V) bool. pixel_size: (U, V) metres."""
     jumps = torch.zeros_like(depth, dtype=torch.bool)
     most = pixel_size * _STEEPEST_JUMP
-    across = depth.diff(dim=1).abs() > torch.minimum(most[:, 1:], most[:, :-1])
-    along = depth.diff(dim=0).abs() > torch.minimum(most[1:], most[:-1])
+    along = _find_steps(depth, most)
+    across = _find_steps(depth.T, most.T).T
     for side in (slice(None, -1), slice(1, None)):
         jumps[:, side] |= across
         jumps[side] |= along
     return jumps
+
+
+def _find_steps(depth: torch.Tensor, most: torch.Tensor) -> torch.Tensor:
+    """Between which rows (U - 1, V) the depth differs by more than `most`, and does not go on to do so.
+
+    A surface that is seen nearly from its edge goes on: before or behind the step its depth changes alike.
+    """
+    step = depth.diff(dim=0)
+    size, rise = step.abs(), step.sign()
+    beside = F.pad(step, (0, 0, 1, 1))
+    onward = torch.maximum(beside[:-2] * rise, beside[2:] * rise)
+    return (size > torch.minimum(most[1:], most[:-1])) & (onward < _GOES_ON * size)
 
 
 def _sharpen(color: torch.Tensor) -> torch.Tensor:
