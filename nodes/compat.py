@@ -33,6 +33,7 @@ __all__ = [
     "is_file_3d_type",
     "make_core_mesh",
     "make_schema",
+    "make_stage_schema",
 ]
 
 HAS_FILE_3D = hasattr(io, "File3DAny") and hasattr(Types, "File3D")
@@ -77,6 +78,17 @@ def make_core_mesh(vertices: torch.Tensor, faces: torch.Tensor, **attributes: An
 def make_schema(**fields: Any) -> io.Schema:
     """Build a Schema from the fields that the running ComfyUI knows; others are left out."""
     return io.Schema(**{name: value for name, value in fields.items() if name in _SCHEMA_FIELDS})
+
+
+def make_stage_schema(**fields: Any) -> io.Schema:
+    """The Schema of a node of a stage, whose ui tells how it went, of a cached run as well.
+
+    Of the nodes that are ready core runs output nodes first, so that previews show a picture as soon as it is
+    there. A stage must not count as one: it would come before them. Releases that know no other nodes with a
+    ui worth telling again (those before 2026) take it for one all the same.
+    """
+    is_known = "has_intermediate_output" in _SCHEMA_FIELDS
+    return make_schema(**fields, has_intermediate_output=is_known, is_output_node=not is_known)
 
 
 def file_3d_outputs(kind: str = "Any", is_output_list: bool = False) -> list[io.Output]:

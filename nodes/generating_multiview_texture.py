@@ -27,7 +27,7 @@ from ..pipeline.generating_multiview_texture import (
     synthesize_views,
 )
 from ..pipeline.progress import span_progress
-from .compat import io, make_schema
+from .compat import io, make_stage_schema
 from .inputs import figure_input, mesh_input, method_input, picture_inputs, seed_input, view_size_input
 from .model_node import ModelNode, fingerprint_files
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
@@ -82,13 +82,12 @@ class GenerateViews(ModelNode):
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
         unused = "projection ignores it."
-        return make_schema(
+        return make_stage_schema(
             node_id="C3DGenerateViews",
             display_name="Generate Views",
             category="character3d/3 multiview texture",
             description=f"Six orthographic views of the character: {_VIEWS}. Paint over them and bake again.",
             search_aliases=["multiview", "texture"],
-            is_output_node=True,
             inputs=[
                 mesh_input("mesh", "The mesh to texture."),
                 *picture_inputs(),

@@ -15,7 +15,7 @@ from ..backends.hunyuan3d import (
 from ..pipeline.figure import Figure
 from ..pipeline.mesh_generation import inflate_silhouette, reconstruct_mesh
 from ..pipeline.progress import span_progress
-from .compat import io, make_schema
+from .compat import io, make_stage_schema
 from .inputs import (
     face_count_input,
     figure_input,
@@ -45,13 +45,12 @@ class GenerateMesh(ModelNode):
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
         unused = "Inflation ignores it."
-        return make_schema(
+        return make_stage_schema(
             node_id="C3DGenerateMesh",
             display_name="Generate Mesh",
             category="character3d/2 mesh generation",
             description="Generates a closed mesh of the character from the framed picture.",
             search_aliases=["image to 3d", "hunyuan3d"],
-            is_output_node=True,
             inputs=[
                 *picture_inputs(),
                 method_input(_METHODS, "silhouette_inflation"),

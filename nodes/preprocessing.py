@@ -10,7 +10,7 @@ import torch
 
 from ..pipeline.preprocessing import METHODS, composite_on_gray, needs_prior
 from ..pipeline.progress import span_progress
-from .compat import io, make_schema
+from .compat import io, make_stage_schema
 from .model_node import ModelNode, fingerprint_files
 from .read_picture import list_networks, read_picture
 from .sockets import FigureSocket, array_to_image, array_to_mask, image_to_picture, mask_to_array
@@ -22,13 +22,12 @@ class PreprocessPicture(ModelNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
-        return make_schema(
+        return make_stage_schema(
             node_id="C3DPreprocessPicture",
             display_name="Preprocess Picture",
             category="character3d/1 preprocessing",
             description="Cuts the character out of the picture, centers it and frames it in a square.",
             search_aliases=["remove background", "cutout", "matting"],
-            is_output_node=True,
             inputs=[
                 io.Image.Input("image", tooltip="One character: whole body, seen from the front."),
                 io.Mask.Input(

@@ -27,7 +27,7 @@ from ..pipeline.rigging import (
     normalize_to_t_pose,
 )
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
-from .compat import io, is_file_3d, make_schema
+from .compat import io, is_file_3d, make_stage_schema
 from .inputs import figure_input, mesh_input, method_input, placing_inputs
 from .mesh_file import load_file_3d
 from .model_node import ModelNode, fingerprint_files
@@ -74,13 +74,12 @@ class RigCharacter(ModelNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
-        return make_schema(
+        return make_stage_schema(
             node_id="C3DRigCharacter",
             display_name="Rig Character",
             category="character3d/5 rigging",
             description="Fits a humanoid skeleton with Mixamo's joint names and computes skin weights.",
             search_aliases=["skeleton", "skinning", "mixamo", "auto rig"],
-            is_output_node=True,
             inputs=[
                 mesh_input("mesh", "A humanoid mesh. It is stood up and turned to the front if need be."),
                 io.Combo.Input(

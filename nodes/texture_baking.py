@@ -24,7 +24,7 @@ from ..pipeline.texture_baking import (
     unwrap_mesh,
 )
 from ..pipeline.types import FloatArray, Mesh, TexturedMesh, ViewImages
-from .compat import CameraSocket, io, make_schema
+from .compat import CameraSocket, io, make_schema, make_stage_schema
 from .core_cameras import read_cameras
 from .inputs import mesh_input
 from .sockets import (
@@ -107,14 +107,13 @@ class BakeTexture(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # noqa: D102
-        return make_schema(
+        return make_stage_schema(
             node_id="C3DBakeTexture",
             display_name="Bake Texture",
             category="character3d/4 texture baking",
             description="Unwraps the mesh, or keeps its UVs, and bakes views of it into one texture, views "
             "of metallic-roughness, normals and light into the maps beside it.",
             search_aliases=["uv unwrap", "project texture", "bake texture from views", "pbr"],
-            is_output_node=True,
             inputs=[
                 mesh_input("mesh", "The mesh that the views were made for."),
                 io.Image.Input(

@@ -65,10 +65,12 @@ def test_every_node_is_found_by_other_words(schemas):
         {keyword.arg: keyword.value for keyword in call.keywords}
         for file in (REPOSITORY / "nodes").glob("*.py")
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "make_schema"
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("make_schema", "make_stage_schema")
     ]
     aliases = {
-        call["node_id"].value: ast.literal_eval(call.get("search_aliases", ast.List([]))) for call in calls
+        call["node_id"].value: ast.literal_eval(call.get("search_aliases", ast.List([])))
+        for call in calls
+        if "node_id" in call
     }
     assert set(aliases) == set(schemas)
     assert [name for name, words in aliases.items() if len(set(words)) < 2] == []
@@ -127,6 +129,17 @@ def test_schema_fields_that_this_comfyui_does_not_know_are_left_out(load_nodes):
     compat = load_nodes("compat")
     schema = compat.make_schema(node_id="C3DProbe", invented_in_the_future=True, inputs=[], outputs=[])
     assert schema.node_id == "C3DProbe"
+
+
+def test_previews_run_before_stages_where_core_knows_the_difference(schemas, load_nodes):
+    """Core runs output nodes that are ready first; the editor is told of an intermediate output as well."""
+    knows = "has_intermediate_output" in load_nodes("compat")._SCHEMA_FIELDS
+    for name in ("PreprocessPicture", "GenerateMesh", "GenerateViews", "BakeTexture", "RigCharacter"):
+        schema = schemas[f"C3D{name}"]
+        assert schema.is_output_node is not knows
+        assert getattr(schema, "has_intermediate_output", False) is knows
+    for name in ("PreviewMesh", "PreviewAnimation", "SaveMesh", "SaveCharacter", "SaveFigure"):
+        assert schemas[f"C3D{name}"].is_output_node
 
 
 def test_newer_comfyui_gets_a_file_3d_output_last(load_nodes, monkeypatch, tmp_path):
