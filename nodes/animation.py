@@ -103,7 +103,10 @@ class PreviewAnimation(io.ComfyNode):
             frames = render_turntable(character.textured, **options)
             seconds = len(frames) / _FRAMES_PER_SECOND
         else:
-            clip, angle = swing_clip(character, retarget_clip(load_clip(motion), character)), math.radians(azimuth)
+            clip, angle = (
+                swing_clip(character, retarget_clip(load_clip(motion), character)),
+                math.radians(azimuth),
+            )
             fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
             frames = render_animation(character, clip, azimuth=angle, fps=fps, **options)
         rate = len(frames) / seconds

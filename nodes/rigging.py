@@ -26,6 +26,7 @@ from ..pipeline.rigging import (
     fit_skeleton,
     normalize_to_t_pose,
 )
+from ..pipeline.rigging.face import add_face, place_face
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 from .compat import io, is_file_3d, make_stage_schema
 from .inputs import figure_input, mesh_input, method_input, placing_inputs
@@ -42,6 +43,8 @@ _TEARS = (
     "picture in which arms, legs and what they hold are apart from the body"
 )
 _STILL_TEARS = ", and what touches stretches up to {:.0f} times all the same"
+_NO_FACE = "the face has no morph targets: figure does not show both eyes from the front"
+_NO_MOUTH = "the face has morph targets of its eyes only: no mouth was found in the picture"
 _HELD = (
     "what cannot be told from the body keeps its place when the character moves: {}{}; use a picture with "
     "arms and legs away from the body and from each other"
@@ -113,6 +116,13 @@ class RigCharacter(ModelNode):
                 ),
                 figure_input("Where the joints are in the picture that the mesh was made from."),
                 *placing_inputs(),
+                io.Boolean.Input(
+                    "face",
+                    default=False,
+                    optional=True,
+                    tooltip="Give the face morph targets for vowels, jaw, blink, look, brows and smile, "
+                    "where figure shows both eyes from the front. Its triangles get smaller.",
+                ),
             ],
             outputs=[
                 Character.Output(
@@ -141,6 +151,7 @@ class RigCharacter(ModelNode):
         up: str = AXIS_OPTIONS[0],
         front: str = AXIS_OPTIONS[0],
         height_meters: float = 0.0,
+        face: bool = False,
     ) -> io.NodeOutput:
         """TRIMESH, MESH or FILE_3D -> C3D_CHARACTER, one for each mesh of a batch."""
         chosen, characters, reports = _choose(method), [], []
@@ -151,6 +162,8 @@ class RigCharacter(ModelNode):
             options = {"pose_type": pose_type, "fingers": fingers, "strict": strict, "figure": figure}
             rig = cls._find_rig(textured.mesh, chosen, span_progress(run.progress, 0, 0.9), options)
             character, found, measured = _bind_mesh(textured, rig, pose_type)
+            if face:
+                character, found = _add_face(character, figure, found)
             if bind_pose != BIND_POSES[0]:
                 character = normalize_to_t_pose(character)
             warnings = [*notes, *found, *_name_replaced(textured.mesh)]
@@ -165,6 +178,16 @@ class RigCharacter(ModelNode):
             return rig_mesh(mesh, models, pose_type=options["pose_type"], progress=progress)
         cls.release_models()
         return _fit_rig(mesh, progress=progress, **options)
+
+
+def _add_face(
+    character: RiggedCharacter, figure: Figure | None, notes: list[str]
+) -> tuple[RiggedCharacter, list[str]]:
+    """The character with a face that moves where it is sure of it, and the notes with why not."""
+    place = None if figure is None else place_face(figure, character.textured.mesh)
+    if place is None:
+        return character, [*notes, _NO_FACE]
+    return add_face(character, place), notes if place.mouth is not None else [*notes, _NO_MOUTH]
 
 
 def _name_replaced(mesh: Mesh) -> list[str]:

@@ -1,6 +1,7 @@
 """Writer of VRM 1.0: a GLB whose extension VRMC_vrm maps humanoid bones to nodes and holds the license.
 
-What hangs on the body swings by a second extension, VRMC_springBone.
+Morph targets become expressions by their names, and what hangs on the body swings by a second extension,
+VRMC_springBone.
 
 Source: VRM Consortium, specification/VRMC_vrm-1.0/README.md. VRM uses neither animations nor cameras.
 """
@@ -15,6 +16,7 @@ from ..types import RiggedCharacter
 from .files import encode_png, replace_file
 from .glb import describe_character
 from .validate import check_character
+from .vrm_expressions import describe_expressions, describe_look_at
 from .vrm_humanoid import check_humanoid
 from .vrm_meta import VrmMeta
 from .vrm_springs import EXTENSION as SPRINGS
@@ -43,9 +45,11 @@ def encode_vrm(character: RiggedCharacter, meta: VrmMeta) -> bytes:
     if meta.thumbnail is not None:
         description["thumbnailImage"] = document.add_image("thumbnail", encode_png(meta.thumbnail)[0])
     bones = {role: {"node": joints[joint]} for role, joint in character.skeleton.roles.items()}
+    mesh = next(number for number, node in enumerate(document.tree["nodes"]) if "mesh" in node)
+    face = describe_expressions(character.textured.mesh, mesh) | describe_look_at(character)
     document.add_extension(
         EXTENSION,
-        {"specVersion": SPEC_VERSION, "meta": description, "humanoid": {"humanBones": bones}},
+        {"specVersion": SPEC_VERSION, "meta": description, "humanoid": {"humanBones": bones}, **face},
     )
     springs = find_springs(character)
     if springs.chains:

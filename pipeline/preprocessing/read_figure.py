@@ -12,6 +12,7 @@ from ..figure.network import BodyReading, read_body
 from ..figure.pose_landmarks import PoseLandmarks
 from ..types import BoolArray, FloatArray, FramedPicture
 from .doubts import FEET_OUTSIDE
+from .face_features import find_features
 from .face_hints import faces_viewer, fits_face, read_face
 from .figure_kind import classify_kind, describe_kind, estimate_yaw, is_doubtful_back, is_sideways
 from .neck import find_neck
@@ -77,6 +78,7 @@ def read_figure(
         source="outline" if hints is None else "blazepose",
         warnings=_list_warnings(picture, kind),
         metrics={"landmark_confidence": float(confidence.mean())},
+        face_features=_find_features(picture, face),
     )
 
 
@@ -172,6 +174,11 @@ def _list_warnings(picture: FramedPicture, kind: str) -> tuple[str, ...]:
     if kind in ("half_body", "bust"):
         known = tuple(warning for warning in known if warning != FEET_OUTSIDE)
     return (*known, *describe_kind(kind))
+
+
+def _find_features(picture: FramedPicture, face: Face | None) -> FloatArray | None:
+    found = None if face is None else find_features(picture.rgba[..., :3], face)
+    return None if found is None else (found / len(picture.rgba)).astype(np.float32)
 
 
 def _find_face(

@@ -23,10 +23,10 @@ def limit(reader, key):
     return LIMITS.get((reader, key), TOLERANCE)
 
 
-def write_ask(path, pose=None, times=(), swing=None):
-    """pose: name -> (3, 3); times: seconds at which clips are looked at; swing: see README.md."""
+def write_ask(path, pose=None, times=(), swing=None, express=None):
+    """pose: name -> (3, 3); times: seconds at which clips are looked at; swing, express: see README.md."""
     turns = {name: np.asarray(turn).tolist() for name, turn in (pose or {}).items()}
-    path.write_text(json.dumps({"pose": turns, "times": list(times), "swing": swing}))
+    path.write_text(json.dumps({"pose": turns, "times": list(times), "swing": swing, "express": express}))
     return path
 
 

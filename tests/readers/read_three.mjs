@@ -12,7 +12,8 @@ const { FBXLoader } = await load("three/examples/jsm/loaders/FBXLoader.js");
 const { GLTFLoader } = await load("three/examples/jsm/loaders/GLTFLoader.js");
 
 const [modelPath, askPath, reportPath] = process.argv.slice(2);
-const { pose, times, swing } = JSON.parse(readFileSync(askPath, "utf8"));
+const ask = JSON.parse(readFileSync(askPath, "utf8"));
+const { pose, times, swing } = ask;
 
 // What the loaders want of a browser: a blob's URL (the picture in the file) and an <img>, loaded at once.
 const pictures = [];
@@ -155,6 +156,12 @@ const swingBones = ({ bone, radians }) => {
   });
   return places;
 };
+const express = (weights) => {
+  for (const [name, weight] of Object.entries(weights)) vrm.expressionManager.setValue(name, weight);
+  vrm.update(1 / 60);
+  return mesh.morphTargetInfluences;
+};
+const influences = vrm && ask.express ? express(ask.express) : null;
 const swung = vrm && swing ? swingBones(swing) : null;
 
 const content = mesh.material.map && pictures.length ? Buffer.from(await pictures[0].arrayBuffer()) : null;
@@ -167,6 +174,9 @@ const report = {
   clips,
   meta: vrm?.meta,
   swung,
+  influences,
+  expressions: vrm?.expressionManager && Object.keys(vrm.expressionManager.expressionMap),
+  looks: vrm && Boolean(vrm.lookAt),
   human_bones: vrm && Object.fromEntries(humanBones.map(([role, { node }]) => [role, node.name])),
   texture: content && {
     sha256: createHash("sha256").update(content).digest("hex"),

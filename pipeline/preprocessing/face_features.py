@@ -1,0 +1,116 @@
+"""Eyes and mouth of a face that is drawn or photographed from the front.
+
+BlazeFace's own points lie up to half the distance of the eyes beside them in stylised faces. Irises are found
+as round dark spots (determinant of the Hessian in scale space: T. Lindeberg, "Feature detection with
+automatic scale selection", 1998), a pair of one size; the mouth as the darkest level line below them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from ..figure.face import Face
+from ..types import Float64Array, FloatArray
+
+_SIDE, _REACH = 200, 1.55
+"""Pixels and half the side, in radii of the face, of the square that is looked at."""
+_SCALES = (0.06, 0.075, 0.09, 0.11, 0.135, 0.165)
+"""Of the spots, in radii of the face: their radius is the square root of 2 times as large."""
+_APART, _NEAR = (0.5, 1.3), 0.32
+"""In radii of the face: distance of the eyes, and of their middle from where BlazeFace has it."""
+_TILT = 0.22
+"""Largest slope of the line of both eyes."""
+_DARK, _ALIKE, _MOST = 0.0025, 0.3, 12
+"""Least strength of a spot; least share of the weaker eye's strength; spots of one size that are compared."""
+_EYE = np.array((1.9, 1.35))
+"""Half the width and height of an eye, in radii of its iris."""
+_MOUTH_ACROSS, _MOUTH_BELOW, _LINE = 0.28, (0.5, 0.82, 0.28, 1.35), 0.045
+"""In distances of the eyes: half the width over which a mouth is dark; how far below the eyes it is looked
+for (from, most likely, give or take, to); how thick a line it is."""
+_MOUTH_DARK, _MOUTH_WIDE = 0.012, (0.22, 1.0)
+"""Least strength of the line; its width in distances of the eyes."""
+_LUMINANCE = np.array((0.299, 0.587, 0.114))
+
+
+def find_features(rgb: FloatArray, face: Face) -> Float64Array | None:
+    """Find (3, 4) right eye, left eye and mouth: x and y of the center, half of width and height, in pixels.
+
+    rgb: (H, W, 3) 0..1. The mouth's width is 0 where none is found. None unless two eyes are found.
+    """
+    center, radius = np.asarray(face.center, np.float64), float(np.mean(face.radii))
+    high, wide = rgb.shape[:2]
+    low = np.clip(center - _REACH * radius, 0, (wide, high))
+    top = np.clip(center + _REACH * radius, 0, (wide, high))
+    scale = (top - low) / _SIDE
+    if scale.min() <= 0:
+        return None
+    image = Image.fromarray((np.clip(rgb, 0, 1) * 255).astype(np.uint8))
+    pixels = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, box=(*low, *top))
+    gray = np.asarray(pixels).astype(np.float64) / 255 @ _LUMINANCE
+    eyes = _find_eyes(gray, (face.points[:2].mean(axis=0) - low) / scale, radius / float(scale.mean()))
+    if eyes is None:
+        return None
+    found = np.stack((*eyes, _find_mouth(gray, eyes)))
+    return np.concatenate((found[:, :2] * scale + low, found[:, 2:] * scale), axis=1)
+
+
+def _find_eyes(
+    gray: Float64Array, center: Float64Array, unit: float
+) -> tuple[Float64Array, Float64Array] | None:
+    """The strongest pair of spots of one size, (4,) each; the right one is to the viewer's left."""
+    best: tuple[Float64Array, Float64Array] | None = None
+    most = 0.0
+    for scale in _SCALES:
+        places, strength = _list_spots(gray, scale * unit)
+        offset = (places - center) / unit
+        way = offset[None] - offset[:, None]
+        middle = (offset[None] + offset[:, None]) / 2
+        fits = (way[..., 0] > _APART[0]) & (way[..., 0] < _APART[1])
+        fits &= np.abs(way[..., 1]) < _TILT * way[..., 0]
+        fits &= np.linalg.norm(middle, axis=2) < _NEAR
+        weaker, stronger = (pick(strength[None], strength[:, None]) for pick in (np.minimum, np.maximum))
+        score = np.where(fits & (weaker > _ALIKE * stronger), weaker, 0.0)
+        if score.size and score.max() > max(most, _DARK):
+            most = float(score.max())
+            pair = np.unravel_index(score.argmax(), score.shape)
+            half = _EYE * scale * unit * np.sqrt(2)
+            best = np.append(places[pair[0]], half), np.append(places[pair[1]], half)
+    return best
+
+
+def _list_spots(gray: Float64Array, size: float) -> tuple[Float64Array, Float64Array]:
+    """Centers (N, 2), x and y, and strengths (N,) of the round dark spots of about this size."""
+    across, along, mixed = (
+        ndimage.gaussian_filter(gray, size, order=order) for order in ((0, 2), (2, 0), (1, 1))
+    )
+    strength = size**4 * (across * along - mixed**2) * ((across > 0) & (along > 0))
+    peaks = (strength == ndimage.maximum_filter(strength, 5)) & (strength > _DARK)
+    rows, columns = np.nonzero(peaks)
+    strongest = np.argsort(-strength[rows, columns])[:_MOST]
+    rows, columns = rows[strongest], columns[strongest]
+    return np.stack((columns, rows), axis=1).astype(np.float64), strength[rows, columns]
+
+
+def _find_mouth(gray: Float64Array, eyes: tuple[Float64Array, Float64Array]) -> Float64Array:
+    """(4,) the darkest line below the eyes; of no width where there is none."""
+    right, left = eyes
+    apart, middle = float(left[0] - right[0]), (right + left)[:2] / 2
+    thick = max(_LINE * apart, 1.0)
+    dark = np.maximum(thick**2 * ndimage.gaussian_filter1d(gray, thick, axis=0, order=2), 0)
+    dark = ndimage.maximum_filter1d(dark, 2 * round(thick) + 1, axis=0)  # a smile is no level line
+    columns = np.arange(_SIDE)
+    inner = np.abs(columns - middle[0]) < _MOUTH_ACROSS * apart
+    rows = np.arange(*(round(middle[1] + below * apart) for below in _MOUTH_BELOW[::3]))
+    rows = rows[rows < _SIDE]
+    if not len(rows):
+        return np.array((*middle, 0.0, 0.0))
+    likely = np.exp(-((((rows - middle[1]) / apart - _MOUTH_BELOW[1]) / _MOUTH_BELOW[2]) ** 2))
+    row = rows[(likely * dark[rows][:, inner].mean(axis=1)).argmax()]
+    strength = float(dark[row, inner].mean())
+    run, _ = ndimage.label(dark[row] > strength / 3)
+    own = columns[run == run[round(middle[0])]] if run[round(middle[0])] else columns[:1]
+    half, wide = len(own) / 2, len(own) / apart
+    is_mouth = strength > _MOUTH_DARK and _MOUTH_WIDE[0] < wide < _MOUTH_WIDE[1]
+    return np.array((own.mean(), row, half, thick) if is_mouth else (*middle, 0.0, 0.0))
