@@ -88,7 +88,7 @@ def _choose_encoder(
     renamed = rename_character(posed, bone_names)
     if character_format == "fbx":
         extras = character.textured.mesh.extras
-        named = "" if extras is None else replace(extras, rig=None, tangents=None).describe()
+        named = "" if extras is None else replace(extras, rig=None, tangents=None, morphs=()).describe()
         warn_of_losses("FBX", [named] if named else [])
         return lambda stem: encode_fbx(renamed, stem)
     if character_format == "vrm":

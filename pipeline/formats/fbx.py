@@ -1,4 +1,4 @@
-"""Writer of rigged characters as binary FBX 7.4: mesh, embedded texture, skeleton, skin, bind pose, clips."""
+"""Writer of rigged characters as binary FBX 7.4: mesh, morphs, texture, skeleton, skin, bind pose, clips."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from .fbx_angles import matrix_to_euler
 from .fbx_animation import add_clips
 from .fbx_binary import FbxNode, encode_document
 from .fbx_materials import CHARACTER_NAME, UV_SET, add_material
+from .fbx_morphs import add_morphs
 from .fbx_scene import ROOT_ID, SceneBuilder, flatten_matrix, make_properties
 from .files import replace_file
+from .gltf_extras import unmorph_positions
 from .joint_transforms import make_exact_rest, world_to_local
 from .validate import check_character
 
@@ -58,7 +60,7 @@ def _character_to_fbx(character: RiggedCharacter) -> _FbxCharacter:
     mesh = character.textured.mesh
     rest = make_exact_rest(character.skeleton)
     rest[:, :3, 3] *= _CENTIMETRES_PER_METRE
-    positions = mesh.positions.astype(np.float64) * _CENTIMETRES_PER_METRE
+    positions = unmorph_positions(mesh).astype(np.float64) * _CENTIMETRES_PER_METRE
     return _FbxCharacter(positions, rest, np.asarray(mesh.uvs) * (1.0, -1.0) + (0, 1))
 
 
@@ -68,6 +70,7 @@ def _add_character(scene: SceneBuilder, character: RiggedCharacter, stem: str) -
     scene.connect(mesh_model, ROOT_ID)
     geometry = _add_geometry(scene, character.textured, converted)
     scene.connect(geometry, mesh_model)
+    add_morphs(scene, character.textured.mesh, geometry, _CENTIMETRES_PER_METRE)
     for number, material in enumerate(character.textured.materials):
         suffix = f"_{number + 1}" if number else ""
         scene.connect(add_material(scene, material, stem, suffix), mesh_model)

@@ -18,10 +18,10 @@ _SIDE, _REACH = 200, 1.55
 """Pixels and half the side, in radii of the face, of the square that is looked at."""
 _SCALES = (0.06, 0.075, 0.09, 0.11, 0.135, 0.165)
 """Of the spots, in radii of the face: their radius is the square root of 2 times as large."""
-_APART, _NEAR = (0.5, 1.3), 0.32
+_APART, _NEAR = (0.5, 1.3), 0.25
 """In radii of the face: distance of the eyes, and of their middle from where BlazeFace has it."""
-_TILT = 0.22
-"""Largest slope of the line of both eyes."""
+_TILT, _BROADEST = 0.22, 0.45
+"""Largest slope of the line of both eyes; largest half width of one, in their distance."""
 _DARK, _ALIKE, _MOST = 0.0025, 0.3, 12
 """Least strength of a spot; least share of the weaker eye's strength; spots of one size that are compared."""
 _EYE = np.array((1.9, 1.35))
@@ -29,8 +29,17 @@ _EYE = np.array((1.9, 1.35))
 _MOUTH_ACROSS, _MOUTH_BELOW, _LINE = 0.28, (0.5, 0.82, 0.28, 1.35), 0.045
 """In distances of the eyes: half the width over which a mouth is dark; how far below the eyes it is looked
 for (from, most likely, give or take, to); how thick a line it is."""
-_MOUTH_DARK, _MOUTH_WIDE = 0.012, (0.22, 1.0)
+_MOUTH_DARK, _MOUTH_WIDE = 0.012, (0.22, 0.92)
 """Least strength of the line; its width in distances of the eyes."""
+_CHIN_BELOW, _CHIN_ALIKE = 0.17, 0.35
+"""Below the mouth, in distances of the eyes, where there is skin; its distance from that of the face."""
+_CHEEKS = 0.5
+"""Radii of the face within which most is skin."""
+_WHITE, _PALE, _BLACK = 0.85, 0.6, 0.6
+"""Of the skin's luminance, and of its saturation: at least and at most of the white of an eye, or of a light
+in it; and at most of its pupil, or of lashes."""
+_WHITE_SHARE, _BLACK_SHARE, _BAND = 0.03, 0.08, 0.4
+"""Of an eye's box, from its middle so many half heights up and down."""
 _LUMINANCE = np.array((0.299, 0.587, 0.114))
 
 
@@ -48,26 +57,38 @@ def find_features(rgb: FloatArray, face: Face) -> Float64Array | None:
         return None
     image = Image.fromarray((np.clip(rgb, 0, 1) * 255).astype(np.uint8))
     pixels = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, box=(*low, *top))
-    gray = np.asarray(pixels).astype(np.float64) / 255 @ _LUMINANCE
-    eyes = _find_eyes(gray, (face.points[:2].mean(axis=0) - low) / scale, radius / float(scale.mean()))
+    colors = np.asarray(pixels).astype(np.float64) / 255
+    unit = radius / float(scale.mean())
+    skin = _measure_skin(colors, (center - low) / scale, unit)
+    eyes = _find_eyes(colors, skin, (face.points[:2].mean(axis=0) - low) / scale, unit)
     if eyes is None:
         return None
-    found = np.stack((*eyes, _find_mouth(gray, eyes)))
+    found = np.stack((*eyes, _find_mouth(colors, skin, eyes)))
     return np.concatenate((found[:, :2] * scale + low, found[:, 2:] * scale), axis=1)
 
 
+def _measure_skin(colors: Float64Array, center: Float64Array, unit: float) -> Float64Array:
+    """(3,) the color of the middle of the face."""
+    y, x = np.mgrid[:_SIDE, :_SIDE]
+    return np.median(colors[np.hypot(x - center[0], y - center[1]) < _CHEEKS * unit], axis=0)
+
+
 def _find_eyes(
-    gray: Float64Array, center: Float64Array, unit: float
+    colors: Float64Array, skin: Float64Array, center: Float64Array, unit: float
 ) -> tuple[Float64Array, Float64Array] | None:
     """The strongest pair of spots of one size, (4,) each; the right one is to the viewer's left."""
     best: tuple[Float64Array, Float64Array] | None = None
     most = 0.0
     for scale in _SCALES:
-        places, strength = _list_spots(gray, scale * unit)
+        places, strength = _list_spots(colors @ _LUMINANCE, scale * unit)
+        half = _EYE * scale * unit * np.sqrt(2)
+        is_eye = np.array([_has_white(colors, skin, place, half) for place in places], bool)
+        places, strength = places[is_eye], strength[is_eye]
         offset = (places - center) / unit
         way = offset[None] - offset[:, None]
         middle = (offset[None] + offset[:, None]) / 2
         fits = (way[..., 0] > _APART[0]) & (way[..., 0] < _APART[1])
+        fits &= half[0] / unit < _BROADEST * way[..., 0]
         fits &= np.abs(way[..., 1]) < _TILT * way[..., 0]
         fits &= np.linalg.norm(middle, axis=2) < _NEAR
         weaker, stronger = (pick(strength[None], strength[:, None]) for pick in (np.minimum, np.maximum))
@@ -75,9 +96,20 @@ def _find_eyes(
         if score.size and score.max() > max(most, _DARK):
             most = float(score.max())
             pair = np.unravel_index(score.argmax(), score.shape)
-            half = _EYE * scale * unit * np.sqrt(2)
             best = np.append(places[pair[0]], half), np.append(places[pair[1]], half)
     return best
+
+
+def _has_white(colors: Float64Array, skin: Float64Array, place: Float64Array, half: Float64Array) -> bool:
+    """Whether there is the white of an eye, or a light in it, beside what is dark."""
+    half = half * (1, _BAND)
+    left, top = np.maximum((place - half).astype(int), 0)
+    right, bottom = (place + half).astype(int) + 1
+    box = colors[top:bottom, left:right].reshape(-1, 3)
+    gray, pale = box @ _LUMINANCE, np.ptp(box, axis=1)
+    white = (gray > _WHITE * (skin @ _LUMINANCE)) & (pale < _PALE * np.ptp(skin))
+    dark = gray < _BLACK * (skin @ _LUMINANCE)
+    return bool(white.mean() > _WHITE_SHARE and dark.mean() > _BLACK_SHARE)
 
 
 def _list_spots(gray: Float64Array, size: float) -> tuple[Float64Array, Float64Array]:
@@ -93,9 +125,11 @@ def _list_spots(gray: Float64Array, size: float) -> tuple[Float64Array, Float64A
     return np.stack((columns, rows), axis=1).astype(np.float64), strength[rows, columns]
 
 
-def _find_mouth(gray: Float64Array, eyes: tuple[Float64Array, Float64Array]) -> Float64Array:
+def _find_mouth(
+    colors: Float64Array, skin: Float64Array, eyes: tuple[Float64Array, Float64Array]
+) -> Float64Array:
     """(4,) the darkest line below the eyes; of no width where there is none."""
-    right, left = eyes
+    gray, (right, left) = colors @ _LUMINANCE, eyes
     apart, middle = float(left[0] - right[0]), (right + left)[:2] / 2
     thick = max(_LINE * apart, 1.0)
     dark = np.maximum(thick**2 * ndimage.gaussian_filter1d(gray, thick, axis=0, order=2), 0)
@@ -112,5 +146,7 @@ def _find_mouth(gray: Float64Array, eyes: tuple[Float64Array, Float64Array]) -> 
     run, _ = ndimage.label(dark[row] > strength / 3)
     own = columns[run == run[round(middle[0])]] if run[round(middle[0])] else columns[:1]
     half, wide = len(own) / 2, len(own) / apart
-    is_mouth = strength > _MOUTH_DARK and _MOUTH_WIDE[0] < wide < _MOUTH_WIDE[1]
+    chin = colors[min(round(row + _CHIN_BELOW * apart), _SIDE - 1), inner]
+    on_chin = float(np.linalg.norm(np.median(chin, axis=0) - skin)) < _CHIN_ALIKE
+    is_mouth = on_chin and strength > _MOUTH_DARK and _MOUTH_WIDE[0] < wide < _MOUTH_WIDE[1]
     return np.array((own.mean(), row, half, thick) if is_mouth else (*middle, 0.0, 0.0))

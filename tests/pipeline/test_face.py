@@ -7,7 +7,7 @@ import pytest
 import trimesh
 from character3d.pipeline.figure import LANDMARKS, Figure
 from character3d.pipeline.figure.face import Face
-from character3d.pipeline.formats import VrmMeta, encode_vrm, write_glb, write_vrm
+from character3d.pipeline.formats import VrmMeta, encode_vrm, read_mesh, write_fbx, write_glb, write_vrm
 from character3d.pipeline.formats.vrm_expressions import PRESETS
 from character3d.pipeline.mesh.refine import refine_faces
 from character3d.pipeline.mesh_extras import MeshExtras, MorphTarget
@@ -19,6 +19,7 @@ from character3d.tests.readers.compare import write_ask
 from character3d.tests.readers.locate import require_reader, run_reader
 from character3d.tests.readers.sample_humanoid import make_humanoid
 from PIL import Image, ImageDraw
+from scipy.spatial import cKDTree
 
 from .test_vrm import read_tree
 
@@ -266,6 +267,26 @@ def test_three_vrm_closes_its_eyes(tmp_path):
     assert report["looks"] is True
     number = list(MORPHS).index("eyeBlinkLeft")
     assert report["influences"] == [float(other == number) for other in range(len(MORPHS))]
+
+
+def test_an_fbx_has_them_as_blend_shapes(tmp_path):
+    """As ufbx reads it; a weight that the positions show already is the channel's."""
+    require_reader("ufbx")
+    extras = SPEAKER.textured.mesh.extras
+    shown = replace(extras.morphs[0], weight=0.5)
+    mesh = replace(SPEAKER.textured.mesh, extras=replace(extras, morphs=(shown, *extras.morphs[1:])))
+    write_fbx(tmp_path / "a.fbx", replace(SPEAKER, textured=replace(SPEAKER.textured, mesh=mesh)))
+    found = read_mesh(tmp_path / "a.fbx").surface
+    found = found.mesh if isinstance(found, TexturedMesh) else found
+    assert [(morph.name, morph.weight) for morph in found.extras.morphs] == [
+        (morph.name, morph.weight) for morph in mesh.extras.morphs
+    ]
+    away, nearest = cKDTree(mesh.positions).query(found.positions)
+    assert away.max() < 1e-5
+    for ours, theirs in zip(mesh.extras.morphs, found.extras.morphs, strict=True):
+        dense, read = np.zeros((len(mesh.positions), 3)), np.zeros((len(found.positions), 3))
+        dense[ours.vertices], read[theirs.vertices] = ours.deltas, theirs.deltas
+        assert np.abs(read - dense[nearest]).max() < 1e-5, ours.name
 
 
 def test_the_validator_finds_nothing_wrong(tmp_path):

@@ -97,7 +97,7 @@ def _mix_vertices(mesh: Mesh, sources: Int64Array, faces: IntArray) -> Mesh:
 
 
 def _mix_skin(skin: SkinWeights, sources: Int64Array) -> SkinWeights:
-    """The strongest influences on the middle of two vertices each; the old ones come first and keep theirs."""
+    """The strongest influences on the middle of two vertices each; the old ones come first and stay."""
     first, second = sources[len(skin.joints) :].T
     joints = np.concatenate((skin.joints[first], skin.joints[second]), axis=1).astype(np.int64)
     weights = np.concatenate((skin.weights[first], skin.weights[second]), axis=1) / 2
