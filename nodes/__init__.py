@@ -5,14 +5,17 @@ from __future__ import annotations
 from .animation import AddAnimation, PreviewAnimation
 from .compat import ComfyExtension, io
 from .delight import DelightPicture
+from .edit_clips import EditClips
 from .export import PreviewMesh, SaveMesh
 from .figure import EditFigure, SaveFigure
 from .generating_multiview_texture import GenerateViews
 from .load_mesh import LoadMesh
+from .load_motion import LoadMotion
 from .mesh_generation import GenerateMesh
 from .preprocessing import PreprocessPicture
 from .rigging import RigCharacter
 from .save_character import SaveCharacter
+from .save_motion import SaveMotion
 from .shape_steps import CleanMesh, DecodeShape, LoadShapeModel
 from .texture_baking import ApplyTexture, BakeTexture, MergeMaterials
 from .view_steps import ApplyIG2MV, RenderViewMaps
@@ -35,9 +38,12 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     MergeMaterials,
     RigCharacter,
     AddAnimation,
+    LoadMotion,
+    EditClips,
     SaveFigure,
     SaveMesh,
     SaveCharacter,
+    SaveMotion,
     MakeVrmMeta,
     PreviewMesh,
     PreviewAnimation,

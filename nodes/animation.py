@@ -7,15 +7,16 @@ from typing import Any
 
 from ..pipeline.animation import animate_character, load_clip, retarget_clip, swing_clip
 from ..pipeline.conventions import CLIPS
+from ..pipeline.errors import RigError
 from ..pipeline.preview import encode_webp, render_animation, render_turntable
-from ..pipeline.types import RiggedCharacter
+from ..pipeline.types import AnimationClip, RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
 from .output_files import save_counted
 from .sockets import Character, array_to_image
 from .stage import StageRun, reserve_device
 
-_TURNTABLE = "turntable"
+_TURNTABLE, _NEWEST = "turntable", "newest clip"
 _FRAMES_PER_SECOND = 15
 
 
@@ -62,12 +63,13 @@ class PreviewAnimation(io.ComfyNode):
             search_aliases=["turntable", "animated preview", "gif"],
             is_output_node=True,
             inputs=[
-                character_input("The rigged character; clips of its own are not needed."),
+                character_input("The rigged character; only newest clip needs clips of its own."),
                 io.Combo.Input(
                     "motion",
-                    options=[_TURNTABLE, *CLIPS],
+                    options=[_TURNTABLE, *CLIPS, _NEWEST],
                     default="walk",
-                    tooltip="The clip to show; turntable rotates the character once in its rest pose.",
+                    tooltip="The clip to show. newest clip: the last one that was added to the character. "
+                    "turntable: one turn of the character in its rest pose.",
                 ),
                 io.Int.Input("size", default=320, min=64, max=1024, tooltip="Side of the picture in pixels."),
                 io.Float.Input(
@@ -103,13 +105,21 @@ class PreviewAnimation(io.ComfyNode):
             frames = render_turntable(character.textured, **options)
             seconds = len(frames) / _FRAMES_PER_SECOND
         else:
-            clip, angle = (
-                swing_clip(character, retarget_clip(load_clip(motion), character)),
-                math.radians(azimuth),
-            )
+            clip, angle = _choose_clip(character, motion), math.radians(azimuth)
             fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
             frames = render_animation(character, clip, azimuth=angle, fps=fps, **options)
         rate = len(frames) / seconds
         file = save_counted(filename_prefix, ".webp", lambda _stem: encode_webp(frames, rate))
         ui = {"images": [file.entry], "animated": (True,), "character3d_file": [file.entry]}
         return io.NodeOutput(array_to_image(frames), ui=ui)
+
+
+def _choose_clip(character: RiggedCharacter, motion: str) -> AnimationClip:
+    """One of the bundled clips, or the character's last. RigError if it has none."""
+    if motion != _NEWEST:
+        return swing_clip(character, retarget_clip(load_clip(motion), character))
+    if not character.clips:
+        raise RigError(
+            "motion: expected a character with clips, from Add Animation or Load Motion; found none"
+        )
+    return character.clips[-1]

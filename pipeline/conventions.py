@@ -50,5 +50,6 @@ MAX_INFLUENCES = 4
 BIND_POSES = ("as generated", "T-pose")
 CHARACTER_FORMATS = ("fbx", "glb", "vrm")
 BONE_NAMES = ("mixamo", "vrm", "unreal", "unity")
-CLIPS = ("idle", "walk", "wave", "t_pose")
-"""Bind poses, file formats, joint names and clips of a rigged character; also values of form fields."""
+CLIPS = ("idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose")
+ROOT_MOTIONS = ("keep", "in place")
+"""Bind poses, file formats, joint names, clips and root motions; also values of form fields."""

@@ -286,6 +286,8 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
             show(textured, 0), [draw_skeleton(elf.character), *elf.show_clip("wave", 3)[1:2]]
         ),
         "C3DAddAnimation": lambda: join([], elf.show_clip("walk", 5)),
+        "C3DLoadMotion": lambda: join([], elf.show_clip("dance", 5)),
+        "C3DEditClips": lambda: join([], elf.show_clip("jump", 6)[:4]),
         "C3DSaveFigure": lambda: join([drawn], [write_text(json.dumps(landmarks, indent=1)[:-1] + " ...")]),
         "C3DSaveMesh": lambda: join([], [label(tile, "GLB") for tile in show(textured, 25, 180)]),
         "C3DSaveCharacter": lambda: join(
@@ -294,6 +296,13 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
                 label(elf.show_clip("walk", 5)[1], "FBX"),
                 label(elf.show_clip("wave", 3)[1], "GLB"),
                 label(show(posed.textured, 0)[0], "VRM"),
+            ],
+        ),
+        "C3DSaveMotion": lambda: join(
+            [],
+            [
+                label(tile, name)
+                for tile, name in zip(elf.show_clip("jump", 6), ("BVH", "VRMA", "FBX", "GLB"), strict=False)
             ],
         ),
         "C3DVrmMeta": lambda: join(

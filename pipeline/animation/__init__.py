@@ -2,11 +2,13 @@
 
 clips.py reads the clips, which belong to no particular skeleton. retarget.py transfers them: legs.py and
 feet.py keep the feet on the ground by inverse kinematics, arms.py keeps the arms out of the body. sampling.py
-evaluates the result between its keys. stretch.py measures how far the skin stretches in motion, mend.py binds
-anew what tears, and settle.py holds the limbs that tear even so. swing.py has hair, tails and skirts follow.
+evaluates the result between its keys, and editing.py trims and loops it. stretch.py measures how far the skin
+stretches in motion, mend.py binds anew what tears, and settle.py holds the limbs that tear even so. swing.py
+has hair, tails and skirts follow.
 """
 
 from .clips import HumanoidClip, load_clip, parse_clip
+from .editing import EDITS, edit_clips
 from .mend import MAX_STRETCH, MendedCharacter, mend_skin
 from .retarget import animate_character, retarget_clip
 from .sampling import pose_character
@@ -15,12 +17,14 @@ from .stretch import edge_stretch
 from .swing import swing_clip
 
 __all__ = [
+    "EDITS",
     "MAX_STRETCH",
     "HumanoidClip",
     "MendedCharacter",
     "SettledCharacter",
     "animate_character",
     "edge_stretch",
+    "edit_clips",
     "load_clip",
     "mend_skin",
     "parse_clip",

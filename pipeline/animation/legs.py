@@ -77,7 +77,8 @@ def stand_on_ground(
         hips[:, 1] -= np.min([motion.ankle[:, 1] - motion.height for motion in motions.values()], axis=0)
         return hips
     ankles = solve_ankles(motions)
-    hips = _limit_reach(hips, roles, legs, ankles)
+    width = max(round(_REACH_SMOOTHING * len(hips)), 1)
+    hips = limit_reach(hips, roles, legs, ankles, width, "wrap")
     for side, leg in legs.items():
         joint = leg.place_hip(hips, roles)
         bent = bend_leg(joint, ankles[side], roles[side + "UpperLeg"], (leg.thigh, leg.shin))
@@ -106,23 +107,27 @@ def _sample_foot(
     return FootMotion(ankle, feet, pitch, measure_pitch(toes), *heights, contact)
 
 
-def _limit_reach(
+def limit_reach(
     hips: Float64Array,
     roles: Mapping[str, Float64Array],
     legs: Mapping[str, Leg],
     ankles: Mapping[str, Float64Array],
+    width: int,
+    mode: str,
 ) -> Float64Array:
-    """The positions (T, 3) of the hips, lowered smoothly until both legs reach their ankles."""
+    """Return the positions (T, 3) of the hips, lowered smoothly until both legs reach their ankles.
+
+    width: samples over which it is smoothed to each side. mode: wrap for a loop without its end, or nearest.
+    """
     excess = np.zeros(len(hips))
     for side, leg in legs.items():
         length = _MAX_REACH * (leg.thigh + leg.shin)
         offset = leg.place_hip(hips, roles) - ankles[side]
         aside = np.minimum(np.hypot(offset[:, 0], offset[:, 2]), 0.8 * length)
         excess = np.maximum(excess, offset[:, 1] - np.sqrt(length**2 - aside**2))
-    width = max(round(_REACH_SMOOTHING * len(hips)), 1)
-    widest = ndimage.maximum_filter1d(excess, 2 * width + 1, mode="wrap")
+    widest = ndimage.maximum_filter1d(excess, 2 * width + 1, mode=mode)
     lowered = hips.copy()
-    lowered[:, 1] -= ndimage.uniform_filter1d(widest, 2 * width + 1, mode="wrap")
+    lowered[:, 1] -= ndimage.uniform_filter1d(widest, 2 * width + 1, mode=mode)
     return lowered
 
 

@@ -43,7 +43,7 @@ def retarget_clip(clip: HumanoidClip, character: RiggedCharacter) -> AnimationCl
     roles = clip.sample_turns(times[:-1])
     _adapt_arms(roles, character)
     hips = stand_on_ground(clip, times[:-1], roles, measure_legs(character, t_pose))
-    turns = _turn_joints(skeleton, roles, t_pose)
+    turns = turn_joints(skeleton, roles, t_pose)
     root = hips - place_joints(skeleton, turns, np.zeros(3))[:, skeleton.roles["hips"], :3, 3]
     turns, root = (np.concatenate((values, values[:1])) for values in (turns, root))
     return AnimationClip(clip.name, times, turns_to_rotations(skeleton, turns), root)
@@ -58,8 +58,11 @@ def _adapt_arms(roles: dict[str, Float64Array], character: RiggedCharacter) -> N
         raise_shoulder(roles, side, skeleton.positions[lower] - skeleton.positions[upper])
 
 
-def _turn_joints(skeleton: Skeleton, roles: dict[str, Float64Array], t_pose: Float64Array) -> Float64Array:
-    """The turns (T, J, 3, 3) from the rest pose; joints that the clip does not move follow their parents."""
+def turn_joints(skeleton: Skeleton, roles: dict[str, Float64Array], t_pose: Float64Array) -> Float64Array:
+    """Return the turns (T, J, 3, 3) from the rest pose; joints without a role follow their parents.
+
+    roles: role -> (T, 3, 3) from the T-pose, whose own turns from rest are t_pose (J, 3, 3).
+    """
     moved = _merge_trunk(skeleton, roles)
     names = {joint: role for role, joint in skeleton.roles.items()}
     since = np.tile(np.eye(3), (len(roles["hips"]), len(skeleton.names), 1, 1))

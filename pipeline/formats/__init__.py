@@ -5,11 +5,14 @@ the clips. glb.py writes GLB with gltf_document.py (the container) and gltf_skin
 vrm*.py add what VRM requires. validate.py holds the checks that all writers share.
 """
 
+from .armature import encode_fbx_armature, encode_glb_armature, encode_vrma
+from .bvh import encode_bvh
 from .fbx import encode_fbx, write_fbx
 from .files import create_file, encode_png, replace_file
 from .glb import encode_glb, write_glb
 from .joint_names import NAME_PROFILES, rename_character, rename_joints
 from .mesh_files import MESH_SUFFIXES, LoadedMesh, advise, read_mesh
+from .motion_files import MOTION_SUFFIXES, LoadedMotions, read_motions
 from .reading.companions import list_companions
 from .vrm import encode_vrm, write_vrm
 from .vrm_meta import ALLOWED_VALUES, VrmMeta
@@ -17,17 +20,24 @@ from .vrm_meta import ALLOWED_VALUES, VrmMeta
 __all__ = [
     "ALLOWED_VALUES",
     "MESH_SUFFIXES",
+    "MOTION_SUFFIXES",
     "NAME_PROFILES",
     "LoadedMesh",
+    "LoadedMotions",
     "VrmMeta",
     "advise",
     "create_file",
+    "encode_bvh",
     "encode_fbx",
+    "encode_fbx_armature",
     "encode_glb",
+    "encode_glb_armature",
     "encode_png",
     "encode_vrm",
+    "encode_vrma",
     "list_companions",
     "read_mesh",
+    "read_motions",
     "rename_character",
     "rename_joints",
     "replace_file",

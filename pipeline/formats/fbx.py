@@ -55,6 +55,17 @@ def encode_fbx(character: RiggedCharacter, stem: str) -> bytes:
     return encode_document(scene.document())
 
 
+def encode_fbx_armature(character: RiggedCharacter) -> bytes:
+    """Return a file of the character's joints and clips alone."""
+    scene, rest = SceneBuilder(), make_exact_rest(character.skeleton)
+    rest[:, :3, 3] *= _CENTIMETRES_PER_METRE
+    local = world_to_local(character.skeleton.parents, rest)
+    joints = _add_skeleton(scene, character.skeleton, local)
+    _add_bind_pose(scene, joints, list(rest))
+    add_clips(scene, character.clips, joints, local, _CENTIMETRES_PER_METRE)
+    return encode_document(scene.document())
+
+
 def _character_to_fbx(character: RiggedCharacter) -> _FbxCharacter:
     """Convert meters to centimeters, and v down to v up; nothing else does."""
     mesh = character.textured.mesh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,17 @@ def add_skinned_nodes(document: GltfDocument, character: RiggedCharacter, mesh: 
     document.add("scenes", {"nodes": [node, joints[0]]})
     moving = find_moving_joints(local, character.clips)
     for clip in character.clips:
+        _add_animation(document, clip, moving, joints)
+    return joints
+
+
+def add_armature(document: GltfDocument, skeleton: Skeleton, clips: Sequence[AnimationClip]) -> list[int]:
+    """Append a node per joint, without a mesh, and the clips as animations; return the joints' nodes (J,)."""
+    local = world_to_local(skeleton.parents, make_exact_rest(skeleton))
+    joints = _add_joints(document, skeleton, local, len(document.tree.get("nodes", [])))
+    document.add("scenes", {"nodes": [joints[root] for root in np.flatnonzero(skeleton.parents < 0)]})
+    moving = find_moving_joints(local, clips)
+    for clip in clips:
         _add_animation(document, clip, moving, joints)
     return joints
 

@@ -62,6 +62,12 @@ def list_axis_frames() -> Float64Array:
     return np.stack(sorted(frames, key=lambda frame: -np.trace(frame)))
 
 
+def snap_to_axes(turn: Float64Array) -> Float64Array:
+    """Return the one of `list_axis_frames` (3, 3) that is nearest to a rotation (3, 3)."""
+    frames = list_axis_frames()
+    return np.asarray(frames[np.einsum("nij,ij->n", frames, turn).argmax()])
+
+
 def make_frame(up: Float64Array, front: Float64Array) -> Float64Array:
     """Return left, up and front as rows (3, 3)."""
     return np.stack((np.cross(up, front), up, front))

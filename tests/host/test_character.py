@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import trimesh
+from character3d.pipeline.conventions import CLIPS
 from PIL import Image, ImageDraw
 
 STAGES = ["preprocessing", "mesh_generation", "generating_multiview_texture", "texture_baking", "rigging"]
@@ -178,7 +179,7 @@ def test_a_job_asks_for_its_format_clips_and_a_moving_preview(elf_job, glb_job):
     gltf = read_glb(read(glb_job.job_id, results["rigged_character"]))
     names = [gltf["nodes"][joint]["name"] for joint in gltf["skins"][0]["joints"]]
     assert {"Hips", "LeftUpperArm", "RightLowerLeg"} <= set(names)
-    assert {clip["name"] for clip in gltf["animations"]} == {"idle", "walk", "wave", "t_pose"}
+    assert {clip["name"] for clip in gltf["animations"]} == set(CLIPS)
     low, high = np.array(bounds_of(gltf))
     assert (high - low)[0] > 0.75 * (high - low)[1]  # the arms are spread
     picture = Image.open(io.BytesIO(read(glb_job.job_id, results["preview_images"][-1])))

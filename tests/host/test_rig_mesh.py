@@ -66,7 +66,7 @@ def test_the_unreal_rig_has_a_root_and_the_clips(files, tmp_path):
     report = run_reader("ufbx", tmp_path / "report.json", model, ask)
     names = set(report["joints"])
     assert {"root", "pelvis", "spine_01", "upperarm_l", "calf_r", "head"} <= names
-    assert set(report["clips"]) == {"idle", "walk", "wave", "t_pose"}
+    assert set(report["clips"]) == {"idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose"}
 
 
 def test_a_chair_is_refused_with_its_measurements_if_strict(comfyui, client):

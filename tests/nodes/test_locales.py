@@ -7,7 +7,7 @@ import pytest
 from character3d.scripts.locales import LOCALES, list_common_texts, list_texts, write_texts
 
 FILES = ("nodeDefs", "main")
-ONLY_WITH_FILE_3D = re.compile(r"/C3DLoadMesh/inputs/file|/C3DSave(Mesh|Character)/outputs/1")
+ONLY_WITH_FILE_3D = re.compile(r"/C3DLoadM(esh|otion)/inputs/file|/C3DSave(Mesh|Character|Motion)/outputs/1")
 """Texts of sockets that older releases of ComfyUI have not."""
 
 

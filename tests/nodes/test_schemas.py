@@ -11,6 +11,9 @@ from PIL import Image
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "web" / "docs"
 IN_OTHER_GRAPHS = {
+    "C3DLoadMotion",
+    "C3DEditClips",
+    "C3DSaveMotion",
     "C3DLoadMesh",
     "C3DVrmMeta",
     "C3DApplyTexture",

@@ -94,6 +94,8 @@ class FbxRig:
         }
         nodes = sorted(list_items(scene.nodes), key=lambda node: node.node_depth)
         self._joints = [node for node in nodes if node.typed_id in bound or node.bone is not None]
+        if not self._joints and not len(scene.meshes):  # a file of mere motion may have plain nodes
+            self._joints = [node for node in nodes if node.parent is not None]
         self._number = {node.typed_id: number for number, node in enumerate(self._joints)}
         self._nodes = nodes
 
@@ -103,6 +105,7 @@ class FbxRig:
             return None
         parents = [self._find_joint(node.parent) for node in self._joints]
         arrays["skeleton"] = np.stack([read_matrix(node.node_to_world) for node in self._joints])
+        arrays["binds"] = self._read_binds()
         return {"names": [node.name for node in self._joints], "parents": parents}
 
     def describe_clips(self, arrays: dict[str, Any], left_out: LeftOut) -> list[dict[str, Any]]:
@@ -122,6 +125,15 @@ class FbxRig:
                 arrays[f"clip{number}_times"] = times - times[0]
                 arrays[f"clip{number}_world"] = self._follow(stack.anim, times)
         return found
+
+    def _read_binds(self) -> Any:
+        """(J, 4, 4) what takes the mesh with the most joints to each of its joints; else NaN."""
+        binds = np.full((len(self._joints), 4, 4), np.nan)
+        skins = [list(list_items(skin.clusters)) for skin in list_items(self._scene.skin_deformers)]
+        for cluster in max(skins, key=len, default=[]):
+            if cluster.bone_node is not None:
+                binds[self._number[cluster.bone_node.typed_id]] = read_matrix(cluster.geometry_to_bone)
+        return binds
 
     def read_influences(self, mesh: Any, node: Any, count: int) -> dict[str, Any]:
         """Joints and weights (V, K) of the vertices, the strongest first; empty if no joint moves them."""

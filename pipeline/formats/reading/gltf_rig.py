@@ -27,14 +27,19 @@ _RATE = 30.0
 
 
 class GltfRig:
-    """The joints of all skins that the scene shows, as one skeleton in the pose of its nodes."""
+    """The joints of all skins that the scene shows, as one skeleton in the pose of its nodes.
 
-    def __init__(self, file: GltfFile, nodes: GltfNodes) -> None:
+    has_bare: whether, without any skin, all nodes without a mesh are joints, as in files of mere motion.
+    """
+
+    def __init__(self, file: GltfFile, nodes: GltfNodes, *, has_bare: bool = False) -> None:
         self._file, self._nodes = file, nodes
         shown = [node for index in nodes.world if "mesh" in (node := file.item("nodes", index))]
         skins = {node["skin"] for node in shown if file.get(node, "skin", int) is not None}
         self._joints = {skin: nodes.skin_joints(skin) for skin in sorted(skins)}
         used = {joint for joints in self._joints.values() for joint in joints}
+        if has_bare and not used:
+            used = {index for index in nodes.world if "mesh" not in file.item("nodes", index)}
         self._order = [index for index in nodes.world if index in used]
         self._number = {index: number for number, index in enumerate(self._order)}
 
@@ -48,6 +53,22 @@ class GltfRig:
         names = [self._file.item("nodes", index).get("name") for index in self._order]
         named = [str(name or f"joint {number + 1}") for number, name in enumerate(names)]
         return make_skeleton(named, self._find_parents(), world)
+
+    def number(self, index: int) -> int | None:
+        """The number of the joint that a node is, or None."""
+        return self._number.get(index)
+
+    def read_binds(self) -> Float64Array:
+        """(J, 4, 4) what takes the mesh of the skin with the most joints to each of its joints; else NaN."""
+        binds = np.full((len(self._order), 4, 4), np.nan)
+        if self._joints:
+            skin, joints = max(self._joints.items(), key=lambda item: len(item[1]))
+            described = self._file.item("skins", skin)
+            if "inverseBindMatrices" in described:
+                matrices = read_numbers(self._file, described["inverseBindMatrices"], "MAT4")
+                for joint, matrix in zip(joints, matrices, strict=False):
+                    binds[self._number[joint]] = matrix.reshape(4, 4).T
+        return binds
 
     def read_influences(self, index: int, primitive: Primitive) -> Influences | None:
         """The joints and weights of a primitive that the node shows; without a skin, the joint above."""

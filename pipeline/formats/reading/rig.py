@@ -9,7 +9,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ...mesh_extras import OwnClip
-from ...types import Float64Array, Int64Array, Skeleton
+from ...orientation.frame import snap_to_axes
+from ...types import BoolArray, Float64Array, Int64Array, IntArray, Skeleton
 
 
 def read_rig(
@@ -72,3 +73,35 @@ def _make_unit(vectors: Float64Array, fallback: tuple[float, float, float]) -> F
     """Vectors (..., 3) of length 1; the fallback for those without a length."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.where(length > 1e-30, vectors / np.where(length > 1e-30, length, 1.0), fallback)
+
+
+def place_at_bind(parents: IntArray, placed: Float64Array, binds: Float64Array) -> Float64Array:
+    """Rest transforms (J, 4, 4) of joints as their mesh was bound to them.
+
+    placed: (J, 4, 4) as the scene has them. binds: (J, 4, 4) from the mesh to each joint, NaN for a joint
+    without, which keeps its place below its parent. The mesh's own place is that of the first bound joint in
+    the scene, turned to the nearest axes.
+    """
+    bound: BoolArray = np.asarray(np.isfinite(binds).all(axis=(1, 2)))
+    if not bound.any():
+        return placed
+    first = int(bound.argmax())
+    mesh = np.eye(4)
+    mesh[:3, :3] = snap_to_axes(placed[first, :3, :3] @ remove_scale(binds[first, :3, :3]))
+    rest = placed.copy()
+    scale = _measure_scale(placed, binds, bound)
+    for joint, parent in enumerate(parents):
+        if bound[joint]:
+            back = np.linalg.inv(binds[joint])
+            rest[joint, :3, :3] = mesh[:3, :3] @ remove_scale(back[:3, :3])
+            rest[joint, :3, 3] = scale * mesh[:3, :3] @ back[:3, 3]
+        elif parent >= 0:
+            rest[joint] = rest[parent] @ np.linalg.inv(placed[parent]) @ placed[joint]
+    return rest
+
+
+def _measure_scale(placed: Float64Array, binds: Float64Array, bound: BoolArray) -> float:
+    """The scene's units per unit of the mesh, from the distances between the bound joints."""
+    here, there = placed[bound, :3, 3], np.linalg.inv(binds[bound])[:, :3, 3]
+    one, two = (np.linalg.norm(places - places[0], axis=1).sum() for places in (here, there))
+    return float(one / two) if two > 1e-12 else 1.0

@@ -90,7 +90,7 @@ def normalize_to_t_pose(character: RiggedCharacter) -> RiggedCharacter:
     RigError names missing humanoid roles.
     """
     skeleton, mesh = character.skeleton, character.textured.mesh
-    turns = _raise_shoulders(skeleton, measure_t_pose(skeleton))
+    turns = raise_shoulders(skeleton, measure_t_pose(skeleton))
     placed = place_joints(skeleton, turns, skeleton.positions[0])
     moved = skin_mesh(mesh, skeleton, character.skin, placed)
     lift = np.array((0.0, -float(moved.positions[:, 1].min()), 0.0))
@@ -176,7 +176,7 @@ def _measure_palm(bones: _Bones, side: str, turn: Float64Array) -> float:
     return degrees if abs(degrees) <= _MAX_PALM_ROLL else 0.0
 
 
-def _raise_shoulders(skeleton: Skeleton, turns: Float64Array) -> Float64Array:
+def raise_shoulders(skeleton: Skeleton, turns: Float64Array) -> Float64Array:
     """The turns, with shoulders that follow the arms to the horizontal."""
     raised = turns.copy()
     for side, sign in SIDE_SIGNS.items():
