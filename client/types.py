@@ -235,7 +235,8 @@ class Parameters(TypedDict, total=False):
     fingers: bool
     strict: bool
     bind_pose: Literal["as generated", "T-pose"]
-    animation: Literal["none", "all", "idle", "walk", "wave", "t_pose"]
+    animation: Literal["none", "all", "idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose"]
+    root_motion: Literal["keep", "in place"]
     character_format: Literal["fbx", "glb", "vrm"]
     bone_names: Literal["mixamo", "vrm", "unreal", "unity"]
     animated_preview: bool

@@ -92,12 +92,12 @@ def invalid_parameter(message: str, parameter: str, status: int = 400, **details
 
 
 def file_too_large(message: str, **details: Any) -> ApiError:
-    """A FILE_TOO_LARGE error; the rest of the body is not read."""
+    """A FILE_TOO_LARGE error, of the picture unless `parameter` is another; the rest is not read."""
     return ApiError(413, FILE_TOO_LARGE, message, {"parameter": "image", **details}, closes=True)
 
 
 def unsupported_format(message: str, **details: Any) -> ApiError:
-    """An UNSUPPORTED_FORMAT error about the picture."""
+    """An UNSUPPORTED_FORMAT error about the picture, unless `parameter` is another."""
     return ApiError(415, UNSUPPORTED_FORMAT, message, {"parameter": "image", **details})
 
 

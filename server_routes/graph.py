@@ -41,8 +41,12 @@ RESULT_NODES: Mapping[str, str] = {
 SWITCHES: Mapping[str, str] = {"enable_rigging": "C3DRigCharacter", "animated_preview": "C3DPreviewAnimation"}
 """Form field -> the node type that is removed, with all that depends on it, when the field is false."""
 
-UNBOUND_FIELDS = frozenset({*SWITCHES, "webhook_url"})
-"""Fields that the service handles itself; no node takes them."""
+UNBOUND_FIELDS = frozenset({*SWITCHES, "webhook_url", "root_motion"})
+"""Fields that the service handles itself; no node of the template takes them."""
+MOTION_AFTER, MOTION_NODE = "C3DAddAnimation", "C3DLoadMotion"
+"""The node type whose character a motion is put onto, and the one that does it."""
+NEWEST_CLIP = "newest clip"
+"""What the preview shows of a character with a motion."""
 
 Prompt = dict[str, dict[str, Any]]
 
@@ -164,11 +168,35 @@ def load_template(path: Path = GRAPH_FILE) -> Prompt:
     return prompt
 
 
-def build_graph(template: Prompt, job_id: str, image: str, values: Mapping[str, Any]) -> JobGraph:
+def _insert_motion(prompt: Prompt, motion: str, root_motion: str) -> None:
+    """Put a node in place that puts a motion onto the character; nothing where no character is rigged."""
+    before = next((key for key, node in prompt.items() if node["class_type"] == MOTION_AFTER), None)
+    if before is None:
+        return
+    number = str(1 + max(map(int, prompt)))
+    for node in prompt.values():
+        for name, value in node["inputs"].items():
+            if value == [before, 0]:
+                node["inputs"][name] = [number, 0]
+        if node["class_type"] == SWITCHES["animated_preview"]:
+            node["inputs"]["motion"] = NEWEST_CLIP
+    inputs = {
+        "character": [before, 0],
+        "motion_file": motion,
+        "root_motion": root_motion,
+        "clip_name": "motion",
+    }
+    prompt[number] = {"class_type": MOTION_NODE, "inputs": inputs, "_meta": {"title": "Load motion"}}
+
+
+def build_graph(
+    template: Prompt, job_id: str, image: str, values: Mapping[str, Any], motion: str = ""
+) -> JobGraph:
     """Make the graph of a job from a copy of the template.
 
     Each unlinked input of this pack's nodes takes the value of the form field of the same name, `job_id`
-    inputs take the id of the job, and LoadImage takes `image`. values: every form field.
+    inputs take the id of the job, and LoadImage takes `image`. values: every form field. motion: a file below
+    the input folder that is put onto the character, or empty.
     """
     prompt = copy.deepcopy(template)
     prompt = _prune(prompt, {node for field, node in SWITCHES.items() if not values[field]})
@@ -179,6 +207,8 @@ def build_graph(template: Prompt, job_id: str, image: str, values: Mapping[str, 
     for node in prompt.values():
         if node["class_type"] == "LoadImage":
             node["inputs"]["image"] = image
+    if motion:
+        _insert_motion(prompt, motion, values["root_motion"])
     node_stages = _assign_stages(prompt)
     stages = tuple(stage for stage in STAGES if stage in node_stages.values())
     fields = _field_stages(prompt, node_stages)

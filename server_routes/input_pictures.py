@@ -1,4 +1,4 @@
-"""The jobs' pictures in ComfyUI's input folder; each is noted in the database before it is written."""
+"""The jobs' pictures and motions in ComfyUI's input folder, noted in the database before they are written."""
 
 from __future__ import annotations
 
@@ -32,8 +32,17 @@ class InputPictures:
         await self._threads.write(JobDatabase.add_picture, job_id)
         return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, pixels)
 
+    async def store_motion(self, job_id: str, suffix: str, data: bytes) -> str:
+        """Write a job's motion after its picture; returns the name that Load Motion takes. Raises OSError."""
+        return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, data, suffix)
+
+    @staticmethod
+    def find_motion(job_id: str) -> str:
+        """The name that Load Motion takes for a job's motion; empty without one. Blocks."""
+        return picture.find_motion(_input_folder(), job_id)
+
     async def remove(self, job_id: str) -> None:
-        """Delete a job's picture, after the job's end is stored: until then a restart may need it."""
+        """Delete a job's files, after the job's end is stored: until then a restart may need them."""
         if await asyncio.to_thread(picture.remove_input, _input_folder(), job_id):
             try:
                 await self._threads.write(JobDatabase.drop_picture, job_id)

@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
-from ..pipeline.conventions import BIND_POSES, BONE_NAMES, CHARACTER_FORMATS, CLIPS, REST_POSES
+from ..pipeline.conventions import BIND_POSES, BONE_NAMES, CHARACTER_FORMATS, CLIPS, REST_POSES, ROOT_MOTIONS
 from .errors import INVALID_PARAMETERS, ApiError
 
 DEFAULT_MODEL = "dreamshaper.safetensors"
@@ -156,6 +156,7 @@ class FormFields(BaseModel):
     strict: bool = False
     bind_pose: Annotated[str, _one_of(BIND_POSES)] = BIND_POSES[0]
     animation: Annotated[str, _one_of(("none", "all", *CLIPS))] = "none"
+    root_motion: Annotated[str, _one_of(ROOT_MOTIONS)] = ROOT_MOTIONS[0]
     character_format: Annotated[str, _one_of(CHARACTER_FORMATS)] = CHARACTER_FORMATS[0]
     bone_names: Annotated[str, _one_of(BONE_NAMES)] = BONE_NAMES[0]
     animated_preview: bool = False

@@ -1,7 +1,8 @@
-"""The uploaded picture: validated, re-encoded, and kept in ComfyUI's input folder until its job ends."""
+"""The uploaded picture and motion: checked, and kept in ComfyUI's input folder until their job ends."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import logging
@@ -29,6 +30,16 @@ _encoding = threading.BoundedSemaphore(2)
 """More at a time would be no faster, and each may hold 40 million pixels twice."""
 
 FORMATS = ["PNG", "JPG", "JPEG"]
+MOTION_FORMATS = ["BVH", "FBX", "GLB", "VRMA", "NPZ"]
+_PICTURE = ".tif"
+_SIGNATURES = (
+    (b"HIERARCHY", ".bvh"),
+    (b"glTF", ".glb"),
+    (b"Kaydara FBX Binary", ".fbx"),
+    (b"; FBX", ".fbx"),
+    (b"PK\x03\x04", ".npz"),
+)
+MOTION_SUFFIXES = tuple(dict.fromkeys(suffix for _, suffix in _SIGNATURES))
 
 
 def _picture_error(error: PictureError) -> ApiError:
@@ -66,17 +77,40 @@ def encode_upload(image: IO[bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def input_name(job_id: str) -> str:
-    """The name that LoadImage takes for a job's picture."""
-    return f"{FOLDER}/{job_id}.tif"
+def read_motion(motion: IO[bytes]) -> tuple[str, bytes]:
+    """Return the suffix of a motion's format, told by its first bytes, and its bytes.
+
+    Raises ApiError 415 for other formats. The motion itself is read where it is put onto the character.
+    """
+    data = motion.read()
+    start = data[:64].removeprefix(codecs.BOM_UTF8).lstrip()
+    suffix = next((suffix for sign, suffix in _SIGNATURES if start.startswith(sign)), None)
+    if suffix is None:
+        raise unsupported_format(
+            "Motion format not supported. Send a BVH, FBX, GLB, VRMA or SMPL npz file",
+            parameter="motion",
+            allowed=MOTION_FORMATS,
+        )
+    return suffix, data
 
 
-def store_input(input_folder: Path, job_id: str, data: bytes) -> str:
-    """Write a picture below ComfyUI's input folder; returns the name that LoadImage takes. Blocks.
+def input_name(job_id: str, suffix: str = _PICTURE) -> str:
+    """The name of a job's picture below the input folder, or of its motion with that suffix."""
+    return f"{FOLDER}/{job_id}{suffix}"
+
+
+def find_motion(input_folder: Path, job_id: str) -> str:
+    """The name of a job's motion below the input folder; empty without one. Blocks."""
+    names = (input_name(job_id, suffix) for suffix in MOTION_SUFFIXES)
+    return next((name for name in names if (input_folder / name).is_file()), "")
+
+
+def store_input(input_folder: Path, job_id: str, data: bytes, suffix: str = _PICTURE) -> str:
+    """Write a file below ComfyUI's input folder; returns its name there. Blocks.
 
     It is on disk when this returns.
     """
-    path = input_folder / input_name(job_id)
+    path = input_folder / input_name(job_id, suffix)
     with _folder_lock:
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = path.open("wb")
@@ -84,18 +118,18 @@ def store_input(input_folder: Path, job_id: str, data: bytes) -> str:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    return input_name(job_id)
+    return input_name(job_id, suffix)
 
 
 def remove_input(input_folder: Path, job_id: str) -> bool:
-    """Delete a job's picture, and the folder with the last one; returns whether it is gone. Blocks."""
-    path = input_folder / input_name(job_id)
+    """Delete a job's files, and the folder with the last one; returns whether they are gone. Blocks."""
     try:
         with _folder_lock:
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # it holds pictures of other jobs, or is not there
-                path.parent.rmdir()
+            for suffix in (_PICTURE, *MOTION_SUFFIXES):
+                (input_folder / input_name(job_id, suffix)).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds files of other jobs, or is not there
+                (input_folder / FOLDER).rmdir()
     except OSError as error:  # Windows, while a reader has it open
-        log.warning("job %s: its picture could not be deleted: %s", job_id, error)
+        log.warning("job %s: its picture or motion could not be deleted: %s", job_id, error)
         return False
     return True

@@ -12,6 +12,7 @@ from .errors import ApiError
 from .estimates import REMEMBERED
 from .files import remove_files
 from .graph import Prompt, build_graph
+from .input_pictures import InputPictures
 from .job_record import read_parameters, row_to_job
 from .job_runner import JobRunner, output_folder
 from .jobs import COMPLETED, FAILED, Failure, Job
@@ -43,7 +44,8 @@ async def resume_jobs(threads: DatabaseThreads, jobs: JobStore, runner: JobRunne
 
 
 def _read_job(row: Row, template: Prompt) -> Job:
-    graph = build_graph(template, row.id, picture.input_name(row.id), read_parameters(row.body).values)
+    values, motion = read_parameters(row.body).values, InputPictures.find_motion(row.id)
+    graph = build_graph(template, row.id, picture.input_name(row.id), values, motion)
     return row_to_job(row, graph)
 
 

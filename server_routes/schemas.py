@@ -30,7 +30,7 @@ Schema = dict[str, Any]
 
 _CODES = {
     INVALID_PARAMETERS: "The request is not acceptable; details say what was found and what is accepted.",
-    FILE_TOO_LARGE: "The picture has more than 10 MB or 40 megapixels, or the whole body more than 11 MB.",
+    FILE_TOO_LARGE: "Picture or motion has over 10 MB, the picture 40 megapixels, or the body 21 MB.",
     UNSUPPORTED_FORMAT: "The picture is not a PNG or JPEG, or the body is not a multipart form.",
     JOB_NOT_FOUND: "There is no such job, or there no longer is (410).",
     PROCESSING_ERROR: "A stage of the job failed; in an error response, a defect of the service.",
@@ -332,6 +332,12 @@ def list_schemas() -> dict[str, Schema]:
 
 
 _IMAGE = {"type": "string", "format": "binary", "description": "The picture, PNG or JPEG, at most 10 MB."}
+_MOTION = {
+    "type": "string",
+    "format": "binary",
+    "description": "A motion that is put onto the character as a clip: BVH, FBX, GLB, VRMA or npz of SMPL, "
+    "at most 10 MB.",
+}
 
 
 def check_form_schema() -> Schema:
@@ -347,6 +353,6 @@ def form_schema() -> Schema:
     return {
         "type": "object",
         "required": ["image"],
-        "properties": {"image": _IMAGE, **fields},
+        "properties": {"image": _IMAGE, "motion": _MOTION, **fields},
         "additionalProperties": unknown,
     }

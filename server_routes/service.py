@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,16 @@ class CharacterService:
         parameters, is_learned = await self._read_parameters(form)
         async with self._decoding:
             pixels = await asyncio.to_thread(picture.encode_upload, form.image)
+        motion = await asyncio.to_thread(picture.read_motion, form.motion) if form.motion else None
+        if motion and not parameters.values["enable_rigging"]:
+            warnings = (*parameters.warnings, "motion: ignored, since enable_rigging is false")
+            parameters = replace(parameters, warnings=warnings)
         job_id, live = new_job_id(), None
         try:
             with _disk_errors():
                 image = await self._pictures.store(job_id, pixels)
-            graph = build_graph(self._template, job_id, image, parameters.values)
+                name = await self._pictures.store_motion(job_id, *motion) if motion else ""
+            graph = build_graph(self._template, job_id, image, parameters.values, name)
             expected = self.runner.history.estimate(parameters.values, is_learned)
             job = Job(job_id, user, parameters, graph, expected)
             valid = await self.runner.validate(job)

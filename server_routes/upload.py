@@ -1,7 +1,7 @@
 """Read a multipart form part by part, counting every byte.
 
-Pictures are written to unnamed temporary files: ten of ten megabytes take hardly any memory, and nothing is
-left on the disk when a client, or the server, goes away.
+Pictures and motions are written to unnamed temporary files: ten of ten megabytes take hardly any memory, and
+nothing is left on the disk when a client, or the server, goes away.
 
 `Request.post` of aiohttp would be shorter, but it bounds the form only as a whole: each text field, and a
 picture without a file name, may be as large as that in memory, and is decoded by any codec that it names.
@@ -14,7 +14,7 @@ import codecs
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
@@ -35,7 +35,8 @@ from .upload_slots import Upload, UploadSlots
 
 MEBIBYTE = 2**20
 MAX_IMAGE_BYTES = 10 * MEBIBYTE
-MAX_BODY_BYTES = MAX_IMAGE_BYTES + MEBIBYTE
+MAX_MOTION_BYTES = 10 * MEBIBYTE
+MAX_BODY_BYTES = MAX_IMAGE_BYTES + MAX_MOTION_BYTES + MEBIBYTE
 MAX_TEXT_BYTES = 64 * 1024
 MAX_PARTS = 64
 IMAGE_BYTES_IN_MEMORY = 256 * 1024
@@ -60,19 +61,30 @@ _PARSER_ERRORS = (
 )
 
 
+FILES: Mapping[str, tuple[int, str]] = {
+    "image": (MAX_IMAGE_BYTES, "Image file is too large. The limit is 10 MB"),
+    "motion": (MAX_MOTION_BYTES, "Motion file is too large. The limit is 10 MB"),
+}
+"""Parts that are files -> their bytes at most, and what is said of more."""
+
+
 @dataclass(frozen=True)
 class Form:
-    """A form: the picture's file, positioned at its start, and the text of every other part by its name."""
+    """A form: its files, positioned at their starts, and the text of every other part by its name.
+
+    motion: None without one. file_hash: of its files.
+    """
 
     image: IO[bytes]
-    image_hash: bytes
+    motion: IO[bytes] | None
+    file_hash: bytes
     fields: Mapping[str, str]
 
     @property
     def digest(self) -> str:
-        """A hash of the picture and all fields, in any order."""
+        """A hash of the files and all fields, in any order."""
         fields = json.dumps(sorted(self.fields.items())).encode()
-        return hashlib.sha256(self.image_hash + fields).hexdigest()
+        return hashlib.sha256(self.file_hash + fields).hexdigest()
 
 
 class _BoundedStream:
@@ -150,11 +162,12 @@ async def _read_chunks(part: BodyPartReader, limit: int, too_large: ApiError) ->
         yield chunk
 
 
-async def _read_image(part: BodyPartReader, file: IO[bytes]) -> bytes:
+async def _read_file(part: BodyPartReader, name: str, file: IO[bytes]) -> bytes:
     """Copy a part into a file; returns the hash of it. What goes to the disk is written in a thread."""
-    too_large = file_too_large("Image file is too large. The limit is 10 MB", maximum=MAX_IMAGE_BYTES)
+    maximum, message = FILES[name]
+    too_large = file_too_large(message, parameter=name, maximum=maximum)
     digest, size = hashlib.sha256(), 0
-    async for chunk in _read_chunks(part, MAX_IMAGE_BYTES, too_large):
+    async for chunk in _read_chunks(part, maximum, too_large):
         digest.update(chunk)
         size += len(chunk)
         if size <= IMAGE_BYTES_IN_MEMORY:
@@ -207,43 +220,48 @@ async def _next_part(reader: MultipartReader) -> BodyPartReader | None:
     return part
 
 
-async def _read_parts(request: web.Request, file: IO[bytes], upload: Upload) -> Form:
+async def _read_parts(request: web.Request, files: Mapping[str, IO[bytes]], upload: Upload) -> Form:
     with _parser_errors():
         stream = cast(StreamReader, _BoundedStream(request.content, upload))
         reader = MultipartReader(request.headers, stream)
-    fields, image_hash = dict[str, str](), None
+    fields, hashes = dict[str, str](), dict[str, bytes]()
     for _ in range(MAX_PARTS):
         part = await _next_part(reader)
         if part is None:
             break
         _check_codings(part)
         name = _read_name(part)
-        if name in fields or (name == "image" and image_hash is not None):
+        if name in fields or name in hashes:
             raise invalid_parameter(f"Field {name} was sent more than once", name)
-        if name == "image":
-            image_hash = await _read_image(part, file)
+        if name in files:
+            hashes[name] = await _read_file(part, name, files[name])
         else:
             fields[name] = await _read_text(part, name)
     else:
         raise _malformed(f"It has more than {MAX_PARTS} parts")
-    if image_hash is None:
+    if "image" not in hashes:
         raise invalid_parameter("Missing image. Send a PNG or JPEG file", "image", provided=None)
-    return Form(file, image_hash, fields)
+    motion = files["motion"] if "motion" in hashes else None
+    return Form(files["image"], motion, b"".join(hashes[name] for name in FILES if name in hashes), fields)
+
+
+def _open_temporary() -> SpooledTemporaryFile[bytes]:
+    return SpooledTemporaryFile(max_size=IMAGE_BYTES_IN_MEMORY)
 
 
 @asynccontextmanager
 async def read_form(request: web.Request, slots: UploadSlots) -> AsyncIterator[Form]:
-    """The whole form of a request; its picture's file is open while the block runs.
+    """The whole form of a request; its files are open while the block runs.
 
-    File names and part types are ignored. Raises ApiError: 415 for another media type, 413 beyond
-    MAX_IMAGE_BYTES or MAX_BODY_BYTES, 408 if the body arrives too slowly, 503 if too many others are being
+    File names and part types are ignored. Raises ApiError: 415 for another media type, 413 beyond the
+    limits of FILES or MAX_BODY_BYTES, 408 if the body arrives too slowly, 503 if too many others are being
     read or the disk of temporary files is full, else 400.
     """
     _check_head(request)
-    with SpooledTemporaryFile(max_size=IMAGE_BYTES_IN_MEMORY) as file:
-        image = cast(IO[bytes], file)
+    with ExitStack() as stack:
+        files = {name: cast(IO[bytes], stack.enter_context(_open_temporary())) for name in FILES}
         try:
-            form = await slots.run(lambda upload: _read_parts(request, image, upload))
+            form = await slots.run(lambda upload: _read_parts(request, files, upload))
         except OSError as error:
             raise disk_full("The disk of temporary files cannot be written") from error
         yield form

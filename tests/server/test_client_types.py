@@ -32,7 +32,7 @@ def test_every_type_is_exported():
 
 def test_every_field_of_the_form_is_typed():
     form = form_schema()
-    assert list(form["properties"]) == ["image", *FIELDS] and form["required"] == ["image"]
+    assert list(form["properties"]) == ["image", "motion", *FIELDS] and form["required"] == ["image"]
     assert list(client.Parameters.__annotations__) == list(FIELDS) and not client.Parameters.__total__
 
 

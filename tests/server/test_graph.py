@@ -119,3 +119,26 @@ def test_a_graph_without_a_node_for_a_field_is_refused(tmp_path):
     path.write_text(json.dumps(graph))
     with pytest.raises(GraphError, match="cfg_scale"):
         load_template(path)
+
+
+def test_a_motion_is_put_onto_the_character(template):
+    values = {**VALUES, "root_motion": "in place", "animated_preview": True}
+    graph = build_graph(template, "the-job", "a.tif", values, "character3d/the-job.bvh")
+    titles = {node["_meta"]["title"]: number for number, node in graph.prompt.items()}
+    nodes = by_title(graph)
+    assert nodes["Load motion"] == {
+        "character": [titles["Add animation"], 0],
+        "motion_file": "character3d/the-job.bvh",
+        "root_motion": "in place",
+        "clip_name": "motion",
+    }
+    moved = [titles["Load motion"], 0]
+    assert nodes["Save rigged character"]["character"] == nodes["Preview animation"]["character"] == moved
+    assert nodes["Preview animation"]["motion"] == "newest clip"
+    assert graph.node_stages[titles["Load motion"]] == "rigging"
+
+
+def test_a_motion_needs_a_rig(template):
+    values = {**VALUES, "enable_rigging": False}
+    graph = build_graph(template, "the-job", "a.tif", values, "character3d/the-job.bvh")
+    assert "Load motion" not in by_title(graph)

@@ -55,7 +55,7 @@ async def test_length_is_refused_before_the_body_is_sent(comfyui):
     url = comfyui.url.removeprefix("http://").split(":")
     head = (
         f"POST /generate_character HTTP/1.1\r\nHost: {':'.join(url)}\r\nContent-Type: {FORM}\r\n"
-        f"Content-Length: {11 * MEBIBYTE + 1}\r\n\r\n"
+        f"Content-Length: {21 * MEBIBYTE + 1}\r\n\r\n"
     )
     reader, writer = await asyncio.open_connection(url[0], int(url[1]), local_addr=("127.240.1.1", 0))
     writer.write(head.encode())

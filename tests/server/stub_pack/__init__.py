@@ -147,6 +147,12 @@ def _add_animation(character, animation):
     return io.NodeOutput(f"{character} {animation}")
 
 
+def _load_motion(character, motion_file, root_motion, clip_name):
+    path = os.path.join(folder_paths.get_input_directory(), motion_file)
+    with open(path, "rb") as file:
+        return io.NodeOutput(f"{character} {clip_name} {root_motion} {len(file.read())}")
+
+
 def _preview_animation(filename_prefix, **values):
     files = _write(filename_prefix, ".webp", b"RIFF")
     return io.NodeOutput(_image(), ui={"character3d_file": files, "images": files})
@@ -235,6 +241,13 @@ NODES = [
         [CHARACTER.Input("character"), *_texts("animation")],
         [CHARACTER.Output()],
         _add_animation,
+        is_output=False,
+    ),
+    _node(
+        "C3DLoadMotion",
+        [CHARACTER.Input("character"), *_texts("motion_file", "root_motion", "clip_name")],
+        [CHARACTER.Output()],
+        _load_motion,
         is_output=False,
     ),
     _node(
