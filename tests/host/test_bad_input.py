@@ -127,7 +127,7 @@ def test_landscape_without_a_person(client, landscape):
     acceptance = client.generate(landscape, image_size=512)
     final = client.watch(acceptance["job_id"])[-1]
     assert final["status"] == "completed", final
-    assert [warning for warning in final["warnings"] if "no standing human figure" in warning] != []
+    assert [warning for warning in final["warnings"] if "no human form was found" in warning] != []
     for name in ("raw_mesh", "textured_mesh"):
         assert client.read_result(acceptance["job_id"], final["results"][name]).startswith(b"glTF")
     assert [warning for warning in final["warnings"] if warning.startswith("preprocessing: ")] != []
