@@ -32,7 +32,6 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 from bench_data_alterations import ALTERATIONS  # noqa: E402
 from bench_data_people import POSES, PROPORTIONS, Person, generate_people  # noqa: E402
 from character3d.pipeline.errors import RigError  # noqa: E402
-from character3d.pipeline.preprocessing.see_figure import see_figure  # noqa: E402
 from character3d.pipeline.rigging import fit_skeleton  # noqa: E402
 from character3d.pipeline.types import Mesh  # noqa: E402
 
@@ -73,7 +72,7 @@ def _fit_person(job: tuple[str, Person]) -> dict:
     mesh = Mesh(*ALTERATIONS[name](person, rng))
     row = {"altered": name, "proportion": person.proportion, "asked": person.pose, "name": person.name}
     try:
-        fitted = fit_skeleton(mesh, seen=see_figure(mesh), pose_type=person.pose)
+        fitted = fit_skeleton(mesh, pose_type=person.pose)
     except RigError as error:
         return row | {"refused": str(error)}
     skeleton = fitted.skeleton

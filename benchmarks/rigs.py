@@ -38,7 +38,6 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 from character3d.pipeline.errors import Character3DError  # noqa: E402
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
-from character3d.pipeline.preprocessing.see_figure import see_figure  # noqa: E402
 from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton  # noqa: E402
 from character3d.pipeline.types import Mesh  # noqa: E402
 
@@ -115,7 +114,7 @@ def measure(file: Path, sheets: Path | None = None) -> Row:
     mesh = Mesh(positions, data["f"], compute_vertex_normals(positions, data["f"]))
     try:
         placed = place_mesh(mesh).surface
-        fitted = fit_skeleton(placed, seen=see_figure(placed))
+        fitted = fit_skeleton(placed)
         skin = compute_skin_weights(
             placed, fitted.skeleton, hidden=fitted.hidden, appendages=fitted.appendages, solid=fitted.solid
         )

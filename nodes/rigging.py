@@ -19,7 +19,6 @@ from ..pipeline.animation import MAX_STRETCH, settle_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
 from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
-from ..pipeline.preprocessing.see_figure import see_figure
 from ..pipeline.progress import Progress, span_progress
 from ..pipeline.rigging import (
     compute_skin_weights,
@@ -57,8 +56,7 @@ def _choose(method: str) -> str:
 
 def _fit_rig(mesh: Mesh, figure: Figure | None, *, progress: Progress, **options: Any) -> PredictedRig:
     """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
-    seen = see_figure(mesh) if figure is None else None
-    fitted = fit_skeleton(mesh, figure=figure, seen=seen, **options, progress=span_progress(progress, 0, 0.5))
+    fitted = fit_skeleton(mesh, figure=figure, **options, progress=span_progress(progress, 0, 0.5))
     apart = fitted.legs_apart_below
     skin = compute_skin_weights(
         mesh,

@@ -34,6 +34,8 @@ GROUP_PART = np.array(
 )
 _JOINT = {name: index for index, name in enumerate(JOINTS)}
 SIDES = ("left", "right")
+_MODELED = (0.34, 0.18, 0.24, 0.14, 0.1)
+"""Shares of the styles among meshes to be rigged."""
 
 
 @dataclass(eq=False)
@@ -75,10 +77,13 @@ class Body:
         return self.head_center + (np.asarray(u, float) * self.head_radii) @ self.turn["head"].T
 
 
-def random_body(bodies: Bodies, rng: np.random.Generator) -> Body:
-    """Draw body, proportions and pose, and skin them."""
+def random_body(bodies: Bodies, rng: np.random.Generator, standing: bool = False) -> Body:
+    """Draw body, proportions and pose, and skin them; `standing`: as meshes are modeled to be rigged."""
     index = int(rng.integers(len(bodies.vertices)))
-    proportions, pose = random_proportions(rng), random_pose(rng)
+    proportions = random_proportions(rng, _MODELED) if standing else random_proportions(rng)
+    if standing and rng.random() < 0.4:
+        vary_segments(proportions, rng)
+    pose = random_pose(rng, standing)
     rest, joints = bodies.vertices[index].copy(), bodies.joints[index].astype(float)
     used, owner = bodies.used, bodies.owner
     rest += bodies.normals[index] * (bodies.weights @ proportions.thickness)[:, None].astype(np.float32)
@@ -102,6 +107,14 @@ def random_body(bodies: Bodies, rng: np.random.Generator) -> Body:
         index=index,
         head_map=(matrices[head_index], offsets[head_index]),
     )
+
+
+def vary_segments(proportions: Proportions, rng: np.random.Generator) -> None:
+    """Lengthen and widen each segment of the limbs on its own, left and right alike; in place."""
+    for name in ("upperarm", "forearm", "hand", "thigh", "shin", "foot"):
+        length, width = rng.uniform(0.7, 1.4), rng.uniform(0.7, 1.5)
+        for side in SIDES:
+            proportions.scale[GROUPS.index(f"{side}_{name}")] *= (width, length, width)
 
 
 def scale_groups(proportions: Proportions, place: dict[str, NDArray], radii: NDArray) -> NDArray:

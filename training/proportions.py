@@ -54,9 +54,9 @@ class Proportions:
     ball: float
 
 
-def random_proportions(rng: Rng) -> Proportions:
-    """Draw a style and everything that follows from it."""
-    style = str(rng.choice(STYLES, p=_STYLE_SHARES))
+def random_proportions(rng: Rng, shares: tuple[float, ...] = _STYLE_SHARES) -> Proportions:
+    """Draw a style, by its share, and everything that follows from it."""
+    style = str(rng.choice(STYLES, p=shares))
     scale, thickness = np.ones((len(GROUPS), 3)), np.zeros(len(GROUPS))
     drawn = {name: rng.uniform(*limits[STYLES.index(style)]) for name, limits in _RANGES.items()}
     trunk_width = drawn["trunk width"]
@@ -135,9 +135,9 @@ def limb(side: str, out: float, forward: float) -> NDArray:
     return np.array((sign * np.sin(a) * np.cos(f), -np.cos(a) * np.cos(f), np.sin(f)))
 
 
-def random_pose(rng: Rng) -> Pose:
-    """Draw trunk, arms and legs."""
-    calm = rng.random() < 0.6
+def random_pose(rng: Rng, standing: bool = False) -> Pose:
+    """Draw trunk, arms and legs; with `standing` mostly a pose to rig in: A, T or relaxed, both legs down."""
+    calm = rng.random() < (0.85 if standing else 0.6)
     sway = 3 if calm else 12
     pelvis = turn_euler(rng.normal(0, sway * 0.6), rng.normal(0, sway * 0.4), rng.normal(0, sway * 0.3))
     belly = pelvis @ turn_euler(
@@ -149,8 +149,8 @@ def random_pose(rng: Rng) -> Pose:
     head = chest @ turn_euler(rng.normal(0, sway * 1.5), rng.normal(2, sway * 0.8), rng.normal(0, sway * 0.7))
     trunk = {"pelvis": pelvis, "belly": belly, "chest": chest, "neck": chest, "head": head}
     pose = Pose(trunk, {}, {}, {"left": False, "right": False}, False, "")
-    _pose_arms(pose, rng)
-    _pose_legs(pose, rng)
+    _pose_arms(pose, rng, _STANDING_ARMS if standing else _ARMS)
+    _pose_legs(pose, rng, _STANDING_LEGS if standing else _LEGS)
     return pose
 
 
@@ -169,9 +169,12 @@ _ARMS = {
 }
 
 
-def _pose_arms(pose: Pose, rng: Rng) -> None:
+_STANDING_ARMS = {"relaxed": 0.24, "a": 0.28, "t": 0.3, "up": 0.02, "hips": 0.03, "hold": 0.06, "free": 0.07}
+
+
+def _pose_arms(pose: Pose, rng: Rng, shares: dict[str, float]) -> None:
     same = rng.random() < 0.65
-    names = [str(rng.choice(list(_ARMS), p=list(_ARMS.values()))) for _ in range(2)]
+    names = [str(rng.choice(list(shares), p=list(shares.values()))) for _ in range(2)]
     state = rng.bit_generator.state
     for side, name in zip(("left", "right"), (names[0], names[0] if same else names[1]), strict=True):
         if same and rng.random() < 0.5:
@@ -216,8 +219,19 @@ _LEGS = {
 }
 
 
-def _pose_legs(pose: Pose, rng: Rng) -> None:
-    name = str(rng.choice(list(_LEGS), p=list(_LEGS.values())))
+_STANDING_LEGS = {
+    "stand": 0.58,
+    "wide": 0.2,
+    "walk": 0.08,
+    "lift": 0.03,
+    "chair": 0.03,
+    "crouch": 0.05,
+    "contrapposto": 0.03,
+}
+
+
+def _pose_legs(pose: Pose, rng: Rng, shares: dict[str, float]) -> None:
+    name = str(rng.choice(list(shares), p=list(shares.values())))
     first = str(rng.choice(("left", "right")))
     spread, knee = rng.uniform(0, 9), rng.choice((0.0, rng.uniform(0, 10)))
     tilt = knee / 2 + rng.normal(0, 2.5)
@@ -250,6 +264,7 @@ def _pose_legs(pose: Pose, rng: Rng) -> None:
                 rng.uniform(40, 130) if lead else knee,
                 0.0,
             ),
+            "crouch": (spread + rng.uniform(0, 10), rng.uniform(20, 60), rng.uniform(45, 105), 0.0),
             "chair": (spread + rng.uniform(0, 12), rng.uniform(65, 92), rng.uniform(60, 95), 0.0),
             "plush": (spread + rng.uniform(4, 30), rng.uniform(68, 90), rng.uniform(-3, 15), 0.0),
             "crossed": (rng.uniform(45, 70), rng.uniform(40, 65), rng.uniform(105, 135), 60.0),

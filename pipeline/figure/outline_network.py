@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..types import FloatArray
 from .figure import LANDMARKS, PARTS
+from .layers import Block, add_places, convolve, double
 
 SIDE = 128
 """Resolution of mask and depths."""
@@ -42,46 +43,24 @@ class NetworkOutput:
     parts: Tensor
 
 
-class _Block(nn.Module):
-    """Two convolutions around which the input is carried."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first, self.second = (
-            _convolution(channels, channels),
-            _convolution(channels, channels, relu=False),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.second(self.first(x)))
-
-
-def _convolution(inputs: int, outputs: int, stride: int = 1, relu: bool = True) -> nn.Sequential:
-    layers: list[nn.Module] = [
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
-        nn.BatchNorm2d(outputs),
-    ]
-    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
-
-
 class OutlineNetwork(nn.Module):
     """A U-Net (Ronneberger et al. 2015) of residual blocks; most of its work is done at 32 x 32 and below."""
 
     def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128, 160)) -> None:
         super().__init__()
         c64, c32, c16, c8, c4 = widths
-        self.stem = _convolution(2 * 4 + 2, c64)
-        self.down32 = _convolution(c64, c32, 2)
-        self.mix32 = nn.Sequential(_convolution(c32 + _COUNT, c32), _Block(c32))
-        self.down16 = nn.Sequential(_convolution(c32, c16, 2), _Block(c16))
-        self.down8 = nn.Sequential(_convolution(c16, c8, 2), _Block(c8))
-        self.down4 = nn.Sequential(_convolution(c8, c4, 2), _Block(c4))
+        self.stem = convolve(2 * 4 + 2, c64)
+        self.down32 = convolve(c64, c32, 2)
+        self.mix32 = nn.Sequential(convolve(c32 + _COUNT, c32), Block(c32))
+        self.down16 = nn.Sequential(convolve(c32, c16, 2), Block(c16))
+        self.down8 = nn.Sequential(convolve(c16, c8, 2), Block(c8))
+        self.down4 = nn.Sequential(convolve(c8, c4, 2), Block(c4))
         self.whole = nn.Linear(c4, c4)
         self.absent = nn.Linear(c4, _COUNT)
         self.up8, self.up16 = nn.Conv2d(c4, c8, 1), nn.Conv2d(c8, c16, 1)
         self.up32, self.up64 = nn.Conv2d(c16, c32, 1), nn.Conv2d(c32, c64, 1)
-        self.at8, self.at16, self.at32 = _Block(c8), _Block(c16), _Block(c32)
-        self.at64 = _convolution(c64, 32)
+        self.at8, self.at16, self.at32 = Block(c8), Block(c16), Block(c32)
+        self.at64 = convolve(c64, 32)
         self.heat = nn.Conv2d(c32, 2 * _COUNT, 1)
         self.surfaces = nn.Conv2d(32, 4 * 4, 1)
         self.parts = nn.Conv2d(32, len(PARTS), 1)
@@ -89,18 +68,18 @@ class OutlineNetwork(nn.Module):
     def forward(self, outline: Tensor, hints: Tensor) -> NetworkOutput:
         """Read masks and distances (B, 2, 128, 128) and hint maps (B, 20, 32, 32)."""
         x = nn.functional.pixel_unshuffle(outline, 2)
-        s64 = self.stem(torch.cat([x, _places(x)], dim=1))
+        s64 = self.stem(add_places(x))
         s32 = self.mix32(torch.cat([self.down32(s64), hints], dim=1))
         s16 = self.down16(s32)
         s8 = self.down8(s16)
         s4 = self.down4(s8)
         pooled = s4.mean(dim=(2, 3))
         s4 = s4 + self.whole(pooled)[:, :, None, None]
-        s8 = self.at8(s8 + _double(self.up8(s4)))
-        s16 = self.at16(s16 + _double(self.up16(s8)))
-        s32 = self.at32(s32 + _double(self.up32(s16)))
+        s8 = self.at8(s8 + double(self.up8(s4)))
+        s16 = self.at16(s16 + double(self.up16(s8)))
+        s32 = self.at32(s32 + double(self.up32(s16)))
         heat, depth = self.heat(s32).split(_COUNT, dim=1)
-        s64 = self.at64(s64 + _double(self.up64(s32)))
+        s64 = self.at64(s64 + double(self.up64(s32)))
         return NetworkOutput(
             torch.cat([heat.flatten(2), self.absent(pooled)[:, :, None]], dim=2),
             depth * _DEPTH_UNIT,
@@ -112,16 +91,6 @@ class OutlineNetwork(nn.Module):
 def _units(like: Tensor) -> Tensor:
     """Depths leave the last layer in tenths, logarithms of scales as they are; (4, 1, 1)."""
     return like.new_tensor((_DEPTH_UNIT, _DEPTH_UNIT, 1.0, 1.0))[:, None, None]
-
-
-def _double(x: Tensor) -> Tensor:
-    return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def _places(x: Tensor) -> Tensor:
-    steps = torch.linspace(-1, 1, x.shape[-1], device=x.device)
-    grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"))
-    return grid.expand(len(x), -1, -1, -1)
 
 
 def encode_outline(mask: FloatArray) -> FloatArray:

@@ -71,11 +71,11 @@ def describe_hidden(torso: Torso, arms: Mapping[str, Arm], hidden: Sequence[str]
             "picture of the whole figure for a character that walks"
         )
     elif not torso.has_legs:
-        warnings.append("the legs are not separate; they were placed by average proportions")
+        warnings.append("the legs are not separate; they were estimated")
     elif torso.has_hem:
-        warnings.append("a skirt hides the crotch; the hips were placed by average proportions")
+        warnings.append("a skirt hides the crotch; the hips were estimated")
     if not torso.has_neck:
-        warnings.append("no neck is visible; it was placed by average proportions")
+        warnings.append("no neck is visible; it was estimated")
     shown = {side: arm for side, arm in arms.items() if f"{side}Arm" not in hidden}
     return [*warnings, *_describe_arms(shown)]
 

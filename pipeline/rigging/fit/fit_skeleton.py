@@ -35,8 +35,9 @@ from .front_view import FrontView
 from .hands import HandTip, find_hands
 from .legs import Leg, fit_leg
 from .lobes import are_arms, find_arms, find_legs
+from .merge_joints import is_sure, merge_arm, merge_leg, merge_torso, merge_trunk
 from .proportions import is_believable_arm, is_believable_leg, place_arm, place_leg, place_torso
-from .seen_figure import correct_arm, correct_leg, correct_torso, is_sure
+from .see_joints import SeenJoints, see_joints
 from .spine import place_spine
 from .thin_sheets import strip_sheets
 from .torso import Torso, measure_torso, move_neck
@@ -74,7 +75,6 @@ def fit_skeleton(
     mesh: Mesh,
     *,
     figure: Figure | None = None,
-    seen: Figure | None = None,
     pose_type: str = "大-pose",
     fingers: bool = False,
     strict: bool = False,
@@ -86,8 +86,9 @@ def fit_skeleton(
     the mesh; a warning says where it contradicts `pose_type` or hides a part. With `fingers`, a hand whose
     fingers are separate gets finger joints (see `fit_fingers`); a warning says why others do not.
     `figure`, read in the picture that the mesh was made from, says where the joints are in x and y, as far as
-    it is sure; their depth, and all else, comes from the mesh. `seen`, read in a view of the mesh itself,
-    corrects neck, hips and limbs that were measured far from where it has them.
+    it is sure; their depth, and all else, comes from the mesh. Without a figure, what is measured and what
+    the joint network sees in views of the mesh count alike where they agree, else the network does where it
+    is sure.
     A mesh that is not a humanoid gets what cannot be measured on it by average proportions, and a warning
     with the measurements; with `strict` it raises RigError instead. Raises ValueError for an unknown
     `pose_type`, and RigError for a mesh that encloses no volume, a bar or a pole.
@@ -96,23 +97,29 @@ def fit_skeleton(
         raise ValueError(f"pose_type: expected one of {', '.join(REST_POSES)}, got {pose_type!r}")
     progress(0.0)
     blades = find_blades(split_pieces(mesh)) if figure is None and len(mesh.faces) else []
-    whole = voxelize_mesh(replace(mesh, faces=drop_blades(mesh.faces, blades)))
+    unarmed = replace(mesh, faces=drop_blades(mesh.faces, blades))
+    whole = voxelize_mesh(unarmed)
     _require_body(whole)
     solid = strip_sheets(whole)
     progress(0.2)
     points = None if figure is None else place_landmarks(figure, mesh)
+    seen = see_joints(unarmed) if figure is None else None
+    seen = seen if seen is not None and is_sure(seen) else None
     view = FrontView(solid)
     body, hands, limbs, problem, hidden, is_armless = _read_body(view, points)
+    problem = "" if seen is not None else problem
     if problem and strict:
         raise RigError(f"the mesh is not a standing humanoid: {problem}")
     progress(0.4)
     is_legless = bool(hidden)
     arms, legs = _fit_limbs(view, body, hands, limbs, is_legless, span_progress(progress, 0.4, 0.8))
-    if seen is not None and not problem:
-        body, arms, legs = _correct(view, body, arms, legs, place_landmarks(seen, mesh))
+    trunk = place_spine(solid, body)
+    if seen is not None:
+        trunk = merge_trunk(trunk, seen, body.height)
+        body, arms, legs = _merge_limbs(body, trunk, arms, legs, seen)
     if is_armless or (points is not None and points.kind == FORMLESS and not are_arms(arms, body)):
         hidden += ALL_ARMS
-    positions = _collect_positions(solid, body, arms, legs)
+    positions = _collect_positions(trunk, arms, legs)
     found, notes = fit_fingers(mesh, arms, span_progress(progress, 0.8, 1.0)) if fingers else ({}, [])
     skeleton = build_skeleton(positions | found)
     pose = _classify_pose(body, arms, legs)
@@ -215,17 +222,18 @@ def _fit_limbs(
     return arms, legs
 
 
-def _correct(
-    view: FrontView, torso: Torso, arms: dict[str, Arm], legs: dict[str, Leg], points: FigurePoints
+def _merge_limbs(
+    torso: Torso,
+    trunk: Mapping[str, Float64Array],
+    arms: dict[str, Arm],
+    legs: dict[str, Leg],
+    seen: SeenJoints,
 ) -> tuple[Torso, dict[str, Arm], dict[str, Leg]]:
-    """What was measured, but for what is surely seen elsewhere."""
-    if not is_sure(points):
-        return torso, arms, legs
-    torso = correct_torso(torso, points, legs)
+    """What was measured, merged with what is seen."""
     signs = {"Left": 1, "Right": -1}
-    arms = {side: correct_arm(view, torso, points, arms[side], sign) for side, sign in signs.items()}
-    legs = {side: correct_leg(view, torso, points, legs[side], sign) for side, sign in signs.items()}
-    return torso, arms, legs
+    arms = {side: merge_arm(arms[side], seen, torso.height, sign) for side, sign in signs.items()}
+    legs = {side: merge_leg(legs[side], seen, torso.height, sign) for side, sign in signs.items()}
+    return merge_torso(torso, trunk, legs), arms, legs
 
 
 def _fit_arm(
@@ -250,9 +258,9 @@ def _fit_leg(view: FrontView, torso: Torso, points: FigurePoints | None, side: i
 
 
 def _collect_positions(
-    solid: VoxelSolid, torso: Torso, arms: Mapping[str, Arm], legs: Mapping[str, Leg]
+    trunk: Mapping[str, Float64Array], arms: Mapping[str, Arm], legs: Mapping[str, Leg]
 ) -> dict[str, Float64Array]:
-    positions = place_spine(solid, torso)
+    positions = dict(trunk)
     for side, arm in arms.items():
         upper = zip(ARM_PARTS, (arm.collar, arm.shoulder, arm.elbow, arm.wrist), strict=True)
         positions |= {side + part: joint for part, joint in upper}
