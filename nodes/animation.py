@@ -9,6 +9,7 @@ from ..pipeline.animation import animate_character, load_clip, retarget_clip, sw
 from ..pipeline.conventions import CLIPS
 from ..pipeline.errors import RigError
 from ..pipeline.preview import encode_webp, render_animation, render_turntable
+from ..pipeline.progress import Progress, span_progress
 from ..pipeline.types import AnimationClip, RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
@@ -47,7 +48,7 @@ class AddAnimation(io.ComfyNode):
     def execute(cls, character: RiggedCharacter, animation: str) -> io.NodeOutput:
         """C3D_CHARACTER -> C3D_CHARACTER."""
         names = {"none": (), "all": CLIPS}.get(animation, (animation,))
-        return io.NodeOutput(animate_character(character, names))
+        return io.NodeOutput(animate_character(character, names, StageRun("animation").progress))
 
 
 class PreviewAnimation(io.ComfyNode):
@@ -96,16 +97,18 @@ class PreviewAnimation(io.ComfyNode):
         job_id: str = "",
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> IMAGE (T, size, size, 4)."""
+        progress = StageRun("preview").progress
         options: dict[str, Any] = {
             "size": size,
             "device": reserve_device((2 * size) ** 2),
-            "progress": StageRun("preview").progress,
+            "progress": span_progress(progress, 0.2, 1),
         }
         if motion == _TURNTABLE:
             frames = render_turntable(character.textured, **options)
             seconds = len(frames) / _FRAMES_PER_SECOND
         else:
-            clip, angle = _choose_clip(character, motion), math.radians(azimuth)
+            part = span_progress(progress, 0, 0.2)
+            clip, angle = _choose_clip(character, motion, part), math.radians(azimuth)
             fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
             frames = render_animation(character, clip, azimuth=angle, fps=fps, **options)
         rate = len(frames) / seconds
@@ -114,12 +117,12 @@ class PreviewAnimation(io.ComfyNode):
         return io.NodeOutput(array_to_image(frames), ui=ui)
 
 
-def _choose_clip(character: RiggedCharacter, motion: str) -> AnimationClip:
-    """One of the bundled clips, or the character's last. RigError if it has none."""
+def _choose_clip(character: RiggedCharacter, motion: str, progress: Progress) -> AnimationClip:
+    """One of the bundled clips, or the character's last; what hangs on it follows. RigError if it has none."""
     if motion != _NEWEST:
-        return swing_clip(character, retarget_clip(load_clip(motion), character))
+        return swing_clip(character, retarget_clip(load_clip(motion), character), progress)
     if not character.clips:
         raise RigError(
             "motion: expected a character with clips, from Add Animation or Load Motion; found none"
         )
-    return character.clips[-1]
+    return swing_clip(character, character.clips[-1], progress)

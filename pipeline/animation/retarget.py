@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..progress import Progress, ignore_progress, span_progress
 from ..rigging.pose.posing import place_joints, turns_to_rotations
 from ..rigging.pose.rest_pose import SIDE_SIGNS, TRUNK_ROLES, measure_t_pose
 from ..types import AnimationClip, Float64Array, RiggedCharacter, Skeleton
@@ -18,15 +19,21 @@ from .swing import swing_clip
 _FRAMES_PER_SECOND = 30
 
 
-def animate_character(character: RiggedCharacter, names: Sequence[str]) -> RiggedCharacter:
+def animate_character(
+    character: RiggedCharacter, names: Sequence[str], progress: Progress = ignore_progress
+) -> RiggedCharacter:
     """Return the character with the named clips appended; clips of the same names are replaced.
 
     Its hair, tail and the like follow the motion (swing.py). Raises ValueError for unknown names.
     """
     clips = [load_clip(name) for name in names]
     kept = tuple(clip for clip in character.clips if clip.name not in names)
-    added = tuple(swing_clip(character, retarget_clip(clip, character)) for clip in clips)
-    return replace(character, clips=kept + added)
+    added = []
+    for number, clip in enumerate(clips):
+        part = span_progress(progress, number / len(clips), (number + 1) / len(clips))
+        added.append(swing_clip(character, retarget_clip(clip, character), part))
+        part(1.0)
+    return replace(character, clips=(*kept, *added))
 
 
 def retarget_clip(clip: HumanoidClip, character: RiggedCharacter) -> AnimationClip:

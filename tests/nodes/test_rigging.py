@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from character3d.pipeline.formats.mesh_files import read_mesh
+from character3d.tests.pipeline.test_face import HEAD, MORPHS, make_figure
 
 FILES = Path(__file__).resolve().parents[1] / "files"
 
@@ -32,3 +33,16 @@ def test_inputs_without_effect_are_listed(load_nodes):
     assert list_ignored(is_learned=False, figure=None) == ()
     assert list_ignored(is_learned=False, figure=figure) == ("up", "front", "height_meters")
     assert list_ignored(is_learned=True, figure=None) == ("fingers", "strict", "figure")
+
+
+def test_a_face_moves_where_the_figure_shows_it_and_else_it_is_said_why_not(load_nodes):
+    add = load_nodes("rigging")._add_face
+    for figure in (None, make_figure(face_features=None)):
+        still, notes = add(HEAD, figure, ["before"])
+        assert still is HEAD and notes[0] == "before" and "does not show both eyes" in notes[1]
+    eyes, notes = add(HEAD, make_figure(mouth=0.0), [])
+    assert "no mouth was found" in notes[0]
+    whole, notes = add(HEAD, make_figure(), [])
+    assert notes == []
+    names = [{morph.name for morph in made.textured.mesh.extras.morphs} for made in (eyes, whole)]
+    assert names[1] == set(MORPHS) and names[0] < names[1] and "aa" not in names[0]
