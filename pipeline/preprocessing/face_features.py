@@ -18,8 +18,8 @@ _SIDE, _REACH = 200, 1.55
 """Pixels and half the side, in radii of the face, of the square that is looked at."""
 _SCALES = (0.06, 0.075, 0.09, 0.11, 0.135, 0.165)
 """Of the spots, in radii of the face: their radius is the square root of 2 times as large."""
-_APART, _NEAR = (0.5, 1.3), 0.25
-"""In radii of the face: distance of the eyes, and of their middle from where BlazeFace has it."""
+_APART, _NEAR = (0.5, 1.3), 0.27
+"""In radii of the face: distance of the eyes, and of each from where BlazeFace has it."""
 _TILT, _BROADEST = 0.22, 0.45
 """Largest slope of the line of both eyes; largest half width of one, in their distance."""
 _DARK, _ALIKE, _MOST = 0.0025, 0.3, 12
@@ -60,7 +60,7 @@ def find_features(rgb: FloatArray, face: Face) -> Float64Array | None:
     colors = np.asarray(pixels).astype(np.float64) / 255
     unit = radius / float(scale.mean())
     skin = _measure_skin(colors, (center - low) / scale, unit)
-    eyes = _find_eyes(colors, skin, (face.points[:2].mean(axis=0) - low) / scale, unit)
+    eyes = _find_eyes(colors, skin, (np.asarray(face.points[:2], np.float64) - low) / scale, unit)
     if eyes is None:
         return None
     found = np.stack((*eyes, _find_mouth(colors, skin, eyes)))
@@ -74,9 +74,12 @@ def _measure_skin(colors: Float64Array, center: Float64Array, unit: float) -> Fl
 
 
 def _find_eyes(
-    colors: Float64Array, skin: Float64Array, center: Float64Array, unit: float
+    colors: Float64Array, skin: Float64Array, near: Float64Array, unit: float
 ) -> tuple[Float64Array, Float64Array] | None:
-    """The strongest pair of spots of one size, (4,) each; the right one is to the viewer's left."""
+    """The strongest pair of spots of one size, (4,) each; the right one is to the viewer's left.
+
+    near: (2, 2) where BlazeFace has the right and the left eye.
+    """
     best: tuple[Float64Array, Float64Array] | None = None
     most = 0.0
     for scale in _SCALES:
@@ -84,13 +87,12 @@ def _find_eyes(
         half = _EYE * scale * unit * np.sqrt(2)
         is_eye = np.array([_has_white(colors, skin, place, half) for place in places], bool)
         places, strength = places[is_eye], strength[is_eye]
-        offset = (places - center) / unit
-        way = offset[None] - offset[:, None]
-        middle = (offset[None] + offset[:, None]) / 2
+        way = (places[None] - places[:, None]) / unit
+        right, left = (np.linalg.norm(places - eye, axis=1) < _NEAR * unit for eye in near)
         fits = (way[..., 0] > _APART[0]) & (way[..., 0] < _APART[1])
         fits &= half[0] / unit < _BROADEST * way[..., 0]
         fits &= np.abs(way[..., 1]) < _TILT * way[..., 0]
-        fits &= np.linalg.norm(middle, axis=2) < _NEAR
+        fits &= right[:, None] & left[None]
         weaker, stronger = (pick(strength[None], strength[:, None]) for pick in (np.minimum, np.maximum))
         score = np.where(fits & (weaker > _ALIKE * stronger), weaker, 0.0)
         if score.size and score.max() > max(most, _DARK):
