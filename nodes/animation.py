@@ -118,7 +118,7 @@ class PreviewAnimation(io.ComfyNode):
 
 
 def _choose_clip(character: RiggedCharacter, motion: str, progress: Progress) -> AnimationClip:
-    """One of the bundled clips, or the character's last; what hangs on it follows. RigError if it has none."""
+    """A bundled clip, or the character's last; what hangs on the body follows. RigError if there is none."""
     if motion != _NEWEST:
         return swing_clip(character, retarget_clip(load_clip(motion), character), progress)
     if not character.clips:
