@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,14 @@ from ...pipeline.progress import Progress, ignore_progress, span_progress
 from ...pipeline.rigging.skeleton import PREFIX, build_skeleton
 from ...pipeline.rigging.skin.skinning import keep_strongest
 from ...pipeline.types import Float64Array, FloatArray, Mesh, Skeleton, SkinWeights
-from .frame import ModelFrame, face_forward, fit_bounds, fit_scale
+from ..model_frame import ModelFrame
+from ..predicted_rig import PredictedRig
+from ..surface_points import Samples, build_surface, sample_surface
+from .frame import face_forward, fit_bounds, fit_scale
 from .joints import ENDS, NAMES
 from .loading import move_model
 from .model import PointCloud, PointModel
-from .points import Samples, build_surface, sample_body_and_hands, sample_surface
+from .points import COUNT, sample_body_and_hands
 from .rest import list_turns
 from .skin import mix_weights, refine_weights
 from .tree import axes_to_matrices
@@ -32,22 +35,6 @@ _SEED = 0
 
 Models = Mapping[str, Any]
 """A ModelPatcher for each model, from load_models."""
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedRig:
-    """A skeleton in the mesh's own pose, and its skin.
-
-    turns: joint name -> rotation (3, 3) to the T-pose, for joints that are not in it yet. metrics:
-    joints_outside, the number of joints outside the mesh's bounds. legs_apart_below: see FittedSkeleton.
-    """
-
-    skeleton: Skeleton
-    skin: SkinWeights
-    turns: Mapping[str, FloatArray]
-    warnings: tuple[str, ...] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    legs_apart_below: float = float("-inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +85,7 @@ def _draw_samples(
     surface = build_surface(places, faces)
     if not surface.area > 0:
         raise MeshError(f"the mesh has no surface: {len(faces)} faces of {surface.area:g} square metres")
-    frame, hands = look_at_body(sample_surface(surface, rng), models, progress)
+    frame, hands = look_at_body(sample_surface(surface, rng, COUNT), models, progress)
     turned = build_surface(frame.to_model(places), faces)
     positions, normals = sample_body_and_hands(turned, hands, rng)
     scaled = fit_scale(frame, positions)

@@ -15,8 +15,8 @@ from comfy.ops import manual_cast
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from ...pipeline.progress import Progress, ignore_progress, span_progress
+from ..surface_points import pick_farthest
 from .joints import NAMES
-from .points import pick_farthest
 from .tree import TreeDecoder
 
 Weights = Mapping[str, torch.Tensor]

@@ -275,7 +275,7 @@ def test_the_frame_and_its_inverse(make_it_animatable):
 def test_farthest_points(make_it_animatable):
     """By the definition, with distances from scipy's tree."""
     points = torch.from_numpy(np.random.default_rng(2).normal(size=(400, 3)))
-    picked = make_it_animatable.points.pick_farthest(points, 40).numpy()
+    picked = make_it_animatable.model.pick_farthest(points, 40).numpy()
     assert picked[0] == 0 and len(set(picked)) == 40
     for number in range(1, 40):
         away, _ = cKDTree(points[picked[:number]]).query(points)
