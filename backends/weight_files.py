@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +12,7 @@ import comfy.utils
 import folder_paths
 
 from ..pipeline.errors import WeightsError
+from .checkpoint_file import read_checkpoint
 
 
 class WeightsFile(NamedTuple):
@@ -46,6 +49,21 @@ def read_weights(path: Path, name: str) -> Mapping[str, Any]:
         weights: Mapping[str, Any] = comfy.utils.load_torch_file(str(path), safe_load=True)
     except Exception as error:  # the readers of three formats raise many types on damaged bytes
         raise WeightsError(f"{name} cannot be read: {explain_unreadable(path)}") from error
+    return weights
+
+
+def read_checkpoint_weights(path: Path, name: str) -> Mapping[str, Any]:
+    """Read as read_weights does, or a pickle of weights and the settings of their training."""
+    try:
+        return read_weights(path, name)
+    except WeightsError as refusal:
+        if not zipfile.is_zipfile(path):
+            raise
+        try:
+            whole = read_checkpoint(path)
+        except (RuntimeError, pickle.UnpicklingError):
+            raise refusal from None
+    weights: Mapping[str, Any] = whole.get("state_dict", whole) if isinstance(whole, Mapping) else whole
     return weights
 
 

@@ -27,6 +27,10 @@ RIG_MODEL_FOLDERS = ("make_it_animatable",)
 """Model folder of Make-It-Animatable's files, which the pack registers with ComfyUI."""
 _RIG_SUFFIXES = (".pth", ".safetensors")
 
+TOKEN_MODEL_FOLDERS = ("skintokens",)
+"""Model folder of SkinTokens' file, which the pack registers with ComfyUI."""
+_TOKEN_SUFFIXES = (".ckpt", ".safetensors")
+
 _SHAPE_MODEL = re.compile(r"hunyuan[-_ ]?3d|hy3d", re.IGNORECASE)
 _NOT_SHAPE = re.compile(r"paint|delight|vae|texgen", re.IGNORECASE)
 _VIEW_ADAPTER = re.compile(r"ig2mv.*sdxl|sdxl.*ig2mv", re.IGNORECASE)
@@ -97,6 +101,17 @@ def list_rig_files(names: Iterable[str]) -> dict[str, str]:
         if stem in known and suffix.lower() in _RIG_SUFFIXES:
             found.setdefault(stem, name)
     return found
+
+
+def list_token_models(names: Iterable[str]) -> list[str]:
+    """Return the names of SkinTokens' files, the one in the shallowest folder first."""
+    known = {os.path.splitext(model["file"])[0] for model in load_catalogue()["token_models"]}
+    found = []
+    for name in names:
+        stem, suffix = os.path.splitext(re.split(r"[/\\]", name)[-1])
+        if stem in known and suffix.lower() in _TOKEN_SUFFIXES:
+            found.append(name)
+    return sorted(found, key=lambda file: (len(re.split(r"[/\\]", file)), file))
 
 
 def describe_shape_models() -> str:

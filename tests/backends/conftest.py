@@ -31,6 +31,25 @@ def make_it_animatable(comfyui_modules):
     return SimpleNamespace(**{name: importlib.import_module(f"{package}.{name}") for name in names})
 
 
+@pytest.fixture(scope="session")
+def skintokens(comfyui_modules):
+    """The modules of backends/skintokens."""
+    names = ("generate", "layout", "loading", "sampling", "tokens")
+    package = "character3d.backends.skintokens"
+    return SimpleNamespace(**{name: importlib.import_module(f"{package}.{name}") for name in names})
+
+
+@pytest.fixture
+def token_models(skintokens, tmp_path, monkeypatch):
+    """A folder that is ComfyUI's models/skintokens for this test."""
+    folder_paths = importlib.import_module("folder_paths")
+    folder = tmp_path / "skintokens"
+    folder.mkdir()
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "skintokens", ([str(folder)], set()))
+    folder_paths.filename_list_cache.pop("skintokens", None)
+    return folder
+
+
 @pytest.fixture
 def rig_models(make_it_animatable, tmp_path, monkeypatch):
     """A folder that is ComfyUI's models/make_it_animatable for this test."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from character3d.pipeline.errors import WeightsError
 from character3d.tests import small_make_it_animatable as small
+from character3d.tests import small_skintokens
 from safetensors.torch import save_file
 
 KINDS = [file.removesuffix(".pth") for file in small.FILES]
@@ -53,6 +54,23 @@ def test_every_tensor_of_the_adapter(ig2mv, small_sdxl, sdxl, monkeypatch, name)
         file = loading.WeightsFile(None, "a.safetensors", 1, hash(key))
         with pytest.raises(WeightsError, match=rf"a\.safetensors.*\b{re.escape(key)}\b"):
             loading._load_file(file, base)
+
+
+@pytest.mark.nightly_cases
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_tensor_of_skintokens(skintokens, monkeypatch, name):
+    """The table of words may lack its copy, which must not differ; what training needs may be anything."""
+    loading, layout, whole = skintokens.loading, skintokens.layout, small_skintokens.draw_file(5)
+    given = {}
+    monkeypatch.setattr(loading, "read_checkpoint_weights", lambda *_: given["file"])
+    needed = [key for key in whole if not key.startswith(layout.TRAINING_ONLY)]
+    for key in needed:
+        if key == layout.SAME_TABLE and name == "missing":
+            continue
+        given["file"] = change(whole, key, name)
+        file = loading.WeightsFile(None, "grpo_1400.ckpt", len(given), hash(key))
+        with pytest.raises(WeightsError, match=rf"grpo_1400\.ckpt.*\b{re.escape(key)}\b"):
+            loading._load_file(file)
 
 
 def test_what_a_model_does_not_have_and_scaled_files(make_it_animatable, monkeypatch):

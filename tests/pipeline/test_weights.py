@@ -6,12 +6,14 @@ import pytest
 from character3d.pipeline.weights import (
     RIG_MODEL_FOLDERS,
     SHAPE_MODEL_FOLDERS,
+    TOKEN_MODEL_FOLDERS,
     describe_models,
     describe_rig_models,
     describe_shape_models,
     describe_view_adapters,
     list_rig_files,
     list_shape_models,
+    list_token_models,
     list_view_adapters,
     load_catalogue,
     read_traits,
@@ -113,3 +115,13 @@ def test_networks_for_the_cut_out_that_a_user_brings():
 def test_which_names_are_files_of_the_learned_rig():
     names = ["joints.txt", "my_joints.pth", "a/joints.pth", "joints.pth", "b\\pose.safetensors", "BW.pth"]
     assert list_rig_files(names) == {"joints": "joints.pth", "pose": "b\\pose.safetensors"}
+
+
+def test_the_token_model_is_listed_wherever_it_lies():
+    (model,) = load_catalogue()["token_models"]
+    assert model["folder"] in TOKEN_MODEL_FOLDERS and model["licence"] == "mit"
+    assert f"{model['file']} ({model['model']}, {model['gigabytes']} GB; MIT" in describe_models(
+        "token_models"
+    )
+    names = [*model["also"], model["file"], "grpo_1400.safetensors", "grpo_1400.txt", "last.ckpt"]
+    assert list_token_models(names) == [model["file"], "grpo_1400.safetensors", *model["also"]]
