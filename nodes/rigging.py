@@ -7,14 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..backends.make_it_animatable import (
-    PredictedRig,
-    find_files,
-    is_installed,
-    load_models,
-    reset_to_rest,
-    rig_mesh,
-)
+from ..backends import make_it_animatable, skintokens
+from ..backends.predicted_rig import PredictedRig
+from ..backends.weight_files import WeightsFile
 from ..pipeline.animation import MAX_STRETCH, settle_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
@@ -35,8 +30,11 @@ from .sockets import Character, socket_to_surfaces
 from .stage import StageRun, choose_method, join_reports
 from .surfaces import make_textured
 
-_LEARNED = "make_it_animatable"
-_METHODS = (_LEARNED, "geodesic_voxel_binding")
+_EMBEDDED = "geodesic_voxel_binding"
+_TOKENS, _TOKENS_SKIN, _ANIMATABLE = "skintokens", "skintokens_skin", "make_it_animatable"
+_METHODS = (_TOKENS, _TOKENS_SKIN, _ANIMATABLE, _EMBEDDED)
+_WITHOUT_FIT = (_TOKENS, _ANIMATABLE)
+"""The methods that place the joints themselves."""
 _TEARS = (
     "parts that touch in the mesh stretch up to {:.0f} times when the character walks or waves; use a "
     "picture in which arms, legs and what they hold are apart from the body"
@@ -51,22 +49,49 @@ _HELD = (
 
 
 def _choose(method: str) -> str:
-    return choose_method(method, _METHODS, _METHODS if is_installed() else _METHODS[1:])
+    learned = {_TOKENS: skintokens.is_installed, _ANIMATABLE: make_it_animatable.is_installed}
+    installed = [name for name, is_installed in learned.items() if method == "auto" and is_installed()]
+    return choose_method(method, _METHODS, [*installed, _EMBEDDED])
 
 
-def _fit_rig(mesh: Mesh, figure: Figure | None, *, progress: Progress, **options: Any) -> PredictedRig:
-    """Run the embedded method: the skeleton is fitted to the mesh in its own pose."""
+def _find_files(method: str) -> tuple[WeightsFile, ...]:
+    """The weight files that a method reads. WeightsError if one is missing."""
+    if method == _EMBEDDED:
+        return ()
+    if method == _ANIMATABLE:
+        return tuple(make_it_animatable.find_files().values())
+    return tuple(skintokens.find_files())
+
+
+def _fit_rig(
+    mesh: Mesh,
+    figure: Figure | None,
+    *,
+    model: Any = None,
+    rig_seed: int = 0,
+    progress: Progress,
+    **options: Any,
+) -> PredictedRig:
+    """Fit the skeleton to the mesh in its own pose, and bind the mesh to it, with SkinTokens' model if given.
+
+    rig_seed: of that model alone.
+    """
     fitted = fit_skeleton(mesh, figure=figure, **options, progress=span_progress(progress, 0, 0.5))
-    apart = fitted.legs_apart_below
-    skin = compute_skin_weights(
-        mesh,
-        fitted.skeleton,
-        hidden=fitted.hidden,
-        legs_apart_below=apart,
-        appendages=fitted.appendages,
-        solid=fitted.solid,
-        progress=span_progress(progress, 0.5, 1),
-    )
+    apart, binding = fitted.legs_apart_below, span_progress(progress, 0.5, 1)
+    if model is not None:
+        skin = skintokens.skin_mesh(
+            mesh, fitted.skeleton, model, hidden=fitted.hidden, seed=rig_seed, progress=binding
+        )
+    else:
+        skin = compute_skin_weights(
+            mesh,
+            fitted.skeleton,
+            hidden=fitted.hidden,
+            legs_apart_below=apart,
+            appendages=fitted.appendages,
+            solid=fitted.solid,
+            progress=binding,
+        )
     return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics, apart)
 
 
@@ -91,7 +116,7 @@ class RigCharacter(ModelNode):
                     "No: any other. make_it_animatable converts it, and the arms of an A-pose, to the "
                     "T-pose; geodesic_voxel_binding recognizes the pose by itself.",
                 ),
-                method_input(_METHODS, "geodesic_voxel_binding"),
+                method_input(_METHODS, _EMBEDDED),
                 io.Combo.Input(
                     "bind_pose",
                     options=list(BIND_POSES),
@@ -121,6 +146,14 @@ class RigCharacter(ModelNode):
                     tooltip="Give the face morph targets for vowels, jaw, blink, look, brows and smile, "
                     "where figure shows both eyes from the front. Its triangles get smaller.",
                 ),
+                io.Int.Input(
+                    "rig_seed",
+                    default=0,
+                    min=0,
+                    max=2**31 - 1,
+                    optional=True,
+                    tooltip="Another number gives another rig. Only for skintokens and skintokens_skin.",
+                ),
             ],
             outputs=[
                 Character.Output(
@@ -134,7 +167,7 @@ class RigCharacter(ModelNode):
     @classmethod
     def fingerprint_inputs(cls, method: str, **inputs: Any) -> str:
         """The weight files that this run reads; nothing for geodesic_voxel_binding."""
-        return fingerprint_files(lambda: find_files().values()) if _choose(method) == _LEARNED else ""
+        return fingerprint_files(lambda: _find_files(_choose(method)))
 
     @classmethod
     def execute(
@@ -150,19 +183,21 @@ class RigCharacter(ModelNode):
         front: str = AXIS_OPTIONS[0],
         height_meters: float = 0.0,
         face: bool = False,
+        rig_seed: int = 0,
     ) -> io.NodeOutput:
         """TRIMESH, MESH or FILE_3D -> C3D_CHARACTER, one for each mesh of a batch."""
         chosen, characters, reports = _choose(method), [], []
         placing: dict[str, Any] = {"up": up, "front": front, "height": height_meters}
-        ignored = _list_ignored(chosen == _LEARNED, figure)
+        ignored = _list_ignored(chosen, figure)
         for textured, notes in _read_placed(mesh, figure, **placing):
             run = StageRun("rigging")
             options = {"pose_type": pose_type, "fingers": fingers, "strict": strict, "figure": figure}
+            options["rig_seed"] = rig_seed
             rig = cls._find_rig(textured.mesh, chosen, span_progress(run.progress, 0, 0.9), options)
             character, found, measured = _bind_mesh(textured, rig, pose_type)
             if face:
-                character, found = _add_face(character, figure, found)
-            if bind_pose != BIND_POSES[0]:
+                character, found = _add_face(character, figure if rig.skeleton.roles else None, found)
+            if bind_pose != BIND_POSES[0] and rig.skeleton.roles:
                 character = normalize_to_t_pose(character)
             warnings = [*notes, *found, *_name_replaced(textured.mesh)]
             reports.append(run.finish(chosen, warnings, {**rig.metrics, **measured}, ignored))
@@ -171,11 +206,18 @@ class RigCharacter(ModelNode):
 
     @classmethod
     def _find_rig(cls, mesh: Mesh, method: str, progress: Progress, options: dict[str, Any]) -> PredictedRig:
-        if method == _LEARNED:
-            models = cls.load_models(tuple(find_files().values()), load_models)
-            return rig_mesh(mesh, models, pose_type=options["pose_type"], progress=progress)
-        cls.release_models()
-        return _fit_rig(mesh, progress=progress, **options)
+        if method == _EMBEDDED:
+            cls.release_models()
+            return _fit_rig(mesh, progress=progress, **options)
+        files = _find_files(method)
+        if method == _ANIMATABLE:
+            models = cls.load_models(files, make_it_animatable.load_models)
+            pose_type = options["pose_type"]
+            return make_it_animatable.rig_mesh(mesh, models, pose_type=pose_type, progress=progress)
+        model = cls.load_models(files, skintokens.load_model)
+        if method == _TOKENS:
+            return skintokens.rig_mesh(mesh, model, seed=options["rig_seed"], progress=progress)
+        return _fit_rig(mesh, model=model, progress=progress, **options)
 
 
 def _add_face(
@@ -196,10 +238,12 @@ def _name_replaced(mesh: Mesh) -> list[str]:
     return [f"replaced by this rig is the mesh's own: {own}"]
 
 
-def _list_ignored(is_learned: bool, figure: Figure | None) -> tuple[str, ...]:
+def _list_ignored(method: str, figure: Figure | None) -> tuple[str, ...]:
     """The inputs that have no effect; a mesh that was made from a picture stands already."""
     placing = () if figure is None else ("up", "front", "height_meters")
-    return (*(("fingers", "strict", "figure") if is_learned else ()), *placing)
+    pose = ("pose_type",) if method == _TOKENS else ()
+    fit = ("fingers", "strict", "figure") if method in _WITHOUT_FIT else ()
+    return (*pose, *fit, *placing)
 
 
 def _read_placed(
@@ -228,7 +272,9 @@ def _bind_mesh(
     textured: TexturedMesh, rig: PredictedRig, pose_type: str
 ) -> tuple[RiggedCharacter, list[str], dict[str, float]]:
     """Return the character, the warnings about it, and what was measured."""
-    reset = partial(reset_to_rest, turns=rig.turns) if rig.turns else None
+    if not rig.skeleton.roles:  # nothing is known of how such a skeleton moves
+        return RiggedCharacter(textured, rig.skeleton, rig.skin), list(rig.warnings), {}
+    reset = partial(make_it_animatable.reset_to_rest, turns=rig.turns) if rig.turns else None
     apart = rig.legs_apart_below
     settled = settle_skin(textured, rig.skeleton, rig.skin, legs_apart_below=apart, reset=reset)
     notes = list(rig.warnings)

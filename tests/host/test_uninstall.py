@@ -75,7 +75,7 @@ VOLATILE_BODIES = {
 
 
 def is_model_folder(name):
-    return name in ("blazeface", "blazepose", "isnet", "make_it_animatable", "u2net")
+    return name in ("blazeface", "blazepose", "isnet", "make_it_animatable", "skintokens", "u2net")
 
 
 LANGUAGES = sorted(folder.name for folder in (Path(__file__).parents[2] / "locales").iterdir())

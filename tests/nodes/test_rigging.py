@@ -30,9 +30,10 @@ def test_a_sword_is_rigged_with_its_hand(load_nodes):
 
 def test_inputs_without_effect_are_listed(load_nodes):
     list_ignored, figure = load_nodes("rigging")._list_ignored, object()
-    assert list_ignored(is_learned=False, figure=None) == ()
-    assert list_ignored(is_learned=False, figure=figure) == ("up", "front", "height_meters")
-    assert list_ignored(is_learned=True, figure=None) == ("fingers", "strict", "figure")
+    assert list_ignored("geodesic_voxel_binding", None) == () == list_ignored("skintokens_skin", None)
+    assert list_ignored("geodesic_voxel_binding", figure) == ("up", "front", "height_meters")
+    assert list_ignored("make_it_animatable", None) == ("fingers", "strict", "figure")
+    assert list_ignored("skintokens", None) == ("pose_type", "fingers", "strict", "figure")
 
 
 def test_a_face_moves_where_the_figure_shows_it_and_else_it_is_said_why_not(load_nodes):
