@@ -103,7 +103,8 @@ def _find_ends(tree: _Tree) -> tuple[tuple[int, int], tuple[int, int], int] | No
 
 def _find_widest(tree: _Tree, tips: list[int], meetings: list[int] | None = None) -> tuple[int, int] | None:
     """The tips farthest apart from left to right, left one first, whose chains meet at one of `meetings`."""
-    best, widest = None, 0.0
+    best: tuple[int, int] | None = None
+    widest = 0.0
     for left, right in permutations(tips, 2):
         width = float(tree.positions[left, 0] - tree.positions[right, 0])
         is_wider = width > widest
