@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from ...pipeline.conventions import MAX_INFLUENCES
 from ...pipeline.errors import MeshError, RigError
 from ...pipeline.progress import Progress, ignore_progress, span_progress
 from ...pipeline.rigging.adopt_skeleton import adopt_skeleton, fold_weights
@@ -49,7 +50,7 @@ def rig_mesh(
     adopted = adopt_skeleton(mesh, said.positions, said.parents)
     skeleton = adopted.skeleton
     folded = fold_weights(said.weights, adopted)
-    skin = SkinWeights(*keep_strongest(folded, np.arange(len(skeleton.names))))
+    skin = _bind(folded, list(range(len(skeleton.names))))
     warning = (
         f"the model's skeleton of {len(said.parents)} joints is no standing person's: its joints are "
         "numbered, it keeps its pose, and what needs a humanoid cannot use it"
@@ -74,7 +75,7 @@ def skin_mesh(
     joints = _list_bound(skeleton, hidden)
     parents = [joints.index(int(skeleton.parents[joint])) if joint else -1 for joint in joints]
     weights = predict_skin(mesh, skeleton.positions[joints], parents, patcher, seed=seed, progress=progress)
-    return SkinWeights(*keep_strongest(weights, np.array(joints)))
+    return _bind(weights, joints)
 
 
 def predict_rig(mesh: Mesh, patcher: Any, *, seed: int = 0, progress: Progress = ignore_progress) -> SaidRig:
@@ -160,6 +161,13 @@ def average_nearest(points: FloatArray, values: FloatArray, places: FloatArray) 
     shares /= shares.sum(axis=1, keepdims=True)
     averaged: FloatArray = np.einsum("vk,vkj->vj", shares, values[nearest])
     return averaged
+
+
+def _bind(weights: FloatArray, joints: list[int]) -> SkinWeights:
+    """The strongest of weights (V, J) of joints of a skeleton, which may have fewer than a vertex can."""
+    missing = max(MAX_INFLUENCES - len(joints), 0)
+    padded = np.pad(weights, ((0, 0), (0, missing)))
+    return SkinWeights(*keep_strongest(padded, np.array([*joints, *joints[:1] * missing])))
 
 
 def _list_bound(skeleton: Skeleton, hidden: Collection[str]) -> list[int]:
