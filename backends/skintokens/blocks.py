@@ -43,8 +43,8 @@ class Block(torch.nn.Module):
         else:
             query = self.query(normed).unflatten(-1, (self.heads, -1))
             key, value = self._split(self.keys(self.norm_context(context)))
-        parts = (part.transpose(-2, -3)[None] for part in (query, key, value))
-        attended = scaled_dot_product_attention(*parts)[0].transpose(-2, -3).flatten(-2)
+        query, key, value = (part.transpose(-2, -3)[None] for part in (query, key, value))
+        attended = scaled_dot_product_attention(query, key, value)[0].transpose(-2, -3).flatten(-2)
         x = x + self.out(attended)
         fed: torch.Tensor = self.narrow(gelu(self.widen(self.norm_feed(x))))
         return x + fed
