@@ -20,7 +20,8 @@ from ..conventions import FORWARD
 from ..mesh.areas import sample_surface
 from ..types import BoolArray, Float64Array, Int64Array, Mesh, Skeleton
 from .fit.figure_points import FigurePoints
-from .skeleton import PREFIX, SIDES, orient_bone
+from .joint_axes import orient_bone
+from .skeleton import PREFIX, SIDES
 from .skin.bone_distances import Bone, list_bones, measure_parts, measure_radii
 from .voxel_solid import NEIGHBORS_26, VoxelSolid
 

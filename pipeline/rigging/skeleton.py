@@ -1,22 +1,17 @@
-"""The joints of the fitted skeleton: Mixamo's names, hierarchy, VRM roles and joint axes.
-
-As in Mixamo's rigs, a joint's +Y axis points along its bone, to its main child; an end joint continues its
-parent's bone. +Z is the world's forward direction, or its up direction for feet and toes, made perpendicular
-to the bone; in arms and fingers it is turned from there about the bone, so that it points down in the T-pose.
-+X completes the right-handed frame.
-"""
+"""The joints of the fitted skeleton: Mixamo's names and hierarchy, and VRM's roles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from ..conventions import FORWARD, UP
 from ..types import Float64Array, Skeleton
+from .joint_axes import orient_joints
 
 PREFIX = "mixamorig:"
 
@@ -86,52 +81,31 @@ def build_skeleton(positions: Mapping[str, Float64Array]) -> Skeleton:
 
     positions: name in JOINTS or FINGER_JOINTS, without PREFIX -> (3,) float, metres. All of JOINTS are
     required; finger joints are appended if present. `LeftHand` and `RightHand` point at the middle finger,
-    or continue the forearm if there is none.
+    or continue the forearm if there is none. joint_axes.py has the axes.
     """
     joints = JOINTS + tuple(joint for joint in FINGER_JOINTS if joint[0] in positions)
     order = {name: index for index, (name, *_) in enumerate(joints)}
-    rest = np.tile(np.eye(4), (len(joints), 1, 1))
+    rest, ends = np.tile(np.eye(4), (len(joints), 1, 1)), {}
     for name, parent, _, child in joints:
         if name in ("LeftHand", "RightHand") and name + "Middle1" in positions:
             child = name + "Middle1"
         start, end = (name, child) if child else (parent, name)
-        up = UP if "Toe" in name or name.endswith("Foot") else FORWARD
-        axes = orient_bone(positions[end] - positions[start], np.array(up))
-        rest[order[name], :3, :3] = axes @ find_roll(name)
+        ends[name] = order[start], order[end]
         rest[order[name], :3, 3] = positions[name]
-    return Skeleton(
+    skeleton = Skeleton(
         names=tuple(PREFIX + name for name in order),
         parents=[order.get(parent, -1) for _, parent, _, _ in joints],  # type: ignore[arg-type]
         rest=rest,  # type: ignore[arg-type]
         roles={role: order[name] for name, _, role, _ in joints if role},
     )
+    rest[:, :3, :3] = orient_joints(skeleton, ends)
+    return replace(skeleton, rest=rest)
 
 
 def list_appendage_joints(skeleton: Skeleton) -> list[int]:
     """Return the joints that are none of JOINTS and FINGER_JOINTS."""
     known = {PREFIX + name for name, *_ in JOINTS + FINGER_JOINTS}
     return [joint for joint, name in enumerate(skeleton.names) if name not in known]
-
-
-def orient_bone(direction: Float64Array, facing: Float64Array) -> Float64Array:
-    """Return a joint's axes (3, 3) as columns: +Y along `direction`, +Z as close as possible to `facing`."""
-    y = direction / max(float(np.linalg.norm(direction)), 1e-12)
-    if np.linalg.norm(y) < 0.5:
-        y = np.array(UP)
-    if abs(float(y @ facing)) > 0.98:
-        facing = np.array(UP) if abs(facing[2]) > 0.5 else np.array(FORWARD)
-    x = np.cross(y, facing)
-    x /= np.linalg.norm(x)
-    return np.stack((x, y, np.cross(x, y)), axis=1)
-
-
-def find_roll(name: str) -> Float64Array:
-    """Return the turn (3, 3) about the bone, in its own axes, of a joint called `name`, without PREFIX."""
-    side = next((side for side in SIDES if name.startswith(side)), "")
-    if not name.removeprefix(side).startswith(ARM_PARTS):
-        return np.eye(3)
-    sign = 1.0 if side == "Left" else -1.0
-    return np.array(((0.0, 0.0, sign), (0.0, 1.0, 0.0), (-sign, 0.0, 0.0)))
 
 
 def measure_tree_distances(parents: npt.NDArray[np.integer]) -> Float64Array:

@@ -21,6 +21,7 @@ NODE_MODULES = {
     "three-vrm": "@pixiv/three-vrm",
     "gltf-validator": "gltf-validator",
     "gltf-transform": "@gltf-transform/functions",
+    "three-clip": "three",
 }
 SCRIPTS = {
     "ufbx": "read_ufbx.py",
@@ -29,6 +30,7 @@ SCRIPTS = {
     "three": "read_three.mjs",
     "three-vrm": "read_three.mjs",
     "gltf-validator": "validate_gltf.mjs",
+    "three-clip": "play_clip.mjs",
 }
 BLENDER_PYTHON = (3, 11)  # the one that bpy 4.5 is built for; others do without Blender
 SECONDS = 100

@@ -7,16 +7,14 @@ palms down, legs straight down, feet forward. Joints are found by humanoid role;
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ...conventions import FORWARD, UP
+from ...conventions import UP
 from ...errors import RigError
 from ...humanoid import NEEDED_LIMBS
 from ...types import AnimationClip, Float64Array, RiggedCharacter, Skeleton
-from ..skeleton import find_roll, orient_bone
 from .posing import place_joints, rotations_to_turns, skin_mesh, turn_about, turns_to_rotations
 
 SIDE_SIGNS = {"left": 1.0, "right": -1.0}
@@ -27,7 +25,6 @@ TRUNK_ROLES = ("spine", "chest", "upperChest")
 _RISE_PER_ELEVATION, _MIN_SHOULDER_RISE, _MAX_SHOULDER_RISE = 0.25, -8.0, 25.0
 _FINGERS_ACROSS = ("Index", "Middle", "Ring", "Little")
 _MAX_TOE_OUT, _MAX_PALM_ROLL = 60.0, 100.0
-_AXES_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +82,8 @@ def arm_elevations(offsets: Float64Array) -> Float64Array:
 def normalize_to_t_pose(character: RiggedCharacter) -> RiggedCharacter:
     """Return the character with the T-pose as its rest pose, its lowest point on the ground.
 
-    The mesh is deformed by its own skin, and clips show the same motion as before. Joints keep their names;
-    those with the axes of `build_skeleton` get such axes again. A character in T-pose is returned unchanged.
-    RigError names missing humanoid roles.
+    The mesh is deformed by its own skin, and clips show the same motion as before. Joints keep their names
+    and axes. A character in T-pose is returned unchanged. RigError names missing humanoid roles.
     """
     skeleton, mesh = character.skeleton, character.textured.mesh
     turns = raise_shoulders(skeleton, measure_t_pose(skeleton))
@@ -96,8 +92,6 @@ def normalize_to_t_pose(character: RiggedCharacter) -> RiggedCharacter:
     lift = np.array((0.0, -float(moved.positions[:, 1].min()), 0.0))
     moved = replace(moved, positions=moved.positions + lift)
     placed[:, :3, 3] += lift
-    for joint, rest in enumerate(skeleton.rest.astype(np.float64)):
-        placed[joint, :3, :3] = _reorient_joint(rest[:3, :3], placed[joint, :3, :3])
     built = replace(skeleton, rest=placed)
     clips = tuple(_rebase_clip(clip, skeleton, built, turns) for clip in character.clips)
     return replace(character, textured=replace(character.textured, mesh=moved), skeleton=built, clips=clips)
@@ -132,7 +126,7 @@ def _align_bone(offset: Float64Array | None, target: Float64Array, inherited: Fl
 
 def turn_between(start: Float64Array, stop: Float64Array) -> Float64Array:
     """Return the shortest rotation (3, 3) from one direction (3,) to another."""
-    start, stop = start / np.linalg.norm(start), stop / np.linalg.norm(stop)
+    start, stop = (way / max(float(np.linalg.norm(way)), 1e-12) for way in (start, stop))
     axis, cosine = np.cross(start, stop), float(start @ stop)
     if cosine < -0.9999:
         axis = np.cross(start, (0.0, 0.0, 1.0) if abs(start[2]) < 0.9 else (0.0, 1.0, 0.0))
@@ -186,15 +180,6 @@ def raise_shoulders(skeleton: Skeleton, turns: Float64Array) -> Float64Array:
             rise = compute_shoulder_rise(-arm_elevations(np.asarray(offset)))
             raised[joint] = turn_about("z", sign * float(rise)) @ turns[joint]
     return raised
-
-
-def _reorient_joint(rest: Float64Array, turned: Float64Array) -> Float64Array:
-    """The posed axes, re-oriented by build_skeleton's convention if the rest axes follow it."""
-    rolls = (find_roll(name) for name in ("Hips", "LeftArm", "RightArm"))
-    for facing, roll in product((np.array(FORWARD), np.array(UP)), rolls):
-        if np.abs(orient_bone(rest[:, 1], facing) @ roll - rest).max() < _AXES_TOLERANCE:
-            return orient_bone(turned[:, 1], facing) @ roll
-    return turned
 
 
 def _rebase_clip(clip: AnimationClip, old: Skeleton, new: Skeleton, turns: Float64Array) -> AnimationClip:

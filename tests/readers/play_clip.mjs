@@ -1,0 +1,109 @@
+// three.js plays the first clip of a file on that file's own character, and by name on another, and reports
+// as README.md here states: node play_clip.mjs CLIP MODEL FRAMES REPORT
+import { readFileSync, writeFileSync } from "node:fs";
+import { extname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const modules = process.env.CHARACTER3D_NODE_MODULES;
+const load = (path) => import(pathToFileURL(join(modules, path)).href);
+const THREE = await load("three/build/three.module.js");
+const { FBXLoader } = await load("three/examples/jsm/loaders/FBXLoader.js");
+const { GLTFLoader } = await load("three/examples/jsm/loaders/GLTFLoader.js");
+const [clipPath, modelPath, count, reportPath] = process.argv.slice(2);
+
+// What the loaders want of a browser: an <img>, loaded at once.
+globalThis.window = globalThis;
+globalThis.self = globalThis;
+globalThis.document = {
+  createElementNS: () => ({
+    addEventListener: (name, listener) => name === "load" && setTimeout(listener),
+    removeEventListener() {},
+  }),
+};
+URL.createObjectURL = () => "blob:none";
+console.warn = console.error = () => {};
+
+const read = async (path) => {
+  const bytes = readFileSync(path);
+  const data = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+  if (extname(path) === ".fbx") {
+    const scene = new FBXLoader().parse(data, "");
+    return { scene, animations: scene.animations };
+  }
+  return new GLTFLoader().parseAsync(data, "");
+};
+const own = await read(clipPath);
+const model = modelPath === clipPath ? own : await read(modelPath);
+const [clip] = own.animations.filter(({ tracks }) => tracks.length);
+
+const shorten = (name) => name.replace(/^mixamorig\d*:?/, "");
+const rows = (matrix) => matrix.clone().transpose().elements;
+const listSkins = (scene) => {
+  const meshes = [];
+  scene.updateMatrixWorld(true);
+  scene.traverse((item) => item.isSkinnedMesh && meshes.push(item));
+  return meshes;
+};
+const findLowest = (meshes) => {
+  let lowest = Infinity;
+  const point = new THREE.Vector3();
+  for (const mesh of meshes) {
+    const { position } = mesh.geometry.attributes;
+    for (let i = 0; i < position.count; i++) {
+      point.fromBufferAttribute(position, i);
+      lowest = Math.min(lowest, mesh.applyBoneTransform(i, point).applyMatrix4(mesh.matrixWorld).y);
+    }
+  }
+  return lowest;
+};
+const restOf = (mesh, index) =>
+  mesh.skeleton.boneInverses[index].clone().invert().premultiply(mesh.bindMatrixInverse).premultiply(mesh.matrixWorld);
+const listRest = (scene) => {
+  const joints = {};
+  for (const mesh of listSkins(scene)) {
+    mesh.skeleton.bones.forEach((bone, index) => {
+      joints[shorten(bone.name)] ??= { bone, rest: restOf(mesh, index), frames: [] };
+    });
+  }
+  return joints;
+};
+const heightOf = (matrix) => new THREE.Vector3().setFromMatrixPosition(matrix).y;
+
+// The hips' track is the clip's own character's: their height above the ground decides its scale.
+const scaleHips = (ratio, names) => {
+  const tracks = clip.tracks
+    .map((track) => track.clone())
+    .filter(({ name }) => name.endsWith(".quaternion") || /Hips\.position$/.test(name));
+  for (const track of tracks) {
+    const [node, path] = track.name.split(".");
+    track.name = `${names.get(shorten(node)) ?? node}.${path}`;
+    if (path === "position") track.values = track.values.map((value) => value * ratio);
+  }
+  return new THREE.AnimationClip(clip.name, clip.duration, tracks);
+};
+const play = ({ scene }, ratio, joints) => {
+  const names = new Map(Object.entries(joints).map(([name, { bone }]) => [name, bone.name]));
+  const meshes = listSkins(scene);
+  const lowest = [];
+  const mixer = new THREE.AnimationMixer(scene);
+  mixer.clipAction(scaleHips(ratio, names)).play();
+  for (let frame = 0; frame < Number(count); frame++) {
+    mixer.setTime((clip.duration * frame) / Number(count));
+    scene.updateMatrixWorld(true);
+    for (const joint of Object.values(joints)) joint.frames.push(rows(joint.bone.matrixWorld));
+    lowest.push(findLowest(meshes));
+  }
+  return lowest;
+};
+const describe = (joints, lowest) => ({
+  lowest,
+  joints: Object.fromEntries(
+    Object.entries(joints).map(([name, { rest, frames }]) => [name, { rest: rows(rest), frames }]),
+  ),
+});
+
+const rest = { own: listRest(own.scene), model: listRest(model.scene) };
+const ratio = heightOf(rest.model.Hips.rest) / heightOf(rest.own.Hips.rest);
+const report = { own: describe(rest.own, play(own, 1, rest.own)) };
+if (model !== own) report.model = describe(rest.model, play(model, ratio, rest.model));
+writeFileSync(reportPath, JSON.stringify(report));
