@@ -6,8 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..pipeline.conventions import BONE_NAMES, CHARACTER_FORMATS
-from ..pipeline.formats import VrmMeta, encode_fbx, encode_glb, encode_vrm, rename_character
-from ..pipeline.rigging import normalize_to_t_pose
+from ..pipeline.formats import (
+    NAME_PROFILES,
+    VrmMeta,
+    encode_fbx,
+    encode_glb,
+    encode_vrm,
+    rename_character,
+)
+from ..pipeline.rigging import add_twist_joints, normalize_to_t_pose
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
@@ -58,6 +65,19 @@ class SaveCharacter(io.ComfyNode):
                 VrmMetaSocket.Input(
                     "vrm_meta", optional=True, tooltip="Title, authors and permissions of a VRM."
                 ),
+                io.Boolean.Input(
+                    "root_joint",
+                    default=False,
+                    optional=True,
+                    tooltip="Add a joint on the ground above the hips, with every naming convention.",
+                ),
+                io.Boolean.Input(
+                    "twist_joints",
+                    default=False,
+                    optional=True,
+                    tooltip="Add twist joints to upper arms and forearms: they take half of a roll in clips, "
+                    "and in a VRM with the hand.",
+                ),
             ],
             outputs=model_outputs(),
         )
@@ -72,25 +92,29 @@ class SaveCharacter(io.ComfyNode):
         character_format: str = "fbx",
         bone_names: str = "mixamo",
         vrm_meta: VrmMeta | None = None,
+        root_joint: bool = False,
+        twist_joints: bool = False,
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> path below the output folder."""
-        encode = _choose_encoder(character, character_format, bone_names, vrm_meta or _NO_META)
+        posed = normalize_to_t_pose(character) if character_format == "vrm" else character
+        named = rename_character(posed, bone_names, with_root=root_joint)
+        if twist_joints:
+            named = add_twist_joints(named, NAME_PROFILES[bone_names].twists)
+        encode = _choose_encoder(named, character_format, vrm_meta or _NO_META)
         if model_file:
             return saved_model(save_beside(model_file, f"_rigged.{character_format}", encode))
         return saved_model(save_counted(filename_prefix, f".{character_format}", encode))
 
 
 def _choose_encoder(
-    character: RiggedCharacter, character_format: str, bone_names: str, meta: VrmMeta
+    character: RiggedCharacter, character_format: str, meta: VrmMeta
 ) -> Callable[[str], bytes]:
     """Return a function that encodes the character, given the stem of its file's name."""
-    posed = normalize_to_t_pose(character) if character_format == "vrm" else character
-    renamed = rename_character(posed, bone_names)
     if character_format == "fbx":
         extras = character.textured.mesh.extras
         named = "" if extras is None else replace(extras, rig=None, tangents=None, morphs=()).describe()
         warn_of_losses("FBX", [named] if named else [])
-        return lambda stem: encode_fbx(renamed, stem)
+        return lambda stem: encode_fbx(character, stem)
     if character_format == "vrm":
-        return lambda _stem: encode_vrm(renamed, meta)
-    return lambda _stem: encode_glb(renamed)
+        return lambda _stem: encode_vrm(character, meta)
+    return lambda _stem: encode_glb(character)

@@ -6,7 +6,7 @@ Each profile's `source` is the publication of its names.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ class NameProfile:
 
     root: name of the joint at the origin above the hips, or empty. joints: humanoid role -> name.
     ends: role -> name of the end joint below it; other end joints get their parent's name and `end_suffix`.
+    twists: role -> name of its twist joint; others get their parent's name and `Twist`.
     """
 
     source: str
@@ -27,6 +28,7 @@ class NameProfile:
     joints: dict[str, str]
     ends: dict[str, str]
     end_suffix: str
+    twists: dict[str, str] = field(default_factory=dict)
 
 
 def _read_profiles() -> dict[str, NameProfile]:
@@ -35,29 +37,31 @@ def _read_profiles() -> dict[str, NameProfile]:
 
 
 NAME_PROFILES = _read_profiles()
+_ROOT = "root"
 
 
-def rename_joints(skeleton: Skeleton, profile: str) -> Skeleton:
+def rename_joints(skeleton: Skeleton, profile: str, *, with_root: bool = False) -> Skeleton:
     """Return the skeleton with a profile's names; the order of the joints is kept.
 
     A profile with a root adds a joint of that name at the origin above the hips, unless there is a joint
-    above them already. A joint without a role counts as an end joint if it has no children and no sibling
-    with neither children nor a role; others keep their names. Raises ValueError, listing the known profiles,
-    for an unknown one.
+    above them already; `with_root` adds one, called "root", for the others too. A joint without a role counts
+    as an end joint if it has no children and no sibling with neither children nor a role; others keep their
+    names. Raises ValueError, listing the known profiles, for an unknown one.
     """
     wanted = _get_profile(profile)
     names = tuple(_name_joint(skeleton, wanted, joint) for joint in range(len(skeleton.names)))
     renamed = replace(skeleton, names=names)
-    return _add_root(renamed, wanted.root) if _lacks_root(skeleton, wanted) else renamed
+    root = _choose_root(skeleton, wanted, with_root)
+    return _add_root(renamed, root) if root else renamed
 
 
-def rename_character(character: RiggedCharacter, profile: str) -> RiggedCharacter:
+def rename_character(character: RiggedCharacter, profile: str, *, with_root: bool = False) -> RiggedCharacter:
     """Return the character with a profile's names; skin and clips are adapted if a root is added.
 
     The root does not move: clips move the hips below it as before. Raises ValueError as `rename_joints`.
     """
-    skeleton = rename_joints(character.skeleton, profile)
-    if not _lacks_root(character.skeleton, _get_profile(profile)):
+    skeleton = rename_joints(character.skeleton, profile, with_root=with_root)
+    if len(skeleton.names) == len(character.skeleton.names):
         return replace(character, skeleton=skeleton)
     skin = SkinWeights(character.skin.joints + 1, character.skin.weights)
     clips = tuple(map(_move_below_root, character.clips))
@@ -70,9 +74,10 @@ def _get_profile(profile: str) -> NameProfile:
     return NAME_PROFILES[profile]
 
 
-def _lacks_root(skeleton: Skeleton, profile: NameProfile) -> bool:
-    """Whether the skeleton's root is its hips although the profile has a joint above them."""
-    return bool(profile.root) and skeleton.roles.get("hips") == 0
+def _choose_root(skeleton: Skeleton, profile: NameProfile, with_root: bool) -> str:
+    """Name of the joint to add above the hips; "" for none, or where there is one."""
+    root = profile.root or (_ROOT if with_root else "")
+    return root if skeleton.roles.get("hips") == 0 else ""
 
 
 def _name_joint(skeleton: Skeleton, profile: NameProfile, joint: int) -> str:

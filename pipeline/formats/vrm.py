@@ -1,7 +1,7 @@
 """Writer of VRM 1.0: a GLB whose extension VRMC_vrm maps humanoid bones to nodes and holds the license.
 
-Morph targets become expressions by their names, and what hangs on the body swings by a second extension,
-VRMC_springBone.
+Morph targets become expressions by their names, what hangs on the body swings by a second extension,
+VRMC_springBone, and twist joints roll by a third.
 
 Source: VRM Consortium, specification/VRMC_vrm-1.0/README.md. VRM uses neither animations nor cameras.
 """
@@ -16,6 +16,7 @@ from ..types import RiggedCharacter
 from .files import encode_png, replace_file
 from .glb import describe_character
 from .validate import check_character
+from .vrm_constraints import add_roll_constraints
 from .vrm_expressions import describe_expressions, describe_look_at
 from .vrm_humanoid import check_humanoid
 from .vrm_meta import VrmMeta
@@ -54,4 +55,5 @@ def encode_vrm(character: RiggedCharacter, meta: VrmMeta) -> bytes:
     springs = find_springs(character)
     if springs.chains:
         document.add_extension(SPRINGS, describe_springs(character, springs, joints))
+    add_roll_constraints(document, character.skeleton, joints)
     return document.pack()

@@ -1,8 +1,8 @@
 """Stage `rigging`: a skeleton fitted to a mesh, and skin weights that bind the mesh to it.
 
 voxelize.py fills the mesh with voxels (voxel_solid.py); fit/ finds the joints in them, skin/ binds the
-vertices to the bones, and pose/ moves the result. skeleton.py defines the joints and their axes, and
-appendages.py those of tails, wings, hair and props.
+vertices to the bones, and pose/ moves the result. skeleton.py defines the joints, joint_axes.py their axes,
+appendages.py joints of tails, wings, hair and props, twist_joints.py those that take a share of a roll.
 """
 
 from .fit.fit_skeleton import FittedSkeleton, fit_skeleton
@@ -11,10 +11,12 @@ from .pose.rest_pose import normalize_to_t_pose
 from .skin.held_limbs import find_fused_arms, hold_limbs
 from .skin.separate import SeparatedMesh, separate_limbs
 from .skin.skinning import compute_skin_weights
+from .twist_joints import add_twist_joints
 
 __all__ = [
     "FittedSkeleton",
     "SeparatedMesh",
+    "add_twist_joints",
     "compute_skin_weights",
     "find_fused_arms",
     "fit_skeleton",

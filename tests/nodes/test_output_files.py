@@ -13,6 +13,7 @@ import trimesh
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import create_file, replace_file
 from character3d.tests.readers.sample_character import make_character
+from character3d.tests.readers.sample_humanoid import make_humanoid
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHARACTER = make_character()
@@ -192,3 +193,14 @@ def test_pictures_keep_their_pixels(save, output):
     (entry,) = found.ui["images"]
     image = importlib.import_module("PIL.Image").open(output / entry["subfolder"] / entry["filename"])
     np.testing.assert_array_equal(np.asarray(image), np.rint(picture * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["fbx", "glb", "vrm"])
+def test_a_saved_character_has_root_and_twist_joints_on_request(load_nodes, output, kind):
+    asked = {"character_format": kind, "bone_names": "unity", "root_joint": True, "twist_joints": True}
+    node = load_nodes("save_character").SaveCharacter
+    name = node.execute(character=make_humanoid(), filename_prefix="3D/rig", **asked).args[0]
+    content = (output / name).read_bytes()
+    for joint in (b"root", b"LeftLowerArmTwist", b"RightUpperArmTwist"):
+        assert joint in content
+    assert (b"VRMC_node_constraint" in content) == (kind == "vrm")

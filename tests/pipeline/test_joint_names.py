@@ -119,6 +119,16 @@ def test_unreal_has_a_root_at_the_origin():
     assert again.skeleton.names == skeleton.names and again.clips == renamed.clips
 
 
+@pytest.mark.parametrize("profile", ["mixamo", "vrm", "unity"])
+def test_others_have_a_root_on_request(profile):
+    renamed = rename_character(CHARACTER, profile, with_root=True)
+    assert renamed.skeleton.names[0] == "root" and renamed.skeleton.roles["hips"] == 1
+    assert renamed.skeleton.names[1:] == rename_joints(SKELETON, profile).names
+    expected = follow_clip_by_hand(CHARACTER, CLIP, 0.31)
+    assert np.abs(follow_clip_by_hand(renamed, renamed.clips[0], 0.31) - expected).max() < 1e-6
+    assert rename_character(renamed, profile, with_root=True).skeleton.names == renamed.skeleton.names
+
+
 @functools.cache
 def read(folder, suffix, reader):
     renamed, model = rename_character(CHARACTER, "unreal"), folder / f"unreal{suffix}"
