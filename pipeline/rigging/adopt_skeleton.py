@@ -15,7 +15,8 @@ from ..conventions import FORWARD
 from ..types import Float64Array, FloatArray, Int64Array, Mesh, Skeleton
 from .appendages import Appendage, add_joints
 from .find_roles import find_roles
-from .skeleton import FINGERS, PREFIX, SIDES, build_skeleton, orient_bone
+from .joint_axes import orient_bone
+from .skeleton import FINGERS, PREFIX, SIDES, build_skeleton
 
 _STEMS = {"Head": "HeadPart", "Neck": "HeadPart", "Hips": "Tail", "Spine": "Tail"}
 _CHEST_STEM = "Wing"
