@@ -94,8 +94,13 @@ def find_frame(
 
 def score_frame(body: BodyPoints, frame: Float64Array) -> float:
     """Return how much a body looks like one that stands in this frame (3, 3)."""
+    return float(score_described(body.describe(frame)))
+
+
+def score_described(described: Float64Array) -> Float64Array:
+    """Return how much a body looks like one that stands in the frames of descriptions (..., 57)."""
     model = _read_model()
-    return float(standardize(body.describe(frame), model) @ model["weights"])
+    return np.asarray(standardize(described, model) @ model["weights"])
 
 
 def is_figure(body: BodyPoints, frame: Float64Array) -> bool:
@@ -105,8 +110,12 @@ def is_figure(body: BodyPoints, frame: Float64Array) -> bool:
     return bool(standardize(body.describe(frame), model) @ weights + constant >= _MIN_FIGURE_SCORE)
 
 
-def standardize(described: Float64Array, model: Mapping[str, Float64Array]) -> Float64Array:
-    """Return standardized values and their squares, (..., 114), of descriptions (..., 57)."""
+def standardize(described: Float64Array, model: Mapping[str, Float64Array] | None = None) -> Float64Array:
+    """Return standardized values and their squares, (..., 114), of descriptions (..., 57).
+
+    model: mean and spread (57,); by default those of the frame model.
+    """
+    model = model or _read_model()
     seen = np.clip((described - model["mean"]) / model["spread"], -_LIMIT, _LIMIT)
     return np.concatenate((seen, seen**2), axis=-1)
 

@@ -28,6 +28,8 @@ _STRAY = 0.25
 _BODY_SIZE, _BODY_AREA = 0.5, 0.2
 """Longest side and area of a further body, as shares of the main one's."""
 _SAME_BOX, _SAME_SURFACE = 0.02, 0.02
+SECOND_BODY = "a second body beside the larger one"
+"""How the note on each of several figures begins."""
 _MAX_COPY_FACES = 0.75
 """Of a coarser copy, as a share of the faces of the finer one."""
 
@@ -122,7 +124,7 @@ def _find_strays(pieces: Pieces, kept: BoolArray) -> list[tuple[BoolArray, str]]
             _BODY_AREA * pieces.area[main].sum()
         )
         if large and find_frame(pieces.welded.points, pieces.faces(group)).is_figure:
-            found.append((group, "a second body beside the larger one"))
+            found.append((group, SECOND_BODY))
         elif gap > _STRAY * size:
             found.append((group, f"a part {gap:.3g} away from the figure"))
     return found

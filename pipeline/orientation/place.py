@@ -11,6 +11,7 @@ from ..mesh.blades import drop_blades, find_blades
 from ..mesh.pieces import Pieces, split_pieces
 from ..mesh_extras import MeshExtras
 from ..types import BoolArray, Float64Array, Mesh, TexturedMesh
+from .form import read_form
 from .frame import AXES, BodyFrame, find_frame
 from .parts import find_figure_faces
 from .unit import find_scale
@@ -34,11 +35,15 @@ _NO_FIGURE = (
 class PlacedMesh:
     """surface: marked as placed, and otherwise as it was given if nothing had to change.
 
-    notes: what was changed, a sentence each.
+    notes: what was changed, a sentence each. up, front: the axes that pointed up and to the front before,
+    along which it was turned if they are not those of conventions.py. scale: what lengths were multiplied by.
     """
 
     surface: Mesh | TexturedMesh
     notes: tuple[str, ...]
+    up: str = "+Y"
+    front: str = "+Z"
+    scale: float = 1.0
 
 
 def place_mesh(
@@ -67,18 +72,29 @@ def place_mesh(
     mesh = _turn_outward(mesh, pieces, notes)
     body = drop_blades(mesh.faces, find_blades(pieces))
     frame = find_frame(mesh.positions.astype(np.float64), body, up=up, front=front)
+    if (up, front) == ("auto", "auto"):
+        frame = _doubt_turn(frame, mesh)
+    axes, scale = ("+Y", "+Z"), 1.0
     if frame.is_figure or (up, front) != ("auto", "auto"):
         mesh = _turn(mesh, frame, notes)
+        axes = _name_axis(frame.rows[1]), _name_axis(frame.rows[2])
     size = float(np.ptp(mesh.positions, axis=0).max())
     if frame.is_figure or height or not _THINGS[0] <= size <= _THINGS[1]:
-        mesh = _scale(mesh, height, notes)
+        mesh, scale = _scale(mesh, height, notes)
     elif not frame.is_standing:
         notes.append(_NO_FIGURE)
     if frame.is_figure:
         mesh = _ground(mesh, notes)
     mesh = replace(mesh, is_placed=True)
     placed = replace(surface, mesh=mesh) if isinstance(surface, TexturedMesh) else mesh
-    return PlacedMesh(placed, tuple(notes))
+    return PlacedMesh(placed, tuple(notes), *axes, scale)
+
+
+def _doubt_turn(frame: BodyFrame, mesh: Mesh) -> BodyFrame:
+    """The frame of a figure; an animal or a thing that would be turned as one is none."""
+    if not frame.is_figure or frame.is_standing or read_form(mesh).is_figure:
+        return frame
+    return replace(frame, is_figure=False)
 
 
 def _has_extent(mesh: Mesh) -> bool:
@@ -161,14 +177,14 @@ def _name_axis(direction: Float64Array) -> str:
     return " ".join(parts)
 
 
-def _scale(mesh: Mesh, height: float, notes: list[str]) -> Mesh:
+def _scale(mesh: Mesh, height: float, notes: list[str]) -> tuple[Mesh, float]:
     low, high = mesh.bounds
     factor, why = find_scale(float(high[1] - low[1]), height)
     if not why:
-        return mesh
+        return mesh, 1.0
     notes.append(f"the mesh is {why}")
     positions = mesh.positions.astype(np.float64) * factor
-    return replace(mesh, positions=positions, extras=_move_extras(mesh, scale=factor))
+    return replace(mesh, positions=positions, extras=_move_extras(mesh, scale=factor)), factor
 
 
 def _ground(mesh: Mesh, notes: list[str]) -> Mesh:

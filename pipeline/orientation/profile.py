@@ -35,6 +35,7 @@ class BodyPoints:
         points = sample_surface(positions, faces, _POINTS)
         self.points = points - points.mean(axis=0)
         self.points /= max(float(np.ptp(points, axis=0).max()), 1e-30)
+        self._asymmetries: dict[tuple[float, ...], float] = {}
 
     @cached_property
     def _tree(self) -> cKDTree:
@@ -45,9 +46,15 @@ class BodyPoints:
 
         The mirror stands across `left` in the middle of the body.
         """
+        key = tuple(left.tolist())
+        for known in (key, tuple(-value for value in key)):
+            if known in self._asymmetries:
+                return self._asymmetries[known]
         offset = self.points @ left
         mirrored = self.points - 2 * (offset - np.median(offset))[:, None] * left
-        return float(np.minimum(self._tree.query(mirrored[::_MIRRORED])[0], _MAX_GAP).mean())
+        gaps = self._tree.query(mirrored[::_MIRRORED])[0]
+        found = self._asymmetries[key] = float(np.minimum(gaps, _MAX_GAP).mean())
+        return found
 
     def describe(self, frame: Float64Array) -> Float64Array:
         """Describe the body as seen from a frame (3, 3) whose rows are its left, up and front.
@@ -91,7 +98,7 @@ def _reach_forward(x: Float64Array, y: Float64Array, z: Float64Array) -> tuple[f
         of_shin = z[(y >= _SHIN_OF_A_FOOT[0]) & (y < _SHIN_OF_A_FOOT[1]) & (side * x > 0)]
         if len(of_foot) and len(of_shin):
             feet.append(np.quantile(of_foot, (0.02, 0.98)).sum() - 2 * np.median(of_shin))
-    hands = z[np.abs(x) > _HANDS * np.abs(x).max()]
+    hands = z[np.abs(x) >= _HANDS * np.abs(x).max()]
     return (
         float(sole.mean()) - middle(_SHIN) if len(sole) else 0.0,
         float(np.mean(feet)) if feet else 0.0,

@@ -29,3 +29,9 @@ def find_scale(height: float, wanted: float = 0.0) -> tuple[float, str]:
         f"{height:.4g} high, which is no person's height in any usual unit; it was scaled to "
         f"{CHARACTER_HEIGHT} m. Set height_meters to its true height"
     )
+
+
+def name_unit(scale: float) -> str:
+    """The unit whose lengths are multiplied by `scale` to get metres; "unknown" if that is no unit's."""
+    units = {"metres": 1.0, **_UNITS}
+    return next((unit for unit, factor in units.items() if abs(scale - factor) < 1e-9), "unknown")
