@@ -14,6 +14,7 @@ from ..pipeline.animation import MAX_STRETCH, settle_skin
 from ..pipeline.conventions import BIND_POSES, REST_POSES
 from ..pipeline.figure import Figure
 from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
+from ..pipeline.orientation.form import Form
 from ..pipeline.progress import Progress, span_progress
 from ..pipeline.rigging import (
     compute_skin_weights,
@@ -26,6 +27,7 @@ from .compat import io, is_file_3d, make_stage_schema
 from .inputs import figure_input, mesh_input, method_input, placing_inputs
 from .mesh_file import load_file_3d
 from .model_node import ModelNode, fingerprint_files
+from .own_skeleton import METHOD, SKELETONS, rig_along_limbs, wants_own_skeleton
 from .sockets import Character, socket_to_surfaces
 from .stage import StageRun, choose_method, join_reports
 from .surfaces import make_textured
@@ -146,6 +148,14 @@ class RigCharacter(ModelNode):
                     tooltip="Give the face morph targets for vowels, jaw, blink, look, brows and smile, "
                     "where figure shows both eyes from the front. Its triangles get smaller.",
                 ),
+                io.Combo.Input(
+                    "skeleton",
+                    options=list(SKELETONS),
+                    default=SKELETONS[0],
+                    optional=True,
+                    tooltip="auto: a person's, or for a mesh that is no person one along its own limbs. Not "
+                    "used with figure, where it is always a person's.",
+                ),
                 io.Int.Input(
                     "rig_seed",
                     default=0,
@@ -183,14 +193,23 @@ class RigCharacter(ModelNode):
         front: str = AXIS_OPTIONS[0],
         height_meters: float = 0.0,
         face: bool = False,
+        skeleton: str = SKELETONS[0],
         rig_seed: int = 0,
     ) -> io.NodeOutput:
         """TRIMESH, MESH or FILE_3D -> C3D_CHARACTER, one for each mesh of a batch."""
         chosen, characters, reports = _choose(method), [], []
+        if figure is not None or chosen == _TOKENS:  # which makes a skeleton of its own for anything
+            skeleton = SKELETONS[1]
         placing: dict[str, Any] = {"up": up, "front": front, "height": height_meters}
         ignored = _list_ignored(chosen, figure)
         for textured, notes in _read_placed(mesh, figure, **placing):
             run = StageRun("rigging")
+            form, doubts = wants_own_skeleton(textured.mesh, skeleton, strict)
+            if form is not None:
+                character, report = _rig_along_limbs(textured, form, notes, run)
+                reports.append(report)
+                characters.append(character)
+                continue
             options = {"pose_type": pose_type, "fingers": fingers, "strict": strict, "figure": figure}
             options["rig_seed"] = rig_seed
             rig = cls._find_rig(textured.mesh, chosen, span_progress(run.progress, 0, 0.9), options)
@@ -199,7 +218,7 @@ class RigCharacter(ModelNode):
                 character, found = _add_face(character, figure if rig.skeleton.roles else None, found)
             if bind_pose != BIND_POSES[0] and rig.skeleton.roles:
                 character = normalize_to_t_pose(character)
-            warnings = [*notes, *found, *_name_replaced(textured.mesh)]
+            warnings = [*notes, *doubts, *found, *_name_replaced(textured.mesh)]
             reports.append(run.finish(chosen, warnings, {**rig.metrics, **measured}, ignored))
             characters.append(character)
         return io.NodeOutput(characters, ui=join_reports(reports))
@@ -218,6 +237,15 @@ class RigCharacter(ModelNode):
         if method == _TOKENS:
             return skintokens.rig_mesh(mesh, model, seed=options["rig_seed"], progress=progress)
         return _fit_rig(mesh, model=model, progress=progress, **options)
+
+
+def _rig_along_limbs(
+    textured: TexturedMesh, form: Form, notes: Sequence[str], run: StageRun
+) -> tuple[RiggedCharacter, dict[str, list[object]]]:
+    """The character with a skeleton of its own, and the report."""
+    character, found, measured = rig_along_limbs(textured, form, run.progress)
+    warnings = [*notes, *found, *_name_replaced(textured.mesh)]
+    return character, run.finish(METHOD, warnings, measured, ("pose_type", "bind_pose", "fingers", "face"))
 
 
 def _add_face(

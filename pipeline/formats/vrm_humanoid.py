@@ -31,6 +31,8 @@ _T_POSE_DIRECTIONS = {
 
 def check_humanoid(skeleton: Skeleton) -> None:
     """Raise FormatError unless the roles are VRM's, complete, in VRM's hierarchy and in its T-pose."""
+    if not skeleton.roles:
+        raise FormatError("VRM: the skeleton is no person's, and a VRM is one; save it as GLB or FBX")
     unknown = sorted(set(skeleton.roles) - set(ROLE_PARENTS))
     if unknown:
         raise FormatError(f"VRM: {', '.join(unknown)} are not humanoid bones of VRM 1.0")

@@ -58,6 +58,11 @@ def measure_t_pose(skeleton: Skeleton) -> Float64Array:
 def require_roles(skeleton: Skeleton) -> None:
     """Raise RigError unless the skeleton has all NEEDED_ROLES."""
     missing = [role for role in NEEDED_ROLES if role not in skeleton.roles]
+    if not skeleton.roles:
+        raise RigError(
+            "this skeleton is no person's: it has no T-pose, so it cannot be saved as VRM, and clips of "
+            "people do not fit it; save it as GLB or FBX, or set skeleton to humanoid in Rig Character"
+        )
     if missing:
         raise RigError(
             f"the skeleton is not a complete humanoid: expected the roles {', '.join(NEEDED_ROLES)}; "
