@@ -6,11 +6,12 @@ from server import PromptServer
 
 from .nodes import Character3DExtension
 from .nodes.check_picture import check_picture
+from .nodes.check_rig import check_rig_file
 from .server_routes import register_routes, serve_workflows
 
 WEB_DIRECTORY = "./web"
 
-register_routes(PromptServer.instance, check_picture)
+register_routes(PromptServer.instance, check_picture, check_rig_file)
 serve_workflows(PromptServer.instance)
 
 

@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import OpenerDirector, Request, build_opener
 
-from .types import Acceptance, Check, CompletedJob, Event, FailedJob, Health, Job, JobList, Models
+from .types import Acceptance, Check, CompletedJob, Event, FailedJob, Health, Job, JobList, Models, RigCheck
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -80,10 +80,12 @@ def _refusal(answer: Any) -> ServiceError:
     )
 
 
-def _encode_form(picture: bytes, fields: Mapping[str, Any]) -> tuple[bytes, str]:
+def _encode_form(
+    file: bytes, fields: Mapping[str, Any], name: str = "image", filename: str = "picture.png"
+) -> tuple[bytes, str]:
     """The body of a multipart form (RFC 7578), and its media type."""
     boundary = uuid.uuid4().hex
-    parts = [('name="image"; filename="picture.png"', picture)]
+    parts = [(f'name="{name}"; filename="{filename}"', file)]
     parts += [(f'name="{name}"', str(value).encode()) for name, value in fields.items()]
     body = b"".join(
         f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + value + b"\r\n"
@@ -206,6 +208,11 @@ class Client:
         image = picture if isinstance(picture, bytes) else picture.read_bytes()
         body, media_type = _encode_form(image, {"figure": figure})
         return self._ask("POST", "/character/check", body, {"Content-Type": media_type})
+
+    def check_rig(self, mesh: Path) -> RigCheck:
+        """What a rig would make of a mesh file (GLB, FBX, OBJ and others): what it is, what it lacks."""
+        body, media_type = _encode_form(mesh.read_bytes(), {}, "mesh", f"mesh{mesh.suffix}")
+        return self._ask("POST", "/character/rig_check", body, {"Content-Type": media_type})
 
     def status(self, job_id: str) -> Job:
         """The status of a job."""

@@ -335,6 +335,55 @@ class Results(TypedDict):
     preview_images: list[str]
 
 
+class RigCheck(TypedDict):
+    """What a rig would make of a mesh."""
+
+    kind: str
+    """What it is: humanoid, half_body, bust, quadruped and others."""
+    confidence: float
+    """How sure `kind` is."""
+    kinds: dict[str, float]
+    """The share of every kind."""
+    skeleton: Literal["humanoid", "along limbs", "none"]
+    up: str
+    """Axis of the mesh that points up."""
+    front: str
+    """Axis of the mesh that it faces."""
+    unit: str
+    """What its lengths were taken for."""
+    height_meters: float
+    vertices: int
+    faces: int
+    size: list[float]
+    """Along x, y and z, in the file's unit."""
+    pieces: int
+    """Parts that do not hang together."""
+    holes: int
+    """Open rims of the surface."""
+    symmetry: float
+    """1 where both halves are mirror images."""
+    pose: str
+    """Of a figure: its rest pose; else empty."""
+    arms: int
+    """Of a figure: how many are apart from the body."""
+    legs: int
+    fingers: int
+    """How many would get joints."""
+    findings: list[RigFinding]
+    """Most important first."""
+    seconds: float
+
+
+class RigFinding(TypedDict):
+    """One thing that was found in a mesh."""
+
+    code: str
+    """For programs: always the same for the same finding."""
+    message: str
+    advice: str
+    """What to do; empty if there is nothing."""
+
+
 class Stage(TypedDict):
     """One stage of a job; method, seconds and cached are known once it has finished."""
 

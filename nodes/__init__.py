@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .animation import AddAnimation, PreviewAnimation
+from .check_rig import CheckRig
 from .compat import ComfyExtension, io
 from .delight import DelightPicture
 from .edit_clips import EditClips
@@ -36,6 +37,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     BakeTexture,
     ApplyTexture,
     MergeMaterials,
+    CheckRig,
     RigCharacter,
     AddAnimation,
     LoadMotion,

@@ -52,6 +52,7 @@ from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: 
 from character3d.pipeline.preview import render_animation, render_preview  # noqa: E402
 from character3d.pipeline.preview.render import MARGIN  # noqa: E402
 from character3d.pipeline.rigging import normalize_to_t_pose  # noqa: E402
+from character3d.pipeline.rigging.rig_check import check_rig  # noqa: E402
 from character3d.pipeline.texture_baking import bake_views, merge_materials, unwrap_mesh  # noqa: E402
 from character3d.pipeline.types import FramedPicture, Mesh, RiggedCharacter, TexturedMesh  # noqa: E402
 
@@ -246,6 +247,13 @@ def join(before: Sequence[Tile], after: Sequence[Tile]) -> Image.Image:
     return image
 
 
+def describe_rig(surface: TexturedMesh) -> str:
+    """The first members of what Check Rig says of it."""
+    found = check_rig(surface).to_dict()
+    names = ("kind", "confidence", "skeleton", "up", "front", "height_meters", "pose", "arms", "legs")
+    return json.dumps({name: found[name] for name in names}, indent=1)[:-1] + " ..."
+
+
 def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
     """What the page of each node shows."""
     gray = composite_on_gray(elf.framed.rgba)
@@ -281,6 +289,9 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
         "C3DApplyTexture": lambda: join([atlas, other.material.base_color[..., :3]], show(other, 25, 180)),
         "C3DMergeMaterials": lambda: join(
             [atlas, other.material.base_color[..., :3]], [merge(textured, other)]
+        ),
+        "C3DCheckRig": lambda: join(
+            show(lay_down(textured), 25), [write_text(describe_rig(lay_down(textured)))]
         ),
         "C3DRigCharacter": lambda: join(
             show(textured, 0), [draw_skeleton(elf.character), *elf.show_clip("wave", 3)[1:2]]

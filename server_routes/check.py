@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from aiohttp import web
 
 from ..pipeline.errors import Character3DError, PictureError
 from ..pipeline.types import FloatArray
-from .errors import PROCESSING_ERROR, ApiError, invalid_parameter, server_busy
-from .limits import RateLimit
+from .check_queue import CheckQueue
+from .errors import PROCESSING_ERROR, ApiError, invalid_parameter
 from .parameters import parse_parameters
 from .picture import decode_upload
 from .redact import redact_paths
@@ -27,8 +26,6 @@ from .upload_slots import UploadSlots
 
 CHECK_PATH = "/character/check"
 FORMATS = ("json", "png")
-AT_ONCE = 8
-"""Pictures that are uploaded, wait or are read; one takes a few seconds of all processors."""
 
 PictureReader = Callable[[FloatArray, int], tuple[Mapping[str, Any], bytes]]
 """Picture (H, W, 3 or 4), sRGB 0..1, and the form's `figure` -> members of schemas.Check, and a PNG of them.
@@ -42,47 +39,23 @@ class PictureChecks:
 
     def __init__(self, read: PictureReader) -> None:
         self._read = read
-        self._turn = asyncio.Lock()
-        self._count = 0
-        self.rate_limit = RateLimit(name="check")
+        self._queue = CheckQueue("check", "pictures")
 
     async def answer(self, request: web.Request, user: str, uploads: UploadSlots) -> web.Response:
         """Read the picture of a form and say what was found, as JSON or as a picture."""
-        try:
-            response = await self._answer(request, user, uploads)
-        except ApiError as error:
-            error.headers.update(self.rate_limit.headers(user))
-            raise
-        response.headers.update({"Cache-Control": "no-store", **self.rate_limit.headers(user)})
-        return response
+        return await self._queue.answer(user, lambda: self._answer(request, uploads))
 
-    async def _answer(self, request: web.Request, user: str, uploads: UploadSlots) -> web.Response:
+    async def _answer(self, request: web.Request, uploads: UploadSlots) -> web.Response:
         kind = _read_format(request)
-        with self._hold(user):
-            async with read_form(request, uploads) as form, self._turn:
-                started = time.monotonic()
-                figure = parse_parameters(_keep_figure(form.fields), ()).values["figure"]
-                found, preview = await asyncio.to_thread(self._read_upload, form.image, figure)
+        async with read_form(request, uploads) as form, self._queue.turn:
+            started = time.monotonic()
+            figure = parse_parameters(_keep_figure(form.fields), ()).values["figure"]
+            found, preview = await asyncio.to_thread(self._read_upload, form.image, figure)
         if kind == "png":
             return web.Response(body=preview, content_type="image/png")
         seconds = round(time.monotonic() - started, 3)
         encoded = base64.b64encode(preview).decode()
         return web.json_response({**found, "preview": encoded, "seconds": seconds})
-
-    @contextmanager
-    def _hold(self, user: str) -> Iterator[None]:
-        refusal = self.rate_limit.refusal(user)
-        if refusal is None and self._count >= AT_ONCE:
-            refusal = server_busy(503, "Too many pictures are being checked", "checks", 5, limit=AT_ONCE)
-        if refusal:
-            refusal.closes = True
-            raise refusal
-        self.rate_limit.count(user)
-        self._count += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
 
     def _read_upload(self, image: IO[bytes], figure: int) -> tuple[Mapping[str, Any], bytes]:
         decoded = decode_upload(image)

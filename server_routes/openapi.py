@@ -14,7 +14,8 @@ from .errors import PROBLEM
 from .idempotency import HEADER, MAX_CHARACTERS
 from .jobs_page import ID_PATTERN, MOST, USUAL
 from .models import MODELS_PATH, SETTING
-from .schemas import Schema, check_form_schema, form_schema, list_schemas
+from .rig_check import RIG_CHECK_PATH
+from .schemas import Schema, check_form_schema, form_schema, list_schemas, rig_check_form_schema
 
 OPENAPI_PATH = "/generate_character/openapi.json"
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
@@ -28,8 +29,8 @@ ERRORS: Mapping[int, str] = {
     409: "A request with this Idempotency-Key is in progress.",
     410: "The job was deleted, or has expired.",
     412: "The file is not the one that If-Match names.",
-    413: "The picture or the body is too large.",
-    415: "The body is not a multipart form, or the picture is not a PNG or JPEG.",
+    413: "The picture, the mesh or the body is too large.",
+    415: "The body is not a multipart form, the picture is not a PNG or JPEG, or the mesh cannot be read.",
     416: "The file does not have these bytes.",
     422: "The Idempotency-Key was used with a different form.",
     426: "This path speaks WebSocket only.",
@@ -142,6 +143,19 @@ def _check() -> Schema:
     )
 
 
+def _rig_check() -> Schema:
+    return _operation(
+        "checkRig",
+        "What a rig would make of a mesh, without a job: what it is, how it stands, what it lacks.",
+        {200: _answer("What was found.", "RigCheck")},
+        (400, 408, 413, 415, 429, 503),
+        requestBody={
+            "required": True,
+            "content": {"multipart/form-data": {"schema": rig_check_form_schema()}},
+        },
+    )
+
+
 def _download() -> Schema:
     binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     tag = {"ETag": {"description": "The SHA-256 of the file.", "schema": {"type": "string"}}}
@@ -216,6 +230,7 @@ def _paths() -> dict[str, Schema]:
     return {
         "/generate_character": {"post": _generate()},
         CHECK_PATH: {"post": _check()},
+        RIG_CHECK_PATH: {"post": _rig_check()},
         "/job/{job_id}/status": {"get": _operation("getStatus", "The status of a job.", {200: job}, gone)},
         "/job/{job_id}/download/{filename}": {"get": _download()},
         "/job/{job_id}/cancel": {"post": _operation("cancelJob", "Stop a job.", {200: job, **asked}, gone)},

@@ -36,6 +36,7 @@ from .jobs_page import describe_page, read_page
 from .limits import OpenStreams
 from .models import MODELS_PATH, list_models, read_setting, serve_models, wants_folders
 from .openapi import OPENAPI_PATH, describe_service
+from .rig_check import RIG_CHECK_PATH, RigChecks, RigReader
 from .service import CharacterService, take_slot
 from .status import hide_webhook
 from .store import AnyJob
@@ -57,10 +58,16 @@ class Routes:
     """The request handlers."""
 
     def __init__(
-        self, service: CharacterService, user_manager: Any, access: Access, read_picture: PictureReader
+        self,
+        service: CharacterService,
+        user_manager: Any,
+        access: Access,
+        read_picture: PictureReader,
+        read_rig: RigReader,
     ) -> None:
         self._service = service
         self._checks = PictureChecks(read_picture)
+        self._rig_checks = RigChecks(read_rig)
         self.access = access
         self._user_manager = user_manager
         self._keys = KeysInFlight()
@@ -83,6 +90,10 @@ class Routes:
     async def check(self, request: web.Request) -> web.StreamResponse:
         """POST /character/check."""
         return await self._checks.answer(request, self._identify_user(request), self._uploads)
+
+    async def rig_check(self, request: web.Request) -> web.StreamResponse:
+        """POST /character/rig_check."""
+        return await self._rig_checks.answer(request, self._identify_user(request), self._uploads)
 
     async def get_status(self, request: web.Request) -> web.StreamResponse:
         """GET /job/{job_id}/status."""
@@ -243,6 +254,7 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
     paths: dict[str, dict[str, Handler]] = {
         "/generate_character": {"POST": routes.generate_character},
         CHECK_PATH: {"POST": routes.check},
+        RIG_CHECK_PATH: {"POST": routes.rig_check},
         f"/job/{job}/status": {"GET": routes.get_status},
         f"/job/{job}/download/{name}": {"GET": routes.download},
         f"/job/{job}/cancel": {"POST": routes.cancel},
@@ -278,10 +290,13 @@ async def _warn_when_open(server: Any, access: Access) -> AsyncIterator[None]:
     waiting.cancel()
 
 
-def register_routes(server: Any, read_picture: PictureReader, template_file: Path = GRAPH_FILE) -> None:
+def register_routes(
+    server: Any, read_picture: PictureReader, read_rig: RigReader, template_file: Path = GRAPH_FILE
+) -> None:
     """Add the routes to ComfyUI's PromptServer; to be called once, while the pack is imported.
 
-    read_picture: answers POST /character/check; handed in, since the service imports no nodes.
+    read_picture, read_rig: answer POST /character/check and /character/rig_check; handed in, since the
+    service imports no nodes.
 
     ComfyUI mirrors the route table under /api. When the pack is imported again while the server runs, the
     routes stay as they are.
@@ -302,7 +317,7 @@ def register_routes(server: Any, read_picture: PictureReader, template_file: Pat
     server.app.cleanup_ctx.append(service.run)
     server.app.cleanup_ctx.append(lambda app: _warn_when_open(server, access))
     foreign = len(server.routes)
-    _add_routes(server.routes, Routes(service, user_manager, access, read_picture))
+    _add_routes(server.routes, Routes(service, user_manager, access, read_picture, read_rig))
     for route in list(server.routes)[foreign:]:
         guard.add_own(route.handler, is_public=route.method == "*" or route.path in OPEN_PATHS)
     if models := serve_models(server.app.router, models_owner):

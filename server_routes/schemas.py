@@ -30,8 +30,10 @@ Schema = dict[str, Any]
 
 _CODES = {
     INVALID_PARAMETERS: "The request is not acceptable; details say what was found and what is accepted.",
-    FILE_TOO_LARGE: "Picture or motion has over 10 MB, the picture 40 megapixels, or the body 21 MB.",
-    UNSUPPORTED_FORMAT: "The picture is not a PNG or JPEG, or the body is not a multipart form.",
+    FILE_TOO_LARGE: "Picture or motion has over 10 MB, the picture 40 megapixels, or the body 21 MB; a mesh "
+    "that is checked has over 64 MB.",
+    UNSUPPORTED_FORMAT: "The picture is not a PNG or JPEG, the mesh is in no format that is read, or the "
+    "body is not a multipart form.",
     JOB_NOT_FOUND: "There is no such job, or there no longer is (410).",
     PROCESSING_ERROR: "A stage of the job failed; in an error response, a defect of the service.",
     SERVER_BUSY: "A limit of the user (429) or of the server (503); Retry-After says when to try again.",
@@ -124,6 +126,39 @@ class Check(TypedDict):
     parts: Annotated[dict[str, float], Field(description="Share of the subject, by name of the part.")]
     warnings: list[str]
     preview: Annotated[str, Field(description="PNG of the framed subject with all of it drawn, in base64.")]
+    seconds: float
+
+
+class RigFinding(TypedDict):
+    """One thing that was found in a mesh."""
+
+    code: Annotated[str, Field(description="For programs: always the same for the same finding.")]
+    message: str
+    advice: Annotated[str, Field(description="What to do; empty if there is nothing.")]
+
+
+class RigCheck(TypedDict):
+    """What a rig would make of a mesh."""
+
+    kind: Annotated[str, Field(description="What it is: humanoid, half_body, bust, quadruped and others.")]
+    confidence: Annotated[float, Field(ge=0, le=1, description="How sure `kind` is.")]
+    kinds: Annotated[dict[str, float], Field(description="The share of every kind.")]
+    skeleton: Literal["humanoid", "along limbs", "none"]
+    up: Annotated[str, Field(description="Axis of the mesh that points up.")]
+    front: Annotated[str, Field(description="Axis of the mesh that it faces.")]
+    unit: Annotated[str, Field(description="What its lengths were taken for.")]
+    height_meters: float
+    vertices: int
+    faces: int
+    size: Annotated[list[float], Field(description="Along x, y and z, in the file's unit.")]
+    pieces: Annotated[int, Field(description="Parts that do not hang together.")]
+    holes: Annotated[int, Field(description="Open rims of the surface.")]
+    symmetry: Annotated[float, Field(ge=0, le=1, description="1 where both halves are mirror images.")]
+    pose: Annotated[str, Field(description="Of a figure: its rest pose; else empty.")]
+    arms: Annotated[int, Field(description="Of a figure: how many are apart from the body.")]
+    legs: int
+    fingers: Annotated[int, Field(description="How many would get joints.")]
+    findings: Annotated[list[RigFinding], Field(description="Most important first.")]
     seconds: float
 
 
@@ -324,7 +359,9 @@ class _WithoutTitles(GenerateJsonSchema):
 
 def list_schemas() -> dict[str, Schema]:
     """The components of the OpenAPI document by name."""
-    bodies = TypeAdapter(tuple[Error, Problem, Acceptance, Check, Job, JobList, Models, Health, Event])
+    bodies = TypeAdapter(
+        tuple[Error, Problem, Acceptance, Check, RigCheck, Job, JobList, Models, Health, Event]
+    )
     schema = bodies.json_schema(
         mode="serialization", ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
     )
@@ -344,6 +381,13 @@ def check_form_schema() -> Schema:
     """The multipart form of POST /character/check; other fields are not read."""
     figure = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]["figure"]
     return {"type": "object", "required": ["image"], "properties": {"image": _IMAGE, "figure": figure}}
+
+
+def rig_check_form_schema() -> Schema:
+    """The multipart form of POST /character/rig_check; other fields are not read."""
+    text = "A mesh of at most 64 MB in one file; its name says its format: .glb, .fbx, .obj, .stl and others."
+    mesh = {"type": "string", "format": "binary", "description": text}
+    return {"type": "object", "required": ["mesh"], "properties": {"mesh": mesh}}
 
 
 def form_schema() -> Schema:

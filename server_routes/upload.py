@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 from aiohttp import BodyPartReader, ClientError, MultipartReader, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -61,24 +61,46 @@ _PARSER_ERRORS = (
 )
 
 
-FILES: Mapping[str, tuple[int, str]] = {
-    "image": (MAX_IMAGE_BYTES, "Image file is too large. The limit is 10 MB"),
-    "motion": (MAX_MOTION_BYTES, "Motion file is too large. The limit is 10 MB"),
+class FilePart(NamedTuple):
+    """A part that is a file. maximum: bytes. too_large: what is said of more. missing: of none, or ""."""
+
+    maximum: int
+    too_large: str
+    missing: str = ""
+
+
+FILES: Mapping[str, FilePart] = {
+    "image": FilePart(
+        MAX_IMAGE_BYTES,
+        "Image file is too large. The limit is 10 MB",
+        "Missing image. Send a PNG or JPEG file",
+    ),
+    "motion": FilePart(MAX_MOTION_BYTES, "Motion file is too large. The limit is 10 MB"),
 }
-"""Parts that are files -> their bytes at most, and what is said of more."""
+"""Those of a job's form by their names."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """A form: its files, positioned at their starts, and the text of every other part by its name.
+    """A form: its files, positioned at their starts, and the text of every other part, all by name.
 
-    motion: None without one. file_hash: of its files.
+    file_hash: of its files. filenames: what the client calls them.
     """
 
-    image: IO[bytes]
-    motion: IO[bytes] | None
+    files: Mapping[str, IO[bytes]]
     file_hash: bytes
     fields: Mapping[str, str]
+    filenames: Mapping[str, str]
+
+    @property
+    def image(self) -> IO[bytes]:
+        """A job's picture."""
+        return self.files["image"]
+
+    @property
+    def motion(self) -> IO[bytes] | None:
+        """A job's motion; None without one."""
+        return self.files.get("motion")
 
     @property
     def digest(self) -> str:
@@ -93,10 +115,10 @@ class _BoundedStream:
     That includes what lies before and between the parts.
     """
 
-    def __init__(self, content: StreamReader, upload: Upload) -> None:
+    def __init__(self, content: StreamReader, upload: Upload, maximum: int = MAX_BODY_BYTES) -> None:
         self._content = content
         self._upload = upload
-        self._left = MAX_BODY_BYTES
+        self._maximum = self._left = maximum
         self.at_eof = content.at_eof
 
     async def read(self, size: int = -1) -> bytes:
@@ -113,11 +135,11 @@ class _BoundedStream:
         self._left -= len(data)
         self._upload.received += len(data)
         if self._left < 0:
-            raise file_too_large("Request body is too large", maximum=MAX_BODY_BYTES)
+            raise file_too_large("Request body is too large", maximum=self._maximum)
         return data
 
 
-def _check_head(request: web.Request) -> None:
+def _check_head(request: web.Request, wanted: Mapping[str, FilePart]) -> None:
     if request.content_type != _FORM:
         raise ApiError(
             415,
@@ -128,12 +150,9 @@ def _check_head(request: web.Request) -> None:
             closes=True,
         )
     length = read_content_length(request)
-    if length > MAX_BODY_BYTES:
-        raise file_too_large(
-            "Image file is too large. The limit is 10 MB",
-            provided=length,
-            maximum=MAX_IMAGE_BYTES,
-        )
+    if length > _sum_bytes(wanted):
+        name, file = next(iter(wanted.items()))
+        raise file_too_large(file.too_large, parameter=name, provided=length, maximum=file.maximum)
 
 
 def _malformed(reason: str) -> ApiError:
@@ -162,12 +181,11 @@ async def _read_chunks(part: BodyPartReader, limit: int, too_large: ApiError) ->
         yield chunk
 
 
-async def _read_file(part: BodyPartReader, name: str, file: IO[bytes]) -> bytes:
+async def _read_file(part: BodyPartReader, name: str, file: IO[bytes], wanted: FilePart) -> bytes:
     """Copy a part into a file; returns the hash of it. What goes to the disk is written in a thread."""
-    maximum, message = FILES[name]
-    too_large = file_too_large(message, parameter=name, maximum=maximum)
+    too_large = file_too_large(wanted.too_large, parameter=name, maximum=wanted.maximum)
     digest, size = hashlib.sha256(), 0
-    async for chunk in _read_chunks(part, maximum, too_large):
+    async for chunk in _read_chunks(part, wanted.maximum, too_large):
         digest.update(chunk)
         size += len(chunk)
         if size <= IMAGE_BYTES_IN_MEMORY:
@@ -220,11 +238,13 @@ async def _next_part(reader: MultipartReader) -> BodyPartReader | None:
     return part
 
 
-async def _read_parts(request: web.Request, files: Mapping[str, IO[bytes]], upload: Upload) -> Form:
+async def _read_parts(
+    request: web.Request, files: Mapping[str, IO[bytes]], upload: Upload, wanted: Mapping[str, FilePart]
+) -> Form:
     with _parser_errors():
-        stream = cast(StreamReader, _BoundedStream(request.content, upload))
-        reader = MultipartReader(request.headers, stream)
-    fields, hashes = dict[str, str](), dict[str, bytes]()
+        bounded = _BoundedStream(request.content, upload, _sum_bytes(wanted))
+        reader = MultipartReader(request.headers, cast(StreamReader, bounded))
+    fields, hashes, filenames = dict[str, str](), dict[str, bytes](), dict[str, str]()
     for _ in range(MAX_PARTS):
         part = await _next_part(reader)
         if part is None:
@@ -234,15 +254,23 @@ async def _read_parts(request: web.Request, files: Mapping[str, IO[bytes]], uplo
         if name in fields or name in hashes:
             raise invalid_parameter(f"Field {name} was sent more than once", name)
         if name in files:
-            hashes[name] = await _read_file(part, name, files[name])
+            with _parser_errors():
+                filenames[name] = part.filename or ""
+            hashes[name] = await _read_file(part, name, files[name], wanted[name])
         else:
             fields[name] = await _read_text(part, name)
     else:
         raise _malformed(f"It has more than {MAX_PARTS} parts")
-    if "image" not in hashes:
-        raise invalid_parameter("Missing image. Send a PNG or JPEG file", "image", provided=None)
-    motion = files["motion"] if "motion" in hashes else None
-    return Form(files["image"], motion, b"".join(hashes[name] for name in FILES if name in hashes), fields)
+    for name, file in wanted.items():
+        if file.missing and name not in hashes:
+            raise invalid_parameter(file.missing, name, provided=None)
+    digest = b"".join(hashes[name] for name in wanted if name in hashes)
+    return Form({name: files[name] for name in hashes}, digest, fields, filenames)
+
+
+def _sum_bytes(wanted: Mapping[str, FilePart]) -> int:
+    """Bytes of a body at most: of its files, and of all other parts together."""
+    return sum(file.maximum for file in wanted.values()) + MEBIBYTE
 
 
 def _open_temporary() -> SpooledTemporaryFile[bytes]:
@@ -250,18 +278,20 @@ def _open_temporary() -> SpooledTemporaryFile[bytes]:
 
 
 @asynccontextmanager
-async def read_form(request: web.Request, slots: UploadSlots) -> AsyncIterator[Form]:
-    """The whole form of a request; its files are open while the block runs.
+async def read_form(
+    request: web.Request, slots: UploadSlots, wanted: Mapping[str, FilePart] = FILES
+) -> AsyncIterator[Form]:
+    """The whole form of a request; its files, those of `wanted`, are open while the block runs.
 
-    File names and part types are ignored. Raises ApiError: 415 for another media type, 413 beyond the
-    limits of FILES or MAX_BODY_BYTES, 408 if the body arrives too slowly, 503 if too many others are being
-    read or the disk of temporary files is full, else 400.
+    Part types are ignored. Raises ApiError: 415 for another media type, 413 beyond the limits of the files or
+    of the body, 408 if it arrives too slowly, 503 if too many others are being read or the disk of temporary
+    files is full, else 400.
     """
-    _check_head(request)
+    _check_head(request, wanted)
     with ExitStack() as stack:
-        files = {name: cast(IO[bytes], stack.enter_context(_open_temporary())) for name in FILES}
+        files = {name: cast(IO[bytes], stack.enter_context(_open_temporary())) for name in wanted}
         try:
-            form = await slots.run(lambda upload: _read_parts(request, files, upload))
+            form = await slots.run(lambda upload: _read_parts(request, files, upload, wanted))
         except OSError as error:
             raise disk_full("The disk of temporary files cannot be written") from error
         yield form

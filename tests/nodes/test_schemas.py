@@ -24,6 +24,7 @@ IN_OTHER_GRAPHS = {
     "C3DLoadShapeModel",
     "C3DDecodeShape",
     "C3DCleanMesh",
+    "C3DCheckRig",
 }
 PUBLISHED = IN_OTHER_GRAPHS | {
     "C3DPreprocessPicture",

@@ -26,7 +26,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 HOST_MODULES = ("execution", "folder_paths", "nodes")
 QUICK = {"every": 0.03}
-OWN_PATHS = ("/generate_character", "/character/check", "/job/", "/ws/")
+OWN_PATHS = ("/generate_character", "/character/", "/job/", "/ws/")
 SECRETS = (tempfile.gettempdir(), sys.prefix, str(REPOSITORY), str(Path.home()), "Traceback")
 """What no refusal may say: where things lie on the disk, and in which lines of code."""
 

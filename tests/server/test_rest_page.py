@@ -70,6 +70,7 @@ def reader(comfyui, tmp_path_factory):
     picture = Image.new("RGB", (64, 64), (220, 220, 220))
     picture.paste((200, 30, 30), (20, 8, 44, 60))
     picture.save(folder / "input.jpg", quality=92)
+    (folder / "mesh.glb").write_bytes(b"glTF")
     return Reader(comfyui.url, folder)
 
 

@@ -330,8 +330,40 @@ def _read_picture(picture, figure):
     return found, b"\x89PNG"
 
 
+def _read_rig(path):
+    """Take the time that control.json says; the first word of the file says what comes of it."""
+    time.sleep(_seconds("rig_check"))
+    errors = importlib.import_module("character3d_under_test.pipeline.errors")
+    word = path.read_bytes()[:7].decode(errors="replace").strip("\0")
+    if path.suffix != ".glb":
+        raise errors.FormatError(f"{path}: expected .glb, found {path.suffix or 'none'}")
+    if word == "nothing":
+        raise errors.MeshError(f"{path.name} has no triangles")
+    return {
+        "kind": "humanoid",
+        "confidence": 0.97,
+        "kinds": {"humanoid": 0.97, "object": 0.03},
+        "skeleton": "humanoid",
+        "up": "+Z",
+        "front": "-Y",
+        "unit": "centimetres",
+        "height_meters": 1.7,
+        "vertices": 3,
+        "faces": 1,
+        "size": [60.0, 30.0, 170.0],
+        "pieces": 1,
+        "holes": 1,
+        "symmetry": 0.9,
+        "pose": "A-pose",
+        "arms": 2,
+        "legs": 2,
+        "fingers": 10,
+        "findings": [{"code": "turned", "message": "its up axis is +Z", "advice": "It is stood up."}],
+    }
+
+
 _service = _load_repository()
 if "CHARACTER3D_KILL" in os.environ:
     _kill_at(*os.environ["CHARACTER3D_KILL"].split(), _service.database.JobDatabase)
-_service.register_routes(PromptServer.instance, _read_picture)
+_service.register_routes(PromptServer.instance, _read_picture, _read_rig)
 add_probes(PromptServer.instance.routes, importlib.import_module(".upload_slots", _service.__name__))

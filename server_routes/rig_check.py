@@ -1,0 +1,76 @@
+"""POST /character/rig_check: what a rig would make of a mesh, at once and without a job.
+
+As pictures, meshes are read in a thread, one after the other, outside ComfyUI's queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from aiohttp import web
+
+from ..pipeline.errors import Character3DError, FormatError, MeshError
+from .check_queue import CheckQueue
+from .errors import PROCESSING_ERROR, ApiError, invalid_parameter, unsupported_format
+from .redact import redact_paths
+from .upload import MEBIBYTE, FilePart, read_form
+from .upload_slots import UploadSlots
+
+RIG_CHECK_PATH = "/character/rig_check"
+FILES = {
+    "mesh": FilePart(
+        64 * MEBIBYTE,
+        "Mesh file is too large. The limit is 64 MB",
+        "Missing mesh. Send a mesh file, such as a GLB, whose name says its format",
+    )
+}
+
+RigReader = Callable[[Path], Mapping[str, Any]]
+"""The path of a mesh file -> members of schemas.RigCheck. Called in any thread, one call at a time.
+
+Raises FormatError if the file cannot be read, and MeshError if what it holds cannot be looked over.
+"""
+
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
+
+
+class RigChecks:
+    """Answers POST /character/rig_check. read: the pack's nodes know how, the service does not."""
+
+    def __init__(self, read: RigReader) -> None:
+        self._read = read
+        self._queue = CheckQueue("rig_check", "meshes")
+
+    async def answer(self, request: web.Request, user: str, uploads: UploadSlots) -> web.Response:
+        """Read the mesh of a form and say what was found."""
+        return await self._queue.answer(user, lambda: self._answer(request, uploads))
+
+    async def _answer(self, request: web.Request, uploads: UploadSlots) -> web.Response:
+        async with read_form(request, uploads, FILES) as form, self._queue.turn:
+            started = time.monotonic()
+            found = await asyncio.to_thread(self._read_upload, form.files["mesh"], form.filenames["mesh"])
+        return web.json_response({**found, "seconds": round(time.monotonic() - started, 3)})
+
+    def _read_upload(self, file: IO[bytes], filename: str) -> Mapping[str, Any]:
+        suffix = _SUFFIX.search(filename)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"mesh{suffix[0].lower() if suffix else ''}")
+            with path.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
+            try:
+                return self._read(path)
+            except FormatError as error:
+                message = f"Mesh format not supported. {redact_paths(str(error), [folder])}"
+                raise unsupported_format(message, parameter="mesh") from error
+            except MeshError as error:
+                message = f"Invalid mesh: {redact_paths(str(error), [folder])}"
+                raise invalid_parameter(message, "mesh") from error
+            except Character3DError as error:
+                raise ApiError(500, PROCESSING_ERROR, redact_paths(str(error), [folder])) from error
