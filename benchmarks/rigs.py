@@ -12,6 +12,7 @@ Where a maker's left and right are those of a mirror, they are exchanged: what i
 Every second file of the sorted list is marked TUNE: constants may be chosen on it. The others are HELD.
 The closing line `mean M p95 P wrong W refused R` is over all: the joint error, its 95th percentile over
 meshes, the mean of `wrong`, and how many were refused. --sheets draws each fitted skeleton over its mesh.
+--maker-joints binds the mesh to its maker's joints instead: `wrong` is then the error of the weights alone.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
+from bench_data_rigs import bind_mesh, read_maker_rig, spread_weights  # noqa: E402
 from character3d.pipeline.errors import Character3DError  # noqa: E402
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
@@ -71,7 +73,7 @@ def main() -> None:
     for file in files:
         if not any(fnmatch.fnmatch(file.stem, pattern) for pattern in arguments.only.split(",")):
             continue
-        row = measure(file, arguments.sheets)
+        row = measure_weights(file) if arguments.maker_joints else measure(file, arguments.sheets)
         rows.append(row)
         worst = sorted(row.errors.items(), key=lambda item: -item[1])[:3]
         share = "TUNE" if file.stem in tune else "HELD"
@@ -102,6 +104,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="*", help="patterns of file names, with commas between")
     parser.add_argument("--joints", action="store_true", help="also the mean error of each joint")
+    parser.add_argument("--maker-joints", action="store_true", help="our weights on the makers' joints")
     parser.add_argument("--sheets", type=Path, help="a folder for pictures of the fitted skeletons")
     return parser.parse_args()
 
@@ -130,13 +133,25 @@ def measure(file: Path, sheets: Path | None = None) -> Row:
     ]
     errors, names = min(readings, key=lambda reading: float(np.mean(list(reading[0].values()))))
     scale = 100 / float(np.ptp(placed.positions[:, 1]))
-    weights = np.zeros((len(placed.positions), len(ours)))
-    np.add.at(weights, (np.arange(len(weights))[:, None], skin.joints.astype(int)), skin.weights)
-    wrong = _share_of_wrong(weights, list(ours), data["W"].astype(float), names)
+    wrong = _share_of_wrong(spread_weights(skin, len(ours)), list(ours), data["W"].astype(float), names)
     if sheets is not None:
         sheets.mkdir(parents=True, exist_ok=True)
         _draw(placed, fitted.skeleton, joints).save(sheets / f"{file.stem}.png")
     return Row(file.stem, {name: scale * gap for name, gap in errors.items()}, wrong, seconds)
+
+
+def measure_weights(file: Path) -> Row:
+    """Bind one mesh to its maker's joints and compare the weights."""
+    rig = read_maker_rig(file)
+    began = time.perf_counter()
+    try:
+        skeleton, skin = bind_mesh(rig)
+    except Character3DError as error:
+        return Row(rig.name, {}, float("nan"), time.perf_counter() - began, str(error))
+    seconds = time.perf_counter() - began
+    ours, theirs = ([name.split(":")[-1] for name in names] for names in (skeleton.names, rig.skeleton.names))
+    wrong = _share_of_wrong(spread_weights(skin, len(ours)), ours, rig.weights, theirs)
+    return Row(rig.name, dict.fromkeys(rig.names, 0.0), wrong, seconds)
 
 
 def _both_sides(names: list[str]) -> tuple[list[str], list[str]]:
