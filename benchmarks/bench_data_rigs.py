@@ -26,8 +26,9 @@ Array = npt.NDArray[Any]
 HEIGHT = 1.7
 """Metres."""
 _SPINE = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head", "HeadTop_End")
-_SHOULDER_SHARE, _TOE_SHARE = 0.25, 0.65
-"""Where a joint that is missing lies: from the chest to the arm, and from the ankle to the tip of the foot."""
+_SHOULDER_SHARE, _TOE_SHARE, _NECK_SHARE = 0.25, 0.65, 0.8
+"""Where a joint that is missing lies: from the chest to the arm, from the ankle to the tip of the foot, and from
+the last joint of the chest to the head."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,9 @@ def _complete(at: dict[str, Array], positions: Array, weights: dict[str, Array])
     top = "Head" if "Head" in at else "Neck"
     upper = positions[weights[top] > 0.5]
     places.setdefault("HeadTop_End", np.array((at[top][0], upper[:, 1].max(), at[top][2])))
+    if "Neck" not in places and "Head" in places:
+        chest = next(places[name] for name in ("Spine2", "Spine1", "Spine") if name in places)
+        places["Neck"] = chest + _NECK_SHARE * (places["Head"] - chest)
     known = [number for number, name in enumerate(_SPINE) if name in places]
     line = np.array([places[_SPINE[number]] for number in known])
     for number, name in enumerate(_SPINE):

@@ -123,12 +123,21 @@ def measure_parts(
         yield numbers, away, owner[source]
 
 
+def scale_distances(away: Float64Array, radius: float, outside: float) -> Float64Array:
+    """Return distances from a bone of a body part in its radii, and from its surface in units of `outside`.
+
+    away, radius, outside: metres. 1 is the surface. Were it all in radii, a thick trunk would be nearer to what
+    a thin arm holds far from both.
+    """
+    return np.where(away < radius, away / radius, 1.0 + (away - radius) / outside)
+
+
 def find_nearest_bones(solid: VoxelSolid, bones: list[Bone]) -> Int64Array:
-    """Return the number (N,) of the bone nearest to each cell, in radii of the bone's body part."""
+    """Return the number (N,) of the bone nearest to each cell, as `scale_distances` has it."""
     radii = measure_radii(solid, bones)
     nearest, least = np.zeros(len(solid.indices), np.int64), np.full(len(solid.indices), np.inf)
     for numbers, away, owner in measure_parts(solid, bones):
-        distance = (away + 0.5 * solid.size) / radii[numbers[0]]
+        distance = scale_distances(away + 0.5 * solid.size, radii[numbers[0]], float(radii.max()))
         closer = distance < least
         least[closer], nearest[closer] = distance[closer], owner[closer]
     return nearest
@@ -139,12 +148,13 @@ def measure_bones(
 ) -> Float64Array:
     """Return (N, B) geodesic distances of the cells from the bones along `graph`.
 
-    They are measured in radii of the bone's body part.
+    They are scaled by `scale_distances`.
     """
     radii = measure_radii(solid, bones)
     distances = np.empty((len(solid.indices), len(bones)))
     for number, bone in enumerate(bones):
         away = csgraph.dijkstra(graph, indices=list_source_cells(solid, bone), min_only=True)
-        distances[:, number] = np.minimum((away + 0.5 * solid.size) / radii[number], _MAX_DISTANCE)
+        scaled = scale_distances(away + 0.5 * solid.size, radii[number], float(radii.max()))
+        distances[:, number] = np.minimum(scaled, _MAX_DISTANCE)
         progress((number + 1) / len(bones))
     return distances

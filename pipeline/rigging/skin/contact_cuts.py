@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import csgraph
 
 from ...types import BoolArray, Float64Array, Int64Array, Mesh, Skeleton, SkinWeights
 from ..skeleton import LEG_PARTS, PREFIX, SIDES, list_appendage_joints
@@ -79,10 +80,17 @@ def is_contact(first: Int64Array, second: Int64Array) -> BoolArray:
     return arms | (first * second == -_LEG * _LEG) | beside
 
 
-def cut_contacts(graph: sparse.csr_matrix, labels: Int64Array) -> sparse.csr_matrix:
-    """Return the graph of the cells (N, N) without the edges that cross a contact."""
+def cut_contacts(graph: sparse.csr_matrix, labels: Int64Array, sources: Int64Array) -> sparse.csr_matrix:
+    """Return the graph of the cells (N, N) without the edges that cross a contact.
+
+    What no bone's cells, `sources`, would reach any more is not cut off.
+    """
     links = graph.tocoo()
     kept = ~is_contact(labels[links.row], labels[links.col])
     if kept.all():
         return graph
+    ends = links.row[kept], links.col[kept]
+    count, body = csgraph.connected_components(sparse.coo_matrix((links.data[kept], ends), graph.shape))
+    is_reached = np.isin(np.arange(count), body[sources])[body]
+    kept |= ~is_reached[links.row] | ~is_reached[links.col]
     return sparse.coo_matrix((links.data[kept], (links.row[kept], links.col[kept])), graph.shape).tocsr()

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from ...conventions import MAX_INFLUENCES
-from ...mesh.components import MeshComponents, find_components, measure_component_extents
+from ...mesh.components import find_components
 from ...mesh.topology import list_directed_edges
 from ...progress import Progress, ignore_progress, span_progress
 from ...types import BoolArray, Float64Array, FloatArray, Int64Array, IntArray, Mesh, Skeleton, SkinWeights
@@ -23,9 +23,10 @@ from ..appendages import Appendage, list_appendage_bones
 from ..skeleton import PREFIX, measure_tree_distances
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
-from .bone_distances import Bone, find_nearest_bones, list_bones, measure_bones
+from .bone_distances import Bone, find_nearest_bones, list_bones, list_source_cells, measure_bones
 from .contact_cuts import NOWHERE, cut_contacts, is_contact, label_regions
 from .finger_skin import share_with_fingers
+from .rigid_pieces import hold_pieces
 from .smoothing import smooth_over_edges
 
 _FALLOFF = 8.0
@@ -36,10 +37,6 @@ _SIDE_FADE = 0.15
 _SMOOTHING = 0.015
 """Share of the body's height."""
 _MIN_WEIGHT = 0.01
-_RIGID_SPAN = 0.1
-"""Share of the body's height."""
-_MAX_RIGID_SHARE = 0.25
-"""Share of the vertices."""
 
 
 def compute_skin_weights(
@@ -62,7 +59,7 @@ def compute_skin_weights(
 
     Returns at most 4 influences per vertex; rows sum to 1. End joints carry no weight, and coincident
     vertices (UV seams) get equal weights. Components detached from the body are bound like the nearest
-    point of the body, small ones rigidly. Raises RigError if the mesh encloses no volume.
+    point of the body, rigid ones (`hold_pieces`) as one. Raises RigError if the mesh encloses no volume.
     """
     progress(0.0)
     solid = solid or voxelize_mesh(mesh)
@@ -71,14 +68,15 @@ def compute_skin_weights(
     owners = _list_owners(skeleton, bones, hidden)
     nearest = owners[find_nearest_bones(solid, bones)]
     region = label_regions(skeleton, solid.centers, nearest, legs_apart_below)
-    graph = cut_contacts(solid.graph, region)
+    sources = np.concatenate([list_source_cells(solid, bone) for bone in bones])
+    graph = cut_contacts(solid.graph, region, sources)
     distances = measure_bones(solid, graph, bones, span_progress(progress, 0.2, 0.7))
     bones, distances = _merge_hidden(bones, owners, distances)
     welded = find_components(mesh)
     cells = _nearby_cells(solid, welded.points, region)
     near = np.asarray(distances[cells].mean(axis=1), np.float64)
     weights = _blend_weights(near, welded.points, welded.faces, region[cells[:, 0]], skeleton, bones)
-    weights = _make_small_components_rigid(weights, welded)
+    weights = hold_pieces(weights, welded, skeleton, bones)
     owners = np.array([bone.joint for bone in bones])
     weights, owners = share_with_fingers(
         weights, owners, Mesh(welded.points, welded.faces), skeleton, span_progress(progress, 0.7, 0.95)
@@ -163,24 +161,6 @@ def _smooth_weights(
     edges = np.stack(list_directed_edges(faces), axis=1)
     edges = edges[~is_contact(region[edges[:, 0]], region[edges[:, 1]])]
     return smooth_over_edges(weights, positions, edges, _SMOOTHING * float(np.ptp(positions[:, 1])))
-
-
-def _make_small_components_rigid(weights: Float64Array, components: MeshComponents) -> Float64Array:
-    """Average the weights of each component smaller than a tenth of the height: an eye, a button, a bead.
-
-    A mesh that consists of such components, such as unmerged triangles, is left as it is.
-    """
-    spans = measure_component_extents(components)
-    small = spans < _RIGID_SPAN * float(np.ptp(components.points[:, 1]))
-    chosen = np.flatnonzero(small[components.labels])
-    if not len(chosen) or len(chosen) > _MAX_RIGID_SHARE * len(weights):
-        return weights
-    labels = components.labels[chosen]
-    order = (np.ones(len(chosen)), (labels, np.arange(len(chosen))))
-    totals = sparse.coo_matrix(order, shape=(len(spans), len(chosen))).tocsr() @ weights[chosen]
-    rigid = weights.copy()
-    rigid[chosen] = totals[labels] / np.bincount(labels, minlength=len(spans))[labels][:, None]
-    return rigid
 
 
 def _relate_bones(skeleton: Skeleton, bones: list[Bone]) -> BoolArray:
