@@ -30,11 +30,15 @@ from .rigid_pieces import hold_pieces
 from .smoothing import smooth_over_edges
 
 _FALLOFF = 8.0
+_LIMB_FALLOFF = 20.0
+"""Between the bones of an arm or leg: elbows and knees bend by more than other joints, and lose less volume the
+narrower they do it."""
 _CELLS_PER_VERTEX = 6
 _MAX_TREE_DISTANCE = 2
+_LIMB_PARTS = ("arm", "leg")
 _CHEST = ("Spine1", "Spine2")
-_SIDE_FADE = 0.15
-_SMOOTHING = 0.015
+_SIDE_FADE = 0.08
+_SMOOTHING = 0.008
 """Share of the body's height."""
 _MIN_WEIGHT = 0.01
 
@@ -119,7 +123,7 @@ def _blend_weights(
 ) -> Float64Array:
     """(V, B) smoothed weights, of related bones only."""
     side_excess = _measure_side_excess(distances, np.array([bone.side for bone in bones]))
-    weights = _distances_to_weights(distances, side_excess)
+    weights = _distances_to_weights(distances, bones, side_excess)
     weights = _smooth_weights(weights, positions, faces, region)
     weights *= _fade_farther_side(side_excess)
     return _keep_related(weights, _relate_bones(skeleton, bones))
@@ -142,10 +146,22 @@ def _measure_side_excess(distances: Float64Array, sides: Int64Array) -> Float64A
     return excess
 
 
-def _distances_to_weights(distances: Float64Array, side_excess: Float64Array) -> Float64Array:
-    """Inverse-power falloff relative to the nearest bone; limbs of the farther side fade out."""
+def _distances_to_weights(
+    distances: Float64Array, bones: list[Bone], side_excess: Float64Array
+) -> Float64Array:
+    """Inverse-power falloff relative to the nearest bone; limbs of the farther side fade out.
+
+    First between the parts of the body, then between the bones of each.
+    """
+    parts = [(bone.part, bone.side) for bone in bones]
+    weights = np.empty_like(distances)
     nearest = np.maximum(distances.min(axis=1, keepdims=True), 1e-9)
-    weights = (nearest / np.maximum(distances, 1e-9)) ** _FALLOFF
+    for part in set(parts):
+        own = [number for number, other in enumerate(parts) if other == part]
+        away = np.maximum(distances[:, own], 1e-9)
+        least = away.min(axis=1, keepdims=True)
+        shares = (least / away) ** (_LIMB_FALLOFF if part[0] in _LIMB_PARTS else _FALLOFF)
+        weights[:, own] = (nearest / least) ** _FALLOFF * shares / shares.sum(axis=1, keepdims=True)
     weights *= _fade_farther_side(side_excess)
     return weights / weights.sum(axis=1, keepdims=True)
 
