@@ -1,7 +1,7 @@
 """Ten poses that show how a skin bends, and where each is measured.
 
-A turn is a sequence of (axis of the mesh frame, degrees), applied from the last to the first, of a joint against
-its parent in the T-pose; the right side's are mirrored. Where only one side moves, the other's is given as ().
+A turn is a sequence of (axis of the mesh frame, degrees), applied from the last to the first, of a joint
+against its parent in the T-pose. The right side mirrors the left where a pose does not say otherwise.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ POSES: Mapping[str, Pose] = {
     "deep bend": Pose(_DOWN | _FOLDED | {"Spine": (("x", 30.0),)}, ("UpLeg", "Leg")),
     "wide step": Pose(_DOWN | _STEP, ("UpLeg",), _DOWN | _STEP_BACK),
     "crossed arms": Pose(_CROSSED, ("Arm", "ForeArm")),
-    "kick": Pose(
-        _DOWN | {"LeftUpLeg": (("x", -100.0),), "LeftLeg": (("x", 15.0),)}, ("UpLeg",), _DOWN
-    ),
+    "kick": Pose(_DOWN | {"LeftUpLeg": (("x", -100.0),), "LeftLeg": (("x", 15.0),)}, ("UpLeg",), _DOWN),
 }
 
 

@@ -1,8 +1,8 @@
 """Rigged meshes of other makers, read from npz files, with their joints and weights on our skeleton's names.
 
 The arrays are those of rigs.py. A figure is turned to face +Z, scaled to HEIGHT and named such that its left
-is +X. Joints that the maker's rig lacks are put between those around them, or where their bone's vertices end;
-they carry none of the maker's weights.
+is +X. Joints that the maker's rig lacks are put between those around them, or where their bone's vertices
+end; they carry none of the maker's weights.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ HEIGHT = 1.7
 """Metres."""
 _SPINE = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head", "HeadTop_End")
 _SHOULDER_SHARE, _TOE_SHARE, _NECK_SHARE = 0.25, 0.65, 0.8
-"""Where a joint that is missing lies: from the chest to the arm, from the ankle to the tip of the foot, and from
-the last joint of the chest to the head."""
+"""Where a joint that is missing lies: from the chest to the arm, from the ankle to the tip of the foot, and
+from the last joint of the chest to the head."""
 
 
 @dataclass(frozen=True, eq=False)

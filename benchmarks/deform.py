@@ -1,15 +1,15 @@
-"""How skins bend, ours and the makers': python benchmarks/deform.py FOLDER [--only q_*,dude] [--sheets FOLDER].
+"""How skins bend, ours and the makers': python benchmarks/deform.py FOLDER [--only q_*] [--sheets FOLDER].
 
-FOLDER holds the npz files of rigs.py. Each mesh takes the ten poses of bench_data_poses.py, from the T-pose of
-its skeleton, in three ways:
+FOLDER holds the npz files of rigs.py. Each mesh takes the ten poses of bench_data_poses.py, from the T-pose
+of its skeleton, in three ways:
 
 ours     our weights on our joints: what a user gets
 weights  our weights on the maker's joints
 maker    the maker's weights on the maker's joints
 
 volume   of the region within a tenth of the height of the bent joints, against rest. The region is cut out
-         where its vertices are bound to the limb by the maker's weights, and its open edges are closed by fans.
-         The mean over sides and places; a region that was less than empty at rest is left out.
+         where its vertices are bound to the limb by the maker's weights, and its open edges are closed by
+         fans. The mean over sides and places; a region that was all but empty at rest is left out.
 p99.9, largest    stretch of the edges of the mesh: how many times as long as at rest. Edges shorter than a
          thousandth of the height are left out.
 over 3   edges longer than three times their rest length, per thousand.
@@ -76,7 +76,7 @@ class Measures(NamedTuple):
 
 
 class Region(NamedTuple):
-    """faces: (F, 3) welded points, with the fans; first_fan: number of the first of these."""
+    """faces: (F, 3) welded points. fans: what closes their open edges, as `_close` returns it."""
 
     faces: Array
     fans: tuple[Array, Array, Array]
@@ -102,7 +102,8 @@ def main() -> None:
 
 def describe(figures: Array) -> str:
     """The means of Measures (..., 5)."""
-    volume, high, largest, over, pairs = np.nanmean(figures.reshape(-1, 5), axis=0)
+    rows = np.ma.masked_invalid(figures.reshape(-1, 5)).mean(axis=0)
+    volume, high, largest, over, pairs = np.ma.filled(rows, np.nan)
     crossed = "" if np.isnan(pairs) else f" pairs {pairs:5.0f}"
     return f"volume {volume:.3f} p99.9 {high:5.2f} largest {largest:6.2f} over3 {over:5.2f}{crossed}"
 
@@ -209,7 +210,9 @@ def _measure_pose(
             pairs += count_crossings(after, region.faces) - count_crossings(before, region.faces)
     edges = np.stack(list_directed_edges(welded.inverse[rig.mesh.faces]), axis=1)
     edges = np.unique(np.sort(edges, axis=1), axis=0)
-    lengths = [np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1) for points in (before, after)]
+    lengths = [
+        np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1) for points in (before, after)
+    ]
     counted = lengths[0] > _SHORT * height
     stretch = lengths[1][counted] / lengths[0][counted]
     return Measures(

@@ -126,8 +126,8 @@ def measure_parts(
 def scale_distances(away: Float64Array, radius: float, outside: float) -> Float64Array:
     """Return distances from a bone of a body part in its radii, and from its surface in units of `outside`.
 
-    away, radius, outside: metres. 1 is the surface. Were it all in radii, a thick trunk would be nearer to what
-    a thin arm holds far from both.
+    away, radius, outside: metres. 1 is the surface. Were it all in radii, a thick trunk would be nearer to
+    what a thin arm holds far from both.
     """
     return np.where(away < radius, away / radius, 1.0 + (away - radius) / outside)
 

@@ -1,8 +1,9 @@
 """Skin weights from geodesic distances through the interior of the body.
 
 Geodesic voxel binding: O. Dionne, M. de Lasa, "Geodesic Voxel Binding for Production Character Meshes",
-SCA 2013, with three changes. Distances are measured in radii of the bone they start from, so that a thin arm
-does not take over the chest beside it. A vertex is bound only to bones near its closest ones in the
+SCA 2013, with four changes. Distances are measured in radii of the bone they start from, so that a thin arm
+does not take over the chest beside it, and beyond its surface alike for all bones. What is one rigid piece
+stays one. A vertex is bound only to bones near its closest ones in the
 skeleton; between limbs of both sides the weights fade. The interior is cut where limbs only touch the
 body or each other.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from scipy import sparse
 
 from ...conventions import MAX_INFLUENCES
 from ...mesh.components import find_components
@@ -31,8 +31,8 @@ from .smoothing import smooth_over_edges
 
 _FALLOFF = 8.0
 _LIMB_FALLOFF = 20.0
-"""Between the bones of an arm or leg: elbows and knees bend by more than other joints, and lose less volume the
-narrower they do it."""
+"""Between the bones of an arm or leg: elbows and knees bend by more than other joints, and lose less volume
+the narrower they do it."""
 _CELLS_PER_VERTEX = 6
 _MAX_TREE_DISTANCE = 2
 _LIMB_PARTS = ("arm", "leg")

@@ -1,0 +1,160 @@
+"""Pieces that move as one, and what lies behind a contact or far from all bones."""
+
+import numpy as np
+import pytest
+import trimesh
+from character3d.pipeline.mesh.components import find_components
+from character3d.pipeline.rigging.skeleton import PREFIX, build_skeleton
+from character3d.pipeline.rigging.skin.bone_distances import list_bones, scale_distances
+from character3d.pipeline.rigging.skin.contact_cuts import cut_contacts
+from character3d.pipeline.rigging.skin.rigid_pieces import hold_pieces
+from character3d.pipeline.rigging.skin.skinning import compute_skin_weights
+from character3d.pipeline.types import Mesh
+from character3d.tests.capsules import join_capsules
+from scipy import sparse
+
+LIMBS = {
+    "Shoulder": (0.04, 1.38, 0.0),
+    "Arm": (0.18, 1.38, 0.0),
+    "ForeArm": (0.44, 1.38, 0.0),
+    "Hand": (0.68, 1.38, 0.0),
+    "UpLeg": (0.1, 0.9, 0.0),
+    "Leg": (0.1, 0.5, 0.0),
+    "Foot": (0.1, 0.1, 0.0),
+    "ToeBase": (0.1, 0.03, 0.12),
+    "Toe_End": (0.1, 0.03, 0.2),
+}
+"""Joints of the left side, metres."""
+
+
+def make_boxes(*boxes, is_open=()):
+    """Boxes (center, sides), subdivided twice, of one mesh; the open ones lack a face."""
+    meshes = []
+    for number, (center, sides) in enumerate(boxes):
+        box = trimesh.creation.box(sides).subdivide().subdivide().apply_translation(center)
+        if number in is_open:
+            box.update_faces(np.arange(len(box.faces)) > 0)
+        meshes.append(box)
+    whole = trimesh.util.concatenate(meshes)
+    return find_components(Mesh(whole.vertices, whole.faces))
+
+
+@pytest.fixture(scope="module")
+def skeleton():
+    """A figure in T-pose, 1.7 m tall."""
+    joints = {
+        name: np.array((0.0, y, 0.0))
+        for name, y in zip(
+            ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head", "HeadTop_End"),
+            (0.95, 1.05, 1.17, 1.28, 1.43, 1.5, 1.7),
+            strict=True,
+        )
+    }
+    for side, sign in (("Left", 1), ("Right", -1)):
+        for name, place in LIMBS.items():
+            joints[side + name] = np.array((sign * place[0], *place[1:]))
+    return build_skeleton(joints)
+
+
+def number_of(bones, skeleton, name):
+    return [bone.joint for bone in bones].index(skeleton.index(PREFIX + name))
+
+
+def share(bones, skeleton, pieces, **weights):
+    """(P, B) the weights of each piece by the names of joints, noisy around their mean."""
+    table = np.zeros((len(pieces.points), len(bones)))
+    noise = np.where(np.arange(len(table)) % 2, 0.05, -0.05)
+    for label in range(int(pieces.labels.max()) + 1):
+        own = pieces.labels == label
+        first, second = weights[f"piece{label}"]
+        table[own, number_of(bones, skeleton, first[0])] = first[1] + noise[own]
+        table[own, number_of(bones, skeleton, second)] = 1 - first[1] - noise[own]
+    return table
+
+
+BODY = ((0, 0.85, 0), (0.4, 1.7, 0.3))
+
+
+def test_armor_is_its_joints_and_a_sleeve_bends(skeleton):
+    """A closed part of a thigh is the thigh's; what bends at the knee, and an open sleeve, are left alone."""
+    bones = list_bones(skeleton)
+    part = (0.2, 0.3, 0.2)
+    pieces = make_boxes(BODY, ((2, 0, 0), part), ((3, 0, 0), part), ((4, 0, 0), part), is_open=(3,))
+    thigh = ("LeftUpLeg", 0.85)
+    weights = share(
+        bones,
+        skeleton,
+        pieces,
+        piece0=(("Hips", 0.5), "Spine"),
+        piece1=(thigh, "LeftLeg"),
+        piece2=(("LeftUpLeg", 0.55), "LeftLeg"),
+        piece3=(thigh, "LeftLeg"),
+    )
+    held = hold_pieces(weights, pieces, skeleton, bones)
+    assert (held[pieces.labels == 1, number_of(bones, skeleton, "LeftUpLeg")] == 1).all()
+    assert np.array_equal(held[pieces.labels != 1], weights[pieces.labels != 1])
+
+
+def test_a_button_moves_as_one_with_the_shirt(skeleton):
+    bones = list_bones(skeleton)
+    pieces = make_boxes(BODY, ((0, 1, 0.2), (0.03, 0.03, 0.01)))
+    halves = {"piece0": (("Hips", 0.5), "Spine"), "piece1": (("Spine", 0.6), "Spine1")}
+    weights = share(bones, skeleton, pieces, **halves)
+    held = hold_pieces(weights, pieces, skeleton, bones)
+    button = held[pieces.labels == 1]
+    assert np.allclose(button, weights[pieces.labels == 1].mean(axis=0)) and np.ptp(button, axis=0).max() == 0
+
+
+def test_patches_of_one_surface_are_not_pieces(skeleton):
+    """Open details that are most of the mesh, such as unmerged charts, keep their own weights."""
+    bones = list_bones(skeleton)
+    boxes = [((0, 0.1 * row, 0), (0.05,) * 3) for row in range(18)]
+    pieces = make_boxes(*boxes, is_open=range(18))
+    halves = {f"piece{number}": (("Hips", 0.5), "Spine") for number in range(18)}
+    weights = share(bones, skeleton, pieces, **halves)
+    assert np.array_equal(hold_pieces(weights, pieces, skeleton, bones), weights)
+
+
+def test_the_balls_of_a_robot_are_the_limbs(skeleton):
+    """A ball around the shoulder, half the collarbone's by its distances, turns with the arm."""
+    bones = list_bones(skeleton)
+    at = skeleton.positions[skeleton.index(PREFIX + "LeftArm")]
+    plates = [((0, 0.3 * row, 0), (0.2, 0.25, 0.2)) for row in range(6)]
+    pieces = make_boxes((at, (0.12, 0.12, 0.12)), *plates)
+    names = {f"piece{number + 1}": (("Spine", 0.8), "Hips") for number in range(6)}
+    weights = share(bones, skeleton, pieces, piece0=(("LeftShoulder", 0.55), "LeftArm"), **names)
+    held = hold_pieces(weights, pieces, skeleton, bones)
+    assert (held[pieces.labels == 0, number_of(bones, skeleton, "LeftArm")] == 1).all()
+
+
+def test_distances_are_continuous_and_alike_outside():
+    away = np.array((0.0, 0.02, 0.04, 0.1, 0.3))
+    thin, thick = (scale_distances(away, radius, 0.1) for radius in (0.04, 0.1))
+    assert thin[2] == thick[3] == 1 and np.allclose(thin[:2], (0, 0.5))
+    assert np.allclose(np.diff(thin[3:]), np.diff(thick[3:])) and np.allclose(np.diff(thin[2:4]), 0.6)
+
+
+def test_what_no_bone_reaches_any_more_is_not_cut_off():
+    """Cells 0-1 of the rest, 2 of an arm, 3-4 of the rest behind it, in one row."""
+    steps = np.arange(4)
+    half = sparse.coo_matrix((np.ones(4), (steps, steps + 1)), shape=(5, 5))
+    graph, labels = (half + half.T).tocsr(), np.array((0, 0, 1, 0, 0))
+    apart = cut_contacts(graph, labels, np.array((0, 2, 4)))
+    assert apart.nnz == 4 and apart[1, 2] == apart[2, 3] == 0
+    kept = cut_contacts(graph, labels, np.array((0, 2)))
+    assert kept.nnz == 6 and kept[1, 2] == 0 and kept[2, 3] == 1
+
+
+def test_what_a_thin_arm_holds_is_the_arms(skeleton):
+    """A wide shield at the hand, nearer to the thick trunk than to the hand if both count in radii."""
+    limbs = [((0, 0.95, 0), (0, 1.3, 0), 0.17), ((0, 1.3, 0), (0, 1.6, 0), 0.08)]
+    for sign in (1, -1):
+        limbs.append(((sign * 0.1, 1.38, 0), (sign * 0.75, 1.38, 0), 0.04))
+        limbs.append(((sign * 0.1, 0.9, 0), (sign * 0.1, 0.06, 0), 0.06))
+    body = join_capsules(limbs, 12)
+    shield = trimesh.creation.box((0.04, 0.5, 0.7)).subdivide().subdivide().subdivide()
+    shield.apply_translation((0.76, 1.38, 0))
+    whole = trimesh.util.concatenate((body, shield))
+    skin = compute_skin_weights(Mesh(whole.vertices, whole.faces), skeleton)
+    names = np.array(["LeftHand" in name or "LeftForeArm" in name for name in skeleton.names])
+    assert (skin.weights * names[skin.joints]).sum(axis=1)[len(body.vertices) :].min() > 0.9
