@@ -1,5 +1,7 @@
 """Pieces that move as one, and what lies behind a contact or far from all bones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
@@ -28,7 +30,7 @@ LIMBS = {
 
 
 def make_boxes(*boxes, is_open=()):
-    """Boxes (center, sides), subdivided twice, of one mesh; the open ones lack a face."""
+    """Boxes (center, sides), subdivided twice, of one mesh, labeled in their order; open ones lack a face."""
     meshes = []
     for number, (center, sides) in enumerate(boxes):
         box = trimesh.creation.box(sides).subdivide().subdivide().apply_translation(center)
@@ -36,7 +38,10 @@ def make_boxes(*boxes, is_open=()):
             box.update_faces(np.arange(len(box.faces)) > 0)
         meshes.append(box)
     whole = trimesh.util.concatenate(meshes)
-    return find_components(Mesh(whole.vertices, whole.faces))
+    pieces = find_components(Mesh(whole.vertices, whole.faces))
+    starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
+    order = np.argsort(pieces.labels[pieces.inverse[starts]])
+    return replace(pieces, labels=order[pieces.labels])
 
 
 @pytest.fixture(scope="module")
