@@ -49,7 +49,6 @@ from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E4
 from character3d.pipeline.mesh.topology import list_directed_edges  # noqa: E402
 from character3d.pipeline.mesh.weld import weld_near  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
-from character3d.pipeline.preprocessing.see_figure import see_figure  # noqa: E402
 from character3d.pipeline.preview import render_preview  # noqa: E402
 from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton  # noqa: E402
 from character3d.pipeline.rigging.pose.posing import skin_mesh  # noqa: E402
@@ -133,7 +132,7 @@ def _list_ways(rig: MakerRig) -> Iterator[tuple[Mesh, Skeleton, SkinWeights | No
     """Mesh, joints and weights in the order of WAYS; without weights where the mesh was refused."""
     placed = place_mesh(rig.mesh).surface
     try:
-        fitted = fit_skeleton(placed, seen=see_figure(placed))
+        fitted = fit_skeleton(placed)
         skin = compute_skin_weights(
             placed, fitted.skeleton, hidden=fitted.hidden, appendages=fitted.appendages, solid=fitted.solid
         )
