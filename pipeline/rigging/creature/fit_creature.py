@@ -10,7 +10,7 @@ from ...conventions import FORWARD
 from ...orientation.form import Form
 from ...progress import Progress, ignore_progress
 from ...types import Float64Array, Mesh, Skeleton
-from ..skeleton import orient_bone
+from ..joint_axes import orient_bone
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .curve_tree import Piece, cut_at_forks, grow_tree
