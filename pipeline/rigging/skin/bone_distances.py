@@ -137,7 +137,7 @@ def find_nearest_bones(solid: VoxelSolid, bones: list[Bone]) -> Int64Array:
     radii = measure_radii(solid, bones)
     nearest, least = np.zeros(len(solid.indices), np.int64), np.full(len(solid.indices), np.inf)
     for numbers, away, owner in measure_parts(solid, bones):
-        distance = scale_distances(away + 0.5 * solid.size, radii[numbers[0]], float(radii.max()))
+        distance = (away + 0.5 * solid.size) / radii[numbers[0]]
         closer = distance < least
         least[closer], nearest[closer] = distance[closer], owner[closer]
     return nearest
