@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 import trimesh
 from character3d.pipeline.errors import MeshError, WeightsError
-from character3d.tests.nodes.test_output_files import NODES, list_names
+from character3d.tests.nodes.test_output_files import CHARACTER, NODES, list_names
 
-FREE_TEXTS = {"corrections", "prompt", "negative_prompt", "name", "authors", "job_id"}
+FREE_TEXTS = {
+    *("corrections", "prompt", "negative_prompt", "name", "authors", "job_id"),
+    *("clip", "clip_name", "new_name"),
+}
 """STRING inputs that name no file."""
-SAVED = {node: (module, inputs) for module, node, inputs in NODES.values()}
+SAVED = {node: (module, inputs) for module, node, inputs in NODES.values()} | {
+    "SaveMotion": ("save_motion", {"character": CHARACTER, "motion_format": "fbx", "clip": ""})
+}
 OUTSIDE = ("../out/x", "3D/../../out/x", "{outside}/x", "link/x", "3D/link/x", "nu\0ll/x")
 
 

@@ -183,7 +183,7 @@ def with_arm_lowered():
             "expected leftHand below leftLowerArm, it is below rightLowerArm",
         ),
         (with_arm_lowered(), "the T-pose; leftUpperArm is 48 degrees off"),
-        (make_character(), "the skeleton has no hips, spine, head"),
+        (make_character(), "the skeleton is no person's, and a VRM is one"),
     ],
 )
 def test_what_is_no_vrm_is_refused_in_words(tmp_path, character, message):

@@ -209,7 +209,7 @@ def read_version_0():
     return jobs, events
 
 
-ADDED_SINCE = {"strict": False, "figure": -1}
+ADDED_SINCE = {"strict": False, "figure": -1, "root_motion": "keep"}
 """Form fields of later releases, with their defaults."""
 
 

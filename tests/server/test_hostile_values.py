@@ -123,7 +123,7 @@ async def test_prompts_that_name_files_open_none(client, comfyui):
     assert [job["parameters"]["prompt"] for job in jobs] == PROMPTS
     assert {job["status"] for job in jobs} == {"completed"}
     own = {"control.json", "input", "temp", "output", "jobs.sqlite3-wal"}  # the last to wait for the disk
-    own.update(f"{job['job_id']}.tif" for job in jobs)
+    own.update(f"{job['job_id']}.{kind}" for job in jobs for kind in ("tif", "bvh", "fbx", "glb", "npz"))
     for job in jobs:
         own.update(item["name"] for item in job["downloads"])
         own.update(Path(job["results"]["raw_mesh"]).parts)

@@ -45,6 +45,7 @@ def test_defaults_are_the_contracts():
         "character_format": "fbx",
         "bone_names": "mixamo",
         "animated_preview": False,
+        "root_motion": "keep",
         "webhook_url": "",
     }
 
@@ -184,7 +185,7 @@ def test_accepted(name, text, value):
         ("character_format", "obj"),
         ("bone_names", ""),
         ("bind_pose", "A-pose"),
-        ("animation", "dance"),
+        ("animation", "moonwalk"),
         ("fingers", "2"),
         ("pose_type", "Z-pose"),
         ("pose_type", ""),

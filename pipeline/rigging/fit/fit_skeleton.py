@@ -86,9 +86,9 @@ def fit_skeleton(
     the mesh; a warning says where it contradicts `pose_type` or hides a part. With `fingers`, a hand whose
     fingers are separate gets finger joints (see `fit_fingers`); a warning says why others do not.
     `figure`, read in the picture that the mesh was made from, says where the joints are in x and y, as far as
-    it is sure; their depth, and all else, comes from the mesh. Without a figure, what is measured and what
-    the joint network sees in views of the mesh count alike where they agree, else the network does where it
-    is sure.
+    it is sure; their depth, and all else, comes from the mesh. Without a figure, or where it shows no
+    body, both what is measured and what the joint network sees in views of the mesh count where they agree,
+    else the network does where it is sure.
     A mesh that is not a humanoid gets what cannot be measured on it by average proportions, and a warning
     with the measurements; with `strict` it raises RigError instead. Raises ValueError for an unknown
     `pose_type`, and RigError for a mesh that encloses no volume, a bar or a pole.
@@ -103,10 +103,10 @@ def fit_skeleton(
     solid = strip_sheets(whole)
     progress(0.2)
     points = None if figure is None else place_landmarks(figure, mesh)
-    seen = see_joints(unarmed) if figure is None else None
-    seen = seen if seen is not None and is_sure(seen) else None
     view = FrontView(solid)
     body, hands, limbs, problem, hidden, is_armless = _read_body(view, points)
+    seen = see_joints(unarmed) if limbs is None and not hidden else None
+    seen = seen if seen is not None and is_sure(seen) else None
     problem = "" if seen is not None else problem
     if problem and strict:
         raise RigError(f"the mesh is not a standing humanoid: {problem}")
