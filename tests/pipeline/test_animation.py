@@ -151,7 +151,7 @@ def test_no_vertex_flies(character, motions, request):
     for name, (_, points) in motions.items():
         after = np.linalg.norm(points[:, edges[:, 0]] - points[:, edges[:, 1]], axis=2)
         grown = (after - before).max()
-        limit = (0.09 if name == "jump" else 0.07) if hung else 0.04
+        limit = (0.09 if name in ("jump", "dance") else 0.07) if hung else 0.04
         assert grown < limit * heights(character), (name, grown)
 
 
@@ -346,8 +346,7 @@ def test_clips_of_other_names_stay(adult):
 
 
 def test_unknown_names_list_the_known_ones(adult):
-    with pytest.raises(
-        ValueError, match=rf"expected one of {', '.join(CLIPS)}, got 'moonwalk'":
+    with pytest.raises(ValueError, match=rf"expected one of {', '.join(CLIPS)}, got 'moonwalk'"):
         animate_character(adult, ["walk", "moonwalk"])
     data = {
         "description": "", "author": "", "duration": 1.0, "symmetric": False, "contacts": {},
