@@ -40,7 +40,6 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 from character3d.pipeline.formats import encode_fbx, encode_glb  # noqa: E402
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
-from character3d.pipeline.preprocessing.see_figure import see_figure  # noqa: E402
 from character3d.pipeline.rigging import (  # noqa: E402
     compute_skin_weights,
     fit_skeleton,
@@ -114,7 +113,7 @@ def rig(file: Path) -> RiggedCharacter:
     positions = data["v"].astype(np.float32)
     mesh = Mesh(positions, data["f"], compute_vertex_normals(positions, data["f"]))
     placed = place_mesh(mesh).surface
-    fitted = fit_skeleton(placed, seen=see_figure(placed))
+    fitted = fit_skeleton(placed)
     skin = compute_skin_weights(
         placed, fitted.skeleton, hidden=fitted.hidden, appendages=fitted.appendages, solid=fitted.solid
     )
