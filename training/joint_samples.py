@@ -11,7 +11,6 @@ import pack  # noqa: F401
 import torch
 from character3d.pipeline.figure import PARTS, mirrored_names
 from character3d.pipeline.rigging.fit.joint_network import JOINTS, encode_surface
-from scipy import ndimage
 from torch import Tensor
 
 _JOINT_MIRROR, _PART_MIRROR = mirrored_names(JOINTS), mirrored_names(PARTS)
@@ -59,15 +58,9 @@ class Surfaces:
             maps, joints = _move(maps, joints, rng)
             maps = _fray(maps, rng)
         inside = maps[:, 2] > 0.5
-        distance = torch.from_numpy(np.stack([_measure_distance(mask) for mask in inside.numpy()]))
         nothing = torch.where(inside, 0.0, torch.nan)
-        surface = encode_surface(maps[:, 0] + nothing, maps[:, 1] + nothing, distance)
+        surface = encode_surface(maps[:, 0] + nothing, maps[:, 1] + nothing)
         return JointBatch(surface, (maps[:, 3:].round() * inside[:, None]).long(), joints)
-
-
-def _measure_distance(inside: np.ndarray) -> np.ndarray:
-    outside = np.minimum(ndimage.distance_transform_edt(~inside), len(inside) / 4)
-    return (ndimage.distance_transform_edt(inside) - outside).astype(np.float32)
 
 
 def _move(maps: Tensor, joints: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

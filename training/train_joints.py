@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pack  # noqa: F401
 import torch
+from character3d.pipeline.figure.heat_maps import list_places
 from character3d.pipeline.rigging.fit.joint_network import (
     HEAT_SIDE,
     JointMaps,
     JointNetwork,
     decode_joints,
-    list_places,
 )
 from hogwild import Task, parse_arguments, train
 from joint_samples import JointBatch, Surfaces
@@ -33,7 +33,7 @@ def losses(network: JointNetwork, batch: JointBatch) -> dict[str, Tensor]:
     joints = batch.joints.nan_to_num(0.5)
     target = _heat_target(joints)
     log = maps.heat.flatten(2).log_softmax(dim=2)
-    y, x = list_places(log)
+    y, x = list_places(HEAT_SIDE, log.device)
     chance = log.exp()
     place = torch.stack([chance @ x, chance @ y], dim=2) - joints[..., :2]
     depth = (maps.depth.flatten(2) * target).sum(dim=2) - joints[..., 2]

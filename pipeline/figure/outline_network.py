@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor, nn
 
 from ..types import FloatArray
 from .figure import LANDMARKS, PARTS
+from .heat_maps import decode_places, measure_edge_distance
 from .layers import Block, add_places, convolve, double
 
 SIDE = 128
@@ -99,10 +99,7 @@ def encode_outline(mask: FloatArray) -> FloatArray:
     Distances are positive inside, and end at a quarter of the side outside.
     """
     inside = mask > 0.5
-    distance = ndimage.distance_transform_edt(inside)
-    if not inside.all():
-        distance -= np.minimum(ndimage.distance_transform_edt(~inside), SIDE / 4)
-    return np.stack([inside, distance * (8 / SIDE)]).astype(np.float32)
+    return np.stack([inside, measure_edge_distance(inside)]).astype(np.float32)
 
 
 def encode_hints(hints: Tensor, confidence: Tensor) -> Tensor:
@@ -113,18 +110,5 @@ def encode_hints(hints: Tensor, confidence: Tensor) -> Tensor:
 
 
 def decode_landmarks(output: NetworkOutput) -> tuple[Tensor, Tensor]:
-    """Landmarks (B, 20, 3) and their confidence (B, 20) of the heat maps.
-
-    The place is the mean of the probability near its peak; the confidence is that probability.
-    """
-    chance = output.heat.softmax(dim=2)[..., :-1]
-    cells = chance.unflatten(2, (HEAT_SIDE, HEAT_SIDE))
-    peak = nn.functional.avg_pool2d(cells, 3, 1, 1).flatten(2).argmax(dim=2)
-    steps = (torch.arange(HEAT_SIDE, device=peak.device) + 0.5) / HEAT_SIDE
-    y, x = (grid.flatten() for grid in torch.meshgrid(steps, steps, indexing="ij"))
-    near = (x - x[peak][..., None]) ** 2 + (y - y[peak][..., None]) ** 2 < _NEAR**2
-    weight = chance * near
-    confidence = weight.sum(dim=2)
-    weight = weight / confidence.clamp_min(1e-9)[..., None]
-    values = [weight @ x, weight @ y, (weight * output.depth.flatten(2)).sum(dim=2)]
-    return torch.stack(values, dim=2), confidence
+    """Landmarks (B, 20, 3) and their confidence (B, 20) of the heat maps, as `decode_places` finds them."""
+    return decode_places(output.heat.softmax(dim=2)[..., :-1], output.depth, _NEAR)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...device import tensor_to_array
 from ...figure import PARTS
+from ...figure.heat_maps import decode_places, measure_edge_distance
 from ...figure.layers import Block, add_places, convolve, double
 
 SIDE = 128
@@ -88,40 +91,17 @@ def _find_middle(surface: Tensor) -> Tensor:
 _DEPTH_SCALE = 4.0
 
 
-def encode_surface(front: Tensor, back: Tensor, distance: Tensor) -> Tensor:
+def encode_surface(front: Tensor, back: Tensor) -> Tensor:
     """Stack mask, signed distance to its edge and both depths: (B, 4, 128, 128).
 
-    front, back (B, 128, 128): depth towards the viewer in sides of the view, NaN where nothing is;
-    distance (B, 128, 128): pixels, positive inside, ending at a quarter of the side outside.
+    front, back (B, 128, 128): depth towards the viewer in sides of the view, NaN where nothing is.
     """
     inside = torch.isfinite(front)
+    distance = np.stack([measure_edge_distance(mask) for mask in tensor_to_array(inside)])
     depths = torch.stack([front, back], dim=1).nan_to_num(0) * _DEPTH_SCALE
-    return torch.cat([torch.stack([inside.float(), distance * (8 / SIDE)], dim=1), depths], dim=1)
+    return torch.cat([torch.stack([inside.float(), torch.from_numpy(distance)], dim=1), depths], dim=1)
 
 
 def decode_joints(maps: JointMaps) -> tuple[Tensor, Tensor]:
-    """Joints (B, 27, 3) in shares of the view's side, x and y from its upper left corner; confidence (B, 23).
-
-    The place is the mean of the probability near its peak; the confidence is that probability.
-    """
-    chance = maps.heat.flatten(2).softmax(dim=2)
-    peak = (
-        nn.functional.avg_pool2d(chance.unflatten(2, (HEAT_SIDE, HEAT_SIDE)), 3, 1, 1)
-        .flatten(2)
-        .argmax(dim=2)
-    )
-    y, x = list_places(chance)
-    near = (x - x[peak][..., None]) ** 2 + (y - y[peak][..., None]) ** 2 < _NEAR**2
-    weight = chance * near
-    confidence = weight.sum(dim=2)
-    weight = weight / confidence.clamp_min(1e-9)[..., None]
-    return torch.stack(
-        [weight @ x, weight @ y, (weight * maps.depth.flatten(2)).sum(dim=2)], dim=2
-    ), confidence
-
-
-def list_places(like: Tensor) -> tuple[Tensor, Tensor]:
-    """y and x (4096,) of the heat maps' cells, in shares of the side."""
-    steps = (torch.arange(HEAT_SIDE, device=like.device) + 0.5) / HEAT_SIDE
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    return y.flatten(), x.flatten()
+    """Joints (B, 27, 3) in shares of the view's side, and their confidence (B, 27), as of `decode_places`."""
+    return decode_places(maps.heat.flatten(2).softmax(dim=2), maps.depth, _NEAR)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy import ndimage
 
 from ...cameras import camera_basis, frame_camera
 from ...device import array_to_tensor, tensor_to_array
@@ -76,10 +75,7 @@ def _see_surface(mesh: Mesh, camera: Camera) -> torch.Tensor | None:
     if not inside.any():
         return None
     front, back = (torch.where(inside, depth, torch.nan) for depth in (front, back))
-    mask = tensor_to_array(inside)
-    outside = np.minimum(ndimage.distance_transform_edt(~mask), SIDE / 4)
-    distance = ndimage.distance_transform_edt(mask) - outside
-    return encode_surface(front[None], back[None], torch.from_numpy(distance).float()[None])
+    return encode_surface(front[None], back[None])
 
 
 @torch.inference_mode()
