@@ -49,6 +49,14 @@ class Skeleton:
             raise ValueError(f"no joint {name!r}; this skeleton has {', '.join(self.names)}")
         return self.names.index(name)
 
+    def list_below(self, joint: int) -> list[int]:
+        """The joint and all below it, parents first."""
+        below = [joint]
+        for index, parent in enumerate(self.parents):
+            if parent in below:
+                below.append(index)
+        return below
+
 
 @dataclass(frozen=True, eq=False)
 class SkinWeights:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..rigging.pose.posing import turn_about
-from ..types import BoolArray, Float64Array, RiggedCharacter, Skeleton
+from ..types import BoolArray, Float64Array, RiggedCharacter
 
 _LEVEL_PITCH = 4.0
 """Degrees."""
@@ -52,11 +52,11 @@ def measure_sole(character: RiggedCharacter, t_pose: Float64Array, side: str) ->
     skeleton, mesh, skin = character.skeleton, character.textured.mesh, character.skin
     ankle = skeleton.roles[side + "Foot"]
     turn, position = t_pose[ankle], skeleton.positions[ankle].astype(np.float64)
-    descendants = _list_descendants(skeleton, ankle)
+    descendants = skeleton.list_below(ankle)
     toe = skeleton.roles.get(side + "Toes", ankle)
     foot_share, toe_share = (
         (skin.weights * np.isin(skin.joints, joints)).sum(axis=1)
-        for joints in (descendants, _list_descendants(skeleton, toe) if toe != ankle else [])
+        for joints in (descendants, skeleton.list_below(toe) if toe != ankle else [])
     )
     bound = np.flatnonzero(foot_share >= 0.5)
     offset = turn @ (skeleton.positions[toe].astype(np.float64) - position)
@@ -64,14 +64,6 @@ def measure_sole(character: RiggedCharacter, t_pose: Float64Array, side: str) ->
         return Sole(np.array(((0.0, -position[1], 0.0),)), np.zeros(1), offset)
     points = (mesh.positions[bound].astype(np.float64) - position) @ turn.T
     return Sole(points, toe_share[bound] / foot_share[bound], offset)
-
-
-def _list_descendants(skeleton: Skeleton, joint: int) -> list[int]:
-    descendants = [joint]
-    for index, parent in enumerate(skeleton.parents):
-        if parent in descendants:
-            descendants.append(index)
-    return descendants
 
 
 @dataclass(frozen=True, eq=False)

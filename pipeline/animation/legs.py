@@ -47,6 +47,11 @@ class Leg:
         """Return (T, 3), the position of the leg's joint for hips at (T, 3) and sampled turns."""
         return hips + roles["hips"] @ self.hip
 
+    def place_ankle(self, hips: Float64Array, roles: Mapping[str, Float64Array], side: str) -> Float64Array:
+        """Return the position (T, 3) of the ankle of this leg, which is that of `side`."""
+        thigh, shin = (roles[side + part][:, :, 1] for part in ("UpperLeg", "LowerLeg"))
+        return self.place_hip(hips, roles) - self.thigh * thigh - self.shin * shin
+
 
 def measure_legs(character: RiggedCharacter, t_pose: Float64Array) -> dict[str, Leg]:
     """Return side -> Leg; t_pose: (J, 3, 3) from `measure_t_pose`."""
@@ -78,12 +83,7 @@ def stand_on_ground(
         return hips
     ankles = solve_ankles(motions)
     width = max(round(_REACH_SMOOTHING * len(hips)), 1)
-    hips = limit_reach(hips, roles, legs, ankles, width, "wrap")
-    for side, leg in legs.items():
-        joint = leg.place_hip(hips, roles)
-        bent = bend_leg(joint, ankles[side], roles[side + "UpperLeg"], (leg.thigh, leg.shin))
-        roles[side + "UpperLeg"], roles[side + "LowerLeg"] = bent
-    return hips
+    return reach_ankles(hips, roles, legs, ankles, width, "wrap")
 
 
 def _sample_foot(
@@ -95,8 +95,8 @@ def _sample_foot(
     leg: Leg,
 ) -> FootMotion:
     """The motion of one foot in the clip; levels the foot in `roles`, in place."""
-    thigh, shin, foot, toes = (roles[side + part] for part in ("UpperLeg", "LowerLeg", "Foot", "Toes"))
-    ankle = leg.place_hip(hips, roles) - leg.thigh * thigh[:, :, 1] - leg.shin * shin[:, :, 1]
+    foot, toes = roles[side + "Foot"], roles[side + "Toes"]
+    ankle = leg.place_ankle(hips, roles, side)
     start, stop = clip.contacts.get(side + "Foot", (0.0, -1.0))
     since = (times - start) % clip.duration
     contact = Contact(since, since <= stop - start, clip.duration)
@@ -107,7 +107,28 @@ def _sample_foot(
     return FootMotion(ankle, feet, pitch, measure_pitch(toes), *heights, contact)
 
 
-def limit_reach(
+def reach_ankles(
+    hips: Float64Array,
+    roles: dict[str, Float64Array],
+    legs: Mapping[str, Leg],
+    ankles: Mapping[str, Float64Array],
+    width: int,
+    mode: str,
+) -> Float64Array:
+    """Bend the legs in `roles`, in place, to their ankles (T, 3); return the positions (T, 3) of the hips.
+
+    The hips are lowered smoothly until both legs reach. width: samples over which it is smoothed to each
+    side. mode: wrap for a loop without its end, or nearest.
+    """
+    hips = _limit_reach(hips, roles, legs, ankles, width, mode)
+    for side, leg in legs.items():
+        joint = leg.place_hip(hips, roles)
+        bent = bend_leg(joint, ankles[side], roles[side + "UpperLeg"], (leg.thigh, leg.shin))
+        roles[side + "UpperLeg"], roles[side + "LowerLeg"] = bent
+    return hips
+
+
+def _limit_reach(
     hips: Float64Array,
     roles: Mapping[str, Float64Array],
     legs: Mapping[str, Leg],
@@ -115,10 +136,6 @@ def limit_reach(
     width: int,
     mode: str,
 ) -> Float64Array:
-    """Return the positions (T, 3) of the hips, lowered smoothly until both legs reach their ankles.
-
-    width: samples over which it is smoothed to each side. mode: wrap for a loop without its end, or nearest.
-    """
     excess = np.zeros(len(hips))
     for side, leg in legs.items():
         length = _MAX_REACH * (leg.thigh + leg.shin)

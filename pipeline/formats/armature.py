@@ -5,8 +5,6 @@ Source of VRMA: VRM Consortium, specification/VRMC_vrm_animation-1.0/README.md.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -14,7 +12,7 @@ from ..types import RiggedCharacter
 from .clip_turns import TurnedClip, turn_clip
 from .fbx import encode_fbx_armature
 from .gltf_document import GltfDocument
-from .gltf_skin import add_armature
+from .gltf_skin import add_armature, add_tracks
 from .vrm_humanoid import check_humanoid
 
 _EXTENSION, _SPEC_VERSION = "VRMC_vrm_animation", "1.0"
@@ -66,10 +64,4 @@ def _add_animation(document: GltfDocument, turned: TurnedClip) -> None:
     turns = flat.reshape(len(turned.times), -1, 4).astype(np.float32)
     tracks = [(turned.mover, "translation", turned.moves.astype(np.float32))]
     tracks += [(joint, "rotation", np.ascontiguousarray(turns[:, joint])) for joint in sorted(moved)]
-    channels: list[dict[str, Any]] = []
-    samplers: list[dict[str, Any]] = []
-    for node, path, values in tracks:
-        channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
-        output = document.add_accessor(values)
-        samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
-    document.add("animations", {"name": turned.name, "channels": channels, "samplers": samplers})
+    add_tracks(document, turned.name, times, tracks)

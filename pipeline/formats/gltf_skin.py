@@ -105,10 +105,17 @@ def _add_animation(document: GltfDocument, clip: AnimationClip, moving: list[int
     times = document.add_accessor(clip.times, has_bounds=True)
     tracks = [(joints[clip.mover], "translation", clip.translations)]
     tracks += [(joints[joint], "rotation", turns[:, joint]) for joint in moving]
+    add_tracks(document, clip.name, times, tracks)
+
+
+def add_tracks(
+    document: GltfDocument, name: str, times: int, tracks: list[tuple[int, str, FloatArray]]
+) -> None:
+    """Append an animation; times: accessor of the keys; tracks: node, what of it moves, values (T, n)."""
     channels: list[dict[str, Any]] = []
     samplers: list[dict[str, Any]] = []
     for node, path, values in tracks:
         channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
         output = document.add_accessor(values)
         samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
-    document.add("animations", {"name": clip.name, "channels": channels, "samplers": samplers})
+    document.add("animations", {"name": name, "channels": channels, "samplers": samplers})

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from ..animation.legs import Leg, bend_leg, limit_reach, measure_legs
+from ..animation.legs import Leg, measure_legs, reach_ankles
 from ..animation.retarget import turn_joints
 from ..animation.swing import swing_clip
 from ..conventions import ROOT_MOTIONS
@@ -126,12 +126,7 @@ def _stand(motion: Motion, roles: dict[str, Float64Array], legs: Mapping[str, Le
     hips = _place_hips(motion, roles, legs, length) - drift
     ankles = {side: _hold(motion, contacts, hips, roles, side, leg) for side, leg in legs.items()}
     width = max(round(_REACH_SECONDS * _RATE), 1)
-    hips = limit_reach(hips, roles, legs, ankles, width, "nearest")
-    for side, leg in legs.items():
-        joint = leg.place_hip(hips, roles)
-        bent = bend_leg(joint, ankles[side], roles[side + "UpperLeg"], (leg.thigh, leg.shin))
-        roles[side + "UpperLeg"], roles[side + "LowerLeg"] = bent
-    return hips + drift
+    return reach_ankles(hips, roles, legs, ankles, width, "nearest") + drift
 
 
 def _drift(times: Float64Array, contacts: Contacts) -> Float64Array:
@@ -159,8 +154,8 @@ def _hold(
     leg: Leg,
 ) -> Float64Array:
     """Targets (T, 3) for one ankle, metres; levels the foot in `roles`, in place."""
-    thigh, shin, foot, toes = (roles[side + part] for part in ("UpperLeg", "LowerLeg", "Foot", "Toes"))
-    ankle = leg.place_hip(hips, roles) - leg.thigh * thigh[:, :, 1] - leg.shin * shin[:, :, 1]
+    foot, toes = roles[side + "Foot"], roles[side + "Toes"]
+    ankle = leg.place_ankle(hips, roles, side)
     level = level_foot(foot)
     toes = level @ np.swapaxes(foot, 1, 2) @ toes
     roles[side + "Foot"], roles[side + "Toes"] = level, toes

@@ -157,17 +157,8 @@ def _swing_arm(
     size = np.linalg.norm(eased, axis=1)
     wanted = np.maximum(ndimage.gaussian_filter1d(widest, sigma, mode="nearest"), size)
     swing = Rotation.from_rotvec(eased * (wanted / np.maximum(size, 1e-9))[:, None]).as_matrix()
-    for joint in list_below(skeleton, roles[side + "UpperArm"]):
+    for joint in skeleton.list_below(roles[side + "UpperArm"]):
         turns[:, joint] = swing @ turns[:, joint]
-
-
-def list_below(skeleton: Skeleton, joint: int) -> list[int]:
-    """The joint and all below it."""
-    below = [joint]
-    for index, parent in enumerate(skeleton.parents):
-        if parent in below:
-            below.append(index)
-    return below
 
 
 def _place_arm(
@@ -179,7 +170,7 @@ def _place_arm(
     rest = skeleton.positions.astype(np.float64)
     elbow, wrist = (skeleton.roles[side + part] for part in ("LowerArm", "Hand"))
     along = rest[wrist] - rest[elbow]
-    of_hand = mesh.positions[np.isin(owner, list_below(skeleton, wrist))]
+    of_hand = mesh.positions[np.isin(owner, skeleton.list_below(wrist))]
     unit = along / max(float(np.linalg.norm(along)), 1e-9)
     reach = float(np.percentile((of_hand - rest[wrist]) @ unit, 90)) if len(of_hand) else 0.0
     middle = of_hand.mean(axis=0) - rest[wrist] if len(of_hand) else np.zeros(3)
