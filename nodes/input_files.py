@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import folder_paths
 
@@ -39,6 +40,14 @@ def is_inside(path: str, folder: str) -> bool:
         return os.path.commonpath((os.path.realpath(path), folder)) == folder
     except ValueError:  # another drive of Windows, or a null byte
         return False
+
+
+def find_input_file(name: str, suffixes: tuple[str, ...]) -> Path | None:
+    """The path of a file of these kinds below the input folder; None if there is none of that name."""
+    folder = folder_paths.get_input_directory()
+    path = os.path.normpath(os.path.join(folder, name))
+    is_one = is_inside(path, folder) and path.lower().endswith(suffixes) and os.path.isfile(path)
+    return Path(path) if is_one else None
 
 
 def list_input_files(suffixes: tuple[str, ...]) -> list[str]:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..backends.hunyuan3d import list_installed_models
 from ..backends.mv_adapter import list_installed_adapters
 from ..pipeline.orientation import AXIS_OPTIONS
-from .compat import file_3d_types, io
+from .compat import file_3d_types, io, is_file_3d_type
 from .sockets import SIDES, Character, FigureSocket, Trimesh
 
 
 def mesh_input(name: str, tooltip: str) -> io.Input:
     """A mesh input: TRIMESH, core's MESH, or core's FILE_3D where the running ComfyUI has it."""
     return io.MultiType.Input(name, [Trimesh, io.Mesh, *file_3d_types()], tooltip=tooltip)
+
+
+def file_inputs(widget: str) -> list[io.Input]:
+    """A FILE_3D that takes the place of the file that a widget names; none where core has no such type."""
+    types, tooltip = file_3d_types(), f"Used instead of {widget} if connected."
+    return [io.MultiType.Input("file", types, optional=True, tooltip=tooltip)] if types else []
+
+
+def check_file_links(widget: str, input_types: Mapping[str, str] | None) -> bool | str | None:
+    """What validate_inputs says of a linked file, or of a linked widget; None if the widget's value counts.
+
+    ComfyUI passes the types of linked inputs in `input_types`, and leaves checking them to this method.
+    """
+    linked = input_types or {}
+    if "file" in linked:
+        return is_file_3d_type(linked["file"]) or f"file: expected FILE_3D, found {linked['file']}"
+    return True if widget in linked else None  # a linked value is known, and checked, when the node runs
 
 
 def placing_inputs() -> list[io.Input]:

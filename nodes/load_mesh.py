@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
-
-import folder_paths
 
 from ..pipeline.errors import MeshError
 from ..pipeline.formats import MESH_SUFFIXES, advise, list_companions
 from ..pipeline.orientation import AXIS_OPTIONS
 from ..pipeline.types import Mesh, TexturedMesh
-from .compat import file_3d_types, io, is_file_3d_type, make_schema
-from .input_files import is_inside, list_input_files
-from .inputs import placing_inputs
+from .compat import io, make_schema
+from .input_files import find_input_file, list_input_files
+from .inputs import check_file_links, file_inputs, placing_inputs
 from .mesh_file import load_file, load_file_3d
 from .sockets import mesh_outputs, mesh_values
 
@@ -23,18 +20,11 @@ def _find_file(name: str | None) -> Path:
     """The path of a mesh below the input folder. MeshError if there is none of that name, or no name."""
     if not name:
         raise MeshError("choose a mesh_file or connect a file")
-    folder = folder_paths.get_input_directory()
-    path = os.path.normpath(os.path.join(folder, name))
-    is_mesh = is_inside(path, folder) and path.lower().endswith(MESH_SUFFIXES) and os.path.isfile(path)
-    if not is_mesh:
+    path = find_input_file(name, MESH_SUFFIXES)
+    if path is None:
         advice = f": {found}" if (found := advise(name)) else ""
         raise MeshError(f"mesh_file: {name!r} is not a mesh in ComfyUI's input folder{advice}")
-    return Path(path)
-
-
-def _file_inputs() -> list[io.Input]:
-    types, tooltip = file_3d_types(), "Used instead of mesh_file if connected."
-    return [io.MultiType.Input("file", types, optional=True, tooltip=tooltip)] if types else []
+    return path
 
 
 class LoadMesh(io.ComfyNode):
@@ -55,7 +45,7 @@ class LoadMesh(io.ComfyNode):
                     optional=True,
                     tooltip="A file in the input folder.",
                 ),
-                *_file_inputs(),
+                *file_inputs("mesh_file"),
                 *placing_inputs(),
             ],
             outputs=mesh_outputs("The figure of the file with its materials: upright, facing +Z, in metres."),
@@ -65,15 +55,9 @@ class LoadMesh(io.ComfyNode):
     def validate_inputs(
         cls, mesh_file: str | None = None, input_types: dict[str, str] | None = None
     ) -> bool | str:
-        """Check the file itself, since it may be newer than the list of options.
-
-        ComfyUI passes the types of linked inputs in `input_types`, and leaves checking them to this method.
-        """
-        linked = input_types or {}
-        if "file" in linked:
-            return is_file_3d_type(linked["file"]) or f"file: expected FILE_3D, found {linked['file']}"
-        if "mesh_file" in linked:
-            return True  # its value is known, and checked, when the node runs
+        """Check the file itself, since it may be newer than the list of options."""
+        if (answer := check_file_links("mesh_file", input_types)) is not None:
+            return answer
         try:
             _find_file(mesh_file)
         except MeshError as error:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import folder_paths
 
 from ..pipeline.conventions import ROOT_MOTIONS
 from ..pipeline.errors import FormatError
 from ..pipeline.formats import MOTION_SUFFIXES, LoadedMotions, read_motions
 from ..pipeline.motion import add_motions
 from ..pipeline.types import RiggedCharacter
-from .compat import file_3d_to_path, file_3d_types, io, is_file_3d_type, make_schema
-from .input_files import is_inside, list_input_files
-from .inputs import character_input
+from .compat import file_3d_to_path, io, make_schema
+from .input_files import find_input_file, list_input_files
+from .inputs import character_input, check_file_links, file_inputs
 from .sockets import Character
 from .stage import StageRun
 
@@ -28,13 +25,11 @@ def _find_motion(name: str | None) -> Path:
     """The path of a motion below the input folder. FormatError if there is none of that name, or no name."""
     if not name:
         raise FormatError("choose a motion_file or connect a file")
-    folder = folder_paths.get_input_directory()
-    path = os.path.normpath(os.path.join(folder, name))
-    is_motion = is_inside(path, folder) and path.lower().endswith(MOTION_SUFFIXES) and os.path.isfile(path)
-    if not is_motion:
+    path = find_input_file(name, MOTION_SUFFIXES)
+    if path is None:
         kinds = ", ".join(MOTION_SUFFIXES)
         raise FormatError(f"motion_file: {name!r} is not a motion ({kinds}) in ComfyUI's input folder")
-    return Path(path)
+    return path
 
 
 def _read(motion_file: str | None, file: Any) -> LoadedMotions:
@@ -42,11 +37,6 @@ def _read(motion_file: str | None, file: Any) -> LoadedMotions:
         return read_motions(_find_motion(motion_file))
     with file_3d_to_path(file) as path:
         return read_motions(path)
-
-
-def _file_inputs() -> list[io.Input]:
-    types, tooltip = file_3d_types(), "Used instead of motion_file if connected."
-    return [io.MultiType.Input("file", types, optional=True, tooltip=tooltip)] if types else []
 
 
 class LoadMotion(io.ComfyNode):
@@ -68,7 +58,7 @@ class LoadMotion(io.ComfyNode):
                     optional=True,
                     tooltip="A file in the input folder.",
                 ),
-                *_file_inputs(),
+                *file_inputs("motion_file"),
                 io.Combo.Input(
                     "root_motion",
                     options=list(ROOT_MOTIONS),
@@ -91,11 +81,8 @@ class LoadMotion(io.ComfyNode):
         cls, motion_file: str | None = None, input_types: dict[str, str] | None = None
     ) -> bool | str:
         """Check the file itself, since it may be newer than the list of options."""
-        linked = input_types or {}
-        if "file" in linked:
-            return is_file_3d_type(linked["file"]) or f"file: expected FILE_3D, found {linked['file']}"
-        if "motion_file" in linked:
-            return True  # its value is known, and checked, when the node runs
+        if (answer := check_file_links("motion_file", input_types)) is not None:
+            return answer
         try:
             _find_motion(motion_file)
         except FormatError as error:
