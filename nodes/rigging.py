@@ -197,31 +197,31 @@ class RigCharacter(ModelNode):
         rig_seed: int = 0,
     ) -> io.NodeOutput:
         """TRIMESH, MESH or FILE_3D -> C3D_CHARACTER, one for each mesh of a batch."""
-        chosen, characters, reports = _choose(method), [], []
+        chosen = _choose(method)
         if figure is not None or chosen == _TOKENS:  # which makes a skeleton of its own for anything
             skeleton = SKELETONS[1]
         placing: dict[str, Any] = {"up": up, "front": front, "height": height_meters}
-        ignored = _list_ignored(chosen, figure)
+        options: dict[str, Any] = {"pose_type": pose_type, "fingers": fingers, "strict": strict}
+        options |= {"figure": figure, "rig_seed": rig_seed}
+        rigged = []
         for textured, notes in _read_placed(mesh, figure, **placing):
             run = StageRun("rigging")
             form, doubts = wants_own_skeleton(textured.mesh, skeleton, strict)
             if form is not None:
-                character, report = _rig_along_limbs(textured, form, notes, run)
-                reports.append(report)
-                characters.append(character)
+                rigged.append(_rig_along_limbs(textured, form, notes, run))
                 continue
-            options = {"pose_type": pose_type, "fingers": fingers, "strict": strict, "figure": figure}
-            options["rig_seed"] = rig_seed
-            rig = cls._find_rig(textured.mesh, chosen, span_progress(run.progress, 0, 0.9), options)
+            fitting = span_progress(run.progress, 0, 0.9)
+            rig = cls._find_rig(textured.mesh, chosen, fitting, options)
             character, found, measured = _bind_mesh(textured, rig, pose_type)
             if face:
-                character, found = _add_face(character, figure if rig.skeleton.roles else None, found)
+                character, found = _add_face(character, figure, found)
             if bind_pose != BIND_POSES[0] and rig.skeleton.roles:
                 character = normalize_to_t_pose(character)
             warnings = [*notes, *doubts, *found, *_name_replaced(textured.mesh)]
-            reports.append(run.finish(chosen, warnings, {**rig.metrics, **measured}, ignored))
-            characters.append(character)
-        return io.NodeOutput(characters, ui=join_reports(reports))
+            figures = {**rig.metrics, **measured}
+            rigged.append((character, run.finish(chosen, warnings, figures, _list_ignored(chosen, figure))))
+        reports = join_reports([report for _, report in rigged])
+        return io.NodeOutput([character for character, _ in rigged], ui=reports)
 
     @classmethod
     def _find_rig(cls, mesh: Mesh, method: str, progress: Progress, options: dict[str, Any]) -> PredictedRig:
@@ -252,7 +252,8 @@ def _add_face(
     character: RiggedCharacter, figure: Figure | None, notes: list[str]
 ) -> tuple[RiggedCharacter, list[str]]:
     """The character with a face that moves where it is sure of it, and the notes with why not."""
-    place = None if figure is None else place_face(figure, character.textured.mesh)
+    has_roles = bool(character.skeleton.roles)
+    place = place_face(figure, character.textured.mesh) if figure is not None and has_roles else None
     if place is None:
         return character, [*notes, _NO_FACE]
     return add_face(character, place), notes if place.mouth is not None else [*notes, _NO_MOUTH]
