@@ -10,24 +10,22 @@ Writes pipeline/orientation/form_model.json and prints how many of the meshes be
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pack
+import pack  # noqa: F401
 import torch
 from animals import ANIMALS, draw_animal
 from bodies import Bodies, load_bodies
-from body import PART, random_body
+from body import PART
 from character3d.pipeline.orientation.form import KINDS
 from character3d.pipeline.orientation.frame import list_axis_frames, score_described, standardize
 from character3d.pipeline.orientation.profile import BodyPoints
 from character3d.pipeline.orientation.shape_numbers import measure_shape
 from numpy.typing import NDArray
-from orientation import describe, minimize
-from outfits import dress
+from orientation import describe, draw_dressed, minimize, write_model
 from torch.nn.functional import log_softmax
 
 _FIGURES, _ANIMALS = 219, 208
@@ -63,9 +61,7 @@ def main() -> None:
     shown += [draw_one_animal(kinds[seed % len(kinds)], seed) for seed in range(_ANIMALS)]
     shown += [*read_rigs(arguments.rigs, 0), *read_others(arguments.others, 0)]
     model = fit(shown)
-    path = pack.REPOSITORY / "pipeline" / "orientation" / "form_model.json"
-    rounded = {name: [float(f"{x:.{_DIGITS}g}") for x in np.ravel(values)] for name, values in model.items()}
-    path.write_text(json.dumps(rounded) + "\n", encoding="utf-8")
+    write_model("form_model.json", model, _DIGITS)
     held = [*read_rigs(arguments.rigs, 1), *read_others(arguments.others, 1)]
     found = (make_rows(held, model) @ model["kind_weights"]).argmax(axis=1)
     right = np.mean([KINDS[number] == sample.kind for number, sample in zip(found, held, strict=True)])
@@ -75,12 +71,7 @@ def main() -> None:
 def draw_figures(bodies: Bodies, seed: int) -> Iterator[Sample]:
     """A random dressed figure that does not sit, and a part of it."""
     rng = np.random.default_rng(seed + 100_000)
-    body = random_body(bodies, rng)
-    while body.pose.sits:
-        body = random_body(bodies, rng)
-    soup = body.soup()
-    dress(soup, body, bodies, rng)
-    points, triangles, labels = soup.merged()
+    points, triangles, labels = draw_dressed(bodies, rng)
     yield look_at("humanoid", points, triangles, _DRAWN_WEIGHT, is_drawn=True)
     level = points[triangles].mean(axis=1)[:, 1]
     legs = np.isin(labels, [PART["left_leg"], PART["right_leg"]])

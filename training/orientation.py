@@ -50,23 +50,25 @@ def main() -> None:
     things = np.stack([describe(draw_thing(seed)) for seed in range(_THINGS)])
     shown = np.concatenate((figures[_HELD:], capsules, np.repeat(rigs, _RIG_WEIGHT, axis=0)))
     model = fit(shown, things)
-    path = pack.REPOSITORY / "pipeline" / "orientation" / "frame_model.json"
-    rounded = {name: [float(f"{x:.{_DIGITS}g}") for x in values] for name, values in model.items()}
-    path.write_text(json.dumps(rounded) + "\n", encoding="utf-8")
+    write_model("frame_model.json", model, _DIGITS)
     scores = standardize(figures[:_HELD], model) @ model["weights"]
     print(f"right: {(scores.argmax(axis=1) == 0).mean():.3f} of {_HELD}")
 
 
 def draw_figure(bodies: Bodies, seed: int) -> BodyPoints:
     """A random dressed figure that does not sit; it stands upright and faces +Z."""
-    rng = np.random.default_rng(seed)
+    points, triangles, _ = draw_dressed(bodies, np.random.default_rng(seed))
+    return BodyPoints(points, triangles)
+
+
+def draw_dressed(bodies: Bodies, rng: np.random.Generator) -> tuple[NDArray, NDArray, NDArray]:
+    """Points, triangles and their parts of a random dressed figure that does not sit."""
     body = random_body(bodies, rng)
     while body.pose.sits:
         body = random_body(bodies, rng)
     soup = body.soup()
     dress(soup, body, bodies, rng)
-    points, triangles, _ = soup.merged()
-    return BodyPoints(points, triangles)
+    return soup.merged()
 
 
 def draw_capsules(seed: int) -> BodyPoints:
@@ -155,6 +157,13 @@ def fit(figures: NDArray, things: NDArray) -> dict[str, NDArray]:
         return missed + _FIGURE_DECAY * (weights[:-1] ** 2).sum()
 
     return model | {"figure_weights": minimize(tell_apart, shown.shape[-1] + 1)}
+
+
+def write_model(name: str, model: dict[str, NDArray], digits: int) -> None:
+    """Write the members of a model beside the code that reads it, each value with so many digits."""
+    path = pack.REPOSITORY / "pipeline" / "orientation" / name
+    rounded = {key: [float(f"{x:.{digits}g}") for x in np.ravel(values)] for key, values in model.items()}
+    path.write_text(json.dumps(rounded) + "\n", encoding="utf-8")
 
 
 def minimize(loss: Callable[[torch.Tensor], torch.Tensor], count: int) -> NDArray:

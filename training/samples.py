@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pack  # noqa: F401
 import torch
 from character3d.pipeline.figure import LANDMARKS, PARTS, mirrored_names
 from character3d.pipeline.figure.outline_network import SIDE, encode_hints, encode_outline
+from shards import Motion, Shards, move_figures
 from torch import Tensor
 
 _LANDMARK_MIRROR, _PART_MIRROR = mirrored_names(LANDMARKS), mirrored_names(PARTS)
+_MOTION = Motion(turn=3, scale=(0.93, 1.04), shift=0.012)
 _SELDOM_HINTED = [LANDMARKS.index("crown")]
 _CHAINS = [
     [LANDMARKS.index(f"{side}_{name}") for side in ("left", "right") for name in names.split()]
@@ -33,36 +33,20 @@ class Batch:
     landmarks: Tensor
 
 
-class Figures:
+class Figures(Shards):
     """All shards of a folder in memory."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        shards = [np.load(path) for path in paths]
-        self.front, self.back, self.part, self.landmarks = (
-            torch.from_numpy(np.concatenate([shard[name] for shard in shards]))
-            for name in ("front", "back", "part", "landmarks")
-        )
-
-    def __len__(self) -> int:
-        return len(self.front)
-
-    def split(self, count: int) -> Figures:
-        """Take the first `count` figures away, and return them."""
-        first = copy.copy(self)
-        for name in ("front", "back", "part", "landmarks"):
-            whole = getattr(self, name)
-            setattr(first, name, whole[:count])
-            setattr(self, name, whole[count:])
-        return first
+    names = ("front", "back", "part", "landmarks")
 
     def batch(self, indices: np.ndarray, rng: np.random.Generator, augment: bool = True) -> Batch:
         """Truths and inputs of the figures `indices`."""
-        front, back = self.front[indices].float(), self.back[indices].float()
-        part, landmarks = self.part[indices], self.landmarks[indices].clone()
+        front, back, part, landmarks = (self.fields[name][indices] for name in self.names)
+        front, back = front.float(), back.float()
         inside = torch.isfinite(front)
         maps = torch.stack([front.nan_to_num(0), back.nan_to_num(0), part.float(), inside.float()], dim=1)
         if augment:
-            maps, landmarks = _move(maps, landmarks, rng)
+            mirrors = _PART_MIRROR, _LANDMARK_MIRROR
+            maps, landmarks = move_figures(maps, landmarks, _MOTION, slice(2, 3), mirrors, rng)
         inside, part = maps[:, 3] > 0.5, maps[:, 2].round().long()
         masks = _tear(inside.float(), rng).numpy() if augment else inside.float().numpy()
         outline = torch.from_numpy(np.stack([encode_outline(mask) for mask in masks]))
@@ -70,33 +54,6 @@ class Figures:
         spots = encode_hints(torch.from_numpy(hints), torch.from_numpy(trust))
         nothing = torch.where(inside, 0.0, torch.nan)
         return Batch(outline, spots, maps[:, 0] + nothing, maps[:, 1] + nothing, part * inside, landmarks)
-
-
-def _move(maps: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    n = len(maps)
-    flip = torch.from_numpy(rng.random(n) < 0.5)
-    mirror = torch.tensor(_PART_MIRROR, dtype=maps.dtype)
-    swapped = mirror[maps[:, 2].long()]
-    maps[:, 2] = torch.where(flip[:, None, None], swapped, maps[:, 2])
-    other = landmarks[:, _LANDMARK_MIRROR] * torch.tensor((-1.0, 1, 1)) + torch.tensor((1.0, 0, 0))
-    landmarks = torch.where(flip[:, None, None], other, landmarks)
-    maps = torch.where(flip[:, None, None, None], maps.flip(3), maps)
-    angle = torch.from_numpy(np.deg2rad(rng.normal(0, 3, n))).float()
-    scale = torch.from_numpy(rng.uniform(0.93, 1.04, n)).float()
-    shift = torch.from_numpy(rng.normal(0, 0.012, (n, 2))).float()
-    c, s = torch.cos(angle), torch.sin(angle)
-    # seen[p] = maps[turn(p - shift) / scale]; places from -1 to 1
-    across = torch.stack([c, s, -2 * (c * shift[:, 0] + s * shift[:, 1])], dim=1)
-    down = torch.stack([-s, c, -2 * (c * shift[:, 1] - s * shift[:, 0])], dim=1)
-    theta = torch.stack([across, down], dim=1) / scale[:, None, None]
-    grid = torch.nn.functional.affine_grid(theta, list(maps.shape), align_corners=False)
-    maps = torch.nn.functional.grid_sample(maps, grid, mode="nearest", align_corners=False)
-    maps[:, :2] *= scale[:, None, None, None]
-    x, y = landmarks[..., 0] - 0.5, landmarks[..., 1] - 0.5
-    k = scale[:, None]
-    moved = [k * (c[:, None] * x - s[:, None] * y) + shift[:, :1] + 0.5,
-             k * (s[:, None] * x + c[:, None] * y) + shift[:, 1:] + 0.5, k * landmarks[..., 2]]  # fmt: skip
-    return maps, torch.stack(moved, dim=2)
 
 
 def _tear(masks: Tensor, rng: np.random.Generator) -> Tensor:
