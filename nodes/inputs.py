@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from ..backends.hunyuan3d import list_installed_models
 from ..backends.mv_adapter import list_installed_adapters
+from ..pipeline.conventions import SIDE_NAMES
 from ..pipeline.orientation import AXIS_OPTIONS
 from .compat import file_3d_types, io, is_file_3d_type
-from .sockets import SIDES, Character, FigureSocket, Trimesh
+from .sockets import SIDES, Character, FigureSocket, PicturesSocket, Trimesh
 
 
 def mesh_input(name: str, tooltip: str) -> io.Input:
@@ -171,5 +172,24 @@ def side_picture_inputs() -> list[io.Input]:
         inputs += [
             io.Image.Input(side, optional=True, tooltip=tip),
             io.Mask.Input(f"{side}_mask", optional=True, tooltip="Its mask: white where the character is."),
+        ]
+    return inputs
+
+
+def pictures_input(tooltip: str) -> io.Input:
+    """Pictures of the character from other sides, brought to the front's scale."""
+    return PicturesSocket.Input("pictures", optional=True, tooltip=tooltip)
+
+
+def further_picture_inputs() -> list[io.Input]:
+    """Pictures of the character from other sides, as they are."""
+    seen = {"left": "its left side", "right": "its right side", "back": "behind", "top": "above"}
+    inputs: list[io.Input] = []
+    for side in SIDE_NAMES:
+        tip = f"The same character in the same pose, seen from {seen[side]}."
+        mask = f"White where it is in {side}; from any matting node."
+        inputs += [
+            io.Image.Input(side, optional=True, tooltip=tip),
+            io.Mask.Input(f"{side}_mask", optional=True, tooltip=mask),
         ]
     return inputs

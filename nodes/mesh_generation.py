@@ -15,6 +15,7 @@ from ..backends.hunyuan3d import (
 from ..pipeline.figure import Figure
 from ..pipeline.mesh_generation import inflate_silhouette, reconstruct_mesh
 from ..pipeline.progress import span_progress
+from ..pipeline.types import PictureSet
 from .compat import io, make_stage_schema
 from .inputs import (
     face_count_input,
@@ -22,6 +23,7 @@ from .inputs import (
     mesh_model_input,
     method_input,
     picture_inputs,
+    pictures_input,
     resolution_input,
     seed_input,
     side_picture_inputs,
@@ -76,6 +78,9 @@ class GenerateMesh(ModelNode):
                 seed_input(f"Seed of a diffusion model. {unused}"),
                 *side_picture_inputs(),
                 figure_input("What was read in the picture: limbs that touch come apart. Inflation uses it."),
+                pictures_input(
+                    "Pictures from other sides, from Preprocess Picture, for a multiview model (2mv)."
+                ),
             ],
             outputs=mesh_outputs("The mesh, +Y up, facing +Z, in metres."),
         )
@@ -85,8 +90,10 @@ class GenerateMesh(ModelNode):
         """The file of the model that this run uses; nothing for inflation."""
         if _choose(method) == "silhouette_inflation":
             return ""
-        multiview = any(side in inputs for side in SIDES)
-        return fingerprint_files(lambda: [find_shape_model(mesh_model, multiview=multiview)])
+        several = {True} if any(side in inputs for side in SIDES) else {False}
+        if "pictures" in inputs:  # how many there are is known when they are made
+            several |= {True}
+        return fingerprint_files(lambda: [find_shape_model(mesh_model, multiview=item) for item in several])
 
     @classmethod
     def execute(
@@ -101,24 +108,26 @@ class GenerateMesh(ModelNode):
         seed: int,
         octree_resolution: int,
         figure: Figure | None = None,
+        pictures: PictureSet | None = None,
         **sides: torch.Tensor | None,
     ) -> io.NodeOutput:
         """IMAGE (1, S, S, 3), MASK (1, S, S), and so for each side -> TRIMESH, MESH."""
         chosen = _choose(method)
-        run, pictures = StageRun("mesh_generation"), sockets_to_views(image, mask, sides)
+        run, views = StageRun("mesh_generation"), sockets_to_views(image, mask, sides, pictures)
         if chosen == "silhouette_inflation":
             cls.release_models()
             mesh = inflate_silhouette(
-                pictures["front"], figure=figure, face_count=face_count, progress=run.progress
+                views["front"], figure=figure, face_count=face_count, progress=run.progress
             )
             metrics = {"vertices": len(mesh.positions), "faces": len(mesh.faces)}
-            report = run.finish(chosen, (), metrics, (*_MODEL_INPUTS, *sorted(pictures.keys() - {"front"})))
+            report = run.finish(chosen, (), metrics, (*_MODEL_INPUTS, *sorted(views.keys() - {"front"})))
             return io.NodeOutput(*mesh_values(mesh), ui=report)
-        file = find_shape_model(mesh_model, multiview=len(pictures) > 1)
+        views.pop("top", None)  # no shape model takes it
+        file = find_shape_model(mesh_model, multiview=len(views) > 1)
         shape = cls.load_models(file, lambda: load_shape_model(file.name))
         field = generate_field(
             shape,
-            pictures,
+            views,
             steps=mesh_steps or (_TURBO_STEPS if shape.traits.turbo else _STEPS),
             guidance_scale=guidance_scale,
             seed=seed,

@@ -8,12 +8,23 @@ from typing import Any
 
 import torch
 
-from ..pipeline.preprocessing import METHODS, composite_on_gray, needs_prior
+from ..pipeline.conventions import SIDE_NAMES
+from ..pipeline.errors import PictureError
+from ..pipeline.preprocessing import METHODS, bring_together, composite_on_gray, needs_prior
 from ..pipeline.progress import span_progress
+from ..pipeline.types import FloatArray
 from .compat import io, make_stage_schema
+from .inputs import further_picture_inputs
 from .model_node import ModelNode, fingerprint_files
-from .read_picture import list_networks, read_picture
-from .sockets import FigureSocket, array_to_image, array_to_mask, image_to_picture, mask_to_array
+from .read_picture import cut_picture, list_networks, read_picture
+from .sockets import (
+    FigureSocket,
+    PicturesSocket,
+    array_to_image,
+    array_to_mask,
+    image_to_picture,
+    mask_to_array,
+)
 from .stage import StageRun
 
 
@@ -67,11 +78,15 @@ class PreprocessPicture(ModelNode):
                     tooltip="Which one, if the picture shows several figures: 0 is the leftmost. -1 takes "
                     "the first view of a sheet, else the largest.",
                 ),
+                *further_picture_inputs(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The framed character."),
                 io.Mask.Output(display_name="mask", tooltip="White where the character is."),
                 FigureSocket.Output(display_name="figure", tooltip="Kind, landmarks, head and parts."),
+                PicturesSocket.Output(
+                    display_name="pictures", tooltip="The pictures from other sides, at the front's scale."
+                ),
             ],
         )
 
@@ -89,25 +104,30 @@ class PreprocessPicture(ModelNode):
         method: str,
         mask: torch.Tensor | None = None,
         figure: int = -1,
+        **sides: torch.Tensor | None,
     ) -> io.NodeOutput:
-        """IMAGE (B, H, W, 3 or 4), MASK (B, H, W) -> IMAGE (1, S, S, 3), MASK (1, S, S), C3D_FIGURE."""
-        run = StageRun("preprocessing")
+        """IMAGE (B, H, W, 3 or 4), MASK (B, H, W) -> IMAGE (1, S, S, 3), MASK (1, S, S), C3D_FIGURE.
+
+        For each of `sides` as well; they become C3D_PICTURES.
+        """
+        run, further = StageRun("preprocessing"), _read_sides(sides)
         picture, given = image_to_picture(image), None if mask is None else mask_to_array(mask)
-        models = cls._load_networks(method, needs_prior(picture, given, method))
-        framed, read = read_picture(
-            picture,
-            models,
-            mask=given,
-            size=mesh_input_size,
-            outline=outline_size,
-            method=method,
-            figure=figure,
-            progress=span_progress(run.progress, 0, 0.9),
-        )
+        needs = any(needs_prior(*item, method) for item in ((picture, given), *further.values()))
+        models = cls._load_networks(method, needs)
+        options: dict[str, Any] = {"size": mesh_input_size, "outline": outline_size, "method": method}
+        share = 0.9 / (1 + len(further))
+        progress = span_progress(run.progress, 0, share)
+        framed, read = read_picture(picture, models, mask=given, figure=figure, progress=progress, **options)
+        framed_sides = {}
+        for number, (name, (side, its_mask)) in enumerate(further.items(), start=1):
+            progress = span_progress(run.progress, number * share, (number + 1) * share)
+            framed_sides[name] = cut_picture(side, models, mask=its_mask, progress=progress, **options)
+        pictures = bring_together(framed, framed_sides)
         return io.NodeOutput(
             array_to_image(composite_on_gray(framed.rgba)),
             array_to_mask(framed.rgba[..., 3]),
             read,
+            pictures,
             ui=run.finish(framed.method, read.warnings, {**framed.metrics, **read.metrics}),
         )
 
@@ -120,3 +140,17 @@ class PreprocessPicture(ModelNode):
             files, lambda: {network: network.load_model() for network in networks}
         )
         return models
+
+
+def _read_sides(
+    sides: Mapping[str, torch.Tensor | None],
+) -> dict[str, tuple[FloatArray, FloatArray | None]]:
+    """The further pictures that are connected, each with its mask."""
+    read = {}
+    for name in SIDE_NAMES:
+        image, mask = sides.get(name), sides.get(f"{name}_mask")
+        if image is None and mask is not None:
+            raise PictureError(f"expected {name} and {name}_mask together, found only the mask")
+        if image is not None:
+            read[name] = image_to_picture(image), None if mask is None else mask_to_array(mask)
+    return read

@@ -45,14 +45,18 @@ def read_picture(
     models: those of `list_networks`, loaded. figure: which one of several; -1 chooses. options: of
     preprocess_picture, whose errors it raises.
     """
+    framed = cut_picture(picture, models, figure=None if figure < 0 else figure, **options)
+    return framed, read_figure(framed, *read_points(framed, models))
+
+
+def cut_picture(picture: FloatArray, models: Mapping[ModuleType, Any], **options: Any) -> FramedPicture:
+    """Cut out and frame the subject of picture (H, W, 3 or 4) alone. options: of preprocess_picture."""
     priors = [
         Prior(name, partial(predict, models[network]))
         for name, (network, predict) in _CUTTERS.items()
         if network in models
     ]
-    prior = priors[0] if priors else None
-    framed = preprocess_picture(picture, prior=prior, figure=None if figure < 0 else figure, **options)
-    return framed, read_figure(framed, *read_points(framed, models))
+    return preprocess_picture(picture, prior=priors[0] if priors else None, **options)
 
 
 def read_points(

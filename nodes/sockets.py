@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..pipeline.errors import MeshError, PictureError
-from ..pipeline.types import BoolArray, FloatArray, FramedPicture, Mesh, TexturedMesh
+from ..pipeline.types import BoolArray, FloatArray, FramedPicture, Mesh, PictureSet, TexturedMesh
 from .compat import io, is_file_3d
 from .core_mesh import count_meshes, is_core_mesh, mesh_to_core, read_core_mesh
 from .mesh_file import load_file_3d
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 Trimesh = io.Custom("TRIMESH")
 Character = io.Custom("C3D_CHARACTER")
 FigureSocket = io.Custom("C3D_FIGURE")
+PicturesSocket = io.Custom("C3D_PICTURES")
 VrmMetaSocket = io.Custom("C3D_VRM_META")
 
 SIDES = ("left", "back", "right")
-"""Names of the inputs of further pictures; each has a mask, NAME_mask."""
+"""Names of the inputs of further pictures of a shape model; each has a mask, NAME_mask."""
 
 
 def image_to_picture(image: torch.Tensor) -> FloatArray:
@@ -56,10 +57,13 @@ def sockets_to_framed(image: torch.Tensor, mask: torch.Tensor) -> FramedPicture:
 
 
 def sockets_to_views(
-    image: torch.Tensor, mask: torch.Tensor, sides: Mapping[str, torch.Tensor | None]
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    sides: Mapping[str, torch.Tensor | None],
+    pictures: PictureSet | None = None,
 ) -> dict[str, FramedPicture]:
-    """The pictures by view: the front, and of `sides` each NAME with its NAME_mask."""
-    views = {"front": sockets_to_framed(image, mask)}
+    """The pictures by view: the front, those of `pictures`, and of `sides` each NAME with its NAME_mask."""
+    views = {"front": sockets_to_framed(image, mask), **(pictures.sides if pictures is not None else {})}
     for name in SIDES:
         picture, its_mask = sides.get(name), sides.get(f"{name}_mask")
         if (picture is None) != (its_mask is None):

@@ -42,6 +42,9 @@ The mesh's longest axis spans 1 / (1 + VIEW_MARGIN) of the image's side (half ex
 89.99 degrees is MV-Adapter's value: at the pole itself its cameras have no up vector.
 """
 
+SIDE_NAMES = ("left", "right", "back", "top")
+"""The views of which a person may give pictures beside the front."""
+
 REST_POSES = ("大-pose", "T-pose", "A-pose", "No")
 """The rest poses of the wire contract's `pose_type`; `No` detects the pose from the mesh."""
 

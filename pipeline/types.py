@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .conventions import SIDE_NAMES
 from .frozen import (
     BoolArray,
     Float64Array,
@@ -38,6 +39,7 @@ __all__ = [
     "IntArray",
     "Material",
     "Mesh",
+    "PictureSet",
     "RiggedCharacter",
     "Skeleton",
     "SkinWeights",
@@ -72,6 +74,23 @@ class FramedPicture:
     def mask(self) -> BoolArray:
         """(S, S) bool, where alpha is at least one half."""
         return self.rgba[..., 3] >= 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class PictureSet:
+    """Further pictures of a character beside the front, at the front's scale and on its ground line.
+
+    sides: by the side of the character that they show, of SIDE_NAMES; as tall as the front is.
+    fit: how well each agrees with the front, 0..1.
+    """
+
+    sides: Mapping[str, FramedPicture] = field(default_factory=dict)
+    fit: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = self.sides.keys() <= set(SIDE_NAMES) and self.fit.keys() == self.sides.keys()
+        found = f"{', '.join(self.sides)}; {', '.join(self.fit)}"
+        require(self, "sides", known, f"names among {', '.join(SIDE_NAMES)}, and a fit for each, got {found}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,9 +23,19 @@ def frame_subject(
     The bounding box of alpha >= 0.5, which must not be empty, is centered and scaled so that its longer
     side has size - 2 * outline pixels.
     """
-    x, y, side = place_frame(alpha, size, outline)
+    return cut_square(rgb, alpha, place_frame(alpha, size, outline), size, progress)
+
+
+def cut_square(
+    rgb: FloatArray,
+    alpha: FloatArray,
+    square: tuple[float, float, float],
+    size: int,
+    progress: Progress = ignore_progress,
+) -> FloatArray:
+    """As `frame_subject`, for a given square: left, top and side in pixels of alpha (H, W)."""
     premultiplied = np.concatenate([rgb * alpha[..., None], alpha[..., None]], axis=-1)
-    framed = _resample(premultiplied, x, y, side, size)
+    framed = _resample(premultiplied, *square, size)
     framed[..., 3] = np.clip(framed[..., 3], 0.0, 1.0)
     progress(0.5)
     framed[..., :3] /= np.maximum(framed[..., 3:], 1e-3)
