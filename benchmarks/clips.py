@@ -9,9 +9,12 @@ is retargeted: joints turn as the clip says, and only the track of the hips is s
 way    degrees between a bone's direction and that of the same bone of the clip's own character.
 flesh  degrees by which the mesh of a joint is turned against that of the clip's own character, both
        counted from the T-pose: direction and roll together.
-floor  the lowest point of the mesh, % of the height of the hips: the least and greatest of all frames.
+floor  the lowest point of the feet, % of the height of the hips: the least and greatest of all frames.
 
-Each figure is the largest of all frames and of both sides; `own` is the clip's own character.
+Each figure is the largest of all frames and of both sides; `own` is the clip's own character. --maker-joints
+binds the mesh to its maker's joints with the maker's weights instead: its floor is what the mesh allows, as
+a foot that is longer than that of the clip's own character goes through the ground when it rolls over its
+toes.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
+from bench_data_rigs import read_maker_rig  # noqa: E402
 from character3d.pipeline.formats import encode_fbx, encode_glb  # noqa: E402
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
@@ -45,7 +49,7 @@ from character3d.pipeline.rigging import (  # noqa: E402
     fit_skeleton,
     normalize_to_t_pose,
 )
-from character3d.pipeline.types import Material, Mesh, RiggedCharacter, TexturedMesh  # noqa: E402
+from character3d.pipeline.types import Material, Mesh, RiggedCharacter, SkinWeights, TexturedMesh  # noqa: E402
 
 _READERS = _REPOSITORY / "tests" / "readers"
 Array = npt.NDArray[Any]
@@ -76,7 +80,7 @@ def main() -> None:
     print(f"{'':34}" + " ".join(f"{name:>6}" for name in columns) + "  floor")
     with tempfile.TemporaryDirectory() as folder:
         for file in files:
-            for model, turns in _prepare(file, Path(folder), arguments.fbx, arguments.t_pose):
+            for model, turns in _prepare(file, Path(folder), arguments):
                 for clip in clips:
                     report = _play(clip, model, arguments.frames)
                     _print_row(f"{clip.stem[:16]} {model.name[:16]}", report, turns)
@@ -89,22 +93,23 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="*", help="patterns of the rigs' names, with commas between")
     parser.add_argument("--fbx", action="store_true", help="save as FBX instead of GLB")
     parser.add_argument("--t-pose", action="store_true", help="convert the rest pose to the T-pose")
+    parser.add_argument("--maker-joints", action="store_true", help="bind the meshes to their makers' joints")
     parser.add_argument("--frames", type=int, default=60)
     return parser.parse_args()
 
 
-def _prepare(file: Path, folder: Path, is_fbx: bool, is_t_pose: bool) -> list[tuple[Path, dict[str, Array]]]:
+def _prepare(file: Path, folder: Path, arguments: argparse.Namespace) -> list[tuple[Path, dict[str, Array]]]:
     """The file to play on, and by joint the turn (3, 3) from its rest pose to the T-pose."""
     if file.suffix != ".npz":
         return [(file, {})]
-    character = rig(file)
+    character = rig_as_maker(file) if arguments.maker_joints else rig(file)
     posed = normalize_to_t_pose(character)
     turns = posed.skeleton.rest[:, :3, :3] @ np.swapaxes(character.skeleton.rest[:, :3, :3], 1, 2)
-    target = folder / (file.stem + (".fbx" if is_fbx else ".glb"))
-    chosen = posed if is_t_pose else character
-    target.write_bytes(encode_fbx(chosen, file.stem) if is_fbx else encode_glb(chosen))
+    target = folder / (file.stem + (".fbx" if arguments.fbx else ".glb"))
+    chosen = posed if arguments.t_pose else character
+    target.write_bytes(encode_fbx(chosen, file.stem) if arguments.fbx else encode_glb(chosen))
     names = [name.split(":")[-1] for name in character.skeleton.names]
-    return [(target, {} if is_t_pose else dict(zip(names, turns, strict=True)))]
+    return [(target, {} if arguments.t_pose else dict(zip(names, turns, strict=True)))]
 
 
 def rig(file: Path) -> RiggedCharacter:
@@ -117,9 +122,31 @@ def rig(file: Path) -> RiggedCharacter:
     skin = compute_skin_weights(
         placed, fitted.skeleton, hidden=fitted.hidden, appendages=fitted.appendages, solid=fitted.solid
     )
-    painted = replace(placed, uvs=np.full((len(placed.positions), 2), 0.5, np.float32))
-    material = Material(np.full((4, 4, 4), 0.7, np.float32))
-    return RiggedCharacter(TexturedMesh(painted, material), fitted.skeleton, skin)
+    return RiggedCharacter(_paint(placed), fitted.skeleton, skin)
+
+
+def rig_as_maker(file: Path) -> RiggedCharacter:
+    """The mesh of an npz file with the joints and the four strongest weights of its maker."""
+    maker = read_maker_rig(file)
+    mesh = _ground(maker.mesh)
+    rest = maker.skeleton.rest.copy()
+    rest[:, :3, 3] += mesh.positions[0] - maker.mesh.positions[0]
+    strongest = np.argsort(-maker.weights, axis=1)[:, :4]
+    weights = np.take_along_axis(maker.weights, strongest, axis=1)
+    weights[weights.sum(axis=1) == 0] = (1, 0, 0, 0)
+    skin = SkinWeights(
+        strongest.astype(np.uint16), (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    )
+    return RiggedCharacter(_paint(mesh), replace(maker.skeleton, rest=rest), skin)
+
+
+def _ground(mesh: Mesh) -> Mesh:
+    return replace(mesh, positions=mesh.positions - (0, mesh.positions[:, 1].min(), 0))
+
+
+def _paint(mesh: Mesh) -> TexturedMesh:
+    painted = replace(mesh, uvs=np.full((len(mesh.positions), 2), 0.5, np.float32))
+    return TexturedMesh(painted, Material(np.full((4, 4, 4), 0.7, np.float32)))
 
 
 def _play(clip: Path, model: Path, frames: int) -> dict[str, Any]:

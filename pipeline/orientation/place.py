@@ -23,8 +23,9 @@ _THINGS = (0.05, 30.0)
 _LEAST_SIZE = 1e-9
 """Smaller than anything in any usual unit."""
 _UNTURNED, _UNMOVED = np.eye(3), np.zeros(3)
-_AFLOAT = 0.05
-"""Share of the height by which a figure's lowest point may be off the ground: heels, soles, a hem."""
+_AFLOAT = 0.01
+"""Share of the height by which a figure's lowest point may be off the ground: a clip made for others plants
+the feet there."""
 _NO_FIGURE = (
     "no figure was recognized, so the mesh stands, and is as large, as its file has it; set up, front and "
     "height_meters if it is one"

@@ -105,11 +105,13 @@ def test_a_height_in_no_unit_becomes_that_of_a_person():
     assert np.ptp(placed.surface.positions[:, 1]) == pytest.approx(1.7) and "height_meters" in placed.notes[0]
 
 
-def test_a_figure_around_the_origin_is_put_on_the_ground_and_one_that_sinks_in_by_its_soles_is_not():
+def test_a_figure_that_does_not_stand_on_the_ground_is_put_there():
     centered = place_mesh(replace(BODY, positions=BODY.positions - (0, 0.85, 0)))
     np.testing.assert_allclose(centered.surface.positions, BODY.positions, atol=1e-6)
     assert centered.notes == ("the figure stood at a height of -0.85 m; it was put on the ground",)
-    assert place_mesh(replace(BODY, positions=BODY.positions - (0, 0.05, 0))).notes == ()
+    sunk = place_mesh(replace(BODY, positions=BODY.positions - (0, 0.05, 0)))
+    np.testing.assert_allclose(sunk.surface.positions, BODY.positions, atol=1e-6)
+    assert place_mesh(replace(BODY, positions=BODY.positions - (0, 0.015, 0))).notes == ()
 
 
 def test_options_decide_before_the_mesh_does():

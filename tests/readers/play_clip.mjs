@@ -44,13 +44,21 @@ const listSkins = (scene) => {
   scene.traverse((item) => item.isSkinnedMesh && meshes.push(item));
   return meshes;
 };
-const findLowest = (meshes) => {
+const isOfFoot = ({ name }) => /(Foot|ToeBase|Toe_End)$/.test(name);
+const listSoles = (mesh) => {
+  const { skinIndex, skinWeight, position } = mesh.geometry.attributes;
+  const feet = mesh.skeleton.bones.map(isOfFoot);
+  return Array.from({ length: position.count }, (_, i) => i).filter((i) => {
+    const shares = [0, 1, 2, 3].map((k) => feet[skinIndex.getComponent(i, k)] * skinWeight.getComponent(i, k));
+    return shares.reduce((sum, share) => sum + share) > 0.5;
+  });
+};
+const findLowest = (soles) => {
   let lowest = Infinity;
   const point = new THREE.Vector3();
-  for (const mesh of meshes) {
-    const { position } = mesh.geometry.attributes;
-    for (let i = 0; i < position.count; i++) {
-      point.fromBufferAttribute(position, i);
+  for (const [mesh, vertices] of soles) {
+    for (const i of vertices) {
+      point.fromBufferAttribute(mesh.geometry.attributes.position, i);
       lowest = Math.min(lowest, mesh.applyBoneTransform(i, point).applyMatrix4(mesh.matrixWorld).y);
     }
   }
@@ -83,7 +91,7 @@ const scaleHips = (ratio, names) => {
 };
 const play = ({ scene }, ratio, joints) => {
   const names = new Map(Object.entries(joints).map(([name, { bone }]) => [name, bone.name]));
-  const meshes = listSkins(scene);
+  const soles = listSkins(scene).map((mesh) => [mesh, listSoles(mesh)]);
   const lowest = [];
   const mixer = new THREE.AnimationMixer(scene);
   mixer.clipAction(scaleHips(ratio, names)).play();
@@ -91,7 +99,7 @@ const play = ({ scene }, ratio, joints) => {
     mixer.setTime((clip.duration * frame) / Number(count));
     scene.updateMatrixWorld(true);
     for (const joint of Object.values(joints)) joint.frames.push(rows(joint.bone.matrixWorld));
-    lowest.push(findLowest(meshes));
+    lowest.push(findLowest(soles));
   }
   return lowest;
 };
