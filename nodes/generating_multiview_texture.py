@@ -24,11 +24,21 @@ from ..pipeline.generating_multiview_texture import (
     frame_reference,
     maps_to_condition,
     render_view_maps,
+    show_pictures,
     synthesize_views,
 )
 from ..pipeline.progress import span_progress
+from ..pipeline.types import PictureSet
 from .compat import io, make_stage_schema
-from .inputs import figure_input, mesh_input, method_input, picture_inputs, seed_input, view_size_input
+from .inputs import (
+    figure_input,
+    mesh_input,
+    method_input,
+    picture_inputs,
+    pictures_input,
+    seed_input,
+    view_size_input,
+)
 from .model_node import ModelNode, fingerprint_files
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
 from .stage import StageRun, choose_method, reserve_device
@@ -130,6 +140,7 @@ class GenerateViews(ModelNode):
                 ),
                 seed_input("Seed of everything random in the views."),
                 *_checkpoint_inputs(),
+                pictures_input("Pictures from other sides, from Preprocess Picture: each becomes its view."),
             ],
             outputs=[
                 io.Image.Output(display_name="views", tooltip=f"Six images: {_VIEWS}."),
@@ -163,6 +174,7 @@ class GenerateViews(ModelNode):
         model_name: str,
         seed: int,
         figure: Figure | None = None,
+        pictures: PictureSet | None = None,
         **model_inputs: Any,
     ) -> io.NodeOutput:
         """TRIMESH or MESH, IMAGE (1, S, S, 3), MASK (1, S, S) -> IMAGE (6, V, V, 3), MASK (6, V, V)."""
@@ -172,10 +184,18 @@ class GenerateViews(ModelNode):
         progress = span_progress(run.progress, 0, 0.1)
         maps = render_view_maps(shape, rig, int(image_size), device=device, progress=progress)
         picture, progress = sockets_to_framed(image, mask), span_progress(run.progress, 0.1, 1)
+        sides = {} if pictures is None else pictures.sides
         if chosen == "projection":
             cls.release_models()
             views = synthesize_views(
-                shape, picture, maps, figure=figure, seed=seed, device=device, progress=progress
+                shape,
+                picture,
+                maps,
+                sides=sides,
+                figure=figure,
+                seed=seed,
+                device=device,
+                progress=progress,
             )
             report = run.finish(chosen, views.warnings, views.metrics, _MODEL_INPUTS)
             return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
@@ -189,7 +209,8 @@ class GenerateViews(ModelNode):
             progress=progress,
             **model_inputs,
         )
-        return io.NodeOutput(array_to_image(color), array_to_mask(maps.mask), ui=run.finish(chosen))
+        shown = show_pictures(color, picture, sides, maps)
+        return io.NodeOutput(array_to_image(shown), array_to_mask(maps.mask), ui=run.finish(chosen))
 
     @classmethod
     def _load_base_and_adapter(cls, model_name: str, connected: BaseModel | None) -> tuple[BaseModel, Any]:

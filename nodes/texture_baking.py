@@ -23,10 +23,10 @@ from ..pipeline.texture_baking import (
     read_own_uvs,
     unwrap_mesh,
 )
-from ..pipeline.types import FloatArray, Mesh, TexturedMesh, ViewImages
+from ..pipeline.types import FloatArray, Mesh, PictureSet, TexturedMesh, ViewImages
 from .compat import CameraSocket, io, make_schema, make_stage_schema
 from .core_cameras import read_cameras
-from .inputs import mesh_input
+from .inputs import mesh_input, pictures_input
 from .sockets import (
     Trimesh,
     array_to_image,
@@ -147,6 +147,7 @@ class BakeTexture(io.ComfyNode):
                     "Without: the six of Generate Views.",
                 ),
                 *(io.Image.Input(role, optional=True, tooltip=tip) for role, tip in _MAPS.items()),
+                pictures_input("The pictures that Generate Views got: their views count as the front does."),
             ],
             outputs=[
                 Trimesh.Output(display_name="trimesh", tooltip="The mesh with UVs and texture."),
@@ -169,6 +170,7 @@ class BakeTexture(io.ComfyNode):
         weights: torch.Tensor | None = None,
         keep_uvs: bool = False,
         cameras: Any = None,
+        pictures: PictureSet | None = None,
         **maps: torch.Tensor | None,
     ) -> io.NodeOutput:
         """TRIMESH, IMAGE (N, H, W, 3), MASK (N, H, W) -> TRIMESH, IMAGE (1, T, T, 3), 2 MASK, MESH."""
@@ -191,6 +193,7 @@ class BakeTexture(io.ComfyNode):
                 for role, own_views in maps.items()
                 if own_views is not None
             },
+            pictured=("front", *(pictures.sides if pictures is not None else ())),
             texture_size=side,
             weights=None if weights is None else _pad_square(weights[..., None])[..., 0],
             device=device,

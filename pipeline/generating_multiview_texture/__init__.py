@@ -4,6 +4,7 @@ from .adapter_images import frame_reference, maps_to_condition
 from .delight import DelitPicture, delight_picture
 from .maps import render_view_maps
 from .projection import synthesize_views
+from .side_pictures import show_pictures
 
 __all__ = [
     "DelitPicture",
@@ -11,5 +12,6 @@ __all__ = [
     "frame_reference",
     "maps_to_condition",
     "render_view_maps",
+    "show_pictures",
     "synthesize_views",
 ]

@@ -1,12 +1,15 @@
-"""Color the vertices: from the front and back views where seen, elsewhere by diffusion along the surface."""
+"""Color the vertices: from the pictures where seen, elsewhere by diffusion along the surface."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
-from ..cameras import project_points
+from ..cameras import camera_basis, project_points
 from ..color import srgb_to_lab
 from ..device import array_to_tensor, tensor_to_array
 from ..mesh.laplacian import link_neighbors, solve_harmonic, weigh_edges
@@ -24,6 +27,18 @@ _ANCHOR = 1e-6
 """Weight of the mean color beside the neighbors; it makes parts without a known vertex solvable."""
 _GRAZING = (0.4, 0.65)
 """Cosines to the view direction between which a picture fades in; at lower ones it would smear."""
+
+
+class Layers(NamedTuple):
+    """Pictures of the surface, (S, S, 3) each, without the rim of their outlines.
+
+    front, back: both in the pixels of the front view. beside: further ones by view, in the pixels of it, each
+    with the share (S,) 0..1 that its rows count.
+    """
+
+    front: FloatArray
+    back: FloatArray
+    beside: Mapping[int, tuple[FloatArray, FloatArray]]
 
 
 def trust_angle(cosine: FloatArray) -> FloatArray:
@@ -50,20 +65,41 @@ def is_visible(maps: ViewMaps, view: int, points: FloatArray) -> BoolArray:
     return ~maps.mask[view][row, column] | (depth <= near)
 
 
-def color_vertices(mesh: Mesh, maps: ViewMaps, front: FloatArray, back: FloatArray) -> FloatArray:
-    """Color every vertex, (V, 3): visible ones from the pictures, the others by harmonic diffusion.
+def mix_beside(
+    maps: ViewMaps,
+    beside: Mapping[int, tuple[FloatArray, FloatArray]],
+    points: FloatArray,
+    normals: FloatArray,
+    colors: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Lay the pictures beside front and back over colors (N, 3) of points (N, 3) with normals (N, 3).
 
-    front, back: (S, S, 3), both in the pixels of the front view.
+    Returns the colors, and how far they are the pictures' (N,) 0..1.
     """
+    covered = np.zeros(len(points), np.float32)
+    for view, (picture, share) in beside.items():
+        x, y, _ = locate_pixels(maps.rig.cameras[view], points, len(picture))
+        facing = normals @ camera_basis(maps.rig.cameras[view])[2].astype(np.float32)
+        counted = np.interp(y, np.arange(len(share)), share)
+        weight = (trust_angle(facing) * is_visible(maps, view, points) * counted).astype(np.float32)
+        colors = colors + (sample_bilinear(picture, x, y) - colors) * weight[:, None]
+        covered = covered + (1 - covered) * weight
+    return colors, covered
+
+
+def color_vertices(mesh: Mesh, maps: ViewMaps, layers: Layers) -> FloatArray:
+    """Color every vertex, (V, 3): visible ones from the pictures, the others by harmonic diffusion."""
     points, normals = mesh.positions, vertex_normals(mesh)
+    front, back = layers.front, layers.back
     x, y, _ = locate_pixels(maps.rig.cameras[FRONT], points, front.shape[0])
     in_front, behind = is_visible(maps, FRONT, points), is_visible(maps, BACK, points)
     from_front = trust_angle(normals[:, 2]) * in_front
     from_back = trust_angle(-normals[:, 2]) * behind
     sides = sample_sides(back, maps.mask[FRONT], x, y, normals)
+    sides, covered = mix_beside(maps, layers.beside, points, normals, sides)
     seen = np.where((from_front > 0.5)[:, None], sample_bilinear(front, x, y), sides)
     seen = np.where((from_back > 0.5)[:, None], sample_bilinear(back, x, y), seen)
-    return diffuse_colors(mesh, seen, in_front | behind)
+    return diffuse_colors(mesh, seen, in_front | behind | (covered > 0.5))
 
 
 def diffuse_colors(mesh: Mesh, colors: FloatArray, known: BoolArray) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -70,6 +70,7 @@ def bake_views(
     images: ViewImages,
     *,
     maps: Mapping[str, FloatArray] = _NO_MAPS,
+    pictured: Collection[str] = ("front",),
     texture_size: int = 2048,
     weights: FloatArray | None = None,
     device: torch.device = CPU,
@@ -79,10 +80,12 @@ def bake_views(
 
     A view contributes where it sees the surface, with a weight that grows with the cosine of the viewing
     angle and with the pixel's distance to an outline. Texels that no view shows take the color of the
-    surface around them. `weights`, (N, S, S) 0..1, replaces angle and distance. `maps`: further views of the
-    same cameras, (N, S, S, 3) 0..1 by role, which become maps of the material; see view_maps.py. They share
-    the color's weights and fill, but for normals, which are flat where no view shows them. Raises MeshError
-    for a mesh without uvs and a camera in the mesh, PictureError for maps and weights that do not fit.
+    surface around them. `pictured` names the views that are pictures of the character: they count equally,
+    and more than the others. `weights`, (N, S, S) 0..1, replaces angle and distance. `maps`: further views of
+    the same cameras, (N, S, S, 3) 0..1 by role, which become maps of the material; see view_maps.py. They
+    share the color's weights and fill, but for normals, which are flat where no view shows them. Raises
+    MeshError for a mesh without uvs and a camera in the mesh, PictureError for maps and weights that do not
+    fit.
 
     On the CPU whatever the device: the distance to outlines, and the sparse system of the fill.
     """
@@ -102,7 +105,9 @@ def bake_views(
         array_to_tensor(fine.faces, device).long(),
     )
     progress(0.15)
-    projected = _project_views(surface, texels, images, maps, weights, span_progress(progress, 0.15, 0.75))
+    preferences = list_preferences(images.rig, pictured)
+    steps = span_progress(progress, 0.15, 0.75)
+    projected = _project_views(surface, texels, images, maps, weights, preferences, steps)
     color, share = projected.color, projected.share
     filled = _mix_fill(fine, surface.faces, texels, color, share, span_progress(progress, 0.75, 0.9))
     if "normal" in maps:
@@ -149,14 +154,13 @@ def _project_views(
     images: ViewImages,
     maps: Mapping[str, FloatArray],
     weights: FloatArray | None,
+    preferences: Sequence[float],
     progress: Progress,
 ) -> _Projected:
     """Blend the views' colors and maps at the texels."""
     blend = ViewBlend(*_locate_texels(texels, surface), channels=3 + 3 * len(maps))
     used, astray = [], []
-    for number, (camera, preference) in enumerate(
-        zip(images.rig.cameras, list_preferences(images.rig), strict=True)
-    ):
+    for number, (camera, preference) in enumerate(zip(images.rig.cameras, preferences, strict=True)):
         progress(number / len(images.rig))
         own = None if weights is None else weights[number]
         view = prepare_view(camera, surface, stack_view(images, maps, number), images.mask[number], own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,11 @@ from ..rasterize import interpolate_attributes, rasterize_projected
 from ..types import Camera, CameraRig, FloatArray
 from .atlas import fill_between
 
-_PREFERENCE = {"front": 8.0, "top": 0.25, "bottom": 0.25}
-"""By a camera's name: the front is the picture itself, top and bottom are the least reliable."""
+_OWN = 8.0
+"""Preference of views that are pictures of the character themselves …"""
+_PREFERENCE = {"top": 0.25, "bottom": 0.25}
+"""… and that of others by name: top and bottom are the least reliable."""
+_OPPOSITE = {"left": "right", "right": "left"}
 _OPAQUE = 0.97
 """Pixels with a lower mask value have some background in their color."""
 _LEAST_FACING, _FULLY_FACING = 0.1, 0.2
@@ -163,10 +167,19 @@ def prepare_view(
     return PreparedView(camera, window, fine[0].clamp(0, 1), geometry.depth, weight, astray)
 
 
-def list_preferences(rig: CameraRig) -> list[float]:
-    """Factors on the weights of views: by name, and by how many pixels a view has to a square metre."""
+def list_preferences(rig: CameraRig, pictured: Collection[str] = ("front",)) -> list[float]:
+    """Factors on the weights of views: by name, and by how many pixels a view has to a square metre.
+
+    pictured: names of the views that are pictures of the character. Left and right are each other's mirror
+    images, so that both count as one if either does.
+    """
+    own = {*pictured, *(_OPPOSITE[name] for name in pictured if name in _OPPOSITE)}
     finest = min(camera.half_extent for camera in rig.cameras)
-    return [_PREFERENCE.get(camera.name, 1.0) * (finest / camera.half_extent) ** 2 for camera in rig.cameras]
+    return [
+        (_OWN if camera.name in own else _PREFERENCE.get(camera.name, 1.0))
+        * (finest / camera.half_extent) ** 2
+        for camera in rig.cameras
+    ]
 
 
 def _require_distance(camera: Camera, depth: torch.Tensor) -> None:

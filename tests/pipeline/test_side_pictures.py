@@ -1,0 +1,120 @@
+"""Views and texture from several pictures: a ball whose sides have colors of their own."""
+
+import numpy as np
+import pytest
+import trimesh
+from character3d.pipeline.cameras import build_six_view_rig
+from character3d.pipeline.conventions import VIEW_NAMES
+from character3d.pipeline.errors import PictureError
+from character3d.pipeline.generating_multiview_texture import (
+    render_view_maps,
+    show_pictures,
+    synthesize_views,
+)
+from character3d.pipeline.texture_baking import bake_views, unwrap_mesh
+from character3d.pipeline.texture_baking.project import list_preferences
+from character3d.pipeline.types import FramedPicture, Mesh
+
+FRONT, LEFT, BACK, RIGHT, TOP, BOTTOM = range(6)
+SIZE = 192
+RED, GREEN, BLUE, WHITE = (0.8, 0.2, 0.2), (0.2, 0.7, 0.3), (0.2, 0.3, 0.8), (0.9, 0.9, 0.9)
+
+
+@pytest.fixture(scope="module")
+def ball():
+    sphere = trimesh.creation.icosphere(subdivisions=4, radius=0.5)
+    return unwrap_mesh(Mesh(sphere.vertices, sphere.faces), texture_size=512)
+
+
+@pytest.fixture(scope="module")
+def maps(ball):
+    return render_view_maps(ball, build_six_view_rig(ball), SIZE)
+
+
+def draw_disk(color, *, face=None, right_half=None):
+    """A disk of one color; `face`: a spot at its left edge; `right_half`: another color there."""
+    rows, columns = np.mgrid[:256, :256] - 127.5
+    rgba = np.empty((256, 256, 4), np.float32)
+    rgba[..., :3] = color
+    if right_half is not None:
+        rgba[:, 128:, :3] = right_half
+    if face is not None:
+        rgba[np.hypot(rows, columns + 70) < 25, :3] = face
+    rgba[..., 3] = np.hypot(rows, columns) < 120
+    return FramedPicture(rgba)
+
+
+def middle(view):
+    return view[SIZE // 2 - 8 : SIZE // 2 + 8, SIZE // 2 - 8 : SIZE // 2 + 8].mean(axis=(0, 1))
+
+
+def test_each_picture_is_its_view(ball, maps):
+    pictures = {"left": draw_disk(GREEN, face=WHITE), "right": draw_disk(WHITE), "back": draw_disk(BLUE)}
+    views = synthesize_views(ball, draw_disk(RED), maps, sides=pictures)
+    for view, color in ((FRONT, RED), (RIGHT, WHITE), (BACK, BLUE)):
+        assert np.abs(views.color[view][maps.mask[view]] - color).max() < 0.01
+    inside = views.color[LEFT][maps.mask[LEFT]]
+    assert np.isclose(inside, GREEN, atol=0.01).all(axis=1).mean() > 0.85
+    np.testing.assert_allclose(views.color[LEFT][SIZE // 2, SIZE // 2 - 48], WHITE, atol=0.01)
+
+
+def test_one_side_of_a_symmetric_front_is_the_mirror_image_of_the_other(ball, maps):
+    for given, other in ((LEFT, RIGHT), (RIGHT, LEFT)):
+        picture = draw_disk(GREEN, face=WHITE)
+        views = synthesize_views(ball, draw_disk(RED), maps, sides={VIEW_NAMES[given]: picture})
+        shown = maps.mask[given]
+        difference = views.color[other][:, ::-1][shown] - views.color[given][shown]
+        assert np.abs(difference).max() < 1e-6
+
+
+def test_the_side_of_an_asymmetric_front_is_painted_from_it(ball, maps):
+    """The front is green on the right, where its left side lies, and red on the left."""
+    front = draw_disk(RED, right_half=GREEN)
+    views = synthesize_views(ball, front, maps, sides={"left": draw_disk(GREEN)})
+    np.testing.assert_allclose(middle(views.color[LEFT]), GREEN, atol=0.02)
+    np.testing.assert_allclose(middle(views.color[RIGHT]), RED, atol=0.1)
+
+
+def test_top_and_bottom_are_of_the_nearest_sides(ball, maps):
+    """Around the pole each quarter has the color of the picture beside it."""
+    sides = {"left": draw_disk(GREEN), "right": draw_disk(WHITE), "back": draw_disk(BLUE)}
+    views = synthesize_views(ball, draw_disk(RED), maps, sides=sides)
+    low, high = SIZE // 2 - 60, SIZE // 2 + 60
+    # Seen from above its front points up, its left to the image's left.
+    for row, column, color in ((low, SIZE // 2, RED), (high, SIZE // 2, BLUE), (SIZE // 2, low, GREEN)):
+        np.testing.assert_allclose(views.color[TOP][row, column], color, atol=0.05)
+
+
+def test_no_further_picture_changes_nothing(ball, maps):
+    alone = synthesize_views(ball, draw_disk(RED), maps)
+    empty = synthesize_views(ball, draw_disk(RED), maps, sides={})
+    assert (alone.color == empty.color).all()
+    assert list_preferences(maps.rig) == [8, 1, 1, 1, 0.25, 0.25]
+    assert list_preferences(maps.rig, ("front", "right")) == [8, 8, 1, 8, 0.25, 0.25]
+
+
+def test_a_picture_of_no_side_is_refused(ball, maps):
+    with pytest.raises(PictureError, match="left, right, back, top; found one of beneath"):
+        synthesize_views(ball, draw_disk(RED), maps, sides={"beneath": draw_disk(RED)})
+
+
+def test_pictures_take_the_place_of_generated_views(maps):
+    made = np.zeros((6, SIZE, SIZE, 3), np.float32)
+    assert show_pictures(made, draw_disk(RED), {}, maps) is made
+    shown = show_pictures(made, draw_disk(RED), {"left": draw_disk(GREEN)}, maps)
+    np.testing.assert_allclose(middle(shown[FRONT]), RED, atol=0.01)
+    np.testing.assert_allclose(middle(shown[LEFT]), GREEN, atol=0.01)
+    assert (shown[[BACK, RIGHT, TOP, BOTTOM]] == 0).all()
+
+
+def test_the_seam_lies_where_two_pictures_see_the_surface_equally_well(ball, maps):
+    sides = {"left": draw_disk(GREEN), "back": draw_disk(BLUE)}
+    views = synthesize_views(ball, draw_disk(RED), maps, sides=sides)
+    baked = bake_views(ball, views, pictured=("front", *sides), texture_size=512)
+    x, y, z = (baked.textured.mesh.positions / 0.5).T
+    colors = baked.textured.vertex_colors[:, :3]
+    around = np.abs(y) < 0.3
+    angle = np.degrees(np.arctan2(x, z))
+    for low, high, color in ((-33, 33, RED), (57, 123, GREEN), (147, 180, BLUE), (-123, -57, GREEN)):
+        rows = around & (angle > low) & (angle < high)
+        assert np.abs(colors[rows] - color).max() < 0.04
