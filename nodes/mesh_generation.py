@@ -79,7 +79,7 @@ class GenerateMesh(ModelNode):
                 *side_picture_inputs(),
                 figure_input("What was read in the picture: limbs that touch come apart. Inflation uses it."),
                 pictures_input(
-                    "Pictures from other sides, from Preprocess Picture, for a multiview model (2mv)."
+                    "Pictures from other sides, from Preprocess Picture: the shape follows their outlines."
                 ),
             ],
             outputs=mesh_outputs("The mesh, +Y up, facing +Z, in metres."),
@@ -117,10 +117,12 @@ class GenerateMesh(ModelNode):
         if chosen == "silhouette_inflation":
             cls.release_models()
             mesh = inflate_silhouette(
-                views["front"], figure=figure, face_count=face_count, progress=run.progress
+                views.pop("front"), figure=figure, sides=views, face_count=face_count, progress=run.progress
             )
             metrics = {"vertices": len(mesh.positions), "faces": len(mesh.faces)}
-            report = run.finish(chosen, (), metrics, (*_MODEL_INPUTS, *sorted(views.keys() - {"front"})))
+            report = run.finish(
+                chosen, (), metrics, (*_MODEL_INPUTS, *(name for name in ("back", "top") if name in views))
+            )
             return io.NodeOutput(*mesh_values(mesh), ui=report)
         views.pop("top", None)  # no shape model takes it
         file = find_shape_model(mesh_model, multiview=len(views) > 1)

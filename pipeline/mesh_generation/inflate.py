@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import torch
 
@@ -14,14 +17,18 @@ from ..types import FloatArray, FramedPicture, Mesh
 from .decimate import decimate_surface, place_on_ground
 from .depth import sample_depth
 from .feet import shorten_feet
+from .fit_profile import fit_profile
 from .ground import settle_on_ground
 from .lift import lift_sheets
 from .limb_seams import open_seams
+from .profile import read_profile
 from .seated import bring_knees_forward
 from .silhouette import sample_silhouette
 from .silhouette_triangulation import join_sheets, trace_outline
 from .trailing import bring_trailing_back
+from .volume import lift_volume
 
+NO_SIDES: Mapping[str, FramedPicture] = MappingProxyType({})
 _SMOOTHING_ROUNDS = 10
 _HELD_HEIGHT = 3.0
 _MAX_FACES = 40_000
@@ -32,6 +39,7 @@ def inflate_silhouette(
     picture: FramedPicture,
     *,
     figure: Figure | None = None,
+    sides: Mapping[str, FramedPicture] = NO_SIDES,
     face_count: int = _MAX_FACES,
     device: torch.device = CPU,
     progress: Progress = ignore_progress,
@@ -42,6 +50,7 @@ def inflate_silhouette(
     outline and the landmarks of `figure` by a network (pipeline/figure); parts too thin for it are round.
     Limbs that touch are separated where `figure` says where they are. Holes in the silhouette stay open. The
     height is CHARACTER_HEIGHT, the feet stand on y = 0, and x = 0 is midway between them.
+    sides: further pictures by name; with one of the left or the right, depths are those of its silhouette.
     Returns a mesh of at most min(face_count, 40,000) faces with smooth normals. MeshError: no subject.
     """
     silhouette = sample_silhouette(picture)
@@ -62,13 +71,19 @@ def inflate_silhouette(
     if figure is not None and figure.kind == "sitting":
         depth = depth._replace(centre=bring_knees_forward(depth.centre, ground.extended, silhouette, figure))
     progress(0.5)
-    triangles, front, back = lift_sheets(outline, depth, ground)
-    positions, faces = join_sheets(triangles, front, back)
-    # The soles are left out: their long triangles would pull front and back together.
-    sheets = faces[: 2 * len(triangles)]
+    profile = read_profile(silhouette, sides)
+    if profile is None:
+        triangles, front, back = lift_sheets(outline, depth, ground)
+        positions, faces = join_sheets(triangles, front, back)
+        # The soles are left out: their long triangles would pull front and back together.
+        smoothed = faces[: 2 * len(triangles)]
+    else:
+        depth, shift = fit_profile(depth, ground, profile, silhouette.height)
+        positions, faces = lift_volume(silhouette, depth, ground, profile, shift)
+        smoothed = faces
     positions = smooth_positions(
         positions.astype(np.float32),
-        sheets,
+        smoothed,
         _SMOOTHING_ROUNDS,
         held=_hold_soles(positions),
         progress=span_progress(progress, 0.5, 0.8),
