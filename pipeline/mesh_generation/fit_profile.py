@@ -74,7 +74,7 @@ def _lay_out(ground: Ground, count: int) -> _Plan:
 
 
 def _read_rows(core: BoolArray) -> _Rows:
-    known = core.any(axis=1)
+    known = np.asarray(core.any(axis=1))
     low = core.argmax(axis=1) - 0.5
     high = core.shape[1] - core[:, ::-1].argmax(axis=1) - 0.5
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)[0]

@@ -37,10 +37,8 @@ def lift_volume(
     inside, depth = ground.extended, _round_edges(depth, ground, _FEET * silhouette.height)
     deep = profile.distance.shape[1]
     step = max(1.0, float(inside.size * deep / _MOST_CELLS) ** (1 / 3))
-    grid = _Grid(
-        *(np.arange(0, count - 1, step, dtype=np.float32) for count in inside.shape),
-        np.arange(-_MARGIN, deep + _MARGIN, step, dtype=np.float32),
-    )
+    y, x = (np.arange(0, count - 1, step, dtype=np.float32) for count in inside.shape)
+    grid = _Grid(y, x, np.arange(-_MARGIN, deep + _MARGIN, step, dtype=np.float32))
     height = grid.sample(ground.height)
     offset = (grid.z - shift) - grid.sample(spread_nearest(depth.centre, inside))[..., None]
     half = np.where(offset > 0, *(grid.sample(plane)[..., None] for plane in (depth.front, depth.back)))

@@ -53,7 +53,8 @@ def overlap(one, two):
     return max(iou(plane, wide) for plane in shifted)
 
 
-@pytest.mark.parametrize("more", [(), (NOSE,), (NOSE, TAIL)], ids=["plain", "nose", "nose and tail"])
+@pytest.mark.nightly_cases
+@pytest.mark.parametrize("more", [(NOSE, TAIL), (NOSE,), ()], ids=["nose and tail", "nose", "plain"])
 def test_the_shape_has_the_outlines_of_both_pictures(more):
     front, left = person(POSES["A"]), side(*more)
     mesh = inflate_silhouette(front, sides={"left": left})
@@ -63,11 +64,13 @@ def test_the_shape_has_the_outlines_of_both_pictures(more):
     assert overlap(view(mesh, np.pi / 2), crop(left.mask)) > 0.96
 
 
+@pytest.mark.nightly
 def test_without_a_side_the_profile_is_another():
     left = side(NOSE, TAIL)
     assert overlap(view(inflate_silhouette(person(POSES["A"])), np.pi / 2), crop(left.mask)) < 0.85
 
 
+@pytest.mark.nightly
 def test_the_right_picture_is_the_mirror_image_of_the_left():
     front, left = person(POSES["A"]), side(NOSE)
     right = type(left)(left.rgba[:, ::-1])
@@ -76,6 +79,7 @@ def test_the_right_picture_is_the_mirror_image_of_the_left():
     assert np.quantile(apart, 0.99) < 0.012 and overlap(view(one, np.pi / 2), view(two, np.pi / 2)) > 0.99
 
 
+@pytest.mark.nightly
 def test_a_back_alone_changes_nothing():
     front = person(POSES["T"])
     one, two = (inflate_silhouette(front, sides=sides) for sides in ({}, {"back": front}))
