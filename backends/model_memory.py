@@ -22,11 +22,21 @@ _LIBC = ctypes.CDLL(None) if os.name == "posix" else None
 def make_patcher(module: torch.nn.Module) -> Any:
     """Wrap a module for inference in a ModelPatcher, which ComfyUI loads, offloads and evicts."""
     management = comfy.model_management
-    return comfy.model_patcher.ModelPatcher(
+    return find_patcher_class()(
         module.eval().requires_grad_(False),
         load_device=management.get_torch_device(),
         offload_device=management.unet_offload_device(),
     )
+
+
+def find_patcher_class() -> Any:
+    """The class that ComfyUI wraps its own models in.
+
+    Since 2026 that may be the one for dynamic VRAM, which leaves weights in host memory until a layer asks
+    for them; a model of the older class makes ComfyUI unload those of the newer one.
+    """
+    patchers = comfy.model_patcher
+    return getattr(patchers, "CoreModelPatcher", patchers.ModelPatcher)
 
 
 def share_loaded(load: Callable[..., T]) -> Callable[..., T]:

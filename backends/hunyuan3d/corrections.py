@@ -15,9 +15,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_management
-import comfy.ops
 import torch
 from comfy.ldm.modules.attention import optimized_attention
+from comfy.patcher_extension import CallbacksMP
+
+from ..layers import manual_cast
 
 _PROBE: Mapping[str, Any] = {
     "in_channels": 8,
@@ -33,19 +35,31 @@ _PROBE: Mapping[str, Any] = {
 def correct_model(model: Any) -> Any:
     """Patch a MODEL of Hunyuan3D 2.1 if ComfyUI runs it wrongly. Other models are returned as they are."""
     config = model.model.model_config.unet_config
-    dit = model.model.diffusion_model
-    if config["image_model"] == "hunyuan3d2_1" and not runs_correctly(type(dit), config):
-        model.add_object_patch("diffusion_model.forward", functools.partial(_forward, dit))
-        for number, block in enumerate(dit.blocks):
-            name = f"diffusion_model.blocks.{number}.attn2.forward"
-            model.add_object_patch(name, functools.partial(_attend, block.attn2))
+    dit_class = type(model.model.diffusion_model)
+    if config["image_model"] == "hunyuan3d2_1" and not runs_correctly(dit_class, config):
+        _patch_model(model)
+        model.add_callback(CallbacksMP.ON_CLONE, _patch_clone)
     return model
+
+
+def _patch_model(model: Any) -> None:
+    dit = model.model.diffusion_model
+    model.add_object_patch("diffusion_model.forward", functools.partial(_forward, dit))
+    for number, block in enumerate(dit.blocks):
+        name = f"diffusion_model.blocks.{number}.attn2.forward"
+        model.add_object_patch(name, functools.partial(_attend, block.attn2))
+
+
+def _patch_clone(model: Any, clone: Any) -> None:
+    """Since 2026 a clone may have weights of its own."""
+    if clone.model is not model.model:
+        _patch_model(clone)
 
 
 def runs_correctly(dit_class: Any, config: Mapping[str, Any]) -> bool:
     """Whether a tiny model with weights in half precision treats each entry of a float32 batch on its own."""
     device = comfy.model_management.get_torch_device()
-    placement = {"dtype": torch.float16, "device": device, "operations": comfy.ops.manual_cast}
+    placement = {"dtype": torch.float16, "device": device, "operations": manual_cast}
     probe = dit_class(**{**config, **_PROBE, **placement})
     generator = torch.Generator().manual_seed(0)
 

@@ -12,7 +12,6 @@ from typing import Any
 import comfy.clip_vision
 import comfy.ldm.hunyuan3d.vae
 import comfy.model_management
-import comfy.model_patcher
 import comfy.sd
 import torch
 
@@ -24,7 +23,8 @@ from ...pipeline.weights import (
     list_shape_models,
     read_traits,
 )
-from ..model_memory import share_loaded
+from ..layers import check_layers
+from ..model_memory import find_patcher_class, share_loaded
 from ..weight_files import WeightsFile, find_file, list_files
 from .checkpoint import Checkpoint, Weights, read_checkpoint, require_keys
 from .corrections import correct_model
@@ -96,6 +96,7 @@ def _load_file(file: WeightsFile) -> ShapeModel:
     name, checkpoint = file.name, read_checkpoint(file.path, file.name)
     try:
         model = _build_diffusion_model(checkpoint)
+        model.cached_patcher_init = _reload_diffusion_model, (file,)
         encoder, vae = _build_image_encoder(checkpoint), _build_shape_decoder(checkpoint)
     except (RuntimeError, IndexError, KeyError) as error:  # what torch raises for tensors of the wrong shape
         raise WeightsError(f"{name} does not fit the architecture that its keys name: {error}") from error
@@ -111,14 +112,24 @@ def _count_latents(name: str, model: Any) -> int:
     return _LATENTS[latent_format]
 
 
-def _build_diffusion_model(checkpoint: Checkpoint) -> Any:
+def _reload_diffusion_model(file: WeightsFile, disable_dynamic: bool = False) -> Any:
+    """Read it anew, as ComfyUI since 2026 asks: for another card, or without dynamic VRAM (torch.compile).
+
+    Earlier releases know no such option.
+    """
+    checkpoint = read_checkpoint(file.path, file.name)
+    return _build_diffusion_model(checkpoint, **({"disable_dynamic": True} if disable_dynamic else {}))
+
+
+def _build_diffusion_model(checkpoint: Checkpoint, **options: Any) -> Any:
     given = {key: weight.to("meta") for key, weight in checkpoint.diffusion_model.items()}
-    model = comfy.sd.load_diffusion_model_state_dict(checkpoint.diffusion_model)
+    model = comfy.sd.load_diffusion_model_state_dict(checkpoint.diffusion_model, **options)
     if model is None or not model.model.model_config.unet_config["image_model"].startswith("hunyuan3d2"):
         raise WeightsError(f"{checkpoint.name}: ComfyUI does not recognise its diffusion model as Hunyuan3D")
     # ComfyUI's names of the weights are those of the file up to 0.3.75, and have changed since.
     named = model.model.model_config.process_unet_state_dict(given)
     require_keys(checkpoint.name, "diffusion model", model.model.diffusion_model.state_dict(), named)
+    check_layers(model.model.diffusion_model)
     return correct_model(model)
 
 
@@ -139,9 +150,10 @@ def _build_image_encoder(checkpoint: Checkpoint) -> Any:
         "image_std": _DEVIATION,
     }
     encoder = _make_clip_vision(config)
+    encoder.load_sd(weights)
     wanted = {key for key in encoder.model.state_dict() if not key.endswith("mask_token")}
     require_keys(checkpoint.name, "image encoder", wanted, weights)
-    encoder.load_sd(weights)
+    check_layers(encoder.model)
     return encoder
 
 
@@ -163,10 +175,11 @@ def _build_shape_decoder(checkpoint: Checkpoint) -> Any:
         vae = comfy.sd.VAE(sd=comfy.ldm.hunyuan3d.vae.ShapeVAE().state_dict())
     module = comfy.ldm.hunyuan3d.vae.ShapeVAE(**_read_decoder_sizes(weights)).eval()
     module.encoder = None  # turns meshes into latents, which nothing here needs
+    module.load_state_dict(weights, strict=False)
     require_keys(checkpoint.name, "shape decoder", module.state_dict(), weights)
-    module.to(vae.vae_dtype).load_state_dict(weights, strict=False)
-    vae.first_stage_model = module
-    vae.patcher = comfy.model_patcher.ModelPatcher(
+    check_layers(module)
+    vae.first_stage_model = module.to(vae.vae_dtype)
+    vae.patcher = find_patcher_class()(
         module, load_device=vae.device, offload_device=comfy.model_management.vae_offload_device()
     )
     vae.size = comfy.model_management.module_size(module)

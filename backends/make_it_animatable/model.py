@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from comfy.ops import manual_cast
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from ...pipeline.progress import Progress, ignore_progress, span_progress
+from ..layers import manual_cast
 from ..surface_points import pick_farthest
 from .joints import NAMES
 from .tree import TreeDecoder

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from comfy.ops import manual_cast
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
+from ..layers import manual_cast
 from .joints import PARENTS, list_levels, mark_ancestors
 
 _HEADS = 8

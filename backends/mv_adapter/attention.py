@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from comfy.ldm.modules.attention import optimized_attention
-from comfy.ops import manual_cast
+
+from ..layers import manual_cast
 
 VIEW_COUNT = 6
 _AROUND = (0, 1, 2, 3)

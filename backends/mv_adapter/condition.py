@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from comfy.ops import manual_cast
 
+from ..layers import manual_cast
 from ..tensor_checks import Shapes, find_usual
 
 _STAGES, _RESNETS, _MAPS = 4, 2, 6

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 
 import torch
-from comfy.ops import manual_cast
 from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from ..layers import manual_cast
 
 BANDS = 8
 HEAD_WIDTH = 64

@@ -5,11 +5,12 @@ Module names match the published file's below `transformer.model`.
 
 from __future__ import annotations
 
+import comfy.ops
 import torch
-from comfy.ops import manual_cast
 from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from ...pipeline.progress import Progress, ignore_progress
+from ..layers import manual_cast
 
 _BASE = 1_000_000.0
 """Of the wave lengths that tell positions apart."""
@@ -124,7 +125,8 @@ class LanguageModel(torch.nn.Module):
 
     def score(self, understood: torch.Tensor) -> torch.Tensor:
         """Score each word as the next one: (..., hidden) -> (..., vocabulary)."""
-        return linear(understood, self.embed_tokens.weight.to(understood))
+        table, _ = comfy.ops.cast_bias_weight(self.embed_tokens, understood)
+        return linear(understood, table)
 
 
 def _list_waves(first: int, count: int, head: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from comfy.ops import manual_cast
 
 from ...pipeline.progress import Progress, ignore_progress
+from ..layers import manual_cast
 from ..surface_points import pick_farthest
 from .blocks import BANDS, POINT_WIDTH, Block, embed_points
 

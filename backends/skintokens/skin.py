@@ -6,9 +6,9 @@ The codes are those of F. Mentzer et al., "Finite Scalar Quantization: VQ-VAE Ma
 from __future__ import annotations
 
 import torch
-from comfy.ops import manual_cast
 
 from ...pipeline.progress import Progress, ignore_progress
+from ..layers import manual_cast
 from .blocks import POINT_WIDTH, Block, embed_points_twice
 from .shape import choose_points
 from .tokens import LEVELS
