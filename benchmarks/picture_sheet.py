@@ -14,6 +14,7 @@ import torch
 from character3d.pipeline.cameras import frame_camera, project_points
 from character3d.pipeline.preview.render import render_camera
 from character3d.pipeline.progress import ignore_progress
+from character3d.pipeline.rasterize import mix_corners, rasterize_view
 from character3d.pipeline.types import Material, Mesh, TexturedMesh
 from PIL import Image, ImageDraw, ImageFont
 from posed_glb import Glb
@@ -22,21 +23,37 @@ from scipy.spatial.transform import Rotation
 Array = npt.NDArray[Any]
 
 TILE, COLUMNS = 320, 5
+_VIEW = 512
 _CPU = torch.device("cpu")
 _ELEVATION, _MARGIN = 0.12, 0.05
 _ARMS_RAISED, _THIGH_RAISED, _KNEE_BENT = 60.0, 70.0, 80.0
 """Degrees: arms above the horizontal, left thigh forward, left knee back."""
 
 
-def make_model(glb: Glb, positions: Array | None = None) -> Mesh | TexturedMesh:
-    """The mesh of a file, posed if `positions` (V, 3) are given."""
+def make_model(glb: Glb, positions: Array | None = None, *, shrinks: bool = True) -> Mesh | TexturedMesh:
+    """The mesh of a file, posed if `positions` (V, 3) are given; its texture as small as tiles need."""
     mesh = Mesh(glb.positions if positions is None else positions, glb.faces, uvs=glb.uvs)
     if glb.texture is None or glb.uvs is None:
         return replace(mesh, uvs=None)
     texture = glb.texture
-    while texture.shape[0] >= 4 * TILE:
+    while shrinks and texture.shape[0] >= 4 * TILE:
         texture = (texture[::2, ::2] + texture[1::2, ::2] + texture[::2, 1::2] + texture[1::2, 1::2]) / 4
     return TexturedMesh(mesh, Material(texture))
+
+
+def view_mesh(model: Mesh | TexturedMesh, azimuth: float) -> tuple[Array, Array]:
+    """Mask (S, S) and unshaded sRGB (S, S, 3) of a model, seen level from `azimuth` radians."""
+    mesh = model.mesh if isinstance(model, TexturedMesh) else model
+    faces = torch.tensor(mesh.faces)
+    raster = rasterize_view(
+        frame_camera(mesh, azimuth, 0.0, 0.02), torch.tensor(mesh.positions), faces, _VIEW
+    )
+    mask, color = raster.mask.numpy(), np.zeros((_VIEW, _VIEW, 3), np.float32)
+    if isinstance(model, TexturedMesh):
+        corners = faces[raster.face_index[raster.mask]].long()
+        uvs = mix_corners(torch.tensor(model.uvs), corners, raster.barycentric[raster.mask]).numpy()
+        color[mask] = model.material.sample(uvs)[:, :3]
+    return mask, color
 
 
 def render_row(models: Sequence[tuple[Mesh | TexturedMesh, float]]) -> list[Image.Image]:

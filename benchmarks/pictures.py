@@ -38,7 +38,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -48,10 +47,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from character3d.pipeline.cameras import frame_camera  # noqa: E402
 from character3d.pipeline.color import srgb_to_lab  # noqa: E402
-from character3d.pipeline.rasterize import mix_corners, rasterize_view  # noqa: E402
-from character3d.pipeline.types import Mesh  # noqa: E402
 from cut_outs import CutOut, cut_out  # noqa: E402
 from picture_measures import (  # noqa: E402
     BACKGROUNDS,
@@ -64,7 +60,7 @@ from picture_measures import (  # noqa: E402
     place_mesh,
     true_mask,
 )
-from picture_sheet import draw_landmarks, make_sheet  # noqa: E402
+from picture_sheet import draw_landmarks, make_model, make_sheet, view_mesh  # noqa: E402
 from posed_glb import Glb, read_glb  # noqa: E402
 
 from client import Client  # noqa: E402
@@ -78,7 +74,6 @@ Array = npt.NDArray[Any]
 _TRUTHS = Path(__file__).with_name("pictures_truth.json")
 _NEAR = 4.0
 """A neck counts as found within so many percent of the subject's height."""
-_VIEW = 512
 _FRAMES = 12
 """Moments of a clip at which its stretch is measured."""
 _COLUMNS = (
@@ -184,32 +179,20 @@ def measure_neck(case: Case, rigged: Glb, box: tuple[float, ...]) -> float | Non
     return 100 * distance_to_segment(case.truth["neck"], *ends) / height
 
 
-def view_mesh(glb: Glb, azimuth: float) -> tuple[Array, Array]:
-    """Mask (S, S) and unshaded sRGB (S, S, 3) of the mesh, seen level from `azimuth` radians."""
-    mesh = Mesh(glb.positions, glb.faces)
-    camera = frame_camera(mesh, azimuth, 0.0, 0.02)
-    faces = torch.tensor(glb.faces)
-    raster = rasterize_view(camera, torch.tensor(glb.positions, dtype=torch.float32), faces, _VIEW)
-    mask, color = raster.mask.numpy(), np.zeros((_VIEW, _VIEW, 3), np.float32)
-    if glb.uvs is not None and glb.texture is not None:
-        corners = faces[raster.face_index[raster.mask]]
-        uv = mix_corners(torch.tensor(glb.uvs), corners, raster.barycentric[raster.mask]).numpy()
-        size = np.array(glb.texture.shape[1::-1])
-        column, row = np.clip((uv * size).astype(int), 0, size - 1).T
-        color[mask] = glb.texture[row, column, :3]
-    return mask, color
-
-
 def measure_views(case: Case, files: dict[str, Glb]) -> dict[str, float]:
     """Side and back against the true ones."""
     folder, found = case.true_views, {}
     if folder and "raw" in files:
         left = np.asarray(Image.open(folder / "left.png").convert("RGBA"))[..., 3] >= 128
-        found["side"], found["depth"] = compare_sides(view_mesh(files["raw"], np.pi / 2)[0], left)
+        found["side"], found["depth"] = compare_sides(
+            view_mesh(make_model(files["raw"], shrinks=False), np.pi / 2)[0], left
+        )
     if folder and "textured" in files:
         back = np.asarray(Image.open(folder / "back.png").convert("RGBA"), np.float32) / 255
         true = (back[..., 3] >= 0.5, back[..., :3])
-        found["back"] = compare_colors(view_mesh(files["textured"], np.pi), true, srgb_to_lab)
+        found["back"] = compare_colors(
+            view_mesh(make_model(files["textured"], shrinks=False), np.pi), true, srgb_to_lab
+        )
     return found
 
 
