@@ -80,12 +80,20 @@ def _refusal(answer: Any) -> ServiceError:
     )
 
 
+Picture = Path | bytes
+"""A PNG or JPEG file, or the bytes of one."""
+
+
+def _read_picture(picture: Picture) -> bytes:
+    return picture if isinstance(picture, bytes) else picture.read_bytes()
+
+
 def _encode_form(
-    file: bytes, fields: Mapping[str, Any], name: str = "image", filename: str = "picture.png"
+    files: Mapping[str, bytes], fields: Mapping[str, Any], filename: str = "picture.png"
 ) -> tuple[bytes, str]:
     """The body of a multipart form (RFC 7578), and its media type."""
     boundary = uuid.uuid4().hex
-    parts = [(f'name="{name}"; filename="{filename}"', file)]
+    parts = [(f'name="{name}"; filename="{filename}"', data) for name, data in files.items()]
     parts += [(f'name="{name}"', str(value).encode()) for name, value in fields.items()]
     body = b"".join(
         f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + value + b"\r\n"
@@ -175,16 +183,31 @@ class Client:
         self.opener = opener or build_opener()
 
     def generate(
-        self, picture: Path | bytes, *, idempotency_key: str | None = None, **parameters: Unpack[Parameters]
+        self,
+        picture: Picture,
+        *,
+        left: Picture | None = None,
+        right: Picture | None = None,
+        back: Picture | None = None,
+        top: Picture | None = None,
+        is_sheet: bool = False,
+        idempotency_key: str | None = None,
+        **parameters: Unpack[Parameters],
     ) -> Acceptance:
         """Start a job for a PNG or JPEG picture.
+
+        left, right, back, top: the same character from its other sides. is_sheet: whether `picture` shows
+        several views of the character.
 
         If the connection breaks, the request is sent once more under the same key (a new one if none is
         given), so it never starts two jobs. Rate limits (429) and a busy server (503) are raised, with
         their retry_after.
         """
-        image = picture if isinstance(picture, bytes) else picture.read_bytes()
-        body, media_type = _encode_form(image, parameters)
+        sides = {"image_left": left, "image_right": right, "image_back": back, "image_top": top}
+        pictures = {"image_sheet" if is_sheet else "image": picture}
+        pictures |= {name: side for name, side in sides.items() if side is not None}
+        files = {name: _read_picture(picture) for name, picture in pictures.items()}
+        body, media_type = _encode_form(files, parameters)
         key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
         headers = {"Content-Type": media_type, "Idempotency-Key": key}
         timer, tries = _RetryTimer(self.patience), 0
@@ -200,18 +223,17 @@ class Client:
                 if tries == 1 or error.status != 409 or not timer.pause():
                     raise
 
-    def check(self, picture: Path | bytes, *, figure: int = -1) -> Check:
+    def check(self, picture: Picture, *, figure: int = -1) -> Check:
         """What a job would read in a PNG or JPEG picture: kind, landmarks, warnings and a preview.
 
         figure: which one of several, as in a job's parameters.
         """
-        image = picture if isinstance(picture, bytes) else picture.read_bytes()
-        body, media_type = _encode_form(image, {"figure": figure})
+        body, media_type = _encode_form({"image": _read_picture(picture)}, {"figure": figure})
         return self._ask("POST", "/character/check", body, {"Content-Type": media_type})
 
     def check_rig(self, mesh: Path) -> RigCheck:
         """What a rig would make of a mesh file (GLB, FBX, OBJ and others): what it is, what it lacks."""
-        body, media_type = _encode_form(mesh.read_bytes(), {}, "mesh", f"mesh{mesh.suffix}")
+        body, media_type = _encode_form({"mesh": mesh.read_bytes()}, {}, f"mesh{mesh.suffix}")
         return self._ask("POST", "/character/rig_check", body, {"Content-Type": media_type})
 
     def status(self, job_id: str) -> Job:

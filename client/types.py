@@ -221,6 +221,7 @@ class Parameters(TypedDict, total=False):
     mesh_input_size: int
     outline_size: int
     figure: int
+    views: Literal["auto", "front"]
     steps: int
     mesh_model: str
     mesh_steps: int

@@ -45,6 +45,9 @@ The mesh's longest axis spans 1 / (1 + VIEW_MARGIN) of the image's side (half ex
 SIDE_NAMES = ("left", "right", "back", "top")
 """The views of which a person may give pictures beside the front."""
 
+PICTURE_VIEWS = ("auto", "front")
+"""What is taken of a picture with several views of one character: all of them, or one as its front."""
+
 REST_POSES = ("大-pose", "T-pose", "A-pose", "No")
 """The rest poses of the wire contract's `pose_type`; `No` detects the pose from the mesh."""
 

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import time
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from aiohttp import web
@@ -18,10 +18,10 @@ from ..pipeline.errors import Character3DError, PictureError
 from ..pipeline.types import FloatArray
 from .check_queue import CheckQueue
 from .errors import PROCESSING_ERROR, ApiError, invalid_parameter
-from .parameters import parse_parameters
+from .parameters import label, parse_parameters
 from .picture import decode_upload
 from .redact import redact_paths
-from .upload import read_form
+from .upload import Form, read_form
 from .upload_slots import UploadSlots
 
 CHECK_PATH = "/character/check"
@@ -50,19 +50,20 @@ class PictureChecks:
         async with read_form(request, uploads) as form, self._queue.turn:
             started = time.monotonic()
             figure = parse_parameters(_keep_figure(form.fields), ()).values["figure"]
-            found, preview = await asyncio.to_thread(self._read_upload, form.image, figure)
+            found, preview = await asyncio.to_thread(self._read_upload, form, figure)
         if kind == "png":
             return web.Response(body=preview, content_type="image/png")
         seconds = round(time.monotonic() - started, 3)
         encoded = base64.b64encode(preview).decode()
         return web.json_response({**found, "preview": encoded, "seconds": seconds})
 
-    def _read_upload(self, image: IO[bytes], figure: int) -> tuple[Mapping[str, Any], bytes]:
-        decoded = decode_upload(image)
+    def _read_upload(self, form: Form, figure: int) -> tuple[Mapping[str, Any], bytes]:
+        name, image = next(iter(form.pictures.items()))
+        decoded = decode_upload(image, name)
         try:
             return self._read(np.asarray(decoded, np.float32) / 255, figure)
         except PictureError as error:
-            raise invalid_parameter(f"Invalid image: {error}", "image") from error
+            raise invalid_parameter(f"Invalid {label(name)}: {error}", name) from error
         except Character3DError as error:
             raise ApiError(500, PROCESSING_ERROR, redact_paths(str(error))) from error
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..pipeline.conventions import STAGES
+from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES, STAGES
 from .parameters import FIELDS
+from .upload import SHEET, SIDE_PICTURES
 
 GRAPH_FILE = Path(__file__).resolve().parent.parent / "workflows" / "api" / "Picture to rigged character.json"
 
 STAGE_NODES: Mapping[str, str] = {
+    "C3DSplitSheet": "preprocessing",
     "C3DPreprocessPicture": "preprocessing",
     "C3DGenerateMesh": "mesh_generation",
     "C3DLoadShapeModel": "mesh_generation",
@@ -41,10 +43,16 @@ RESULT_NODES: Mapping[str, str] = {
 SWITCHES: Mapping[str, str] = {"enable_rigging": "C3DRigCharacter", "animated_preview": "C3DPreviewAnimation"}
 """Form field -> the node type that is removed, with all that depends on it, when the field is false."""
 
-UNBOUND_FIELDS = frozenset({*SWITCHES, "webhook_url", "root_motion"})
+UNBOUND_FIELDS = frozenset({*SWITCHES, "webhook_url", "root_motion", "views"})
 """Fields that the service handles itself; no node of the template takes them."""
 MOTION_AFTER, MOTION_NODE = "C3DAddAnimation", "C3DLoadMotion"
 """The node type whose character a motion is put onto, and the one that does it."""
+PICTURE_NODE, SHEET_NODE = "C3DPreprocessPicture", "C3DSplitSheet"
+"""The node type that takes all pictures, and the one that makes several of one."""
+SHEET_VIEWS = ("image", "left", "right", "back")
+"""Inputs of the former for the views that the latter puts out, each as picture and mask, in this order."""
+MASKS: Mapping[str, str] = {"image": "mask", **{side: f"{side}_mask" for side in SIDE_NAMES}}
+"""Input for a picture -> the one for its mask."""
 NEWEST_CLIP = "newest clip"
 """What the preview shows of a character with a motion."""
 
@@ -173,30 +181,54 @@ def _insert_motion(prompt: Prompt, motion: str, root_motion: str) -> None:
     before = next((key for key, node in prompt.items() if node["class_type"] == MOTION_AFTER), None)
     if before is None:
         return
-    number = str(1 + max(map(int, prompt)))
+    inputs: dict[str, Any] = {"motion_file": motion, "root_motion": root_motion, "clip_name": "motion"}
+    number = _add_node(prompt, MOTION_NODE, "Load motion", inputs)
     for node in prompt.values():
         for name, value in node["inputs"].items():
             if value == [before, 0]:
                 node["inputs"][name] = [number, 0]
         if node["class_type"] == SWITCHES["animated_preview"]:
             node["inputs"]["motion"] = NEWEST_CLIP
-    inputs = {
-        "character": [before, 0],
-        "motion_file": motion,
-        "root_motion": root_motion,
-        "clip_name": "motion",
-    }
-    prompt[number] = {"class_type": MOTION_NODE, "inputs": inputs, "_meta": {"title": "Load motion"}}
+    inputs["character"] = [before, 0]
+
+
+def _add_node(prompt: Prompt, class_type: str, title: str, inputs: dict[str, Any]) -> str:
+    """Add a node; returns its id."""
+    number = str(1 + max(map(int, prompt)))
+    prompt[number] = {"class_type": class_type, "inputs": inputs, "_meta": {"title": title}}
+    return number
+
+
+def _split_sheet(prompt: Prompt, inputs: dict[str, Any]) -> None:
+    """Put a node before the preprocessing, of these inputs, that splits its picture into views."""
+    taken = {name: inputs[name] for name in ("image", "mask")}
+    split = _add_node(prompt, SHEET_NODE, "Split sheet", {**taken, "figure": inputs["figure"]})
+    inputs["figure"] = -1
+    for index, name in enumerate(SHEET_VIEWS):
+        inputs |= {name: [split, 2 * index], MASKS[name]: [split, 2 * index + 1]}
+
+
+def _insert_pictures(prompt: Prompt, pictures: Mapping[str, str], uses_sheet: bool) -> None:
+    """Have the preprocessing take the further pictures, and those on a sheet."""
+    inputs = next(node["inputs"] for node in prompt.values() if node["class_type"] == PICTURE_NODE)
+    if SHEET in pictures and uses_sheet:
+        _split_sheet(prompt, inputs)
+    for name, side in SIDE_PICTURES.items():
+        if name in pictures:
+            load = _add_node(prompt, "LoadImage", f"Load {side} picture", {"image": pictures[name]})
+            mask = _add_node(prompt, "InvertMask", f"Mask of {side} picture", {"mask": [load, 1]})
+            inputs |= {side: [load, 0], MASKS[side]: [mask, 0]}
 
 
 def build_graph(
-    template: Prompt, job_id: str, image: str, values: Mapping[str, Any], motion: str = ""
+    template: Prompt, job_id: str, pictures: Mapping[str, str], values: Mapping[str, Any], motion: str = ""
 ) -> JobGraph:
     """Make the graph of a job from a copy of the template.
 
     Each unlinked input of this pack's nodes takes the value of the form field of the same name, `job_id`
-    inputs take the id of the job, and LoadImage takes `image`. values: every form field. motion: a file below
-    the input folder that is put onto the character, or empty.
+    inputs take the id of the job, and LoadImage takes the picture. pictures: files below the input folder by
+    their names in the form, one of them `image` or SHEET. values: every form field. motion: a file below the
+    input folder that is put onto the character, or empty.
     """
     prompt = copy.deepcopy(template)
     prompt = _prune(prompt, {node for field, node in SWITCHES.items() if not values[field]})
@@ -206,7 +238,8 @@ def build_graph(
             prompt[node_id]["inputs"][name] = bound[name]
     for node in prompt.values():
         if node["class_type"] == "LoadImage":
-            node["inputs"]["image"] = image
+            node["inputs"]["image"] = pictures["image"] if "image" in pictures else pictures[SHEET]
+    _insert_pictures(prompt, pictures, uses_sheet=values["views"] == PICTURE_VIEWS[0])
     if motion:
         _insert_motion(prompt, motion, values["root_motion"])
     node_stages = _assign_stages(prompt)

@@ -13,6 +13,7 @@ import folder_paths
 from . import picture
 from .database import JobDatabase
 from .database_threads import DatabaseThreads
+from .upload import SIDE_PICTURES
 
 log = logging.getLogger("character3d")
 
@@ -27,14 +28,24 @@ class InputPictures:
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
 
-    async def store(self, job_id: str, pixels: bytes) -> str:
-        """Write a job's picture; returns the name that LoadImage takes. Raises OSError or sqlite3.Error."""
-        await self._threads.write(JobDatabase.add_picture, job_id)
-        return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, pixels)
+    async def store(self, job_id: str, pixels: bytes, name: str) -> str:
+        """Write a job's picture; returns the name that LoadImage takes. Raises OSError or sqlite3.Error.
+
+        name: of its part of the form; the front, or the sheet, comes first.
+        """
+        if name not in SIDE_PICTURES:
+            await self._threads.write(JobDatabase.add_picture, job_id)
+        suffix = picture.PICTURE_SUFFIXES[name]
+        return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, pixels, suffix)
 
     async def store_motion(self, job_id: str, suffix: str, data: bytes) -> str:
         """Write a job's motion after its picture; returns the name that Load Motion takes. Raises OSError."""
         return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, data, suffix)
+
+    @staticmethod
+    def find(job_id: str) -> dict[str, str]:
+        """The names that LoadImage takes for a job's pictures, by their names in the form. Blocks."""
+        return picture.find_pictures(_input_folder(), job_id)
 
     @staticmethod
     def find_motion(job_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..pipeline.types import StageReport
 from .estimates import Estimate
@@ -153,7 +153,14 @@ class Job:
             self._report_progress()
 
     def add_report(self, report: StageReport) -> None:
-        """Add a stage's own account of how it ran."""
+        """Add a stage's own account of how it ran. Where several nodes do its work, the last one's counts.
+
+        What the others warn of is kept.
+        """
+        before = self.reports.get(report.stage)
+        if before:
+            warnings = tuple(dict.fromkeys((*before.warnings, *report.warnings)))
+            report = replace(report, warnings=warnings)
         self.reports[report.stage] = report
 
     def add_file(self, file: JobFile) -> None:

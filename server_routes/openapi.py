@@ -16,6 +16,7 @@ from .jobs_page import ID_PATTERN, MOST, USUAL
 from .models import MODELS_PATH, SETTING
 from .rig_check import RIG_CHECK_PATH
 from .schemas import Schema, check_form_schema, form_schema, list_schemas, rig_check_form_schema
+from .upload import SHEET, SIDE_PICTURES
 
 OPENAPI_PATH = "/generate_character/openapi.json"
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
@@ -44,6 +45,7 @@ _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": 
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": r"^\d+$"}}}
 _SEQ = r"^\d{1,9}$"
 _COMMON_ERRORS = (401, 403, 500)
+_PICTURES = {name: {"contentType": "image/png, image/jpeg"} for name in ("image", *SIDE_PICTURES, SHEET)}
 
 
 def read_version() -> str:
@@ -110,7 +112,7 @@ def _generate() -> Schema:
         "RateLimit": {"schema": {"type": "string"}},
         "RateLimit-Policy": {"schema": {"type": "string"}},
     }
-    form = {"schema": form_schema(), "encoding": {"image": {"contentType": "image/png, image/jpeg"}}}
+    form = {"schema": form_schema(), "encoding": _PICTURES}
     return _operation(
         "generateCharacter",
         "Start a job: turn a picture of a character into a textured, rigged 3D character.",
@@ -132,7 +134,10 @@ def _generate() -> Schema:
 def _check() -> Schema:
     answer = _answer("What was found.", "Check")
     answer["content"]["image/png"] = {"schema": {"type": "string", "format": "binary"}}
-    form = {"schema": check_form_schema(), "encoding": {"image": {"contentType": "image/png, image/jpeg"}}}
+    form = {
+        "schema": check_form_schema(),
+        "encoding": {name: _PICTURES[name] for name in ("image", SHEET)},
+    }
     return _operation(
         "checkPicture",
         "What a job would read in a picture, without a job: kind, landmarks, warnings and a preview.",

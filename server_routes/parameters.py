@@ -29,7 +29,15 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
-from ..pipeline.conventions import BIND_POSES, BONE_NAMES, CHARACTER_FORMATS, CLIPS, REST_POSES, ROOT_MOTIONS
+from ..pipeline.conventions import (
+    BIND_POSES,
+    BONE_NAMES,
+    CHARACTER_FORMATS,
+    CLIPS,
+    PICTURE_VIEWS,
+    REST_POSES,
+    ROOT_MOTIONS,
+)
 from .errors import INVALID_PARAMETERS, ApiError
 
 DEFAULT_MODEL = "dreamshaper.safetensors"
@@ -141,6 +149,7 @@ class FormFields(BaseModel):
     mesh_input_size: int = Field(1024, ge=256, le=2048)
     outline_size: int = Field(128, ge=0, le=512)
     figure: int = Field(-1, ge=-1, le=99)
+    views: Annotated[str, _one_of(PICTURE_VIEWS)] = PICTURE_VIEWS[0]
     steps: int = Field(10, ge=1, le=100)
     mesh_model: str = AUTO
     mesh_steps: int = Field(0, ge=0, le=100)

@@ -1,4 +1,4 @@
-"""The uploaded picture and motion: checked, and kept in ComfyUI's input folder until their job ends."""
+"""The uploaded pictures and motion: checked, and kept in ComfyUI's input folder until their job ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from PIL.Image import Image
 from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
 from ..pipeline.preprocessing.decode import load_picture
 from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
-from .upload import MAX_IMAGE_BYTES
+from .parameters import label
+from .upload import MAX_IMAGE_BYTES, SHEET, SIDE_PICTURES
 
 log = logging.getLogger("character3d")
 
@@ -32,6 +33,11 @@ _encoding = threading.BoundedSemaphore(2)
 FORMATS = ["PNG", "JPG", "JPEG"]
 MOTION_FORMATS = ["BVH", "FBX", "GLB", "VRMA", "NPZ"]
 _PICTURE = ".tif"
+PICTURE_SUFFIXES = {
+    "image": _PICTURE,
+    **{name: f"_{name.removeprefix('image_')}{_PICTURE}" for name in (SHEET, *SIDE_PICTURES)},
+}
+"""Form file -> what its name in the input folder ends with, after the job's id."""
 _SIGNATURES = (
     (b"HIERARCHY", ".bvh"),
     (b"glTF", ".glb"),
@@ -42,38 +48,40 @@ _SIGNATURES = (
 MOTION_SUFFIXES = tuple(dict.fromkeys(suffix for _, suffix in _SIGNATURES))
 
 
-def _picture_error(error: PictureError) -> ApiError:
+def _picture_error(error: PictureError, name: str) -> ApiError:
+    words = label(name)
     if isinstance(error, PictureFormatError):
-        return unsupported_format("Image format not supported. Send a PNG or JPEG file", allowed=FORMATS)
+        message = f"{words.capitalize()} format not supported. Send a PNG or JPEG file"
+        return unsupported_format(message, parameter=name, allowed=FORMATS)
     if isinstance(error, PictureTooLargeError):
-        refusal = file_too_large(f"Image is too large: {error}")
+        refusal = file_too_large(f"{words.capitalize()} is too large: {error}", parameter=name)
         refusal.closes = False
         return refusal
-    return invalid_parameter(f"Invalid image: {error}", "image")
+    return invalid_parameter(f"Invalid {words}: {error}", name)
 
 
-def decode_upload(image: IO[bytes]) -> Image:
-    """Decode an uploaded file to an upright RGB or RGBA picture.
+def decode_upload(image: IO[bytes], name: str = "image") -> Image:
+    """Decode an uploaded file to an upright RGB or RGBA picture. name: of its part of the form.
 
     Blocks: call it in a thread. Raises ApiError 415, 413, or 400 (damaged or fully transparent).
     """
     try:
         loaded = load_picture(image, max_bytes=MAX_IMAGE_BYTES)
     except PictureError as error:
-        raise _picture_error(error) from error
+        raise _picture_error(error, name) from error
     if loaded.mode == "RGBA" and loaded.getchannel("A").getbbox() is None:
-        raise invalid_parameter("Invalid image. It is fully transparent", "image")
+        raise invalid_parameter(f"Invalid {label(name)}. It is fully transparent", name)
     return loaded
 
 
-def encode_upload(image: IO[bytes]) -> bytes:
+def encode_upload(image: IO[bytes], name: str = "image") -> bytes:
     """As decode_upload, and return the picture as a TIFF without metadata.
 
     It is not compressed, since the client waits for it: writing a PNG takes ten times as long.
     """
     buffer = io.BytesIO()
     with _encoding:
-        decode_upload(image).save(buffer, "TIFF")
+        decode_upload(image, name).save(buffer, "TIFF")
     return buffer.getvalue()
 
 
@@ -95,8 +103,18 @@ def read_motion(motion: IO[bytes]) -> tuple[str, bytes]:
 
 
 def input_name(job_id: str, suffix: str = _PICTURE) -> str:
-    """The name of a job's picture below the input folder, or of its motion with that suffix."""
+    """The name, below the input folder, of a job's file with that suffix."""
     return f"{FOLDER}/{job_id}{suffix}"
+
+
+def find_pictures(input_folder: Path, job_id: str) -> dict[str, str]:
+    """The names of a job's pictures below the input folder, by their names in the form. Blocks.
+
+    A front that is gone is named all the same: ComfyUI says that it is missing.
+    """
+    names = {name: input_name(job_id, suffix) for name, suffix in PICTURE_SUFFIXES.items()}
+    found = {name: file for name, file in names.items() if (input_folder / file).is_file()}
+    return found if SHEET in found else {"image": names["image"], **found}
 
 
 def find_motion(input_folder: Path, job_id: str) -> str:
@@ -125,11 +143,11 @@ def remove_input(input_folder: Path, job_id: str) -> bool:
     """Delete a job's files, and the folder with the last one; returns whether they are gone. Blocks."""
     try:
         with _folder_lock:
-            for suffix in (_PICTURE, *MOTION_SUFFIXES):
+            for suffix in (*PICTURE_SUFFIXES.values(), *MOTION_SUFFIXES):
                 (input_folder / input_name(job_id, suffix)).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # it holds files of other jobs, or is not there
                 (input_folder / FOLDER).rmdir()
     except OSError as error:  # Windows, while a reader has it open
-        log.warning("job %s: its picture or motion could not be deleted: %s", job_id, error)
+        log.warning("job %s: its pictures or motion could not be deleted: %s", job_id, error)
         return False
     return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from . import picture
 from .database import JobDatabase, Row
 from .database_threads import DatabaseThreads
 from .errors import ApiError
@@ -44,8 +43,8 @@ async def resume_jobs(threads: DatabaseThreads, jobs: JobStore, runner: JobRunne
 
 
 def _read_job(row: Row, template: Prompt) -> Job:
-    values, motion = read_parameters(row.body).values, InputPictures.find_motion(row.id)
-    graph = build_graph(template, row.id, picture.input_name(row.id), values, motion)
+    pictures, motion = InputPictures.find(row.id), InputPictures.find_motion(row.id)
+    graph = build_graph(template, row.id, pictures, read_parameters(row.body).values, motion)
     return row_to_job(row, graph)
 
 

@@ -25,13 +25,14 @@ from .errors import (
 )
 from .parameters import FormFields
 from .status import DOWNLOAD_KEYS
+from .upload import SHEET, SIDE_PICTURES
 
 Schema = dict[str, Any]
 
 _CODES = {
     INVALID_PARAMETERS: "The request is not acceptable; details say what was found and what is accepted.",
-    FILE_TOO_LARGE: "Picture or motion has over 10 MB, the picture 40 megapixels, or the body 21 MB; a mesh "
-    "that is checked has over 64 MB.",
+    FILE_TOO_LARGE: "A picture or the motion has over 10 MB, all pictures together 40 MB, a picture 40 "
+    "megapixels, or the body 51 MB; a mesh that is checked has over 64 MB.",
     UNSUPPORTED_FORMAT: "The picture is not a PNG or JPEG, the mesh is in no format that is read, or the "
     "body is not a multipart form.",
     JOB_NOT_FOUND: "There is no such job, or there no longer is (410).",
@@ -368,7 +369,27 @@ def list_schemas() -> dict[str, Schema]:
     return schema["$defs"]
 
 
-_IMAGE = {"type": "string", "format": "binary", "description": "The picture, PNG or JPEG, at most 10 MB."}
+_IMAGE = {
+    "type": "string",
+    "format": "binary",
+    "description": "The picture, PNG or JPEG, at most 10 MB; in its place, image_sheet.",
+}
+_SHEET = {
+    "type": "string",
+    "format": "binary",
+    "description": "In place of image: one picture with several views of the character, side by side.",
+}
+
+
+def _side_picture(side: str) -> Schema:
+    seen = "from above" if side == "top" else "from behind" if side == "back" else f"from its own {side}"
+    text = f"The same character {seen}, as image; all pictures together have at most 40 MB."
+    return {"type": "string", "format": "binary", "description": text}
+
+
+_SIDES = {name: _side_picture(side) for name, side in SIDE_PICTURES.items()}
+_ONE_PICTURE = [{"required": ["image"]}, {"required": [SHEET]}]
+"""Exactly one of both."""
 _MOTION = {
     "type": "string",
     "format": "binary",
@@ -380,7 +401,8 @@ _MOTION = {
 def check_form_schema() -> Schema:
     """The multipart form of POST /character/check; other fields are not read."""
     figure = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]["figure"]
-    return {"type": "object", "required": ["image"], "properties": {"image": _IMAGE, "figure": figure}}
+    properties = {"image": _IMAGE, SHEET: _SHEET, "figure": figure}
+    return {"type": "object", "oneOf": _ONE_PICTURE, "properties": properties}
 
 
 def rig_check_form_schema() -> Schema:
@@ -396,7 +418,7 @@ def form_schema() -> Schema:
     unknown = {"type": "string", "description": "Unknown fields are ignored, with a warning."}
     return {
         "type": "object",
-        "required": ["image"],
-        "properties": {"image": _IMAGE, "motion": _MOTION, **fields},
+        "oneOf": _ONE_PICTURE,
+        "properties": {"image": _IMAGE, **_SIDES, SHEET: _SHEET, "motion": _MOTION, **fields},
         "additionalProperties": unknown,
     }

@@ -111,8 +111,8 @@ class CharacterService:
         self._submitter.require_worker()
         await asyncio.to_thread(require_space, output_folder())
         parameters, is_learned = await self._read_parameters(form)
-        async with self._decoding:
-            pixels = await asyncio.to_thread(picture.encode_upload, form.image)
+        name, *further = form.pictures
+        pixels = await self._encode(form, name)
         motion = await asyncio.to_thread(picture.read_motion, form.motion) if form.motion else None
         if motion and not parameters.values["enable_rigging"]:
             warnings = (*parameters.warnings, "motion: ignored, since enable_rigging is false")
@@ -120,9 +120,12 @@ class CharacterService:
         job_id, live = new_job_id(), None
         try:
             with _disk_errors():
-                image = await self._pictures.store(job_id, pixels)
-                name = await self._pictures.store_motion(job_id, *motion) if motion else ""
-            graph = build_graph(self._template, job_id, image, parameters.values, name)
+                pictures = {name: await self._pictures.store(job_id, pixels, name)}
+                del pixels  # each may have 160 MB
+                for side in further:
+                    pictures[side] = await self._pictures.store(job_id, await self._encode(form, side), side)
+                moves = await self._pictures.store_motion(job_id, *motion) if motion else ""
+            graph = build_graph(self._template, job_id, pictures, parameters.values, moves)
             expected = self.runner.history.estimate(parameters.values, is_learned)
             job = Job(job_id, user, parameters, graph, expected)
             valid = await self.runner.validate(job)
@@ -171,6 +174,11 @@ class CharacterService:
             error = server_busy(503, self._start_problem, "database", 300)
             error.closes = True
             raise error
+
+    async def _encode(self, form: Form, name: str) -> bytes:
+        """One of the form's pictures, checked, as LoadImage reads it."""
+        async with self._decoding:
+            return await asyncio.to_thread(picture.encode_upload, form.files[name], name)
 
     async def _read_parameters(self, form: Form) -> tuple[Parameters, bool]:
         """The form's checked parameters, and whether a learned mesh model is installed."""

@@ -13,7 +13,7 @@ import asyncio
 import codecs
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
@@ -22,6 +22,7 @@ from typing import IO, Any, NamedTuple, cast
 from aiohttp import BodyPartReader, ClientError, MultipartReader, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from ..pipeline.conventions import SIDE_NAMES
 from .errors import (
     INVALID_PARAMETERS,
     UNSUPPORTED_FORMAT,
@@ -31,12 +32,16 @@ from .errors import (
     invalid_parameter,
 )
 from .numbers import read_content_length
+from .parameters import label
 from .upload_slots import Upload, UploadSlots
 
 MEBIBYTE = 2**20
 MAX_IMAGE_BYTES = 10 * MEBIBYTE
+MAX_PICTURES_BYTES = 40 * MEBIBYTE
+"""Of all pictures of a form together."""
+
 MAX_MOTION_BYTES = 10 * MEBIBYTE
-MAX_BODY_BYTES = MAX_IMAGE_BYTES + MAX_MOTION_BYTES + MEBIBYTE
+MAX_BODY_BYTES = MAX_PICTURES_BYTES + MAX_MOTION_BYTES + MEBIBYTE
 MAX_TEXT_BYTES = 64 * 1024
 MAX_PARTS = 64
 IMAGE_BYTES_IN_MEMORY = 256 * 1024
@@ -62,19 +67,33 @@ _PARSER_ERRORS = (
 
 
 class FilePart(NamedTuple):
-    """A part that is a file. maximum: bytes. too_large: what is said of more. missing: of none, or ""."""
+    """A part that is a file.
+
+    maximum: bytes. too_large: what is said of more. missing: of none, or "". instead: the part that may be
+    sent in its place, and not beside it. is_picture: counts to MAX_PICTURES_BYTES.
+    """
 
     maximum: int
     too_large: str
     missing: str = ""
+    instead: str = ""
+    is_picture: bool = False
 
+
+def _picture_part(name: str, missing: str = "", instead: str = "") -> FilePart:
+    too_large = f"{label(name).capitalize()} file is too large. The limit is 10 MB"
+    return FilePart(MAX_IMAGE_BYTES, too_large, missing, instead, is_picture=True)
+
+
+SHEET = "image_sheet"
+"""The picture that shows several views of the character, in place of one of its front."""
+
+SIDE_PICTURES: Mapping[str, str] = {f"image_{side}": side for side in SIDE_NAMES}
+"""Name of a further picture -> the side of the character that it shows."""
 
 FILES: Mapping[str, FilePart] = {
-    "image": FilePart(
-        MAX_IMAGE_BYTES,
-        "Image file is too large. The limit is 10 MB",
-        "Missing image. Send a PNG or JPEG file",
-    ),
+    "image": _picture_part("image", "Missing image. Send a PNG or JPEG file", SHEET),
+    **{name: _picture_part(name) for name in (*SIDE_PICTURES, SHEET)},
     "motion": FilePart(MAX_MOTION_BYTES, "Motion file is too large. The limit is 10 MB"),
 }
 """Those of a job's form by their names."""
@@ -94,8 +113,14 @@ class Form:
 
     @property
     def image(self) -> IO[bytes]:
-        """A job's picture."""
-        return self.files["image"]
+        """A job's picture of the front, or its sheet."""
+        return self.files["image"] if "image" in self.files else self.files[SHEET]
+
+    @property
+    def pictures(self) -> Mapping[str, IO[bytes]]:
+        """All pictures of a job by their names, the front or the sheet first."""
+        names = ("image", SHEET, *SIDE_PICTURES)
+        return {name: self.files[name] for name in names if name in self.files}
 
     @property
     def motion(self) -> IO[bytes] | None:
@@ -181,11 +206,21 @@ async def _read_chunks(part: BodyPartReader, limit: int, too_large: ApiError) ->
         yield chunk
 
 
-async def _read_file(part: BodyPartReader, name: str, file: IO[bytes], wanted: FilePart) -> bytes:
-    """Copy a part into a file; returns the hash of it. What goes to the disk is written in a thread."""
-    too_large = file_too_large(wanted.too_large, parameter=name, maximum=wanted.maximum)
+def _limit_file(name: str, wanted: FilePart, pictures: int) -> tuple[int, ApiError]:
+    """Bytes that a file may have, and the error of more. pictures: bytes of those read before."""
+    left = MAX_PICTURES_BYTES - pictures
+    if wanted.is_picture and left < wanted.maximum:
+        message = f"Pictures are too large together. The limit is {MAX_PICTURES_BYTES // MEBIBYTE} MB"
+        return left, file_too_large(message, parameter=name, maximum=MAX_PICTURES_BYTES)
+    return wanted.maximum, file_too_large(wanted.too_large, parameter=name, maximum=wanted.maximum)
+
+
+async def _read_file(
+    part: BodyPartReader, file: IO[bytes], limit: int, too_large: ApiError
+) -> tuple[bytes, int]:
+    """Copy a part into a file; returns its hash and size. What goes to the disk is written in a thread."""
     digest, size = hashlib.sha256(), 0
-    async for chunk in _read_chunks(part, wanted.maximum, too_large):
+    async for chunk in _read_chunks(part, limit, too_large):
         digest.update(chunk)
         size += len(chunk)
         if size <= IMAGE_BYTES_IN_MEMORY:
@@ -193,7 +228,7 @@ async def _read_file(part: BodyPartReader, name: str, file: IO[bytes], wanted: F
         else:
             await asyncio.to_thread(file.write, chunk)
     await asyncio.to_thread(file.seek, 0)  # writes what is still buffered
-    return digest.digest()
+    return digest.digest(), size
 
 
 def _decode_text(data: bytes, charset: str) -> str:
@@ -245,6 +280,7 @@ async def _read_parts(
         bounded = _BoundedStream(request.content, upload, _sum_bytes(wanted))
         reader = MultipartReader(request.headers, cast(StreamReader, bounded))
     fields, hashes, filenames = dict[str, str](), dict[str, bytes](), dict[str, str]()
+    pictures = 0
     for _ in range(MAX_PARTS):
         part = await _next_part(reader)
         if part is None:
@@ -256,21 +292,41 @@ async def _read_parts(
         if name in files:
             with _parser_errors():
                 filenames[name] = part.filename or ""
-            hashes[name] = await _read_file(part, name, files[name], wanted[name])
+            hashes[name], size = await _read_file(
+                part, files[name], *_limit_file(name, wanted[name], pictures)
+            )
+            pictures += size if wanted[name].is_picture else 0
         else:
             fields[name] = await _read_text(part, name)
     else:
         raise _malformed(f"It has more than {MAX_PARTS} parts")
+    _check_presence(wanted, hashes)
+    return Form({name: files[name] for name in hashes}, _join_hashes(wanted, hashes), fields, filenames)
+
+
+def _check_presence(wanted: Mapping[str, FilePart], sent: Collection[str]) -> None:
     for name, file in wanted.items():
-        if file.missing and name not in hashes:
+        if file.missing and name not in sent and file.instead not in sent:
             raise invalid_parameter(file.missing, name, provided=None)
-    digest = b"".join(hashes[name] for name in wanted if name in hashes)
-    return Form({name: files[name] for name in hashes}, digest, fields, filenames)
+        if name in sent and file.instead in sent:
+            message = f"Send either {name} or {file.instead}, not both"
+            raise invalid_parameter(message, file.instead, provided=[name, file.instead])
+
+
+def _join_hashes(wanted: Mapping[str, FilePart], hashes: Mapping[str, bytes]) -> bytes:
+    """Those of all files. A further picture's is told from another's by its name; the front's has none."""
+    return b"".join(
+        (name.encode() if wanted[name].is_picture and name != "image" else b"") + hashes[name]
+        for name in wanted
+        if name in hashes
+    )
 
 
 def _sum_bytes(wanted: Mapping[str, FilePart]) -> int:
     """Bytes of a body at most: of its files, and of all other parts together."""
-    return sum(file.maximum for file in wanted.values()) + MEBIBYTE
+    pictures = sum(file.maximum for file in wanted.values() if file.is_picture)
+    others = sum(file.maximum for file in wanted.values() if not file.is_picture)
+    return min(pictures, MAX_PICTURES_BYTES) + others + MEBIBYTE
 
 
 def _open_temporary() -> SpooledTemporaryFile[bytes]:

@@ -63,6 +63,8 @@ def filter_case(context, case):
         return False
     if any(is_spelled_boolean(form.get(name)) for name in BOOLEANS):
         return False
+    if "image" in form and "image_sheet" in form:
+        return False
     outline, side = form.get("outline_size"), form.get("mesh_input_size", 1024)
     if isinstance(outline, int) and isinstance(side, int) and side // 2 - 1 < outline <= 512:
         return False

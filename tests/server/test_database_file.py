@@ -209,7 +209,7 @@ def read_version_0():
     return jobs, events
 
 
-ADDED_SINCE = {"strict": False, "figure": -1, "root_motion": "keep"}
+ADDED_SINCE = {"strict": False, "figure": -1, "root_motion": "keep", "views": "auto"}
 """Form fields of later releases, with their defaults."""
 
 
@@ -243,7 +243,7 @@ def test_a_file_of_the_first_release_is_migrated(old):
             assert len(ended.files) == len(ended.facts) == len(data["downloads"])
             assert ended.make_log(database.events(job_id)).since(0)[-1].data == data
     for row in database.live_jobs():
-        graph = build_graph(load_template(), row.id, "x.tif", read_parameters(row.body).values)
+        graph = build_graph(load_template(), row.id, {"image": "x.tif"}, read_parameters(row.body).values)
         assert row_to_job(row, graph).parameters.values == {**ADDED_SINCE, **row.body["values"]}
     history = History()
     history.load(database.newest("completed", 5))

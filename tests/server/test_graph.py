@@ -23,7 +23,7 @@ def template():
 
 
 def build(template, **values):
-    return build_graph(template, "the-job", "character3d/the-job.png", {**VALUES, **values})
+    return build_graph(template, "the-job", {"image": "character3d/the-job.png"}, {**VALUES, **values})
 
 
 def by_title(graph):
@@ -42,6 +42,46 @@ def test_every_value_reaches_its_node(template):
     assert nodes["Rig character"]["pose_type"] == "T-pose"
     for title in ("Save raw mesh", "Save textured mesh", "Save rigged character", "Preview raw mesh"):
         assert nodes[title]["job_id"] == "the-job"
+
+
+def test_one_picture_adds_no_node(template):
+    graph = build(template, animated_preview=True)
+    assert {key: node["class_type"] for key, node in graph.prompt.items()} == {
+        key: node["class_type"] for key, node in template.items()
+    }
+
+
+def test_each_picture_is_loaded_for_its_side(template):
+    pictures = {"image": "a.tif", "image_left": "a_left.tif", "image_top": "a_top.tif"}
+    nodes = build_graph(template, "the-job", pictures, VALUES).prompt
+    taken = next(node["inputs"] for node in nodes.values() if node["class_type"] == "C3DPreprocessPicture")
+    assert "right" not in taken and "back_mask" not in taken
+    for side in ("left", "top"):
+        load, mask = nodes[taken[side][0]], nodes[taken[f"{side}_mask"][0]]
+        assert (load["class_type"], load["inputs"]) == ("LoadImage", {"image": f"a_{side}.tif"})
+        assert (mask["class_type"], mask["inputs"]) == ("InvertMask", {"mask": [taken[side][0], 1]})
+        assert taken[side][1] == taken[f"{side}_mask"][1] == 0
+
+
+def test_a_sheet_is_split_before_it_is_cut_out(template):
+    pictures = {"image_sheet": "a.tif", "image_back": "b.tif"}
+    graph = build_graph(template, "the-job", pictures, {**VALUES, "figure": 2})
+    nodes = by_title(graph)
+    (split,) = (key for key, node in graph.prompt.items() if node["class_type"] == "C3DSplitSheet")
+    taken, before = nodes["Preprocess picture"], by_title(build(template))["Preprocess picture"]
+    assert nodes["Load picture"]["image"] == "a.tif"
+    assert nodes["Split sheet"] == {"image": before["image"], "mask": before["mask"], "figure": 2}
+    assert taken["figure"] == -1 and graph.node_stages[split] == "preprocessing"
+    outputs = {name: link[1] for name, link in taken.items() if isinstance(link, list) and link[0] == split}
+    assert outputs == {
+        "image": 0,
+        "mask": 1,
+        "left": 2,
+        "left_mask": 3,
+        "right": 4,
+        "right_mask": 5,
+    }
+    assert graph.prompt[taken["back"][0]]["inputs"] == {"image": "b.tif"}
 
 
 def test_template_is_not_changed(template):
@@ -123,7 +163,7 @@ def test_a_graph_without_a_node_for_a_field_is_refused(tmp_path):
 
 def test_a_motion_is_put_onto_the_character(template):
     values = {**VALUES, "root_motion": "in place", "animated_preview": True}
-    graph = build_graph(template, "the-job", "a.tif", values, "character3d/the-job.bvh")
+    graph = build_graph(template, "the-job", {"image": "a.tif"}, values, "character3d/the-job.bvh")
     titles = {node["_meta"]["title"]: number for number, node in graph.prompt.items()}
     nodes = by_title(graph)
     assert nodes["Load motion"] == {
@@ -140,5 +180,5 @@ def test_a_motion_is_put_onto_the_character(template):
 
 def test_a_motion_needs_a_rig(template):
     values = {**VALUES, "enable_rigging": False}
-    graph = build_graph(template, "the-job", "a.tif", values, "character3d/the-job.bvh")
+    graph = build_graph(template, "the-job", {"image": "a.tif"}, values, "character3d/the-job.bvh")
     assert "Load motion" not in by_title(graph)

@@ -36,7 +36,7 @@ class Run:
 
     def __init__(self, **form):
         parameters = parse_parameters(form, [])
-        graph = build_graph(load_template(), "job", "x.png", parameters.values)
+        graph = build_graph(load_template(), "job", {"image": "x.png"}, parameters.values)
         self.job = Job("job", "user", parameters, graph, EXPECTED)
         self.live = LiveJob(self.job)
         self.ended = 0

@@ -46,6 +46,7 @@ def test_defaults_are_the_contracts():
         "bone_names": "mixamo",
         "animated_preview": False,
         "root_motion": "keep",
+        "views": "auto",
         "webhook_url": "",
     }
 

@@ -77,6 +77,27 @@ async def test_jobs_survive_kill_9(comfyui_folder, base):
             assert not pictures(base)
 
 
+@pytest.mark.parametrize("front", ["image", "image_sheet"])
+async def test_all_pictures_of_a_job_survive_kill_9(comfyui_folder, base, front):
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, size in ((front, (64, 8)), ("image_back", (24, 8))):
+        form.add_field(name, make_png(size), filename="a.png")
+    slow_down(base, C3DPreprocessPicture=30)
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client:
+            async with client.post("/generate_character", data=form) as answer:
+                job_id = (await answer.json())["job_id"]
+            await wait_for(client, job_id, lambda body: body["attempts"])
+            kill(server)
+    slow_down(base)
+    with run_stub_server(comfyui_folder, base) as server:
+        async with open_client(server.url) as client:
+            body = await client.finish(job_id)
+            seen = "front 64" if front == "image" else "front 16, left 16"
+            assert f"preprocessing: {seen}, back 24" in body["warnings"] and body["attempts"] == 2
+            assert not pictures(base)
+
+
 async def test_events_go_on_where_they_were(comfyui_folder, base):
     slow_down(base, C3DGenerateViews=30)
     with run_stub_server(comfyui_folder, base) as server:

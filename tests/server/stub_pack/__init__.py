@@ -26,6 +26,8 @@ TICKS = 10
 TRIMESH = io.Custom("TRIMESH")
 CHARACTER = io.Custom("C3D_CHARACTER")
 FIGURE = io.Custom("C3D_FIGURE")
+PICTURES = io.Custom("C3D_PICTURES")
+IMAGE_AND_MASK = (("image", io.Image), ("mask", io.Mask))
 
 
 def _load_repository():
@@ -105,9 +107,30 @@ def _mask():
     return torch.zeros(1, 8, 8)
 
 
+SIDES = ("left", "right", "back", "top")
+"""Of which there may be pictures beside the front's."""
+
+
 def _preprocess(image, mask, **values):
+    """With pictures of sides it warns of what it was given: side and width of each."""
     assert image.shape[-1] == 3 and mask.max() == 1
-    return io.NodeOutput(_image(), _mask(), "figure", ui=_report("preprocessing", "alpha"))
+    pictures = {side: values[side] for side in SIDES if values.get(side) is not None}
+    assert all(values[f"{side}_mask"].max() == 1 for side in pictures)
+    given = [f"{side} {picture.shape[2]}" for side, picture in pictures.items()]
+    warnings = [", ".join([f"front {image.shape[2]}", *given])] if given else []
+    report = _report("preprocessing", "alpha", warnings=warnings)
+    return io.NodeOutput(_image(), _mask(), "figure", "pictures", ui=report)
+
+
+def _split_sheet(image, mask, figure):
+    """As if there were four views in a row, the last one seen from three quarters."""
+    width = image.shape[2] // 4
+    views = [(image[:, :, k * width : (k + 1) * width], torch.ones(1, 8, 8)) for k in range(3)]
+    front, left, back = views
+    warning = f"view 4 was left out, figure {figure}"
+    return io.NodeOutput(
+        *front, *left, None, None, *back, ui=_report("preprocessing", "sheet", warnings=[warning])
+    )
 
 
 def _generate_mesh(**values):
@@ -175,9 +198,18 @@ NODES = [
             io.Mask.Input("mask"),
             io.Int.Input("mesh_input_size"),
             io.Int.Input("outline_size"),
+            *(io.Image.Input(side, optional=True) for side in SIDES),
+            *(io.Mask.Input(f"{side}_mask", optional=True) for side in SIDES),
         ],
-        [io.Image.Output(), io.Mask.Output(), FIGURE.Output()],
+        [io.Image.Output(), io.Mask.Output(), FIGURE.Output(), PICTURES.Output()],
         _preprocess,
+    ),
+    _node(
+        "C3DSplitSheet",
+        [io.Image.Input("image"), io.Mask.Input("mask"), io.Int.Input("figure", min=-1)],
+        [kind.Output(f"{name}{number}") for number in range(4) for name, kind in IMAGE_AND_MASK],
+        _split_sheet,
+        is_output=False,
     ),
     _node(
         "C3DEditFigure",
