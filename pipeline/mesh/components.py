@@ -35,10 +35,15 @@ def find_components(mesh: Mesh) -> MeshComponents:
 
 def measure_component_extents(components: MeshComponents) -> Float64Array:
     """Return the diagonal (C,) of each component's bounding box, metres."""
+    return np.asarray(np.linalg.norm(measure_component_sides(components), axis=1))
+
+
+def measure_component_sides(components: MeshComponents) -> Float64Array:
+    """Return the sides (C, 3) of each component's bounding box, metres."""
     order = np.argsort(components.labels, kind="stable")
     starts = np.searchsorted(components.labels[order], np.arange(int(components.labels.max()) + 1))
     low, high = (extreme.reduceat(components.points[order], starts) for extreme in (np.minimum, np.maximum))
-    return np.asarray(np.linalg.norm(high - low, axis=1))
+    return np.asarray(high - low)
 
 
 def split_closed_components(components: MeshComponents) -> tuple[Float64Array, Float64Array]:

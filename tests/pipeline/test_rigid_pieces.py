@@ -9,6 +9,7 @@ from character3d.pipeline.mesh.components import find_components
 from character3d.pipeline.rigging.skeleton import PREFIX, build_skeleton
 from character3d.pipeline.rigging.skin.bone_distances import list_bones, scale_distances
 from character3d.pipeline.rigging.skin.contact_cuts import cut_contacts
+from character3d.pipeline.rigging.skin.piece_parts import separate_pieces
 from character3d.pipeline.rigging.skin.rigid_pieces import hold_pieces
 from character3d.pipeline.rigging.skin.skinning import compute_skin_weights
 from character3d.pipeline.types import Mesh
@@ -130,6 +131,61 @@ def test_the_balls_of_a_robot_are_the_limbs(skeleton):
     weights = share(bones, skeleton, pieces, piece0=(("LeftShoulder", 0.55), "LeftArm"), **names)
     held = hold_pieces(weights, pieces, skeleton, bones)
     assert (held[pieces.labels == 0, number_of(bones, skeleton, "LeftArm")] == 1).all()
+
+
+def test_a_socket_beside_a_shoulder_is_not_a_ball(skeleton):
+    bones = list_bones(skeleton)
+    at = skeleton.positions[skeleton.index(PREFIX + "LeftArm")]
+    plates = [((0, 0.3 * row, 0), (0.2, 0.25, 0.2)) for row in range(6)]
+    pieces = make_boxes((at, (0.05, 0.2, 0.2)), *plates)
+    names = {f"piece{number + 1}": (("Spine", 0.8), "Hips") for number in range(6)}
+    weights = share(bones, skeleton, pieces, piece0=(("LeftShoulder", 0.55), "LeftArm"), **names)
+    held = hold_pieces(weights, pieces, skeleton, bones)
+    assert np.array_equal(held[pieces.labels == 0], weights[pieces.labels == 0])
+
+
+def separate(weights, pieces, bones, along_arm=None):
+    """(P, B) bool, which bones have been put far from which points."""
+    along = np.zeros(len(weights), bool) if along_arm is None else along_arm
+    return separate_pieces(np.ones(weights.shape), weights, pieces, bones, along) > 1
+
+
+def test_a_helmet_is_the_head_and_a_robe_is_not_one_part(skeleton):
+    """A closed piece of one part is far from other bones; not what is open, mixed or most of a limb."""
+    bones = list_bones(skeleton)
+    helmet, cape, robe = ((2, 0, 0), (0.4, 0.4, 0.4)), ((3, 0, 0), (0.4,) * 3), ((4, 0, 0), (0.4,) * 3)
+    pieces = make_boxes(BODY, helmet, cape, robe, is_open=(2,))
+    weights = share(
+        bones,
+        skeleton,
+        pieces,
+        piece0=(("Hips", 0.8), "LeftUpLeg"),
+        piece1=(("Head", 0.7), "Spine2"),
+        piece2=(("Spine2", 0.8), "Head"),
+        piece3=(("Hips", 0.5), "RightUpLeg"),
+    )
+    is_far = separate(weights, pieces, bones)
+    assert not is_far[pieces.labels != 1].any()
+    head = [bone.part == "head" for bone in bones]
+    assert (is_far[pieces.labels == 1] == ~np.array(head)).all()
+
+
+def test_a_breastplate_is_the_trunk_and_a_shirt_bends_at_its_sleeves(skeleton):
+    bones = list_bones(skeleton)
+    pieces = make_boxes(BODY, ((2, 0, 0), (0.6, 0.5, 0.3)), ((4, 0, 0), (0.8, 0.2, 0.2)))
+    weights = share(
+        bones,
+        skeleton,
+        pieces,
+        piece0=(("Hips", 0.5), "Spine"),
+        piece1=(("Spine2", 0.8), "LeftArm"),
+        piece2=(("LeftForeArm", 0.9), "LeftArm"),
+    )
+    trunk = np.array([bone.part in ("trunk", "collar") for bone in bones])
+    plate = pieces.labels == 1
+    assert (separate(weights, pieces, bones)[plate] == ~trunk).all()
+    sleeve = plate & (pieces.points[:, 0] > 2.25)
+    assert not separate(weights, pieces, bones, sleeve)[plate].any()
 
 
 def test_distances_are_continuous_and_alike_outside():

@@ -19,7 +19,8 @@ _HAND_PER_FOREARM = 0.55
 _JAW_PER_HEAD = 0.4
 _RADIUS_QUANTILE, _MIN_RADIUS = 0.7, 0.018
 """Minimum radius as a share of the body's height."""
-_MAX_DISTANCE = 1e4
+MAX_DISTANCE = 1e4
+"""In radii: of what no path leads to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +156,6 @@ def measure_bones(
     for number, bone in enumerate(bones):
         away = csgraph.dijkstra(graph, indices=list_source_cells(solid, bone), min_only=True)
         scaled = scale_distances(away + 0.5 * solid.size, radii[number], float(radii.max()))
-        distances[:, number] = np.minimum(scaled, _MAX_DISTANCE)
+        distances[:, number] = np.minimum(scaled, MAX_DISTANCE)
         progress((number + 1) / len(bones))
     return distances

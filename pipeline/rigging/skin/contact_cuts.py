@@ -16,8 +16,8 @@ from ...types import BoolArray, Float64Array, Int64Array, Mesh, Skeleton, SkinWe
 from ..skeleton import LEG_PARTS, PREFIX, SIDES, list_appendage_joints
 
 REST = 0
-_ARM, _SHOULDER, _LEG, _APPENDAGE, _THIGH = 1, 2, 3, 4, 5
-LIMBS = (_ARM, _LEG, _APPENDAGE)
+ARM, _SHOULDER, _LEG, _APPENDAGE, _THIGH = 1, 2, 3, 4, 5
+LIMBS = (ARM, _LEG, _APPENDAGE)
 NOWHERE = float("-inf")
 _SHOULDER_SHARE = 0.35
 """Share of the upper arm that belongs to the shoulder and may be adjacent to the chest."""
@@ -46,7 +46,7 @@ def label_regions(
         leg = [skeleton.index(f"{PREFIX}{side}{part}") for part in LEG_PARTS]
         is_leg = np.isin(joints, leg)
         labels[is_leg] = sign * np.where(below[is_leg], _LEG, _THIGH)
-        labels[(is_upper & (along > _SHOULDER_SHARE)) | np.isin(joints, (lower, *hand))] = sign * _ARM
+        labels[(is_upper & (along > _SHOULDER_SHARE)) | np.isin(joints, (lower, *hand))] = sign * ARM
     return labels
 
 
@@ -73,8 +73,8 @@ def is_contact(first: Int64Array, second: Int64Array) -> BoolArray:
     appendage beside a leg.
     """
     differ = first != second
-    own = first * second == _ARM * _SHOULDER
-    arms = differ & ~own & ((np.abs(first) == _ARM) | (np.abs(second) == _ARM))
+    own = first * second == ARM * _SHOULDER
+    arms = differ & ~own & ((np.abs(first) == ARM) | (np.abs(second) == ARM))
     sizes = np.abs(first), np.abs(second)
     beside = (np.minimum(*sizes) >= _LEG) & ((sizes[0] == _APPENDAGE) != (sizes[1] == _APPENDAGE))
     return arms | (first * second == -_LEG * _LEG) | beside

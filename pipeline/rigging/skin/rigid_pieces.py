@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ...mesh.components import MeshComponents, measure_component_extents
+from ...mesh.components import (
+    MeshComponents,
+    measure_component_extents,
+    measure_component_sides,
+)
 from ...mesh.topology import list_directed_edges
 from ...types import BoolArray, Float64Array, Int64Array, Skeleton
 from .bone_distances import Bone
@@ -18,9 +22,9 @@ _ASSEMBLED = 0.5
 """Share of the points in closed parts, from which the body is put together from them."""
 _OWN_SHARE, _OWN_SHARE_ASSEMBLED = 0.75, 0.6
 """Mean weight of a joint, from which a closed part is that joint's alone."""
-_BALL_OFFSET, _BALL_SHARE = 0.2, 0.7
-"""Of a ball joint: the distance of its middle from the joint, as a share of its span, and the weight of the
-joint and its parent."""
+_BALL_OFFSET, _BALL_SHARE, _BALL_WIDTH = 0.2, 0.7, 0.7
+"""Of a ball joint: the distance of its middle from the joint, as a share of its span, the weight of the
+joint and its parent, and the shortest of its sides, as a share of the longest: flatter ones are sockets."""
 
 
 def hold_pieces(
@@ -34,7 +38,7 @@ def hold_pieces(
     height = float(np.ptp(pieces.points[:, 1]))
     spans = measure_component_extents(pieces) / max(height, 1e-12)
     counts = np.bincount(pieces.labels, minlength=len(spans))
-    is_closed = _find_closed(pieces, len(spans))
+    is_closed = find_closed(pieces, len(spans))
     is_detail = spans < _SMALL
     if counts[is_detail & ~is_closed].sum() > _MAX_OPEN_SHARE * len(weights):
         is_detail &= is_closed
@@ -53,8 +57,8 @@ def hold_pieces(
     return np.where(rigid[:, None], held[pieces.labels], weights)
 
 
-def _find_closed(pieces: MeshComponents, count: int) -> BoolArray:
-    """(C,) bool, whether each edge of the piece is traversed in both directions."""
+def find_closed(pieces: MeshComponents, count: int) -> BoolArray:
+    """Return (C,) bool, whether each edge of a piece is traversed in both directions."""
     start, end = list_directed_edges(pieces.faces)
     size = len(pieces.points)
     alone = ~np.isin(start * size + end, end * size + start)
@@ -86,4 +90,6 @@ def _find_balls(
     above = np.array([own.get(int(skeleton.parents[joint]), number) for number, joint in enumerate(joints)])
     shared = means + np.where(above != np.arange(len(above)), means[:, above], 0.0)
     away[(away > _BALL_OFFSET * spans[:, None]) | (shared < _BALL_SHARE)] = np.inf
+    sides = measure_component_sides(pieces)
+    away[sides.min(axis=1) < _BALL_WIDTH * sides.max(axis=1)] = np.inf
     return np.where(np.isfinite(away.min(axis=1)), away.argmin(axis=1), -1)

@@ -1,11 +1,11 @@
 """Skin weights from geodesic distances through the interior of the body.
 
 Geodesic voxel binding: O. Dionne, M. de Lasa, "Geodesic Voxel Binding for Production Character Meshes",
-SCA 2013, with four changes. Distances are measured in radii of the bone they start from, so that a thin arm
+SCA 2013, with five changes. Distances are measured in radii of the bone they start from, so that a thin arm
 does not take over the chest beside it, and beyond its surface alike for all bones. What is one rigid piece
-stays one. A vertex is bound only to bones near its closest ones in the
-skeleton; between limbs of both sides the weights fade. The interior is cut where limbs only touch the
-body or each other.
+stays one, and a closed piece that is one part of the body's is bound to that part. A vertex is bound only to
+bones near its closest ones in the skeleton; between limbs of both sides the weights fade. The interior is
+cut where limbs only touch the body or each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from ...conventions import MAX_INFLUENCES
-from ...mesh.components import find_components
+from ...mesh.components import MeshComponents, find_components
 from ...mesh.topology import list_directed_edges
 from ...progress import Progress, ignore_progress, span_progress
 from ...types import BoolArray, Float64Array, FloatArray, Int64Array, IntArray, Mesh, Skeleton, SkinWeights
@@ -24,8 +24,9 @@ from ..skeleton import PREFIX, measure_tree_distances
 from ..voxel_solid import VoxelSolid
 from ..voxelize import voxelize_mesh
 from .bone_distances import Bone, find_nearest_bones, list_bones, list_source_cells, measure_bones
-from .contact_cuts import NOWHERE, cut_contacts, is_contact, label_regions
+from .contact_cuts import ARM, NOWHERE, cut_contacts, is_contact, label_regions
 from .finger_skin import share_with_fingers
+from .piece_parts import separate_pieces
 from .rigid_pieces import hold_pieces
 from .smoothing import smooth_over_edges
 
@@ -79,6 +80,7 @@ def compute_skin_weights(
     welded = find_components(mesh)
     cells = _nearby_cells(solid, welded.points, region)
     near = np.asarray(distances[cells].mean(axis=1), np.float64)
+    near = _separate_pieces(near, welded, region[cells[:, 0]], bones)
     weights = _blend_weights(near, welded.points, welded.faces, region[cells[:, 0]], skeleton, bones)
     weights = hold_pieces(weights, welded, skeleton, bones)
     owners = np.array([bone.joint for bone in bones])
@@ -111,6 +113,15 @@ def _merge_hidden(
     kept = [bone for bone, owner in zip(bones, owners, strict=True) if bone.joint == owner]
     merged = [distances[:, owners == bone.joint].min(axis=1) for bone in kept]
     return kept, np.stack(merged, axis=1)
+
+
+def _separate_pieces(
+    distances: Float64Array, pieces: MeshComponents, region: Int64Array, bones: list[Bone]
+) -> Float64Array:
+    """The distances, without those between a piece of one part of the body and the bones of others."""
+    side_excess = _measure_side_excess(distances, np.array([bone.side for bone in bones]))
+    weights = _distances_to_weights(distances, bones, side_excess)
+    return separate_pieces(distances, weights, pieces, bones, np.abs(region) == ARM)
 
 
 def _blend_weights(
