@@ -29,6 +29,8 @@ _SPINE = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head", "HeadTop_End")
 _SHOULDER_SHARE, _TOE_SHARE, _NECK_SHARE = 0.25, 0.65, 0.8
 """Where a joint that is missing lies: from the chest to the arm, from the ankle to the tip of the foot, and
 from the last joint of the chest to the head."""
+_LIMB_BONES = (("Arm", "ForeArm"), ("ForeArm", "Hand"), ("UpLeg", "Leg"), ("Leg", "Foot"))
+_LEAST_COVERED = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,26 @@ def read_maker_rig(file: Path) -> MakerRig:
     positions = positions.astype(np.float32)
     mesh = Mesh(positions, data["f"], compute_vertex_normals(positions, data["f"]))
     return MakerRig(file.stem, mesh, skeleton, spread, frozenset(names))
+
+
+def is_in_pose(rig: MakerRig) -> bool:
+    """Whether the maker's mesh stands in the pose of the maker's joints.
+
+    Half of the bones of arms and legs have their own vertices beside them over a third of their length.
+    """
+    names = [name.split(":")[-1] for name in rig.skeleton.names]
+    main = np.where(rig.weights.sum(axis=1) > 0.5, rig.weights.argmax(axis=1), -1)
+    covered = []
+    for side in SIDES:
+        for name, child in _LIMB_BONES:
+            number = names.index(side + name)
+            own = rig.mesh.positions[main == number].astype(np.float64)
+            if {side + name, side + child} <= rig.names and len(own):
+                start, end = rig.skeleton.positions[[number, names.index(side + child)]].astype(np.float64)
+                along = (own - start) @ (end - start) / max(float((end - start) @ (end - start)), 1e-12)
+                low, high = np.clip(np.quantile(along, (0.02, 0.98)), 0, 1)
+                covered.append(float(high - low))
+    return not covered or float(np.median(covered)) > _LEAST_COVERED
 
 
 def _faces_back(at: dict[str, Array]) -> bool:

@@ -11,8 +11,11 @@ wrong  % of vertices whose main body part by our weights (head, trunk with colla
 Where a maker's left and right are those of a mirror, they are exchanged: what is nearer counts.
 Every second file of the sorted list is marked TUNE: constants may be chosen on it. The others are HELD.
 The closing line `mean M p95 P wrong W refused R` is over all: the joint error, its 95th percentile over
-meshes, the mean of `wrong`, and how many were refused. --sheets draws each fitted skeleton over its mesh.
---maker-joints binds the mesh to its maker's joints instead: `wrong` is then the error of the weights alone.
+meshes, the mean of `wrong`, and how many were refused. A mesh whose parts lie elsewhere than its maker's
+joints (legs inside the trunk: it was taken from its file out of the pose of its bones) has no right binding;
+its row says so, and a line `in pose` before the last leaves it out.
+--sheets draws each fitted skeleton over its mesh. --maker-joints binds the mesh to its maker's joints
+instead: `wrong` is then the error of the weights alone.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
-from bench_data_rigs import bind_mesh, read_maker_rig, spread_weights  # noqa: E402
+from bench_data_rigs import bind_mesh, is_in_pose, read_maker_rig, spread_weights  # noqa: E402
 from character3d.pipeline.errors import Character3DError  # noqa: E402
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
@@ -58,6 +61,7 @@ class Row(NamedTuple):
     wrong: float
     seconds: float
     refused: str = ""
+    in_pose: bool = True
 
     @property
     def error(self) -> float:
@@ -79,12 +83,15 @@ def main() -> None:
         share = "TUNE" if file.stem in tune else "HELD"
         figures = f"{share} error {row.error:5.2f} wrong {row.wrong:5.2f} {row.seconds:4.1f} s"
         notes = row.refused or " ".join(f"{name} {error:.1f}" for name, error in worst)
+        notes += "" if row.in_pose else "  mesh and joints are not in one pose"
         print(f"{row.name:20} {figures}  {notes}", flush=True)
     if arguments.joints:
         _print_joints(rows)
     for title, is_tune in (("TUNE", True), ("HELD", False)):
         if group := [row for row in rows if (row.name in tune) == is_tune]:
             print(f"{title:6} {summarize(group)}")
+    if (posed := [row for row in rows if row.in_pose]) and len(posed) < len(rows):
+        print(f"in pose, {len(posed)} of {len(rows)}: {summarize(posed)}")
     print(summarize(rows))
 
 
@@ -137,7 +144,8 @@ def measure(file: Path, sheets: Path | None = None) -> Row:
     if sheets is not None:
         sheets.mkdir(parents=True, exist_ok=True)
         _draw(placed, fitted.skeleton, joints).save(sheets / f"{file.stem}.png")
-    return Row(file.stem, {name: scale * gap for name, gap in errors.items()}, wrong, seconds)
+    gaps = {name: scale * gap for name, gap in errors.items()}
+    return Row(file.stem, gaps, wrong, seconds, in_pose=is_in_pose(read_maker_rig(file)))
 
 
 def measure_weights(file: Path) -> Row:
@@ -151,7 +159,7 @@ def measure_weights(file: Path) -> Row:
     seconds = time.perf_counter() - began
     ours, theirs = ([name.split(":")[-1] for name in names] for names in (skeleton.names, rig.skeleton.names))
     wrong = _share_of_wrong(spread_weights(skin, len(ours)), ours, rig.weights, theirs)
-    return Row(rig.name, dict.fromkeys(rig.names, 0.0), wrong, seconds)
+    return Row(rig.name, dict.fromkeys(rig.names, 0.0), wrong, seconds, in_pose=is_in_pose(rig))
 
 
 def _both_sides(names: list[str]) -> tuple[list[str], list[str]]:
