@@ -30,16 +30,24 @@ def align_picture(picture: FramedPicture, mask: BoolArray) -> FrontCanvas:
 
     Raises PictureError for a picture without a subject, MeshError for an empty silhouette.
     """
+    warped = lay_picture(picture, mask)
+    subject = warped[..., 3] >= 0.5
+    overlap = float((subject & mask).sum() / max(1, (subject | mask).sum()))
+    solid = select_solid(warped[..., 3], subject)
+    color = np.clip(extend_color(warped[..., :3], solid), 0.0, 1.0)
+    return FrontCanvas(color, mask, overlap)
+
+
+def lay_picture(picture: FramedPicture, mask: BoolArray) -> FloatArray:
+    """The picture (S, S, 4), resampled so that its subject's box lies on that of a silhouette (S, S).
+
+    Raises PictureError for a picture without a subject, MeshError for an empty silhouette.
+    """
     if not picture.mask.any():
         raise PictureError("the picture has no subject: expected alpha of one half or more somewhere")
     if not mask.any():
         raise MeshError("the front view of the mesh is empty: expected a silhouette")
-    warped = map_box(picture.rgba, find_box(picture.mask), find_box(mask), len(mask))
-    subject = warped[..., 3] >= 0.5
-    overlap = float((subject & mask).sum() / max(1, (subject | mask).sum()))
-    solid = _select_solid(warped[..., 3], subject, len(mask))
-    color = np.clip(extend_color(warped[..., :3], solid), 0.0, 1.0)
-    return FrontCanvas(color, mask, overlap)
+    return map_box(picture.rgba, find_box(picture.mask), find_box(mask), len(mask))
 
 
 def map_box(
@@ -62,7 +70,7 @@ def map_box(
     return np.stack([np.asarray(channel, dtype=np.float32) for channel in channels], axis=-1)
 
 
-def _select_solid(alpha: FloatArray, subject: BoolArray, side: int) -> BoolArray:
-    """Pixels whose color is not mixed with the background: a rim of about one pixel is excluded."""
-    solid = (alpha >= 0.9) & erode_mask(subject, 1.0 + side / 768)
+def select_solid(alpha: FloatArray, subject: BoolArray) -> BoolArray:
+    """Pixels (S, S) of the subject whose color is not mixed with the background: all but a rim of one."""
+    solid = (alpha >= 0.9) & erode_mask(subject, 1.0 + len(subject) / 768)
     return solid if solid.any() else subject

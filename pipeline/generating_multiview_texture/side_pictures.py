@@ -11,18 +11,25 @@ from scipy import ndimage
 from ..color import srgb_to_lab
 from ..conventions import SIDE_NAMES, VIEW_NAMES
 from ..errors import PictureError
-from ..types import BoolArray, FloatArray, FramedPicture, ViewMaps
-from .alignment import FrontCanvas, align_picture
-from .masked_images import blur_masked
+from ..types import BoolArray, Float64Array, FloatArray, FramedPicture, ViewMaps
+from .alignment import FrontCanvas, align_picture, lay_picture, select_solid
+from .masked_images import blur_masked, dilate_mask, erode_mask, extend_color
+from .row_alignment import Part, match_rows, warp_rows, weigh_columns
 from .vertex_colors import FRONT
 
 LEFT, RIGHT = VIEW_NAMES.index("left"), VIEW_NAMES.index("right")
 _OPPOSITE = {LEFT: RIGHT, RIGHT: LEFT}
-_SYMMETRIC, _ASYMMETRIC = 8.0, 20.0
-"""Difference (CIE 1976) of a front's row from its mirror image up to which the sides are alike, and from
-which on they are not."""
+_SHARED = {"left": 1, "right": -1, "back": 0}
+"""Where in the front view the surface lies that another view shows too: right (1), left, at both ends."""
+_SYMMETRIC, _ASYMMETRIC = 30.0, 45.0
+"""Difference of a front's row from its mirror image up to which the sides are alike, and from which on they
+are not: light from one side alone makes up to 37."""
+_LIGHTNESS = 0.3
+"""Weight of lightness in it."""
 _OUTER = 0.35
 """Share of a row's half width, from the outline inwards, that tells of the side."""
+_INK = 4.5 / 768
+"""How far outlines reach into the subject, as a share of the side."""
 _BAND = 0.02
 """Rows over which symmetry is judged together, as a share of the side."""
 
@@ -51,7 +58,7 @@ def align_sides(
     unknown = sorted(set(sides) - set(SIDE_NAMES))
     if unknown:
         raise PictureError(f"expected pictures of {', '.join(SIDE_NAMES)}; found one of {unknown[0]}")
-    found = {VIEW_NAMES.index(name): _align(picture, maps, name) for name, picture in sides.items()}
+    found = {VIEW_NAMES.index(name): _align(picture, front, maps, name) for name, picture in sides.items()}
     for given, other in _OPPOSITE.items():
         if given in found and other not in found:
             found[other] = _mirror(found[given], front)
@@ -77,10 +84,34 @@ def show_pictures(
     return shown
 
 
-def _align(picture: FramedPicture, maps: ViewMaps, name: str) -> SideCanvas:
+def _align(picture: FramedPicture, front: FrontCanvas, maps: ViewMaps, name: str) -> SideCanvas:
+    """Box on box; then, seen from beside or behind, in height by the front and across by the silhouette."""
     mask = maps.mask[VIEW_NAMES.index(name)]
-    canvas = align_picture(picture, mask)
-    return SideCanvas(canvas.color, np.ones(len(mask), np.float32), canvas.overlap)
+    laid = lay_picture(picture, mask)
+    if name != "top":
+        laid = warp_rows(laid, _match(front, laid, name), mask)
+    subject = laid[..., 3] >= 0.5
+    overlap = float((subject & mask).sum() / max(1, (subject | mask).sum()))
+    return SideCanvas(_extend_inner(laid, subject), np.ones(len(mask), np.float32), overlap)
+
+
+def _match(front: FrontCanvas, laid: FloatArray, name: str) -> Float64Array:
+    """The rows (S,) of a laid picture (S, S, 4) by what both it and the front see."""
+    subject = laid[..., 3] >= 0.5
+    towards = _SHARED[name]
+    return match_rows(
+        Part(front.color, front.mask, weigh_columns(front.mask, towards)),
+        Part(laid[..., :3], subject, weigh_columns(subject, -towards)),
+    )
+
+
+def _extend_inner(laid: FloatArray, subject: BoolArray) -> FloatArray:
+    """The colors (S, S, 3) of the subject, continued beyond it from within its outline, which may be ink."""
+    solid = select_solid(laid[..., 3], subject)
+    inner = erode_mask(subject, _INK * len(subject))
+    beyond = extend_color(laid[..., :3], inner if inner.any() else solid)
+    near = extend_color(laid[..., :3], solid)
+    return np.clip(np.where(dilate_mask(subject, 1.0)[..., None], near, beyond), 0, 1)
 
 
 def _mirror(side: SideCanvas, front: FrontCanvas) -> SideCanvas:
@@ -94,7 +125,8 @@ def measure_symmetry(color: FloatArray, mask: BoolArray) -> FloatArray:
     Compared are the outer parts of each row with those of the mirror image, row's extent on row's extent.
     """
     size = len(mask)
-    lab, _ = blur_masked(srgb_to_lab(color), mask, _BAND * size / 2)
+    weights = np.array((_LIGHTNESS, 1, 1), np.float32)
+    lab, _ = blur_masked(srgb_to_lab(color) * weights, mask, _BAND * size / 2)
     first, last = mask.argmax(axis=1), size - 1 - mask[:, ::-1].argmax(axis=1)
     inward = np.linspace(0.02, _OUTER / 2, 12)
     reach = (last - first)[:, None] * inward

@@ -17,7 +17,7 @@ from ..progress import Progress, ignore_progress, span_progress
 from ..types import FloatArray, Mesh, TexturedMesh, ViewImages
 from .atlas import Texels, apply_texture, fill_gutters, interpolate, rasterize_uv
 from .fill_unseen import fill_unseen, split_long_edges
-from .project import Surface, ViewBlend, list_preferences, prepare_view
+from .project import Surface, ViewBlend, add_base, list_preferences, prepare_view
 from .seam_metrics import measure_seam_differences
 from .tangent_space import FLAT, TangentFrame, compute_tangents, encode_normals
 from .view_maps import check_maps, find_channels, split_texture, stack_view
@@ -105,9 +105,8 @@ def bake_views(
         array_to_tensor(fine.faces, device).long(),
     )
     progress(0.15)
-    preferences = list_preferences(images.rig, pictured)
     steps = span_progress(progress, 0.15, 0.75)
-    projected = _project_views(surface, texels, images, maps, weights, preferences, steps)
+    projected = _project_views(surface, texels, images, maps, weights, pictured, steps)
     color, share = projected.color, projected.share
     filled = _mix_fill(fine, surface.faces, texels, color, share, span_progress(progress, 0.75, 0.9))
     if "normal" in maps:
@@ -154,16 +153,19 @@ def _project_views(
     images: ViewImages,
     maps: Mapping[str, FloatArray],
     weights: FloatArray | None,
-    preferences: Sequence[float],
+    pictured: Collection[str],
     progress: Progress,
 ) -> _Projected:
     """Blend the views' colors and maps at the texels."""
-    blend = ViewBlend(*_locate_texels(texels, surface), channels=3 + 3 * len(maps))
+    in_bands, preferences = len(pictured) > 1, list_preferences(images.rig, pictured)
+    channels = 3 + 3 * len(maps) + 3 * in_bands
+    blend = ViewBlend(*_locate_texels(texels, surface), channels, in_bands=in_bands)
     used, astray = [], []
     for number, (camera, preference) in enumerate(zip(images.rig.cameras, preferences, strict=True)):
         progress(number / len(images.rig))
         own = None if weights is None else weights[number]
-        view = prepare_view(camera, surface, stack_view(images, maps, number), images.mask[number], own)
+        stack, mask = stack_view(images, maps, number), images.mask[number]
+        view = prepare_view(camera, surface, add_base(stack, mask) if in_bands else stack, mask, own)
         progress((number + 0.5) / len(images.rig))
         blend.add(view, preference)
         used.append(view.full_weights)

@@ -11,8 +11,15 @@ from character3d.pipeline.generating_multiview_texture import (
     show_pictures,
     synthesize_views,
 )
+from character3d.pipeline.generating_multiview_texture.row_alignment import (
+    Part,
+    match_rows,
+    warp_rows,
+    weigh_columns,
+)
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh
 from character3d.pipeline.texture_baking.project import list_preferences
+from character3d.pipeline.texture_baking.seam_metrics import measure_side_seams
 from character3d.pipeline.types import FramedPicture, Mesh
 
 FRONT, LEFT, BACK, RIGHT, TOP, BOTTOM = range(6)
@@ -115,6 +122,58 @@ def test_the_seam_lies_where_two_pictures_see_the_surface_equally_well(ball, map
     colors = baked.textured.vertex_colors[:, :3]
     around = np.abs(y) < 0.3
     angle = np.degrees(np.arctan2(x, z))
-    for low, high, color in ((-33, 33, RED), (57, 123, GREEN), (147, 180, BLUE), (-123, -57, GREEN)):
+    for low, high, color in ((-25, 25, RED), (65, 115, GREEN), (155, 180, BLUE), (-115, -65, GREEN)):
         rows = around & (angle > low) & (angle < high)
         assert np.abs(colors[rows] - color).max() < 0.04
+
+
+def draw_stripes(edges, *, height=256):
+    """A block whose three stripes, red, white and blue, meet at the rows `edges`."""
+    rgba = np.zeros((height, height, 4), np.float32)
+    for top, bottom, color in zip((16, *edges), (*edges, 240), (RED, WHITE, BLUE), strict=True):
+        rgba[top:bottom, :, :3] = color
+    rgba[16:240, 78:178, 3] = 1
+    return rgba
+
+
+def make_part(rgba, towards):
+    mask = rgba[..., 3] >= 0.5
+    return Part(rgba[..., :3], mask, weigh_columns(mask, towards))
+
+
+def test_stripes_of_front_and_side_come_to_one_height():
+    front, side = draw_stripes((100, 140)), draw_stripes((104, 144))
+    rows = match_rows(make_part(front, 1), make_part(side, -1))
+    assert np.abs(np.interp((100, 140), np.arange(256), rows) - (104, 144)).max() < 1.5
+    assert (np.diff(rows) > 0).all()
+    assert np.abs(rows - np.arange(256))[[16, 239]].max() < 0.5
+    same = match_rows(make_part(front, 1), make_part(front, -1))
+    assert (same == np.arange(256)).all()
+
+
+def test_a_picture_that_fits_stays_to_the_bit():
+    rgba = draw_stripes((100, 140))
+    assert warp_rows(rgba, np.arange(256.0), rgba[..., 3] >= 0.5) is rgba
+
+
+def test_each_row_comes_to_the_silhouette():
+    rgba = draw_stripes((100, 140))
+    mask = np.zeros((256, 256), bool)
+    mask[16:240, 90:190] = True
+    mask[120:200, 70:190] = True
+    found = warp_rows(rgba, np.arange(256.0), mask)[..., 3] >= 0.5
+    assert (found & mask).sum() / (found | mask).sum() > 0.98
+
+
+def test_the_seam_measure_tells_a_hard_seam_from_none(ball, maps):
+    """Pictures of one color but for one: its seams are the only steps."""
+    gray = tuple(0.5 * value for value in WHITE)
+    even = synthesize_views(ball, draw_disk(WHITE), maps, sides={"back": draw_disk(WHITE)})
+    sides = {"left": draw_disk(gray), "right": draw_disk(WHITE), "back": draw_disk(WHITE)}
+    views = synthesize_views(ball, draw_disk(WHITE), maps, sides=sides)
+    names = ("front", *sides)
+    for item, low, high in ((even, 0, 1.5), (views, 2.5, np.inf)):
+        baked = bake_views(ball, item, pictured=names, texture_size=512)
+        with np.errstate(invalid="ignore"):
+            step = measure_side_seams(baked.textured, item, names)
+        assert np.isnan(step) or low <= step < high
