@@ -10,13 +10,15 @@ import torch
 
 from ..pipeline.conventions import SIDE_NAMES
 from ..pipeline.errors import PictureError
+from ..pipeline.figure import Figure
 from ..pipeline.preprocessing import METHODS, bring_together, composite_on_gray, needs_prior
+from ..pipeline.preprocessing.read_figure import read_figure
 from ..pipeline.progress import span_progress
-from ..pipeline.types import FloatArray
+from ..pipeline.types import FloatArray, FramedPicture
 from .compat import io, make_stage_schema
 from .inputs import further_picture_inputs
 from .model_node import ModelNode, fingerprint_files
-from .read_picture import cut_picture, list_networks, read_picture
+from .read_picture import cut_picture, list_networks, read_picture, read_points
 from .sockets import (
     FigureSocket,
     PicturesSocket,
@@ -122,13 +124,15 @@ class PreprocessPicture(ModelNode):
         for number, (name, (side, its_mask)) in enumerate(further.items(), start=1):
             progress = span_progress(run.progress, number * share, (number + 1) * share)
             framed_sides[name] = cut_picture(side, models, mask=its_mask, progress=progress, **options)
-        pictures = bring_together(framed, framed_sides)
+        pictures = bring_together(framed, framed_sides, _read_profiles(framed_sides, models))
         return io.NodeOutput(
             array_to_image(composite_on_gray(framed.rgba)),
             array_to_mask(framed.rgba[..., 3]),
             read,
             pictures,
-            ui=run.finish(framed.method, read.warnings, {**framed.metrics, **read.metrics}),
+            ui=run.finish(
+                framed.method, [*read.warnings, *pictures.notes], {**framed.metrics, **read.metrics}
+            ),
         )
 
     @classmethod
@@ -154,3 +158,12 @@ def _read_sides(
         if image is not None:
             read[name] = image_to_picture(image), None if mask is None else mask_to_array(mask)
     return read
+
+
+def _read_profiles(sides: Mapping[str, FramedPicture], models: Mapping[ModuleType, Any]) -> dict[str, Figure]:
+    """The figures of the left and the right picture, as far as there are such."""
+    return {
+        name: read_figure(sides[name], *read_points(sides[name], models))
+        for name in ("left", "right")
+        if name in sides
+    }
