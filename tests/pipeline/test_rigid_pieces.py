@@ -188,6 +188,28 @@ def test_a_breastplate_is_the_trunk_and_a_shirt_bends_at_its_sleeves(skeleton):
     assert not separate(weights, pieces, bones, sleeve)[plate].any()
 
 
+def test_a_bolt_belongs_to_what_it_touches_and_a_finger_to_its_hand(skeleton):
+    """Both are near a thigh that hangs beside them and touch the chest; the finger is the hand's."""
+    bones = list_bones(skeleton)
+    size = (0.04, 0.04, 0.04)
+    pieces = make_boxes(
+        BODY, ((2, 1, 0), (0.4, 0.4, 0.4)), ((2.2, 1, 0), size), ((2.2, 1.1, 0), size), is_open=(2, 3)
+    )
+    weights = share(
+        bones,
+        skeleton,
+        pieces,
+        piece0=(("Hips", 0.5), "Spine"),
+        piece1=(("Spine2", 0.9), "Spine1"),
+        piece2=(("LeftUpLeg", 0.9), "Spine"),
+        piece3=(("LeftHand", 0.9), "LeftForeArm"),
+    )
+    is_far = separate(weights, pieces, bones)
+    trunk = np.array([bone.part in ("trunk", "collar") for bone in bones])
+    assert (is_far[pieces.labels == 2] == ~trunk).all()
+    assert not is_far[pieces.labels == 3].any()
+
+
 def test_distances_are_continuous_and_alike_outside():
     away = np.array((0.0, 0.02, 0.04, 0.1, 0.3))
     thin, thick = (scale_distances(away, radius, 0.1) for radius in (0.04, 0.1))
