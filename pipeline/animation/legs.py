@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..rigging.pose.posing import place_joints, turn_about
-from ..rigging.pose.rest_pose import SIDE_SIGNS
+from ..rigging.pose.rest_pose import SIDE_SIGNS, find_stand
 from ..types import Float64Array, RiggedCharacter
 from .clips import HumanoidClip
 from .feet import Contact, FootMotion, Sole, level_feet, measure_pitch, measure_sole, solve_ankles
@@ -54,9 +54,10 @@ class Leg:
 
 
 def measure_legs(character: RiggedCharacter, t_pose: Float64Array) -> dict[str, Leg]:
-    """Return side -> Leg; t_pose: (J, 3, 3) from `measure_t_pose`."""
+    """Return side -> Leg, with the origin between the feet; t_pose: (J, 3, 3) from `measure_t_pose`."""
     skeleton = character.skeleton
     positions = place_joints(skeleton, t_pose, skeleton.positions[0])[:, :3, 3]
+    positions -= find_stand(skeleton, positions) * (1.0, 0.0, 1.0)
     legs = {}
     for side in SIDE_SIGNS:
         names = ("hips", side + "UpperLeg", side + "LowerLeg", side + "Foot")

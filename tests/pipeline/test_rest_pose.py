@@ -85,6 +85,26 @@ def test_a_second_time_changes_nothing(posed):
     assert np.abs(again.skeleton.rest - posed.skeleton.rest).max() < 1e-5
 
 
+def test_who_stands_beside_the_origin_comes_back_to_it(character, posed):
+    """T-pose and clips have the origin between the feet, wherever the mesh came from."""
+    aside = np.array((0.4, 0.0, -0.3), np.float32)
+    rest = character.skeleton.rest.copy()
+    rest[:, :3, 3] += aside
+    mesh = replace(character.textured.mesh, positions=character.textured.mesh.positions + aside)
+    moved = replace(
+        character,
+        skeleton=replace(character.skeleton, rest=rest),
+        textured=replace(character.textured, mesh=mesh),
+    )
+    back = normalize_to_t_pose(moved)
+    assert np.abs(back.skeleton.positions - posed.skeleton.positions).max() < 1e-5
+    feet = [posed.skeleton.roles[side + part] for side in ("left", "right") for part in ("Foot", "Toes")]
+    assert np.abs(back.skeleton.positions[feet].mean(axis=0)[[0, 2]]).max() < 1e-5
+    for clip in (load_clip("idle"), load_clip("walk")):
+        expected, found = (retarget_clip(clip, one).translations for one in (character, moved))
+        assert np.abs(expected - found).max() < 1e-5
+
+
 def test_the_joints_are_oriented_as_the_fit_orients_them(posed):
     names = [name.removeprefix(PREFIX) for name in posed.skeleton.names]
     built = build_skeleton(dict(zip(names, posed.skeleton.positions, strict=True)))

@@ -85,21 +85,29 @@ def arm_elevations(offsets: Float64Array) -> Float64Array:
 
 
 def normalize_to_t_pose(character: RiggedCharacter) -> RiggedCharacter:
-    """Return the character with the T-pose as its rest pose, its lowest point on the ground.
+    """Return the character with the T-pose as its rest pose, on the ground, the origin between its feet.
 
     The mesh is deformed by its own skin, and clips show the same motion as before. Joints keep their names
-    and axes. A character in T-pose is returned unchanged. RigError names missing humanoid roles.
+    and axes. A character that stands there in T-pose is returned unchanged. RigError names missing humanoid
+    roles.
     """
     skeleton, mesh = character.skeleton, character.textured.mesh
     turns = raise_shoulders(skeleton, measure_t_pose(skeleton))
     placed = place_joints(skeleton, turns, skeleton.positions[0])
     moved = skin_mesh(mesh, skeleton, character.skin, placed)
-    lift = np.array((0.0, -float(moved.positions[:, 1].min()), 0.0))
-    moved = replace(moved, positions=moved.positions + lift)
-    placed[:, :3, 3] += lift
+    shift = -find_stand(skeleton, placed[:, :3, 3])
+    shift[1] = -float(moved.positions[:, 1].min())
+    moved = replace(moved, positions=moved.positions + shift)
+    placed[:, :3, 3] += shift
     built = replace(skeleton, rest=placed)
     clips = tuple(_rebase_clip(clip, skeleton, built, turns) for clip in character.clips)
     return replace(character, textured=replace(character.textured, mesh=moved), skeleton=built, clips=clips)
+
+
+def find_stand(skeleton: Skeleton, positions: Float64Array) -> Float64Array:
+    """Return the middle (3,) of the joints of both feet; positions: (J, 3) of all joints."""
+    feet = [side + part for side in SIDE_SIGNS for part in ("Foot", "Toes")]
+    return positions[[skeleton.roles[role] for role in feet if role in skeleton.roles]].mean(axis=0)
 
 
 def _turn_role(bones: _Bones, role: str, inherited: Float64Array) -> Float64Array:
