@@ -15,8 +15,6 @@ from .silhouette import Silhouette, measure_local_thickness, spread_nearest
 _MOST_CELLS = 5e6
 _REACH, _SOFT = 4.0, 1.2
 """Cells from the surface up to which the field is kept, and over which it is smoothed."""
-_ROUND = 0.35
-"""Radius of a part's edge, in radii of the part."""
 _DEEPEST, _LONGEST = 2.2, 5.0
 """Depth of a part to either side at most, in those that it would have if it were round; that of feet."""
 _FEET = 0.08
@@ -34,7 +32,7 @@ def lift_volume(
     """
     from skimage.measure import marching_cubes
 
-    inside, depth = ground.extended, _round_edges(depth, ground, _FEET * silhouette.height)
+    inside, depth = ground.extended, _limit_depth(depth, ground, _FEET * silhouette.height)
     deep = profile.distance.shape[1]
     step = max(1.0, float(inside.size * deep / _MOST_CELLS) ** (1 / 3))
     y, x = (np.arange(0, count - 1, step, dtype=np.float32) for count in inside.shape)
@@ -68,19 +66,18 @@ class _Grid:
         return ndimage.map_coordinates(plane, self._places, np.float32, order=1, mode="nearest")
 
 
-def _round_edges(depth: Depth, ground: Ground, feet: float) -> Depth:
-    """The depth (H, W) with round edges, and of thin parts no more than a few times their width.
+def _limit_depth(depth: Depth, ground: Ground, feet: float) -> Depth:
+    """The depth (H, W), of thin parts no more than a few times their width.
 
     feet: how high they are, in cells.
     """
     inside, longest = ground.extended, np.where(ground.height < feet, _LONGEST, _DEEPEST)
     radius = np.maximum(measure_local_thickness(inside), 1.0)
     distance = ndimage.distance_transform_edt(inside)
-    edge = 1 - np.clip(distance / (_ROUND * radius), 0, 1)
     most = longest**2 * (radius**2 - (radius - np.minimum(distance, radius)) ** 2)
     # The square of the depth is smoothed: near the outline it is linear, so that edges stay round.
     front, back = (
-        np.sqrt(np.maximum(ndimage.gaussian_filter(np.minimum(plane**2 * (1 - edge**2), most), 1.5), 0.0))
+        np.sqrt(np.maximum(ndimage.gaussian_filter(np.minimum(plane**2, most), 1.5), 0.0))
         for plane in (depth.front, depth.back)
     )
     return depth._replace(front=front, back=back)
