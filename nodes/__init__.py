@@ -18,6 +18,7 @@ from .rigging import RigCharacter
 from .save_character import SaveCharacter
 from .save_motion import SaveMotion
 from .shape_steps import CleanMesh, DecodeShape, LoadShapeModel
+from .symmetrize import Symmetrize, SymmetrizeViews
 from .texture_baking import ApplyTexture, BakeTexture, MergeMaterials
 from .view_steps import ApplyIG2MV, RenderViewMaps
 from .vrm_meta import MakeVrmMeta
@@ -34,8 +35,10 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     DelightPicture,
     ApplyIG2MV,
     GenerateViews,
+    SymmetrizeViews,
     BakeTexture,
     ApplyTexture,
+    Symmetrize,
     MergeMaterials,
     CheckRig,
     RigCharacter,

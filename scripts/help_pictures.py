@@ -43,8 +43,10 @@ from character3d.pipeline.generating_multiview_texture import (  # noqa: E402
     delight_picture,
     maps_to_condition,
     render_view_maps,
+    symmetrize_views,
     synthesize_views,
 )
+from character3d.pipeline.mesh.symmetrize import symmetrize_mesh  # noqa: E402
 from character3d.pipeline.mesh_generation import clean_mesh, inflate_silhouette  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
 from character3d.pipeline.preprocessing import composite_on_gray, decode_picture, preprocess_picture  # noqa: E402
@@ -287,6 +289,10 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
         "C3DGenerateViews": lambda: join([gray, *show(elf.mesh, 25)], [grid(color)]),
         "C3DBakeTexture": lambda: join([grid(color)], [atlas, *show(textured, 25, 180)]),
         "C3DApplyTexture": lambda: join([atlas, other.material.base_color[..., :3]], show(other, 25, 180)),
+        "C3DSymmetrize": lambda: join(
+            show(paint_half(textured), 0), show(mirror_left(paint_half(textured)), 0, 180)
+        ),
+        "C3DSymmetrizeViews": lambda: join([grid(color)], [grid(symmetrize_views(color))]),
         "C3DMergeMaterials": lambda: join(
             [atlas, other.material.base_color[..., :3]], [merge(textured, other)]
         ),
@@ -322,6 +328,22 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
         "C3DPreviewMesh": lambda: join([], [tile[..., :3] for tile in show_in_studio(textured, 0, 60, 180)]),
         "C3DPreviewAnimation": lambda: join([], show(textured, 0, 72, 144, 216, 288)),
     }
+
+
+def paint_half(textured: TexturedMesh) -> TexturedMesh:
+    """The right half of the texture without color."""
+    x = textured.mesh.positions[:, 0]
+    gray = np.broadcast_to((0.7, 0.7, 0.7, 1.0), (8, 8, 4)).astype(np.float32)
+    numbers = (x < 0).astype(np.uint16)
+    faces = textured.mesh.faces
+    same = (numbers[faces] == numbers[faces[:, :1]]).all(axis=1)
+    mesh = replace(textured.mesh, faces=faces[same], material_numbers=numbers)
+    return replace(textured, mesh=mesh, others=(replace(textured.material, texels=gray),))
+
+
+def mirror_left(textured: TexturedMesh) -> TexturedMesh:
+    """Its left half on both sides."""
+    return replace(textured, mesh=symmetrize_mesh(textured.mesh))
 
 
 def delight(elf: Stages) -> list[Tile]:

@@ -5,6 +5,7 @@ from .delight import DelitPicture, delight_picture
 from .maps import render_view_maps
 from .projection import synthesize_views
 from .side_pictures import show_pictures
+from .symmetrize_views import symmetrize_views
 
 __all__ = [
     "DelitPicture",
@@ -13,5 +14,6 @@ __all__ = [
     "maps_to_condition",
     "render_view_maps",
     "show_pictures",
+    "symmetrize_views",
     "synthesize_views",
 ]

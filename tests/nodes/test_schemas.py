@@ -18,6 +18,8 @@ IN_OTHER_GRAPHS = {
     "C3DVrmMeta",
     "C3DApplyTexture",
     "C3DMergeMaterials",
+    "C3DSymmetrize",
+    "C3DSymmetrizeViews",
     "C3DRenderViewMaps",
     "C3DDelightPicture",
     "C3DApplyIG2MV",
