@@ -43,6 +43,13 @@ function show(node, outputs) {
   node.setDirtyCanvas(true, true);
 }
 
+// A node in a subgraph is named "SUBGRAPH:ID" there.
+function findNode(name) {
+  const graph = app.rootGraph ?? app.graph;
+  const [subgraph, id] = name.split(":");
+  return id === undefined ? graph.getNodeById(name) : graph.subgraphs?.get(subgraph)?.getNodeById(id);
+}
+
 app.registerExtension({
   name: "Character3D.StageReport",
   nodeCreated(node) {
@@ -57,8 +64,8 @@ app.registerExtension({
   },
   // Called with the outputs of the last run when a workflow comes back into view.
   onNodeOutputsUpdated(outputs) {
-    for (const [id, output] of Object.entries(outputs)) {
-      const node = app.graph.getNodeById(id);
+    for (const [name, output] of Object.entries(outputs)) {
+      const node = findNode(name);
       if (node?.comfyClass?.startsWith("C3D")) show(node, output);
     }
   },

@@ -225,6 +225,48 @@ def test_so_it_does_where_vue_renders_the_nodes(editor, comfyui):
         page.close()
 
 
+IN_SUBGRAPH = """title => {
+    const node = app.graph.nodes.find(n => n.title === title);
+    const made = app.graph.convertToSubgraph(new Set([node]));
+    return `${made.node.id}:${made.subgraph.nodes[0].id}`;
+}"""
+TELL = """([node, output]) =>
+    app.api.dispatchCustomEvent("executed", {node, display_node: node, output, prompt_id: "here"})"""
+TOLD = """() => [app.graph, ...app.graph.subgraphs?.values() ?? []].flatMap(graph => graph.nodes)
+    .flatMap(node => node.widgets ?? []).filter(w => w.name === "last run")
+    .map(w => w.element.innerText || w.element.textContent)"""
+EXECUTE = "name => app.extensionManager.command.execute(name)"
+ACTIVE = "() => app.extensionManager.workflow.activeWorkflow.path"
+
+
+def go_and_return(page):
+    """Open an empty workflow in a tab of its own, and come back. Commands end before what they do."""
+    here = page.evaluate(ACTIVE)
+    page.evaluate(EXECUTE, "Comfy.NewBlankWorkflow")
+    page.wait_for_function(f"here => ({ACTIVE})() !== here && !app.graph.nodes.length", arg=here)
+    page.evaluate(EXECUTE, "Workspace.PreviousOpenedWorkflow")
+    page.wait_for_function(f"here => ({ACTIVE})() === here && app.graph.nodes.length", arg=here)
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(
+    importlib.metadata.version("comfyui-frontend-package") != NEWEST.frontend,
+    reason="editors of 2025 forget what the nodes of a tab put out once it is left",
+)
+@pytest.mark.parametrize("is_in_subgraph", [False, True], ids=["node", "node of a subgraph"])
+def test_a_report_comes_back_with_its_tab(editor, comfyui, is_in_subgraph):
+    page = editor.context.new_page()
+    open_workflow(page, comfyui.url, "Picture to rigged character")
+    find = "title => app.graph.nodes.find(n => n.title === title).id.toString()"
+    node = page.evaluate(IN_SUBGRAPH if is_in_subgraph else find, "Rig character")
+    page.evaluate(TELL, [node, {"character3d_report": [REPORT]}])
+    (before,) = page.evaluate(TOLD)
+    go_and_return(page)
+    page.wait_for_function(f"({TOLD})().length")
+    assert page.evaluate(TOLD) == [before] and REPORT["warnings"][0] in before
+    page.close()
+
+
 @pytest.fixture(scope="module")
 def queued(editor):
     """The editor after a run from Queue: the events of its run."""
@@ -238,6 +280,28 @@ def queued(editor):
 def test_it_runs_from_queue(queued):
     ended = [event for event in queued if event["type"].startswith("execution_")]
     assert [event["type"] for event in ended] == ["execution_success"], ended
+
+
+NEXT_STAGES = {
+    "Framed picture": "Generate mesh",
+    "Figure": "Generate mesh",
+    "Show raw mesh": "Generate views",
+    "Preview raw mesh": "Generate views",
+    "Six views": "Bake texture",
+    "Show textured mesh": "Rig character",
+    "Preview textured mesh": "Rig character",
+}
+
+
+@pytest.mark.nightly
+def test_every_preview_is_there_before_the_next_stage(queued, editor, comfyui):
+    described = Client(comfyui.url).get_json("/object_info/C3DRigCharacter")["C3DRigCharacter"]
+    if described["output_node"]:
+        pytest.skip("this ComfyUI runs previews and stages in any order")
+    titles = editor.evaluate("() => Object.fromEntries(app.graph.nodes.map(n => [n.id, n.title]))")
+    shown = [titles[event["detail"]["node"]] for event in queued if event["type"] == "executed"]
+    for preview, stage in NEXT_STAGES.items():
+        assert shown.index(preview) < shown.index(stage), shown
 
 
 def find_viewer(page):
