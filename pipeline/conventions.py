@@ -52,6 +52,8 @@ REST_POSES = ("大-pose", "T-pose", "A-pose", "No")
 """The rest poses of the wire contract's `pose_type`; `No` detects the pose from the mesh."""
 
 MAX_INFLUENCES = 4
+INFLUENCES = (MAX_INFLUENCES, 8)
+"""Joints per vertex: what every engine reads, and what a skin may have on request."""
 
 BIND_POSES = ("as generated", "T-pose")
 CHARACTER_FORMATS = ("fbx", "glb", "vrm")

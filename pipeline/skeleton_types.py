@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .conventions import MAX_INFLUENCES
+from .conventions import INFLUENCES
 from .frozen import FloatArray, IntArray, freeze, require
 
 _WEIGHT_TOLERANCE = 1e-4
@@ -60,17 +60,27 @@ class Skeleton:
 
 @dataclass(frozen=True, eq=False)
 class SkinWeights:
-    """joints: (V, 4) uint16 indices into the skeleton. weights: (V, 4) float32, 0..1, rows sum to 1."""
+    """joints: (V, 4) uint16 indices into the skeleton. weights: (V, 4) float32, 0..1, rows sum to 1.
+
+    Both have 8 columns where that was asked for.
+    """
 
     joints: IntArray
     weights: FloatArray
 
     def __post_init__(self) -> None:
-        freeze(self, "joints", np.uint16, None, MAX_INFLUENCES)
-        freeze(self, "weights", np.float32, len(self.joints), MAX_INFLUENCES)
+        freeze(self, "joints", np.uint16, None, None)
+        freeze(self, "weights", np.float32, *self.joints.shape)
+        wanted = f"{' or '.join(map(str, INFLUENCES))} columns, got {self.influences}"
+        require(self, "joints", self.influences in INFLUENCES, wanted)
         error = float(np.abs(self.weights.sum(axis=1) - 1).max(initial=0))
         require(
             self, "weights", error <= _WEIGHT_TOLERANCE, f"rows that sum to 1, got one off by {error:.2g}"
         )
         low = float(self.weights.min(initial=0))
         require(self, "weights", low >= 0, f"no negative weights, got {low:.2g}")
+
+    @property
+    def influences(self) -> int:
+        """How many joints a vertex may have."""
+        return self.joints.shape[1]

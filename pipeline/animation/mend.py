@@ -49,7 +49,9 @@ def mend_skin(character: RiggedCharacter, *, progress: Progress = ignore_progres
         torn = stretch > _GOAL
         if best < _GOAL or not torn.any():
             break
-        weights = _limit_influences(_blur_around(moving, weights, torn, reach * height))
+        weights = _limit_influences(
+            _blur_around(moving, weights, torn, reach * height), character.skin.influences
+        )
         stretch = moving.measure(weights)
         found = float(np.quantile(stretch, STRETCH_QUANTILE))
         if found < best:
@@ -58,14 +60,16 @@ def mend_skin(character: RiggedCharacter, *, progress: Progress = ignore_progres
     progress(1.0)
     if best >= before:
         return MendedCharacter(character, before, before)
-    joints, shares = keep_strongest(chosen, np.arange(chosen.shape[1]), smallest=0.0)
+    joints, shares = keep_strongest(
+        chosen, np.arange(chosen.shape[1]), count=character.skin.influences, smallest=0.0
+    )
     skin = SkinWeights(joints[moving.inverse], shares[moving.inverse])
     return MendedCharacter(replace(character, skin=skin), before, best)
 
 
-def _limit_influences(weights: Float64Array) -> Float64Array:
-    """The weights (P, J) as they are stored: four a point."""
-    joints, shares = keep_strongest(weights, np.arange(weights.shape[1]))
+def _limit_influences(weights: Float64Array, influences: int) -> Float64Array:
+    """The weights (P, J) as they are stored: so many a point."""
+    joints, shares = keep_strongest(weights, np.arange(weights.shape[1]), count=influences)
     return scatter_weights(joints, shares, weights.shape[1])
 
 

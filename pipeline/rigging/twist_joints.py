@@ -100,7 +100,9 @@ def _share_weights(character: RiggedCharacter, twists: list[Twist]) -> SkinWeigh
         weights = weights - mine * share
         moved.append(np.full((len(positions), 1), len(skeleton.names) + number))
     joints, weights = np.concatenate((joints, *moved), axis=1), np.concatenate((weights, *given), axis=1)
-    columns, shares = keep_strongest(weights, np.arange(weights.shape[1]), smallest=0.0)
+    columns, shares = keep_strongest(
+        weights, np.arange(weights.shape[1]), count=skin.influences, smallest=0.0
+    )
     return SkinWeights(np.take_along_axis(joints, columns, axis=1), shares)
 
 

@@ -101,7 +101,7 @@ def _mix_skin(skin: SkinWeights, sources: Int64Array) -> SkinWeights:
     first, second = sources[len(skin.joints) :].T
     joints = np.concatenate((skin.joints[first], skin.joints[second]), axis=1).astype(np.int64)
     weights = np.concatenate((skin.weights[first], skin.weights[second]), axis=1) / 2
-    count = skin.joints.shape[1]
+    count = skin.influences
     for later in range(count, 2 * count):
         same = joints[:, :count] == joints[:, later : later + 1]
         same &= same.cumsum(axis=1) == 1

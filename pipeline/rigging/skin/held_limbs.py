@@ -46,4 +46,4 @@ def hold_limbs(skeleton: Skeleton, skin: SkinWeights, limbs: Sequence[str]) -> S
         targets[[name.startswith(LIMBS[limb]) for name in skeleton.names]] = trunk
     weights = np.zeros((len(skin.joints), len(targets)))
     np.add.at(weights, (np.arange(len(weights))[:, None], targets[skin.joints]), skin.weights)
-    return SkinWeights(*keep_strongest(weights, np.arange(len(targets))))
+    return SkinWeights(*keep_strongest(weights, np.arange(len(targets)), count=skin.influences))

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...conventions import MAX_INFLUENCES
 from ...mesh.normals import vertex_normals
 from ...mesh.topology import label_components, list_directed_edges
 from ...mesh.weld import weld_near
@@ -186,6 +185,6 @@ def _drop_unused(mesh: Mesh, skin: SkinWeights) -> tuple[Mesh, SkinWeights]:
 
 def _average_skin(skin: SkinWeights, vertices: Int64Array) -> tuple[npt.NDArray[np.uint16], Float64Array]:
     totals = np.bincount(skin.joints[vertices].ravel(), weights=skin.weights[vertices].ravel())
-    totals = np.pad(totals, (0, max(0, MAX_INFLUENCES - len(totals))))
-    joints = np.argsort(-totals, kind="stable")[:MAX_INFLUENCES]
+    totals = np.pad(totals, (0, max(0, skin.influences - len(totals))))
+    joints = np.argsort(-totals, kind="stable")[: skin.influences]
     return joints.astype(np.uint16), totals[joints] / totals[joints].sum()

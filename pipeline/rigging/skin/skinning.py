@@ -52,6 +52,7 @@ def compute_skin_weights(
     legs_apart_below: float = NOWHERE,
     appendages: Sequence[Appendage] = (),
     solid: VoxelSolid | None = None,
+    influences: int = MAX_INFLUENCES,
     progress: Progress = ignore_progress,
 ) -> SkinWeights:
     """Bind a mesh to a skeleton from `fit_skeleton`.
@@ -62,7 +63,7 @@ def compute_skin_weights(
     Below the height `legs_apart_below`, metres, the legs are bound as if they did not touch. `appendages`,
     whose joints the skeleton has, are bound to those. `solid` is the mesh's interior, if it is known.
 
-    Returns at most 4 influences per vertex; rows sum to 1. End joints carry no weight, and coincident
+    Returns at most `influences` joints per vertex; rows sum to 1. End joints carry no weight, and coincident
     vertices (UV seams) get equal weights. Components detached from the body are bound like the nearest
     point of the body, rigid ones (`hold_pieces`) as one. Raises RigError if the mesh encloses no volume.
     """
@@ -87,11 +88,11 @@ def compute_skin_weights(
     weights, owners = share_with_fingers(
         weights, owners, Mesh(welded.points, welded.faces), skeleton, span_progress(progress, 0.7, 0.95)
     )
-    joints, shares = keep_strongest(weights, owners)
+    joints, shares = keep_strongest(weights, owners, count=influences)
     joints, shares = joints[welded.inverse], shares[welded.inverse]
     for appendage in appendages:
         joints[appendage.vertices] = skeleton.index(PREFIX + appendage.names[0])
-        shares[appendage.vertices] = np.eye(1, MAX_INFLUENCES)
+        shares[appendage.vertices] = np.eye(1, influences)
     progress(1.0)
     return SkinWeights(joints, shares)
 
@@ -216,14 +217,14 @@ def _keep_related(weights: Float64Array, related: BoolArray) -> Float64Array:
 
 
 def keep_strongest(
-    weights: FloatArray, joints: IntArray, *, smallest: float = _MIN_WEIGHT
+    weights: FloatArray, joints: IntArray, *, count: int = MAX_INFLUENCES, smallest: float = _MIN_WEIGHT
 ) -> tuple[IntArray, FloatArray]:
-    """Return the four largest of weights (V, B) of joints (B,): joints (V, 4) and weights (V, 4).
+    """Return the `count` largest of weights (V, B) of joints (B,): joints (V, count), weights (V, count).
 
-    Weights below `smallest` are dropped; rows sum to 1. If fewer than four remain, the row is filled with
-    the strongest joint and weight 0.
+    Weights below `smallest` are dropped; rows sum to 1. If fewer remain, the row is filled with the strongest
+    joint and weight 0.
     """
-    order = np.argsort(-weights, axis=1, kind="stable")[:, :MAX_INFLUENCES]
+    order = np.argsort(-weights, axis=1, kind="stable")[:, :count]
     shares = np.take_along_axis(weights, order, axis=1)
     shares /= shares.sum(axis=1, keepdims=True)
     shares[shares < smallest] = 0.0
