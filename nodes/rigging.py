@@ -11,7 +11,7 @@ from ..backends import make_it_animatable, skintokens
 from ..backends.predicted_rig import PredictedRig
 from ..backends.weight_files import WeightsFile
 from ..pipeline.animation import MAX_STRETCH, settle_skin
-from ..pipeline.conventions import BIND_POSES, REST_POSES
+from ..pipeline.conventions import BIND_POSES, INFLUENCES, REST_POSES
 from ..pipeline.figure import Figure
 from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
 from ..pipeline.orientation.form import Form
@@ -71,6 +71,7 @@ def _fit_rig(
     *,
     model: Any = None,
     rig_seed: int = 0,
+    influences: int = INFLUENCES[0],
     progress: Progress,
     **options: Any,
 ) -> PredictedRig:
@@ -92,6 +93,7 @@ def _fit_rig(
             legs_apart_below=apart,
             appendages=fitted.appendages,
             solid=fitted.solid,
+            influences=influences,
             progress=binding,
         )
     return PredictedRig(fitted.skeleton, skin, {}, fitted.warnings, fitted.metrics, apart)
@@ -164,6 +166,14 @@ class RigCharacter(ModelNode):
                     optional=True,
                     tooltip="Another number gives another rig. Only for skintokens and skintokens_skin.",
                 ),
+                io.Combo.Input(
+                    "influences",
+                    options=list(map(str, INFLUENCES)),
+                    default=str(INFLUENCES[0]),
+                    optional=True,
+                    tooltip="Joints per vertex at most. Not every engine reads 8; the four strongest come "
+                    "first. Only for geodesic_voxel_binding.",
+                ),
             ],
             outputs=[
                 Character.Output(
@@ -195,6 +205,7 @@ class RigCharacter(ModelNode):
         face: bool = False,
         skeleton: str = SKELETONS[0],
         rig_seed: int = 0,
+        influences: str = str(INFLUENCES[0]),
     ) -> io.NodeOutput:
         """TRIMESH, MESH or FILE_3D -> C3D_CHARACTER, one for each mesh of a batch."""
         chosen = _choose(method)
@@ -202,7 +213,7 @@ class RigCharacter(ModelNode):
             skeleton = SKELETONS[1]
         placing: dict[str, Any] = {"up": up, "front": front, "height": height_meters}
         options: dict[str, Any] = {"pose_type": pose_type, "fingers": fingers, "strict": strict}
-        options |= {"figure": figure, "rig_seed": rig_seed}
+        options |= {"figure": figure, "rig_seed": rig_seed, "influences": int(influences)}
         rigged = []
         for textured, notes in _read_placed(mesh, figure, **placing):
             run = StageRun("rigging")

@@ -13,8 +13,9 @@ from ..pipeline.formats import (
     encode_glb,
     encode_vrm,
     rename_character,
+    turn_axes,
 )
-from ..pipeline.rigging import add_twist_joints, normalize_to_t_pose
+from ..pipeline.rigging import add_twist_joints, normalize_to_t_pose, scale_character
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
@@ -60,7 +61,8 @@ class SaveCharacter(io.ComfyNode):
                     options=list(BONE_NAMES),
                     default="mixamo",
                     optional=True,
-                    tooltip="Naming convention of the joints. unreal also adds a root joint on the ground.",
+                    tooltip="Naming convention of the joints. unreal also adds a root joint on the ground "
+                    "and, but in a VRM, gives the joints the axes of Unreal's mannequin.",
                 ),
                 VrmMetaSocket.Input(
                     "vrm_meta", optional=True, tooltip="Title, authors and permissions of a VRM."
@@ -78,6 +80,15 @@ class SaveCharacter(io.ComfyNode):
                     tooltip="Add twist joints to upper arms and forearms: they take half of a roll in clips, "
                     "and in a VRM with the hand.",
                 ),
+                io.Float.Input(
+                    "height_meters",
+                    default=0.0,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="How tall the character shall be. 0: as it is.",
+                ),
             ],
             outputs=model_outputs(),
         )
@@ -94,12 +105,16 @@ class SaveCharacter(io.ComfyNode):
         vrm_meta: VrmMeta | None = None,
         root_joint: bool = False,
         twist_joints: bool = False,
+        height_meters: float = 0.0,
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> path below the output folder."""
-        posed = normalize_to_t_pose(character) if character_format == "vrm" else character
+        sized = scale_character(character, height_meters) if height_meters else character
+        posed = normalize_to_t_pose(sized) if character_format == "vrm" else sized
         named = rename_character(posed, bone_names, with_root=root_joint)
         if twist_joints:
             named = add_twist_joints(named, NAME_PROFILES[bone_names].twists)
+        if character_format != "vrm":  # whose players know no axes but those of the rest pose
+            named = turn_axes(named, bone_names)
         encode = _choose_encoder(named, character_format, vrm_meta or _NO_META)
         if model_file:
             return saved_model(save_beside(model_file, f"_rigged.{character_format}", encode))

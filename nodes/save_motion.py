@@ -11,6 +11,7 @@ from ..pipeline.formats import (
     encode_glb_armature,
     encode_vrma,
     rename_character,
+    turn_axes,
 )
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
@@ -75,7 +76,7 @@ class SaveMotion(io.ComfyNode):
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> path below the output folder."""
         if motion_format in _OF_ALL:
-            data = _OF_ALL[motion_format](rename_character(character, bone_names))
+            data = _OF_ALL[motion_format](turn_axes(rename_character(character, bone_names), bone_names))
         else:
             named = clip.strip() or (character.clips[-1].name if character.clips else "")
             data = _OF_CLIP[motion_format](rename_character(character, bone_names), named)

@@ -13,6 +13,7 @@ from .glb import encode_glb, write_glb
 from .joint_names import NAME_PROFILES, rename_character, rename_joints
 from .mesh_files import MESH_SUFFIXES, LoadedMesh, advise, read_mesh
 from .motion_files import MOTION_SUFFIXES, LoadedMotions, read_motions
+from .profile_axes import turn_axes
 from .reading.companions import list_companions
 from .vrm import encode_vrm, write_vrm
 from .vrm_meta import ALLOWED_VALUES, VrmMeta
@@ -41,6 +42,7 @@ __all__ = [
     "rename_character",
     "rename_joints",
     "replace_file",
+    "turn_axes",
     "write_fbx",
     "write_glb",
     "write_vrm",

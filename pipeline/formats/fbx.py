@@ -20,7 +20,7 @@ from .fbx_morphs import add_morphs
 from .fbx_scene import ROOT_ID, SceneBuilder, flatten_matrix, make_properties
 from .files import replace_file
 from .gltf_extras import unmorph_positions
-from .joint_transforms import make_exact_rest, world_to_local
+from .joint_transforms import make_exact_rest, move_in_parents, world_to_local
 from .validate import check_character
 
 _CENTIMETRES_PER_METRE = 100.0
@@ -62,7 +62,8 @@ def encode_fbx_armature(character: RiggedCharacter) -> bytes:
     local = world_to_local(character.skeleton.parents, rest)
     joints = _add_skeleton(scene, character.skeleton, local)
     _add_bind_pose(scene, joints, list(rest))
-    add_clips(scene, character.clips, joints, local, _CENTIMETRES_PER_METRE)
+    clips = move_in_parents(character.skeleton, character.clips)
+    add_clips(scene, clips, joints, local, _CENTIMETRES_PER_METRE)
     return encode_document(scene.document())
 
 
@@ -89,7 +90,8 @@ def _add_character(scene: SceneBuilder, character: RiggedCharacter, stem: str) -
     joints = _add_skeleton(scene, character.skeleton, local)
     scene.connect(_add_skin(scene, character.skin, converted.rest, joints), geometry)
     _add_bind_pose(scene, [mesh_model, *joints], [np.eye(4), *converted.rest])
-    add_clips(scene, character.clips, joints, local, _CENTIMETRES_PER_METRE)
+    clips = move_in_parents(character.skeleton, character.clips)
+    add_clips(scene, clips, joints, local, _CENTIMETRES_PER_METRE)
 
 
 def _add_geometry(scene: SceneBuilder, textured: TexturedMesh, converted: _FbxCharacter) -> int:

@@ -11,7 +11,10 @@ from scipy.spatial.transform import Rotation
 from ..rigging.pose.posing import make_continuous
 from ..types import AnimationClip, Float64Array, FloatArray, IntArray, RiggedCharacter, Skeleton, SkinWeights
 from .gltf_document import VERTICES, GltfDocument
-from .joint_transforms import find_moving_joints, make_exact_rest, world_to_local
+from .joint_transforms import find_moving_joints, make_exact_rest, move_in_parents, world_to_local
+
+_SET = 4
+"""Joints per vertex in one attribute."""
 
 
 def add_skinned_nodes(document: GltfDocument, character: RiggedCharacter, mesh: int) -> list[int]:
@@ -28,7 +31,7 @@ def add_skinned_nodes(document: GltfDocument, character: RiggedCharacter, mesh: 
     joints = _add_joints(document, skeleton, local, first)
     document.add("scenes", {"nodes": [node, joints[0]]})
     moving = find_moving_joints(local, character.clips)
-    for clip in character.clips:
+    for clip in move_in_parents(skeleton, character.clips):
         _add_animation(document, clip, moving, joints)
     return joints
 
@@ -39,19 +42,21 @@ def add_armature(document: GltfDocument, skeleton: Skeleton, clips: Sequence[Ani
     joints = _add_joints(document, skeleton, local, len(document.tree.get("nodes", [])))
     document.add("scenes", {"nodes": [joints[root] for root in np.flatnonzero(skeleton.parents < 0)]})
     moving = find_moving_joints(local, clips)
-    for clip in clips:
+    for clip in move_in_parents(skeleton, clips):
         _add_animation(document, clip, moving, joints)
     return joints
 
 
 def add_skin_attributes(document: GltfDocument, skin: SkinWeights, joint_count: int) -> dict[str, int]:
-    """Append JOINTS_0 and WEIGHTS_0; return the accessors by attribute."""
+    """Append JOINTS_0 and WEIGHTS_0, and JOINTS_1 and WEIGHTS_1 of more than four; return the accessors."""
     joints, weights = _normalize_influences(skin)
     dtype = np.uint8 if joint_count <= 256 else np.uint16
-    return {
-        "JOINTS_0": document.add_accessor(joints.astype(dtype), VERTICES),
-        "WEIGHTS_0": document.add_accessor(weights, VERTICES),
-    }
+    attributes = {}
+    for number, first in enumerate(range(0, skin.influences, _SET)):
+        own = slice(first, first + _SET)
+        attributes[f"JOINTS_{number}"] = document.add_accessor(joints[:, own].astype(dtype), VERTICES)
+        attributes[f"WEIGHTS_{number}"] = document.add_accessor(weights[:, own], VERTICES)
+    return attributes
 
 
 def _normalize_influences(skin: SkinWeights) -> tuple[IntArray, FloatArray]:

@@ -21,6 +21,8 @@ class NameProfile:
     root: name of the joint at the origin above the hips, or empty. joints: humanoid role -> name.
     ends: role -> name of the end joint below it; other end joints get their parent's name and `end_suffix`.
     twists: role -> name of its twist joint; others get their parent's name and `Twist`.
+    turns: role, and `root` -> quaternion (4,) from a joint's axes in joint_axes.py to the program's; empty
+    where it needs none.
     """
 
     source: str
@@ -29,6 +31,7 @@ class NameProfile:
     ends: dict[str, str]
     end_suffix: str
     twists: dict[str, str] = field(default_factory=dict)
+    turns: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def _read_profiles() -> dict[str, NameProfile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,3 +47,14 @@ def find_moving_joints(local_rest: Float64Array, clips: Sequence[AnimationClip])
         signs = np.where((clip.rotations * rest).sum(axis=-1, keepdims=True) < 0, -1.0, 1.0)
         moving |= (np.linalg.norm(clip.rotations * signs - rest, axis=-1) > _SAME_ROTATION).any(axis=0)
     return np.flatnonzero(moving).tolist()
+
+
+def move_in_parents(skeleton: Skeleton, clips: Sequence[AnimationClip]) -> list[AnimationClip]:
+    """Return the clips with the places of their movers, (T, 3) metres, in the axes of the joint above."""
+    moved = []
+    for clip in clips:
+        above = int(skeleton.parents[clip.mover])
+        axes = np.eye(4) if above < 0 else make_exact_rest(skeleton)[above]
+        places = (clip.translations - axes[:3, 3]) @ axes[:3, :3]
+        moved.append(clip if above < 0 else replace(clip, translations=places))
+    return moved

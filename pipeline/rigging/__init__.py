@@ -8,6 +8,7 @@ appendages.py joints of tails, wings, hair and props, twist_joints.py those that
 from .fit.fit_skeleton import FittedSkeleton, fit_skeleton
 from .pose.posing import pose_joints, pose_vertices
 from .pose.rest_pose import normalize_to_t_pose
+from .scale import scale_character
 from .skin.held_limbs import find_fused_arms, hold_limbs
 from .skin.separate import SeparatedMesh, separate_limbs
 from .skin.skinning import compute_skin_weights
@@ -24,5 +25,6 @@ __all__ = [
     "normalize_to_t_pose",
     "pose_joints",
     "pose_vertices",
+    "scale_character",
     "separate_limbs",
 ]

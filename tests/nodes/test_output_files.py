@@ -195,6 +195,14 @@ def test_pictures_keep_their_pixels(save, output):
     np.testing.assert_array_equal(np.asarray(image), np.rint(picture * 255).astype(np.uint8))
 
 
+def test_a_saved_character_is_as_tall_as_asked(load_nodes, output):
+    node = load_nodes("save_character").SaveCharacter
+    asked = {"character_format": "glb", "height_meters": 0.5}
+    name = node.execute(character=make_humanoid(), filename_prefix="3D/small", **asked).args[0]
+    low, high = trimesh.load_scene(output / name, process=False).bounds
+    assert (high - low)[1] == pytest.approx(0.5, abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["fbx", "glb", "vrm"])
 def test_a_saved_character_has_root_and_twist_joints_on_request(load_nodes, output, kind):
     asked = {"character_format": kind, "bone_names": "unity", "root_joint": True, "twist_joints": True}

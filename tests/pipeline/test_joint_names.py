@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ from character3d.pipeline.formats import (
     NAME_PROFILES,
     rename_character,
     rename_joints,
+    turn_axes,
     write_fbx,
     write_glb,
 )
 from character3d.pipeline.humanoid import ROLE_PARENTS
-from character3d.pipeline.rigging.skeleton import FINGER_JOINTS, JOINTS, PREFIX
+from character3d.pipeline.rigging import normalize_to_t_pose
+from character3d.pipeline.rigging.skeleton import FINGER_JOINTS, JOINTS, PREFIX, build_skeleton
+from character3d.tests.pipeline.test_mixamo_clips import lower_arms
 from character3d.tests.readers.compare import (
     assert_joints_agree,
     assert_weights_agree,
@@ -24,7 +28,7 @@ from character3d.tests.readers.compare import (
 )
 from character3d.tests.readers.locate import require_reader, run_reader
 from character3d.tests.readers.sample_character import follow_clip_by_hand, make_clip, pose_by_hand
-from character3d.tests.readers.sample_humanoid import FOREARM_TURN, make_humanoid
+from character3d.tests.readers.sample_humanoid import FOREARM_TURN, find_places, make_humanoid
 
 BARE = make_humanoid()
 CLIP = make_clip(
@@ -131,9 +135,11 @@ def test_others_have_a_root_on_request(profile):
 
 @functools.cache
 def read(folder, suffix, reader):
-    renamed, model = rename_character(CHARACTER, "unreal"), folder / f"unreal{suffix}"
+    renamed, model = turn_axes(rename_character(CHARACTER, "unreal"), "unreal"), folder / f"unreal{suffix}"
     (write_fbx if suffix == ".fbx" else write_glb)(model, renamed)
-    ask = write_ask(folder / "ask.json", {"lowerarm_r": FOREARM_TURN}, [0.0, 0.3, 0.7])
+    axes = SKELETON.rest[SKELETON.index("mixamorig:RightForeArm"), :3, :3].T
+    axes = axes @ renamed.skeleton.rest[renamed.skeleton.index("lowerarm_r"), :3, :3]
+    ask = write_ask(folder / "ask.json", {"lowerarm_r": axes.T @ FOREARM_TURN @ axes}, [0.0, 0.3, 0.7])
     return renamed, run_reader(reader, folder / f"{reader}{suffix}.json", model, ask)
 
 
@@ -166,3 +172,24 @@ def test_unknown_profile_lists_the_known_ones():
         rename_joints(SKELETON, "maya")
     with pytest.raises(ValueError, match="known are"):
         rename_character(CHARACTER, "maya")
+
+
+# https://docs.unity3d.com/Manual/ConfiguringtheAvatar.html: a Humanoid avatar needs these 15 bones, and is
+# made from a T-pose, which faces +Z with the arms straight out along X.
+UNITY_REQUIRED = [
+    "Hips", "Spine", "Head", "LeftUpperArm", "LeftLowerArm", "LeftHand", "LeftUpperLeg", "LeftLowerLeg",
+    "LeftFoot",
+]  # fmt: skip
+
+
+def test_unitys_humanoid_finds_its_bones_in_its_t_pose():
+    lowered = replace(BARE, skeleton=build_skeleton(lower_arms(find_places(), 55)))
+    skeleton = rename_character(normalize_to_t_pose(lowered), "unity").skeleton
+    assert {*UNITY_REQUIRED, *(n.replace("Left", "Right") for n in UNITY_REQUIRED)} <= set(skeleton.names)
+    at = dict(zip(skeleton.names, skeleton.positions, strict=True))
+    for side, out in (("Left", (1, 0, 0)), ("Right", (-1, 0, 0))):
+        for parts, way in ((("UpperArm", "LowerArm", "Hand"), out), (("UpperLeg", "LowerLeg"), (0, -1, 0))):
+            for start, end in pairwise(parts):
+                bone = at[side + end] - at[side + start]
+                assert bone @ way > np.cos(np.radians(5)) * np.linalg.norm(bone), (side, start)
+        assert (at[f"{side}Toes"] - at[f"{side}Foot"])[2] > 0

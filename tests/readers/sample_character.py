@@ -139,7 +139,10 @@ def follow_clip_by_hand(character, clip, time):
     for index in range(len(locals_)):
         turn = Slerp(clip.times, Rotation.from_quat(clip.rotations[:, index]))(time)
         locals_[index, :3, :3] = turn.as_matrix()
-    locals_[clip.mover, :3, 3] = [np.interp(time, clip.times, column) for column in clip.translations.T]
+    place = np.array([np.interp(time, clip.times, column) for column in clip.translations.T])
+    above = character.skeleton.parents[clip.mover]
+    rest = character.skeleton.rest[above].astype(np.float64) if above >= 0 else np.eye(4)
+    locals_[clip.mover, :3, 3] = rest[:3, :3].T @ (place - rest[:3, 3])
     return skin_by_hand(character, locals_)
 
 
