@@ -27,7 +27,10 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
+from character3d.pipeline.orientation import place_mesh  # noqa: E402
 from character3d.pipeline.orientation.form import FIGURES, KINDS, Form, read_form  # noqa: E402
+from character3d.pipeline.rigging.fit.merge_joints import is_sure  # noqa: E402
+from character3d.pipeline.rigging.fit.see_joints import see_joints  # noqa: E402
 from character3d.pipeline.types import Mesh  # noqa: E402
 
 
@@ -43,8 +46,9 @@ def main() -> None:
         if not fnmatch.fnmatch(path.stem, arguments.only):
             continue
         shard = np.load(path)
-        form = read_form(Mesh(shard["v"], shard["f"]))
-        rigged = describe_rig(form)
+        mesh = Mesh(shard["v"], shard["f"])
+        form = read_form(mesh)
+        rigged = describe_rig(form, mesh)
         counts[share, "people" if kind in FIGURES else "others", rigged] += 1
         told = f"{form.kind} {form.confidence:.2f}, figures {form.figure_share:.2f}, {rigged}"
         print(f"{share} {kind:10} {path.stem:40} {told}", flush=True)
@@ -65,9 +69,15 @@ def list_files(folder: Path, rigs: Path | None) -> Iterator[tuple[str, str, Path
             yield kind, "HELD" if number % 2 else "TUNE", path
 
 
-def describe_rig(form: Form) -> str:
+def describe_rig(form: Form, mesh: Mesh) -> str:
     """own: a skeleton of its own. doubt, plain: a person's, with or without a word."""
-    return "own" if not form.is_figure else "plain" if form.is_surely_figure else "doubt"
+    if not form.is_figure:
+        return "own"
+    if not form.is_surely_figure(has_joints=True):
+        return "doubt"
+    seen = see_joints(place_mesh(mesh).surface)
+    has_joints = seen is not None and is_sure(seen)
+    return "plain" if form.is_surely_figure(has_joints=has_joints) else "doubt"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..pipeline.errors import RigError
 from ..pipeline.orientation.form import Form, read_form
 from ..pipeline.progress import Progress, span_progress
@@ -18,21 +20,27 @@ _NO_PERSON = (
 _DOUBT = "it may be no person ({}) and was rigged as one; look at the rig, or set skeleton to along limbs"
 
 
-def wants_own_skeleton(mesh: Mesh, skeleton: str, strict: bool) -> tuple[Form | None, list[str]]:
-    """Return the form of a mesh that gets a skeleton of its own, else None and what to say of a doubt.
+def wants_own_skeleton(mesh: Mesh, skeleton: str, strict: bool) -> tuple[bool, Form | None]:
+    """Return whether a mesh gets a skeleton of its own, and its form, if that was read.
 
     skeleton: one of SKELETONS. RigError: it would, and `strict` is set.
     """
     if skeleton == SKELETONS[1]:
-        return None, []
+        return False, None
     form = read_form(mesh)
     if form.is_figure and skeleton == SKELETONS[0]:
-        others = ", ".join(f"{name} {share:.0%}" for name, share in form.rank() if share >= 0.05)
-        return None, [] if form.is_surely_figure else [_DOUBT.format(others)]
+        return False, form
     if strict and skeleton == SKELETONS[0]:
         sure = f"{form.confidence:.0%} sure"
         raise RigError(f"the mesh is not a standing humanoid: it looks like {form.name} ({sure})")
-    return form, []
+    return True, form
+
+
+def describe_doubt(form: Form | None, metrics: Mapping[str, float]) -> list[str]:
+    """What to say of a mesh that was rigged as a person; metrics: of the rig, see FittedSkeleton."""
+    if form is None or form.is_surely_figure(has_joints=metrics.get("joints_seen", 1.0) > 0):
+        return []
+    return [_DOUBT.format(", ".join(f"{name} {share:.0%}" for name, share in form.rank() if share >= 0.05))]
 
 
 def rig_along_limbs(

@@ -27,7 +27,7 @@ from .compat import io, is_file_3d, make_stage_schema
 from .inputs import figure_input, mesh_input, method_input, placing_inputs
 from .mesh_file import load_file_3d
 from .model_node import ModelNode, fingerprint_files
-from .own_skeleton import METHOD, SKELETONS, rig_along_limbs, wants_own_skeleton
+from .own_skeleton import METHOD, SKELETONS, describe_doubt, rig_along_limbs, wants_own_skeleton
 from .sockets import Character, socket_to_surfaces
 from .stage import StageRun, choose_method, join_reports
 from .surfaces import make_textured
@@ -217,8 +217,8 @@ class RigCharacter(ModelNode):
         rigged = []
         for textured, notes in _read_placed(mesh, figure, **placing):
             run = StageRun("rigging")
-            form, doubts = wants_own_skeleton(textured.mesh, skeleton, strict)
-            if form is not None:
+            has_own, form = wants_own_skeleton(textured.mesh, skeleton, strict)
+            if has_own and form is not None:
                 rigged.append(_rig_along_limbs(textured, form, notes, run))
                 continue
             fitting = span_progress(run.progress, 0, 0.9)
@@ -228,7 +228,7 @@ class RigCharacter(ModelNode):
                 character, found = _add_face(character, figure, found)
             if bind_pose != BIND_POSES[0] and rig.skeleton.roles:
                 character = normalize_to_t_pose(character)
-            warnings = [*notes, *doubts, *found, *_name_replaced(textured.mesh)]
+            warnings = [*notes, *describe_doubt(form, rig.metrics), *found, *_name_replaced(textured.mesh)]
             figures = {**rig.metrics, **measured}
             rigged.append((character, run.finish(chosen, warnings, figures, _list_ignored(chosen, figure))))
         reports = join_reports([report for _, report in rigged])

@@ -42,9 +42,10 @@ _NAMES = {
     ANIMAL: "an animal that does not stand on four legs",
     THING: "a thing",
 }
-_LEAST_FIGURE, _SURE_FIGURE = 0.15, 0.85
-"""Shares of all FIGURES together: below the first it is no person, from the second on it surely is one. None
-of 110 people among the meshes of others, and of the other things three in five, are below the first."""
+_LEAST_FIGURE, _SURE_FIGURE, _SURE_ALONE = 0.15, 0.85, 0.97
+"""Shares of all FIGURES together: below the first it is no person; from the second on it surely is one if the
+joint network sees a person's joints in it too, from the third on whatever that sees. None of 110 people among
+the meshes of others, and of the other things three in five, are below the first."""
 _STANDING_BONUS = 4.0
 """Added to the score of the animal's frame in which meshes should stand."""
 _NO_SYMMETRY = 0.05
@@ -79,10 +80,12 @@ class Form:
         """Whether a person's skeleton may fit."""
         return self.figure_share >= _LEAST_FIGURE
 
-    @property
-    def is_surely_figure(self) -> bool:
-        """Whether a person's skeleton fits, without a doubt that would have to be said."""
-        return self.figure_share >= _SURE_FIGURE
+    def is_surely_figure(self, *, has_joints: bool) -> bool:
+        """Whether a person's skeleton fits, without a doubt that would have to be said.
+
+        has_joints: whether the joint network is sure of the joints that it sees.
+        """
+        return self.figure_share >= (_SURE_FIGURE if has_joints else _SURE_ALONE)
 
     @property
     def name(self) -> str:

@@ -32,16 +32,16 @@ class Finding:
     advice: str = ""
 
 
-def find_in_form(form: Form) -> list[Finding]:
-    """What the mesh is, unless it surely is a whole person."""
+def find_in_form(form: Form, *, has_joints: bool) -> list[Finding]:
+    """What the mesh is, unless it surely is a whole person. has_joints: see Form."""
     seen = f"it looks like {form.name} ({form.confidence:.0%} sure)"
     if not form.is_figure:
         return [Finding("no_humanoid", seen, _OWN_SKELETON)]
-    found = []
-    if form.kind in _HALVES and form.is_surely_figure:
+    found, is_sure = [], form.is_surely_figure(has_joints=has_joints)
+    if form.kind in _HALVES and is_sure:
         what, advice = _HALVES[form.kind]
         found.append(Finding(form.kind, f"it looks like {what} ({form.confidence:.0%} sure)", advice))
-    if not form.is_surely_figure:
+    if not is_sure:
         others = ", ".join(f"{name} {share:.0%}" for name, share in form.rank() if share >= 0.05)
         message = f"it may be no person, and is rigged as one ({others})"
         found.append(Finding("unsure", message, _DOUBT))

@@ -82,17 +82,17 @@ def check_rig(
     placed = place_mesh(surface, up=up, front=front, height=height)
     body = placed.surface.mesh if isinstance(placed.surface, TexturedMesh) else placed.surface
     form = read_form(body)
+    fitted, refused = _fit(body) if form.is_figure else (None, "")
+    metrics = {} if fitted is None else fitted.metrics
     findings = [
-        *find_in_form(form),
+        *find_in_form(form, has_joints=bool(metrics.get("joints_seen"))),
         *find_in_place(placed),
         *find_in_surface(facts.pieces, facts.holes, form),
     ]
-    fitted, refused = _fit(body) if form.is_figure else (None, "")
     if refused:
         findings.insert(0, Finding("refused", refused, "Use a mesh that encloses a volume."))
     if fitted is not None:
         findings += find_in_body(fitted)
-    metrics = {} if fitted is None else fitted.metrics
     skeleton = "none" if refused else "humanoid" if form.is_figure else "along limbs"
     return RigCheck(
         kind=form.kind,

@@ -12,7 +12,7 @@ from character3d.pipeline.formats.glb import encode_glb
 from character3d.pipeline.formats.mesh_files import read_mesh
 from character3d.pipeline.formats.vrm import encode_vrm
 from character3d.pipeline.formats.vrm_meta import VrmMeta
-from character3d.pipeline.orientation.form import FIGURES, KINDS, read_form
+from character3d.pipeline.orientation.form import FIGURES, KINDS, Form, read_form
 from character3d.pipeline.rigging.creature import bind_creature, fit_creature
 from character3d.pipeline.rigging.rig_check import check_rig
 from character3d.pipeline.types import Material, Mesh, RiggedCharacter, TexturedMesh
@@ -47,7 +47,16 @@ def test_a_person_is_one_however_it_lies_and_in_any_unit(degrees, scale):
     mesh = read_mesh(ELF).surface.mesh
     turn = Rotation.from_euler("x", degrees, degrees=True).as_matrix()
     form = read_form(replace(mesh, positions=scale * mesh.positions @ turn.T, normals=None))
-    assert form.kind == "humanoid" and form.is_surely_figure
+    assert form.kind == "humanoid" and form.is_surely_figure(has_joints=True)
+
+
+def test_a_person_without_joints_is_doubted():
+    """Above 0.85 the form alone is not enough: the joint network has to see a person, too."""
+    shares = dict.fromkeys(KINDS, 0.0) | {"humanoid": 0.9, "object": 0.1}
+    form = Form("humanoid", shares, 1.0, np.eye(3))
+    assert form.is_surely_figure(has_joints=True) and not form.is_surely_figure(has_joints=False)
+    surest = replace(form, shares=shares | {"humanoid": 0.98, "object": 0.02})
+    assert surest.is_surely_figure(has_joints=False)
 
 
 def test_a_dog_a_box_and_a_table_are_no_person():
@@ -59,7 +68,7 @@ def test_a_dog_a_box_and_a_table_are_no_person():
             table.append(trimesh.creation.box((0.06, 0.74, 0.06), place))
     for shape in (trimesh.creation.box((1, 1.2, 0.8)), trimesh.util.concatenate(table)):
         form = read_form(make_mesh(shape))
-        assert form.kind not in FIGURES or not form.is_surely_figure
+        assert form.kind not in FIGURES or not form.is_surely_figure(has_joints=True)
 
 
 def test_the_dog_gets_a_skeleton_named_by_place():

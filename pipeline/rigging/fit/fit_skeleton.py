@@ -56,7 +56,7 @@ class FittedSkeleton:
     legs_apart_below: height, metres, below which the picture shows two legs, although they may touch.
     metrics: arm_drop_left/right and leg_spread_left/right in degrees; arm_span, from fingertip to
     fingertip, and head_share, from the neck up, as shares of the height; neck_prominence, arms_found,
-    legs_found.
+    legs_found, figure_followed, and joints_seen, 1 where the joint network is sure of what it sees.
     appendages: what hangs on the body and is no limb; their joints are the skeleton's last.
     solid: the interior of the mesh, without the pieces that a hand holds.
     """
@@ -133,7 +133,8 @@ def fit_skeleton(
     elif figure is None:
         notes += describe_mismatch(pose_type, pose, arms, legs)
     progress(1.0)
-    metrics = _list_metrics(body, hands, arms, legs) | {"figure_followed": float(limbs is not None)}
+    metrics = _list_metrics(body, hands, arms, legs)
+    metrics |= {"figure_followed": float(limbs is not None), "joints_seen": float(seen is not None)}
     apart = float("-inf") if limbs is None else limbs.find_leg_gap(legs["Left"].line, legs["Right"].line)
     names = tuple(PREFIX + name for name in hidden)
     if limbs is None:
