@@ -93,4 +93,4 @@ def _check_file(
     count = len((surface.mesh if isinstance(surface, TexturedMesh) else surface).faces)
     if most and count > most:
         raise MeshError(f"{path.name} has {count} faces; at most {most} are looked over")
-    return check_rig(surface, up=up, front=front, height=height)
+    return check_rig(surface, up=up, front=front, height=height, is_stated=loaded.has_stated_frame)

@@ -25,7 +25,7 @@ def load_file(
     loaded = read_mesh(path)
     if (up, front) == (_AUTO, _AUTO):
         up, front = loaded.up, loaded.front
-    placed = place_mesh(loaded.surface, up=up, front=front, height=height)
+    placed = place_mesh(loaded.surface, up=up, front=front, height=height, is_stated=loaded.has_stated_frame)
     warnings = [*loaded.warnings, *(f"{path.name}: {note}" for note in placed.notes)]
     for warning in warnings:
         _LOG.warning("%s", warning)

@@ -21,7 +21,7 @@ from animals import ANIMALS, draw_animal
 from bodies import Bodies, load_bodies
 from body import PART
 from character3d.pipeline.orientation.form import KINDS
-from character3d.pipeline.orientation.frame import list_axis_frames, score_described, standardize
+from character3d.pipeline.orientation.frame import list_axis_frames, read_weights, standardize
 from character3d.pipeline.orientation.profile import BodyPoints
 from character3d.pipeline.orientation.shape_numbers import measure_shape
 from numpy.typing import NDArray
@@ -140,6 +140,7 @@ def fit(shown: list[Sample]) -> dict[str, NDArray]:
 
     shapes = np.stack([sample.shape for sample in shown])
     model = {
+        "person_weights": read_weights(),
         "animal_weights": minimize(choose, seen.shape[-1]),
         "shape_mean": shapes.mean(axis=0),
         "shape_spread": shapes.std(axis=0) + 1e-6,
@@ -168,7 +169,7 @@ def make_rows(samples: list[Sample], model: dict[str, NDArray]) -> NDArray:
     rows = []
     for sample in samples:
         seen = standardize(sample.described)
-        best = score_described(sample.described).argmax(), (seen @ model["animal_weights"]).argmax()
+        best = (seen @ model["person_weights"]).argmax(), (seen @ model["animal_weights"]).argmax()
         shape = np.clip((sample.shape - model["shape_mean"]) / model["shape_spread"], -3, 3)
         rows.append(np.concatenate((seen[best[0]], seen[best[1]], shape, shape**2, (1.0,))))
     return np.stack(rows)

@@ -57,13 +57,14 @@ _SAME = {
 class LoadedMesh:
     """surface: the mesh of a file. warnings: what was changed or could not be read, one sentence each.
 
-    up, front: see Model.
+    up, front, has_stated_frame: see Model.
     """
 
     surface: Mesh | TexturedMesh
     warnings: tuple[str, ...] = ()
     up: str = "auto"
     front: str = "auto"
+    has_stated_frame: bool = False
 
 
 def read_mesh(path: Path) -> LoadedMesh:
@@ -78,7 +79,7 @@ def read_mesh(path: Path) -> LoadedMesh:
     if not len((surface.mesh if isinstance(surface, TexturedMesh) else surface).faces):
         raise MeshError(f"{path.name} has no triangles: each of its faces has corners at one place")
     named = tuple(f"{path.name}: {warning}" for warning in warnings)
-    return LoadedMesh(surface, named, model.up, model.front)
+    return LoadedMesh(surface, named, model.up, model.front, model.has_stated_frame)
 
 
 def read_model(path: Path) -> Model:

@@ -18,7 +18,7 @@ import numpy as np
 from ..mesh.blades import drop_blades, find_blades
 from ..mesh.pieces import split_pieces
 from ..types import Float64Array, Mesh
-from .frame import list_axis_frames, score_described, standardize
+from .frame import list_axis_frames, standardize
 from .profile import BodyPoints
 from .shape_numbers import measure_shape
 
@@ -117,7 +117,12 @@ def read_form(mesh: Mesh) -> Form:
 
 def choose_frames(described: Float64Array) -> tuple[int, int]:
     """The numbers of the frames in which descriptions (24, 57) look most like a person and like an animal."""
-    return int(score_described(described).argmax()), int(score_animal(described).argmax())
+    return int(score_person(described).argmax()), int(score_animal(described).argmax())
+
+
+def score_person(described: Float64Array) -> Float64Array:
+    """How much a body looks like a person that stands in the frames of descriptions (24, 57)."""
+    return np.asarray(standardize(described) @ _read_model()["person_weights"])
 
 
 def score_animal(described: Float64Array) -> Float64Array:
@@ -135,6 +140,9 @@ def describe_form(described: Float64Array, shape: Float64Array) -> Float64Array:
 
 @functools.cache
 def _read_model() -> Mapping[str, Float64Array]:
-    """animal_weights: (114,). shape_mean, shape_spread: (18,). kind_weights: (265 * len(KINDS),)."""
+    """person_weights, animal_weights: (114,). shape_mean, shape_spread: (18,).
+
+    kind_weights: (265 * len(KINDS),).
+    """
     text = Path(__file__).with_name("form_model.json").read_text(encoding="utf-8")
     return {name: np.array(values) for name, values in json.loads(text).items()}

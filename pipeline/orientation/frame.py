@@ -21,8 +21,10 @@ from .profile import BodyPoints
 
 _STANDING = np.stack((np.cross(UP, FORWARD), UP, FORWARD))
 AXES = ("+X", "-X", "+Y", "-Y", "+Z", "-Z")
-_STANDING_BONUS = 1.3
-"""Added to the score of the frame in which meshes should stand."""
+_EXPECTED = {("+Y", "+Z"): 3.0, ("+Z", "-Y"): 2.0}
+_UPRIGHT, _STATED = 1.0, 5.0
+"""Added to the scores of frames by (up, front), as figures stand like that in most files: glTF's frame and that
+of programs in which +Z is up; others in which +Y is up; glTF's alone where the format states it."""
 _BETWEEN_PENALTY = 2.0
 """Taken off the score of frames between the axes."""
 _MIN_FIGURE_SCORE = -0.5
@@ -74,16 +76,23 @@ def make_frame(up: Float64Array, front: Float64Array) -> Float64Array:
 
 
 def find_frame(
-    positions: Float64Array, faces: IntArray, *, up: str = "auto", front: str = "auto"
+    positions: Float64Array,
+    faces: IntArray,
+    *,
+    up: str = "auto",
+    front: str = "auto",
+    is_stated: bool = False,
 ) -> BodyFrame:
-    """Find the frame of a body, among those with that `up` and `front`, each one of AXES or auto."""
+    """Find the frame of a body, among those with that `up` and `front`, each one of AXES or auto.
+
+    is_stated: whether its file's format says that it stands as it should.
+    """
     body = BodyPoints(positions, faces)
     frames = _keep_given(list_axis_frames(), up, front)
-    scores = np.array([score_frame(body, frame) for frame in frames])
-    scores += _STANDING_BONUS * np.array([np.allclose(frame, _STANDING) for frame in frames])
+    scores = np.array([score_frame(body, frame) + _expect(frame, is_stated) for frame in frames])
     if front == "auto":
         between = [frame for axis in _best_ups(frames, scores) for frame in _list_frames_between(body, axis)]
-        found = [score_frame(body, frame) - _BETWEEN_PENALTY for frame in between]
+        found = [score_frame(body, frame) + _expect(frame, is_stated) - _BETWEEN_PENALTY for frame in between]
         frames, scores = (
             np.concatenate((frames, np.array(between).reshape(-1, 3, 3))),
             np.append(scores, found),
@@ -125,6 +134,21 @@ def _read_model() -> Mapping[str, Float64Array]:
     """mean, spread: (57,). weights: (114,) of standardized values. figure_weights: (115,) with constant."""
     text = Path(__file__).with_name("frame_model.json").read_text(encoding="utf-8")
     return {name: np.array(values) for name, values in json.loads(text).items()}
+
+
+def read_weights() -> Float64Array:
+    """Return the weights (114,) by which frames are scored."""
+    return _read_model()["weights"]
+
+
+def _expect(frame: Float64Array, is_stated: bool) -> float:
+    """What is added to the score of a frame (3, 3)."""
+    if is_stated:
+        return _STATED if np.allclose(frame, _STANDING) else 0.0
+    for (up, front), bonus in _EXPECTED.items():
+        if np.allclose(frame[1:], (axis_to_vector(up), axis_to_vector(front))):
+            return bonus
+    return _UPRIGHT if np.allclose(frame[1], UP) else 0.0
 
 
 def _keep_given(frames: Float64Array, up: str, front: str) -> Float64Array:

@@ -48,12 +48,18 @@ class PlacedMesh:
 
 
 def place_mesh(
-    surface: Mesh | TexturedMesh, *, up: str = "auto", front: str = "auto", height: float = 0.0
+    surface: Mesh | TexturedMesh,
+    *,
+    up: str = "auto",
+    front: str = "auto",
+    height: float = 0.0,
+    is_stated: bool = False,
 ) -> PlacedMesh:
     """Bring a figure to the frame of conventions.py, and leave out what is none of it.
 
     up, front: the axes of the mesh that point up and to the front, one of AXES each, or auto: found from the
-    mesh. height: metres that the figure shall be tall; 0: its unit is found from its height. What is no
+    mesh. height: metres that the figure shall be tall; 0: its unit is found from its height. is_stated: the
+    format of its file says that up and front are those of conventions.py, which counts much. What is no
     figure is not turned. MeshError if up and front are along the same axis; ValueError for other names.
     """
     for name, axis in (("up", up), ("front", front)):
@@ -72,7 +78,7 @@ def place_mesh(
     mesh, pieces = _drop_doubled(mesh, pieces, notes)
     mesh = _turn_outward(mesh, pieces, notes)
     body = drop_blades(mesh.faces, find_blades(pieces))
-    frame = find_frame(mesh.positions.astype(np.float64), body, up=up, front=front)
+    frame = find_frame(mesh.positions.astype(np.float64), body, up=up, front=front, is_stated=is_stated)
     if (up, front) == ("auto", "auto"):
         frame = _doubt_turn(frame, mesh)
     axes, scale = ("+Y", "+Z"), 1.0

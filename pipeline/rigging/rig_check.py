@@ -71,15 +71,20 @@ class RigCheck:
 
 
 def check_rig(
-    surface: Mesh | TexturedMesh, *, up: str = "auto", front: str = "auto", height: float = 0.0
+    surface: Mesh | TexturedMesh,
+    *,
+    up: str = "auto",
+    front: str = "auto",
+    height: float = 0.0,
+    is_stated: bool = False,
 ) -> RigCheck:
-    """Look a mesh over as Rig Character would read it, without binding it. up, front, height: as place_mesh.
+    """Look a mesh over as Rig Character would read it, without binding it. The others: as of place_mesh.
 
     MeshError: no faces with an area, or coordinates that are not finite.
     """
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
     facts = measure_surface(mesh)
-    placed = place_mesh(surface, up=up, front=front, height=height)
+    placed = place_mesh(surface, up=up, front=front, height=height, is_stated=is_stated)
     body = placed.surface.mesh if isinstance(placed.surface, TexturedMesh) else placed.surface
     form = read_form(body)
     fitted, refused = _fit(body) if form.is_figure else (None, "")

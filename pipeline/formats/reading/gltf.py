@@ -55,7 +55,12 @@ def read_gltf(path: Path) -> Model:
     used = file.items("extensionsUsed")
     axes = next((axes for name, axes in _VRM_AXES.items() if name in used), ("auto", "auto"))
     return Model(
-        tuple(parts), (*named, *materials.warnings, *warnings, *others.describe()), *axes, skeleton, clips
+        tuple(parts),
+        (*named, *materials.warnings, *warnings, *others.describe()),
+        *axes,
+        skeleton,
+        clips,
+        True,
     )
 
 

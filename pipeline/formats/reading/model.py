@@ -87,6 +87,7 @@ class Model:
     """All parts of a file, and what of it could not be read, one sentence each.
 
     up, front: the axes that the format says a figure has there, such as "+Y"; auto if it says nothing.
+    has_stated_frame: whether the format says that +Y is up and +Z the front, of whatever is in the file.
     skeleton: in the pose that the parts show. clips: its motions.
     """
 
@@ -96,3 +97,4 @@ class Model:
     front: str = "auto"
     skeleton: Skeleton | None = None
     clips: tuple[OwnClip, ...] = ()
+    has_stated_frame: bool = False
