@@ -21,10 +21,10 @@ from .profile import BodyPoints
 
 _STANDING = np.stack((np.cross(UP, FORWARD), UP, FORWARD))
 AXES = ("+X", "-X", "+Y", "-Y", "+Z", "-Z")
-_EXPECTED = {("+Y", "+Z"): 3.0, ("+Z", "-Y"): 2.0}
+_EXPECTED = {("+Y", "+Z"): 2.3, ("+Z", "-Y"): 1.5}
 _UPRIGHT, _STATED = 1.0, 5.0
-"""Added to the scores of frames by (up, front), as figures stand like that in most files: glTF's frame and that
-of programs in which +Z is up; others in which +Y is up; glTF's alone where the format states it."""
+"""Added to the scores of frames by (up, front), as figures stand like that in most files: glTF's frame and
+that of programs in which +Z is up; others in which +Y is up; glTF's alone where the format states it."""
 _BETWEEN_PENALTY = 2.0
 """Taken off the score of frames between the axes."""
 _MIN_FIGURE_SCORE = -0.5

@@ -114,6 +114,12 @@ def test_a_figure_that_does_not_stand_on_the_ground_is_put_there():
     assert place_mesh(replace(BODY, positions=BODY.positions - (0, 0.015, 0))).notes == ()
 
 
+def test_what_its_format_says_of_a_frame_counts_more_than_a_doubtful_front():
+    away = turn(BODY, TURNS["faces -Z"])
+    assert place_mesh(away).front == "-Z" and place_mesh(away, is_stated=True).front == "+Z"
+    assert read_mesh(ELF).has_stated_frame and not read_mesh(FILES / "with_sword.obj").has_stated_frame
+
+
 def test_options_decide_before_the_mesh_does():
     upright = place_mesh(BODY, up="+Z", front="+X", height=2.0)
     assert np.ptp(upright.surface.positions[:, 1]) == pytest.approx(2.0)
