@@ -18,13 +18,16 @@ from .rigging import RigCharacter
 from .save_character import SaveCharacter
 from .save_motion import SaveMotion
 from .shape_steps import CleanMesh, DecodeShape, LoadShapeModel
+from .split_sheet import SplitSheet
 from .symmetrize import Symmetrize, SymmetrizeViews
 from .texture_baking import ApplyTexture, BakeTexture, MergeMaterials
+from .view_files import LoadViews, ReplaceViews, SaveViews
 from .view_steps import ApplyIG2MV, RenderViewMaps
 from .vrm_meta import MakeVrmMeta
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     PreprocessPicture,
+    SplitSheet,
     EditFigure,
     LoadMesh,
     GenerateMesh,
@@ -36,6 +39,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     ApplyIG2MV,
     GenerateViews,
     SymmetrizeViews,
+    LoadViews,
+    ReplaceViews,
     BakeTexture,
     ApplyTexture,
     Symmetrize,
@@ -46,6 +51,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     LoadMotion,
     EditClips,
     SaveFigure,
+    SaveViews,
     SaveMesh,
     SaveCharacter,
     SaveMotion,

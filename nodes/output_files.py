@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,17 +39,36 @@ def save_counted(prefix: str, suffix: str, encode: Callable[[str], bytes]) -> Ou
     `encode` gets the file's stem and returns its bytes. If it fails, or writing does, no file is left.
     ValueError if `prefix` leads out of the output folder, by whatever way.
     """
+    folder, name, counter, subfolder = _read_prefix(prefix)
+    while True:
+        path = folder / f"{name}_{counter:05}_{suffix}"
+        with contextlib.suppress(FileExistsError):
+            if not path.exists():
+                create_file(path, encode(path.stem))
+                return OutputFile(path, subfolder)
+        counter += 1
+
+
+def save_folder(prefix: str, files: Mapping[str, bytes]) -> OutputFile:
+    """Save files in a new folder `<prefix>_<counter>_`, which is returned; errors as in `save_counted`."""
+    folder, name, counter, subfolder = _read_prefix(prefix)
+    while True:
+        path = folder / f"{name}_{counter:05}_"
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)
+            for file, data in files.items():
+                create_file(path / file, data)
+            return OutputFile(path, subfolder)
+        counter += 1
+
+
+def _read_prefix(prefix: str) -> tuple[Path, str, int, str]:
+    """Folder, name, first free counter, and the folder below the output folder."""
     output = folder_paths.get_output_directory()
     if not is_inside(os.path.join(output, os.path.dirname(os.path.normpath(prefix))), output):
         raise ValueError(f"filename_prefix: expected a path below the output folder, found {prefix!r}")
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output)
-    while True:
-        path = Path(folder) / f"{name}_{counter:05}_{suffix}"
-        with contextlib.suppress(FileExistsError):
-            if not path.exists():
-                create_file(path, encode(path.stem))
-                return OutputFile(path, subfolder.replace("\\", "/"))
-        counter += 1
+    return Path(folder), name, counter, subfolder.replace("\\", "/")
 
 
 def save_beside(model_file: str, suffix: str, encode: Callable[[str], bytes]) -> OutputFile:

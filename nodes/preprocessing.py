@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..pipeline.conventions import SIDE_NAMES
+from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.figure import Figure
 from ..pipeline.preprocessing import METHODS, bring_together, composite_on_gray, needs_prior
@@ -18,7 +18,7 @@ from ..pipeline.types import FloatArray, FramedPicture
 from .compat import io, make_stage_schema
 from .inputs import further_picture_inputs
 from .model_node import ModelNode, fingerprint_files
-from .read_picture import cut_picture, list_networks, read_picture, read_points
+from .read_picture import cut_picture, list_networks, read_picture, read_points, read_sheet
 from .sockets import (
     FigureSocket,
     PicturesSocket,
@@ -30,7 +30,26 @@ from .sockets import (
 from .stage import StageRun
 
 
-class PreprocessPicture(ModelNode):
+class PictureNode(ModelNode):
+    """A node that looks at pictures with the networks that are installed."""
+
+    @classmethod
+    def fingerprint_inputs(cls, method: str = "auto", **inputs: Any) -> str:
+        """The networks' files that this run may read."""
+        return fingerprint_files(lambda: [network.find_file() for network in list_networks(method, True)])
+
+    @classmethod
+    def _load_networks(cls, method: str, needs_prior: bool) -> Mapping[ModuleType, Any]:
+        """The models of this run by their network; without a file `auto` does without."""
+        networks = list_networks(method, needs_prior)
+        files = tuple(network.find_file() for network in networks)
+        models: Mapping[ModuleType, Any] = cls.load_models(
+            files, lambda: {network: network.load_model() for network in networks}
+        )
+        return models
+
+
+class PreprocessPicture(PictureNode):
     """Cuts the subject out of the picture and frames it in a square."""
 
     @classmethod
@@ -81,6 +100,14 @@ class PreprocessPicture(ModelNode):
                     "the first view of a sheet, else the largest.",
                 ),
                 *further_picture_inputs(),
+                io.Combo.Input(
+                    "views",
+                    options=list(PICTURE_VIEWS),
+                    default=PICTURE_VIEWS[0],
+                    optional=True,
+                    tooltip="Of a picture that shows several views of one character. auto: all are used, "
+                    "each for its side. front: one of them alone.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The framed character."),
@@ -93,11 +120,6 @@ class PreprocessPicture(ModelNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, method: str, **inputs: Any) -> str:
-        """The networks' files that this run may read."""
-        return fingerprint_files(lambda: [network.find_file() for network in list_networks(method, True)])
-
-    @classmethod
     def execute(
         cls,
         image: torch.Tensor,
@@ -106,6 +128,7 @@ class PreprocessPicture(ModelNode):
         method: str,
         mask: torch.Tensor | None = None,
         figure: int = -1,
+        views: str = PICTURE_VIEWS[0],
         **sides: torch.Tensor | None,
     ) -> io.NodeOutput:
         """IMAGE (B, H, W, 3 or 4), MASK (B, H, W) -> IMAGE (1, S, S, 3), MASK (1, S, S), C3D_FIGURE.
@@ -119,11 +142,15 @@ class PreprocessPicture(ModelNode):
         options: dict[str, Any] = {"size": mesh_input_size, "outline": outline_size, "method": method}
         share = 0.9 / (1 + len(further))
         progress = span_progress(run.progress, 0, share)
-        framed, read = read_picture(picture, models, mask=given, figure=figure, progress=progress, **options)
-        framed_sides = {}
+        options["progress"] = progress
+        if views == PICTURE_VIEWS[0] and figure < 0:
+            framed, read, framed_sides = read_sheet(picture, models, mask=given, **options)
+        else:
+            framed, read = read_picture(picture, models, mask=given, figure=figure, **options)
+            framed_sides = {}
         for number, (name, (side, its_mask)) in enumerate(further.items(), start=1):
-            progress = span_progress(run.progress, number * share, (number + 1) * share)
-            framed_sides[name] = cut_picture(side, models, mask=its_mask, progress=progress, **options)
+            options["progress"] = span_progress(run.progress, number * share, (number + 1) * share)
+            framed_sides[name] = cut_picture(side, models, mask=its_mask, **options)
         pictures = bring_together(framed, framed_sides, _read_profiles(framed_sides, models))
         return io.NodeOutput(
             array_to_image(composite_on_gray(framed.rgba)),
@@ -134,16 +161,6 @@ class PreprocessPicture(ModelNode):
                 framed.method, [*read.warnings, *pictures.notes], {**framed.metrics, **read.metrics}
             ),
         )
-
-    @classmethod
-    def _load_networks(cls, method: str, needs_prior: bool) -> Mapping[ModuleType, Any]:
-        """The models of this run by their network; without a file `auto` does without."""
-        networks = list_networks(method, needs_prior)
-        files = tuple(network.find_file() for network in networks)
-        models: Mapping[ModuleType, Any] = cls.load_models(
-            files, lambda: {network: network.load_model() for network in networks}
-        )
-        return models
 
 
 def _read_sides(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -11,9 +12,10 @@ from ..backends import birefnet, blazeface, blazepose, isnet, u2net
 from ..pipeline.figure import Figure
 from ..pipeline.figure.face import Face
 from ..pipeline.figure.pose_landmarks import PoseLandmarks
-from ..pipeline.preprocessing import LEARNED, Prior, preprocess_picture
+from ..pipeline.preprocessing import LEARNED, Prior, preprocess_picture, preprocess_sheet, split_sheet
 from ..pipeline.preprocessing.face_hints import fits_face
 from ..pipeline.preprocessing.read_figure import read_figure
+from ..pipeline.preprocessing.turnaround import View, name_views
 from ..pipeline.types import FloatArray, FramedPicture
 
 _CUTTERS = {
@@ -49,14 +51,52 @@ def read_picture(
     return framed, read_figure(framed, *read_points(framed, models))
 
 
+def read_sheet(
+    picture: FloatArray, models: Mapping[ModuleType, Any], **options: Any
+) -> tuple[FramedPicture, Figure, dict[str, FramedPicture]]:
+    """As read_picture, and the other views by their sides if picture (H, W, 3 or 4) is a sheet of them."""
+    framed = preprocess_sheet(picture, prior=_find_prior(models), **options)
+    if len(framed) < 2:
+        return framed[0], read_figure(framed[0], *read_points(framed[0], models)), {}
+    views = [read_view(view, models) for view in framed]
+    names, left_out = name_views(views)
+    front = views[names.pop("front")]
+    note = describe_views(len(views), names, left_out) + "; views=front takes the front alone"
+    figure = replace(front.figure, warnings=(note, *front.figure.warnings))
+    return front.picture, figure, {name: views[number].picture for name, number in names.items()}
+
+
+def read_view(framed: FramedPicture, models: Mapping[ModuleType, Any]) -> View:
+    """What tells one view of a sheet from the others."""
+    pose, face = read_points(framed, models)
+    return View(framed, read_figure(framed, pose, face), 0.0 if face is None else face.confidence)
+
+
+def describe_views(count: int, names: Iterable[str], left_out: Sequence[int]) -> str:
+    """What was made of the views of a sheet; names: of those beside the front."""
+    used = ["front", *names]
+    listed = " and ".join([", ".join(used[:-1]), used[-1]]) if len(used) > 1 else used[0]
+    rest = f", without number {', '.join(map(str, left_out))} from the left" if left_out else ""
+    return f"{count} views of one character found: used as {listed}{rest}"
+
+
 def cut_picture(picture: FloatArray, models: Mapping[ModuleType, Any], **options: Any) -> FramedPicture:
     """Cut out and frame the subject of picture (H, W, 3 or 4) alone. options: of preprocess_picture."""
+    return preprocess_picture(picture, prior=_find_prior(models), **options)
+
+
+def cut_views(picture: FloatArray, models: Mapping[ModuleType, Any], **options: Any) -> list[FloatArray]:
+    """The views of a sheet (H, W, 3 or 4). options: of split_sheet."""
+    return split_sheet(picture, prior=_find_prior(models), **options)
+
+
+def _find_prior(models: Mapping[ModuleType, Any]) -> Prior | None:
     priors = [
         Prior(name, partial(predict, models[network]))
         for name, (network, predict) in _CUTTERS.items()
         if network in models
     ]
-    return preprocess_picture(picture, prior=priors[0] if priors else None, **options)
+    return priors[0] if priors else None
 
 
 def read_points(

@@ -271,6 +271,9 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
     landmarks = {name: described["landmarks"][name] for name in ("neck",)}
     return {
         "C3DPreprocessPicture": lambda: join([photo], [gray, alpha]),
+        "C3DSplitSheet": lambda: join(
+            [np.concatenate(show(textured, 0, 90, 180), axis=1)], show(textured, 0, 90, 180)
+        ),
         "C3DEditFigure": lambda: join([gray], [drawn]),
         "C3DLoadMesh": lambda: join(
             show(lay_down(textured), 25), show(place_mesh(lay_down(textured)).surface, 25, 180)
@@ -287,6 +290,8 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
         "C3DDelightPicture": lambda: join([gray], delight(elf)),
         "C3DApplyIG2MV": lambda: join([], [gray, grid(position), grid(normal)]),
         "C3DGenerateViews": lambda: join([gray, *show(elf.mesh, 25)], [grid(color)]),
+        "C3DLoadViews": lambda: join([], [grid(color), grid(elf.maps.mask.astype(np.float32))]),
+        "C3DReplaceViews": lambda: join([grid(color), paint(color)[0]], [grid(paint(color))]),
         "C3DBakeTexture": lambda: join([grid(color)], [atlas, *show(textured, 25, 180)]),
         "C3DApplyTexture": lambda: join([atlas, other.material.base_color[..., :3]], show(other, 25, 180)),
         "C3DSymmetrize": lambda: join(
@@ -306,6 +311,9 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
         "C3DLoadMotion": lambda: join([], elf.show_clip("dance", 5)),
         "C3DEditClips": lambda: join([], elf.show_clip("jump", 6)[:4]),
         "C3DSaveFigure": lambda: join([drawn], [write_text(json.dumps(landmarks, indent=1)[:-1] + " ...")]),
+        "C3DSaveViews": lambda: join(
+            [grid(color)], [label(color[0], "PNG"), write_text(describe_views(elf))]
+        ),
         "C3DSaveMesh": lambda: join([], [label(tile, "GLB") for tile in show(textured, 25, 180)]),
         "C3DSaveCharacter": lambda: join(
             show(elf.character.textured, 25),
@@ -344,6 +352,19 @@ def paint_half(textured: TexturedMesh) -> TexturedMesh:
 def mirror_left(textured: TexturedMesh) -> TexturedMesh:
     """Its left half on both sides."""
     return replace(textured, mesh=symmetrize_mesh(textured.mesh))
+
+
+def paint(color: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Views (6, V, V, 3), the first one in other colors."""
+    opaque = np.concatenate([color[0], np.ones_like(color[0][..., :1])], axis=2)
+    return np.concatenate([recolor(opaque, 0.4)[None, ..., :3], color[1:]])
+
+
+def describe_views(elf: Stages) -> str:
+    """The first camera of the views."""
+    camera = elf.maps.rig.cameras[0]
+    shown = {"name": camera.name, "azimuth": camera.azimuth, "half_extent": round(camera.half_extent, 3)}
+    return json.dumps(shown, indent=1)[:-1] + " ..."
 
 
 def delight(elf: Stages) -> list[Tile]:

@@ -4,7 +4,7 @@ from .agree import bring_together
 from .cutout import LEARNED, METHODS, needs_prior
 from .decode import decode_picture, load_picture
 from .framing import composite_on_gray, frame_subject
-from .preprocess import Prior, preprocess_picture
+from .preprocess import Prior, preprocess_picture, preprocess_sheet, split_sheet
 
 __all__ = [
     "LEARNED",
@@ -17,4 +17,6 @@ __all__ = [
     "load_picture",
     "needs_prior",
     "preprocess_picture",
+    "preprocess_sheet",
+    "split_sheet",
 ]

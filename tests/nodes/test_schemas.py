@@ -27,6 +27,10 @@ IN_OTHER_GRAPHS = {
     "C3DDecodeShape",
     "C3DCleanMesh",
     "C3DCheckRig",
+    "C3DSplitSheet",
+    "C3DLoadViews",
+    "C3DReplaceViews",
+    "C3DSaveViews",
 }
 PUBLISHED = IN_OTHER_GRAPHS | {
     "C3DPreprocessPicture",
