@@ -208,13 +208,17 @@ class Client:
         pictures |= {name: side for name, side in sides.items() if side is not None}
         files = {name: _read_picture(picture) for name, picture in pictures.items()}
         body, media_type = _encode_form(files, parameters)
+        return self._create("/generate_character", body, media_type, idempotency_key)
+
+    def _create(self, path: str, body: bytes, media_type: str, idempotency_key: str | None) -> Acceptance:
+        """Start a job; once more, under the same key, if the connection breaks."""
         key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
         headers = {"Content-Type": media_type, "Idempotency-Key": key}
         timer, tries = _RetryTimer(self.patience), 0
         while True:
             tries += 1
             try:
-                return self._ask("POST", "/generate_character", body, headers)
+                return self._ask("POST", path, body, headers)
             except _BROKEN:
                 if tries > 1 or not timer.pause():
                     raise
@@ -222,6 +226,18 @@ class Client:
                 # 409: the server is still handling the request whose connection broke.
                 if tries == 1 or error.status != 409 or not timer.pause():
                     raise
+
+    def edit_views(
+        self, job_id: str, pictures: Mapping[str, Picture], *, idempotency_key: str | None = None
+    ) -> Acceptance:
+        """Start a job that is a completed one with painted pictures in place of its own.
+
+        pictures: by `front`, `left`, `back`, `right`, `top`, `bottom`, or `texture`. Else as generate.
+        """
+        files = {name: _read_picture(picture) for name, picture in pictures.items()}
+        body, media_type = _encode_form(files, {})
+        path = f"/generate_character/jobs/{quote(job_id, safe='')}/views"
+        return self._create(path, body, media_type, idempotency_key)
 
     def check(self, picture: Picture, *, figure: int = -1) -> Check:
         """What a job would read in a PNG or JPEG picture: kind, landmarks, warnings and a preview.

@@ -18,7 +18,7 @@ ErrorCode = Literal[
 ]
 
 
-ResultKey = Literal["raw_mesh", "textured_mesh", "rigged_character", "preview_images", "figure"]
+ResultKey = Literal["raw_mesh", "textured_mesh", "rigged_character", "preview_images", "figure", "views"]
 
 
 StageName = Literal[

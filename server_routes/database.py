@@ -247,7 +247,7 @@ class JobDatabase:
     def add_picture(self, job_id: str) -> None:
         """Note that a job's picture is about to be written to ComfyUI's input folder."""
         with self._transaction() as connection:
-            connection.execute("INSERT INTO pictures (job_id) VALUES (?)", (job_id,))
+            connection.execute("INSERT OR IGNORE INTO pictures (job_id) VALUES (?)", (job_id,))
 
     def drop_picture(self, job_id: str) -> None:
         """Note that a job's picture is gone."""

@@ -21,6 +21,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".png": "image/png",
     ".webp": "image/webp",
     ".json": "application/json",
+    ".zip": "application/zip",
 }
 OCTET_STREAM = "application/octet-stream"
 _CHUNK = 2**20

@@ -7,11 +7,12 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES, STAGES
+from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES, STAGES, VIEW_NAMES
 from .parameters import FIELDS
-from .upload import SHEET, SIDE_PICTURES
+from .upload import SHEET, SIDE_PICTURES, TEXTURE
 
 GRAPH_FILE = Path(__file__).resolve().parent.parent / "workflows" / "api" / "Picture to rigged character.json"
 
@@ -37,6 +38,7 @@ RESULT_NODES: Mapping[str, str] = {
     "Preview textured mesh": "preview_images",
     "Preview animation": "preview_images",
     "Save figure": "figure",
+    "Save views": "views",
 }
 """Title of a node -> the key, in a job's results or downloads, of the file that it writes."""
 
@@ -53,6 +55,9 @@ SHEET_VIEWS = ("image", "left", "right", "back")
 """Inputs of the former for the views that the latter puts out, each as picture and mask, in this order."""
 MASKS: Mapping[str, str] = {"image": "mask", **{side: f"{side}_mask" for side in SIDE_NAMES}}
 """Input for a picture -> the one for its mask."""
+VIEWS_NODE, BAKE_NODE = "C3DGenerateViews", "C3DBakeTexture"
+SAVE_NODE, REPLACE_NODE, TEXTURE_NODE = "C3DSaveViews", "C3DReplaceViews", "C3DApplyTexture"
+"""Node types that make the views and bake them, and those that save and replace views and texture."""
 NEWEST_CLIP = "newest clip"
 """What the preview shows of a character with a motion."""
 
@@ -168,7 +173,7 @@ def load_template(path: Path = GRAPH_FILE) -> Prompt:
     prompt: Prompt = json.loads(path.read_text(encoding="utf-8"))
     bound = {name for _, name in _unlinked_inputs(prompt)}
     missing = sorted(FIELDS.keys() - bound - UNBOUND_FIELDS)
-    missing += sorted(set(RESULT_NODES.values()) - set(_result_nodes(prompt).values()))
+    missing += sorted(set(RESULT_NODES.values()) - {*_result_nodes(prompt).values(), "views"})
     if missing:
         raise GraphError(f"{path.name}: no node for {', '.join(missing)}")
     if not any(node["class_type"] == "LoadImage" for node in prompt.values()):
@@ -183,10 +188,8 @@ def _insert_motion(prompt: Prompt, motion: str, root_motion: str) -> None:
         return
     inputs: dict[str, Any] = {"motion_file": motion, "root_motion": root_motion, "clip_name": "motion"}
     number = _add_node(prompt, MOTION_NODE, "Load motion", inputs)
+    _relink(prompt, [before, 0], [number, 0])
     for node in prompt.values():
-        for name, value in node["inputs"].items():
-            if value == [before, 0]:
-                node["inputs"][name] = [number, 0]
         if node["class_type"] == SWITCHES["animated_preview"]:
             node["inputs"]["motion"] = NEWEST_CLIP
     inputs["character"] = [before, 0]
@@ -210,7 +213,7 @@ def _split_sheet(prompt: Prompt, inputs: dict[str, Any]) -> None:
 
 def _insert_pictures(prompt: Prompt, pictures: Mapping[str, str], uses_sheet: bool) -> None:
     """Have the preprocessing take the further pictures, and those on a sheet."""
-    inputs = next(node["inputs"] for node in prompt.values() if node["class_type"] == PICTURE_NODE)
+    inputs = prompt[_find_type(prompt, PICTURE_NODE)]["inputs"]
     if SHEET in pictures and uses_sheet:
         _split_sheet(prompt, inputs)
     for name, side in SIDE_PICTURES.items():
@@ -220,15 +223,63 @@ def _insert_pictures(prompt: Prompt, pictures: Mapping[str, str], uses_sheet: bo
             inputs |= {side: [load, 0], MASKS[side]: [mask, 0]}
 
 
+def _find_type(prompt: Prompt, class_type: str) -> str:
+    """The id of the first node of a type."""
+    return next(key for key, node in prompt.items() if node["class_type"] == class_type)
+
+
+def _relink(prompt: Prompt, old: list[Any], new: list[Any]) -> None:
+    """Let all that takes an output take another."""
+    for node in prompt.values():
+        for name, value in node["inputs"].items():
+            if value == old:
+                node["inputs"][name] = new
+
+
+def _load_edits(prompt: Prompt, names: Collection[str], edits: Mapping[str, str]) -> dict[str, Any]:
+    """Links to pictures that a person painted, by their names."""
+    return {
+        name: [_add_node(prompt, "LoadImage", f"Load painted {name}", {"image": edits[name]}), 0]
+        for name in names
+        if name in edits
+    }
+
+
+def _insert_edits(prompt: Prompt, edits: Mapping[str, str]) -> None:
+    """Put painted views, and a painted texture, in the place of those that are made."""
+    views, baked = [_find_type(prompt, VIEWS_NODE), 0], [_find_type(prompt, BAKE_NODE), 0]
+    if painted := _load_edits(prompt, VIEW_NAMES, edits):
+        replaced = _add_node(prompt, REPLACE_NODE, "Replace views", painted)
+        _relink(prompt, views, [replaced, 0])
+        prompt[replaced]["inputs"]["views"] = views
+    if texture := _load_edits(prompt, (TEXTURE,), edits):
+        applied = _add_node(prompt, TEXTURE_NODE, "Apply texture", texture)
+        _relink(prompt, baked, [applied, 0])
+        prompt[applied]["inputs"]["mesh"] = baked
+
+
+def _save_views(prompt: Prompt, job_id: str) -> None:
+    """Have the views that are baked written as files."""
+    bake = prompt[_find_type(prompt, BAKE_NODE)]["inputs"]
+    taken = {name: bake[name] for name in ("views", "masks", "mesh")}
+    options = {"filename_prefix": "3D/views", "container": "zip", "sheet": False, "job_id": job_id}
+    _add_node(prompt, SAVE_NODE, "Save views", {**taken, **options})
+
+
 def build_graph(
-    template: Prompt, job_id: str, pictures: Mapping[str, str], values: Mapping[str, Any], motion: str = ""
+    template: Prompt,
+    job_id: str,
+    pictures: Mapping[str, str],
+    values: Mapping[str, Any],
+    motion: str = "",
+    edits: Mapping[str, str] = MappingProxyType({}),
 ) -> JobGraph:
     """Make the graph of a job from a copy of the template.
 
     Each unlinked input of this pack's nodes takes the value of the form field of the same name, `job_id`
     inputs take the id of the job, and LoadImage takes the picture. pictures: files below the input folder by
     their names in the form, one of them `image` or SHEET. values: every form field. motion: a file below the
-    input folder that is put onto the character, or empty.
+    input folder that is put onto the character, or empty. edits: such files by the names of EDITS.
     """
     prompt = copy.deepcopy(template)
     prompt = _prune(prompt, {node for field, node in SWITCHES.items() if not values[field]})
@@ -240,6 +291,8 @@ def build_graph(
         if node["class_type"] == "LoadImage":
             node["inputs"]["image"] = pictures["image"] if "image" in pictures else pictures[SHEET]
     _insert_pictures(prompt, pictures, uses_sheet=values["views"] == PICTURE_VIEWS[0])
+    _insert_edits(prompt, edits)
+    _save_views(prompt, job_id)
     if motion:
         _insert_motion(prompt, motion, values["root_motion"])
     node_stages = _assign_stages(prompt)

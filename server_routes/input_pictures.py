@@ -42,6 +42,20 @@ class InputPictures:
         """Write a job's motion after its picture; returns the name that Load Motion takes. Raises OSError."""
         return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, data, suffix)
 
+    async def note(self, job_id: str) -> None:
+        """Note that files of a job may be there. Raises sqlite3.Error."""
+        await self._threads.write(JobDatabase.add_picture, job_id)
+
+    async def store_edit(self, job_id: str, pixels: bytes, name: str) -> str:
+        """Write a painted view or texture; returns the name that LoadImage takes. Raises OSError."""
+        suffix = picture.EDIT_SUFFIXES[name]
+        return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, pixels, suffix)
+
+    @staticmethod
+    def find_edits(job_id: str) -> dict[str, str]:
+        """The names that LoadImage takes for a job's painted views and texture, by theirs. Blocks."""
+        return picture.find_edits(_input_folder(), job_id)
+
     @staticmethod
     def find(job_id: str) -> dict[str, str]:
         """The names that LoadImage takes for a job's pictures, by their names in the form. Blocks."""

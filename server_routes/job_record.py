@@ -32,6 +32,7 @@ def job_to_row(job: Job, status: str | None = None) -> Row:
         "failure": asdict(job.failure) if job.failure else None,
         "cancel_requested": job.cancel_requested,
         "seconds": job.seconds,
+        "origin": job.origin,
     }
     return Row(job.id, job.user, job.created, job.ended, job.state, body, status)
 
@@ -67,11 +68,18 @@ def read_estimate(body: Mapping[str, Any]) -> Estimate:
     return Estimate((low, high), body["expected"]["stages"])
 
 
+def read_origin(job_id: str, body: Mapping[str, Any]) -> str:
+    """The id of the job whose pictures the job of a record takes: in earlier releases its own."""
+    return str(body.get("origin", job_id))
+
+
 def row_to_job(row: Row, graph: JobGraph) -> Job:
     """The job of a row, as it was when the row was written."""
     body = row.body
     parameters, expected = read_parameters(body), read_estimate(body)
-    job = Job(row.id, row.user, parameters, graph, expected, created=row.created)
+    job = Job(
+        row.id, row.user, parameters, graph, expected, created=row.created, origin=read_origin(row.id, body)
+    )
     job.state, job.attempts, job.progress = row.state, body["attempts"], body["progress"]
     job.completed_stages = tuple(body["completed_stages"])
     job.reports = {report["stage"]: _read_report(report) for report in body["reports"]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from .graph import JobGraph
 from .health import Metrics
 from .input_pictures import InputPictures
 from .job_record import job_to_row
-from .jobs import Failure, Job
+from .jobs import COMPLETED, Failure, Job
+from .kept_uploads import KeptUploads
 from .limits import JobSlots
 from .listener import JobListener, attach, detach, stage_failure
 from .live_job import LiveJob
@@ -50,13 +53,16 @@ class JobRunner:
         submitter: PromptSubmitter,
         jobs: JobStore,
         pictures: InputPictures,
+        kept: KeptUploads,
         webhooks: Webhooks,
     ) -> None:
         self._server = server
         self._submitter = submitter
         self._jobs = jobs
         self._pictures = pictures
+        self._kept = kept
         self._webhooks = webhooks
+        self._held = set[str]()
         self._listeners: dict[str, JobListener] = {}
         self.background = Background()
         self.history = History()
@@ -97,6 +103,26 @@ class JobRunner:
         """End a job that is not in ComfyUI's queue."""
         live.job.fail(failure, await asyncio.to_thread(measure_files, output_folder(), live.job.files))
         await self._publish_end(live)
+
+    @asynccontextmanager
+    async def hold(self, *job_ids: str) -> AsyncIterator[None]:
+        """Keep the input files of these jobs while the block starts the last of them."""
+        self._held = set(job_ids)
+        try:
+            yield
+        except BaseException:
+            self._held = set()
+            await self._remove_inputs(*job_ids)
+            await asyncio.to_thread(self._kept.remove, job_ids[-1])
+            raise
+        finally:
+            self._held = set()
+
+    async def _remove_inputs(self, *job_ids: str, ended: str = "") -> None:
+        """Delete these jobs' files in the input folder, but for those that another live job takes."""
+        used = {live.job.origin for live in self._jobs.live if live.id != ended}
+        for job_id in set(job_ids) - used - self._held:
+            await self._pictures.remove(job_id)
 
     def _spawn_end(self, live: LiveJob) -> None:
         self.background.spawn(self._end(live), f"end {live.id}")
@@ -152,7 +178,9 @@ class JobRunner:
     async def _publish_end(self, live: LiveJob) -> None:
         """Release an ended job's resources after its end is stored and before any client learns of it."""
         is_stored = await live.stored()
-        await self._pictures.remove(live.id)
+        await self._remove_inputs(live.id, live.job.origin, ended=live.id)
+        if live.job.state != COMPLETED:
+            await asyncio.to_thread(self._kept.remove, live.id)
         self.slots.release(live.user)
         self.metrics.count_end(live.job)
         self._jobs.finish(live, is_stored)

@@ -65,11 +65,13 @@ class Job:
         expected: Estimate,
         *,
         created: float | None = None,
+        origin: str = "",
     ) -> None:
-        """created: seconds since 1970, by default now."""
+        """created: seconds since 1970, by default now. origin: the job whose pictures it takes."""
         self.id = job_id
         self.created = time.time() if created is None else created
         self.user = user
+        self.origin = origin or job_id
         self.parameters = parameters
         self.graph = graph
         self.expected = expected

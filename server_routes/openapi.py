@@ -10,13 +10,21 @@ from typing import Any
 
 from .access import KEYS
 from .check import CHECK_PATH, FORMATS
+from .edits import EDIT_PATH
 from .errors import PROBLEM
 from .idempotency import HEADER, MAX_CHARACTERS
 from .jobs_page import ID_PATTERN, MOST, USUAL
 from .models import MODELS_PATH, SETTING
 from .rig_check import RIG_CHECK_PATH
-from .schemas import Schema, check_form_schema, form_schema, list_schemas, rig_check_form_schema
-from .upload import SHEET, SIDE_PICTURES
+from .schemas import (
+    Schema,
+    check_form_schema,
+    edit_form_schema,
+    form_schema,
+    list_schemas,
+    rig_check_form_schema,
+)
+from .upload import EDITS, SHEET, SIDE_PICTURES
 
 OPENAPI_PATH = "/generate_character/openapi.json"
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
@@ -45,7 +53,13 @@ _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": 
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": r"^\d+$"}}}
 _SEQ = r"^\d{1,9}$"
 _COMMON_ERRORS = (401, 403, 500)
-_PICTURES = {name: {"contentType": "image/png, image/jpeg"} for name in ("image", *SIDE_PICTURES, SHEET)}
+_PICTURE = {"contentType": "image/png, image/jpeg"}
+_PICTURES = dict.fromkeys(("image", *SIDE_PICTURES, SHEET), _PICTURE)
+_ACCEPTED: Mapping[str, Schema] = {
+    "Location": {"description": "URL of the job's status.", "schema": {"type": "string"}},
+    "RateLimit": {"schema": {"type": "string"}},
+    "RateLimit-Policy": {"schema": {"type": "string"}},
+}
 
 
 def read_version() -> str:
@@ -99,6 +113,15 @@ def _optional(place: str, name: str, description: str, **schema: Any) -> Schema:
     }
 
 
+_KEY = _optional(
+    "header",
+    HEADER,
+    "Sending the same key and form again within 24 hours returns the same job.",
+    maxLength=MAX_CHARACTERS,
+    pattern="^[!-~]([ -~]*[!-~])?$",
+)
+
+
 def _links() -> Schema:
     """Operations on the job that was accepted."""
     names = ("getStatus", "cancelJob", "deleteJob", "streamEvents", "watchJob")
@@ -107,26 +130,25 @@ def _links() -> Schema:
 
 
 def _generate() -> Schema:
-    headers: dict[str, Schema] = {
-        "Location": {"description": "URL of the job's status.", "schema": {"type": "string"}},
-        "RateLimit": {"schema": {"type": "string"}},
-        "RateLimit-Policy": {"schema": {"type": "string"}},
-    }
     form = {"schema": form_schema(), "encoding": _PICTURES}
     return _operation(
         "generateCharacter",
         "Start a job: turn a picture of a character into a textured, rigged 3D character.",
-        {202: {**_answer("The job is queued.", "Acceptance", headers), "links": _links()}},
+        {202: {**_answer("The job is queued.", "Acceptance", _ACCEPTED), "links": _links()}},
         (400, 408, 409, 413, 415, 422, 429, 503),
-        parameters=[
-            _optional(
-                "header",
-                HEADER,
-                "Sending the same key and form again within 24 hours returns the same job.",
-                maxLength=MAX_CHARACTERS,
-                pattern="^[!-~]([ -~]*[!-~])?$",
-            )
-        ],
+        parameters=[_KEY],
+        requestBody={"required": True, "content": {"multipart/form-data": form}},
+    )
+
+
+def _edit_views() -> Schema:
+    form = {"schema": edit_form_schema(), "encoding": dict.fromkeys(EDITS, _PICTURE)}
+    return _operation(
+        "editViews",
+        "Start a job that is a completed one with painted views, or a painted texture, in its own's place.",
+        {202: {**_answer("The job is queued.", "Acceptance", _ACCEPTED), "links": _links()}},
+        (400, 404, 408, 409, 410, 413, 415, 422, 429, 503),
+        parameters=[_KEY],
         requestBody={"required": True, "content": {"multipart/form-data": form}},
     )
 
@@ -250,6 +272,7 @@ def _paths() -> dict[str, Schema]:
         "/job/{job_id}/events": {"get": _events()},
         "/ws/{job_id}": {"get": _watch()},
         "/generate_character/jobs": {"get": _list()},
+        EDIT_PATH: {"post": _edit_views()},
         "/generate_character/health": {
             "get": _operation(
                 "getHealth",

@@ -17,7 +17,7 @@ from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeE
 from ..pipeline.preprocessing.decode import load_picture
 from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
 from .parameters import label
-from .upload import MAX_IMAGE_BYTES, SHEET, SIDE_PICTURES
+from .upload import EDITS, MAX_IMAGE_BYTES, SHEET, SIDE_PICTURES
 
 log = logging.getLogger("character3d")
 
@@ -38,6 +38,8 @@ PICTURE_SUFFIXES = {
     **{name: f"_{name.removeprefix('image_')}{_PICTURE}" for name in (SHEET, *SIDE_PICTURES)},
 }
 """Form file -> what its name in the input folder ends with, after the job's id."""
+EDIT_SUFFIXES = {name: f"_painted_{name}{_PICTURE}" for name in EDITS}
+"""The same of views and textures that a person painted."""
 _SIGNATURES = (
     (b"HIERARCHY", ".bvh"),
     (b"glTF", ".glb"),
@@ -72,6 +74,23 @@ def decode_upload(image: IO[bytes], name: str = "image") -> Image:
     if loaded.mode == "RGBA" and loaded.getchannel("A").getbbox() is None:
         raise invalid_parameter(f"Invalid {label(name)}. It is fully transparent", name)
     return loaded
+
+
+def encode_painted(image: IO[bytes], name: str, side: int | None) -> bytes:
+    """As encode_upload, without alpha, for a view of `side` pixels or a square texture (None).
+
+    Raises ApiError 400 for another size.
+    """
+    buffer = io.BytesIO()
+    with _encoding:
+        painted = decode_upload(image, name)
+        width, height = painted.size
+        if width != height or (side is not None and width != side):
+            expected = f"{side} x {side} pixels, as the view that was made" if side else "a square picture"
+            message = f"Invalid {label(name)}. Expected {expected}; found {width} x {height}"
+            raise invalid_parameter(message, name, provided=[width, height], expected=side)
+        painted.convert("RGB").save(buffer, "TIFF")
+    return buffer.getvalue()
 
 
 def encode_upload(image: IO[bytes], name: str = "image") -> bytes:
@@ -123,6 +142,12 @@ def find_motion(input_folder: Path, job_id: str) -> str:
     return next((name for name in names if (input_folder / name).is_file()), "")
 
 
+def find_edits(input_folder: Path, job_id: str) -> dict[str, str]:
+    """The names of a job's painted views and texture below the input folder, by theirs. Blocks."""
+    names = {name: input_name(job_id, suffix) for name, suffix in EDIT_SUFFIXES.items()}
+    return {name: file for name, file in names.items() if (input_folder / file).is_file()}
+
+
 def store_input(input_folder: Path, job_id: str, data: bytes, suffix: str = _PICTURE) -> str:
     """Write a file below ComfyUI's input folder; returns its name there. Blocks.
 
@@ -143,7 +168,7 @@ def remove_input(input_folder: Path, job_id: str) -> bool:
     """Delete a job's files, and the folder with the last one; returns whether they are gone. Blocks."""
     try:
         with _folder_lock:
-            for suffix in (*PICTURE_SUFFIXES.values(), *MOTION_SUFFIXES):
+            for suffix in (*PICTURE_SUFFIXES.values(), *EDIT_SUFFIXES.values(), *MOTION_SUFFIXES):
                 (input_folder / input_name(job_id, suffix)).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # it holds files of other jobs, or is not there
                 (input_folder / FOLDER).rmdir()

@@ -12,7 +12,7 @@ from .estimates import REMEMBERED
 from .files import remove_files
 from .graph import Prompt, build_graph
 from .input_pictures import InputPictures
-from .job_record import read_parameters, row_to_job
+from .job_record import read_origin, read_parameters, row_to_job
 from .job_runner import JobRunner, output_folder
 from .jobs import COMPLETED, FAILED, Failure, Job
 from .listener import CANCELLED
@@ -43,8 +43,9 @@ async def resume_jobs(threads: DatabaseThreads, jobs: JobStore, runner: JobRunne
 
 
 def _read_job(row: Row, template: Prompt) -> Job:
-    pictures, motion = InputPictures.find(row.id), InputPictures.find_motion(row.id)
-    graph = build_graph(template, row.id, pictures, read_parameters(row.body).values, motion)
+    origin, values = read_origin(row.id, row.body), read_parameters(row.body).values
+    pictures, motion = InputPictures.find(origin), InputPictures.find_motion(origin)
+    graph = build_graph(template, row.id, pictures, values, motion, InputPictures.find_edits(row.id))
     return row_to_job(row, graph)
 
 

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 
-from .database import JobDatabase, Row
+from .database import DELETED, JobDatabase, Row
 from .database_threads import DatabaseThreads, for_each
 from .ended_job import EndedJob
 from .files import measure_files, remove_files
 from .job_record import read_files
 from .job_runner import output_folder
+from .kept_uploads import KeptUploads
 from .status import RETENTION_SECONDS
 from .store import JobStore
 
@@ -25,9 +26,10 @@ TOMBSTONE_SECONDS = 30 * 24 * 3600.0
 class Retention:
     """Deletes jobs and their files."""
 
-    def __init__(self, threads: DatabaseThreads, jobs: JobStore) -> None:
+    def __init__(self, threads: DatabaseThreads, jobs: JobStore, kept: KeptUploads) -> None:
         self._threads = threads
         self._jobs = jobs
+        self._kept = kept
 
     async def delete_job(self, job: EndedJob) -> None:
         """Delete an ended job's files and record; its id answers 410 from then on.
@@ -36,6 +38,7 @@ class Retention:
         jobs. What cannot be deleted now is deleted at the next start.
         """
         await self._jobs.delete(job)
+        await asyncio.to_thread(self._kept.remove, job.id)
         if await asyncio.to_thread(remove_files, output_folder(), job.files):
             await self._threads.write(JobDatabase.finish_removal, job.id)
 
@@ -44,9 +47,20 @@ class Retention:
         while True:
             now = time.time()
             old = await self._threads.read(JobDatabase.ended_before, now - RETENTION_SECONDS)
-            await for_each(old, self._jobs.expire)
+            await for_each(old, self._expire)
             await self._threads.write(JobDatabase.purge_tombstones, now - TOMBSTONE_SECONDS)
             await asyncio.sleep(ROUND_SECONDS)
+
+    async def _expire(self, job_id: str) -> None:
+        await self._jobs.expire(job_id)
+        await asyncio.to_thread(self._kept.remove, job_id)
+
+    async def remove_unknown(self) -> None:
+        """Delete what was sent for jobs that are not known, or no longer; raises sqlite3.Error."""
+        for job_id in await asyncio.to_thread(self._kept.list_jobs):
+            row = await self._threads.read(JobDatabase.find, job_id)
+            if row is None or row.state == DELETED:
+                await asyncio.to_thread(self._kept.remove, job_id)
 
     async def finish_removals(self) -> None:
         """Remove the files of jobs whose deletion was cut off; raises sqlite3.Error."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from aiohttp import web
 from .access import Access
 from .check import CHECK_PATH, PictureChecks, PictureReader
 from .downloads import send_file
+from .edits import edit_digest, require_edits, require_ended
 from .ended_job import EndedJob
 from .errors import (
     ApiError,
@@ -34,17 +35,22 @@ from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs_page import describe_page, read_page
 from .limits import OpenStreams
+from .live_job import LiveJob
 from .models import MODELS_PATH, list_models, read_setting, serve_models, wants_folders
 from .openapi import OPENAPI_PATH, describe_service
 from .rig_check import RIG_CHECK_PATH, RigChecks, RigReader
 from .service import CharacterService, take_slot
 from .status import hide_webhook
 from .store import AnyJob
-from .upload import Form, read_form
+from .upload import EDITS, FILES, FilePart, Form, read_form
 from .upload_slots import UploadSlots
 from .websocket import check_upgrade, read_since, refuse_socket, serve_job_events
 
 log = logging.getLogger("character3d")
+
+CreateJob = Callable[[Form, str, str | None], Awaitable[LiveJob]]
+"""Starts the job of a form, a user and an idempotency key."""
+ReadDigest = Callable[[Form], str]
 
 NOT_READY_SECONDS = 5
 DOCS_PATH = "/generate_character/docs"
@@ -76,16 +82,32 @@ class Routes:
 
     async def generate_character(self, request: web.Request) -> web.StreamResponse:
         """POST /generate_character."""
+        return await self._start(request, FILES, self._service.create_job, lambda form: form.digest)
+
+    async def _start(
+        self, request: web.Request, wanted: Mapping[str, FilePart], create: CreateJob, digest: ReadDigest
+    ) -> web.StreamResponse:
+        """Start a job, within the user's limits. wanted: the files of its form."""
         user, key = self._identify_user(request), read_key(request)
         rate_limit = self._service.rate_limit
         try:
-            response = await self._accept(request, user, key)
+            response = await self._accept(request, user, key, wanted, create, digest)
         except ApiError as error:
             self._service.metrics.refused[str(error.details.get("reason", error.code))] += 1
             error.headers.update(rate_limit.headers(user))
             raise
         response.headers.update(rate_limit.headers(user))
         return response
+
+    async def edit_views(self, request: web.Request) -> web.StreamResponse:
+        """POST /generate_character/jobs/{job_id}/views: the job once more, with painted views."""
+        old = require_ended(await self._find_job(request))
+
+        async def create(form: Form, user: str, key: str | None) -> LiveJob:
+            require_edits(form)
+            return await self._service.create_edit(old, form, user, key)
+
+        return await self._start(request, EDITS, create, lambda form: edit_digest(old.id, form))
 
     async def check(self, request: web.Request) -> web.StreamResponse:
         """POST /character/check."""
@@ -176,26 +198,34 @@ class Routes:
         """GET /generate_character/docs: the same as a self-contained page."""
         return web.FileResponse(PAGE)
 
-    async def _accept(self, request: web.Request, user: str, key: str | None) -> web.Response:
+    async def _accept(
+        self,
+        request: web.Request,
+        user: str,
+        key: str | None,
+        wanted: Mapping[str, FilePart],
+        create: CreateJob,
+        digest: ReadDigest,
+    ) -> web.Response:
         """Read and queue a job; the slot that it takes is released where none begins."""
         known = await self._service.find_request(user, key) if key else None
         take_slot(self._service, user, is_replay=known is not None)
         began = False
         try:
-            async with self._keys.hold(user, key), read_form(request, self._uploads) as form:
+            async with self._keys.hold(user, key), read_form(request, self._uploads, wanted) as form:
                 known = await self._service.find_request(user, key) if key else None
                 if known:
-                    return await self._replay(known, form)
-                job = await self._service.create_job(form, user, key)
+                    return await self._replay(known, digest(form))
+                job = await create(form, user, key)
                 began = True
                 return accept_response(job)
         finally:
             if not began:
                 self._service.slots.release(user)
 
-    async def _replay(self, known: tuple[str, str], form: Form) -> web.Response:
-        digest, job_id = known
-        if digest != form.digest:
+    async def _replay(self, known: tuple[str, str], digest: str) -> web.Response:
+        known_digest, job_id = known
+        if digest != known_digest:
             raise key_reused()
         response = accept_response(await self._service.jobs.find(job_id))
         response.headers["Idempotency-Replayed"] = "true"
@@ -260,6 +290,7 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         f"/job/{job}/cancel": {"POST": routes.cancel},
         f"/job/{job}": {"DELETE": routes.delete},
         "/generate_character/jobs": {"GET": routes.list_jobs},
+        f"/generate_character/jobs/{job}/views": {"POST": routes.edit_views},
         MODELS_PATH: {"GET": list_models},
         OPENAPI_PATH: {"GET": routes.openapi},
         DOCS_PATH: {"GET": routes.reference},

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
-from ..pipeline.conventions import STAGES
+from ..pipeline.conventions import STAGES, VIEW_NAMES
 from ..pipeline.figure.figure import KINDS
 from .errors import (
     FILE_TOO_LARGE,
@@ -25,7 +25,7 @@ from .errors import (
 )
 from .parameters import FormFields
 from .status import DOWNLOAD_KEYS
-from .upload import SHEET, SIDE_PICTURES
+from .upload import SHEET, SIDE_PICTURES, TEXTURE
 
 Schema = dict[str, Any]
 
@@ -410,6 +410,17 @@ def rig_check_form_schema() -> Schema:
     text = "A mesh of at most 64 MB in one file; its name says its format: .glb, .fbx, .obj, .stl and others."
     mesh = {"type": "string", "format": "binary", "description": text}
     return {"type": "object", "required": ["mesh"], "properties": {"mesh": mesh}}
+
+
+def edit_form_schema() -> Schema:
+    """The multipart form of POST /generate_character/jobs/{job_id}/views."""
+    view = "as large as the view of the job that it replaces, PNG or JPEG"
+    described = {name: f"The {name} view, painted over; {view}." for name in VIEW_NAMES}
+    described[TEXTURE] = "The texture of the textured mesh, painted over; square, PNG or JPEG."
+    files = {
+        name: {"type": "string", "format": "binary", "description": text} for name, text in described.items()
+    }
+    return {"type": "object", "properties": files, "anyOf": [{"required": [name]} for name in files]}
 
 
 def form_schema() -> Schema:

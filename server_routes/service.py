@@ -8,25 +8,27 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import folder_paths
 
 from . import models, picture
 from .database import JobDatabase
 from .database_threads import DatabaseThreads
+from .edits import edit_digest, read_edited_parameters, require_pictures
 from .ended_job import EndedJob
 from .errors import ApiError, disk_full, server_busy
 from .graph import build_graph, load_template
 from .health import Metrics
 from .input_pictures import InputPictures
-from .job_record import job_to_row
+from .job_record import job_to_row, read_estimate, read_origin
 from .job_runner import JobRunner, output_folder
 from .jobs import Job, new_job_id
+from .kept_uploads import KeptUploads
 from .limits import JobSlots, RateLimit
 from .live_job import LiveJob
 from .parameters import Parameters, parse_parameters
@@ -34,7 +36,7 @@ from .resume import resume_jobs
 from .retention import Retention
 from .store import JobStore
 from .submission import PromptSubmitter
-from .upload import MEBIBYTE, Form
+from .upload import EDITS, MEBIBYTE, SHEET, SIDE_PICTURES, TEXTURE, Form
 from .webhooks import Webhooks
 
 log = logging.getLogger("character3d")
@@ -57,11 +59,14 @@ class CharacterService:
         self._database = JobDatabase(Path(folder_paths.get_user_directory()) / "character3d")
         self._threads = DatabaseThreads(self._database)
         self._pictures = InputPictures(self._threads)
+        self._kept = KeptUploads(Path(folder_paths.get_user_directory()) / "character3d" / "uploads")
         self._webhooks = Webhooks(self._threads)
         self._start_problem = self._database.problem
         self.jobs = JobStore(self._threads)
-        self.runner = JobRunner(server, self._submitter, self.jobs, self._pictures, self._webhooks)
-        self._retention = Retention(self._threads, self.jobs)
+        parts = (self._submitter, self.jobs, self._pictures, self._kept, self._webhooks)
+        self.runner = JobRunner(server, *parts)
+        self._restoring = asyncio.Lock()
+        self._retention = Retention(self._threads, self.jobs, self._kept)
         self.rate_limit = RateLimit()
 
     async def run(self, app: Any = None) -> AsyncIterator[None]:
@@ -112,31 +117,92 @@ class CharacterService:
         await asyncio.to_thread(require_space, output_folder())
         parameters, is_learned = await self._read_parameters(form)
         name, *further = form.pictures
-        pixels = await self._encode(form, name)
+        pixels = await self._encode(form.files[name], name)
         motion = await asyncio.to_thread(picture.read_motion, form.motion) if form.motion else None
         if motion and not parameters.values["enable_rigging"]:
             warnings = (*parameters.warnings, "motion: ignored, since enable_rigging is false")
             parameters = replace(parameters, warnings=warnings)
-        job_id, live = new_job_id(), None
+        job_id = new_job_id()
         try:
             with _disk_errors():
                 pictures = {name: await self._pictures.store(job_id, pixels, name)}
                 del pixels  # each may have 160 MB
                 for side in further:
-                    pictures[side] = await self._pictures.store(job_id, await self._encode(form, side), side)
+                    pixels = await self._encode(form.files[side], side)
+                    pictures[side] = await self._pictures.store(job_id, pixels, side)
+                    del pixels
                 moves = await self._pictures.store_motion(job_id, *motion) if motion else ""
+                await asyncio.to_thread(self._kept.keep, job_id, form.files)
             graph = build_graph(self._template, job_id, pictures, parameters.values, moves)
             expected = self.runner.history.estimate(parameters.values, is_learned)
             job = Job(job_id, user, parameters, graph, expected)
+            return await self._begin(job, (key, form.digest) if key else None)
+        except BaseException:
+            await self._pictures.remove(job_id)
+            await asyncio.to_thread(self._kept.remove, job_id)
+            raise
+
+    async def create_edit(self, old: EndedJob, form: Form, user: str, key: str | None = None) -> LiveJob:
+        """Queue a job that is an earlier one with painted views, or a painted texture, in its views' place.
+
+        As create_job. The earlier job's pictures come to where they were, so that ComfyUI finds what it made
+        of them in its cache.
+        """
+        self._require_database()
+        self._submitter.require_worker()
+        await asyncio.to_thread(require_space, output_folder())
+        parameters = read_edited_parameters(old, form)
+        job_id, origin = new_job_id(), read_origin(old.id, old.record)
+        with self._kept.open(old.id) as sent:
+            require_pictures(old, sent)
+            files = {**sent, **form.files}
+            async with self._restoring, self.runner.hold(origin, job_id):
+                with _disk_errors():
+                    edits = await self._store_edits(job_id, files, parameters.values["image_size"])
+                    pictures, moves = await self._restore(origin, files)
+                    await asyncio.to_thread(self._kept.keep, job_id, files)
+                graph = build_graph(self._template, job_id, pictures, parameters.values, moves, edits)
+                expected = read_estimate(old.record)
+                job = Job(job_id, user, parameters, graph, expected, origin=origin)
+                return await self._begin(job, (key, edit_digest(old.id, form)) if key else None)
+
+    async def _store_edits(self, job_id: str, files: Mapping[str, IO[bytes]], side: int) -> dict[str, str]:
+        """Check and write the painted views and texture; returns their names."""
+        edits = dict[str, str]()
+        for name in [name for name in EDITS if name in files]:
+            async with self._decoding:
+                size = side if name != TEXTURE else None
+                pixels = await asyncio.to_thread(picture.encode_painted, files[name], name, size)
+            if not edits:
+                await self._pictures.note(job_id)
+            edits[name] = await self._pictures.store_edit(job_id, pixels, name)
+        return edits
+
+    async def _restore(self, origin: str, files: Mapping[str, IO[bytes]]) -> tuple[dict[str, str], str]:
+        """Write the pictures and the motion of an earlier job to where they were; returns their names."""
+        if origin in {live.job.origin for live in self.jobs.live}:  # another job reads them
+            return self._pictures.find(origin), self._pictures.find_motion(origin)
+        pictures = dict[str, str]()
+        for name in [name for name in ("image", SHEET, *SIDE_PICTURES) if name in files]:
+            pixels = await self._encode(files[name], name)
+            pictures[name] = await self._pictures.store(origin, pixels, name)
+        if "motion" not in files:
+            return pictures, ""
+        motion = await asyncio.to_thread(picture.read_motion, files["motion"])
+        return pictures, await self._pictures.store_motion(origin, *motion)
+
+    async def _begin(self, job: Job, request: tuple[str, str] | None) -> LiveJob:
+        """Store and queue a job. request: idempotency key and digest of the form."""
+        live = None
+        try:
             valid = await self.runner.validate(job)
             live = self.jobs.add(job)  # before its row can be seen
             with _disk_errors():
-                await self._insert(job, (key, form.digest) if key else None)
+                await self._insert(job, request)
             self.runner.submit(live, valid)
         except BaseException:
             if live:
                 self.jobs.discard(live)
-            await self._pictures.remove(job_id)
             raise
         self.metrics.accepted += 1
         return live
@@ -162,8 +228,9 @@ class CharacterService:
         ):
             self._start_problem = self._start_problem or "The jobs of before the start could not be resumed"
         await _attempt("removing deleted jobs' files", self._retention.finish_removals())
-        used = [live.id for live in self.jobs.live]
+        used = {job_id for live in self.jobs.live for job_id in (live.id, live.job.origin)}
         await _attempt("removing old pictures", self._pictures.remove_orphans(used))
+        await _attempt("removing old uploads", self._retention.remove_unknown())
         background.spawn_loop(self._webhooks.run, "webhooks")
         background.spawn_loop(self._retention.expire_jobs, "retention")
         background.spawn_loop(self.jobs.retry_unsaved, "retry")
@@ -175,10 +242,10 @@ class CharacterService:
             error.closes = True
             raise error
 
-    async def _encode(self, form: Form, name: str) -> bytes:
-        """One of the form's pictures, checked, as LoadImage reads it."""
+    async def _encode(self, file: IO[bytes], name: str) -> bytes:
+        """A picture of a form, checked, as LoadImage reads it."""
         async with self._decoding:
-            return await asyncio.to_thread(picture.encode_upload, form.files[name], name)
+            return await asyncio.to_thread(picture.encode_upload, file, name)
 
     async def _read_parameters(self, form: Form) -> tuple[Parameters, bool]:
         """The form's checked parameters, and whether a learned mesh model is installed."""

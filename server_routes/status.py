@@ -16,7 +16,7 @@ from .redact import strip_query
 
 LIST_RESULTS = frozenset({"preview_images"})
 RESULT_KEYS = ("raw_mesh", "textured_mesh", "rigged_character", "preview_images")
-DOWNLOAD_KEYS = (*RESULT_KEYS, "figure")
+DOWNLOAD_KEYS = (*RESULT_KEYS, "figure", "views")
 """The wire contract names the results; what was read in the picture is a download beside them."""
 ENOUGH_PROGRESS = 5
 LATEST_MOMENT = 2.0e11

@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple, cast
 from aiohttp import BodyPartReader, ClientError, MultipartReader, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ..pipeline.conventions import SIDE_NAMES
+from ..pipeline.conventions import SIDE_NAMES, VIEW_NAMES
 from .errors import (
     INVALID_PARAMETERS,
     UNSUPPORTED_FORMAT,
@@ -97,6 +97,11 @@ FILES: Mapping[str, FilePart] = {
     "motion": FilePart(MAX_MOTION_BYTES, "Motion file is too large. The limit is 10 MB"),
 }
 """Those of a job's form by their names."""
+
+
+TEXTURE = "texture"
+EDITS: Mapping[str, FilePart] = {name: _picture_part(name) for name in (*VIEW_NAMES, TEXTURE)}
+"""Those of the form of painted views, and of a painted texture."""
 
 
 @dataclass(frozen=True)

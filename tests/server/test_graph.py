@@ -17,6 +17,9 @@ VALUES = {
 }
 
 
+RESULTS_WITHOUT_A_RIG = ("raw_mesh", "textured_mesh", "preview_images", "figure", "views")
+
+
 @pytest.fixture(scope="module")
 def template():
     return load_template()
@@ -44,11 +47,31 @@ def test_every_value_reaches_its_node(template):
         assert nodes[title]["job_id"] == "the-job"
 
 
-def test_one_picture_adds_no_node(template):
-    graph = build(template, animated_preview=True)
-    assert {key: node["class_type"] for key, node in graph.prompt.items()} == {
-        key: node["class_type"] for key, node in template.items()
-    }
+def test_one_picture_adds_no_node_but_the_one_that_saves_its_views(template):
+    prompt = build(template, animated_preview=True).prompt
+    added = {key: node for key, node in prompt.items() if key not in template}
+    assert [node["class_type"] for node in added.values()] == ["C3DSaveViews"]
+    for key, node in template.items():
+        assert prompt[key]["class_type"] == node["class_type"]
+        assert prompt[key]["inputs"].keys() == node["inputs"].keys()
+
+
+def test_painted_views_and_a_painted_texture_come_in_place_of_those_made(template):
+    edits = {"left": "l.tif", "texture": "t.tif"}
+    graph = build_graph(template, "the-job", {"image": "a.tif"}, VALUES, "", edits)
+    ids = {node["_meta"]["title"]: key for key, node in graph.prompt.items()}
+    nodes = by_title(graph)
+    made, baked = [ids["Generate views"], 0], [ids["Bake texture"], 0]
+    assert nodes["Replace views"]["views"] == made and set(nodes["Replace views"]) == {"views", "left"}
+    assert nodes["Load painted left"] == {"image": "l.tif"}
+    for title in ("Bake texture", "Save views", "Six views"):
+        taken = nodes[title].get("views") or nodes[title]["images"]
+        assert taken == [ids["Replace views"], 0]
+    assert nodes["Bake texture"]["masks"] == nodes["Save views"]["masks"] == [made[0], 1]
+    assert nodes["Apply texture"] == {"mesh": baked, "texture": [ids["Load painted texture"], 0]}
+    for title in ("Save textured mesh", "Rig character", "Preview textured mesh"):
+        assert nodes[title]["mesh"] == [ids["Apply texture"], 0]
+    assert graph.node_stages[ids["Apply texture"]] == "texture_baking"
 
 
 def test_each_picture_is_loaded_for_its_side(template):
@@ -116,7 +139,7 @@ def test_output_nodes_are_ordered_so_that_files_are_saved_before_the_next_stage(
 def test_without_rigging_nothing_of_it_is_left(template):
     graph = build(template, enable_rigging=False)
     assert "rigging" not in graph.stages and len(graph.stages) == 4
-    assert set(graph.result_nodes.values()) == {"raw_mesh", "textured_mesh", "preview_images", "figure"}
+    assert set(graph.result_nodes.values()) == set(RESULTS_WITHOUT_A_RIG)
     links = {
         value[0]
         for node in graph.prompt.values()

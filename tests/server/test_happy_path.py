@@ -45,7 +45,7 @@ async def test_completed_job_has_results_that_can_be_downloaded(client, inputs_l
     assert [stage["name"] for stage in body["stages"]] == STAGES
     assert {stage["status"] for stage in body["stages"]} == {"completed"}
     assert body["methods"]["mesh_generation"] == "inflation"
-    assert len(body["downloads"]) == 6
+    assert len(body["downloads"]) == 7
     assert "figure" not in body["results"]  # beside the results of the wire contract
     for download in body["downloads"]:
         async with client.get(download["url"]) as answer:

@@ -70,6 +70,7 @@ def reader(comfyui, tmp_path_factory):
     picture = Image.new("RGB", (64, 64), (220, 220, 220))
     picture.paste((200, 30, 30), (20, 8, 44, 60))
     picture.save(folder / "input.jpg", quality=92)
+    Image.new("RGB", (768, 768), (90, 30, 30)).save(folder / "painted.png")
     (folder / "mesh.glb").write_bytes(b"glTF")
     return Reader(comfyui.url, folder)
 
@@ -104,7 +105,7 @@ def test_the_python_client_of_the_page(reader):
     assert len([line for line in block.splitlines() if line]) <= 10
     done = run_python(reader, block)
     names = done.stdout.split()
-    assert len(names) == 6 and all((reader.folder / name).stat().st_size for name in names), done.stderr
+    assert len(names) == 7 and all((reader.folder / name).stat().st_size for name in names), done.stderr
 
 
 def test_the_webhook_check_of_the_page():

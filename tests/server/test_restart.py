@@ -64,7 +64,7 @@ async def test_jobs_survive_kill_9(comfyui_folder, base):
                 body = await client.finish(accepted["job_id"])
                 assert (body["status"], body["attempts"]) == ("completed", attempts)
                 assert body["parameters"] == accepted["parameters"]
-                assert len({item["name"] for item in body["downloads"]}) == len(body["downloads"]) == 6
+                assert len({item["name"] for item in body["downloads"]}) == len(body["downloads"]) == 7
             assert await client.status(ended["job_id"]) == ended
             for item in ended["downloads"]:
                 async with client.get(item["url"]) as answer:
@@ -77,7 +77,8 @@ async def test_jobs_survive_kill_9(comfyui_folder, base):
             assert not pictures(base)
 
 
-@pytest.mark.parametrize("front", ["image", "image_sheet"])
+@pytest.mark.nightly_cases
+@pytest.mark.parametrize("front", ["image_sheet", "image"])
 async def test_all_pictures_of_a_job_survive_kill_9(comfyui_folder, base, front):
     form = aiohttp.FormData(default_to_multipart=True)
     for name, size in ((front, (64, 8)), ("image_back", (24, 8))):

@@ -107,6 +107,7 @@ def _mask():
     return torch.zeros(1, 8, 8)
 
 
+VIEW_NAMES = ("front", "left", "back", "right", "top", "bottom")
 SIDES = ("left", "right", "back", "top")
 """Of which there may be pictures beside the front's."""
 
@@ -164,6 +165,23 @@ def _save(filename_prefix, **values):
 def _save_figure(filename_prefix, **values):
     files = _write(filename_prefix, ".json", b"{}")
     return io.NodeOutput(files[0]["filename"], ui={"character3d_file": files})
+
+
+def _save_views(filename_prefix, views, **values):
+    files = _write(filename_prefix, ".zip", b"PK%d" % views.shape[2])
+    return io.NodeOutput(files[0]["filename"], ui={"character3d_file": files})
+
+
+def _replace_views(views, **painted):
+    """The widths of the painted views say which they are."""
+    given = [name for name in VIEW_NAMES if painted.get(name) is not None]
+    widths = ", ".join(f"{name} {painted[name].shape[2]}" for name in given)
+    return io.NodeOutput(views, ui=_report("texture_baking", "", warnings=[f"painted {widths}"]))
+
+
+def _apply_texture(mesh, texture):
+    warning = f"texture {texture.shape[2]}"
+    return io.NodeOutput(mesh, mesh, ui=_report("texture_baking", "painted", warnings=[warning]))
 
 
 def _add_animation(character, animation):
@@ -251,6 +269,26 @@ NODES = [
         ],
         [io.Image.Output(), io.Mask.Output()],
         _generate_views,
+    ),
+    _node(
+        "C3DReplaceViews",
+        [io.Image.Input("views"), *(io.Image.Input(name, optional=True) for name in VIEW_NAMES)],
+        [io.Image.Output()],
+        _replace_views,
+        is_output=False,
+    ),
+    _node(
+        "C3DSaveViews",
+        [io.Image.Input("views"), TRIMESH.Input("mesh"), *_texts("filename_prefix", "job_id")],
+        [io.String.Output()],
+        _save_views,
+    ),
+    _node(
+        "C3DApplyTexture",
+        [TRIMESH.Input("mesh"), io.Image.Input("texture")],
+        [TRIMESH.Output(), TRIMESH.Output()],
+        _apply_texture,
+        is_output=False,
     ),
     _node(
         "C3DBakeTexture",
