@@ -1,6 +1,8 @@
 """Try Character3D on a fresh machine: set up what is missing, start ComfyUI, make one character.
 
     python quickstart.py                 set up, start, turn examples/elf.png into a character
+    python quickstart.py --image FRONT --left LEFT --back BACK
+                                         the same with pictures from several sides
     python quickstart.py serve           set up and start only
     python quickstart.py test [ARGS]     set up and run the tests of a push; ARGS go to pytest
     python quickstart.py test --core VERSION [ARGS]
@@ -24,6 +26,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from client import Client, ServiceError
@@ -46,6 +49,8 @@ WORKERS = min((os.cpu_count() or 1) + 1, 4)
 """One more than there are processors, since the tests of the service mostly wait; each takes up to 2 GB."""
 PARALLEL = ("-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder")
 """Arguments of pytest-xdist; tests/conftest.py forms the groups. `-n 0` after them turns workers off."""
+SIDES = {"left": "its left", "right": "its right", "back": "behind", "top": "above"}
+"""Of which there may be pictures beside the front's -> from where they are."""
 TESTS = ("test", "nightly")
 CORE_TESTS = ("tests/host", "tests/nodes")
 """What `--core` runs: the tests of what depends on the release of ComfyUI."""
@@ -85,11 +90,13 @@ def run_tests(nightly: bool, arguments: list[str]) -> int:
     return subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **variables}).returncode
 
 
-def make_character(server: Server, picture: Path, out: Path | None) -> bool:
+def make_character(
+    server: Server, picture: Path, out: Path | None, sides: Mapping[str, Path] | None = None
+) -> bool:
     """Run one job; True if it completed. Raises QuickstartError if the job could not be run."""
     try:
         # A server of our own does not come back once it has ended.
-        return run_job(server, Client(server.address, patience=0), picture, out)
+        return run_job(server, Client(server.address, patience=0), picture, out, sides)
     except ServiceError as error:
         if error.error_code is None:  # ComfyUI's own answer: the route does not exist
             log = server.installation.log
@@ -111,7 +118,9 @@ def run(options: argparse.Namespace) -> int:
     copy_models(fetch_cached_models(installation.python), installation.base / "models")
     terminal.say(f"Your files are in {installation.base} (models, input, output).")
     with run_server(installation, options.port) as server:
-        completed = options.command == "serve" or make_character(server, options.image, options.out)
+        completed = options.command == "serve" or make_character(
+            server, options.image, options.out, list_sides(options)
+        )
         if not options.exit:
             terminal.say(f"\nThe editor is at {server.address}  Stop with Ctrl-C.  Log: {installation.log}")
             with contextlib.suppress(KeyboardInterrupt):
@@ -129,14 +138,25 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--image", type=Path, default=REPOSITORY / "examples" / "elf.png", metavar="FILE", help="the picture"
     )
+    for side in SIDES:
+        parser.add_argument(
+            f"--{side}", type=Path, metavar="FILE", help=f"the same character, from {SIDES[side]}"
+        )
     parser.add_argument("--out", type=Path, metavar="DIR", help="copy the result files there")
     parser.add_argument("--port", type=int, default=8188, metavar="N", help="default: 8188")
     parser.add_argument("--exit", action="store_true", help="stop after the job; status 0 if it completed")
     parser.add_argument("--comfyui", type=Path, metavar="DIR", help="use this ComfyUI and its Python")
     options = parser.parse_args(arguments)
-    if not options.image.is_file():
-        parser.error(f"no such picture: {options.image}")
+    for picture in (options.image, *list_sides(options).values()):
+        if not picture.is_file():
+            parser.error(f"no such picture: {picture}")
     return options
+
+
+def list_sides(options: argparse.Namespace) -> dict[str, Path]:
+    """The pictures of sides that were named, by their sides."""
+    named = {side: getattr(options, side) for side in SIDES}
+    return {side: path for side, path in named.items() if path is not None}
 
 
 def main(arguments: list[str]) -> int:

@@ -69,10 +69,20 @@ def show_end(status: Mapping[str, Any]) -> None:
         terminal.say(f"    {status['error_details']}")
 
 
-def run_job(server: Server, client: Client, picture: Path, out: Path | None) -> bool:
-    """Send the picture, show the job and where its files are; True if it completed."""
-    terminal.say(f"\n{picture}")
-    job_id = client.generate(picture)["job_id"]
+def run_job(
+    server: Server,
+    client: Client,
+    picture: Path,
+    out: Path | None,
+    sides: Mapping[str, Path] | None = None,
+) -> bool:
+    """Send the pictures, show the job and where its files are; True if it completed.
+
+    sides: further pictures by `left`, `right`, `back` and `top`.
+    """
+    further: Mapping[str, Any] = sides or {}
+    terminal.say("\n" + ", ".join(map(str, (picture, *further.values()))))
+    job_id = client.generate(picture, **further)["job_id"]
     status = follow_job(server, client, job_id)
     show_end(status)
     for path in list_results(status):

@@ -229,7 +229,12 @@ def test_a_comfyui_that_ends_shows_its_log(tmp_path, unused_tcp_port):
 
 
 def test_a_missing_picture_is_refused_before_any_set_up(tmp_path):
-    command = [sys.executable, REPOSITORY / "quickstart.py", "--image", tmp_path / "none.png"]
+    for option in ("--image", "--left", "--back"):
+        check_refused(tmp_path, option)
+
+
+def check_refused(tmp_path, option):
+    command = [sys.executable, REPOSITORY / "quickstart.py", option, tmp_path / "none.png"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "no such picture" in done.stderr
 
