@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from ..figure import Figure
 from ..types import BoolArray, FramedPicture
+from .turn import measure_turn
 
 _ROWS = 128
 """Height in pixels at which outlines are compared."""
@@ -23,12 +24,9 @@ _SHIFT = 16
 """How many pixels the middles of two outlines may be apart then."""
 _MIRRORED = 0.84
 """IoU from which an outline is the mirror image of another."""
-_YAW, _TOES = 40.0, 0.08
-"""Degrees that the trunk is turned, and how far both feet point aside as a share of the height, which count
-alike."""
 _TURNED, _FAR = 0.6, 1.5
-"""What both make together up to which a figure may face the viewer, and from which it does not, though its
-outline is another's mirror image."""
+"""Turn up to which a figure may face the viewer, and from which it does not, though its outline is another's
+mirror image."""
 _EVEN = 0.7
 """IoU of the outline from the front or behind with its own mirror image at least."""
 _HEAD = 0.45
@@ -160,14 +158,10 @@ def _look_at(view: View) -> _Seen:
     figure, mask = view.figure, view.picture.mask
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     outline = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    toes = sum(figure[f"{side}_toe"][0] - figure[f"{side}_ankle"][0] for side in ("left", "right"))
-    height = figure.box[3] - figure.box[1]
-    yaw = float(np.degrees(np.arcsin(np.sin(np.radians(figure.yaw)))))  # of a back as of a front
-    turn = yaw / _YAW + float(toes) / height / _TOES
     scaled, drawn = _scale(outline), _measure_drawing(view.picture)
     even = _compare_mirrored(scaled, scaled)
     face = 0.0 if figure.kind == "back" else view.face
-    return _Seen(scaled, even, float(turn), face, drawn, view.is_half_turned)
+    return _Seen(scaled, even, measure_turn(figure), face, drawn, view.is_half_turned)
 
 
 def _scale(outline: BoolArray) -> BoolArray:
