@@ -21,7 +21,6 @@ from ..pipeline.texture_baking import (
     choose_texture_size,
     merge_materials,
     read_own_uvs,
-    unwrap_mesh,
 )
 from ..pipeline.types import FloatArray, Mesh, PictureSet, TexturedMesh, ViewImages
 from .compat import CameraSocket, io, make_schema, make_stage_schema
@@ -40,6 +39,7 @@ from .sockets import (
     socket_to_surfaces,
 )
 from .stage import StageRun, reserve_device
+from .unwrapped import unwrap_again
 
 _MESH_TOOLTIP = "The same as core's MESH; it has UVs and texture if this ComfyUI's MESH can hold them."
 
@@ -182,7 +182,7 @@ class BakeTexture(io.ComfyNode):
         progress = span_progress(run.progress, 0, 0.5)
         own = read_own_uvs(shape, texture_size=side, device=device) if keep_uvs else OwnUvs(None)
         if own.uvs is None:
-            ready = unwrap_mesh(shape, texture_size=side, device=device, progress=progress)
+            ready = unwrap_again(shape, texture_size=side, device=device, progress=progress)
         else:
             ready = replace(shape, uvs=own.uvs)
         baked = bake_views(

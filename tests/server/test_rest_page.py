@@ -42,9 +42,19 @@ class Reader:
         assert (done.returncode, done.stderr[-3:]) == (0, status), (command, done.stderr, done.stdout)
         return done.stdout
 
+    def wait_for_end(self, job_id):
+        command = f"{SHELL}curl {self.url}/job/{job_id}/status"
+        while (
+            b'"status": "processing"'
+            in subprocess.run(["bash", "-c", command], capture_output=True).stdout[:40]
+        ):
+            time.sleep(0.05)
+
     def remember(self, answer):
         if answer.get("status") == "accepted":
-            self.values.setdefault("JOB_ID", answer["job_id"])
+            first = self.values.setdefault("JOB_ID", answer["job_id"])
+            if first != answer["job_id"]:
+                self.wait_for_end(answer["job_id"])  # else a user's jobs are too many at once
         if answer.get("status") == "completed":
             self.values.update(NAME=answer["downloads"][0]["name"], SHA256=answer["downloads"][0]["sha256"])
 
