@@ -49,3 +49,11 @@ def srgb_to_lab(rgb: FloatArray) -> FloatArray:
     root = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
     x, y, z = np.moveaxis(root, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
+
+
+def lab_to_srgb(lab: FloatArray) -> FloatArray:
+    """Convert (..., 3) CIE L*a*b* to sRGB 0..1, the inverse of `srgb_to_lab`; others are clipped."""
+    y = (lab[..., 0] + 16) / 116
+    root = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
+    ratio = np.where(root > 6 / 29, root**3, (116 * root - 16) * (27 / 24389))
+    return linear_to_srgb(ratio @ np.linalg.inv((_RGB_TO_XYZ / _WHITE[:, None]).T))

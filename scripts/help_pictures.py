@@ -294,9 +294,7 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
         "C3DReplaceViews": lambda: join([grid(color), paint(color)[0]], [grid(paint(color))]),
         "C3DBakeTexture": lambda: join([grid(color)], [atlas, *show(textured, 25, 180)]),
         "C3DApplyTexture": lambda: join([atlas, other.material.base_color[..., :3]], show(other, 25, 180)),
-        "C3DSymmetrize": lambda: join(
-            show(paint_half(textured), 0), show(mirror_left(paint_half(textured)), 0, 180)
-        ),
+        "C3DSymmetrize": lambda: join(show(paint_half(textured), 0), show(mirror_left(textured), 0, 180)),
         "C3DSymmetrizeViews": lambda: join([grid(color)], [grid(symmetrize_views(color))]),
         "C3DMergeMaterials": lambda: join(
             [atlas, other.material.base_color[..., :3]], [merge(textured, other)]

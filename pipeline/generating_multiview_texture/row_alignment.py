@@ -33,8 +33,9 @@ _EVEN = 0.02
 """Rows over which shifts are smoothed, as a share of the subject's height."""
 _OUTLINE_EVEN = 0.008
 """The same for the fit to the silhouette, as a share of the side."""
-_LEAST, _MOST = 0.5, 2.0
-"""Narrowest and widest that a row becomes."""
+_NEAR, _STEEPEST = 0.3, 2.5
+"""How far inside an outline a row is bent so that outlines meet: a share of its extent, and at least this
+many times as far as the outline moves. Farther inside, the picture stays as it is."""
 
 
 class Part(NamedTuple):
@@ -121,11 +122,12 @@ def warp_rows(image: FloatArray, rows: Float64Array, mask: BoolArray) -> FloatAr
     first, last = _find_extents(alpha >= 0.5)
     left, right = _find_extents(mask)
     from_left, from_right = (_smooth(item, mask) for item in (first - left, last - right))
-    width = np.maximum(right - left, 1)
-    factor = np.clip((width + from_right - from_left) / width, _LEAST, _MOST)
-    middle = (left + right) / 2
-    place = np.arange(size)[None] - middle[:, None]
-    columns = place * factor[:, None] + (middle + (from_left + from_right) / 2)[:, None]
+    columns = np.arange(size) + np.zeros((size, 1))
+    for end, shift, inward in ((left, from_left, 1), (right, from_right, -1)):
+        zone = np.maximum(_NEAR * (right - left), _STEEPEST * np.abs(shift))[:, None]
+        depth = ((np.arange(size) - end[:, None]) * inward / zone).clip(0, 1)
+        columns += shift[:, None] * (1 - depth) ** 2
+    columns = np.where(np.isnan(columns), np.arange(size), columns)
     if max(np.abs(columns - np.arange(size))[mask].max(), np.abs(rows - np.arange(size)).max()) < 0.5:
         return image
     grid = (2 * np.stack((columns, np.broadcast_to(rows[:, None], columns.shape)), axis=2) + 1) / size - 1

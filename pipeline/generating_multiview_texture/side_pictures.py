@@ -13,6 +13,7 @@ from ..conventions import SIDE_NAMES, VIEW_NAMES
 from ..errors import PictureError
 from ..types import BoolArray, Float64Array, FloatArray, FramedPicture, ViewMaps
 from .alignment import FrontCanvas, align_picture, lay_picture, select_solid
+from .color_balance import balance_color, measure_imbalance
 from .masked_images import blur_masked, dilate_mask, erode_mask, extend_color
 from .row_alignment import Part, match_rows, warp_rows, weigh_columns
 from .vertex_colors import FRONT
@@ -92,7 +93,9 @@ def _align(picture: FramedPicture, front: FrontCanvas, maps: ViewMaps, name: str
         laid = warp_rows(laid, _match(front, laid, name), mask)
     subject = laid[..., 3] >= 0.5
     overlap = float((subject & mask).sum() / max(1, (subject | mask).sum()))
-    return SideCanvas(_extend_inner(laid, subject), np.ones(len(mask), np.float32), overlap)
+    color = _extend_inner(laid, subject)
+    change = measure_imbalance(front.color, color, maps, VIEW_NAMES.index(name))
+    return SideCanvas(balance_color(color, change), np.ones(len(mask), np.float32), overlap)
 
 
 def _match(front: FrontCanvas, laid: FloatArray, name: str) -> Float64Array:

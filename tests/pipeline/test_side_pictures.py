@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 from character3d.pipeline.cameras import build_six_view_rig
+from character3d.pipeline.color import lab_to_srgb, srgb_to_lab
 from character3d.pipeline.conventions import VIEW_NAMES
 from character3d.pipeline.errors import PictureError
 from character3d.pipeline.generating_multiview_texture import (
@@ -11,6 +12,8 @@ from character3d.pipeline.generating_multiview_texture import (
     show_pictures,
     synthesize_views,
 )
+from character3d.pipeline.generating_multiview_texture.alignment import align_picture
+from character3d.pipeline.generating_multiview_texture.color_balance import balance_color, measure_imbalance
 from character3d.pipeline.generating_multiview_texture.row_alignment import (
     Part,
     match_rows,
@@ -177,3 +180,37 @@ def test_the_seam_measure_tells_a_hard_seam_from_none(ball, maps):
         with np.errstate(invalid="ignore"):
             step = measure_side_seams(baked.textured, item, names)
         assert np.isnan(step) or low <= step < high
+
+
+def test_a_row_is_bent_beside_its_outlines_only():
+    rgba = draw_stripes((100, 140))
+    rgba[:, :, 1] = np.linspace(0, 1, 256)
+    mask = np.zeros((256, 256), bool)
+    mask[16:240, 73:183] = True
+    found = warp_rows(rgba, np.arange(256.0), mask)
+    assert np.abs(found[:, 112:144] - rgba[:, 112:144])[40:210].max() < 1e-3
+    assert (np.diff(found[128, 73:183, 1]) >= 0).all()
+
+
+def test_lab_and_back():
+    colors = np.random.default_rng(0).random((500, 3)).astype(np.float32)
+    np.testing.assert_allclose(lab_to_srgb(srgb_to_lab(colors)), colors, atol=2e-4)
+
+
+def draw_shaded():
+    """A disk with stripes, lighter to the left."""
+    rgba = draw_disk(GREEN).rgba.copy()
+    rgba[::16, :, :3] = RED
+    rgba[..., :3] *= np.linspace(1.1, 0.7, 256)[None, :, None]
+    return rgba
+
+
+@pytest.mark.parametrize("view", [LEFT, BACK])
+def test_a_tinted_picture_meets_the_front_and_others_stay(maps, view):
+    front = align_picture(FramedPicture(draw_shaded()), maps.mask[FRONT]).color
+    even = front.mean(axis=1, keepdims=True) + np.zeros_like(front)
+    assert not measure_imbalance(even, front if view == BACK else even, maps, view).any()
+    tinted = lab_to_srgb(srgb_to_lab(even) + np.array((0, 0, -9), np.float32))
+    change = measure_imbalance(even, tinted, maps, view)
+    assert abs(change[2] - 9) < 1.5 and np.abs(change[:2]).max() < 2
+    assert balance_color(tinted, np.zeros(3, np.float32)) is tinted
