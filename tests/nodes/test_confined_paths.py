@@ -4,8 +4,9 @@ import importlib
 
 import numpy as np
 import pytest
+import torch
 import trimesh
-from character3d.pipeline.errors import MeshError, WeightsError
+from character3d.pipeline.errors import FormatError, MeshError, WeightsError
 from character3d.tests.nodes.test_output_files import CHARACTER, NODES, list_names
 
 FREE_TEXTS = {
@@ -42,7 +43,7 @@ def test_every_text_that_names_a_file_is_tried_here(load_nodes):
         for item in schema.inputs
         if item.io_type == "STRING" and item.id not in FREE_TEXTS
     }
-    saving = {(node, "filename_prefix") for node in (*SAVED, "SaveFigure")}
+    saving = {(node, "filename_prefix") for node in (*SAVED, "SaveFigure", "SaveViews")}
     assert named == saving | {("SaveCharacter", "model_file"), ("GenerateViews", "model_name")}
 
 
@@ -67,6 +68,32 @@ def test_no_figure_is_saved_there_either(load_nodes, folders, monkeypatch, prefi
     with pytest.raises(ValueError, match="filename_prefix: expected a path below the output folder"):
         module.SaveFigure.execute(None, prefix.format(outside=folders / "out"))
     assert list_names(folders / "out") == ["secret.glb"]
+
+
+@pytest.mark.parametrize("container", ["zip", "folder"])
+@pytest.mark.parametrize("prefix", OUTSIDE)
+def test_no_views_are_saved_there_either(load_nodes, folders, prefix, container):
+    views, masks = torch.zeros(6, 8, 8, 3), torch.zeros(6, 8, 8)
+    prefix = prefix.format(outside=folders / "out")
+    with pytest.raises(ValueError, match="filename_prefix: expected a path below the output folder"):
+        load_nodes("view_files").SaveViews.execute(
+            views, masks, trimesh.creation.box(), prefix, container, sheet=False
+        )
+    assert list_names(folders / "out") == ["secret.glb"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../out/views.zip", "{outside}/views.zip", "link/views.zip", "3D/link/views.zip", "linked.zip"]
+)
+def test_no_views_are_loaded_from_outside_the_input_and_the_output_folder(load_nodes, folders, name):
+    (folders / "out" / "views.zip").write_bytes(b"PK")
+    for folder in ("input", "output"):
+        (folders / folder / "linked.zip").symlink_to(folders / "out" / "views.zip")
+    node, name = load_nodes("view_files").LoadViews, name.format(outside=folders / "out")
+    with pytest.raises(FormatError, match="in the input or output folder"):
+        node.execute(name)
+    assert node.validate_inputs(name) is not True
+    assert node.define_schema().inputs[0].options == []
 
 
 @pytest.mark.parametrize("model_file", OUTSIDE)

@@ -131,7 +131,10 @@ def test_a_view_of_frozen_memory_is_kept_where_it_is_contiguous():
             r"ViewImages\.color: expected shape \(2, 8, 8, 3\)",
         ),
         (lambda: replace(SKELETON, parents=[-1, 0]), r"Skeleton\.parents: expected shape \(3,\), got \(2,\)"),
-        (lambda: SkinWeights([[0, 1, 2]], [[1, 0, 0]]), r"SkinWeights\.joints: expected shape \(n, 4\)"),
+        (
+            lambda: SkinWeights([[0, 1, 2]], [[1, 0, 0]]),
+            r"SkinWeights\.joints: expected 4 or 8 columns",
+        ),
         (lambda: replace(CLIP, translations=np.zeros((3, 3))), r"AnimationClip\.translations: .*\(2, 3\)"),
     ],
 )

@@ -43,8 +43,9 @@ async def test_metrics_count_what_happens(client, png):
     assert grown("character3d_jobs_accepted_total") == 1
     assert grown('character3d_jobs_ended_total{state="completed"}') == 1
     assert grown('character3d_requests_refused_total{reason="INVALID_PARAMETERS"}') == 1
-    runs = [name for name in after if name.startswith("character3d_stage_seconds_count")]
-    assert len(runs) >= 5 and all(grown(name) == 1 for name in runs)
+    counts = [name for name in after if name.startswith("character3d_stage_seconds_count")]
+    runs = [grown(name) for name in counts if grown(name)]  # other jobs of this server had other methods
+    assert runs == [1] * 5
     assert after['character3d_jobs_live{state="queued"}'] == 0
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from character3d.server_routes.picture import EDIT_SUFFIXES, MOTION_SUFFIXES, PICTURE_SUFFIXES
 
 from .forms import END, encode_part, post_raw, record_opened, refused
 
@@ -123,11 +124,13 @@ async def test_prompts_that_name_files_open_none(client, comfyui):
     assert [job["parameters"]["prompt"] for job in jobs] == PROMPTS
     assert {job["status"] for job in jobs} == {"completed"}
     own = {"control.json", "input", "temp", "output", "jobs.sqlite3-wal"}  # the last to wait for the disk
-    own.update(f"{job['job_id']}.{kind}" for job in jobs for kind in ("tif", "bvh", "fbx", "glb", "npz"))
+    kinds = (*PICTURE_SUFFIXES.values(), *EDIT_SUFFIXES.values(), *MOTION_SUFFIXES)
+    own.update(job["job_id"] + kind for job in jobs for kind in kinds)
     for job in jobs:
         own.update(item["name"] for item in job["downloads"])
         own.update(Path(job["results"]["raw_mesh"]).parts)
-    kept = (comfyui.base / "models", comfyui.base / "temp", Path("/proc"), Path("/sys"))
+    uploads = comfyui.base / "user" / "character3d" / "uploads"
+    kept = (comfyui.base / "models", comfyui.base / "temp", uploads, Path("/proc"), Path("/sys"))
     foreign = {path for path in map(Path, opened()) if path.name not in own}
     assert {path for path in foreign if not any(map(path.is_relative_to, kept))} == set()
 

@@ -23,6 +23,7 @@ PREPROCESSING = (
 )
 FILES = {
     "Save figure": "figure.json",
+    "Save views": "views.zip",
     "Save raw mesh": "raw.glb",
     "Save textured mesh": "textured.glb",
     "Save rigged character": "rigged.fbx",
@@ -84,7 +85,7 @@ def test_stages_complete_in_their_order_even_when_nodes_do_not(run):
     run.finish("Generate mesh", "Generate views", "Six views")
     assert run.job.completed_stages == ("preprocessing",)
     assert run.job.current_stage == "mesh_generation"
-    run.finish("Save raw mesh", "Show raw mesh", "Preview raw mesh")
+    run.finish("Save raw mesh", "Show raw mesh", "Preview raw mesh", "Save views")
     assert run.job.completed_stages == tuple(STAGES[:3])
     stages = [event.data["stage"] for event in run.live.log.since(0) if event.type == "stage_completed"]
     assert stages == STAGES[:3]

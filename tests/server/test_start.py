@@ -14,7 +14,7 @@ from aiohttp import web
 from character3d.server_routes import input_pictures, job_runner, service, submission
 from character3d.server_routes.database import JobDatabase, Row
 from character3d.server_routes.events import Event
-from character3d.server_routes.graph import load_template
+from character3d.server_routes.graph import SAVE_NODE, load_template
 from character3d.server_routes.job_record import job_to_row
 from character3d.server_routes.routes import register_routes
 
@@ -287,7 +287,7 @@ def all_nodes(base, monkeypatch):
     async def validate_prompt(prompt_id, prompt, partial):
         return True, None, [node for node in prompt if prompt[node]["class_type"].startswith("C3DSave")], {}
 
-    classes = dict.fromkeys(node["class_type"] for node in prompt.values())
+    classes = dict.fromkeys([*(node["class_type"] for node in prompt.values()), SAVE_NODE])
     monkeypatch.setattr(submission.nodes, "NODE_CLASS_MAPPINGS", classes, raising=False)
     monkeypatch.setattr(submission.execution, "validate_prompt", validate_prompt, raising=False)
     monkeypatch.setattr(service, "LEAST_FREE_BYTES", 0)
@@ -300,6 +300,7 @@ async def test_a_job_can_be_watched_and_cancelled_while_it_is_being_accepted(bas
     async with run_service() as client:
         posting = asyncio.create_task(post(client))
         while not (listed := (await ask(client, "/generate_character/jobs"))["jobs"]):
+            assert not posting.done(), posting.result()
             await asyncio.sleep(0)
         job_id = listed[0]["job_id"]
         async with client.ws_connect(f"/ws/{job_id}") as socket:
