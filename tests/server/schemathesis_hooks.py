@@ -83,9 +83,18 @@ def after_call(context, case, response):
         _deleted.add(case.path_parameters["job_id"])
 
 
+def is_the_other_picture(failure, case):
+    """Whether what a form is said to lack is one of two pictures, and it has the other, which is enough."""
+    form = case.body if isinstance(case.body, dict) else {}
+    lacks_one = "violates `required` at /oneOf/" in failure.message
+    return lacks_one and ("image" in form) != ("image_sheet" in form)
+
+
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
     """DELETE answers 202 while it stops a job, which stays; and a full server says 503, as it should."""
+    if type(failure).__name__ == "AcceptedNegativeData" and is_the_other_picture(failure, case):
+        return False
     if type(failure).__name__ == "UseAfterFree":
         return case.path_parameters["job_id"] in _deleted
     return not (response.status_code == 503 and response.json()["details"]["reason"] == "queue_full")
