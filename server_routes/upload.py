@@ -117,11 +117,6 @@ class Form:
     filenames: Mapping[str, str]
 
     @property
-    def image(self) -> IO[bytes]:
-        """A job's picture of the front, or its sheet."""
-        return self.files["image"] if "image" in self.files else self.files[SHEET]
-
-    @property
     def pictures(self) -> Mapping[str, IO[bytes]]:
         """All pictures of a job by their names, the front or the sheet first."""
         names = ("image", SHEET, *SIDE_PICTURES)

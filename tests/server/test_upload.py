@@ -26,7 +26,7 @@ async def url():
 
     async def read(request):
         async with upload.read_form(request, slots) as form:
-            return web.json_response({"image": form.image.read().decode(), **form.fields})
+            return web.json_response({"image": form.files["image"].read().decode(), **form.fields})
 
     app = web.Application()
     app.router.add_post("/", answer_errors(read))
