@@ -44,7 +44,11 @@ def is_inside(path: str, folder: str) -> bool:
 
 def find_input_file(name: str, suffixes: tuple[str, ...]) -> Path | None:
     """The path of a file of these kinds below the input folder; None if there is none of that name."""
-    folder = folder_paths.get_input_directory()
+    return find_file(folder_paths.get_input_directory(), name, suffixes)
+
+
+def find_file(folder: str, name: str, suffixes: tuple[str, ...]) -> Path | None:
+    """The path of a file of these kinds below a folder; None if there is none of that name."""
     path = os.path.normpath(os.path.join(folder, name))
     is_one = is_inside(path, folder) and path.lower().endswith(suffixes) and os.path.isfile(path)
     return Path(path) if is_one else None

@@ -48,16 +48,15 @@ def placing_inputs() -> list[io.Input]:
             )
             for name, what in names
         ),
-        io.Float.Input(
-            "height_meters",
-            default=0.0,
-            min=0.0,
-            max=1000.0,
-            step=0.01,
-            optional=True,
-            tooltip="How tall the figure shall be. 0: its unit is found from its height.",
-        ),
+        height_input("How tall the figure shall be. 0: its unit is found from its height."),
     ]
+
+
+def height_input(tooltip: str) -> io.Input:
+    """A height in metres, or 0."""
+    return io.Float.Input(
+        "height_meters", default=0.0, min=0.0, max=1000.0, step=0.01, optional=True, tooltip=tooltip
+    )
 
 
 def character_input(tooltip: str) -> io.Input:
@@ -91,6 +90,17 @@ def picture_inputs() -> list[io.Input]:
         io.Image.Input("image", tooltip="Framed picture from Preprocess Picture."),
         io.Mask.Input("mask", tooltip="Its mask: white where the character is."),
     ]
+
+
+def subject_mask_input() -> io.Input:
+    """Where the character is in a picture as it came."""
+    tooltip = "White where the character is; from any matting node. All white: no mask."
+    return io.Mask.Input("mask", optional=True, tooltip=tooltip)
+
+
+def figure_number_input(tooltip: str) -> io.Input:
+    """One of several figures in a picture, from the left, from 0; -1 leaves the choice."""
+    return io.Int.Input("figure", default=-1, min=-1, max=99, optional=True, tooltip=tooltip)
 
 
 def figure_input(tooltip: str) -> io.Input:

@@ -90,10 +90,10 @@ class GenerateMesh(ModelNode):
         """The file of the model that this run uses; nothing for inflation."""
         if _choose(method) == "silhouette_inflation":
             return ""
-        several = {True} if any(side in inputs for side in SIDES) else {False}
-        if "pictures" in inputs:  # how many there are is known when they are made
-            several |= {True}
-        return fingerprint_files(lambda: [find_shape_model(mesh_model, multiview=item) for item in several])
+        multiview = [any(side in inputs for side in SIDES)]
+        if "pictures" in inputs and not multiview[0]:  # how many there are is known when they are made
+            multiview.append(True)
+        return fingerprint_files(lambda: [find_shape_model(mesh_model, multiview=item) for item in multiview])
 
     @classmethod
     def execute(

@@ -10,13 +10,13 @@ import torch
 
 from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES
 from ..pipeline.errors import PictureError
-from ..pipeline.figure import Figure
 from ..pipeline.preprocessing import METHODS, bring_together, composite_on_gray, needs_prior
 from ..pipeline.preprocessing.read_figure import read_figure
+from ..pipeline.preprocessing.turnaround import View
 from ..pipeline.progress import span_progress
-from ..pipeline.types import FloatArray, FramedPicture
+from ..pipeline.types import FloatArray
 from .compat import io, make_stage_schema
-from .inputs import further_picture_inputs
+from .inputs import figure_number_input, further_picture_inputs, subject_mask_input
 from .model_node import ModelNode, fingerprint_files
 from .read_picture import cut_picture, list_networks, read_picture, read_points, read_sheet
 from .sockets import (
@@ -28,6 +28,9 @@ from .sockets import (
     mask_to_array,
 )
 from .stage import StageRun
+
+_TURNED = ("left", "right")
+"""Pictures whose figure says which way it faces."""
 
 
 class PictureNode(ModelNode):
@@ -62,11 +65,7 @@ class PreprocessPicture(PictureNode):
             search_aliases=["remove background", "cutout", "matting"],
             inputs=[
                 io.Image.Input("image", tooltip="One character: whole body, seen from the front."),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="White where the character is; from any matting node. All white: no mask.",
-                ),
+                subject_mask_input(),
                 io.Int.Input(
                     "mesh_input_size",
                     default=1024,
@@ -90,14 +89,9 @@ class PreprocessPicture(PictureNode):
                     "drawing's outline, else the first of the networks birefnet, isnet and u2netp that is "
                     "installed, else GrabCut from the border's colors.",
                 ),
-                io.Int.Input(
-                    "figure",
-                    default=-1,
-                    min=-1,
-                    max=99,
-                    optional=True,
-                    tooltip="Which one, if the picture shows several figures: 0 is the leftmost. -1 takes "
-                    "the first view of a sheet, else the largest.",
+                figure_number_input(
+                    "Which one, if the picture shows several figures: 0 is the leftmost. -1 takes the first "
+                    "view of a sheet, else the largest."
                 ),
                 *further_picture_inputs(),
                 io.Combo.Input(
@@ -141,17 +135,20 @@ class PreprocessPicture(PictureNode):
         models = cls._load_networks(method, needs)
         options: dict[str, Any] = {"size": mesh_input_size, "outline": outline_size, "method": method}
         share = 0.9 / (1 + len(further))
-        progress = span_progress(run.progress, 0, share)
-        options["progress"] = progress
+        options["progress"] = span_progress(run.progress, 0, share)
+        seen: dict[str, View] = {}
         if views == PICTURE_VIEWS[0] and figure < 0:
-            framed, read, framed_sides = read_sheet(picture, models, mask=given, **options)
+            framed, read, seen = read_sheet(picture, models, mask=given, **options)
         else:
             framed, read = read_picture(picture, models, mask=given, figure=figure, **options)
-            framed_sides = {}
+        framed_sides = {name: view.picture for name, view in seen.items()}
+        figures = {name: view.figure for name, view in seen.items()}
         for number, (name, (side, its_mask)) in enumerate(further.items(), start=1):
             options["progress"] = span_progress(run.progress, number * share, (number + 1) * share)
-            framed_sides[name] = cut_picture(side, models, mask=its_mask, **options)
-        pictures = bring_together(framed, framed_sides, _read_profiles(framed_sides, models))
+            framed_sides[name] = cut = cut_picture(side, models, mask=its_mask, **options)
+            if name in _TURNED:
+                figures[name] = read_figure(cut, *read_points(cut, models))
+        pictures = bring_together(framed, framed_sides, figures)
         return io.NodeOutput(
             array_to_image(composite_on_gray(framed.rgba)),
             array_to_mask(framed.rgba[..., 3]),
@@ -175,12 +172,3 @@ def _read_sides(
         if image is not None:
             read[name] = image_to_picture(image), None if mask is None else mask_to_array(mask)
     return read
-
-
-def _read_profiles(sides: Mapping[str, FramedPicture], models: Mapping[ModuleType, Any]) -> dict[str, Figure]:
-    """The figures of the left and the right picture, as far as there are such."""
-    return {
-        name: read_figure(sides[name], *read_points(sides[name], models))
-        for name in ("left", "right")
-        if name in sides
-    }

@@ -53,7 +53,7 @@ def read_picture(
 
 def read_sheet(
     picture: FloatArray, models: Mapping[ModuleType, Any], **options: Any
-) -> tuple[FramedPicture, Figure, dict[str, FramedPicture]]:
+) -> tuple[FramedPicture, Figure, dict[str, View]]:
     """As read_picture, and the other views by their sides if picture (H, W, 3 or 4) is a sheet of them."""
     framed = preprocess_sheet(picture, prior=_find_prior(models), **options)
     if len(framed) < 2:
@@ -63,7 +63,7 @@ def read_sheet(
     front = views[names.pop("front")]
     note = describe_views(len(views), names, left_out) + "; views=front takes the front alone"
     figure = replace(front.figure, warnings=(note, *front.figure.warnings))
-    return front.picture, figure, {name: views[number].picture for name, number in names.items()}
+    return front.picture, figure, {name: views[number] for name, number in names.items()}
 
 
 def read_view(framed: FramedPicture, models: Mapping[ModuleType, Any]) -> View:

@@ -18,7 +18,7 @@ from ..pipeline.formats import (
 from ..pipeline.rigging import add_twist_joints, normalize_to_t_pose, scale_character
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
-from .inputs import character_input, job_input, prefix_input
+from .inputs import character_input, height_input, job_input, prefix_input
 from .output_files import model_outputs, save_beside, save_counted, saved_model
 from .sockets import VrmMetaSocket
 from .surfaces import warn_of_losses
@@ -80,15 +80,7 @@ class SaveCharacter(io.ComfyNode):
                     tooltip="Add twist joints to upper arms and forearms: they take half of a roll in clips, "
                     "and in a VRM with the hand.",
                 ),
-                io.Float.Input(
-                    "height_meters",
-                    default=0.0,
-                    min=0.0,
-                    max=1000.0,
-                    step=0.01,
-                    optional=True,
-                    tooltip="How tall the character shall be. 0: as it is.",
-                ),
+                height_input("How tall the character shall be. 0: as it is."),
             ],
             outputs=model_outputs(),
         )

@@ -12,6 +12,7 @@ from ..pipeline.preprocessing.turnaround import name_views
 from ..pipeline.progress import ignore_progress, span_progress
 from ..pipeline.types import FloatArray, FramedPicture
 from .compat import io, make_stage_schema
+from .inputs import figure_number_input, subject_mask_input
 from .preprocessing import PictureNode
 from .read_picture import cut_views, describe_views, read_view
 from .sockets import array_to_image, array_to_mask, image_to_picture, mask_to_array
@@ -38,18 +39,9 @@ class SplitSheet(PictureNode):
             search_aliases=["turnaround", "character sheet", "model sheet", "three views"],
             inputs=[
                 io.Image.Input("image", tooltip="Several views of one character, side by side."),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="White where the character is; from any matting node. All white: no mask.",
-                ),
-                io.Int.Input(
-                    "figure",
-                    default=-1,
-                    min=-1,
-                    max=99,
-                    optional=True,
-                    tooltip="Which view is the front, if another is taken for it: 0 is the leftmost.",
+                subject_mask_input(),
+                figure_number_input(
+                    "Which view is the front, if another is taken for it: 0 is the leftmost."
                 ),
             ],
             outputs=[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..pipeline.errors import FormatError, PictureError
 from ..pipeline.formats.view_files import CAMERAS, pack_files, read_views, unpack_files, write_views
 from ..pipeline.types import ViewImages
 from .compat import io, make_schema
-from .input_files import find_input_file, is_inside, list_input_files
+from .input_files import find_file, find_input_file, list_input_files
 from .inputs import job_input, mesh_input, prefix_input
 from .output_files import save_counted, save_folder
 from .sockets import array_to_image, array_to_mask, image_to_picture, socket_to_mesh
@@ -147,12 +146,8 @@ class LoadViews(io.ComfyNode):
 
 def _find(name: str) -> Path | None:
     """A file of views below the input folder, else below the output folder."""
-    if found := find_input_file(name, _SUFFIXES):
-        return found
-    output = folder_paths.get_output_directory()
-    path = os.path.normpath(os.path.join(output, name))
-    is_one = is_inside(path, output) and path.lower().endswith(_SUFFIXES) and os.path.isfile(path)
-    return Path(path) if is_one else None
+    found = find_input_file(name, _SUFFIXES)
+    return found or find_file(folder_paths.get_output_directory(), name, _SUFFIXES)
 
 
 class ReplaceViews(io.ComfyNode):
