@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .boxes import find_box
 from .conventions import SIDE_NAMES
 from .frozen import (
     BoolArray,
@@ -74,6 +75,11 @@ class FramedPicture:
     def mask(self) -> BoolArray:
         """(S, S) bool, where alpha is at least one half."""
         return self.rgba[..., 3] >= 0.5
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the subject, which must not be empty, in pixels."""
+        return find_box(self.mask)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from ..boxes import find_box
 from ..errors import MeshError, PictureError
 from ..types import BoolArray, FloatArray, FramedPicture
-from .masked_images import erode_mask, extend_color, find_box
+from .masked_images import erode_mask, extend_color
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ def lay_picture(picture: FramedPicture, mask: BoolArray) -> FloatArray:
         raise PictureError("the picture has no subject: expected alpha of one half or more somewhere")
     if not mask.any():
         raise MeshError("the front view of the mesh is empty: expected a silhouette")
-    return map_box(picture.rgba, find_box(picture.mask), find_box(mask), len(mask))
+    return map_box(picture.rgba, picture.box, find_box(mask), len(mask))
 
 
 def map_box(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..boxes import find_box
 from ..progress import Progress, span_progress
 from ..types import BoolArray, FloatArray
 from .alignment import FrontCanvas
@@ -32,7 +33,6 @@ from .masked_images import (
     enlarge_mask,
     erode_mask,
     extend_color,
-    find_box,
     keep_large_components,
     shrink,
 )

@@ -18,6 +18,7 @@ import torch
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
+from ..boxes import find_box
 from ..cameras import build_six_view_rig
 from ..color import linear_to_srgb, srgb_to_linear
 from ..device import CPU
@@ -26,7 +27,7 @@ from ..mesh.topology import label_components
 from ..types import BoolArray, CameraRig, Float64Array, FloatArray, FramedPicture, Int64Array, Mesh
 from .alignment import map_box
 from .maps import render_view_maps
-from .masked_images import blur_masked, enlarge, extend_color, find_box, shrink
+from .masked_images import blur_masked, enlarge, extend_color, shrink
 
 _LUMINANCE = np.array((0.2126, 0.7152, 0.0722), np.float32)
 _WORKING_SIDE = 384

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..boxes import find_box
 from ..figure import PARTS, Figure
 from ..types import BoolArray, FloatArray, IntArray
-from .masked_images import find_box, shrink
+from .masked_images import shrink
 
 _Four = tuple[float, float, float, float]
 _LEGS = ("left_leg", "right_leg", "left_foot", "right_foot")

@@ -98,10 +98,3 @@ def sample_bilinear(image: FloatArray, x: FloatArray, y: FloatArray) -> FloatArr
     top = image[y0, x0] * (1 - fx) + image[y0, x0 + 1] * fx
     bottom = image[y0 + 1, x0] * (1 - fx) + image[y0 + 1, x0 + 1] * fx
     return top * (1 - fy) + bottom * fy
-
-
-def find_box(mask: BoolArray) -> tuple[int, int, int, int]:
-    """Bounding box of a non-empty mask: first column, first row, last column + 1, last row + 1."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    columns = np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -15,11 +15,11 @@ import torch
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
+from ..boxes import find_box
 from ..color import srgb_to_lab
 from ..device import array_to_tensor, tensor_to_array
 from ..types import BoolArray, Float64Array, FloatArray
 from .color_segmentation import cluster_colors, weigh_lab
-from .masked_images import find_box
 
 _ROWS = 192
 """Rows of the subject that are compared."""

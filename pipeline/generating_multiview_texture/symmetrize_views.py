@@ -6,6 +6,7 @@ import numpy as np
 
 from ..conventions import VIEW_NAMES
 from ..errors import PictureError
+from ..mesh.symmetrize import check_half
 from ..types import FloatArray
 
 _LEFT_ON = {"front": 1, "back": 0, "top": 0, "bottom": 0}
@@ -18,8 +19,7 @@ def symmetrize_views(views: FloatArray, kept: str = "left") -> FloatArray:
     The side views become each other's mirror image. The plane of symmetry is seen in the middle of the image,
     as it is for a symmetric mesh. Raises ValueError for an unknown half, PictureError for other views.
     """
-    if kept not in ("left", "right"):
-        raise ValueError(f"no half {kept!r}; there are: left, right")
+    check_half(kept)
     if len(views) != len(VIEW_NAMES):
         raise PictureError(f"expected six views, {', '.join(VIEW_NAMES)}; found {len(views)}")
     result, width = views.copy(), views.shape[2]

@@ -31,8 +31,7 @@ def symmetrize_mesh(mesh: Mesh, kept: str = "left") -> Mesh:
     stays closed. The mirror image has the uvs, colors and materials of its original, and the mesh no extras.
     Raises ValueError for an unknown half, MeshError if nothing of the mesh lies in it.
     """
-    if kept not in HALVES:
-        raise ValueError(f"no half {kept!r}; there are: {', '.join(HALVES)}")
+    check_half(kept)
     sign = 1.0 if kept == "left" else -1.0
     columns = {name: getattr(mesh, name) for name in ("positions", "normals", "uvs", "colors")}
     known = {name: values for name, values in columns.items() if values is not None}
@@ -57,6 +56,12 @@ def symmetrize_mesh(mesh: Mesh, kept: str = "left") -> Mesh:
         numbers = numbers[half.source[np.concatenate((np.arange(len(half.vertices)), mirrored))]]
     faces = np.concatenate((half.faces, other[half.faces][:, ::-1]))
     return replace(mesh, faces=faces, material_numbers=numbers, extras=None, **joined)
+
+
+def check_half(name: str) -> None:
+    """Raise ValueError for a name that is none of HALVES."""
+    if name not in HALVES:
+        raise ValueError(f"no half {name!r}; there are: {', '.join(HALVES)}")
 
 
 def _mirror(name: str, values: Float64Array) -> Float64Array:

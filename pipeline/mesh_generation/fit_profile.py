@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from ..types import BoolArray, FloatArray, Int64Array
+from ..types import BoolArray, FloatArray, Int64Array, IntArray
 from .depth import Depth
 from .ground import Ground
 from .profile import Profile
 from .relief import smoothstep
-from .silhouette import blur_inside, spread_nearest
+from .silhouette import blur_inside, label_rows, spread_nearest
 
 _ROUNDS = 3
 _BROAD = 0.022
@@ -41,7 +41,7 @@ class _Plan(NamedTuple):
 
     inside: BoolArray
     level: Int64Array
-    runs: Int64Array
+    runs: IntArray
     middle: FloatArray
 
 
@@ -67,7 +67,7 @@ def fit_profile(depth: Depth, ground: Ground, profile: Profile, height: float) -
 def _lay_out(ground: Ground, count: int) -> _Plan:
     inside = ground.extended
     level = np.clip(np.round(ground.height), 0, count - 1).astype(int)
-    runs = ndimage.label(inside, structure=[[0, 0, 0], [1, 1, 1], [0, 0, 0]])[0]
+    runs = label_rows(inside)
     columns = np.broadcast_to(np.arange(inside.shape[1]), inside.shape)
     middle = ndimage.mean(columns, runs, np.arange(runs.max() + 1))[runs].astype(np.float32)
     return _Plan(inside, level, runs, middle)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from ..types import BoolArray, FloatArray, FramedPicture
-from .silhouette import Silhouette, measure_local_thickness
+from ..types import BoolArray, FloatArray, FramedPicture, IntArray
+from .silhouette import Silhouette, label_rows, measure_local_thickness
 
 _RAMP = 0.7
 _MARGIN = 4
@@ -74,39 +73,37 @@ def measure_distance(alpha: FloatArray) -> FloatArray:
 
 def _follow_trunk(core: BoolArray) -> BoolArray:
     """One run of each row of the core: of the largest row the longest, of others what goes on from there."""
-    runs = ndimage.label(core, structure=[[0, 0, 0], [1, 1, 1], [0, 0, 0]])[0]
-    lengths = np.bincount(runs.ravel())
-    lengths[0] = 0
-    kept = np.zeros_like(core)
-    if not lengths.any():
+    runs, kept = label_rows(core), np.zeros_like(core)
+    if not core.any():
         return kept
-    start = int(np.nonzero(runs == lengths.argmax())[0][0])
-    kept[start] = runs[start] == lengths.argmax()
+    longest = _find_most(runs.ravel())
+    start = int(np.nonzero(runs == longest)[0][0])
+    kept[start] = runs[start] == longest
     rows = np.arange(len(core))
-    for way in (rows[start:], rows[start::-1]):
+    for way in (rows[start + 1 :], rows[:start][::-1]):
         last = start
-        for before, row in pairwise(way):
-            last = before if kept[before].any() else last
-            found = np.bincount(runs[row][kept[last]], minlength=1)
-            found[0] = 0
-            if found.any():
-                kept[row] = runs[row] == found.argmax()
-            elif runs[row].any():
-                kept[row] = runs[row] == np.argmax(
-                    np.where(np.isin(np.arange(len(lengths)), runs[row]), lengths, 0)
-                )
+        for row in way[core[way].any(axis=1)]:
+            kept[row] = runs[row] == (_find_most(runs[row][kept[last]]) or _find_most(runs[row]))
+            last = row
     return kept
+
+
+def _find_most(numbers: IntArray) -> int:
+    """The commonest of numbers (N,) beside 0; 0 if there is none."""
+    counts = np.bincount(numbers, minlength=1)
+    counts[0] = 0
+    return int(counts.argmax())
 
 
 def _resample(picture: FramedPicture, height: float) -> FloatArray:
     """Alpha of the subject, `height` cells tall, with a margin on all sides but the ground's."""
-    rows, columns = (np.flatnonzero(picture.mask.any(axis=axis)) for axis in (1, 0))
-    step = (rows[-1] + 1 - rows[0]) / height
-    shape = round(height) + 2 * _MARGIN, round((columns[-1] + 1 - columns[0]) / step) + 2 * _MARGIN
+    left, top, right, bottom = picture.box
+    step = (bottom - top) / height
+    shape = round(height) + 2 * _MARGIN, round((right - left) / step) + 2 * _MARGIN
     pad = int(np.ceil(_MARGIN * step)) + 2
-    left, top = columns[0] - _MARGIN * step + pad, rows[0] - _MARGIN * step + pad
+    x, y = left - _MARGIN * step + pad, top - _MARGIN * step + pad
     image = Image.fromarray(np.pad(picture.rgba[..., 3], pad))
-    box = (left, top, left + shape[1] * step, top + shape[0] * step)
+    box = (x, y, x + shape[1] * step, y + shape[0] * step)
     alpha = np.asarray(image.resize(shape[::-1], Image.Resampling.HAMMING, box=box))
     return ndimage.gaussian_filter(alpha, _RAMP)[: shape[0] - _MARGIN]
 

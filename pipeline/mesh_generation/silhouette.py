@@ -135,6 +135,11 @@ def measure_local_thickness(inside: BoolArray, levels: int = 28) -> FloatArray:
     return full[: inside.shape[0], : inside.shape[1]].astype(np.float32)
 
 
+def label_rows(region: BoolArray) -> IntArray:
+    """Number each run of cells in a row of region (H, W), from 1, row by row; 0 outside."""
+    return np.asarray(ndimage.label(region, structure=[[0, 0, 0], [1, 1, 1], [0, 0, 0]])[0])
+
+
 def blur_inside(values: FloatArray, inside: BoolArray, sigma: float) -> FloatArray:
     """Gaussian mean of values (H, W) over the cells inside only; nothing leaks in from outside."""
     weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma, truncate=3)

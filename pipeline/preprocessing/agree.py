@@ -127,15 +127,9 @@ def _count_colors(lab: FloatArray) -> FloatArray:
 
 
 def _scale_to(front: FramedPicture, picture: FramedPicture) -> FramedPicture:
-    tall, (height, width) = _measure(front)[0], _measure(picture)
-    size = max(len(front.rgba), round((1 + 2 * _AROUND) * width * tall / height))
-    rows, columns = (np.flatnonzero(picture.mask.any(axis=axis)) for axis in (1, 0))
-    side = size * height / tall
-    square = (columns[0] + columns[-1] + 1 - side) / 2, (rows[0] + rows[-1] + 1 - side) / 2, side
+    (_, above, _, below), (left, top, right, bottom) = front.box, picture.box
+    scale = (bottom - top) / (below - above)
+    size = max(len(front.rgba), round((1 + 2 * _AROUND) * (right - left) / scale))
+    side = size * scale
+    square = (left + right - side) / 2, (top + bottom - side) / 2, side
     return replace(picture, rgba=cut_square(picture.rgba[..., :3], picture.rgba[..., 3], square, size))
-
-
-def _measure(picture: FramedPicture) -> tuple[int, int]:
-    """Height and width of the subject in pixels."""
-    rows, columns = (np.flatnonzero(picture.mask.any(axis=axis)) for axis in (1, 0))
-    return int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1

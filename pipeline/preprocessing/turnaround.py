@@ -155,9 +155,8 @@ def _list_mirrored(seen: Sequence[_Seen]) -> list[tuple[int, int]]:
 
 
 def _look_at(view: View) -> _Seen:
-    figure, mask = view.figure, view.picture.mask
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    outline = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    figure, (left, top, right, bottom) = view.figure, view.picture.box
+    outline = view.picture.mask[top:bottom, left:right]
     scaled, drawn = _scale(outline), _measure_drawing(view.picture)
     even = _compare_mirrored(scaled, scaled)
     face = 0.0 if figure.kind == "back" else view.face
