@@ -135,6 +135,14 @@ def test_the_api_graph_sets_every_input_of_every_node(schemas):
         assert every - OPTIONAL <= set(node["inputs"]) <= every
 
 
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "workflows/api").iterdir()), ids=lambda file: file.stem)
+def test_every_api_graph_sets_every_input_of_its_nodes(schemas, file):
+    for node in json.loads(file.read_text(encoding="utf-8")).values():
+        if node["class_type"] in schemas:
+            every = {item.id for item in schemas[node["class_type"]].inputs}
+            assert every - OPTIONAL - {"model_file"} <= set(node["inputs"]) <= every, node["_meta"]["title"]
+
+
 def test_schema_fields_that_this_comfyui_does_not_know_are_left_out(load_nodes):
     compat = load_nodes("compat")
     schema = compat.make_schema(node_id="C3DProbe", invented_in_the_future=True, inputs=[], outputs=[])
