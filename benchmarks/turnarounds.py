@@ -8,7 +8,8 @@
 The pictures need an alpha channel. The figure is read from the outline, or as look.py says by the networks
 too. Rows: IoU of the mesh's silhouette with the front's, the side's and the back's, at one height and the
 best shift; mean CIE 1976 difference of the baked mesh from the left and from behind, where both show the
-figure; seconds. The closing line holds the medians: `side S back B colour C`, C of sides and backs together.
+figure; the color step where one view hands over to another, in those within a view; seconds. The closing
+lines hold the medians: `seam S`, then `side S back B colour C`, C of sides and backs together.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E40
 from character3d.pipeline.preprocessing import bring_together, decode_picture, preprocess_picture  # noqa: E402
 from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: E402
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh  # noqa: E402
+from character3d.pipeline.texture_baking.seam_metrics import measure_side_seams  # noqa: E402
 from character3d.pipeline.types import TexturedMesh  # noqa: E402
 from look import find_points, pose_character, rig_character  # noqa: E402
 from picture_measures import compare_colors, compare_sides  # noqa: E402
@@ -67,28 +69,30 @@ def read_picture(path: Path) -> Array:
     return decode_picture(path.read_bytes()).astype(np.float32) / 255
 
 
-def make_textured(true: dict[str, Array], given: list[str]) -> tuple[TexturedMesh, Figure]:
-    """Run the stages up to the texture with their embedded methods and default parameters."""
+def make_textured(true: dict[str, Array], given: list[str]) -> tuple[TexturedMesh, Figure, float]:
+    """Run the stages up to the texture, embedded methods and defaults; also the seam between views."""
     framed = preprocess_picture(true["front"])
     figure = read_figure(framed, *find_points(framed))
     sides = bring_together(framed, {name: preprocess_picture(true[name]) for name in given}).sides
     mesh = inflate_silhouette(framed, figure=figure, sides=sides)
     maps = render_view_maps(mesh, build_six_view_rig(mesh), 768)
     views = synthesize_views(mesh, framed, maps, sides=sides, figure=figure)
-    return bake_views(unwrap_mesh(mesh), views, pictured=("front", *sides)).textured, figure
+    pictured = ("front", *sides)
+    textured = bake_views(unwrap_mesh(mesh), views, pictured=pictured).textured
+    return textured, figure, measure_side_seams(textured, views, pictured)
 
 
 def measure_case(folder: Path, given: list[str]) -> Case:
     """Make the character and compare it with the pictures."""
     true = {name: read_picture(folder / f"{name}.png") for name in _AZIMUTHS}
     started = time.perf_counter()
-    textured, figure = make_textured(true, given)
+    textured, figure, seam = make_textured(true, given)
     seconds = time.perf_counter() - started
     views = {name: view_mesh(textured, azimuth) for name, azimuth in _AZIMUTHS.items()}
     masks = {name: picture[..., 3] >= 0.5 for name, picture in true.items()}
     row = [compare_sides(views[name][0], masks[name])[0] for name in _AZIMUTHS]
     row += [compare_colors(views[name], (masks[name], true[name][..., :3]), srgb_to_lab) for name in _SIDES]
-    return Case(folder.name, true, textured, figure, [*row, seconds])
+    return Case(folder.name, true, textured, figure, [*row, seam, seconds])
 
 
 def draw_case(case: Case) -> Image.Image:
@@ -125,7 +129,7 @@ def main() -> None:
     )
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets")
     arguments = parser.parse_args()
-    titles = ("front", "side", "back", "left dE", "back dE", "seconds")
+    titles = ("front", "side", "back", "left dE", "back dE", "seam", "seconds")
     print(f"{'':12}" + "".join(f"{title:>9}" for title in titles))
     rows = []
     for front in sorted(arguments.folder.glob("*/front.png")):
@@ -137,8 +141,9 @@ def main() -> None:
         if arguments.sheets:
             arguments.sheets.mkdir(parents=True, exist_ok=True)
             draw_case(case).save(arguments.sheets / f"{case.name}.jpg", quality=90)
-    _, side, back, *colors, _ = zip(*rows, strict=True)
+    _, side, back, *colors, seams, _ = zip(*rows, strict=True)
     color = statistics.median([value for column in colors for value in column])
+    print(f"seam {statistics.median(seams):.2f}")
     print(f"side {statistics.median(side):.3f} back {statistics.median(back):.3f} colour {color:.1f}")
 
 

@@ -1,12 +1,14 @@
 """One color balance for all pictures of a character: each is brought to the front's where both show the same.
 
-Only what differs in one direction nearly everywhere is balance; shadows, patterns and errors of the alignment
-differ in both, so that a picture whose balance is right keeps its colors to the bit.
+Only what differs in one direction nearly everywhere, and brings the picture's colors nearer to the front's,
+is balance; shadows, patterns and errors of the alignment differ in both directions. A picture with the right
+balance keeps its colors to the bit.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ..cameras import camera_basis
 from ..color import lab_to_srgb, srgb_to_lab
@@ -25,6 +27,10 @@ _AGREE = 0.1, 0.9
 _MOST = 15.0
 """Largest difference (CIE 1976) that is balance: beyond it, the sides are painted in other colors."""
 _FEWEST = 200
+_SAMPLES = 4000
+_NEARER = 0.8
+"""Share to which a change must bring the mean distance of a picture's colors from the nearest of the front's:
+a rim of light or a shadow where front and side meet is no balance."""
 
 
 def measure_imbalance(front: FloatArray, picture: FloatArray, maps: ViewMaps, view: int) -> FloatArray:
@@ -42,12 +48,22 @@ def measure_imbalance(front: FloatArray, picture: FloatArray, maps: ViewMaps, vi
     middle = np.median(step, axis=0)
     if np.linalg.norm(middle) > _MOST:
         return np.zeros(3, np.float32)
-    return np.where((low > 0) | (high < 0), middle, 0).astype(np.float32)
+    change = np.where((low > 0) | (high < 0), middle, 0).astype(np.float32)
+    whole = srgb_to_lab(front[maps.mask[FRONT]]), srgb_to_lab(picture[maps.mask[view]])
+    return change if _is_nearer(*whole, change) else np.zeros_like(change)
 
 
 def balance_color(picture: FloatArray, change: FloatArray) -> FloatArray:
     """A picture (S, S, 3) sRGB with a change of L*a*b* (3,); the same one without a change."""
     return lab_to_srgb(srgb_to_lab(picture) + change) if change.any() else picture
+
+
+def _is_nearer(front: FloatArray, picture: FloatArray, change: FloatArray) -> bool:
+    """Whether a change (3,) brings the colors (N, 3) of a picture nearer to those of the front anywhere."""
+    tree = cKDTree(front[:: max(1, len(front) // _SAMPLES)])
+    some = picture[:: max(1, len(picture) // _SAMPLES)]
+    before, after = (np.mean(tree.query(colors)[0]) for colors in (some, some + change))
+    return bool(after < _NEARER * before)
 
 
 def _select_shared(maps: ViewMaps, view: int) -> BoolArray:

@@ -11,17 +11,15 @@ from scipy import ndimage
 from ..color import srgb_to_lab
 from ..conventions import SIDE_NAMES, VIEW_NAMES
 from ..errors import PictureError
-from ..types import BoolArray, Float64Array, FloatArray, FramedPicture, ViewMaps
+from ..types import BoolArray, FloatArray, FramedPicture, ViewMaps
 from .alignment import FrontCanvas, align_picture, lay_picture, select_solid
 from .color_balance import balance_color, measure_imbalance
+from .fit_rows import fit_rows
 from .masked_images import blur_masked, dilate_mask, erode_mask, extend_color
-from .row_alignment import Part, match_rows, warp_rows, weigh_columns
 from .vertex_colors import FRONT
 
 LEFT, RIGHT = VIEW_NAMES.index("left"), VIEW_NAMES.index("right")
 _OPPOSITE = {LEFT: RIGHT, RIGHT: LEFT}
-_SHARED = {"left": 1, "right": -1, "back": 0}
-"""Where in the front view the surface lies that another view shows too: right (1), left, at both ends."""
 _SYMMETRIC, _ASYMMETRIC = 30.0, 45.0
 """Difference of a front's row from its mirror image up to which the sides are alike, and from which on they
 are not: light from one side alone makes up to 37."""
@@ -86,26 +84,16 @@ def show_pictures(
 
 
 def _align(picture: FramedPicture, front: FrontCanvas, maps: ViewMaps, name: str) -> SideCanvas:
-    """Box on box; then, seen from beside or behind, in height by the front and across by the silhouette."""
+    """Box on box; then, seen from beside or behind, each row on the silhouette."""
     mask = maps.mask[VIEW_NAMES.index(name)]
     laid = lay_picture(picture, mask)
     if name != "top":
-        laid = warp_rows(laid, _match(front, laid, name), mask)
+        laid = fit_rows(laid, mask)
     subject = laid[..., 3] >= 0.5
     overlap = float((subject & mask).sum() / max(1, (subject | mask).sum()))
     color = _extend_inner(laid, subject)
     change = measure_imbalance(front.color, color, maps, VIEW_NAMES.index(name))
     return SideCanvas(balance_color(color, change), np.ones(len(mask), np.float32), overlap)
-
-
-def _match(front: FrontCanvas, laid: FloatArray, name: str) -> Float64Array:
-    """The rows (S,) of a laid picture (S, S, 4) by what both it and the front see."""
-    subject = laid[..., 3] >= 0.5
-    towards = _SHARED[name]
-    return match_rows(
-        Part(front.color, front.mask, weigh_columns(front.mask, towards)),
-        Part(laid[..., :3], subject, weigh_columns(subject, -towards)),
-    )
 
 
 def _extend_inner(laid: FloatArray, subject: BoolArray) -> FloatArray:

@@ -143,7 +143,6 @@ class ViewBlend:
                 wide = (weight**_WIDE * visible * preference)[:, None]
                 self._base[rows] += color[:, -3:] * wide
                 self._wide[rows] += wide
-                sharp = sharp * (weight**3) ** 2
             self._color[rows] += color * sharp[:, None]
             self._total[rows] += sharp
             self._best[rows] = torch.maximum(self._best[rows], weight * visible)

@@ -14,12 +14,7 @@ from character3d.pipeline.generating_multiview_texture import (
 )
 from character3d.pipeline.generating_multiview_texture.alignment import align_picture
 from character3d.pipeline.generating_multiview_texture.color_balance import balance_color, measure_imbalance
-from character3d.pipeline.generating_multiview_texture.row_alignment import (
-    Part,
-    match_rows,
-    warp_rows,
-    weigh_columns,
-)
+from character3d.pipeline.generating_multiview_texture.fit_rows import fit_rows
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh
 from character3d.pipeline.texture_baking.project import list_preferences
 from character3d.pipeline.texture_baking.seam_metrics import measure_side_seams
@@ -139,24 +134,9 @@ def draw_stripes(edges, *, height=256):
     return rgba
 
 
-def make_part(rgba, towards):
-    mask = rgba[..., 3] >= 0.5
-    return Part(rgba[..., :3], mask, weigh_columns(mask, towards))
-
-
-def test_stripes_of_front_and_side_come_to_one_height():
-    front, side = draw_stripes((100, 140)), draw_stripes((104, 144))
-    rows = match_rows(make_part(front, 1), make_part(side, -1))
-    assert np.abs(np.interp((100, 140), np.arange(256), rows) - (104, 144)).max() < 1.5
-    assert (np.diff(rows) > 0).all()
-    assert np.abs(rows - np.arange(256))[[16, 239]].max() < 0.5
-    same = match_rows(make_part(front, 1), make_part(front, -1))
-    assert (same == np.arange(256)).all()
-
-
 def test_a_picture_that_fits_stays_to_the_bit():
     rgba = draw_stripes((100, 140))
-    assert warp_rows(rgba, np.arange(256.0), rgba[..., 3] >= 0.5) is rgba
+    assert fit_rows(rgba, rgba[..., 3] >= 0.5) is rgba
 
 
 def test_each_row_comes_to_the_silhouette():
@@ -164,7 +144,7 @@ def test_each_row_comes_to_the_silhouette():
     mask = np.zeros((256, 256), bool)
     mask[16:240, 90:190] = True
     mask[120:200, 70:190] = True
-    found = warp_rows(rgba, np.arange(256.0), mask)[..., 3] >= 0.5
+    found = fit_rows(rgba, mask)[..., 3] >= 0.5
     assert (found & mask).sum() / (found | mask).sum() > 0.98
 
 
@@ -187,7 +167,7 @@ def test_a_row_is_bent_beside_its_outlines_only():
     rgba[:, :, 1] = np.linspace(0, 1, 256)
     mask = np.zeros((256, 256), bool)
     mask[16:240, 73:183] = True
-    found = warp_rows(rgba, np.arange(256.0), mask)
+    found = fit_rows(rgba, mask)
     assert np.abs(found[:, 112:144] - rgba[:, 112:144])[40:210].max() < 1e-3
     assert (np.diff(found[128, 73:183, 1]) >= 0).all()
 
@@ -214,3 +194,12 @@ def test_a_tinted_picture_meets_the_front_and_others_stay(maps, view):
     change = measure_imbalance(even, tinted, maps, view)
     assert abs(change[2] - 9) < 1.5 and np.abs(change[:2]).max() < 2
     assert balance_color(tinted, np.zeros(3, np.float32)) is tinted
+
+
+def test_light_on_the_rim_alone_is_no_balance(maps):
+    front = align_picture(draw_disk(GREEN), maps.mask[FRONT]).color
+    size = len(front)
+    lit = np.zeros_like(front) + front[size // 2, size // 2]
+    far = lab_to_srgb(srgb_to_lab(lit) + np.array((12, 0, 0), np.float32))
+    front = np.where(np.abs(np.arange(size) - size / 2)[None, :, None] > 0.27 * size, far, lit)
+    assert not measure_imbalance(front, lit, maps, LEFT).any()
