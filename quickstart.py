@@ -31,8 +31,8 @@ from pathlib import Path
 
 from client import Client, ServiceError
 from install import fetch_models
-from launcher.core_environment import prepare_core
-from launcher.cores import PACKAGED, CoreNotFound, find_core
+from launcher.core_environment import prepare_first_core
+from launcher.cores import PACKAGED, find_core
 from launcher.environment import find_cache_folder, prepare_own_comfyui, prepare_tests
 from launcher.installation import (
     REPOSITORY,
@@ -53,7 +53,7 @@ SIDES = {"left": "its left", "right": "its right", "back": "behind", "top": "abo
 """Of which there may be pictures beside the front's -> from where they are."""
 TESTS = ("test", "nightly")
 CORE_TESTS = ("tests/host", "tests/nodes")
-"""What `--core` runs: the tests of what depends on the release of ComfyUI."""
+"""What `--core` runs on another release than the tests' own, unless ARGS say: what depends on the release."""
 
 
 def fetch_cached_models(python: Path) -> Path:
@@ -66,27 +66,24 @@ def fetch_cached_models(python: Path) -> Path:
 def run_tests(nightly: bool, arguments: list[str]) -> int:
     """Set up and run pytest; return its exit status.
 
-    --core VERSION: on that release of ComfyUI. --if-available: succeed, and say so, where it cannot be had.
+    --core VERSION,…: on the first of these releases of ComfyUI that can be had. --if-available: succeed, and
+    say so, where none can.
     """
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--core", default=PACKAGED.version)
     parser.add_argument("--if-available", action="store_true")
     options, arguments = parser.parse_known_args(arguments)
-    core = find_core(options.core)
-    python, variables = prepare_tests(nightly)
-    if core != PACKAGED:
-        try:
-            python, comfyui = prepare_core(core)
-        except CoreNotFound as error:
-            if not options.if_available:
-                raise
-            terminal.say(f"NOT TESTED on ComfyUI {core.version}, which cannot be had here: {error}")
-            return 0
-        variables["CHARACTER3D_COMFYUI"] = str(comfyui)
+    cores = [find_core(version) for version in options.core.split(",")]
+    _, variables = prepare_tests(nightly)
+    environment = prepare_first_core(cores, options.if_available)
+    if environment is None:
+        return 0
+    variables["CHARACTER3D_COMFYUI"] = str(environment.comfyui)
+    variables["CHARACTER3D_MODELS"] = str(fetch_cached_models(environment.python))
+    if environment.core != PACKAGED:
         arguments = arguments or [*CORE_TESTS]
-    variables["CHARACTER3D_MODELS"] = str(fetch_cached_models(python))
     selection = ["-m", "nightly"] if nightly else []
-    command = [python, "-P", "-m", "pytest", *PARALLEL, *selection, *arguments]
+    command = [environment.python, "-P", "-m", "pytest", *PARALLEL, *selection, *arguments]
     return subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **variables}).returncode
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import venv
-from pathlib import Path
+from collections.abc import Sequence
 
-from .cores import Core, fetch_core
+from .cores import PACKAGED, Core, CoreNotFound, fetch_core
 from .environment import (
     Environment,
     find_cache_folder,
@@ -49,8 +49,30 @@ class CoreEnvironment(Environment):
         self.install_requirements_of_core()
 
 
-def prepare_core(core: Core) -> tuple[Path, Path]:
-    """The Python and the folder of a release, set up for the tests. CoreNotFound if it cannot be had."""
+def prepare_core(core: Core) -> Environment:
+    """The environment of a release, set up for the tests. CoreNotFound if the release cannot be had."""
+    environment = prepare_test_environment()
+    if core == PACKAGED:
+        return environment
     terminal.say(f"Setting up ComfyUI {core.version}, frontend {core.frontend}, for the tests")
-    environment = prepare_environment(CoreEnvironment(core, prepare_test_environment()))
-    return environment.python, environment.comfyui
+    return prepare_environment(CoreEnvironment(core, environment))
+
+
+def try_core(core: Core, may_lack: bool) -> Environment | None:
+    """prepare_core; if the tests may do without the release, None and a word of it where it cannot be had."""
+    try:
+        return prepare_core(core)
+    except CoreNotFound as error:
+        if not may_lack:
+            raise
+        terminal.say(f"NOT TESTED on ComfyUI {core.version}, which cannot be had here: {error}")
+        return None
+
+
+def prepare_first_core(cores: Sequence[Core], may_lack: bool = False) -> Environment | None:
+    """The environment of the first release that can be had.
+
+    Where none can: None if the tests may do without, else CoreNotFound.
+    """
+    tried = (try_core(core, may_lack or core != cores[-1]) for core in cores)
+    return next((environment for environment in tried if environment), None)

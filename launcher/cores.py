@@ -47,15 +47,16 @@ class Core:
 
 OLDEST = Core("0.3.64", "1.27.10")
 PACKAGED = Core("0.3.75", "1.32.9")
-"""The one that a package registry has, inside a wheel; the tests of a push run on it."""
+"""The one that a package registry has, inside a wheel; the tests run on it unless told otherwise."""
 NEWEST = Core("0.33.0", "1.49.6")
-"""The one that quickstart.py installs."""
+"""The one that quickstart.py installs, and that a push is tested on where it can be had."""
 CORES = (OLDEST, PACKAGED, NEWEST)
 
 
 def find_core(version: str) -> Core:
-    """The release of that version; `oldest` and `newest` are names of it, too. QuickstartError if none is."""
-    named = {"oldest": OLDEST, "newest": NEWEST, **{core.version: core for core in CORES}}
+    """The release of that version, or of the name oldest, packaged or newest. QuickstartError if none is."""
+    named = {"oldest": OLDEST, "packaged": PACKAGED, "newest": NEWEST}
+    named |= {core.version: core for core in CORES}
     if version not in named:
         raise QuickstartError(f"no ComfyUI {version} in the table of releases: {', '.join(named)}")
     return named[version]

@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from character3d.launcher import cores
-from character3d.launcher.core_environment import CoreEnvironment
+from character3d.launcher import core_environment, cores
+from character3d.launcher.core_environment import CoreEnvironment, prepare_first_core
 from character3d.launcher.cores import CORES, NEWEST, OLDEST, PACKAGED, CoreNotFound, fetch_core, find_core
 from character3d.launcher.environment import COMFYUI_REQUIREMENTS, Environment
 from character3d.launcher.installation import REPOSITORY
@@ -58,8 +58,8 @@ def test_releases_are_found_by_version(core):
     assert find_core(core.version) is core
 
 
-def test_the_ends_of_the_table_have_names_and_others_are_refused():
-    assert (find_core("oldest"), find_core("newest")) == (OLDEST, NEWEST)
+def test_the_releases_of_the_table_have_names_and_others_are_refused():
+    assert tuple(map(find_core, ("oldest", "packaged", "newest"))) == CORES
     with pytest.raises(QuickstartError, match=r"no ComfyUI 9\.9 .*newest.*0\.3\.75"):
         find_core("9.9")
 
@@ -135,3 +135,17 @@ def test_only_what_the_packages_do_not_meet_is_installed(tmp_path, monkeypatch):
         "no-such-package",
     )
     assert environment.list_missing("\n".join(lines)) == ["numpy>=99", "no-such-package"]
+
+
+def test_the_first_release_that_can_be_had_is_tested(monkeypatch, capsys):
+    def prepare(core):
+        if core != PACKAGED:
+            raise CoreNotFound("no answer")
+        return core
+
+    monkeypatch.setattr(core_environment, "prepare_core", prepare)
+    assert prepare_first_core([NEWEST, PACKAGED, OLDEST]) == PACKAGED
+    assert f"NOT TESTED on ComfyUI {NEWEST.version}" in capsys.readouterr().out
+    with pytest.raises(CoreNotFound):
+        prepare_first_core([NEWEST, OLDEST])
+    assert prepare_first_core([NEWEST], may_lack=True) is None
