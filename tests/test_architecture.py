@@ -61,9 +61,6 @@ def list_modules():
 
 
 MODULES = list(list_modules())
-every_module = pytest.mark.parametrize(
-    ("name", "path"), MODULES, ids=[name or "__init__" for name, _ in MODULES]
-)
 
 
 @functools.cache
@@ -89,68 +86,78 @@ def is_below(module, packages):
     return any(module == package or module.startswith(package + ".") for package in packages)
 
 
-@every_module
-def test_only_the_right_packages_import_comfyui(name, path):
-    outside, _ = read_imports(name, path)
-    comfyui = {module for module in outside if module.split(".")[0] in COMFYUI}
-    assert {module.split(".")[0] for module in comfyui} <= HOST_ALLOWED[name.split(".")[0]]
+def take_roots(modules):
+    return {module.split(".")[0] for module in modules}
 
 
-@every_module
-def test_imports_run_one_way(name, path):
-    package = name.split(".")[0]
-    if package:
-        _, own = read_imports(name, path)
-        assert [module for module in own if not is_below(module, OWN_ALLOWED[package])] == []
+def find_faults(find, start=""):
+    """What `find(name, outside, own)` finds wrong in each module whose name starts so: {name: set}.
+
+    One test looks at all modules: thousands of small ones take longer than what they test.
+    """
+    faults = {name: find(name, *read_imports(name, path)) for name, path in MODULES if name.startswith(start)}
+    assert faults, f"no module is named {start}…"
+    return {name: found for name, found in faults.items() if found}
 
 
-@every_module
-def test_the_pack_imports_itself_by_relative_imports_only(name, path):
-    outside, _ = read_imports(name, path)
-    assert not {module.split(".")[0] for module in outside} & {
-        "character3d",
-        "pipeline",
-        "server_routes",
-        "backends",
-    }
+def test_only_the_right_packages_import_comfyui():
+    def find(name, outside, own):
+        return (take_roots(outside) & COMFYUI) - HOST_ALLOWED[name.split(".")[0]]
+
+    assert find_faults(find) == {}
 
 
-@every_module
-def test_no_stage_imports_another(name, path):
-    parts = name.split(".")
-    if parts[0] == "pipeline" and len(parts) > 1 and parts[1] in STAGE_PACKAGES:
-        _, own = read_imports(name, path)
-        others = [f"pipeline.{stage}" for stage in STAGE_PACKAGES - {parts[1]}]
-        assert [module for module in own if is_below(module, others)] == []
+def test_imports_run_one_way():
+    def find(name, outside, own):
+        package = name.split(".")[0]
+        return {module for module in own if package and not is_below(module, OWN_ALLOWED[package])}
+
+    assert find_faults(find) == {}
 
 
-@every_module
-def test_shared_geometry_knows_no_stage(name, path):
-    if name.startswith("pipeline.mesh."):
-        _, own = read_imports(name, path)
-        assert {module.split(".")[1] for module in own} <= {"errors", "mesh", "progress", "types"}
+def test_the_pack_imports_itself_by_relative_imports_only():
+    itself = {"character3d", "pipeline", "server_routes", "backends"}
+    assert find_faults(lambda name, outside, own: take_roots(outside) & itself) == {}
 
 
-@every_module
-def test_the_figure_knows_no_stage(name, path):
-    if name.startswith("pipeline.figure."):
-        _, own = read_imports(name, path)
-        assert not {module.split(".")[1] for module in own} & STAGE_PACKAGES
+@pytest.mark.parametrize("stage", conventions.STAGES)
+def test_no_stage_imports_another(stage):
+    others = [f"pipeline.{other}" for other in STAGE_PACKAGES - {stage}]
+
+    def find(name, outside, own):
+        return {module for module in own if is_below(module, others)}
+
+    assert find_faults(find, f"pipeline.{stage}.") == {}
 
 
-@every_module
-def test_the_pipeline_knows_no_web_server(name, path):
-    if name.startswith("pipeline"):
-        outside, _ = read_imports(name, path)
-        assert not {module.split(".")[0] for module in outside} & {"aiohttp", "asyncio"}
+def test_shared_geometry_knows_no_stage():
+    def find(name, outside, own):
+        return {module.split(".")[1] for module in own} - {"errors", "mesh", "progress", "types"}
+
+    assert find_faults(find, "pipeline.mesh.") == {}
 
 
-@every_module
-def test_the_client_is_of_the_standard_library(name, path):
-    if name.startswith("client"):
-        outside, _ = read_imports(name, path)
-        for_type_checkers = {"typing_extensions"}
-        assert {module.split(".")[0] for module in outside} <= sys.stdlib_module_names | for_type_checkers
+def test_the_figure_knows_no_stage():
+    def find(name, outside, own):
+        return {module.split(".")[1] for module in own} & STAGE_PACKAGES
+
+    assert find_faults(find, "pipeline.figure.") == {}
+
+
+def test_the_pipeline_knows_no_web_server():
+    def find(name, outside, own):
+        return take_roots(outside) & {"aiohttp", "asyncio"}
+
+    assert find_faults(find, "pipeline") == {}
+
+
+def test_the_client_is_of_the_standard_library():
+    for_type_checkers = {"typing_extensions"}
+
+    def find(name, outside, own):
+        return take_roots(outside) - sys.stdlib_module_names - for_type_checkers
+
+    assert find_faults(find, "client") == {}
 
 
 def test_the_client_imports_where_nothing_is_installed(tmp_path):
@@ -165,13 +172,19 @@ def test_the_client_imports_where_nothing_is_installed(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@every_module
-def test_slow_packages_are_imported_where_they_are_used(name, path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    at_top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = {alias.name for node in at_top if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module or "" for node in at_top if isinstance(node, ast.ImportFrom) and not node.level}
-    assert not {name.split(".")[0] for name in names} & SLOW_TO_IMPORT
+def list_at_top(path):
+    """Absolute imports that run when a file is imported."""
+    at_top = ast.parse(path.read_text(encoding="utf-8")).body
+    for node in at_top:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module
+
+
+def test_slow_packages_are_imported_where_they_are_used():
+    faults = {name: take_roots(list_at_top(path)) & SLOW_TO_IMPORT for name, path in MODULES}
+    assert {name: found for name, found in faults.items() if found} == {}
 
 
 RUN_ALONE = {f"pipeline.formats.reading.{name}" for name in ("usd_shading", "usd_worker")}

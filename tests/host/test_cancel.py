@@ -13,7 +13,7 @@ LARGE = {
 }
 
 
-LATE = ("texture_baking", "rigging")
+LATE = ("generating_multiview_texture", "texture_baking", "rigging")
 """A job takes long to come so far."""
 
 

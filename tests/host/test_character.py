@@ -7,13 +7,14 @@ import shutil
 import struct
 import subprocess
 import uuid
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import trimesh
 from character3d.pipeline.conventions import CLIPS
 from PIL import Image, ImageDraw
+
+from .conftest import SMALL
 
 STAGES = ["preprocessing", "mesh_generation", "generating_multiview_texture", "texture_baking", "rigging"]
 
@@ -156,33 +157,28 @@ def test_nothing_is_left_of_the_upload(elf_job, comfyui):
     assert names == {"elf.glb", "elf.png", "elf_back.png", "elf_left.png", "kid.png", "wanderer.png"}
 
 
-@pytest.fixture(scope="module")
-def glb_job(elf_job, elf):
-    """The same picture and seed again, asked for in other formats: job_id and its last status."""
-    asked = {"character_format": "glb", "bone_names": "unity", "animation": "all", "bind_pose": "T-pose"}
-    job_id = elf_job.client.generate(elf, seed=42, animated_preview="true", **asked)["job_id"]
-    final = elf_job.client.watch(job_id)[-1]
-    assert final["status"] == "completed", final
-    return SimpleNamespace(job_id=job_id, results=final["results"])
-
-
 @pytest.mark.nightly
-def test_a_second_job_makes_the_same_mesh_in_files_of_its_own(elf_job, glb_job):
-    read, first, second = elf_job.client.read_result, elf_job.answers[-1]["results"], glb_job.results
-    assert first["textured_mesh"] != second["textured_mesh"]
-    assert read(elf_job.job_id, first["raw_mesh"]) == read(glb_job.job_id, second["raw_mesh"])
-    assert read(elf_job.job_id, first["textured_mesh"]) == read(glb_job.job_id, second["textured_mesh"])
+def test_a_second_job_makes_the_same_mesh_in_files_of_its_own(elf_job, elf):
+    job_id = elf_job.client.generate(elf, seed=42, character_format="glb")["job_id"]
+    read, first, second = elf_job.client.read_result, elf_job.answers[-1], elf_job.client.watch(job_id)[-1]
+    assert second["status"] == "completed", second
+    for name in ("raw_mesh", "textured_mesh"):
+        assert first["results"][name] != second["results"][name]
+        assert read(elf_job.job_id, first["results"][name]) == read(job_id, second["results"][name])
 
 
-def test_a_job_asks_for_its_format_clips_and_a_moving_preview(elf_job, glb_job):
-    read, results = elf_job.client.read_result, glb_job.results
-    gltf = read_glb(read(glb_job.job_id, results["rigged_character"]))
+def test_a_job_asks_for_its_format_clips_and_a_moving_preview(client, elf):
+    asked = {"character_format": "glb", "bone_names": "unity", "animation": "all", "bind_pose": "T-pose"}
+    job_id = client.generate(elf, **SMALL, animated_preview="true", **asked)["job_id"]
+    final = client.watch(job_id)[-1]
+    assert final["status"] == "completed", final
+    gltf = read_glb(client.read_result(job_id, final["results"]["rigged_character"]))
     names = [gltf["nodes"][joint]["name"] for joint in gltf["skins"][0]["joints"]]
     assert {"Hips", "LeftUpperArm", "RightLowerLeg"} <= set(names)
     assert {clip["name"] for clip in gltf["animations"]} == set(CLIPS)
     low, high = np.array(bounds_of(gltf))
     assert (high - low)[0] > 0.75 * (high - low)[1]  # the arms are spread
-    picture = Image.open(io.BytesIO(read(glb_job.job_id, results["preview_images"][-1])))
+    picture = Image.open(io.BytesIO(client.read_result(job_id, final["results"]["preview_images"][-1])))
     assert picture.format == "WEBP" and picture.n_frames >= 12
 
 
