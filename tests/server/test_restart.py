@@ -43,12 +43,23 @@ def is_running(body):
     return body["current_stage"] == "generating_multiview_texture"
 
 
+async def send_pictures(client, front, **headers):
+    """Start a job with two pictures and return its acceptance."""
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, size in ((front, (64, 8)), ("image_back", (24, 8))):
+        form.add_field(name, make_png(size), filename="a.png")
+    async with client.post("/generate_character", data=form, headers=headers) as answer:
+        return await answer.json()
+
+
 async def test_jobs_survive_kill_9(comfyui_folder, base):
+    key = {"Idempotency-Key": "order-7"}
     with run_stub_server(comfyui_folder, base) as server:
-        async with open_client(server.url) as client, open_client(server.url) as other:
+        async with open_client(server.url, "127.5.5.3") as client, open_client(server.url) as other:
             ended = await client.finish((await client.start_job(seed=-1))["job_id"])
             slow_down(base, C3DGenerateViews=30)
             running = await client.start_job(seed=-1, steps=3)
+            sheet = await send_pictures(client, "image_sheet", **key)
             waiting = await other.start_job(seed=-1, prompt="a knight")
             gone = await other.start_job()
             async with other.post(f"/job/{gone['job_id']}/cancel") as answer:
@@ -59,7 +70,10 @@ async def test_jobs_survive_kill_9(comfyui_folder, base):
     slow_down(base)
     (first,) = (item for item in before["downloads"] if item["result"] == "raw_mesh")
     with run_stub_server(comfyui_folder, base) as server:
-        async with open_client(server.url) as client:
+        async with open_client(server.url, "127.5.5.3") as client:
+            assert (await send_pictures(client, "image_sheet", **key))["job_id"] == sheet["job_id"]
+            warnings = (await client.finish(sheet["job_id"]))["warnings"]
+            assert "preprocessing: front 16, left 16, back 24" in warnings
             for accepted, attempts in ((running, 2), (waiting, 1)):
                 body = await client.finish(accepted["job_id"])
                 assert (body["status"], body["attempts"]) == ("completed", attempts)
@@ -77,28 +91,23 @@ async def test_jobs_survive_kill_9(comfyui_folder, base):
             assert not pictures(base)
 
 
-@pytest.mark.nightly_cases
-@pytest.mark.parametrize("front", ["image_sheet", "image"])
-async def test_all_pictures_of_a_job_survive_kill_9(comfyui_folder, base, front):
-    form = aiohttp.FormData(default_to_multipart=True)
-    for name, size in ((front, (64, 8)), ("image_back", (24, 8))):
-        form.add_field(name, make_png(size), filename="a.png")
+@pytest.mark.nightly
+async def test_both_pictures_of_a_job_that_runs_survive_kill_9(comfyui_folder, base):
     slow_down(base, C3DPreprocessPicture=30)
     with run_stub_server(comfyui_folder, base) as server:
         async with open_client(server.url) as client:
-            async with client.post("/generate_character", data=form) as answer:
-                job_id = (await answer.json())["job_id"]
+            job_id = (await send_pictures(client, "image"))["job_id"]
             await wait_for(client, job_id, lambda body: body["attempts"])
             kill(server)
     slow_down(base)
     with run_stub_server(comfyui_folder, base) as server:
         async with open_client(server.url) as client:
             body = await client.finish(job_id)
-            seen = "front 64" if front == "image" else "front 16, left 16"
-            assert f"preprocessing: {seen}, back 24" in body["warnings"] and body["attempts"] == 2
+            assert "preprocessing: front 64, back 24" in body["warnings"] and body["attempts"] == 2
             assert not pictures(base)
 
 
+@pytest.mark.nightly
 async def test_events_go_on_where_they_were(comfyui_folder, base):
     slow_down(base, C3DGenerateViews=30)
     with run_stub_server(comfyui_folder, base) as server:
@@ -142,6 +151,7 @@ async def test_a_job_that_was_running_twice_is_not_begun_again(comfyui_folder, b
                 assert answer.status == 202
 
 
+@pytest.mark.nightly  # a push has the same without a ComfyUI: test_store.py and test_start.py
 async def test_damaged_records_cost_their_own_jobs_only(comfyui_folder, base):
     """Of jobs that have ended and of one that lives: listed as failed, asked for, and deleted."""
     with run_stub_server(comfyui_folder, base) as server:
@@ -193,6 +203,7 @@ async def check_damaged(client, job_id, listed):
         assert answer.status == 410
 
 
+@pytest.mark.nightly  # a push has the same without a ComfyUI: test_start.py
 async def test_a_file_of_jobs_that_is_none_is_set_aside(comfyui_folder, base):
     folder = base / "user" / "character3d"
     folder.mkdir(parents=True)
@@ -207,6 +218,7 @@ async def test_a_file_of_jobs_that_is_none_is_set_aside(comfyui_folder, base):
                 assert answer.status == 200 and broken.name in " ".join(body["notices"])
 
 
+@pytest.mark.nightly  # a push has the same without a ComfyUI: test_store.py
 async def test_two_servers_on_one_folder_keep_their_own_jobs(comfyui_folder, base):
     with run_stub_server(comfyui_folder, base) as first, run_stub_server(comfyui_folder, base) as second:
         async with open_client(first.url) as client, open_client(second.url) as other:
@@ -214,18 +226,6 @@ async def test_two_servers_on_one_folder_keep_their_own_jobs(comfyui_folder, bas
             assert (await client.finish(mine))["status"] == "completed"
             async with other.get(f"/job/{mine}/status") as answer:
                 assert answer.status == 404
-
-
-async def test_the_same_key_is_the_same_job_after_a_restart(comfyui_folder, base):
-    headers, picture = {"Idempotency-Key": "order-7"}, make_png()
-    ids = []
-    for _ in range(2):
-        with run_stub_server(comfyui_folder, base) as server:
-            async with open_client(server.url, "127.5.5.5") as client:
-                async with await client.generate(picture, headers=headers) as answer:
-                    ids.append((await answer.json())["job_id"])
-                kill(server)
-    assert ids[0] == ids[1]
 
 
 @pytest.mark.nightly
