@@ -24,20 +24,36 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 
-LONGEST_FIRST = ("host", "server", "tests", "nodes", "backends", "pipeline")
-"""Folders of tests. The longest groups start first, so that the workers end together."""
-SHARED = {"keyed": "with keys", "keyless": "with keys", "comfyui": "shared", "serve": "shared"}
-"""Fixtures that run a ComfyUI for all tests of a folder -> which of the folder's groups uses them."""
+LONGEST_FIRST = ("host", "backends", "nodes", "pipeline", "tests", "server")
+"""Folders of tests. Groups that run a ComfyUI start first, then the longer ones: the workers end together."""
+OF_A_COMFYUI = {
+    "host": {"comfyui": "shared"},
+    "server": {
+        **dict.fromkeys(("keyed", "keyless"), "own"),
+        **dict.fromkeys(("comfyui", "serve"), "shared"),
+        "comfyui_folder": "own",
+    },
+}
+"""Folder -> fixtures that run a ComfyUI, or let a test run its own -> the group of the tests that use them.
+
+A worker's first ComfyUI takes the longest, so few workers run any.
+"""
 NIGHTLY_READERS = {"blender", "assimp", "three"}
 """Values of a test's parameter `reader`: a push reads files back with ufbx and the Khronos validator."""
 
 
+def find_group(item):
+    """The group of a test: the tests that use the same ComfyUI, or a file; and its place among groups."""
+    folder = item.path.parent.name
+    used = OF_A_COMFYUI.get(folder, {})
+    group = next((name for fixture, name in used.items() if fixture in item.fixturenames), None)
+    place = LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+    return f"{folder}/{group or item.path.name}", (group is None, place)
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Mark the tests of the nightly readers and the further cases, and form the groups of pytest-xdist.
-
-    A group is the tests that share a running ComfyUI, or a file.
-    """
+    """Mark the tests of the nightly readers and the further cases, and form the groups of pytest-xdist."""
     first = {}
     for item in items:
         name = (item.path, getattr(item, "originalname", item.name))
@@ -45,11 +61,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.nightly)
         if hasattr(item, "callspec") and item.callspec.params.get("reader") in NIGHTLY_READERS:
             item.add_marker(pytest.mark.nightly)
-        folder = item.path.parent.name
-        shared = (name for fixture, name in SHARED.items() if fixture in item.fixturenames)
-        item.add_marker(pytest.mark.xdist_group(f"{folder}/{next(shared, item.path.name)}"))
-    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+        item.add_marker(pytest.mark.xdist_group(find_group(item)[0]))
+    items.sort(key=lambda item: find_group(item)[1])
 
 
 @pytest.fixture(scope="session")
