@@ -379,6 +379,9 @@ def prepare_tests(nightly: bool) -> tuple[Path, dict[str, str]]:
     variables = {
         "CHARACTER3D_COMFYUI": str(environment.comfyui),
         "CHARACTER3D_NODE_MODULES": str(environment.readers / "node_modules"),
+        # The tests start dozens of processes: where none may keep bytecode, each compiles what it imports.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(find_cache_folder() / "bytecode"),
     }
     if os.environ.get("CI"):
         variables["CHARACTER3D_REQUIRE_READERS"] = "1"
