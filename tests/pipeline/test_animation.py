@@ -33,6 +33,7 @@ MAKERS = {
     "bow legs": lambda: make_humanoid(arm_drop=-30, leg_spread=14, knee_out=12),
     "chibi": lambda: make_humanoid(CHIBI, arm_drop=75),
 }
+AT_NIGHT = ("adult", "t-pose")
 SIDES = (("left", 1), ("right", -1))
 DEEPEST = {"run": 110, "jump": 120}
 """Degrees that a knee bends at most."""
@@ -40,7 +41,10 @@ FASTEST = {"run": 34, "jump": 34}
 """Degrees that a joint turns from key to key: the knee of a runner does 900 a second."""
 
 
-@pytest.fixture(scope="module", params=list(MAKERS))
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(n, marks=[pytest.mark.nightly] if n in AT_NIGHT else []) for n in MAKERS],
+)
 def character(request):
     return animate_character(MAKERS[request.param](), CLIPS)
 

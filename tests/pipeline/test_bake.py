@@ -205,12 +205,14 @@ def test_weights_are_high_where_a_view_looks_straight_and_far_from_outlines(bake
     assert weights[waves.mask < 0.97].max() <= 0.01 and not weights[waves.mask == 0].any()
 
 
+@pytest.mark.nightly
 def test_baking_with_the_weights_that_were_found_changes_nothing(figure, waves, baked):
     again = bake_views(figure, waves, texture_size=SIDE, weights=baked.weights)
     np.testing.assert_array_equal(read_color(again), read_color(baked))
     np.testing.assert_array_equal(again.coverage, baked.coverage)
 
 
+@pytest.mark.nightly
 def test_painted_weights_choose_the_view(sphere):
     images, (mask, points) = make_gray_views(sphere), read_atlas(sphere)
     names = [camera.name for camera in images.rig.cameras]
@@ -330,6 +332,7 @@ def test_warnings_appear_past_the_thresholds():
     assert [text.split()[1:4] for text in baked.warnings] == [["of", "the", "surface"]] * 2
 
 
+@pytest.mark.nightly
 def test_torn_colors_are_warned_of():
     """Noise in place of pictures: sides of a chart's border are read at other pixels, or from other views."""
     mesh = unwrap_mesh(from_trimesh(trimesh.creation.box()), texture_size=128)
@@ -361,6 +364,7 @@ def test_what_cannot_be_baked_is_refused(sphere):
         bake_views(sphere, images, weights=np.ones((6, 16, 16), np.float32))
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("size", [64, 75])
 def test_any_side_of_view_and_texture_will_do(sphere, size):
     baked, (mask, points) = (

@@ -210,6 +210,7 @@ def test_hands_without_fingers_get_none():
     ]
 
 
+@pytest.mark.nightly
 def test_fused_fingers_are_not_rigged_and_the_other_hand_keeps_its_own():
     _, wrists = list_limbs(45, 3)
     _, hand = list_hand(*wrists["Left"], 0, HUMAN)
@@ -235,6 +236,7 @@ def test_a_hand_on_the_thigh_gets_none():
     assert any("left hand" in text and "free of the body" in text for text in found.warnings)
 
 
+@pytest.mark.nightly
 def test_a_mesh_made_from_a_picture_has_none_and_says_so():
     scene = trimesh.load(ELF, force="mesh", process=False)
     found = fit_skeleton(Mesh(scene.vertices, scene.faces), pose_type="No", fingers=True)
@@ -243,6 +245,7 @@ def test_a_mesh_made_from_a_picture_has_none_and_says_so():
         assert f"the {side} hand shows no separate fingers; none were rigged" in found.warnings
 
 
+@pytest.mark.nightly
 @pytest.mark.nightly_cases
 @pytest.mark.parametrize("count", [6, 30])
 def test_coarse_and_fine_meshes_show_the_same_fingers(count, fitted):
