@@ -140,6 +140,7 @@ def test_a_few_folded_faces_are_kept_and_said():
     assert "belong to several faces and show what one of them does" in found.note
 
 
+@pytest.mark.nightly
 def test_a_mesh_far_from_the_origin_is_baked_as_one_at_the_origin(bake):
     far, near = (place_mesh(read_mesh(FILES / name).surface).surface for name in ("far_away.obj", "z_up.obj"))
     (*_, found), (*_, expected) = bake(far, keep_uvs=False), bake(near, keep_uvs=False)

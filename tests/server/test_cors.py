@@ -231,6 +231,7 @@ def milestones(types):
     return [name for name in types if name in JOB]
 
 
+@pytest.mark.nightly_cases
 def test_a_page_of_an_allowed_origin_does_everything(open_page, page_origin, server):
     """It posts, watches over fetch, a WebSocket and an event stream, downloads, resumes and deletes."""
     page = open_page(page_origin)
@@ -267,6 +268,7 @@ def test_a_page_of_an_allowed_origin_does_everything(open_page, page_origin, ser
     assert ask(f"/job/{job_id}/status")["status"] == 410
 
 
+@pytest.mark.nightly_cases
 def test_a_page_of_any_other_origin_does_nothing(open_page, page_origin, server):
     """Even one that knows a key and the id of a job, and where ComfyUI's own CORS is on."""
     allowed = open_page(page_origin)
