@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 from character3d.pipeline.formats import encode_fbx, encode_glb
-from character3d.pipeline.rigging import add_twist_joints, compute_skin_weights
+from character3d.pipeline.rigging import add_twist_joints, compute_skin_weights, fit_skeleton
 from character3d.pipeline.rigging.skin.skinning import keep_strongest
 from character3d.pipeline.types import RiggedCharacter, SkinWeights
 from character3d.tests.readers.compare import assert_weights_agree, spread_weights, write_ask
 from character3d.tests.readers.locate import require_reader, run_reader
 from character3d.tests.readers.sample_humanoid import make_humanoid
 from scipy.special import softmax
+
+from .figures import make_body
 
 BARE = make_humanoid()
 MESH, SKELETON = BARE.textured.mesh, BARE.skeleton
@@ -59,7 +61,9 @@ def test_twist_joints_keep_eight():
 
 
 def test_a_mesh_bound_to_eight_has_the_same_four_first():
-    four, eight = (compute_skin_weights(MESH, SKELETON, influences=count) for count in (4, 8))
+    mesh, _ = make_body()
+    skeleton = fit_skeleton(mesh).skeleton
+    four, eight = (compute_skin_weights(mesh, skeleton, influences=count) for count in (4, 8))
     assert (four.influences, eight.influences) == (4, 8)
     assert np.array_equal(four.joints[:, 0], eight.joints[:, 0])
     assert ((eight.weights > 0).sum(axis=1) >= (four.weights > 0).sum(axis=1)).all()
