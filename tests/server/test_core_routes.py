@@ -44,7 +44,8 @@ async def test_exactly_the_listed_models_are_accepted(client, other_client):
                 async with await asker.generate(**{field: name}) as answer:
                     body = await answer.json()
                 if name in listed[key]:
-                    assert answer.status == 202 and body["parameters"][field] == name
+                    assert answer.status == 202, body
+                    assert body["parameters"][field] == name
                     assert not any(warning.startswith(field) for warning in body["warnings"])
                     await asker.finish(body["job_id"])
                 else:

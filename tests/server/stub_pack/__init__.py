@@ -247,7 +247,7 @@ NODES = [
         [
             io.Image.Input("image"),
             io.Mask.Input("mask"),
-            io.Combo.Input("mesh_model", options=["auto"]),
+            io.Combo.Input("mesh_model", options=["auto", "hunyuan3d-dit-v2-0-fp16.safetensors"]),
             io.Float.Input("guidance_scale"),
             io.Int.Input("mesh_steps"),
             io.Int.Input("octree_resolution"),
