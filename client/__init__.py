@@ -34,6 +34,7 @@ from .types import (
     StageCompletion,
     StageEvent,
     StageName,
+    StagePicture,
 )
 
 __all__ = [
@@ -71,4 +72,5 @@ __all__ = [
     "StageCompletion",
     "StageEvent",
     "StageName",
+    "StagePicture",
 ]

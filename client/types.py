@@ -90,6 +90,7 @@ class CompletedJob(TypedDict):
     parameters: Parameters
     warnings: list[str]
     downloads: list[Download]
+    pictures: NotRequired[list[StagePicture]]
     results: Results
     processing_time: str
     processing_time_seconds: float
@@ -159,6 +160,7 @@ class FailedJob(TypedDict):
     parameters: Parameters
     warnings: list[str]
     downloads: list[Download]
+    pictures: NotRequired[list[StagePicture]]
     results: Results
     processing_time: str
     processing_time_seconds: float
@@ -241,6 +243,8 @@ class Parameters(TypedDict, total=False):
     character_format: Literal["fbx", "glb", "vrm"]
     bone_names: Literal["mixamo", "vrm", "unreal", "unity"]
     animated_preview: bool
+    corrections: str
+    """Landmarks to move: name -> [x, y]; unit: pixels, or shares of the framed picture."""
     webhook_url: str
 
 
@@ -293,6 +297,7 @@ class ProcessingJob(TypedDict):
     parameters: Parameters
     warnings: list[str]
     downloads: list[Download]
+    pictures: NotRequired[list[StagePicture]]
     status: Literal["processing"]
     current_stage: Literal[
         "queued",
@@ -418,6 +423,14 @@ class StageEvent(TypedDict):
     snapshot: NotRequired[Literal[True]]
     type: Literal["stage_completed"]
     data: StageCompletion
+
+
+class StagePicture(TypedDict):
+    """A picture that a stage shows while the job runs; gone once ComfyUI has restarted."""
+
+    stage: StageName
+    shows: Literal["cut_out", "figure", "views"]
+    url: str
 
 
 Event = ProgressEvent | PreviewEvent | StageEvent | CompletionEvent | ErrorEvent

@@ -12,7 +12,7 @@ from .database import Row
 from .estimates import EMBEDDED_SECONDS, STAGE_SECONDS, Estimate
 from .events import ERROR, JOB_COMPLETED, TERMINAL, Event, EventLog, now_milliseconds
 from .files import FileFacts, JobFile
-from .job_record import describe_files, read_estimate, read_files, read_parameters
+from .job_record import describe_files, read_estimate, read_files, read_parameters, read_pictures
 from .jobs import COMPLETED, FAILED
 from .status import UNKNOWN_PARAMETERS, describe_acceptance, describe_damaged, describe_downloads
 
@@ -24,6 +24,7 @@ class EndedJob:
     """A job that has ended.
 
     text: its status body as JSON. facts: what is known of each of its files. record: the body of its row.
+    pictures: what its nodes showed, as long as ComfyUI's temporary folder has it.
     is_damaged: whether its record cannot be read; it counts as failed then, without files.
     """
 
@@ -33,6 +34,7 @@ class EndedJob:
     files: list[JobFile] = field(default_factory=list)
     facts: dict[JobFile, FileFacts] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
+    pictures: list[JobFile] = field(default_factory=list)
     is_damaged: bool = False
     is_over: bool = True
 
@@ -82,4 +84,4 @@ def _read(row: Row) -> EndedJob:
         raise ValueError("its status is that of another job")
     files, facts = read_files(row.body)
     read_parameters(row.body), read_estimate(row.body)
-    return EndedJob(row.id, row.user, row.status, files, facts, row.body)
+    return EndedJob(row.id, row.user, row.status, files, facts, row.body, read_pictures(row.body))

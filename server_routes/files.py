@@ -58,10 +58,17 @@ class JobFile:
         """Where the file is downloaded."""
         return f"/job/{job_id}/download/{quote(self.name)}"
 
+    def picture_url(self, job_id: str) -> str:
+        """Where the file is found if it is a picture that a stage showed."""
+        return f"/job/{job_id}/pictures/{quote(self.name)}"
 
-def read_file_entry(entry: Mapping[str, Any], key: str, stage: str) -> JobFile | None:
-    """A ui entry {"filename", "subfolder", "type"} as JobFile, or None for anything but an output."""
-    if entry.get("type") != "output" or not entry.get("filename"):
+
+def read_file_entry(entry: Mapping[str, Any], key: str, stage: str, folder: str = "output") -> JobFile | None:
+    """A ui entry {"filename", "subfolder", "type"} as JobFile, or None for a file of another folder.
+
+    folder: ComfyUI's name of the folder that the file is below.
+    """
+    if entry.get("type") != folder or not entry.get("filename"):
         return None
     subfolder = str(entry.get("subfolder") or "").replace("\\", "/").strip("/")
     return JobFile(key, stage, str(PurePosixPath(subfolder) / str(entry["filename"])))

@@ -42,6 +42,9 @@ RESULT_NODES: Mapping[str, str] = {
 }
 """Title of a node -> the key, in a job's results or downloads, of the file that it writes."""
 
+SHOWN_NODES: Mapping[str, str] = {"Framed picture": "cut_out", "Figure": "figure", "Six views": "views"}
+"""Title of a node -> what the pictures are that it shows while the job runs."""
+
 SWITCHES: Mapping[str, str] = {"enable_rigging": "C3DRigCharacter", "animated_preview": "C3DPreviewAnimation"}
 """Form field -> the node type that is removed, with all that depends on it, when the field is false."""
 
@@ -95,6 +98,10 @@ class JobGraph:
     def is_stage_node(self, node_id: str) -> bool:
         """Whether the node does the work of a stage, rather than saving or showing its result."""
         return self.prompt[node_id]["class_type"] in STAGE_NODES
+
+    def name_shown(self, node_id: str) -> str | None:
+        """What the pictures are that a node shows; None of any other node."""
+        return SHOWN_NODES.get(self.prompt[node_id].get("_meta", {}).get("title", ""))
 
     def order_nodes(self, node_ids: list[str]) -> list[str]:
         """Sort nodes by stage, and within a stage by depth.

@@ -29,6 +29,7 @@ def job_to_row(job: Job, status: str | None = None) -> Row:
         "reports": [report.to_dict() for report in job.reports.values()],
         "cached_nodes": sorted(job.cached_nodes),
         "files": describe_files(job.files, job.facts),
+        "pictures": describe_files(job.pictures, {}),
         "failure": asdict(job.failure) if job.failure else None,
         "cancel_requested": job.cancel_requested,
         "seconds": job.seconds,
@@ -52,6 +53,11 @@ def read_files(body: Mapping[str, Any]) -> tuple[list[JobFile], dict[JobFile, Fi
         if "sha256" in entry:
             known[file] = FileFacts(entry["size"], entry["modified"], entry["sha256"])
     return files, known
+
+
+def read_pictures(body: Mapping[str, Any]) -> list[JobFile]:
+    """The pictures of a record; there are none in those of earlier releases."""
+    return read_files({"files": body.get("pictures", [])})[0]
 
 
 def read_parameters(body: Mapping[str, Any]) -> Parameters:
@@ -85,6 +91,7 @@ def row_to_job(row: Row, graph: JobGraph) -> Job:
     job.reports = {report["stage"]: _read_report(report) for report in body["reports"]}
     job.cached_nodes = frozenset(body["cached_nodes"])
     job.files, job.facts = read_files(body)
+    job.pictures = read_pictures(body)
     job.failure = Failure(**body["failure"]) if body["failure"] else None
     job.cancel_requested = body["cancel_requested"]
     job.ended, job.ran_seconds = row.ended, body["seconds"]

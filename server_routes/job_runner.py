@@ -39,6 +39,11 @@ def output_folder() -> Path:
     return Path(folder_paths.get_output_directory())
 
 
+def temporary_folder() -> Path:
+    """ComfyUI's folder for files of the current session."""
+    return Path(folder_paths.get_temp_directory())
+
+
 def client_id(job_id: str) -> str:
     """The client id of a job's prompt."""
     return f"character3d-{job_id}"

@@ -85,6 +85,7 @@ class Job:
         self.cached_nodes: frozenset[str] = frozenset()
         self.files: list[JobFile] = []
         self.facts: dict[JobFile, FileFacts] = {}
+        self.pictures: list[JobFile] = []
         self.failure: Failure | None = None
         self.cancel_requested = False
         self.attempts = 0
@@ -175,6 +176,13 @@ class Job:
         else:
             self._report_progress(now=True)
 
+    def add_pictures(self, pictures: Iterable[JobFile]) -> None:
+        """Add pictures, below ComfyUI's temporary folder, that a node shows while the job runs."""
+        found = [picture for picture in pictures if picture not in self.pictures]
+        if found and not self.is_terminal:
+            self.pictures += found
+            self._report_progress(now=True)
+
     def complete(self, facts: Mapping[JobFile, FileFacts]) -> None:
         """All files are final."""
         self.advance(dict.fromkeys(self._weights, 1.0))
@@ -193,7 +201,7 @@ class Job:
     def requeue(self) -> None:
         """Begin again after the server was killed; progress stays where it was, since it never falls."""
         self.state, self.completed_stages, self.reports = QUEUED, (), {}
-        self.files, self.facts, self._fractions = [], {}, {}
+        self.files, self.facts, self.pictures, self._fractions = [], {}, [], {}
         self.on_change(Change())
 
     def request_cancel(self) -> None:

@@ -135,6 +135,9 @@ class JobListener:
             file = read_file_entry(entry, str(key), stage)
             if file:
                 self._job.add_file(file)
+        if shown := self._job.graph.name_shown(node_id):
+            entries = (read_file_entry(entry, shown, stage, "temp") for entry in output.get("images", ()))
+            self._job.add_pictures([picture for picture in entries if picture])
 
     def _read_report(self, raw: Mapping[str, Any]) -> StageReport:
         return StageReport(

@@ -59,6 +59,11 @@ class LiveJob:
         return self.job.files
 
     @property
+    def pictures(self) -> list[JobFile]:
+        """The pictures that its nodes have shown so far."""
+        return self.job.pictures
+
+    @property
     def facts(self) -> dict[JobFile, FileFacts]:
         """What is known of the files."""
         return self.job.facts

@@ -205,6 +205,21 @@ def _download() -> Schema:
     )
 
 
+def _stage_picture() -> Schema:
+    binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return _operation(
+        "getStagePicture",
+        "A picture, PNG, that a stage showed; there until ComfyUI restarts.",
+        {
+            200: {"description": "The picture.", "content": binary},
+            206: {"description": "The requested range of the picture.", "content": binary},
+            304: {"description": "The client already has this picture."},
+        },
+        (404, 410, 412, 416),
+        parameters=[{"name": "filename", "in": "path", "required": True, "schema": {"type": "string"}}],
+    )
+
+
 def _list() -> Schema:
     states = ["processing", "completed", "failed"]
     limits = {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}
@@ -260,6 +275,7 @@ def _paths() -> dict[str, Schema]:
         RIG_CHECK_PATH: {"post": _rig_check()},
         "/job/{job_id}/status": {"get": _operation("getStatus", "The status of a job.", {200: job}, gone)},
         "/job/{job_id}/download/{filename}": {"get": _download()},
+        "/job/{job_id}/pictures/{filename}": {"get": _stage_picture()},
         "/job/{job_id}/cancel": {"post": _operation("cancelJob", "Stop a job.", {200: job, **asked}, gone)},
         "/job/{job_id}": {
             "delete": _operation(

@@ -38,6 +38,8 @@ from ..pipeline.conventions import (
     REST_POSES,
     ROOT_MOTIONS,
 )
+from ..pipeline.errors import PictureError
+from ..pipeline.figure.document import parse_corrections
 from .errors import INVALID_PARAMETERS, ApiError
 
 DEFAULT_MODEL = "dreamshaper.safetensors"
@@ -45,6 +47,7 @@ AUTO = "auto"
 MAX_SEED = 2**53 - 1
 DRAWN_SEEDS = 2**32
 MAX_PROMPT_CHARACTERS = 2000
+MAX_CORRECTIONS_CHARACTERS = 4000
 MAX_NESTED_WEIGHTS = 100
 """ComfyUI's parser of weighted words recurses once per level of parentheses; it fails at about 900."""
 
@@ -126,6 +129,15 @@ def _largest_outline(mesh_input_size: int) -> int:
     return min(512, mesh_input_size // 2 - 1)
 
 
+def _check_corrections(text: str) -> str:
+    try:
+        if text.strip():
+            parse_corrections(text)
+    except PictureError as error:
+        raise _refusal(f"Must be landmarks of the picture as JSON: {error}") from error
+    return text.strip()
+
+
 Prompt = Annotated[
     str,
     Field(max_length=MAX_PROMPT_CHARACTERS, json_schema_extra={"pattern": r"^[^\x00]*$"}),
@@ -169,6 +181,15 @@ class FormFields(BaseModel):
     character_format: Annotated[str, _one_of(CHARACTER_FORMATS)] = CHARACTER_FORMATS[0]
     bone_names: Annotated[str, _one_of(BONE_NAMES)] = BONE_NAMES[0]
     animated_preview: bool = False
+    corrections: Annotated[
+        str,
+        Field(
+            max_length=MAX_CORRECTIONS_CHARACTERS,
+            json_schema_extra={"contentMediaType": "application/json"},
+            description="Landmarks to move: name -> [x, y]; unit: pixels, or shares of the framed picture.",
+        ),
+        AfterValidator(_check_corrections),
+    ] = ""
     webhook_url: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
 
     @field_validator("*", mode="before")

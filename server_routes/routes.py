@@ -33,6 +33,7 @@ from .graph import GRAPH_FILE, GraphError
 from .guard import Guard
 from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
+from .job_runner import temporary_folder
 from .jobs_page import describe_page, read_page
 from .limits import OpenStreams
 from .live_job import LiveJob
@@ -42,6 +43,7 @@ from .rig_check import RIG_CHECK_PATH, RigChecks, RigReader
 from .service import CharacterService, take_slot
 from .status import hide_webhook
 from .store import AnyJob
+from .studio import FILES_PATH, SLASH_PATH, STUDIO_PATH, redirect_to_page, serve_file, serve_page
 from .upload import EDITS, FILES, FilePart, Form, read_form
 from .upload_slots import UploadSlots
 from .websocket import check_upgrade, read_since, refuse_socket, serve_job_events
@@ -54,8 +56,8 @@ ReadDigest = Callable[[Form], str]
 
 NOT_READY_SECONDS = 5
 DOCS_PATH = "/generate_character/docs"
-OPEN_PATHS = (OPENAPI_PATH, DOCS_PATH)
-"""Served without authentication, since they say how to authenticate."""
+OPEN_PATHS = (OPENAPI_PATH, DOCS_PATH, STUDIO_PATH, SLASH_PATH, FILES_PATH)
+"""Served without authentication, since they say how to authenticate, or ask for a key."""
 
 PAGE = Path(__file__).with_name("reference.html")
 
@@ -129,7 +131,19 @@ class Routes:
             if opened:
                 with opened[0] as stream:
                     return await send_file(request, stream, name, opened[1])
-        raise _file_not_found(job, name)
+        raise _file_not_found(job, name, job.files)
+
+    async def get_picture(self, request: web.Request) -> web.StreamResponse:
+        """GET /job/{job_id}/pictures/{filename}: what a stage showed while the job ran."""
+        job, name = await self._find_job(request), request.match_info["filename"]
+        for picture in job.pictures:
+            opened = None
+            if picture.name == name:
+                opened = await asyncio.to_thread(open_with_facts, temporary_folder(), picture)
+            if opened:
+                with opened[0] as stream:
+                    return await send_file(request, stream, name, opened[1])
+        raise _file_not_found(job, name, job.pictures)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """POST /job/{job_id}/cancel: stop a job; one that has ended stays as it is."""
@@ -264,13 +278,13 @@ def _json_response(text: str, status: int = 200) -> web.Response:
     return web.Response(text=text, status=status, headers=headers, content_type="application/json")
 
 
-def _file_not_found(job: AnyJob, name: str) -> ApiError:
+def _file_not_found(job: AnyJob, name: str, files: list[JobFile]) -> ApiError:
     refusal = invalid_parameter(
         "The job has no such file",
         "filename",
         404,
         provided=name[:100],
-        allowed=sorted(file.name for file in job.files),
+        allowed=sorted(file.name for file in files),
         job_status=job.describe()["status"],
     )
     if not job.is_over:
@@ -287,10 +301,14 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         RIG_CHECK_PATH: {"POST": routes.rig_check},
         f"/job/{job}/status": {"GET": routes.get_status},
         f"/job/{job}/download/{name}": {"GET": routes.download},
+        f"/job/{job}/pictures/{name}": {"GET": routes.get_picture},
         f"/job/{job}/cancel": {"POST": routes.cancel},
         f"/job/{job}": {"DELETE": routes.delete},
         "/generate_character/jobs": {"GET": routes.list_jobs},
         f"/generate_character/jobs/{job}/views": {"POST": routes.edit_views},
+        STUDIO_PATH: {"GET": serve_page},
+        SLASH_PATH: {"GET": redirect_to_page},
+        FILES_PATH: {"GET": serve_file},
         MODELS_PATH: {"GET": list_models},
         OPENAPI_PATH: {"GET": routes.openapi},
         DOCS_PATH: {"GET": routes.reference},

@@ -23,6 +23,7 @@ from .errors import (
     SERVER_BUSY,
     UNSUPPORTED_FORMAT,
 )
+from .graph import SHOWN_NODES
 from .parameters import FormFields
 from .status import DOWNLOAD_KEYS
 from .upload import SHEET, SIDE_PICTURES, TEXTURE
@@ -184,6 +185,14 @@ class Download(TypedDict):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
 
 
+class StagePicture(TypedDict):
+    """A picture that a stage shows while the job runs; gone once ComfyUI has restarted."""
+
+    stage: StageName
+    shows: Annotated[str, _words(SHOWN_NODES.values())]
+    url: str
+
+
 class Results(TypedDict):
     """The files of a job; null, or an empty list, for those that were not made."""
 
@@ -203,6 +212,7 @@ class _AnyJob(TypedDict):
     parameters: Parameters
     warnings: list[str]
     downloads: list[Download]
+    pictures: NotRequired[list[StagePicture]]
 
 
 class _EndedJob(_AnyJob):

@@ -21,7 +21,7 @@ from .database import JobDatabase
 from .database_threads import DatabaseThreads
 from .edits import edit_digest, read_edited_parameters, require_pictures
 from .ended_job import EndedJob
-from .errors import ApiError, disk_full, server_busy
+from .errors import ApiError, disk_full, invalid_parameter, server_busy
 from .graph import build_graph, load_template
 from .health import Metrics
 from .input_pictures import InputPictures
@@ -116,6 +116,7 @@ class CharacterService:
         self._submitter.require_worker()
         await asyncio.to_thread(require_space, output_folder())
         parameters, is_learned = await self._read_parameters(form)
+        require_one_front(form, parameters)
         name, *further = form.pictures
         pixels = await self._encode(form.files[name], name)
         motion = await asyncio.to_thread(picture.read_motion, form.motion) if form.motion else None
@@ -302,6 +303,13 @@ def require_space(folder: Path) -> None:
     if free < LEAST_FREE_BYTES:
         message = f"The disk of the results is almost full, {free // MEBIBYTE} MiB are free"
         raise disk_full(message, minimum=LEAST_FREE_BYTES)
+
+
+def require_one_front(form: Form, parameters: Parameters) -> None:
+    """Refuse corrections of a sheet: which of its views they are of is not said."""
+    if SHEET in form.files and parameters.values["corrections"]:
+        message = f"Invalid corrections. They are of the landmarks of image, and {SHEET} was sent"
+        raise invalid_parameter(message, "corrections", provided=SHEET)
 
 
 def take_slot(service: CharacterService, user: str, is_replay: bool = False) -> None:

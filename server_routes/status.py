@@ -113,6 +113,14 @@ def describe_downloads(
     ]
 
 
+def describe_pictures(job: Job) -> list[dict[str, Any]]:
+    """The pictures that the stages have shown so far."""
+    return [
+        {"stage": picture.stage, "shows": picture.key, "url": picture.picture_url(job.id)}
+        for picture in job.pictures
+    ]
+
+
 def _ignored_fields(job: Job) -> list[str]:
     """Fields that were sent, but that every stage which takes them ignored."""
     ignored = []
@@ -206,6 +214,7 @@ def describe_job(job: Job) -> dict[str, Any]:
         "parameters": _describe_parameters(job.parameters),
         "warnings": describe_warnings(job),
         "downloads": describe_downloads(job.id, job.files, job.facts),
+        "pictures": describe_pictures(job),
     }
 
 
@@ -242,6 +251,7 @@ def describe_damaged(job_id: str, created: Any, ended: Any) -> dict[str, Any]:
         "parameters": dict(UNKNOWN_PARAMETERS.values),
         "warnings": list(UNKNOWN_PARAMETERS.warnings),
         "downloads": [],
+        "pictures": [],
     }
 
 

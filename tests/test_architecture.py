@@ -34,6 +34,7 @@ HOST_ALLOWED = {
 SERVICE_MAY_USE = {
     "pipeline.conventions",
     "pipeline.errors",
+    "pipeline.figure.document",
     "pipeline.figure.figure",
     "pipeline.preprocessing.decode",
     "pipeline.progress",

@@ -7,6 +7,7 @@ import torch
 
 from ..device import CPU
 from ..figure import LANDMARKS, PARTS, Figure
+from ..figure.document import FRAME
 from ..figure.face import Face
 from ..figure.network import BodyReading, read_body
 from ..figure.pose_landmarks import PoseLandmarks
@@ -77,9 +78,14 @@ def read_figure(
         yaw=yaw,
         source="outline" if hints is None else "blazepose",
         warnings=_list_warnings(picture, kind),
-        metrics={"landmark_confidence": float(confidence.mean())},
+        metrics={"landmark_confidence": float(confidence.mean()), **_place_frame(picture)},
         face_features=_find_features(picture, face),
     )
+
+
+def _place_frame(picture: FramedPicture) -> dict[str, float]:
+    """Where the frame is in the picture as it was given, for corrections in its pixels."""
+    return {name: picture.metrics[name] for name in FRAME if name in picture.metrics}
 
 
 def _check_pose(pose: PoseLandmarks, mask: BoolArray, face: Face | None) -> PoseHints | None:

@@ -62,6 +62,32 @@ def test_corrections_move_landmarks_and_make_them_certain():
     np.testing.assert_array_equal(corrected.landmarks[others], figure.landmarks[others])
 
 
+FRAME = {"frame_left": 100.0, "frame_top": -50.0, "frame_side": 1000.0}
+
+
+def test_corrections_in_pixels_are_of_the_picture_as_it_was_given():
+    figure = make_figure(metrics=FRAME)
+    corrected = correct_figure(figure, '{"unit": "pixels", "neck": [600, 150], "head": [600, 50, 20]}')
+    np.testing.assert_allclose(corrected["neck"], (0.5, 0.2, figure["neck"][2]), atol=1e-6)
+    np.testing.assert_allclose(corrected["head"], (0.5, 0.1, 0.02), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("corrections", "metrics", "found"),
+    [
+        ('{"unit": "pixels", "neck": [50, 150]}', FRAME, "outside"),
+        ('{"unit": "pixels", "neck": [600, 150]}', {}, "frame"),
+        ('{"unit": "metres", "neck": [1, 1]}', FRAME, "'metres'"),
+        ('{"unit": "pixels", "neck": [1e999, 1]}', FRAME, "inf"),
+        ("[" * 3000, FRAME, "not JSON"),
+    ],
+)
+def test_corrections_that_have_no_place_in_the_picture(corrections, metrics, found):
+    with pytest.raises(PictureError) as error:
+        correct_figure(make_figure(metrics=metrics), corrections)
+    assert found in str(error.value)
+
+
 def test_no_corrections_change_nothing():
     figure = make_figure()
     assert correct_figure(figure, "  ") is figure

@@ -11,6 +11,7 @@ from PIL import Image
 OF_THIS_MACHINE = {
     "model_name": {"enum": ["realistic_vision.safetensors", "sub/other.safetensors"]},
     "mesh_model": {"enum": ["auto", "hunyuan3d-dit-v2-0-fp16.safetensors"]},
+    "corrections": {"enum": ["", '{"unit": "pixels", "neck": [8, 4]}']},
     "webhook_url": {"type": "string", "format": "webhook-url"},
 }
 """What these fields may be depends on the machine: here, on the models of conftest.lay_base_folder."""

@@ -45,6 +45,7 @@ def test_defaults_are_the_contracts():
         "character_format": "fbx",
         "bone_names": "mixamo",
         "animated_preview": False,
+        "corrections": "",
         "root_motion": "keep",
         "views": "auto",
         "webhook_url": "",

@@ -55,6 +55,8 @@ class Reader:
             first = self.values.setdefault("JOB_ID", answer["job_id"])
             if first != answer["job_id"]:
                 self.wait_for_end(answer["job_id"])  # else a user's jobs are too many at once
+        if answer.get("pictures"):
+            self.values.update(SHOWN=answer["pictures"][0]["url"].rsplit("/", 1)[-1])
         if answer.get("status") == "completed":
             self.values.update(NAME=answer["downloads"][0]["name"], SHA256=answer["downloads"][0]["sha256"])
 
@@ -137,7 +139,8 @@ def test_the_webhook_check_of_the_page():
 def test_every_route_is_on_the_page():
     commands = [block for kind, block in BLOCKS if kind == "bash"]
     for path, operations in DOCUMENT["paths"].items():
-        pattern = path.replace("{job_id}", "JOB_ID").replace("{filename}", "NAME") + r'["?\s]'
+        pattern = path.replace("{job_id}", "JOB_ID").replace("pictures/{filename}", "pictures/SHOWN")
+        pattern = pattern.replace("{filename}", "NAME") + r'["?\s]'
         found = [command for command in commands if re.search(r"8188" + pattern, command)]
         for method in operations:
             wanted = {"delete": "-X DELETE", "post": r"-F |-X POST", "get": "^(?!.*(-X|-F ))"}[method]
