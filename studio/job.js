@@ -104,7 +104,7 @@ class JobPage {
 
   async choose(group, byHand = false) {
     if (byHand) this.chosen = group;
-    for (const button of this.strip.children) button.setAttribute("aria-pressed", String(button.dataset.group === group));
+    this.press(group);
     const addresses = await Promise.all(this.groups.get(group).map((url) => this.load(url))).catch(() => []);
     const images = addresses.map((src) => make("img", { src, says: { alt: `picture.${group}` } }));
     if (!images.length) return;
@@ -113,11 +113,17 @@ class JobPage {
     else fill(this.big, content);
   }
 
+  /** Mark the picture that is shown, or none. */
+  press(group) {
+    for (const button of this.strip.children) button.setAttribute("aria-pressed", String(button.dataset.group === group));
+  }
+
   async finish(status) {
     announce("job.done");
     this.cancel.remove();
     const { Result } = await import("./result.js");
     this.result = new Result(this, status);
+    this.press(null);
   }
 
   failed(status) {

@@ -158,7 +158,7 @@ export class Result {
   hidePicture() {
     fill(this.page.big, this.view);
     this.page.chosen = null;
-    for (const button of this.page.strip.children) button.setAttribute("aria-pressed", "false");
+    this.page.press(null);
     this.viewer?.resize();
   }
 
