@@ -41,6 +41,7 @@ from character3d.pipeline.generating_multiview_texture import render_view_maps, 
 from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
 from character3d.pipeline.preprocessing import bring_together, decode_picture, preprocess_picture  # noqa: E402
 from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: E402
+from character3d.pipeline.preprocessing.side_depth import measure_depths  # noqa: E402
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh  # noqa: E402
 from character3d.pipeline.texture_baking.seam_metrics import measure_side_seams  # noqa: E402
 from character3d.pipeline.types import TexturedMesh  # noqa: E402
@@ -73,7 +74,10 @@ def make_textured(true: dict[str, Array], given: list[str]) -> tuple[TexturedMes
     """Run the stages up to the texture, embedded methods and defaults; also the seam between views."""
     framed = preprocess_picture(true["front"])
     figure = read_figure(framed, *find_points(framed))
-    sides = bring_together(framed, {name: preprocess_picture(true[name]) for name in given}).sides
+    further = {name: preprocess_picture(true[name]) for name in given}
+    sides = bring_together(framed, further).sides
+    seen = (read_figure(item, *find_points(item)) for name, item in further.items() if name == "left")
+    figure = measure_depths(figure, seen)
     mesh = inflate_silhouette(framed, figure=figure, sides=sides)
     maps = render_view_maps(mesh, build_six_view_rig(mesh), 768)
     views = synthesize_views(mesh, framed, maps, sides=sides, figure=figure)

@@ -12,6 +12,7 @@ from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.preprocessing import METHODS, bring_together, composite_on_gray, needs_prior
 from ..pipeline.preprocessing.read_figure import read_figure
+from ..pipeline.preprocessing.side_depth import measure_depths
 from ..pipeline.preprocessing.turnaround import View
 from ..pipeline.progress import span_progress
 from ..pipeline.types import FloatArray
@@ -149,6 +150,8 @@ class PreprocessPicture(PictureNode):
             if name in _TURNED:
                 figures[name] = read_figure(cut, *read_points(cut, models))
         pictures = bring_together(framed, framed_sides, figures)
+        if pictures.sides.keys() & set(_TURNED):
+            read = measure_depths(read, figures.values())
         return io.NodeOutput(
             array_to_image(composite_on_gray(framed.rgba)),
             array_to_mask(framed.rgba[..., 3]),

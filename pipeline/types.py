@@ -87,17 +87,16 @@ class PictureSet:
     """Further pictures of a character beside the front, at the front's scale and on its ground line.
 
     sides: by the side of the character that they show, of SIDE_NAMES; as tall as the front is.
-    fit: how well each agrees with the front, 0..1. notes: what was left out or turned, and why.
+    notes: what was left out or turned, and why.
     """
 
     sides: Mapping[str, FramedPicture] = field(default_factory=dict)
-    fit: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known = self.sides.keys() <= set(SIDE_NAMES) and self.fit.keys() == self.sides.keys()
-        found = f"{', '.join(self.sides)}; {', '.join(self.fit)}"
-        require(self, "sides", known, f"names among {', '.join(SIDE_NAMES)}, and a fit for each, got {found}")
+        names = ", ".join(self.sides)
+        known = self.sides.keys() <= set(SIDE_NAMES)
+        require(self, "sides", known, f"names among {', '.join(SIDE_NAMES)}, got {names}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,8 @@ def _scale(values: Any, side: float, start: tuple[float, ...]) -> list[float]:
 
 
 def correct_figure(figure: Figure, corrections: str) -> Figure:
-    """Return the figure with landmarks moved to where `corrections` says; a moved one is certain.
+    """Return the figure with landmarks moved to where `corrections` says; a moved one is certain,
+    and its depth where one is given.
 
     corrections: a JSON object, landmark name -> [x, y] or [x, y, depth]. `unit` in it is one of UNITS, shares
     if it is left out. Empty text changes nothing. PictureError: no such JSON, landmark or place.
@@ -65,13 +66,22 @@ def correct_figure(figure: Figure, corrections: str) -> Figure:
     moved = parse_corrections(corrections)
     unit = moved.pop("unit", UNITS[0])
     landmarks, confidence = figure.landmarks.copy(), figure.confidence.copy()
+    depth_confidence = figure.depth_confidence.copy()
     for name, place in moved.items():
         number, shares = LANDMARKS.index(name), _to_shares(figure, place) if unit == "pixels" else place
         if not _is_place(shares):
             raise PictureError(f"{name}: {place!r} lies outside the framed picture")
         landmarks[number, : len(place)] = shares
         confidence[number] = 1.0
-    return replace(figure, landmarks=landmarks, confidence=confidence, source="hand")
+        if len(place) == len(_AXES):
+            depth_confidence[number] = 1.0
+    return replace(
+        figure,
+        landmarks=landmarks,
+        confidence=confidence,
+        depth_confidence=depth_confidence,
+        source="hand",
+    )
 
 
 def _to_shares(figure: Figure, place: Sequence[float]) -> list[float]:

@@ -38,13 +38,14 @@ class Figure:
     """All lengths are shares of the framed picture's side, from its upper left corner; y points down.
 
     landmarks: (20, 3) float32, in the order of LANDMARKS: x, y, and depth towards the viewer from the pelvis.
-    confidence: (20,) float32, 0..1. box: left, top, right, bottom of the subject (alpha of one half or more).
-    head_box: the same of the head with hair, without hat, horns or ears. face: center x, y and radii x, y of
-    the face's ellipse; None if no face is seen. face_features: (3, 4) of right eye, left eye and mouth: x, y,
-    half the width and the height (0: no mouth was found); None if no two eyes were. parts: (N, N) uint8
-    indices into PARTS over the whole framed picture. yaw: degrees that the body is turned to its own left, as
-    seen; 0 faces the viewer, 180 away. source: what read its landmarks: `blazepose`, `outline` or `hand` (a
-    person corrected it).
+    confidence: (20,) float32, 0..1. depth_confidence: (20,) float32, 0..1, of depths that were seen from a
+    side; 0: guessed. box: left, top, right, bottom of the subject (alpha of one half or more). head_box: the
+    same of the head with hair, without hat, horns or ears. face: center x, y and radii x, y of the face's
+    ellipse; None if no face is seen. face_features: (3, 4) of right eye, left eye and mouth: x, y, half the
+    width and the height (0: no mouth was found); None if no two eyes were. parts: (N, N) uint8 indices into
+    PARTS over the whole framed picture. yaw: degrees that the body is turned to its own left, as seen; 0
+    faces the viewer, 180 away. source: what read its landmarks: `blazepose`, `outline` or `hand` (a person
+    corrected it).
     """
 
     kind: str
@@ -59,11 +60,13 @@ class Figure:
     warnings: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     face_features: FloatArray | None = None
+    depth_confidence: FloatArray = field(default_factory=lambda: np.zeros(len(LANDMARKS), np.float32))
 
     def __post_init__(self) -> None:
         side = np.shape(self.parts)[0]
         freeze(self, "landmarks", np.float32, len(LANDMARKS), 3)
         freeze(self, "confidence", np.float32, len(LANDMARKS))
+        freeze(self, "depth_confidence", np.float32, len(LANDMARKS))
         freeze(self, "parts", np.uint8, side, side)
         freeze(self, "face_features", np.float32, 3, 4)
         require(self, "kind", self.kind in KINDS, f"one of {', '.join(KINDS)}, got {self.kind!r}")

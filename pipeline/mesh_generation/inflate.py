@@ -20,6 +20,7 @@ from .feet import shorten_feet
 from .fit_profile import fit_profile
 from .ground import settle_on_ground
 from .lift import lift_sheets
+from .limb_depths import find_limbs, leave_out_limbs, place_limbs
 from .limb_seams import open_seams
 from .profile import read_profile
 from .seated import bring_knees_forward
@@ -78,8 +79,12 @@ def inflate_silhouette(
         # The soles are left out: their long triangles would pull front and back together.
         smoothed = faces[: 2 * len(triangles)]
     else:
-        depth, shift = fit_profile(depth, ground, profile, silhouette.height)
-        positions, faces = lift_volume(silhouette, depth, ground, profile, shift)
+        limbs = find_limbs(profile, silhouette, figure)
+        bare = leave_out_limbs(profile, limbs, silhouette.ground)
+        depth, shift = fit_profile(depth, ground, bare, silhouette.height)
+        if figure is not None and limbs:
+            depth = place_limbs(depth, ground.extended, limbs, silhouette, figure, shift)
+        positions, faces = lift_volume(silhouette, depth, ground, profile, bare, shift)
         smoothed = faces
     positions = smooth_positions(
         positions.astype(np.float32),

@@ -24,11 +24,12 @@ _MARGIN = 2
 
 
 def lift_volume(
-    silhouette: Silhouette, depth: Depth, ground: Ground, profile: Profile, shift: float
+    silhouette: Silhouette, depth: Depth, ground: Ground, profile: Profile, bare: Profile, shift: float
 ) -> tuple[FloatArray, IntArray]:
     """Positions (V, 3) float32, in cells, and faces (F, 3): x right, y up from the ground, z to the front.
 
-    depth: (H, W), about the planes that fit_profile made. shift: the profile's column at z = 0.
+    depth: (H, W), about the planes that fit_profile made. bare: the profile without limbs that depth has
+    already. shift: the profile's column at z = 0.
     """
     from skimage.measure import marching_cubes
 
@@ -41,7 +42,7 @@ def lift_volume(
     offset = (grid.z - shift) - grid.sample(spread_nearest(depth.centre, inside))[..., None]
     half = np.where(offset > 0, *(grid.sample(plane)[..., None] for plane in (depth.front, depth.back)))
     field = _round_field(np.maximum(half, _LEAST), offset)
-    for part in find_protrusions(depth, ground, profile):
+    for part in find_protrusions(depth, ground, bare):
         _add(field, grid, height, part)
     field = ndimage.gaussian_filter(np.clip(field, -_REACH, _REACH), _SOFT)
     outline = np.minimum(grid.sample(_measure_front(silhouette, inside)), height)

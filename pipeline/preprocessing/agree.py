@@ -48,19 +48,18 @@ def bring_together(
     Pictures that show another character or another pose are left out; the notes say so. One from above is
     passed on as it is.
     """
-    scaled, fit = dict[str, FramedPicture](), dict[str, float]()
+    scaled = dict[str, FramedPicture]()
     named, notes = _name_sides(sides, figures)
     for name, picture in named.items():
         if name == "top":
-            scaled[name], fit[name] = picture, 1.0
+            scaled[name] = picture
             continue
         apart, shared = compare_pictures(front, picture)
         if apart > _MOST_APART and shared < _LEAST_SHARED:
             notes.append(_describe_misfit(name, apart, shared))
             continue
         scaled[name] = _scale_to(front, picture)
-        fit[name] = float(np.clip(max(2 - apart / _MOST_APART, shared / _LEAST_SHARED - 1), 0, 1))
-    return PictureSet(scaled, fit, tuple(notes))
+    return PictureSet(scaled, tuple(notes))
 
 
 def _describe_misfit(name: str, apart: float, shared: float) -> str:
