@@ -3,8 +3,8 @@
     pip install anny==0.6.2
     CHARACTER3D_COMFYUI=COMFYUI python benchmarks/side_joints.py              # eight people; two minutes
 
-Bodies of anny (bench_data_people.py) are posed by its weights with random turns of shoulders, elbows, hips and
-knees, and seen from the front and from the left. Both pictures are framed and read as the node does, with the
+Bodies of anny (bench_data_people.py) are posed by its weights, with random turns of shoulders, elbows, hips
+and knees, and seen from front and left. Both pictures are framed and read as the node does, with the
 networks of COMFYUI. Columns, in % of the height: mean error of elbows, wrists, knees, ankles and balls of the
 feet on the mesh made from both, and of their depth alone; first with depths that are guessed from the front,
 then with those that are read from the left. The last line holds the means: `front F left L`.
