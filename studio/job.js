@@ -105,9 +105,10 @@ class JobPage {
   async choose(group, byHand = false) {
     if (byHand) this.chosen = group;
     this.press(group);
+    this.wanted = group;
     const addresses = await Promise.all(this.groups.get(group).map((url) => this.load(url))).catch(() => []);
     const images = addresses.map((src) => make("img", { src, says: { alt: `picture.${group}` } }));
-    if (!images.length) return;
+    if (!images.length || this.wanted !== group || (this.result && !byHand)) return;
     const content = make("div", { class: images.length > 1 ? "several" : "single" }, images);
     if (this.result) this.result.showPicture(content);
     else fill(this.big, content);

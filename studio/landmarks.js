@@ -85,11 +85,12 @@ export class Landmarks {
       const place = new DOMPoint(moved.clientX, moved.clientY).matrixTransform(this.svg.getScreenCTM().inverse());
       this.place(name, place.x, place.y);
     };
-    mark.addEventListener("pointermove", move);
-    mark.addEventListener("pointerup", () => {
+    const end = () => {
       mark.removeEventListener("pointermove", move);
       this.changed();
-    }, { once: true });
+    };
+    mark.addEventListener("pointermove", move);
+    mark.addEventListener("lostpointercapture", end, { once: true });
   }
 
   press(event, name) {

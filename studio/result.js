@@ -22,7 +22,6 @@ export class Result {
 
   leave() {
     this.viewer?.dispose();
-    document.body.classList.remove("wide");
   }
 
   build() {
@@ -79,7 +78,6 @@ export class Result {
     } catch (error) {
       this.view.dataset.state = "failed";
       fill(this.note, make("span", { say: ["viewer.failed", { message: error.message }] }));
-      throw error;
     }
   }
 

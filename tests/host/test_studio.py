@@ -48,7 +48,9 @@ def browser():
 @contextlib.contextmanager
 def open_studio(browser, url, path="/character", **options):
     """A page of its own, with what it asked for (`asked`) and complained of (`errors`)."""
-    context = browser.new_context(**{"locale": "en", "viewport": {"width": 1440, "height": 900}, **options})
+    context = browser.new_context(
+        **{"locale": "en", "viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce", **options}
+    )
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.asked, page.errors = [], []
