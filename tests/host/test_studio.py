@@ -278,4 +278,6 @@ def test_a_painted_view_is_baked_again(browser, comfyui, elf_job):
         page.wait_for_url(lambda url: elf_job.job_id not in url)
         page.wait_for_selector(READY)
         job_id = page.url.rsplit("/", 1)[-1]
-    assert any("painted front" in warning for warning in Client(comfyui.url).status(job_id)["warnings"])
+    status = Client(comfyui.url).status(job_id)
+    cached = {stage["name"]: stage["cached"] for stage in status["stages"]}
+    assert cached["mesh_generation"] and not cached["texture_baking"]
