@@ -166,6 +166,7 @@ export class Result {
     const begin = async () => {
       const { Painting } = await import("./painting.js");
       fill(this.page.main, new Painting(this.page, views).element);
+      scrollTo(0, 0);
     };
     fill(this.again, make("section", { class: "files" }, make("h2", { say: "paint.title" }), make("p", { class: "soft", say: "paint.lead" }),
       make("button", { type: "button", class: "button", on: { click: begin } }, icon("brush"), make("span", { say: "paint.open" }))));
