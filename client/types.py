@@ -18,7 +18,9 @@ ErrorCode = Literal[
 ]
 
 
-ResultKey = Literal["raw_mesh", "textured_mesh", "rigged_character", "preview_images", "figure", "views"]
+ResultKey = Literal[
+    "raw_mesh", "textured_mesh", "rigged_character", "preview_images", "figure", "views", "report"
+]
 
 
 StageName = Literal[
@@ -323,6 +325,97 @@ class ProgressEvent(TypedDict):
     snapshot: NotRequired[Literal[True]]
     type: Literal["progress_update"]
     data: Job
+
+
+class QualityFigure(TypedDict):
+    """What was read in the picture, and how sure that is."""
+
+    kind: str
+    """front, three_quarter, side, back, sitting, half_body, bust, other."""
+    source: str
+    """What the landmarks were read from."""
+    yaw: float
+    """Degrees that the body is turned to its own left, as seen."""
+    confidence: float
+    """Mean of the landmarks'."""
+    landmarks: dict[str, float]
+    """Confidence by name, 0..1."""
+
+
+class QualityLimit(TypedDict):
+    """From where a figure is worth a warning: the least that it may be, or the most."""
+
+    least: float | None
+    most: float | None
+
+
+class QualityReport(TypedDict):
+    """The file of the download `report`: what was measured of a character, what was guessed, what to look at.
+
+    A part that there is nothing of is null: rig without rigging."""
+
+    version: Literal[1]
+    figure: QualityFigure | None
+    shape: QualityShape
+    texture: QualityTexture
+    rig: QualityRig | None
+    guessed: list[str]
+    """What could not be seen, in sentences."""
+    warnings: list[QualityWarning]
+    limits: dict[str, QualityLimit]
+    """Of each figure that has one, by PART.NAME."""
+
+
+class QualityRig(TypedDict):
+    """Skeleton and skin."""
+
+    joints: int
+    influences: int
+    """Joints per vertex at most."""
+    is_humanoid: bool
+    clips: list[str]
+    morphs: int
+    stretch: float | None
+    """999 of 1000 edges stretch less when it walks and waves; 1 is not at all."""
+
+
+class QualityShape(TypedDict):
+    """The mesh."""
+
+    triangles: int
+    vertices: int
+    height_meters: float
+    silhouette_iou: float | None
+    """Of the outlines of mesh and picture, from the front."""
+
+
+class QualityTexture(TypedDict):
+    """The texture; null is what could not be measured."""
+
+    sizes: dict[str, list[int]]
+    """Width and height by NUMBER.ROLE of a material."""
+    texels_per_meter: float
+    """Along the surface, the mean over its area."""
+    texels_per_pixel: float | None
+    """The same, per pixel of the framed picture."""
+    seam_error: float | None
+    """Mean color difference where charts meet."""
+    unseen_share: float | None
+    """Of the surface, without a color from a view."""
+
+
+class QualityWarning(TypedDict):
+    """A figure beyond its limit."""
+
+    code: str
+    """For programs: always the same for the same figure."""
+    message: str
+    advice: str
+    """What to do."""
+    figure: str
+    """PART.NAME of what was measured, as in limits."""
+    value: float
+    limit: float
 
 
 class Reason(TypedDict):

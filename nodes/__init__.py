@@ -14,6 +14,7 @@ from .load_mesh import LoadMesh
 from .load_motion import LoadMotion
 from .mesh_generation import GenerateMesh
 from .preprocessing import PreprocessPicture
+from .quality import ReportQuality
 from .rigging import RigCharacter
 from .save_character import SaveCharacter
 from .save_motion import SaveMotion
@@ -58,6 +59,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     MakeVrmMeta,
     PreviewMesh,
     PreviewAnimation,
+    ReportQuality,
 )
 
 

@@ -230,6 +230,7 @@ class RigCharacter(ModelNode):
                 character = normalize_to_t_pose(character)
             warnings = [*notes, *describe_doubt(form, rig.metrics), *found, *_name_replaced(textured.mesh)]
             figures = {**rig.metrics, **measured}
+            character = replace(character, warnings=tuple(warnings), metrics=figures)
             rigged.append((character, run.finish(chosen, warnings, figures, _list_ignored(chosen, figure))))
         reports = join_reports([report for _, report in rigged])
         return io.NodeOutput([character for character, _ in rigged], ui=reports)
@@ -256,6 +257,7 @@ def _rig_along_limbs(
     """The character with a skeleton of its own, and the report."""
     character, found, measured = rig_along_limbs(textured, form, run.progress)
     warnings = [*notes, *found, *_name_replaced(textured.mesh)]
+    character = replace(character, warnings=tuple(warnings), metrics=measured)
     return character, run.finish(METHOD, warnings, measured, ("pose_type", "bind_pose", "fingers", "face"))
 
 

@@ -352,12 +352,17 @@ class AnimationClip:
 
 @dataclass(frozen=True, eq=False)
 class RiggedCharacter:
-    """A textured mesh bound to a skeleton in its rest pose, and the clips that move it."""
+    """A textured mesh bound to a skeleton in its rest pose, and the clips that move it.
+
+    warnings, metrics: of the rigging stage, for the report.
+    """
 
     textured: TexturedMesh
     skeleton: Skeleton
     skin: SkinWeights
     clips: tuple[AnimationClip, ...] = ()
+    warnings: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

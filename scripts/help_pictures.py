@@ -53,6 +53,7 @@ from character3d.pipeline.preprocessing import composite_on_gray, decode_picture
 from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: E402
 from character3d.pipeline.preview import render_animation, render_preview  # noqa: E402
 from character3d.pipeline.preview.render import MARGIN  # noqa: E402
+from character3d.pipeline.quality import report_quality  # noqa: E402
 from character3d.pipeline.rigging import normalize_to_t_pose  # noqa: E402
 from character3d.pipeline.rigging.rig_check import check_rig  # noqa: E402
 from character3d.pipeline.texture_baking import bake_views, merge_materials, unwrap_mesh  # noqa: E402
@@ -256,6 +257,14 @@ def describe_rig(surface: TexturedMesh) -> str:
     return json.dumps({name: found[name] for name in names}, indent=1)[:-1] + " ..."
 
 
+def describe_quality(elf: Stages) -> str:
+    """Some members of the report on the character."""
+    report = report_quality(elf.baked.textured, picture=elf.framed, coverage=elf.baked.coverage).to_dict()
+    figures = {**report["shape"], **report["texture"]}
+    names = ("triangles", "silhouette_iou", "texels_per_meter", "seam_error", "unseen_share")
+    return json.dumps({name: figures[name] for name in names}, indent=1)[:-1] + " ..."
+
+
 def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
     """What the page of each node shows."""
     gray = composite_on_gray(elf.framed.rgba)
@@ -309,6 +318,7 @@ def list_pictures(elf: Stages) -> dict[str, Callable[[], Image.Image]]:
         "C3DLoadMotion": lambda: join([], elf.show_clip("dance", 5)),
         "C3DEditClips": lambda: join([], elf.show_clip("jump", 6)[:4]),
         "C3DSaveFigure": lambda: join([drawn], [write_text(json.dumps(landmarks, indent=1)[:-1] + " ...")]),
+        "C3DReportQuality": lambda: join([gray, *show(textured, 0)], [write_text(describe_quality(elf))]),
         "C3DSaveViews": lambda: join(
             [grid(color)], [label(color[0], "PNG"), write_text(describe_views(elf))]
         ),

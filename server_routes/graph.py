@@ -39,6 +39,7 @@ RESULT_NODES: Mapping[str, str] = {
     "Preview animation": "preview_images",
     "Save figure": "figure",
     "Save views": "views",
+    "Quality report": "report",
 }
 """Title of a node -> the key, in a job's results or downloads, of the file that it writes."""
 
@@ -47,6 +48,9 @@ SHOWN_NODES: Mapping[str, str] = {"Framed picture": "cut_out", "Figure": "figure
 
 SWITCHES: Mapping[str, str] = {"enable_rigging": "C3DRigCharacter", "animated_preview": "C3DPreviewAnimation"}
 """Form field -> the node type that is removed, with all that depends on it, when the field is false."""
+
+OPTIONAL_LINKS: Mapping[str, Collection[str]] = {"C3DReportQuality": ("character",)}
+"""Node type -> inputs that it does without: it stays when what they come from is removed."""
 
 UNBOUND_FIELDS = frozenset({*SWITCHES, "webhook_url", "root_motion", "views"})
 """Fields that the service handles itself; no node of the template takes them."""
@@ -148,9 +152,17 @@ def _prune(prompt: Prompt, class_types: Collection[str]) -> Prompt:
     removed = {node_id for node_id, node in prompt.items() if node["class_type"] in class_types}
     depths = _node_depths(prompt)
     for node_id in sorted(prompt, key=depths.__getitem__):
+        _drop_links(prompt[node_id], removed)
         if not removed.isdisjoint(_links(prompt[node_id])):
             removed.add(node_id)
     return {node_id: node for node_id, node in prompt.items() if node_id not in removed}
+
+
+def _drop_links(node: dict[str, Any], removed: Collection[str]) -> None:
+    """Let a node do without the links to removed nodes that it can do without."""
+    for name in OPTIONAL_LINKS.get(node["class_type"], ()):
+        if name in node["inputs"] and node["inputs"][name][0] in removed:
+            del node["inputs"][name]
 
 
 def _unlinked_inputs(prompt: Prompt) -> Iterator[tuple[str, str]]:

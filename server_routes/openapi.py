@@ -186,7 +186,8 @@ def _rig_check() -> Schema:
 def _download() -> Schema:
     binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     tag = {"ETag": {"description": "The SHA-256 of the file.", "schema": {"type": "string"}}}
-    return _operation(
+    files = {"report": _reference("QualityReport")}
+    operation = _operation(
         "downloadFile",
         "Download a file of a job; files of finished stages are available while later stages run.",
         {
@@ -203,6 +204,7 @@ def _download() -> Schema:
             _optional("header", "If-Match", "Entity tags, one of which the file must have."),
         ],
     )
+    return {**operation, "x-file-schemas": files}  # what is in the JSON files, by their result key
 
 
 def _stage_picture() -> Schema:

@@ -25,6 +25,7 @@ from .errors import (
 )
 from .graph import SHOWN_NODES
 from .parameters import FormFields
+from .report_schema import QualityReport
 from .status import DOWNLOAD_KEYS
 from .upload import SHEET, SIDE_PICTURES, TEXTURE
 
@@ -371,7 +372,7 @@ class _WithoutTitles(GenerateJsonSchema):
 def list_schemas() -> dict[str, Schema]:
     """The components of the OpenAPI document by name."""
     bodies = TypeAdapter(
-        tuple[Error, Problem, Acceptance, Check, RigCheck, Job, JobList, Models, Health, Event]
+        tuple[Error, Problem, Acceptance, Check, RigCheck, Job, QualityReport, JobList, Models, Health, Event]
     )
     schema = bodies.json_schema(
         mode="serialization", ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles

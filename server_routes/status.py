@@ -16,8 +16,9 @@ from .redact import strip_query
 
 LIST_RESULTS = frozenset({"preview_images"})
 RESULT_KEYS = ("raw_mesh", "textured_mesh", "rigged_character", "preview_images")
-DOWNLOAD_KEYS = (*RESULT_KEYS, "figure", "views")
-"""The wire contract names the results; what was read in the picture is a download beside them."""
+DOWNLOAD_KEYS = (*RESULT_KEYS, "figure", "views", "report")
+"""The wire contract names the results; what was read in the picture, the views and how good the result is are
+downloads beside them."""
 ENOUGH_PROGRESS = 5
 LATEST_MOMENT = 2.0e11
 """Seconds since 1970 that format_moment can still show, with some room."""

@@ -81,6 +81,15 @@ def test_rigged_character(elf_job):
     assert scene.textures and scene.textures[0].content
 
 
+def test_quality_report(elf_job):
+    (entry,) = (item for item in elf_job.answers[-1]["downloads"] if item["result"] == "report")
+    report = json.loads(elf_job.client.read_result(elf_job.job_id, f"/output/{entry['name']}"))
+    assert report["warnings"] == [] and report["figure"]["kind"] == "front"
+    assert report["shape"]["silhouette_iou"] > 0.93 and report["shape"]["triangles"] > 5_000
+    assert report["rig"]["is_humanoid"] and 1 < report["rig"]["stretch"] < 3
+    assert report["texture"]["unseen_share"] < 0.25 and report["texture"]["seam_error"] < 0.04
+
+
 def draw_silhouette(mesh, size, azimuth=25, elevation=8, margin=0.16):
     """Which pixels the mesh covers from the angles of the previews (degrees), framed as they are."""
     azimuth, elevation = np.radians((azimuth, elevation))

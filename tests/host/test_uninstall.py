@@ -146,9 +146,11 @@ def run_job(client, picture):
     final = client.wait(client.generate(picture, **SMALL)["job_id"])
     assert final["status"] == "completed", final
     previews = final["results"].pop("preview_images")
-    # What was read in the picture is no result; it lies beside the previews.
-    figures = {f"/output/{file['name']}" for file in final["downloads"] if file["result"] == "figure"}
-    return {*final["results"].values(), *previews, *figures}
+    # What was read in the picture, and the report, are no results; they lie beside the previews.
+    beside = {
+        f"/output/{file['name']}" for file in final["downloads"] if file["result"] in ("figure", "report")
+    }
+    return {*final["results"].values(), *previews, *beside}
 
 
 @pytest.fixture(scope="module")

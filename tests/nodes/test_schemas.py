@@ -45,11 +45,12 @@ PUBLISHED = IN_OTHER_GRAPHS | {
     "C3DSaveCharacter",
     "C3DPreviewMesh",
     "C3DPreviewAnimation",
+    "C3DReportQuality",
 }
 """Ids in people's workflows. One that goes needs an `io.NodeReplace` by ComfyUI's node replacement API."""
 _SIDES = (f"{side}{kind}" for side in ("left", "back", "right", "top") for kind in ("", "_mask"))
 _MAPS = "cameras", "metallic_roughness", "normal", "emissive"
-OPTIONAL = {"figure", "pictures", "weights", "vrm_meta", "model", "clip", "vae", *_SIDES, *_MAPS}
+OPTIONAL = {"figure", "pictures", "weights", "coverage", "vrm_meta", "model", "clip", "vae", *_SIDES, *_MAPS}
 
 
 @pytest.fixture

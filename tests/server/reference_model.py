@@ -128,7 +128,7 @@ class World:
             stages = STAGES if body["parameters"]["enable_rigging"] else STAGES[:-1]
             assert body["progress"] == 100
             assert body["stages"] and [entry["name"] for entry in body["stages"]] == stages
-            assert len({item["name"] for item in body["downloads"]}) == (7 if stages == STAGES else 6)
+            assert len({item["name"] for item in body["downloads"]}) == (8 if stages == STAGES else 7)
         elif body.get("cancelled"):
             assert job.cancel_asked and body["error"] == "Cancelled"
         else:

@@ -148,7 +148,7 @@ async def test_progress_goes_on_when_someone_takes_the_events_away(client, other
         assert not thief.closed
     assert (frames[-1]["type"], code) == ("job_completed", 1000)
     body = frames[-1]["data"]
-    assert len(body["downloads"]) == 7 and len(body["methods"]) == 5
+    assert len(body["downloads"]) == 8 and len(body["methods"]) == 5
     during = [frame["data"] for frame in frames if frame["type"] == "progress_update"]
     assert {data["current_stage"] for data in during} > {"generating_multiview_texture", "texture_baking"}
 
@@ -160,4 +160,4 @@ async def test_job_whose_events_are_gone_still_ends(client, other_client, contro
     async with other_client.ws_connect(f"/ws?clientId=character3d-{job_id}"):
         pass
     body = (await asyncio.wait_for(client.events(job_id), SAFETY_SECONDS))[0][-1]["data"]
-    assert len(body["downloads"]) == 7 and len(body["methods"]) == 5
+    assert len(body["downloads"]) == 8 and len(body["methods"]) == 5

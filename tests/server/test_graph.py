@@ -17,7 +17,7 @@ VALUES = {
 }
 
 
-RESULTS_WITHOUT_A_RIG = ("raw_mesh", "textured_mesh", "preview_images", "figure", "views")
+RESULTS_WITHOUT_A_RIG = ("raw_mesh", "textured_mesh", "preview_images", "figure", "views", "report")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_painted_views_and_a_painted_texture_come_in_place_of_those_made(templat
         assert taken == [ids["Replace views"], 0]
     assert nodes["Bake texture"]["masks"] == nodes["Save views"]["masks"] == [made[0], 1]
     assert nodes["Apply texture"] == {"mesh": baked, "texture": [ids["Load painted texture"], 0]}
-    for title in ("Save textured mesh", "Rig character", "Preview textured mesh"):
+    for title in ("Save textured mesh", "Rig character", "Preview textured mesh", "Quality report"):
         assert nodes[title]["mesh"] == [ids["Apply texture"], 0]
     assert graph.node_stages[ids["Apply texture"]] == "texture_baking"
 
@@ -148,6 +148,15 @@ def test_without_rigging_nothing_of_it_is_left(template):
     }
     assert links <= graph.prompt.keys()
     assert "pose_type" not in graph.field_stages
+
+
+def test_the_report_is_made_with_and_without_a_rig(template):
+    for rigging, stage in ((True, "rigging"), (False, "texture_baking")):
+        graph = build(template, enable_rigging=rigging)
+        (number,) = (key for key, result in graph.result_nodes.items() if result == "report")
+        taken = graph.prompt[number]["inputs"]
+        assert ("character" in taken) is rigging and {"mesh", "image", "figure", "coverage"} <= taken.keys()
+        assert graph.node_stages[number] == stage
 
 
 def test_what_is_asked_of_the_character_reaches_its_nodes(template):

@@ -45,7 +45,7 @@ async def test_completed_job_has_results_that_can_be_downloaded(client, inputs_l
     assert [stage["name"] for stage in body["stages"]] == STAGES
     assert {stage["status"] for stage in body["stages"]} == {"completed"}
     assert body["methods"]["mesh_generation"] == "inflation"
-    assert len(body["downloads"]) == 7
+    assert len(body["downloads"]) == 8
     assert "figure" not in body["results"]  # beside the results of the wire contract
     for download in body["downloads"]:
         async with client.get(download["url"]) as answer:
@@ -63,6 +63,16 @@ async def test_completed_job_has_results_that_can_be_downloaded(client, inputs_l
         assert answer.status == 206 and len(await answer.read()) == 3
     assert inputs_left() == []
     assert frames[-1]["data"] == body
+
+
+async def test_the_report_is_a_download_of_every_job(client):
+    for rigging, rig in (("true", "character"), ("false", None)):
+        job_id = (await client.start_job(enable_rigging=rigging))["job_id"]
+        body = await client.finish(job_id)
+        (report,) = (item for item in body["downloads"] if item["result"] == "report")
+        assert report["media_type"] == "application/json" and "report" not in body["results"]
+        async with client.get(report["url"]) as answer:
+            assert json.loads(await answer.read()) == {"rig": rig}
 
 
 async def test_warnings_name_exactly_the_sent_fields_that_were_ignored(client):

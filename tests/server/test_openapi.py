@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import tomllib
 from character3d.launcher.installation import REPOSITORY
+from character3d.pipeline.quality import report_quality
 from character3d.server_routes import routes as routes_module
 from character3d.server_routes.errors import PROCESSING_ERROR
 from character3d.server_routes.events import (
@@ -20,6 +21,9 @@ from character3d.server_routes.openapi import describe_service
 from character3d.server_routes.parameters import FIELDS, parse_parameters
 from character3d.tests.host.test_editor import FLAGS, find_chromium
 from character3d.tests.loopback import serve_answers
+from character3d.tests.pipeline.test_quality import make_character, make_figure, make_picture, make_plane
+
+from .conftest import check_schema
 
 DOCUMENT = describe_service()
 
@@ -36,6 +40,18 @@ def test_the_document_is_valid():
 def test_every_reference_leads_somewhere():
     names = set(re.findall(r"'#/components/schemas/(\w+)'", repr(DOCUMENT)))
     assert names == set(DOCUMENT["components"]["schemas"])
+
+
+def test_a_quality_report_is_as_the_document_says():
+    plane, reference = make_plane(), DOCUMENT["paths"]["/job/{job_id}/download/{filename}"]["get"]
+    everything = {"picture": make_picture(), "figure": make_figure(), "character": make_character(plane, 9.0)}
+    for options in ({}, everything):
+        body = json.loads(json.dumps(report_quality(plane, **options).to_dict()))
+        check_schema(reference["x-file-schemas"]["report"], body)
+        assert body.keys() == DOCUMENT["components"]["schemas"]["QualityReport"]["properties"].keys()
+        for name in filter(body.get, ("figure", "shape", "texture", "rig")):
+            described = DOCUMENT["components"]["schemas"][f"Quality{name.title()}"]
+            assert body[name].keys() == described["properties"].keys()
 
 
 def test_the_version_is_the_packs():

@@ -78,7 +78,7 @@ async def test_jobs_survive_kill_9(comfyui_folder, base):
                 body = await client.finish(accepted["job_id"])
                 assert (body["status"], body["attempts"]) == ("completed", attempts)
                 assert body["parameters"] == accepted["parameters"]
-                assert len({item["name"] for item in body["downloads"]}) == len(body["downloads"]) == 7
+                assert len({item["name"] for item in body["downloads"]}) == len(body["downloads"]) == 8
             assert await client.status(ended["job_id"]) == ended
             for item in ended["downloads"]:
                 async with client.get(item["url"]) as answer:

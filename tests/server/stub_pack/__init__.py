@@ -172,6 +172,12 @@ def _save_views(filename_prefix, views, **values):
     return io.NodeOutput(files[0]["filename"], ui={"character3d_file": files})
 
 
+def _report_quality(filename_prefix, character=None, **values):
+    """The file says whether there was a character."""
+    files = _write(filename_prefix, ".json", json.dumps({"rig": character}).encode())
+    return io.NodeOutput(files[0]["filename"], ui={"character3d_file": files})
+
+
 def _replace_views(views, **painted):
     """The widths of the painted views say which they are."""
     given = [name for name in VIEW_NAMES if painted.get(name) is not None]
@@ -340,6 +346,16 @@ NODES = [
         [CHARACTER.Input("character"), *_texts("filename_prefix", "job_id")],
         [io.Image.Output()],
         _preview_animation,
+    ),
+    _node(
+        "C3DReportQuality",
+        [
+            TRIMESH.Input("mesh"),
+            *_texts("filename_prefix", "job_id"),
+            CHARACTER.Input("character", optional=True),
+        ],
+        [io.String.Output()],
+        _report_quality,
     ),
     _node(
         "C3DPreviewMesh",
