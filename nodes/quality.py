@@ -9,11 +9,12 @@ import torch
 
 from ..pipeline.figure import Figure
 from ..pipeline.quality import QualityReport, report_quality
-from ..pipeline.types import PictureSet, RiggedCharacter
+from ..pipeline.types import PictureSet, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .inputs import figure_input, job_input, mesh_input, pictures_input, prefix_input
 from .output_files import save_counted
-from .sockets import Character, mask_to_array, socket_to_textured, sockets_to_framed
+from .sockets import Character, mask_to_array, socket_to_surface, sockets_to_framed
+from .surfaces import make_textured
 
 
 class ReportQuality(io.ComfyNode):
@@ -61,9 +62,12 @@ class ReportQuality(io.ComfyNode):
     ) -> io.NodeOutput:
         """TRIMESH or MESH, and what it was made from -> STRING, path below the output folder."""
         if (image is None) != (mask is None):
-            raise ValueError("expected image and mask together, found only one of them")
+            raise ValueError("image, mask: expected both or neither, found only one of them")
+        surface = socket_to_surface(mesh)
+        if not isinstance(surface, TexturedMesh):  # Bake Texture is bypassed: there is no bake to be covered
+            coverage = None
         report = report_quality(
-            socket_to_textured(mesh),
+            make_textured(surface),
             picture=None if image is None or mask is None else sockets_to_framed(image, mask),
             figure=figure,
             pictures=pictures,

@@ -44,6 +44,10 @@ from .unwrapped import unwrap_again
 _MESH_TOOLTIP = "The same as core's MESH; it has UVs and texture if this ComfyUI's MESH can hold them."
 
 
+_NO_VIEWS = (
+    ". Connect views and masks of Generate Views, which must not be bypassed, or of Load Views; or connect "
+    "cameras, one for each view"
+)
 _MAPS = {
     "metallic_roughness": "Views of roughness (green) and metalness (blue), as in glTF; linear.",
     "normal": "Views of the surface's normals in the axes of their camera: x right, y up, z towards it, as "
@@ -54,17 +58,17 @@ _MAPS = {
 
 def _read_views(mesh: Mesh, views: torch.Tensor, masks: torch.Tensor, cameras: Any) -> ViewImages:
     if cameras is None:
-        rig, names = build_six_view_rig(mesh), f" ({', '.join(VIEW_NAMES)})"
+        rig, names, advice = build_six_view_rig(mesh), f" ({', '.join(VIEW_NAMES)})", _NO_VIEWS
     else:
-        rig, names = read_cameras(cameras, mesh, views.shape[2] / views.shape[1]), ""
+        rig, names, advice = read_cameras(cameras, mesh, views.shape[2] / views.shape[1]), "", ""
     if len(views) != len(rig) or len(masks) != len(rig):
         raise PictureError(
-            f"expected {len(rig)} views and masks{names}, one for each camera; "
-            f"found {len(views)} views and {len(masks)} masks"
+            f"views: expected {len(rig)} views and masks{names}, one for each camera; "
+            f"found {len(views)} views and {len(masks)} masks{advice}"
         )
     if views.shape[:3] != masks.shape:
         raise PictureError(
-            f"expected masks of the views' size; found views {tuple(views.shape[1:3])}, "
+            f"masks: expected masks of the views' size; found views {tuple(views.shape[1:3])}, "
             f"masks {tuple(masks.shape[1:])}"
         )
     return ViewImages(rig, _pad_square(views[..., :3]), _pad_square(masks[..., None])[..., 0])

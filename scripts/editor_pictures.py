@@ -4,6 +4,7 @@
     PYTHON scripts/editor_pictures.py                        # ComfyUI of the tests
     PYTHON scripts/editor_pictures.py --core newest          # another release of launcher/cores.py
     PYTHON scripts/editor_pictures.py --frontend 1.58.1      # another comfyui-frontend-package
+    PYTHON scripts/editor_pictures.py --opened FOLDER        # every workflow as it opens, as PNG in FOLDER
 
 PYTHON is the Python of the tests' environment, which has playwright; a Chromium must be installed. Each call
 writes two pictures, editor_canvas_VERSION.jpg and editor_vue_VERSION.jpg, after the frontend's version, and
@@ -42,6 +43,8 @@ log = logging.getLogger("editor_pictures")
 PICTURES = REPOSITORY / "docs" / "pictures"
 WORKFLOW = REPOSITORY / "workflows" / "Picture to rigged character.json"
 SIZE = {"width": 1900, "height": 1240}
+LAPTOP = {"width": 1440, "height": 900}
+"""Of a browser's window in which a workflow has to be legible as it opens."""
 QUALITY = 72
 PATIENCE = 1_800_000
 """Milliseconds, which only a broken editor takes."""
@@ -115,16 +118,20 @@ def open_browser() -> Iterator[Any]:
         yield browser
 
 
-def open_workflow(browser: Any, address: str, *, is_vue: bool) -> Page:
-    """The editor with the workflow, all of it in view."""
+def open_editor(browser: Any, address: str, *, is_vue: bool, size: Any = SIZE) -> Page:
+    """The editor."""
     change_settings(address, **SETTINGS, **{"Comfy.VueNodes.Enabled": is_vue})
-    page: Page = browser.new_page(viewport=SIZE)
+    page: Page = browser.new_page(viewport=size)
     page.set_default_timeout(PATIENCE)
     page.goto(address)
     page.wait_for_function(READY)
-    page.evaluate("workflow => app.loadGraphData(workflow)", json.loads(WORKFLOW.read_text(encoding="utf-8")))
-    page.wait_for_timeout(3_000)
     return page
+
+
+def open_workflow(page: Page, workflow: Path) -> None:
+    """Open a workflow in the editor, as if it was chosen among the templates."""
+    page.evaluate("workflow => app.loadGraphData(workflow)", json.loads(workflow.read_text(encoding="utf-8")))
+    page.wait_for_timeout(3_000)
 
 
 def run_workflow(page: Page) -> None:
@@ -133,6 +140,16 @@ def run_workflow(page: Page) -> None:
     page.wait_for_function(ENDED)
     for seconds, title in page.evaluate(TOLD):
         log.info("%7.1f s  %s", seconds, title)
+
+
+def shoot_opened(browser: Any, address: str, folder: Path) -> None:
+    """Each workflow as it opens on a laptop, in a file of its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = open_editor(browser, address, is_vue=False, size=LAPTOP)
+    for workflow in sorted(WORKFLOW.parent.glob("*.json")):
+        open_workflow(page, workflow)
+        page.screenshot(path=folder / f"{workflow.stem}.png")
+        log.info("%s opens at %.0f %%", workflow.stem, 100 * page.evaluate("() => app.canvas.ds.scale"))
 
 
 def shoot(page: Page, name: str) -> None:
@@ -155,6 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--core", default=PACKAGED.version)
     parser.add_argument("--frontend", help="in place of the release's own")
+    parser.add_argument("--opened", type=Path, help="a folder for every workflow as it opens")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as folder:
@@ -166,8 +184,12 @@ def main() -> None:
             version = options.frontend
             arguments = ("--front-end-root", str(fetch_frontend(version, Path(folder, "frontend"))))
         with run_server(installation, find_free_port(), arguments) as server, open_browser() as browser:
+            if options.opened:
+                shoot_opened(browser, server.address, options.opened)
+                return
             for is_vue, name in ((False, "canvas"), (True, "vue")):
-                page = open_workflow(browser, server.address, is_vue=is_vue)
+                page = open_editor(browser, server.address, is_vue=is_vue)
+                open_workflow(page, WORKFLOW)
                 run_workflow(page)
                 shoot(page, f"editor_{name}_{version}")
                 page.close()

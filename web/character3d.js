@@ -1,4 +1,5 @@
-// Shows on each stage node how its last run went: the method, its time, and what it warned about.
+// Shows on each stage node how its last run went: the method, its time, and what it warned about; and on nodes
+// that only say something, such as Quality Report and Check Rig, what they say.
 import { app } from "../../scripts/app.js";
 
 const WIDGET = "last run";
@@ -36,10 +37,10 @@ function addReport(node) {
 }
 
 function show(node, outputs) {
-  const reports = outputs?.character3d_report;
-  if (!reports) return;
+  const lines = [...(outputs?.character3d_report ?? []).map(describe), ...(outputs?.text ?? [])];
+  if (!lines.length) return;
   const widget = node.widgets?.find((item) => item.name === WIDGET) ?? addReport(node);
-  widget.value = reports.map(describe).join("\n");
+  widget.value = lines.join("\n");
   node.setDirtyCanvas(true, true);
 }
 

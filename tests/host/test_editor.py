@@ -202,6 +202,10 @@ def check_report(page):
     seen = page.wait_for_function(SEEN, arg="Rig character", timeout=60_000).json_value()
     told = [line.removeprefix("⚠ ") for line in seen.splitlines()]
     assert told == ["last run: geodesic_voxel_binding, 5.3 s", *REPORT["warnings"]]
+    page.evaluate(EXECUTED, ["Quality report", {"text": REPORT["warnings"]}])
+    page.evaluate(SHOW_VIEWER, "Quality report")
+    seen = page.wait_for_function(SEEN, arg="Quality report", timeout=60_000).json_value()
+    assert seen.splitlines() == REPORT["warnings"]
     assert page.evaluate(EXPORT) == exported
     assert "geodesic" not in page.evaluate("() => JSON.stringify(app.graph.serialize())")
     hidden = page.evaluate(HIDDEN)
