@@ -87,16 +87,20 @@ def _fit_plane(plane: FloatArray, shape: tuple[int, int]) -> FloatArray:
     return plane if plane.shape == shape else resize_plane(plane, shape, Image.Resampling.BILINEAR)
 
 
+_INVERTED = (
+    "; the subject is white in a mask, and a transparency, such as Load Image's mask, has to be inverted"
+)
+
+
 def _cut_by_plane(picture: FloatArray, alpha: FloatArray, name: str) -> Cutout:
     if name == "alpha":
         alpha, warnings = _make_opaque(alpha)
     else:
         warnings = ()
     if alpha.max() < 0.5:
-        found = "fully transparent" if name == "alpha" else "fully masked out"
-        raise PictureError(
-            f"the picture is {found}: no pixel reaches half opacity (the highest is {alpha.max():.2f})"
-        )
+        found, advice = ("fully transparent", "") if name == "alpha" else ("fully masked out", _INVERTED)
+        highest = f"no pixel reaches half opacity (the highest is {alpha.max():.2f})"
+        raise PictureError(f"the picture is {found}: {highest}{advice}")
     return Cutout(picture[..., :3], alpha, name, warnings)
 
 
