@@ -124,6 +124,44 @@ def test_every_workflow_opens_and_exports(editor, comfyui, name):
     assert (exported, missing) == (load_graph(name)[0], [])
 
 
+NEED_IT = {
+    "Transparency to subject mask": (set(), set()),
+    "Framed picture": (set(), set()),
+    "Edit figure": (set(), {"Figure", "Save figure"}),
+    "Save figure": (set(), set()),
+    "Save raw mesh": (set(), {"Show raw mesh"}),
+    "Preview raw mesh": (set(), set()),
+    "Generate views": (set(), {"Bake texture", "Six views"}),
+    "Bake texture": (
+        set(),
+        {"Save textured mesh", "Rig character", "Preview textured mesh", "Quality report"},
+    ),
+    "Save textured mesh": (set(), {"Show textured mesh"}),
+    "Rig character": ({"Add animation"}, {"Add animation"}),
+    "Add animation": (set(), {"Save rigged character", "Preview animation"}),
+    "Save rigged character": (set(), {"Show rigged character"}),
+    "Quality report": (set(), set()),
+}
+"""Title of a node -> those that ComfyUI refuses, by an input of theirs, where it is bypassed and muted."""
+EXPORT_WITHOUT = """async ([title, mode]) => {
+    const node = app.graph.nodes.find(n => n.title === title);
+    node.mode = mode;
+    const {output} = await app.graphToPrompt();
+    node.mode = 0;
+    return output;
+}"""
+BYPASSED, MUTED = 4, 2
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("title", NEED_IT)
+def test_what_a_node_that_is_left_out_is_missed_by(editor, client, title):
+    for mode, expected in zip((BYPASSED, MUTED), NEED_IT[title], strict=True):
+        graph = editor.evaluate(EXPORT_WITHOUT, [title, mode])
+        refused = {graph[number]["_meta"]["title"] for number in client.validate(graph)}
+        assert refused == expected
+
+
 def place_blueprint(page, url, name):
     """Find a subgraph blueprint in the search for nodes, and put it into an empty graph."""
     page.goto(url)
