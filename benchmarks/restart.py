@@ -57,8 +57,9 @@ async def make_jobs(comfyui: Path, base: Path) -> tuple[str, str]:
 def copy_jobs(base: Path, job_id: str, count: int, spread: float) -> Iterator[str]:
     """Copies of a job with its events under new ids, `spread` seconds between them; yields the ids."""
     from character3d.server_routes.database import JobDatabase
+    from character3d.server_routes.sqlite_engine import SqliteEngine
 
-    database = JobDatabase((base / JOBS).parent)
+    database = JobDatabase(SqliteEngine((base / JOBS).parent))
     row, events = database.find(job_id), database.events(job_id)
     assert row
     for number in range(count):
@@ -77,8 +78,9 @@ def copy_jobs(base: Path, job_id: str, count: int, spread: float) -> Iterator[st
 
 def forget(base: Path, job_id: str) -> None:
     from character3d.server_routes.database import JobDatabase
+    from character3d.server_routes.sqlite_engine import SqliteEngine
 
-    database = JobDatabase((base / JOBS).parent)
+    database = JobDatabase(SqliteEngine((base / JOBS).parent))
     for row in database.live_jobs():
         if row.id != job_id:
             database.mark_deleted(row.id)

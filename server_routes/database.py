@@ -1,4 +1,4 @@
-"""Jobs on disk, in ComfyUI's user folder: what was accepted outlives the server.
+"""Jobs on disk: what was accepted outlives the server.
 
 One row per job and one per event. State is committed before it is published, so after a crash no client has
 seen an event that is lost.
@@ -7,23 +7,18 @@ seen an event that is lost.
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from .database_file import open_file
+from .database_engine import Engine, Session
 from .events import PROGRESS_UPDATE, TERMINAL, Event
 
 DELETED = "gone"
 """The state of a job of which only the id is left; the other states are those of jobs.py."""
 
-_ROW = "id, user, created, ended, state, body, status"
+_ROW = 'id, "user", created, ended, state, body, status'
 
 
 @dataclass(frozen=True)
@@ -55,94 +50,70 @@ class Delivery:
 
 
 class JobDatabase:
-    """The file of jobs. Its methods block, and may be called from any thread; they raise sqlite3.Error.
+    """The jobs in a database. Its methods block, and may be called from any thread; they raise DatabaseError.
 
-    WAL mode: a commit survives the end of the process at once, and a power cut from the next checkpoint on;
-    `insert` waits for the disk. Reading has a connection of its own and does not wait for a write.
+    Each method is one transaction. Its SQL is what both engines understand.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = open_file(folder)
-        self._writing, self._reading = threading.Lock(), threading.Lock()
-
-    @property
-    def path(self) -> Path | None:
-        """The file; None where the jobs are in memory only."""
-        return self._file.path
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._transaction, self._read = engine.transaction, engine.read
 
     @property
     def problem(self) -> str:
         """Why no job can be kept, or nothing."""
-        return self._file.problem
+        return self.engine.problem
 
     @property
     def notice(self) -> str:
         """What happened to a damaged file of jobs at the start, or nothing."""
-        return self._file.notice
+        return self.engine.notice
 
     def close(self) -> None:
-        """Close the file; another server may have it then."""
-        with self._writing, self._reading:
-            self._file.close()
+        """Let go of the database."""
+        self.engine.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing:
-            connection = self._file.writer
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # a full disk has ended it already
-                    connection.execute("ROLLBACK")
-                raise
-
-    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        with self._reading:
-            return self._file.reader.execute(query, values).fetchall()
+    def sync(self) -> None:
+        """Wait until all commits are on disk."""
+        self.engine.sync()
 
     # -- jobs --------------------------------------------------------------------------------------
 
     def insert(self, row: Row, request: tuple[str, str] | None = None) -> None:
         """Store a new job. request: the idempotency key and digest of the request that created it."""
-        with self._transaction() as connection:
-            connection.execute(
+        with self._transaction() as session:
+            session.execute(
                 f"INSERT INTO jobs ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (row.id, row.user, row.created, row.ended, row.state, json.dumps(row.body), row.status),
             )
             if request:
                 key, digest = request
-                connection.execute(
-                    "INSERT OR REPLACE INTO requests (user, key, digest, job_id, created)"
-                    " VALUES (?, ?, ?, ?, ?)",
+                session.execute(
+                    'INSERT INTO requests ("user", key, digest, job_id, created) VALUES (?, ?, ?, ?, ?)'
+                    ' ON CONFLICT ("user", key) DO UPDATE SET digest = excluded.digest,'
+                    " job_id = excluded.job_id, created = excluded.created",
                     (row.user, key, digest, row.id, row.created),
                 )
 
     def discard(self, job_id: str) -> None:
         """Remove a job that was refused after its row had been inserted."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM requests WHERE job_id = ?", (job_id,))
-            connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
-
-    def sync(self) -> None:
-        """Wait until all commits are on disk, as synchronous=FULL would, but without holding a lock."""
-        if self.path:
-            with open(f"{self.path}-wal", "r+b") as journal:
-                os.fsync(journal.fileno())
+        with self._transaction() as session:
+            session.execute("DELETE FROM requests WHERE job_id = ?", (job_id,))
+            session.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
     def update(self, row: Row, event: Event | None = None, delivery: Delivery | None = None) -> None:
         """Store a job's new state, the event that announces it, and the webhook that it triggers."""
-        with self._transaction() as connection:
-            connection.execute(
+        with self._transaction() as session:
+            session.execute(
                 "UPDATE jobs SET ended = ?, state = ?, body = ?, status = ? WHERE id = ?",
                 (row.ended, row.state, json.dumps(row.body), row.status, row.id),
             )
             if event:
-                _add_event(connection, event)
+                _add_event(session, event)
             if delivery:
-                connection.execute(
-                    "INSERT OR IGNORE INTO deliveries (id, url, body, tries, due) VALUES (?, ?, ?, ?, ?)",
+                session.execute(
+                    "INSERT INTO deliveries (id, url, body, tries, due) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
                     (delivery.id, delivery.url, delivery.body, delivery.tries, delivery.due),
                 )
 
@@ -166,8 +137,9 @@ class JobDatabase:
         """
         marks = ", ".join("?" * len(states))
         return self._select(
-            f"WHERE user = ? AND state IN ({marks})"
-            " AND (? IS NULL OR rowid < (SELECT rowid FROM jobs WHERE id = ?)) ORDER BY rowid DESC LIMIT ?",
+            f'WHERE "user" = ? AND state IN ({marks})'
+            " AND (CAST(? AS TEXT) IS NULL OR rowid < (SELECT rowid FROM jobs WHERE id = ?))"
+            " ORDER BY rowid DESC LIMIT ?",
             (user, *states, before, before, limit),
         )
 
@@ -178,16 +150,16 @@ class JobDatabase:
 
     def replace_record(self, job_id: str, body: Mapping[str, Any], status: str) -> None:
         """Replace the record and the status of an ended job."""
-        with self._transaction() as connection:
-            connection.execute(
+        with self._transaction() as session:
+            session.execute(
                 "UPDATE jobs SET body = ?, status = ? WHERE id = ? AND ended IS NOT NULL AND state != ?",
                 (json.dumps(body), status, job_id, DELETED),
             )
 
     def end_damaged(self, job_id: str, state: str) -> None:
         """Mark a job ended whose record cannot be read."""
-        with self._transaction() as connection:
-            connection.execute(
+        with self._transaction() as session:
+            session.execute(
                 "UPDATE jobs SET ended = ?, state = ?, status = NULL WHERE id = ?",
                 (time.time(), state, job_id),
             )
@@ -199,10 +171,10 @@ class JobDatabase:
 
         remaining: the files that have yet to be removed.
         """
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM events WHERE job_id = ?", (job_id,))
-            connection.execute("DELETE FROM requests WHERE job_id = ?", (job_id,))
-            done = connection.execute(
+        with self._transaction() as session:
+            session.execute("DELETE FROM events WHERE job_id = ?", (job_id,))
+            session.execute("DELETE FROM requests WHERE job_id = ?", (job_id,))
+            done = session.execute(
                 "UPDATE jobs SET state = ?, ended = ?, body = ?, status = NULL WHERE id = ? AND state != ?",
                 (DELETED, time.time(), json.dumps(remaining or {}), job_id, DELETED),
             )
@@ -214,14 +186,14 @@ class JobDatabase:
 
     def finish_removal(self, job_id: str) -> None:
         """Note that a deleted job has no files left."""
-        with self._transaction() as connection:
-            connection.execute("UPDATE jobs SET body = '{}' WHERE id = ? AND state = ?", (job_id, DELETED))
+        with self._transaction() as session:
+            session.execute("UPDATE jobs SET body = '{}' WHERE id = ? AND state = ?", (job_id, DELETED))
 
     def purge_tombstones(self, moment: float) -> None:
         """Drop the tombstones and idempotency keys from before a moment."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM jobs WHERE state = ? AND ended < ?", (DELETED, moment))
-            connection.execute("DELETE FROM requests WHERE created < ?", (moment,))
+        with self._transaction() as session:
+            session.execute("DELETE FROM jobs WHERE state = ? AND ended < ?", (DELETED, moment))
+            session.execute("DELETE FROM requests WHERE created < ?", (moment,))
 
     # -- what belongs to jobs ----------------------------------------------------------------------
 
@@ -239,20 +211,20 @@ class JobDatabase:
     def find_request(self, user: str, key: str, since: float) -> tuple[str, str] | None:
         """(digest, job id) of a user's request with this idempotency key, if it is no older than `since`."""
         found = self._read(
-            "SELECT digest, job_id FROM requests WHERE user = ? AND key = ? AND created >= ?",
+            'SELECT digest, job_id FROM requests WHERE "user" = ? AND key = ? AND created >= ?',
             (user, key, since),
         )
         return (found[0][0], found[0][1]) if found else None
 
     def add_picture(self, job_id: str) -> None:
         """Note that a job's picture is about to be written to ComfyUI's input folder."""
-        with self._transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO pictures (job_id) VALUES (?)", (job_id,))
+        with self._transaction() as session:
+            session.execute("INSERT INTO pictures (job_id) VALUES (?) ON CONFLICT DO NOTHING", (job_id,))
 
     def drop_picture(self, job_id: str) -> None:
         """Note that a job's picture is gone."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM pictures WHERE job_id = ?", (job_id,))
+        with self._transaction() as session:
+            session.execute("DELETE FROM pictures WHERE job_id = ?", (job_id,))
 
     def pictures(self) -> list[str]:
         """Ids whose pictures may be in ComfyUI's input folder; not every one has become a job."""
@@ -262,15 +234,15 @@ class JobDatabase:
 
     def reschedule_delivery(self, delivery_id: str, due: float) -> None:
         """Count a failed try and set the time of the next."""
-        with self._transaction() as connection:
-            connection.execute(
+        with self._transaction() as session:
+            session.execute(
                 "UPDATE deliveries SET tries = tries + 1, due = ? WHERE id = ?", (due, delivery_id)
             )
 
     def drop_delivery(self, delivery_id: str) -> None:
         """Forget a webhook."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM deliveries WHERE id = ?", (delivery_id,))
+        with self._transaction() as session:
+            session.execute("DELETE FROM deliveries WHERE id = ?", (delivery_id,))
 
     def due_deliveries(self, moment: float, limit: int = 16) -> list[Delivery]:
         """The webhooks that are due."""
@@ -282,7 +254,7 @@ class JobDatabase:
 
     def next_delivery(self) -> float | None:
         """When the next webhook is due."""
-        ((due,),) = self._read("SELECT MIN(due) FROM deliveries WHERE typeof(due) = 'real'")
+        ((due,),) = self._read("SELECT MIN(due) FROM deliveries WHERE due < 1e300")  # SQLite: a text is more
         return due
 
     def _select(self, condition: str, values: tuple[Any, ...]) -> list[Row]:
@@ -302,12 +274,10 @@ def _read_object(text: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _add_event(connection: sqlite3.Connection, event: Event) -> None:
-    connection.execute(
+def _add_event(session: Session, event: Event) -> None:
+    session.execute(
         "INSERT INTO events (job_id, seq, type, timestamp, data) VALUES (?, ?, ?, ?, ?)",
         (event.job_id, event.seq, event.type, event.timestamp, json.dumps(event.data)),
     )
     if event.type in TERMINAL:
-        connection.execute(
-            "DELETE FROM events WHERE job_id = ? AND type = ?", (event.job_id, PROGRESS_UPDATE)
-        )
+        session.execute("DELETE FROM events WHERE job_id = ? AND type = ?", (event.job_id, PROGRESS_UPDATE))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
 from .database import JobDatabase
+from .database_engine import DatabaseError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,10 +22,10 @@ async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> 
         raise error
 
 
-async def _catch_error(work: Awaitable[None]) -> sqlite3.Error | None:
+async def _catch_error(work: Awaitable[None]) -> DatabaseError | None:
     try:
         await work
-    except sqlite3.Error as error:
+    except DatabaseError as error:
         return error
     return None
 

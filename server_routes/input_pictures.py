@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import folder_paths
 
 from . import picture
 from .database import JobDatabase
+from .database_engine import DatabaseError
 from .database_threads import DatabaseThreads
 from .upload import SIDE_PICTURES
 
@@ -29,7 +29,7 @@ class InputPictures:
         self._threads = threads
 
     async def store(self, job_id: str, pixels: bytes, name: str) -> str:
-        """Write a job's picture; returns the name that LoadImage takes. Raises OSError or sqlite3.Error.
+        """Write a job's picture; returns the name that LoadImage takes. Raises OSError or DatabaseError.
 
         name: of its part of the form; the front, or the sheet, comes first.
         """
@@ -43,7 +43,7 @@ class InputPictures:
         return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, data, suffix)
 
     async def note(self, job_id: str) -> None:
-        """Note that files of a job may be there. Raises sqlite3.Error."""
+        """Note that files of a job may be there. Raises DatabaseError."""
         await self._threads.write(JobDatabase.add_picture, job_id)
 
     async def store_edit(self, job_id: str, pixels: bytes, name: str) -> str:
@@ -71,7 +71,7 @@ class InputPictures:
         if await asyncio.to_thread(picture.remove_input, _input_folder(), job_id):
             try:
                 await self._threads.write(JobDatabase.drop_picture, job_id)
-            except sqlite3.Error as error:  # a full disk; the next start tries again
+            except DatabaseError as error:  # a full disk; the next start tries again
                 log.warning("job %s: the end of its picture could not be noted: %s", job_id, error)
 
     async def remove_orphans(self, used: Collection[str]) -> None:

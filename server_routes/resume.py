@@ -28,7 +28,7 @@ RESTARTED = "Server restarted"
 
 
 async def resume_jobs(threads: DatabaseThreads, jobs: JobStore, runner: JobRunner, template: Prompt) -> None:
-    """Queue the live jobs again, or end them; called once, before requests come. Raises sqlite3.Error."""
+    """Queue the live jobs again, or end them; called once, before requests come. Raises DatabaseError."""
     runner.history.load(await threads.read(JobDatabase.newest, COMPLETED, REMEMBERED))
     for row in await threads.read(JobDatabase.live_jobs):
         events = await threads.read(JobDatabase.events, row.id)

@@ -43,7 +43,7 @@ class Retention:
             await self._threads.write(JobDatabase.finish_removal, job.id)
 
     async def expire_jobs(self) -> None:
-        """Delete the records of old jobs, forever; raises sqlite3.Error."""
+        """Delete the records of old jobs, forever; raises DatabaseError."""
         while True:
             now = time.time()
             old = await self._threads.read(JobDatabase.ended_before, now - RETENTION_SECONDS)
@@ -56,14 +56,14 @@ class Retention:
         await asyncio.to_thread(self._kept.remove, job_id)
 
     async def remove_unknown(self) -> None:
-        """Delete what was sent for jobs that are not known, or no longer; raises sqlite3.Error."""
+        """Delete what was sent for jobs that are not known, or no longer; raises DatabaseError."""
         for job_id in await asyncio.to_thread(self._kept.list_jobs):
             row = await self._threads.read(JobDatabase.find, job_id)
             if row is None or row.state == DELETED:
                 await asyncio.to_thread(self._kept.remove, job_id)
 
     async def finish_removals(self) -> None:
-        """Remove the files of jobs whose deletion was cut off; raises sqlite3.Error."""
+        """Remove the files of jobs whose deletion was cut off; raises DatabaseError."""
         await for_each(await self._threads.read(JobDatabase.pending_removals), self._finish_removal)
 
     async def _finish_removal(self, row: Row) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from io import FileIO
 from pathlib import Path
@@ -15,6 +14,7 @@ from aiohttp import web
 
 from .access import Access
 from .check import CHECK_PATH, PictureChecks, PictureReader
+from .database_engine import DatabaseError
 from .downloads import send_file
 from .edits import edit_digest, require_edits, require_ended
 from .ended_job import EndedJob
@@ -359,7 +359,7 @@ def register_routes(
     try:
         models_owner = read_setting()
         service = CharacterService(server, template_file)
-    except (OSError, ValueError, GraphError, sqlite3.Error) as error:
+    except (OSError, ValueError, GraphError, DatabaseError) as error:
         log.error("the REST service is off: %s", error)
         return
     user_manager = getattr(server, "user_manager", None)

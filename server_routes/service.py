@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import shutil
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ import folder_paths
 
 from . import models, picture
 from .database import JobDatabase
+from .database_engine import DatabaseError
 from .database_threads import DatabaseThreads
 from .edits import edit_digest, read_edited_parameters, require_pictures
 from .ended_job import EndedJob
@@ -34,6 +34,7 @@ from .live_job import LiveJob
 from .parameters import Parameters, parse_parameters
 from .resume import resume_jobs
 from .retention import Retention
+from .sqlite_engine import SqliteEngine
 from .store import JobStore
 from .submission import PromptSubmitter
 from .upload import EDITS, MEBIBYTE, SHEET, SIDE_PICTURES, TEXTURE, Form
@@ -56,7 +57,7 @@ class CharacterService:
         self._template = load_template(template_file)
         self._submitter = PromptSubmitter(server)
         self._decoding = asyncio.Semaphore(DECODING_AT_ONCE)
-        self._database = JobDatabase(Path(folder_paths.get_user_directory()) / "character3d")
+        self._database = JobDatabase(SqliteEngine(Path(folder_paths.get_user_directory()) / "character3d"))
         self._threads = DatabaseThreads(self._database)
         self._pictures = InputPictures(self._threads)
         self._kept = KeptUploads(Path(folder_paths.get_user_directory()) / "character3d" / "uploads")
@@ -263,7 +264,7 @@ class CharacterService:
             await self._threads.write(JobDatabase.insert, job_to_row(job), request)
             await asyncio.to_thread(self._database.sync)
         except BaseException:
-            with suppress(sqlite3.Error):
+            with suppress(DatabaseError):
                 await self._threads.write(JobDatabase.discard, job.id)
             raise
 
@@ -291,7 +292,7 @@ def _disk_errors() -> Iterator[None]:
     """A job that cannot be stored is refused: there may be room again later."""
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, DatabaseError) as error:
         log.error("a job was refused, since it could not be stored: %s", error)
         raise disk_full("The disk of jobs cannot be written") from error
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .database import DELETED, JobDatabase
+from .database_engine import DatabaseError
 from .database_threads import DatabaseThreads, for_each
 from .ended_job import EndedJob, read_ended_job
 from .errors import ApiError, job_gone, job_not_found
@@ -107,7 +107,7 @@ class JobStore:
         changed = job.with_facts(file, facts)
         try:
             await self._threads.write(JobDatabase.replace_record, job.id, changed.record, changed.text)
-        except sqlite3.Error as error:  # a full disk must not stop a download
+        except DatabaseError as error:  # a full disk must not stop a download
             log.error("job %s: its changed file could not be noted: %s", job.id, error)
 
     async def delete(self, job: EndedJob) -> None:
@@ -126,7 +126,7 @@ class JobStore:
         self._unsaved.pop(job_id, None)
 
     async def retry_unsaved(self) -> None:
-        """Store the ends that could not be stored, forever; raises sqlite3.Error while they still cannot."""
+        """Store the ends that could not be stored, forever; raises DatabaseError while they still cannot."""
         while True:
             await for_each(list(self._unsaved), self._retry)
             await asyncio.sleep(RETRY_SECONDS)

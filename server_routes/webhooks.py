@@ -17,7 +17,6 @@ import logging
 import os
 import re
 import socket
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from .addresses import parse_address
 from .database import Delivery, JobDatabase
+from .database_engine import DatabaseError
 from .database_threads import DatabaseThreads
 from .errors import ApiError, invalid_parameter
 
@@ -152,7 +152,7 @@ class Webhooks:
         self._news.set()
 
     async def run(self) -> None:
-        """Send webhooks forever; raises sqlite3.Error where the database fails."""
+        """Send webhooks forever; raises DatabaseError where the database fails."""
         connector = aiohttp.TCPConnector(resolver=HostResolver(self._is_private_allowed), force_close=True)
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -175,7 +175,7 @@ class Webhooks:
         """Send one webhook and store the outcome; a failure affects this webhook only."""
         try:
             await self._note_outcome(delivery, await self._send(session, delivery))
-        except sqlite3.Error:  # a full disk: it is sent again, with the same id
+        except DatabaseError:  # a full disk: it is sent again, with the same id
             raise
         except Exception:  # the boundary of a delivery: neither a URL nor a damaged row may stop the others
             log.exception("webhook %s cannot be sent, it is dropped", delivery.id)

@@ -20,6 +20,7 @@ from character3d.launcher import server as launcher
 from character3d.launcher.installation import REPOSITORY, Installation
 from character3d.tests.forking import start_fork
 from character3d.tests.loopback import serve_answers
+from character3d.tests.postgres_server import run_postgres
 from hypothesis import settings
 from PIL import Image
 
@@ -316,3 +317,24 @@ def keyed(comfyui_folder, tmp_path_factory, page_origin):
     with run_shared_server(comfyui_folder, base, "--enable-cors-header", "*", **variables) as server:
         yield server
     assert "sesame" not in server.log.read_text("utf-8", "replace")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A running PostgreSQL of the tests' own (tests/postgres_server.py)."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    with run_postgres() as server:
+        if server is None:
+            pytest.skip("PostgreSQL is not installed")
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request, tmp_path):
+    """An empty database of each kind, which the test closes."""
+    if request.param == "sqlite":
+        return importlib.import_module("character3d.server_routes.sqlite_engine").SqliteEngine(
+            tmp_path / "user"
+        )
+    url = request.getfixturevalue("postgres").new_schema()
+    return importlib.import_module("character3d.server_routes.postgres_engine").PostgresEngine(url)

@@ -16,6 +16,7 @@ from character3d.server_routes.estimates import History
 from character3d.server_routes.graph import build_graph, load_template
 from character3d.server_routes.job_record import read_parameters, row_to_job
 from character3d.server_routes.migrations import MIGRATIONS
+from character3d.server_routes.sqlite_engine import SqliteEngine
 
 try:
     import resource
@@ -35,7 +36,7 @@ def folder(tmp_path):
 
 def fill(folder, rows=300):
     """A file with so many jobs that there are pages to damage."""
-    database = JobDatabase(folder)
+    database = JobDatabase(SqliteEngine(folder))
     for number in range(rows):
         database.insert(Row(str(number), "anna", 1.0, 2.0, "failed", {"text": "x" * 500}))
     database.close()
@@ -77,21 +78,21 @@ def test_a_damaged_file_is_set_aside(folder, damage):
     path = fill(folder)
     damage(path)
     before = path.read_bytes()
-    database = JobDatabase(folder)
+    database = JobDatabase(SqliteEngine(folder))
     (broken,) = (found for found in folder.glob("jobs.sqlite3.broken-*") if found.suffix != "-wal")
     assert broken.read_bytes() == before
-    assert broken.name in database.notice and database.problem == "" and database.path == path
+    assert broken.name in database.notice and database.problem == "" and database.engine.path == path
     database.insert(ROW)
     assert database.find("a") == ROW and database.find("1") is None
     database.close()
-    again = JobDatabase(folder)
+    again = JobDatabase(SqliteEngine(folder))
     assert again.notice == "" and again.find("a") == ROW
     again.close()
 
 
 def test_a_sound_file_is_left_alone(folder):
     fill(folder)
-    database = JobDatabase(folder)
+    database = JobDatabase(SqliteEngine(folder))
     assert database.notice == database.problem == "" and database.find("7").state == "failed"
     assert not list(folder.glob("*broken*"))
     database.close()
@@ -99,8 +100,8 @@ def test_a_sound_file_is_left_alone(folder):
 
 def check_unusable(folder, word):
     """Requests are answered, no job is accepted, and the file stays as it is."""
-    database = JobDatabase(folder)
-    assert database.path is None and word in database.problem and str(folder) not in database.problem
+    database = JobDatabase(SqliteEngine(folder))
+    assert database.engine.path is None and word in database.problem and str(folder) not in database.problem
     assert database.live_jobs() == [] and database.find("1") is None and database.next_delivery() is None
     database.insert(ROW)
     database.sync()
@@ -115,7 +116,7 @@ def test_a_locked_file(folder, monkeypatch):
         other.execute("PRAGMA locking_mode=EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         check_unusable(folder, "locked")
-    assert JobDatabase(folder).find("1") is not None
+    assert JobDatabase(SqliteEngine(folder)).find("1") is not None
 
 
 def test_a_folder_that_is_a_file(tmp_path):
@@ -161,7 +162,7 @@ def test_a_read_only_file(unprivileged):
     path.chmod(0o444)
     check_unusable(unprivileged, "denied")
     path.chmod(0o644)
-    assert JobDatabase(unprivileged).find("1") is not None
+    assert JobDatabase(SqliteEngine(unprivileged)).find("1") is not None
 
 
 @pytest.mark.skipif(resource is None, reason="no limits of this kind here")
@@ -181,7 +182,7 @@ def test_a_full_disk_at_the_start(folder, is_new):
             os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
     if not is_new:
-        database = JobDatabase(folder)
+        database = JobDatabase(SqliteEngine(folder))
         assert database.find("1") is not None and database.notice == ""
         database.close()
 
@@ -215,7 +216,7 @@ ADDED_SINCE = {"strict": False, "figure": -1, "root_motion": "keep", "views": "a
 
 def test_a_file_of_the_first_release_is_migrated(old):
     jobs, events = read_version_0()
-    database = JobDatabase(old)
+    database = JobDatabase(SqliteEngine(old))
     assert (database.notice, database.problem) == ("", "")
     assert database._read("PRAGMA user_version") == [(len(MIGRATIONS),)]
     kinds = {job_id: (job["state"], job["ended"] is not None) for job_id, job in jobs.items()}
@@ -252,7 +253,7 @@ def test_a_file_of_the_first_release_is_migrated(old):
 
 
 def test_what_belongs_to_old_jobs_is_there(old):
-    database = JobDatabase(old)
+    database = JobDatabase(SqliteEngine(old))
     (delivery,) = database.due_deliveries(time.time() + 1e9)
     assert delivery.url == "http://127.0.0.1:9/hook?token=secret", "the receiver needs its query"
     live = {row.id for row in database.live_jobs()}
@@ -274,7 +275,7 @@ def test_a_migration_that_is_cut_off_is_done_again(old, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, fail))
         check_unusable(old, "disk is full")
-    database = JobDatabase(old)
+    database = JobDatabase(SqliteEngine(old))
     assert database._read("PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert database._read("SELECT COUNT(*) FROM sqlite_master WHERE name = 'half_done'") == [(0,)]
     database.close()

@@ -13,10 +13,12 @@ import pytest
 from aiohttp import web
 from character3d.server_routes import input_pictures, job_runner, service, submission
 from character3d.server_routes.database import JobDatabase, Row
+from character3d.server_routes.database_engine import DatabaseError
 from character3d.server_routes.events import Event
 from character3d.server_routes.graph import SAVE_NODE, load_template
 from character3d.server_routes.job_record import job_to_row
 from character3d.server_routes.routes import register_routes
+from character3d.server_routes.sqlite_engine import SqliteEngine
 
 from .conftest import make_png
 from .test_boundaries import Queue
@@ -128,9 +130,7 @@ async def test_without_a_file_requests_are_answered_and_jobs_are_refused(base, m
     "method",
     ["live_jobs", "newest", "events", "pending_removals", "pictures", "ended_before", "due_deliveries"],
 )
-@pytest.mark.parametrize(
-    "error", [sqlite3.DatabaseError("malformed"), sqlite3.OperationalError("I/O"), OSError()]
-)
+@pytest.mark.parametrize("error", [DatabaseError("malformed"), DatabaseError("I/O"), OSError()])
 async def test_whatever_fails_at_the_start_comfyui_starts(base, monkeypatch, method, error):
     def fail(*arguments):
         raise error
@@ -143,14 +143,14 @@ async def test_whatever_fails_at_the_start_comfyui_starts(base, monkeypatch, met
 
 async def test_old_jobs_expire_though_the_database_fails_for_a_while(base, monkeypatch):
     monkeypatch.setattr("character3d.server_routes.background.FIRST_PAUSE", 0.0)
-    database = JobDatabase(base / "user" / "character3d")
+    database = JobDatabase(SqliteEngine(base / "user" / "character3d"))
     database.insert(Row("old", "anna", 1.0, 2.0, "failed", {}))
     database.close()
     failures, find = iter(range(3)), JobDatabase.ended_before
 
     def find_or_fail(database, moment):
         for _ in failures:
-            raise sqlite3.OperationalError("database or disk is full")
+            raise DatabaseError("database or disk is full")
         return find(database, moment)
 
     monkeypatch.setattr(JobDatabase, "ended_before", find_or_fail)
@@ -164,7 +164,7 @@ async def test_old_jobs_expire_though_the_database_fails_for_a_while(base, monke
 
 async def test_a_job_that_cannot_expire_holds_up_no_other(base, monkeypatch):
     """Old jobs expire in turn, and the first one's page of the database is damaged."""
-    database = JobDatabase(base / "user" / "character3d")
+    database = JobDatabase(SqliteEngine(base / "user" / "character3d"))
     for job_id in "abc":
         database.insert(Row(job_id, "anna", 1.0, 2.0, "failed", {}))
     database.close()
@@ -172,7 +172,7 @@ async def test_a_job_that_cannot_expire_holds_up_no_other(base, monkeypatch):
 
     def delete_or_fail(database, job_id, remaining=None):
         if job_id == "a":
-            raise sqlite3.DatabaseError("database disk image is malformed")
+            raise DatabaseError("database disk image is malformed")
         return delete(database, job_id, remaining)
 
     monkeypatch.setattr(JobDatabase, "mark_deleted", delete_or_fail)
@@ -185,15 +185,15 @@ async def test_a_job_that_cannot_expire_holds_up_no_other(base, monkeypatch):
 
 
 async def test_a_damaged_tombstone_stops_nothing(base):
-    database = JobDatabase(base / "user" / "character3d")
+    database = JobDatabase(SqliteEngine(base / "user" / "character3d"))
     for number, text in enumerate(["no JSON", '{"files": 3}', '{"files": [{}]}', "[]"]):
         database.insert(Row(str(number), "anna", 1.0, time.time(), "gone", {}))
-        database._file.writer.execute("UPDATE jobs SET body = ? WHERE id = ?", (text, str(number)))
+        database.engine.file.writer.execute("UPDATE jobs SET body = ? WHERE id = ?", (text, str(number)))
     database.close()
     async with run_service() as client:
         health = await ask(client, "/generate_character/health", 503)
         assert reasons_of(health) == {"missing_nodes"}
-    again = JobDatabase(base / "user" / "character3d")
+    again = JobDatabase(SqliteEngine(base / "user" / "character3d"))
     assert again.pending_removals() == []
     again.close()
 
@@ -214,14 +214,17 @@ LIVE_DAMAGE = [
 @pytest.mark.parametrize("damage", LIVE_DAMAGE, ids=lambda damage: str(damage)[:40])
 async def test_a_live_job_that_cannot_be_read_has_failed(base, all_nodes, damage):
     """The one beside it is queued again."""
-    database, folder = JobDatabase(base / "user" / "character3d"), base / "input" / "character3d"
+    database, folder = (
+        JobDatabase(SqliteEngine(base / "user" / "character3d")),
+        base / "input" / "character3d",
+    )
     folder.mkdir()
     for job_id in ("damaged", "sound"):
         database.insert(Row(job_id, "peer:127.0.0.1", 1.79e9, None, "processing", BODY))
         database.add_picture(job_id)
         (folder / f"{job_id}.tif").touch()
     ((column, value),) = damage.items()
-    database._file.writer.execute(f"UPDATE jobs SET {column} = ? WHERE id = 'damaged'", (value,))
+    database.engine.file.writer.execute(f"UPDATE jobs SET {column} = ? WHERE id = 'damaged'", (value,))
     database.close()
     async with run_service() as client:
         body = await ask(client, "/job/damaged/status")
@@ -236,12 +239,12 @@ async def test_a_live_job_that_cannot_be_read_has_failed(base, all_nodes, damage
 
 @pytest.mark.parametrize("column", ["seq", "timestamp", "data", "type"])
 async def test_damaged_events_cost_themselves_only(base, all_nodes, column):
-    database = JobDatabase(base / "user" / "character3d")
+    database = JobDatabase(SqliteEngine(base / "user" / "character3d"))
     row = Row("job", "peer:127.0.0.1", 1.79e9, None, "processing", BODY)
     database.insert(row)
     for seq in (1, 2):
         database.update(row, Event("progress_update", "job", seq, 0, {"progress": seq}))
-    database._file.writer.execute(f"UPDATE events SET {column} = 'x' WHERE seq = 2")
+    database.engine.file.writer.execute(f"UPDATE events SET {column} = 'x' WHERE seq = 2")
     database.close()
     async with run_service() as client:
         assert (await ask(client, "/job/job/status"))["status"] == "processing"
@@ -254,7 +257,7 @@ async def test_damaged_events_cost_themselves_only(base, all_nodes, column):
 @pytest.mark.parametrize("member", ["seconds", "reports", "values", "cached_nodes"])
 async def test_a_damaged_record_does_not_hold_up_new_jobs(base, all_nodes, member):
     """New jobs are estimated from old ones."""
-    database = JobDatabase(base / "user" / "character3d")
+    database = JobDatabase(SqliteEngine(base / "user" / "character3d"))
     for number, value in enumerate([*(["x", None, [3]] if member != "cached_nodes" else [3, "", {}])]):
         body = {**BODY, "seconds": 3.0, member: value}
         database.insert(Row(str(number), "anna", 1.0, 1.79e9, "completed", body))
@@ -274,8 +277,8 @@ async def test_stopping_ends_tasks_before_it_closes_the_database(base):
     left = {thread.name for thread in set(threading.enumerate()) - before}
     assert not [name for name in left if name.startswith("character3d-")]
     gc.collect()
-    again = JobDatabase(base / "user" / "character3d")
-    assert again.path.name == "jobs.sqlite3"
+    again = JobDatabase(SqliteEngine(base / "user" / "character3d"))
+    assert again.engine.path.name == "jobs.sqlite3"
     again.close()
 
 
@@ -321,7 +324,7 @@ async def test_a_job_that_cannot_be_stored_is_refused_and_leaves_nothing(
     base, all_nodes, monkeypatch, method
 ):
     def fail(*arguments):
-        raise sqlite3.OperationalError("database or disk is full")
+        raise DatabaseError("database or disk is full")
 
     async with run_service() as client:
         with monkeypatch.context() as full:

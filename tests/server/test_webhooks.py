@@ -8,7 +8,6 @@ import hmac
 import json
 import logging
 import socket
-import sqlite3
 import threading
 
 import pytest
@@ -16,8 +15,10 @@ from aiohttp import web
 from character3d.server_routes import webhooks as module
 from character3d.server_routes.background import Background
 from character3d.server_routes.database import JobDatabase, Row
+from character3d.server_routes.database_engine import DatabaseError
 from character3d.server_routes.database_threads import DatabaseThreads
 from character3d.server_routes.errors import ApiError
+from character3d.server_routes.sqlite_engine import SqliteEngine
 from character3d.server_routes.webhooks import PRIVATE, SECRET, Webhooks, is_public, make_delivery, sign
 
 from .conftest import lay_base_folder, open_client, run_stub_server
@@ -62,7 +63,7 @@ async def wait_for(condition):
 
 @pytest.fixture
 async def threads(tmp_path):
-    threads = DatabaseThreads(JobDatabase(tmp_path))
+    threads = DatabaseThreads(JobDatabase(SqliteEngine(tmp_path)))
     yield threads
     await threads.close()
 
@@ -132,11 +133,11 @@ async def test_it_is_given_up_in_the_end(hooks, database):
 
 
 async def test_what_waited_is_sent_after_a_restart(tmp_path):
-    first = JobDatabase(tmp_path)
+    first = JobDatabase(SqliteEngine(tmp_path))
     async with receive() as receiver:
         announce(first, receiver.url, "character.completed", {})
         first.close()
-        second = DatabaseThreads(JobDatabase(tmp_path))
+        second = DatabaseThreads(JobDatabase(SqliteEngine(tmp_path)))
         async with sending(second):
             await wait_for(lambda: receiver.requests)
             await wait_for(lambda: second.database.next_delivery() is None)
@@ -228,9 +229,9 @@ async def test_a_url_that_cannot_be_sent_to_stops_nobody_elses(threads, database
 async def test_a_damaged_row_stops_nobody_elses(threads, database):
     async with receive() as receiver, sending(threads) as hooks:
         announce(database, receiver.url, "character.completed", {}, "damaged")
-        database._file.writer.execute("UPDATE deliveries SET body = ?, tries = 'often'", (b"\xff",))
+        database.engine.file.writer.execute("UPDATE deliveries SET body = ?, tries = 'often'", (b"\xff",))
         announce(database, receiver.url, "character.completed", {}, "never due")
-        database._file.writer.execute("UPDATE deliveries SET due = 'soon' WHERE id = 'msg_never due'")
+        database.engine.file.writer.execute("UPDATE deliveries SET due = 'soon' WHERE id = 'msg_never due'")
         announce(database, receiver.url, "character.completed", {})
         hooks.wake()
         await wait_for(lambda: database.next_delivery() is None)
@@ -239,7 +240,7 @@ async def test_a_damaged_row_stops_nobody_elses(threads, database):
 
 async def test_a_database_that_fails_for_a_while_stops_nothing(threads, database, monkeypatch, caplog):
     monkeypatch.setattr("character3d.server_routes.background.FIRST_PAUSE", 0.01)
-    failures = iter([sqlite3.OperationalError("database or disk is full")] * 3)
+    failures = iter([DatabaseError("database or disk is full")] * 3)
     drop = JobDatabase.drop_delivery
 
     def drop_or_fail(database, delivery_id):
