@@ -7,7 +7,8 @@ from server import PromptServer
 from .nodes import Character3DExtension
 from .nodes.check_picture import check_picture
 from .nodes.check_rig import check_rig_file
-from .server_routes import register_routes, serve_workflows
+from .server_routes.registration import register_routes
+from .server_routes.templates import serve_workflows
 
 WEB_DIRECTORY = "./web"
 

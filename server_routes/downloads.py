@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from io import FileIO
+from typing import IO
 from urllib.parse import quote
 
 from aiohttp import web
@@ -76,7 +76,7 @@ def _select_range(request: web.Request, facts: FileFacts) -> range | None:
     return range(start, stop)
 
 
-async def send_file(request: web.Request, file: FileIO, name: str, facts: FileFacts) -> web.StreamResponse:
+async def send_file(request: web.Request, file: IO[bytes], name: str, facts: FileFacts) -> web.StreamResponse:
     """Answer a GET or HEAD with an open file: 200, 206 or 304; raises ApiError 412 or 416."""
     headers = _headers(name, facts)
     if _check_conditions(request, facts):
@@ -94,7 +94,7 @@ async def send_file(request: web.Request, file: FileIO, name: str, facts: FileFa
     return response
 
 
-async def _send_bytes(response: web.StreamResponse, file: FileIO, span: range) -> None:
+async def _send_bytes(response: web.StreamResponse, file: IO[bytes], span: range) -> None:
     await asyncio.to_thread(file.seek, span.start)
     left = len(span)
     while left:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .errors import ApiError, format_moment
@@ -34,10 +34,9 @@ class Metrics:
             self.stage_runs[stage, report.method] += 1
 
 
-def describe_metrics(metrics: Metrics, live: Iterable[Job]) -> str:
-    """The metrics in Prometheus's text format."""
-    states = Counter({QUEUED: 0, PROCESSING: 0})
-    states.update(job.state for job in live)
+def describe_metrics(metrics: Metrics, live: Mapping[str, int]) -> str:
+    """The metrics in Prometheus's text format. live: how many jobs wait and run, by state."""
+    states = {QUEUED: 0, PROCESSING: 0, **live}
     families = (
         ("jobs_accepted_total", "counter", "Jobs accepted.", {(): metrics.accepted}),
         ("jobs_ended_total", "counter", "Jobs ended, by how.", _label(metrics.ended, "state")),
@@ -71,13 +70,16 @@ def _escape(text: str) -> str:
 
 
 def describe_health(
-    reasons: list[ApiError], live: list[Job], metrics: Metrics, notices: list[str]
+    reasons: list[ApiError], live: Mapping[str, int], metrics: Metrics, notices: list[str]
 ) -> dict[str, Any]:
-    """Body of GET /generate_character/health. notices: what went wrong at the start and is over."""
+    """Body of GET /generate_character/health. live: how many jobs wait and run, by state.
+
+    notices: what went wrong at the start and is over.
+    """
     return {
         "status": "not_ready" if reasons else "ready",
         "reasons": [{"message": reason.message, **reason.details} for reason in reasons],
         "notices": notices,
-        "jobs": {state: sum(job.state == state for job in live) for state in (QUEUED, PROCESSING)},
+        "jobs": {state: live.get(state, 0) for state in (QUEUED, PROCESSING)},
         "last_job": metrics.last_job,
     }

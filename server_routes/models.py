@@ -1,4 +1,4 @@
-"""Which models this ComfyUI has, and GET /models next to core's route of the same path.
+"""GET /models next to core's route of the same path.
 
 CHARACTER3D_MODELS_ROUTE: `spec` (the default) answers GET /models as the wire contract says, `core` leaves it
 to ComfyUI. GET /generate_character/models answers as the contract says in both cases.
@@ -6,15 +6,12 @@ to ComfyUI. GET /generate_character/models answers as the contract says in both 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Mapping
 
-import folder_paths
 from aiohttp import web
 
-from ..pipeline import weights
 from .errors import Handler, answer_errors
 
 log = logging.getLogger("character3d")
@@ -24,20 +21,6 @@ SPEC, CORE = "spec", "core"
 MODELS_PATH = "/generate_character/models"
 
 FOLDERS_MEDIA_TYPE = "application/vnd.comfyui.folders+json"
-
-
-def list_diffusion_models() -> list[str]:
-    """Exactly the names that POST /generate_character accepts as model_name. Blocks: scans folders."""
-    names = set(folder_paths.get_filename_list("checkpoints"))
-    names -= set(weights.list_shape_models(names))
-    return sorted(name for name in names if name.lower().endswith(".safetensors"))
-
-
-def list_shape_models() -> list[str]:
-    """Exactly the names that it accepts as mesh_model besides `auto`, best first. Blocks: scans folders."""
-    return weights.list_shape_models(
-        name for folder in weights.SHAPE_MODEL_FOLDERS for name in folder_paths.get_filename_list(folder)
-    )
 
 
 def wants_folders(request: web.Request) -> bool:
@@ -52,14 +35,6 @@ def wants_folders(request: web.Request) -> bool:
     )
 
 
-async def list_models(request: web.Request) -> web.StreamResponse:
-    """GET /generate_character/models, and GET /models unless the client wants folders."""
-    # One after the other: every thread that scans folders competes with the event loop for the GIL.
-    diffusion = await asyncio.to_thread(list_diffusion_models)
-    shape = await asyncio.to_thread(list_shape_models)
-    return web.json_response({"diffusion_models": diffusion, "3d_models": shape})
-
-
 def read_setting(environment: Mapping[str, str] = os.environ) -> str:
     """Who answers GET /models: `spec` or `core`; raises ValueError for any other value of the variable."""
     found = environment.get(SETTING, "").strip() or SPEC
@@ -68,11 +43,12 @@ def read_setting(environment: Mapping[str, str] = os.environ) -> str:
     return found
 
 
-def serve_models(router: web.UrlDispatcher, owner: str) -> Handler | None:
+def serve_models(router: web.UrlDispatcher, owner: str, list_models: Handler) -> Handler | None:
     """Put GET /models onto the router, which is asked before the table of routes; returns its handler.
 
     Core's route, and those that other packs add or put in its place, are left as they are: clients that want
     folders are answered by the next of them, as they would be without this pack. owner: SPEC or CORE.
+    list_models: answers everybody else.
     """
 
     @answer_errors

@@ -1,12 +1,10 @@
-"""The routes of the wire contract, and how they are added to ComfyUI's server."""
+"""The routes of the wire contract, on whatever service runs the jobs."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from io import FileIO
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from aiohttp import web
 
 from .access import Access
 from .check import CHECK_PATH, PictureChecks, PictureReader
-from .database_engine import DatabaseError
 from .downloads import send_file
 from .edits import edit_digest, require_edits, require_ended
 from .ended_job import EndedJob
@@ -28,19 +25,15 @@ from .errors import (
     refuse_path,
 )
 from .event_stream import read_last_seq, stream_job_events
-from .files import FileFacts, JobFile, open_with_facts
-from .graph import GRAPH_FILE, GraphError
-from .guard import Guard
 from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
-from .job_runner import temporary_folder
 from .jobs_page import describe_page, read_page
 from .limits import OpenStreams
 from .live_job import LiveJob
-from .models import MODELS_PATH, list_models, read_setting, serve_models, wants_folders
+from .models import MODELS_PATH
 from .openapi import OPENAPI_PATH, describe_service
 from .rig_check import RIG_CHECK_PATH, RigChecks, RigReader
-from .service import CharacterService, take_slot
+from .service_interface import Service
 from .status import hide_webhook
 from .store import AnyJob
 from .studio import FILES_PATH, SLASH_PATH, STUDIO_PATH, redirect_to_page, serve_file, serve_page
@@ -67,7 +60,7 @@ class Routes:
 
     def __init__(
         self,
-        service: CharacterService,
+        service: Service,
         user_manager: Any,
         access: Access,
         read_picture: PictureReader,
@@ -91,14 +84,13 @@ class Routes:
     ) -> web.StreamResponse:
         """Start a job, within the user's limits. wanted: the files of its form."""
         user, key = self._identify_user(request), read_key(request)
-        rate_limit = self._service.rate_limit
         try:
             response = await self._accept(request, user, key, wanted, create, digest)
         except ApiError as error:
             self._service.metrics.refused[str(error.details.get("reason", error.code))] += 1
-            error.headers.update(rate_limit.headers(user))
+            error.headers.update(await self._service.describe_limit(user))
             raise
-        response.headers.update(rate_limit.headers(user))
+        response.headers.update(await self._service.describe_limit(user))
         return response
 
     async def edit_views(self, request: web.Request) -> web.StreamResponse:
@@ -127,7 +119,7 @@ class Routes:
         """GET /job/{job_id}/download/{filename}: exactly the files that the job's nodes wrote."""
         job, name = await self._find_job(request), request.match_info["filename"]
         for file in job.files:
-            opened = await self._open(job, file) if file.name == name else None
+            opened = await self._service.open_file(job, file) if file.name == name else None
             if opened:
                 with opened[0] as stream:
                     return await send_file(request, stream, name, opened[1])
@@ -137,9 +129,7 @@ class Routes:
         """GET /job/{job_id}/pictures/{filename}: what a stage showed while the job ran."""
         job, name = await self._find_job(request), request.match_info["filename"]
         for picture in job.pictures:
-            opened = None
-            if picture.name == name:
-                opened = await asyncio.to_thread(open_with_facts, temporary_folder(), picture)
+            opened = await self._service.open_picture(picture) if picture.name == name else None
             if opened:
                 with opened[0] as stream:
                     return await send_file(request, stream, name, opened[1])
@@ -148,7 +138,7 @@ class Routes:
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """POST /job/{job_id}/cancel: stop a job; one that has ended stays as it is."""
         job = await self._find_job(request)
-        if isinstance(job, EndedJob):
+        if job.is_over:
             return self._describe(request, job)
         await self._service.cancel_job(job)
         found = await self._service.jobs.find(job.id)
@@ -194,15 +184,20 @@ class Routes:
     async def health(self, request: web.Request) -> web.StreamResponse:
         """GET /generate_character/health: 200 when a job would be accepted, else 503 with the reasons."""
         service = self._service
-        reasons = await asyncio.to_thread(service.why_not_ready)
-        body = describe_health(reasons, service.jobs.active, service.metrics, service.notices)
+        reasons = await service.why_not_ready()
+        body = describe_health(reasons, await service.count_jobs(), service.metrics, service.notices)
         status = 503 if reasons else 200
         return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """GET /generate_character/metrics, for Prometheus."""
-        text = describe_metrics(self._service.metrics, self._service.jobs.active)
+        text = describe_metrics(self._service.metrics, await self._service.count_jobs())
         return web.Response(text=text, headers={"Content-Type": METRICS_TYPE})
+
+    async def list_models(self, request: web.Request) -> web.StreamResponse:
+        """GET /generate_character/models, and GET /models unless the client wants folders."""
+        diffusion, shape = await self._service.list_models()
+        return web.json_response({"diffusion_models": diffusion, "3d_models": shape})
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """GET /generate_character/openapi.json."""
@@ -223,7 +218,7 @@ class Routes:
     ) -> web.Response:
         """Read and queue a job; the slot that it takes is released where none begins."""
         known = await self._service.find_request(user, key) if key else None
-        take_slot(self._service, user, is_replay=known is not None)
+        await self._service.admit(user, is_replay=known is not None)
         began = False
         try:
             async with self._keys.hold(user, key), read_form(request, self._uploads, wanted) as form:
@@ -235,7 +230,7 @@ class Routes:
                 return accept_response(job)
         finally:
             if not began:
-                self._service.slots.release(user)
+                self._service.release(user)
 
     async def _replay(self, known: tuple[str, str], digest: str) -> web.Response:
         known_digest, job_id = known
@@ -244,13 +239,6 @@ class Routes:
         response = accept_response(await self._service.jobs.find(job_id))
         response.headers["Idempotency-Replayed"] = "true"
         return response
-
-    async def _open(self, job: AnyJob, file: JobFile) -> tuple[FileIO, FileFacts] | None:
-        known, folder = job.facts.get(file), self._service.output_folder
-        opened = await asyncio.to_thread(open_with_facts, folder, file, known)
-        if opened and opened[1] != known:
-            await self._service.jobs.update_facts(job, file, opened[1])
-        return opened
 
     async def _find_job(self, request: web.Request) -> AnyJob:
         job = await self._service.jobs.find(request.match_info["job_id"])
@@ -292,7 +280,8 @@ def _file_not_found(job: AnyJob, name: str, files: list[JobFile]) -> ApiError:
     return refusal
 
 
-def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
+def add_routes(table: web.RouteTableDef, routes: Routes) -> None:
+    """Put the routes into a table."""
     # Wider than aiohttp's own patterns, so that odd ids and names get our answer too.
     job, name = r"{job_id:[^/]+}", r"{filename:[\s\S]*}"
     paths: dict[str, dict[str, Handler]] = {
@@ -309,7 +298,7 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         STUDIO_PATH: {"GET": serve_page},
         SLASH_PATH: {"GET": redirect_to_page},
         FILES_PATH: {"GET": serve_file},
-        MODELS_PATH: {"GET": list_models},
+        MODELS_PATH: {"GET": routes.list_models},
         OPENAPI_PATH: {"GET": routes.openapi},
         DOCS_PATH: {"GET": routes.reference},
         "/generate_character/health": {"GET": routes.health},
@@ -324,51 +313,3 @@ def _add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         table.route("*", path)(refuse_method(*allowed))
     for beside in ("/generate_character/{tail:.*}", "/job/{tail:.*}", "/ws/{tail:.*}"):
         table.route("*", beside)(refuse_path)
-
-
-async def _warn_when_open(server: Any, access: Access) -> AsyncIterator[None]:
-    """ComfyUI sets its address only after the startup hooks have run."""
-
-    async def wait_for_address() -> None:
-        while not hasattr(server, "address"):
-            await asyncio.sleep(0.1)
-        access.warn_when_open(server.address)
-
-    waiting = asyncio.create_task(wait_for_address())
-    yield
-    waiting.cancel()
-
-
-def register_routes(
-    server: Any, read_picture: PictureReader, read_rig: RigReader, template_file: Path = GRAPH_FILE
-) -> None:
-    """Add the routes to ComfyUI's PromptServer; to be called once, while the pack is imported.
-
-    read_picture, read_rig: answer POST /character/check and /character/rig_check; handed in, since the
-    service imports no nodes.
-
-    ComfyUI mirrors the route table under /api. When the pack is imported again while the server runs, the
-    routes stay as they are.
-    """
-    if server.app.frozen:
-        log.warning("the REST service stays as it was: ComfyUI's server is running already")
-        return
-    access = Access.from_environment()
-    guard = Guard(access)
-    guard.install(server.app)  # also if the service cannot start: earlier results are still there
-    try:
-        models_owner = read_setting()
-        service = CharacterService(server, template_file)
-    except (OSError, ValueError, GraphError, DatabaseError) as error:
-        log.error("the REST service is off: %s", error)
-        return
-    user_manager = getattr(server, "user_manager", None)
-    server.app.cleanup_ctx.append(service.run)
-    server.app.cleanup_ctx.append(lambda app: _warn_when_open(server, access))
-    foreign = len(server.routes)
-    _add_routes(server.routes, Routes(service, user_manager, access, read_picture, read_rig))
-    for route in list(server.routes)[foreign:]:
-        guard.add_own(route.handler, is_public=route.method == "*" or route.path in OPEN_PATHS)
-    if models := serve_models(server.app.router, models_owner):
-        guard.add_shared(models, lambda request: not wants_folders(request))
-    log.info("POST /generate_character, GET /job/{id}/status, WS /ws/{id} are served")

@@ -7,35 +7,38 @@ import logging
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
 import folder_paths
 
-from . import models, picture
+from . import installed_models, picture
 from .database import JobDatabase
 from .database_engine import DatabaseError
 from .database_threads import DatabaseThreads
 from .edits import edit_digest, read_edited_parameters, require_pictures
 from .ended_job import EndedJob
 from .errors import ApiError, disk_full, invalid_parameter, server_busy
+from .files import FileFacts, JobFile, open_with_facts
 from .graph import build_graph, load_template
 from .health import Metrics
 from .input_pictures import InputPictures
 from .job_record import job_to_row, read_estimate, read_origin
-from .job_runner import JobRunner, output_folder
+from .job_runner import JobRunner, output_folder, temporary_folder
 from .jobs import Job, new_job_id
 from .kept_uploads import KeptUploads
-from .limits import JobSlots, RateLimit
+from .limits import RateLimit
 from .live_job import LiveJob
 from .parameters import Parameters, parse_parameters
 from .resume import resume_jobs
 from .retention import Retention
 from .sqlite_engine import SqliteEngine
-from .store import JobStore
+from .store import AnyJob, JobStore
 from .submission import PromptSubmitter
 from .upload import EDITS, MEBIBYTE, SHEET, SIDE_PICTURES, TEXTURE, Form
 from .webhooks import Webhooks
@@ -77,34 +80,70 @@ class CharacterService:
         await self.runner.background.stop()
         await self._threads.close()
 
-    @property
-    def slots(self) -> JobSlots:
-        """The slots of live jobs."""
-        return self.runner.slots
+    async def admit(self, user: str, is_replay: bool = False) -> None:
+        """Count a request against the user's limits and occupy a slot; raises ApiError where there is none.
+
+        A request that was accepted before starts no job, so it may come while all slots are taken.
+        """
+        slots = self.runner.slots
+        refusal = self.rate_limit.refusal(user) or (None if is_replay else slots.refusal(user))
+        if refusal:
+            refusal.closes = True
+            raise refusal
+        self.rate_limit.count(user)
+        slots.take(user)
+
+    def release(self, user: str) -> None:
+        """Give back the slot of a request that began no job."""
+        self.runner.slots.release(user)
+
+    async def describe_limit(self, user: str) -> Mapping[str, str]:
+        """The headers that say how many requests the user has left."""
+        return self.rate_limit.headers(user)
 
     @property
     def metrics(self) -> Metrics:
         """What has happened since the server started."""
         return self.runner.metrics
 
-    @property
-    def output_folder(self) -> Path:
-        """ComfyUI's output folder."""
-        return output_folder()
+    async def open_file(self, job: AnyJob, file: JobFile) -> tuple[FileIO, FileFacts] | None:
+        """A job's file, open, and its facts, which are noted where it has been edited; None without one."""
+        known = job.facts.get(file)
+        opened = await asyncio.to_thread(open_with_facts, output_folder(), file, known)
+        if opened and opened[1] != known:
+            await self.jobs.update_facts(job, file, opened[1])
+        return opened
+
+    async def open_picture(self, picture: JobFile) -> tuple[FileIO, FileFacts] | None:
+        """A picture of a stage, open, and its facts; None where it has been deleted."""
+        return await asyncio.to_thread(open_with_facts, temporary_folder(), picture)
+
+    async def list_models(self) -> tuple[list[str], list[str]]:
+        """The names that model_name takes, and those that mesh_model takes besides `auto`, best first."""
+        # One after the other: every thread that scans folders competes with the event loop for the GIL.
+        diffusion = await asyncio.to_thread(installed_models.list_diffusion_models)
+        return diffusion, await asyncio.to_thread(installed_models.list_shape_models)
+
+    async def count_jobs(self) -> Mapping[str, int]:
+        """How many jobs wait and run, by their state."""
+        return Counter(job.state for job in self.jobs.active)
 
     @property
     def notices(self) -> list[str]:
         """Sentences about what went wrong at the start and is over."""
         return [self._database.notice] if self._database.notice else []
 
-    def why_not_ready(self) -> list[ApiError]:
-        """The errors that any user's next job would get now. Blocks."""
+    async def why_not_ready(self) -> list[ApiError]:
+        """The errors that any user's next job would get now."""
+        return await asyncio.to_thread(self._list_obstacles)
+
+    def _list_obstacles(self) -> list[ApiError]:
         checks = (
             self._require_database,
             lambda: self._submitter.require_nodes(self._template),
             self._submitter.require_worker,
             lambda: require_space(output_folder()),
-            self.slots.require_room,
+            self.runner.slots.require_room,
         )
         return [error for check in checks if (error := _catch_refusal(check))]
 
@@ -251,8 +290,7 @@ class CharacterService:
 
     async def _read_parameters(self, form: Form) -> tuple[Parameters, bool]:
         """The form's checked parameters, and whether a learned mesh model is installed."""
-        installed = await asyncio.to_thread(models.list_diffusion_models)
-        shape_models = await asyncio.to_thread(models.list_shape_models)
+        installed, shape_models = await self.list_models()
         parameters = parse_parameters(form.fields, installed, shape_models)
         if url := parameters.values["webhook_url"]:
             self._webhooks.check_url(url)
@@ -311,16 +349,3 @@ def require_one_front(form: Form, parameters: Parameters) -> None:
     if SHEET in form.files and parameters.values["corrections"]:
         message = f"Invalid corrections. They are of the landmarks of image, and {SHEET} was sent"
         raise invalid_parameter(message, "corrections", provided=SHEET)
-
-
-def take_slot(service: CharacterService, user: str, is_replay: bool = False) -> None:
-    """Count a request against the user's limits and occupy a slot; raises ApiError where there is none.
-
-    A request that was accepted before starts no job, so it may come while all slots are taken.
-    """
-    refusal = service.rate_limit.refusal(user) or (None if is_replay else service.slots.refusal(user))
-    if refusal:
-        refusal.closes = True
-        raise refusal
-    service.rate_limit.count(user)
-    service.slots.take(user)

@@ -50,7 +50,7 @@ def _import_without_comfyui(name):
             del sys.modules[host]
 
 
-_import_without_comfyui("character3d.server_routes")
+_import_without_comfyui("character3d.server_routes.registration")
 DOCUMENT = importlib.import_module("character3d.server_routes.openapi").describe_service()
 
 

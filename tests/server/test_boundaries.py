@@ -14,7 +14,7 @@ from character3d.server_routes import picture, submission
 from character3d.server_routes.access import Access
 from character3d.server_routes.errors import ApiError, answer_errors
 from character3d.server_routes.graph import load_template
-from character3d.server_routes.routes import register_routes
+from character3d.server_routes.registration import register_routes
 
 
 class Queue:

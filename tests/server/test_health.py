@@ -58,7 +58,7 @@ async def test_ready(client):
 def test_labels_are_escaped():
     metrics = Metrics()
     metrics.refused['a"b\\c\n'] += 1
-    assert 'reason="a\\"b\\\\c\\n"' in describe_metrics(metrics, [])
+    assert 'reason="a\\"b\\\\c\\n"' in describe_metrics(metrics, {})
 
 
 def test_reasons(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from character3d.server_routes.routes import register_routes
+from character3d.server_routes.registration import register_routes
 from character3d.server_routes.templates import serve_workflows
 
 from .conftest import open_client
@@ -18,10 +18,8 @@ OURS = {"diffusion_models": ["a.safetensors"], "3d_models": ["hunyuan3d.safetens
 FOLDERS = ["checkpoints", "loras"]
 
 
-@pytest.fixture(autouse=True)
-def names(monkeypatch):
-    monkeypatch.setattr(models, "list_diffusion_models", lambda: OURS["diffusion_models"])
-    monkeypatch.setattr(models, "list_shape_models", lambda: OURS["3d_models"])
+async def list_models(request):
+    return web.json_response(OURS)
 
 
 def add_core(table):
@@ -67,7 +65,7 @@ def host():
 
 async def test_core_answers_who_wants_folders(host):
     app, table = host
-    models.serve_models(app.router, models.SPEC)
+    models.serve_models(app.router, models.SPEC, list_models)
     assert await ask(app, table, "/models", "/models?clientId=x") == [OURS, FOLDERS]
 
 
@@ -76,7 +74,7 @@ async def test_a_pack_that_wraps_core_is_kept(host, is_first):
     app, table = host
     if is_first:
         wrap_core(table)
-    models.serve_models(app.router, models.SPEC)
+    models.serve_models(app.router, models.SPEC, list_models)
     if not is_first:
         wrap_core(table)
     assert await ask(app, table, "/models", "/models?format=folders") == [OURS, ["wrapped", *FOLDERS]]
@@ -84,7 +82,7 @@ async def test_a_pack_that_wraps_core_is_kept(host, is_first):
 
 async def test_a_pack_that_comes_later_to_the_router_is_kept(host):
     app, table = host
-    models.serve_models(app.router, models.SPEC)
+    models.serve_models(app.router, models.SPEC, list_models)
     app.router.add_get("/models", answer_for_another_pack)
     assert await ask(app, table, "/models", "/models?clientId=x") == [OURS, ["another pack's"]]
 
@@ -92,7 +90,7 @@ async def test_a_pack_that_comes_later_to_the_router_is_kept(host):
 async def test_a_pack_that_came_first_to_the_router_stays_and_the_log_says_so(host, caplog):
     app, table = host
     app.router.add_get("/models", answer_for_another_pack)
-    models.serve_models(app.router, models.SPEC)
+    models.serve_models(app.router, models.SPEC, list_models)
     assert await ask(app, table, "/models") == [["another pack's"]]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "ours is /generate_character/models" in caplog.text
@@ -100,7 +98,7 @@ async def test_a_pack_that_came_first_to_the_router_stays_and_the_log_says_so(ho
 
 async def test_without_cores_route_everybody_gets_the_object():
     app = web.Application()
-    models.serve_models(app.router, models.SPEC)
+    models.serve_models(app.router, models.SPEC, list_models)
     assert await ask(app, web.RouteTableDef(), "/models", "/models?clientId=x") == [OURS, OURS]
 
 

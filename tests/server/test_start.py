@@ -17,7 +17,7 @@ from character3d.server_routes.database_engine import DatabaseError
 from character3d.server_routes.events import Event
 from character3d.server_routes.graph import SAVE_NODE, load_template
 from character3d.server_routes.job_record import job_to_row
-from character3d.server_routes.routes import register_routes
+from character3d.server_routes.registration import register_routes
 from character3d.server_routes.sqlite_engine import SqliteEngine
 
 from .conftest import make_png

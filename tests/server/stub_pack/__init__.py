@@ -449,7 +449,8 @@ def _read_rig(path):
 
 
 _service = _load_repository()
+_registration = importlib.import_module(".registration", _service.__name__)
 if "CHARACTER3D_KILL" in os.environ:
     _kill_at(*os.environ["CHARACTER3D_KILL"].split(), _service.database.JobDatabase)
-_service.register_routes(PromptServer.instance, _read_picture, _read_rig)
+_registration.register_routes(PromptServer.instance, _read_picture, _read_rig)
 add_probes(PromptServer.instance.routes, importlib.import_module(".upload_slots", _service.__name__))
