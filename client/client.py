@@ -207,7 +207,13 @@ class Client:
         pictures = {"image_sheet" if is_sheet else "image": picture}
         pictures |= {name: side for name, side in sides.items() if side is not None}
         files = {name: _read_picture(picture) for name, picture in pictures.items()}
-        body, media_type = _encode_form(files, parameters)
+        return self.submit(files, parameters, idempotency_key=idempotency_key)
+
+    def submit(
+        self, files: Mapping[str, bytes], fields: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Acceptance:
+        """Start a job from a form's own parts, its files and fields by their names; as `generate`."""
+        body, media_type = _encode_form(files, fields)
         return self._create("/generate_character", body, media_type, idempotency_key)
 
     def _create(self, path: str, body: bytes, media_type: str, idempotency_key: str | None) -> Acceptance:

@@ -82,18 +82,7 @@ class JobDatabase:
     def insert(self, row: Row, request: tuple[str, str] | None = None) -> None:
         """Store a new job. request: the idempotency key and digest of the request that created it."""
         with self._transaction() as session:
-            session.execute(
-                f"INSERT INTO jobs ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (row.id, row.user, row.created, row.ended, row.state, json.dumps(row.body), row.status),
-            )
-            if request:
-                key, digest = request
-                session.execute(
-                    'INSERT INTO requests ("user", key, digest, job_id, created) VALUES (?, ?, ?, ?, ?)'
-                    ' ON CONFLICT ("user", key) DO UPDATE SET digest = excluded.digest,'
-                    " job_id = excluded.job_id, created = excluded.created",
-                    (row.user, key, digest, row.id, row.created),
-                )
+            insert_job(session, row, request)
 
     def discard(self, job_id: str) -> None:
         """Remove a job that was refused after its row had been inserted."""
@@ -109,13 +98,9 @@ class JobDatabase:
                 (row.ended, row.state, json.dumps(row.body), row.status, row.id),
             )
             if event:
-                _add_event(session, event)
+                add_event(session, event)
             if delivery:
-                session.execute(
-                    "INSERT INTO deliveries (id, url, body, tries, due) VALUES (?, ?, ?, ?, ?)"
-                    " ON CONFLICT DO NOTHING",
-                    (delivery.id, delivery.url, delivery.body, delivery.tries, delivery.due),
-                )
+                add_delivery(session, delivery)
 
     def find(self, job_id: str) -> Row | None:
         """The job with exactly this id."""
@@ -252,6 +237,18 @@ class JobDatabase:
         )
         return [Delivery(*row) for row in found]
 
+    def take_deliveries(self, moment: float, until: float) -> list[Delivery]:
+        """The webhooks that are due, and not for other servers before `until`."""
+        with self._transaction() as session:
+            return [
+                delivery
+                for delivery in self.due_deliveries(moment)
+                if session.execute(
+                    "UPDATE deliveries SET due = ? WHERE id = ? AND due = ?",
+                    (until, delivery.id, delivery.due),
+                ).rowcount
+            ]
+
     def next_delivery(self) -> float | None:
         """When the next webhook is due."""
         ((due,),) = self._read("SELECT MIN(due) FROM deliveries WHERE due < 1e300")  # SQLite: a text is more
@@ -274,7 +271,32 @@ def _read_object(text: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _add_event(session: Session, event: Event) -> None:
+def insert_job(session: Session, row: Row, request: tuple[str, str] | None) -> None:
+    """Add a new job to a transaction, as JobDatabase.insert."""
+    session.execute(
+        f"INSERT INTO jobs ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (row.id, row.user, row.created, row.ended, row.state, json.dumps(row.body), row.status),
+    )
+    if request:
+        key, digest = request
+        session.execute(
+            'INSERT INTO requests ("user", key, digest, job_id, created) VALUES (?, ?, ?, ?, ?)'
+            ' ON CONFLICT ("user", key) DO UPDATE SET digest = excluded.digest,'
+            " job_id = excluded.job_id, created = excluded.created",
+            (row.user, key, digest, row.id, row.created),
+        )
+
+
+def add_delivery(session: Session, delivery: Delivery) -> None:
+    """Add a webhook to a transaction, once."""
+    session.execute(
+        "INSERT INTO deliveries (id, url, body, tries, due) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (delivery.id, delivery.url, delivery.body, delivery.tries, delivery.due),
+    )
+
+
+def add_event(session: Session, event: Event) -> None:
+    """Add an event to a transaction; the last one leaves a job's milestones only."""
     session.execute(
         "INSERT INTO events (job_id, seq, type, timestamp, data) VALUES (?, ?, ?, ?, ?)",
         (event.job_id, event.seq, event.type, event.timestamp, json.dumps(event.data)),

@@ -10,7 +10,7 @@ from .errors import invalid_parameter
 from .job_record import read_parameters
 from .jobs import COMPLETED
 from .parameters import Parameters
-from .store import AnyJob
+from .service_interface import AnyJob
 from .upload import EDITS, SHEET, TEXTURE, Form
 
 EDIT_PATH = "/generate_character/jobs/{job_id}/views"

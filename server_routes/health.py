@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .errors import ApiError, format_moment
@@ -70,7 +70,7 @@ def _escape(text: str) -> str:
 
 
 def describe_health(
-    reasons: list[ApiError], live: Mapping[str, int], metrics: Metrics, notices: list[str]
+    reasons: list[ApiError], live: Mapping[str, int], metrics: Metrics, notices: Sequence[str]
 ) -> dict[str, Any]:
     """Body of GET /generate_character/health. live: how many jobs wait and run, by state.
 
@@ -79,7 +79,7 @@ def describe_health(
     return {
         "status": "not_ready" if reasons else "ready",
         "reasons": [{"message": reason.message, **reason.details} for reason in reasons],
-        "notices": notices,
+        "notices": list(notices),
         "jobs": {state: live.get(state, 0) for state in (QUEUED, PROCESSING)},
         "last_job": metrics.last_job,
     }

@@ -44,10 +44,23 @@ _FIRST_TABLES: tuple[str, ...] = (
     "CREATE INDEX deliveries_by_due ON deliveries (due)",
     f"""CREATE FUNCTION character3d_tell() RETURNS trigger LANGUAGE plpgsql AS
         'BEGIN PERFORM pg_notify(''{NEWS}'', NEW.id); RETURN NULL; END'""",
-    "CREATE TRIGGER jobs_tell AFTER UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION character3d_tell()",
+    """CREATE TRIGGER jobs_tell AFTER UPDATE OF state, status ON jobs
+        FOR EACH ROW EXECUTE FUNCTION character3d_tell()""",
 )
 
-MIGRATIONS = (_FIRST_TABLES,)
+_CLUSTER: tuple[str, ...] = (
+    """ALTER TABLE jobs ADD attempt INTEGER NOT NULL DEFAULT 0, ADD worker TEXT,
+        ADD heard DOUBLE PRECISION, ADD is_unwanted BOOLEAN NOT NULL DEFAULT FALSE""",
+    """CREATE TABLE messages (
+        id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, job_id TEXT NOT NULL
+    )""",
+    'CREATE TABLE admissions ("user" TEXT NOT NULL, moment DOUBLE PRECISION NOT NULL)',
+    'CREATE INDEX admissions_by_user ON admissions ("user", moment)',
+    "CREATE TABLE workers (name TEXT PRIMARY KEY, heard DOUBLE PRECISION NOT NULL, models TEXT NOT NULL)",
+)
+"""Version 2. jobs.attempt is the fencing token of the worker that runs the job; heard: when it last wrote."""
+
+MIGRATIONS = (_FIRST_TABLES, _CLUSTER)
 """MIGRATIONS[n] leads from version n, the row of the table `character3d_schema`, to n + 1."""
 
 

@@ -25,17 +25,16 @@ from .errors import (
     refuse_path,
 )
 from .event_stream import read_last_seq, stream_job_events
+from .files import JobFile
 from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs_page import describe_page, read_page
 from .limits import OpenStreams
-from .live_job import LiveJob
 from .models import MODELS_PATH
 from .openapi import OPENAPI_PATH, describe_service
 from .rig_check import RIG_CHECK_PATH, RigChecks, RigReader
-from .service_interface import Service
+from .service_interface import AnyJob, Service
 from .status import hide_webhook
-from .store import AnyJob
 from .studio import FILES_PATH, SLASH_PATH, STUDIO_PATH, redirect_to_page, serve_file, serve_page
 from .upload import EDITS, FILES, FilePart, Form, read_form
 from .upload_slots import UploadSlots
@@ -43,7 +42,7 @@ from .websocket import check_upgrade, read_since, refuse_socket, serve_job_event
 
 log = logging.getLogger("character3d")
 
-CreateJob = Callable[[Form, str, str | None], Awaitable[LiveJob]]
+CreateJob = Callable[[Form, str, str | None], Awaitable[AnyJob]]
 """Starts the job of a form, a user and an idempotency key."""
 ReadDigest = Callable[[Form], str]
 
@@ -97,7 +96,7 @@ class Routes:
         """POST /generate_character/jobs/{job_id}/views: the job once more, with painted views."""
         old = require_ended(await self._find_job(request))
 
-        async def create(form: Form, user: str, key: str | None) -> LiveJob:
+        async def create(form: Form, user: str, key: str | None) -> AnyJob:
             require_edits(form)
             return await self._service.create_edit(old, form, user, key)
 

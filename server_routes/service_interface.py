@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import IO, Any, Protocol
 
 from .ended_job import EndedJob
@@ -78,7 +78,7 @@ class Service(Protocol):
         """What has happened since the server started."""
 
     @property
-    def notices(self) -> list[str]:
+    def notices(self) -> Sequence[str]:
         """Sentences about what went wrong at the start and is over."""
 
     async def why_not_ready(self) -> list[ApiError]:

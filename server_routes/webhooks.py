@@ -39,6 +39,9 @@ PREFIX = "whsec_"
 PAUSES = (5.0, 30.0, 120.0, 600.0, 3600.0)
 """Seconds between tries."""
 
+TAKEN_SECONDS = 30.0
+"""After which a webhook is sent by another server, where the one that took it has died."""
+
 RESOLVING_AT_ONCE = 4
 SECONDS = 10.0
 MAX_URL = 2000
@@ -123,8 +126,11 @@ class Webhooks:
         threads: DatabaseThreads,
         environment: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.time,
+        take: bool = False,
     ) -> None:
+        """take: whether other servers send from the same database, so that each takes what it sends."""
         self._threads = threads
+        self._take = take
         self._secret = _read_secret(environment.get(SECRET, ""))
         self._is_private_allowed = environment.get(PRIVATE, "") == "1"
         self._clock = clock
@@ -158,12 +164,18 @@ class Webhooks:
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             while True:
                 self._news.clear()
-                due = await self._threads.read(JobDatabase.due_deliveries, self._clock())
+                due = await self._find_due()
                 work = (self._deliver(session, delivery) for delivery in due)
                 outcomes = await asyncio.gather(*work, return_exceptions=True)
                 if errors := [error for error in outcomes if error]:
                     raise errors[0]
                 await self._wait_for_next()
+
+    async def _find_due(self) -> list[Delivery]:
+        now = self._clock()
+        if self._take:
+            return await self._threads.write(JobDatabase.take_deliveries, now, now + TAKEN_SECONDS)
+        return await self._threads.read(JobDatabase.due_deliveries, now)
 
     async def _wait_for_next(self) -> None:
         due = await self._threads.read(JobDatabase.next_delivery)

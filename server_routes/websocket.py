@@ -9,8 +9,8 @@ from aiohttp import WSCloseCode, web
 
 from .errors import ApiError
 from .events import ERROR, PROGRESS_UPDATE, TERMINAL, Event, EventLog, Subscriber, now_milliseconds, parse_seq
+from .service_interface import AnyJob
 from .status import hide_webhook
-from .store import AnyJob
 
 HEARTBEAT_SECONDS = 20.0
 SEND_SECONDS = 10.0

@@ -24,7 +24,7 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 
-LONGEST_FIRST = ("host", "backends", "nodes", "pipeline", "tests", "server")
+LONGEST_FIRST = ("host", "backends", "nodes", "pipeline", "tests", "cluster", "server")
 """Folders of tests. Groups that run a ComfyUI start first, then the longer ones: the workers end together."""
 OF_A_COMFYUI = {
     "host": {"comfyui": "shared"},
@@ -97,3 +97,14 @@ def models(comfyui_modules, tmp_path, monkeypatch):
         monkeypatch.setitem(folder_paths.folder_names_and_paths, name, entry)
         folder_paths.filename_list_cache.pop(name, None)
     return tmp_path / "diffusion_models"
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A running PostgreSQL of the tests' own (tests/postgres_server.py)."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    run_postgres = importlib.import_module("character3d.tests.postgres_server").run_postgres
+    with run_postgres() as server:
+        if server is None:
+            pytest.skip("PostgreSQL is not installed")
+        yield server

@@ -12,7 +12,7 @@ import pytest
 from character3d.pipeline import conventions
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PACKAGES = ("pipeline", "backends", "nodes", "server_routes", "launcher", "client")
+PACKAGES = ("pipeline", "backends", "nodes", "server_routes", "cluster", "launcher", "client")
 STAGE_PACKAGES = set(conventions.STAGES)
 
 COMFYUI = {
@@ -26,6 +26,7 @@ HOST_ALLOWED = {
     "": COMFYUI,
     "backends": COMFYUI,
     "client": set(),
+    "cluster": set(),
     "launcher": set(),
     "nodes": COMFYUI,
     "pipeline": set(),
@@ -44,6 +45,7 @@ SERVICE_MAY_USE = {
 OWN_ALLOWED = {
     "backends": ("backends", "pipeline"),
     "client": ("client",),
+    "cluster": ("cluster", "server_routes", "client", "pipeline.types"),
     "launcher": ("launcher", "client"),
     "nodes": ("nodes", "backends", "pipeline"),
     "pipeline": ("pipeline",),

@@ -108,6 +108,7 @@ def test_the_archive_holds_the_pack_and_nothing_else(archive):
         "docs",
         "examples",
         "client",
+        "cluster",
         "install.py",
     }
     assert tops == needed | beside | {"pyproject.toml", "requirements.txt"}

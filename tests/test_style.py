@@ -10,7 +10,7 @@ import pytest
 from character3d.launcher.environment import find_cache_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TYPED = ("nodes", "server_routes", "pipeline", "backends", "launcher", "client")
+TYPED = ("nodes", "server_routes", "cluster", "pipeline", "backends", "launcher", "client")
 
 
 def run_tool(*arguments, folder=REPOSITORY):

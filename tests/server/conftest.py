@@ -20,7 +20,6 @@ from character3d.launcher import server as launcher
 from character3d.launcher.installation import REPOSITORY, Installation
 from character3d.tests.forking import start_fork
 from character3d.tests.loopback import serve_answers
-from character3d.tests.postgres_server import run_postgres
 from hypothesis import settings
 from PIL import Image
 
@@ -317,16 +316,6 @@ def keyed(comfyui_folder, tmp_path_factory, page_origin):
     with run_shared_server(comfyui_folder, base, "--enable-cors-header", "*", **variables) as server:
         yield server
     assert "sesame" not in server.log.read_text("utf-8", "replace")
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """A running PostgreSQL of the tests' own (tests/postgres_server.py)."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    with run_postgres() as server:
-        if server is None:
-            pytest.skip("PostgreSQL is not installed")
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,0 +1,79 @@
+"""The ComfyUI beside a worker, asked through the pack's own API: it runs the job, the worker follows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..client.client import Client, ServiceError
+
+log = logging.getLogger("character3d")
+
+FULL = (429, 503)
+LONGEST_WAIT, PAUSE = 60.0, 1.0
+
+
+class ComfyUI:
+    """One ComfyUI with this pack, on loopback and without keys. Blocks; raises ServiceError or OSError."""
+
+    def __init__(self, address: str) -> None:
+        self._client = Client(address, patience=LONGEST_WAIT)
+
+    def start(self, job_id: str, files: Mapping[str, bytes], fields: Mapping[str, Any]) -> str:
+        """Begin a job, or find it where it was begun before; returns its id there.
+
+        The cluster's id is its idempotency key: a worker that starts again beside the same ComfyUI goes on
+        with what runs there.
+        """
+        deadline = time.monotonic() + LONGEST_WAIT
+        while (begun := self._try_start(job_id, files, fields, deadline)) is None:
+            time.sleep(PAUSE)
+        return begun
+
+    def _try_start(
+        self, job_id: str, files: Mapping[str, bytes], fields: Mapping[str, Any], deadline: float
+    ) -> str | None:
+        """The id of the job; None where the ComfyUI is full for now."""
+        try:
+            return self._client.submit(files, fields, idempotency_key=job_id)["job_id"]
+        except ServiceError as error:
+            if error.status in FULL and time.monotonic() < deadline:
+                return None
+            raise
+
+    def follow(self, local_id: str) -> Iterator[Mapping[str, Any]]:
+        """The events of a job from its first; a restart of ComfyUI is waited for."""
+        yield from self._client.events(local_id)
+
+    def fetch(self, local_id: str, name: str, folder: Path) -> Path:
+        """A result file, whole, in a folder."""
+        return self._client.download(local_id, name, folder)
+
+    def stop(self, local_id: str) -> bool:
+        """Stop a job, which may take a moment; returns whether ComfyUI could be told."""
+        return _succeeds(lambda: self._client.cancel(local_id), local_id)
+
+    def forget(self, local_id: str) -> None:
+        """Delete an ended job with its files, and its idempotency key; else it expires after a week."""
+        _succeeds(lambda: self._client.delete(local_id), local_id)
+
+    def discard(self, local_id: str) -> None:
+        """Stop a job and forget it, so that the next start of the cluster's job begins anew."""
+        if self.stop(local_id) and _succeeds(lambda: self._client.wait(local_id), local_id):
+            self.forget(local_id)
+
+    def list_models(self) -> Mapping[str, Any]:
+        """What its GET /models answers."""
+        return dict(self._client.models())
+
+
+def _succeeds(ask: Callable[[], object], local_id: str) -> bool:
+    try:
+        ask()
+    except (ServiceError, OSError) as error:
+        log.warning("job %s of the ComfyUI here: %s", local_id, error)
+        return False
+    return True

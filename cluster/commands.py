@@ -1,0 +1,99 @@
+"""The command lines of a cluster's processes."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+from aiohttp import web
+from celery import Celery
+from celery.exceptions import Reject
+
+from ..client.client import ServiceError
+from ..server_routes.database import JobDatabase
+from ..server_routes.database_engine import DatabaseError
+from ..server_routes.postgres_engine import PostgresEngine
+from .comfyui import ComfyUI
+from .files import ClusterFiles
+from .front_door import make_app
+from .messages import QUEUE, TASK, consume_dead, make_celery, make_sender
+from .service import ClusterService
+from .worker import Worker
+
+log = logging.getLogger("character3d")
+
+DATABASE, BROKER, FILES = "CHARACTER3D_DATABASE", "CHARACTER3D_BROKER", "CHARACTER3D_FILES"
+REGISTER_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+
+
+def main() -> None:
+    """Run the process that the command line names, until it is told to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    parser = argparse.ArgumentParser(prog="cluster", description="Parts of a cluster; see docs/cluster.md.")
+    parts = parser.add_subparsers(dest="part", required=True)
+    door = parts.add_parser("front-door", help="serve the routes")
+    door.add_argument("--host", default="127.0.0.1")
+    door.add_argument("--port", type=int, default=8188)
+    worker = parts.add_parser("worker", help="run jobs on one ComfyUI")
+    worker.add_argument("--comfyui", default="http://127.0.0.1:8188", help="its address")
+    worker.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}")
+    options = parser.parse_args()
+    if options.part == "front-door":
+        _run_front_door(options.host, options.port)
+    else:
+        _run_worker(options.comfyui, options.name)
+
+
+def _read_setting(name: str) -> str:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise SystemExit(f"{name} is not set; docs/cluster.md says what it is")
+    return value
+
+
+def _run_front_door(host: str, port: int) -> None:
+    app = make_celery(_read_setting(BROKER))
+    files, read_dead = ClusterFiles(_read_setting(FILES)), functools.partial(consume_dead, app)
+    service = ClusterService(_read_setting(DATABASE), files, make_sender(app), read_dead=read_dead)
+    web.run_app(make_app(service), host=host, port=port, print=None)
+
+
+def _run_worker(address: str, name: str) -> None:
+    app = make_celery(_read_setting(BROKER))
+    database = JobDatabase(PostgresEngine(_read_setting(DATABASE)))
+    worker = Worker(name, database, ClusterFiles(_read_setting(FILES)), ComfyUI(address))
+    add_task(app, worker)
+    threading.Thread(target=_register, args=(worker,), daemon=True).start()
+    # In a thread, so that the broker hears from the process while a job runs, and both die together.
+    options = ("--pool=threads", "--concurrency=1", "--without-gossip", "--without-mingle", "-Q", QUEUE)
+    app.worker_main(["worker", *options, "-n", name, "-l", "INFO"])
+
+
+def add_task(app: Celery, worker: Worker) -> None:
+    """Have a Celery worker run jobs."""
+
+    @app.task(bind=True, name=TASK)
+    def run_job(task: Any, job_id: str) -> None:
+        is_redelivered = bool(task.request.delivery_info.get("redelivered"))
+        try:
+            worker.run_job(job_id, is_redelivered)
+        except (DatabaseError, ServiceError, OSError) as error:
+            log.warning("job %s: it is given back: %s", job_id, error)
+            time.sleep(RETRY_SECONDS)
+            raise Reject(str(error), requeue=True) from error
+
+
+def _register(worker: Worker) -> None:
+    while True:
+        try:
+            worker.register()
+        except (DatabaseError, ServiceError, OSError) as error:
+            log.warning("the worker is not registered: %s", error)
+        time.sleep(REGISTER_SECONDS)

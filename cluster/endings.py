@@ -1,0 +1,31 @@
+"""Jobs that end without a result: stopped before a worker had them, or given up."""
+
+from __future__ import annotations
+
+import json
+
+from ..server_routes.database import Row
+from ..server_routes.events import ERROR, Event, now_milliseconds
+from ..server_routes.graph import build_graph, load_template
+from ..server_routes.job_record import job_to_row, read_parameters, row_to_job
+from ..server_routes.jobs import Failure
+from ..server_routes.listener import CANCELLED
+from ..server_routes.status import describe_job
+from ..server_routes.webhooks import make_delivery
+from .ledger import Ledger
+
+
+def fail_job(ledger: Ledger, row: Row, attempt: int, failure: Failure | None) -> None:
+    """End a job as failed, with its event and webhook; without a failure, as cancelled by its client.
+
+    attempt: the fencing token; raises FencedError where another attempt has begun. Blocks.
+    """
+    parameters = read_parameters(row.body)
+    job = row_to_job(row, build_graph(load_template(), row.id, {"image": row.id}, parameters.values))
+    job.cancel_requested = failure is None
+    job.fail(failure or Failure(CANCELLED, "Cancelled by the client", None, cancelled=True), job.facts)
+    body = describe_job(job)
+    event = Event(ERROR, job.id, 0, now_milliseconds(), body)
+    url = parameters.values["webhook_url"]
+    delivery = make_delivery(job.id, url, "character.failed", body) if url else None
+    ledger.record(job_to_row(job, json.dumps(body)), attempt, event, delivery)

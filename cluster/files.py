@@ -1,0 +1,110 @@
+"""What clients sent and what workers made, in any file system of fsspec: a folder, NFS, S3.
+
+uploads/{job}/{part}, results/{job}/{attempt}/{name}, and results/{job}/manifest.json, which is written once:
+a result is there when all of its files are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+
+_CHUNK = 2**20
+
+
+class ClusterFiles:
+    """Files below a URL such as file:///srv/character3d or s3://bucket/jobs. Blocks; raises OSError."""
+
+    def __init__(self, url: str) -> None:
+        self._system, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        self._is_local = "file" in self._system.protocol
+
+    def keep_uploads(self, job_id: str, files: Mapping[str, IO[bytes]]) -> None:
+        """Store the files of a form; they are at their starts before and after."""
+        self._make_folder("uploads", job_id)
+        for name, file in files.items():
+            file.seek(0)
+            self._write(self._path("uploads", job_id, name), file)
+            file.seek(0)
+
+    def read_uploads(self, job_id: str) -> dict[str, bytes]:
+        """The files of a job's form by their names in it; raises FileNotFoundError."""
+        folder = self._path("uploads", job_id)
+        paths = sorted(str(path) for path in self._system.ls(folder, detail=False))
+        return {path.rpartition("/")[2]: self._system.cat_file(path) for path in paths}
+
+    def keep_result(self, job_id: str, attempt: int, file: Path) -> None:
+        """Store a file that an attempt at a job has made."""
+        self._make_folder("results", job_id, str(attempt))
+        with file.open("rb") as source:
+            self._write(self._path("results", job_id, str(attempt), file.name), source)
+
+    def open_result(self, job_id: str, attempt: int, name: str) -> IO[bytes]:
+        """A result file, to be read and sought; raises FileNotFoundError."""
+        return self._system.open(self._path("results", job_id, str(attempt), name), "rb")
+
+    def publish(self, job_id: str, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Say once how a job ended; returns what was said first, this time or by an earlier attempt."""
+        path, data = self._path("results", job_id, "manifest.json"), json.dumps(manifest).encode()
+        self._make_folder("results", job_id)
+        try:
+            self._create(path, data)
+        except FileExistsError:
+            return dict(json.loads(self._system.cat_file(path)))
+        return manifest
+
+    def read_manifest(self, job_id: str) -> Mapping[str, Any] | None:
+        """What was published of a job, if anything was."""
+        try:
+            return dict(json.loads(self._system.cat_file(self._path("results", job_id, "manifest.json"))))
+        except FileNotFoundError:
+            return None
+
+    def remove(self, job_id: str) -> None:
+        """Delete all files of a job; those that are gone are no error."""
+        for kind in ("uploads", "results"):
+            if self._system.exists(self._path(kind, job_id)):
+                self._system.rm(self._path(kind, job_id), recursive=True)
+
+    def _path(self, *parts: str) -> str:
+        return "/".join((self._root, *parts))
+
+    def _make_folder(self, *parts: str) -> None:
+        if self._is_local:  # object stores have none
+            self._system.makedirs(self._path(*parts), exist_ok=True)
+
+    def _write(self, path: str, source: IO[bytes]) -> None:
+        """Write a file, which is there whole or not at all."""
+        if not self._is_local:  # object stores do so by themselves
+            with self._system.open(path, "wb") as target:
+                _copy(source, target)
+            return
+        part = f"{path}.{uuid.uuid4().hex}.part"
+        with open(part, "wb") as target:
+            _copy(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        os.replace(part, path)
+
+    def _create(self, path: str, data: bytes) -> None:
+        """Write a file whole unless there is one; raises FileExistsError."""
+        if not self._is_local:
+            self._system.pipe_file(path, data, mode="create")  # S3: If-None-Match
+            return
+        part = f"{path}.{uuid.uuid4().hex}.part"
+        Path(part).write_bytes(data)
+        try:
+            os.link(part, path)
+        finally:
+            os.unlink(part)
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    while chunk := source.read(_CHUNK):
+        target.write(chunk)

@@ -1,0 +1,89 @@
+"""The broker between front doors and workers: Celery on RabbitMQ, one quorum queue, one message a job.
+
+A message is a job's id, which is also the task's. It is acknowledged when the job has ended, so a worker that
+dies gives it back to the broker. One that is given back too often goes to the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import kombu
+from celery import Celery
+
+log = logging.getLogger("character3d")
+
+QUEUE, DEAD_QUEUE = "character3d", "character3d.dead"
+TASK = "character3d.run_job"
+MOST_DELIVERIES = 8
+"""RabbitMQ's x-delivery-limit; the store counts the attempts at a job, and gives up before (worker.py)."""
+
+_DEAD = kombu.Queue(DEAD_QUEUE, routing_key=DEAD_QUEUE, queue_arguments={"x-queue-type": "quorum"})
+_QUEUE = kombu.Queue(
+    QUEUE,
+    routing_key=QUEUE,
+    queue_arguments={
+        "x-queue-type": "quorum",
+        "x-delivery-limit": MOST_DELIVERIES,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": DEAD_QUEUE,
+    },
+)
+
+
+def make_celery(url: str) -> Celery:
+    """The Celery application on a broker, such as amqp://user:password@host/."""
+    app = Celery("character3d", broker=url, set_as_current=False)
+    app.conf.update(
+        task_queues=[_QUEUE],
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_concurrency=1,
+        worker_detect_quorum_queues=True,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"confirm_publish": True},
+        broker_heartbeat=10,
+    )
+    return app
+
+
+def make_sender(app: Celery) -> Callable[[str], None]:
+    """What gives a job's id to the broker: it returns when the broker has it on disk. Blocks; raises."""
+
+    def send(job_id: str) -> None:
+        app.send_task(TASK, [job_id], task_id=job_id, queue=QUEUE, retry=False)
+
+    return send
+
+
+def consume_dead(app: Celery, handle: Callable[[str], None]) -> None:
+    """Hand the ids of jobs that no worker could run to `handle`, until none comes for a while. Blocks.
+
+    A message that `handle` raises for stays in the queue.
+    """
+
+    def receive(body: Any, message: Any) -> None:
+        handle(str(message.headers.get("id", "")))
+        message.ack()
+
+    with app.connection_for_read() as connection, connection.channel() as channel:
+        _DEAD(channel).declare()
+        with kombu.Consumer(channel, [_DEAD], callbacks=[receive], accept=["json"]):
+            while _drain(connection):
+                pass
+
+
+def _drain(connection: kombu.Connection) -> bool:
+    """Let one message be received; returns whether one came within a second."""
+    try:
+        connection.drain_events(timeout=1)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,254 @@
+"""The service of a front door: it checks, stores and answers; workers run the jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import IO, Any
+
+from ..server_routes import picture
+from ..server_routes.background import Background
+from ..server_routes.database import JobDatabase, Row
+from ..server_routes.database_engine import DatabaseError
+from ..server_routes.database_threads import DatabaseThreads
+from ..server_routes.ended_job import EndedJob
+from ..server_routes.errors import ApiError, job_gone, server_busy
+from ..server_routes.estimates import REMEMBERED, History
+from ..server_routes.files import FileFacts, JobFile
+from ..server_routes.graph import build_graph, load_template
+from ..server_routes.health import Metrics
+from ..server_routes.job_record import describe_files, job_to_row
+from ..server_routes.jobs import COMPLETED, Failure, Job, new_job_id
+from ..server_routes.parameters import Parameters, parse_parameters
+from ..server_routes.postgres_engine import PostgresEngine
+from ..server_routes.status import RETENTION_SECONDS, describe_job
+from ..server_routes.upload import Form
+from ..server_routes.webhooks import Webhooks
+from .endings import fail_job
+from .files import ClusterFiles
+from .jobs import ClusterJobs, RemoteJob
+from .ledger import KEY_SECONDS, FencedError, Ledger, Limits
+
+log = logging.getLogger("character3d")
+
+DECODING_AT_ONCE = 2
+POLL_SECONDS = 1.0
+"""How often messages are looked for that another front door has left."""
+SWEEP_SECONDS = 30.0
+TOMBSTONE_SECONDS = 30 * 24 * 3600.0
+"""How long the id of a deleted job is known as such."""
+
+SendMessage = Callable[[str], None]
+"""Gives the id of a job to the broker, and returns when the broker has it. Blocks."""
+
+ReadDead = Callable[[SendMessage], None]
+"""Hands the ids of jobs that no worker could take to what it is given. Blocks for a moment."""
+UNDELIVERABLE = "No worker could take the job: each that tried gave it back, or stopped"
+
+
+class ClusterService:
+    """The jobs of a cluster, from one front door. As service_interface.Service."""
+
+    notices: Sequence[str] = ()
+
+    def __init__(
+        self,
+        url: str,
+        files: ClusterFiles,
+        send: SendMessage,
+        limits: Limits | None = None,
+        read_dead: ReadDead = lambda handle: None,
+    ) -> None:
+        """url: of PostgreSQL. Raises DatabaseError where it cannot be reached, and GraphError."""
+        self._read_dead = read_dead
+        self._template = load_template()
+        self._threads = DatabaseThreads(JobDatabase(PostgresEngine(url)))
+        self._outbox = PostgresEngine(url)  # a broker that does not answer holds up no other write
+        self._ledger = Ledger(self._threads.database.engine, limits)
+        self._messages = Ledger(self._outbox)
+        self._files, self._send = files, send
+        self._webhooks = Webhooks(self._threads, take=True)
+        self._background = Background()
+        self._decoding = asyncio.Semaphore(DECODING_AT_ONCE)
+        self._news = asyncio.Event()
+        self.history, self.metrics = History(), Metrics()
+        self.jobs = ClusterJobs(self._threads, url)
+
+    async def run(self) -> AsyncIterator[None]:
+        """The service's life: start, serve, and stop."""
+        self.history.load(await self._threads.read(JobDatabase.newest, COMPLETED, REMEMBERED))
+        self._background.spawn_loop(self.jobs.relay, "relay")
+        self._background.spawn_loop(self._send_messages, "messages")
+        self._background.spawn_loop(self._sweep, "sweep")
+        self._background.spawn_loop(self._webhooks.run, "webhooks")
+        yield
+        await self._background.stop()
+        await self._threads.close()
+        self._outbox.close()
+
+    async def why_not_ready(self) -> list[ApiError]:
+        """The errors that any user's next job would get now: none without a worker, since jobs wait."""
+        try:
+            await asyncio.to_thread(self._ledger.count_workers)
+        except DatabaseError as error:
+            log.error("the jobs cannot be reached: %s", error)
+            return [_unavailable()]
+        return []
+
+    async def count_jobs(self) -> Mapping[str, int]:
+        """How many jobs wait and run, by their state."""
+        return await asyncio.to_thread(self._ledger.count_jobs)
+
+    async def list_models(self) -> tuple[list[str], list[str]]:
+        """What any worker has: the names that model_name and mesh_model take."""
+        return await asyncio.to_thread(self._ledger.list_models)
+
+    async def describe_limit(self, user: str) -> Mapping[str, str]:
+        """The headers that say how many requests the user has left."""
+        left, wait = await asyncio.to_thread(self._ledger.count_requests, user)
+        limits = self._ledger.limits
+        return {
+            "RateLimit-Policy": f'"generate";q={limits.requests};w={limits.window:g}',
+            "RateLimit": f'"generate";r={left};t={round(wait)}',
+        }
+
+    async def admit(self, user: str, is_replay: bool = False) -> None:
+        """Count a request against the user's limits; raises ApiError."""
+        if refusal := await asyncio.to_thread(self._ledger.admit, user, is_replay):
+            refusal.closes = True
+            raise refusal
+
+    def release(self, user: str) -> None:
+        """Does nothing: a job counts from when it is stored."""
+
+    async def find_request(self, user: str, key: str) -> tuple[str, str] | None:
+        """(digest of the form, job id) of the user's accepted request with this idempotency key."""
+        return await self._threads.read(JobDatabase.find_request, user, key, time.time() - KEY_SECONDS)
+
+    async def create_job(self, form: Form, user: str, key: str | None = None) -> RemoteJob:
+        """Check a form and store its job and the message that starts it, in one commit."""
+        parameters, is_learned = await self._read_parameters(form)
+        for name in form.pictures:
+            async with self._decoding:
+                await asyncio.to_thread(picture.decode_upload, form.files[name], name)
+        if form.motion:
+            await asyncio.to_thread(picture.read_motion, form.motion)
+        job_id = new_job_id()
+        graph = build_graph(self._template, job_id, dict.fromkeys(form.pictures, job_id), parameters.values)
+        expected = self.history.estimate(parameters.values, is_learned)
+        job = Job(job_id, user, parameters, graph, expected)
+        row = job_to_row(job, json.dumps(describe_job(job)))
+        try:
+            await asyncio.to_thread(self._files.keep_uploads, job_id, form.files)
+            await self._accept(row, (key, form.digest) if key else None)
+        except (OSError, DatabaseError) as error:
+            log.error("a job was refused, since it could not be stored: %s", error)
+            raise _unavailable() from error
+        self.metrics.accepted += 1
+        self._news.set()
+        return RemoteJob(row)
+
+    async def create_edit(self, old: EndedJob, form: Form, user: str, key: str | None = None) -> RemoteJob:
+        """Refused: a worker keeps nothing of earlier jobs that views could be baked onto."""
+        raise server_busy(503, "A cluster does not bake painted views", "not_served", 3600)
+
+    async def cancel_job(self, job: Any) -> None:
+        """Stop a job: one that waits ends at once, else its worker is told with its next heartbeat."""
+        attempt = await asyncio.to_thread(self._ledger.request_stop, job.id)
+        if attempt == 0:
+            row = await self._threads.read(JobDatabase.find, job.id)
+            if row and row.ended is None:
+                await asyncio.to_thread(self._end_unclaimed, row)
+
+    def _end_unclaimed(self, row: Row) -> None:
+        try:
+            fail_job(self._ledger, row, 0, None)
+        except FencedError:
+            log.info("job %s: it was begun meanwhile, its worker stops it", row.id)
+
+    async def delete_job(self, job: EndedJob) -> None:
+        """Delete an ended job's record and files; its id answers 410 from then on."""
+        remaining = {"files": describe_files(job.files, job.facts)}
+        if not await self._threads.write(JobDatabase.mark_deleted, job.id, remaining):
+            raise job_gone(job.id, time.time())  # another request was faster
+        await self._remove_files(job.id)
+
+    async def _remove_files(self, job_id: str) -> None:
+        await asyncio.to_thread(self._files.remove, job_id)
+        await self._threads.write(JobDatabase.finish_removal, job_id)
+
+    async def open_file(self, job: Any, file: JobFile) -> tuple[IO[bytes], FileFacts] | None:
+        """A job's file, open, and its facts; None where it is not there."""
+        record = job.record if isinstance(job, EndedJob) else job.row.body
+        facts = job.facts.get(file)
+        if facts is None:
+            return None
+        try:
+            opened = await asyncio.to_thread(self._files.open_result, job.id, record["attempts"], file.name)
+        except FileNotFoundError:
+            return None
+        return opened, facts
+
+    async def open_picture(self, picture: JobFile) -> None:
+        """None: the pictures of stages stay with the ComfyUI that runs the job."""
+
+    async def _read_parameters(self, form: Form) -> tuple[Parameters, bool]:
+        installed, shape_models = await self.list_models()
+        parameters = parse_parameters(form.fields, installed, shape_models)
+        if url := parameters.values["webhook_url"]:
+            self._webhooks.check_url(url)
+        return parameters, bool(shape_models)
+
+    async def _accept(self, row: Row, request: tuple[str, str] | None) -> None:
+        try:
+            refusal = await asyncio.to_thread(self._ledger.accept, row, request)
+        except DatabaseError:
+            await asyncio.to_thread(self._files.remove, row.id)
+            raise
+        if refusal:
+            await asyncio.to_thread(self._files.remove, row.id)
+            raise refusal
+
+    async def _send_messages(self) -> None:
+        """Give waiting messages to the broker, forever; raises where the broker or the database fails."""
+        while True:
+            self._news.clear()
+            while await asyncio.to_thread(self._messages.send_messages, self._send):
+                pass
+            try:
+                await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
+            except asyncio.TimeoutError:
+                continue
+
+    async def _sweep(self) -> None:
+        """End jobs of dead messages, send again what the broker lost, delete old jobs; forever. Raises."""
+        while True:
+            await asyncio.to_thread(self._read_dead, self._bury)
+            if count := await asyncio.to_thread(self._messages.resend_lost):
+                log.warning("%d messages are sent again: nobody is heard of who runs their jobs", count)
+            await self._expire_jobs()
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _expire_jobs(self) -> None:
+        """Delete old jobs, and the files of those whose deletion was cut off."""
+        now = time.time()
+        for job_id in await self._threads.read(JobDatabase.ended_before, now - RETENTION_SECONDS):
+            await self._threads.write(JobDatabase.mark_deleted, job_id, {"files": []})
+        for row in await self._threads.read(JobDatabase.pending_removals):
+            await self._remove_files(row.id)
+        await self._threads.write(JobDatabase.purge_tombstones, now - TOMBSTONE_SECONDS)
+
+    def _bury(self, job_id: str) -> None:
+        """End a job whose message is dead. Raises DatabaseError."""
+        attempt, row = self._ledger.find_attempt(job_id), self._threads.database.find(job_id)
+        if row and row.ended is None:
+            with contextlib.suppress(FencedError):  # somebody runs it after all
+                fail_job(self._ledger, row, attempt, Failure("Given up", UNDELIVERABLE, None))
+
+
+def _unavailable() -> ApiError:
+    return server_busy(503, "The jobs cannot be stored now", "database", 5)

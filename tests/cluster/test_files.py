@@ -1,0 +1,75 @@
+"""Files of a cluster in a folder and on a server that speaks S3: the same promises."""
+
+import hashlib
+import importlib
+import io
+
+import pytest
+
+pytest.importorskip("fsspec", reason="fsspec is not installed")
+
+from character3d.cluster.files import ClusterFiles
+from character3d.launcher.server import find_free_port
+
+JOB = "11111111-1111-4111-8111-111111111111"
+PICTURES = {"image": b"front", "image_left": b"left" * 1000}
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A server that speaks S3, with a bucket; its URL."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    moto = pytest.importorskip("moto.server", reason="moto is not installed")
+    port = find_free_port()
+    server = moto.ThreadedMotoServer("127.0.0.1", port)
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        importlib.import_module("fsspec").filesystem("s3").mkdir("bucket")
+        yield "s3://bucket/jobs"
+    server.stop()
+
+
+@pytest.fixture(params=["file", "s3"])
+def files(request, tmp_path):
+    if request.param == "file":
+        return ClusterFiles(f"file://{tmp_path}")
+    return ClusterFiles(f"{request.getfixturevalue('s3')}/{tmp_path.name}")
+
+
+def test_what_was_sent_comes_back(files):
+    files.keep_uploads(JOB, {name: io.BytesIO(data) for name, data in PICTURES.items()})
+    assert files.read_uploads(JOB) == PICTURES
+
+
+def test_results_of_attempts_are_apart_and_can_be_sought(files, tmp_path):
+    for attempt in (1, 2):
+        path = tmp_path / "mesh.glb"
+        path.write_bytes(bytes([attempt]) * 100_000)
+        files.keep_result(JOB, attempt, path)
+    with files.open_result(JOB, 1, "mesh.glb") as file:
+        file.seek(99_990)
+        assert file.read(100) == b"\1" * 10
+    with files.open_result(JOB, 2, "mesh.glb") as file:
+        assert hashlib.sha256(file.read()).digest() == hashlib.sha256(b"\2" * 100_000).digest()
+    with pytest.raises(FileNotFoundError):
+        files.open_result(JOB, 3, "mesh.glb").read()
+
+
+def test_a_manifest_is_written_once(files):
+    assert files.read_manifest(JOB) is None
+    assert files.publish(JOB, {"attempt": 1}) == {"attempt": 1}
+    assert files.publish(JOB, {"attempt": 2}) == {"attempt": 1} == files.read_manifest(JOB)
+
+
+def test_a_job_is_removed_with_all_its_files(files, tmp_path):
+    files.keep_uploads(JOB, {"image": io.BytesIO(b"front")})
+    files.publish(JOB, {"attempt": 1})
+    files.remove(JOB)
+    files.remove(JOB)
+    assert files.read_manifest(JOB) is None
+    with pytest.raises(FileNotFoundError):
+        files.read_uploads(JOB)

@@ -1,0 +1,284 @@
+"""Front doors without ComfyUI, on a real PostgreSQL: what one accepts, all serve. The workers are played."""
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+from PIL import Image
+
+pytest.importorskip("psycopg", reason="psycopg is not installed")
+
+from character3d.cluster.files import ClusterFiles
+from character3d.cluster.front_door import make_app
+from character3d.cluster.ledger import FencedError, Ledger, Limits
+from character3d.cluster.service import ClusterService
+from character3d.server_routes.access import Access
+from character3d.server_routes.database import JobDatabase
+from character3d.server_routes.events import Event, now_milliseconds
+from character3d.server_routes.postgres_engine import PostgresEngine
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def make_png():
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 30, 30)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Cluster:
+    """Two front doors on one PostgreSQL and one folder, and a worker that the test plays."""
+
+    def __init__(self, url, folder):
+        self.url, self.sent = url, []
+        self.files = ClusterFiles(f"file://{folder}")
+        self.database = JobDatabase(PostgresEngine(url))
+        self.ledger = Ledger(self.database.engine)
+
+    def new_app(self, **limits):
+        service = ClusterService(self.url, self.files, self.sent.append, Limits(**limits))
+        return make_app(service, Access())
+
+    @contextlib.asynccontextmanager
+    async def open_doors(self, **limits):
+        async with contextlib.AsyncExitStack() as stack:
+            doors = []
+            for _ in range(2):
+                server = TestServer(self.new_app(**limits), host="127.0.0.1")
+                await server.start_server()
+                stack.push_async_callback(server.close)
+                session = aiohttp.ClientSession(server.make_url("/"))
+                doors.append(await stack.enter_async_context(session))
+            yield doors
+
+    def tell(self, job_id, attempt, kind="progress_update", **status):
+        """Store news of a job as its worker does."""
+        row = self.database.find(job_id)
+        body = {**json.loads(row.status), **status}
+        ended = 1.8e9 if kind in ("job_completed", "error") else None
+        state = body["status"] if ended else "processing"
+        row = dataclasses.replace(row, status=json.dumps(body), state=state, ended=ended)
+        self.ledger.record(row, attempt, Event(kind, job_id, 0, now_milliseconds(), body))
+
+
+@pytest.fixture
+def cluster(postgres, tmp_path):
+    cluster = Cluster(postgres.new_schema(), tmp_path)
+    yield cluster
+    cluster.database.close()
+
+
+async def post(door, key=None, **fields):
+    form = aiohttp.FormData(default_to_multipart=True)
+    form.add_field("image", make_png(), filename="x.png")
+    for name, value in fields.items():
+        form.add_field(name, value)
+    async with door.post(
+        "/generate_character", data=form, headers={"Idempotency-Key": key} if key else {}
+    ) as answer:
+        return answer.status, await answer.json(), answer.headers
+
+
+async def ask(door, path, status=200):
+    async with door.get(path) as answer:
+        assert answer.status == status, await answer.text()
+        return await answer.json()
+
+
+async def wait_for(condition):
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_no_torch_and_no_comfyui_are_imported():
+    """A front door's machine has neither."""
+    code = """if True:
+        import importlib.util, sys
+        folder = sys.argv[1]
+        spec = importlib.util.spec_from_file_location(
+            "character3d", folder + "/__init__.py", submodule_search_locations=[folder])
+        sys.modules["character3d"] = importlib.util.module_from_spec(spec)
+        import character3d.cluster.front_door
+        banned = {"torch", "comfy", "folder_paths", "execution", "nodes", "server", "trimesh"}
+        print(sorted(banned & {name.partition(".")[0] for name in sys.modules}))
+    """
+    done = subprocess.run([sys.executable, "-P", "-c", code, str(REPOSITORY)], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+async def test_what_one_accepts_all_serve_and_relay(cluster):
+    async with cluster.open_doors() as (one, two):
+        status, accepted, headers = await post(one, seed="7")
+        assert status == 202 and headers["RateLimit"].startswith('"generate";r=9')
+        job_id = accepted["job_id"]
+        body = await ask(two, f"/job/{job_id}/status")
+        assert (body["status"], body["progress"], body["parameters"]["seed"]) == ("processing", 0, 7)
+        assert list(cluster.files.read_uploads(job_id).values()) == [make_png()]
+        await wait_for(lambda: cluster.sent == [job_id])
+        attempt = cluster.ledger.claim(job_id, "worker", False)
+        async with two.ws_connect(f"/ws/{job_id}") as socket, one.get(f"/job/{job_id}/events") as stream:
+            assert (await socket.receive_json())["snapshot"]
+            cluster.tell(job_id, attempt, progress=40)
+            frames = [await socket.receive_json()]
+            cluster.tell(job_id, attempt, "job_completed", status="completed", progress=100)
+            frames += [json.loads(message.data) async for message in socket]
+            text = await stream.text()
+        assert [(frame["type"], frame["seq"]) for frame in frames] == [
+            ("progress_update", 1),
+            ("job_completed", 2),
+        ]
+        assert frames[0]["data"]["progress"] == 40 and "event: job_completed" in text
+        assert (await ask(one, f"/job/{job_id}/status"))["status"] == "completed"
+        listed = await ask(two, "/generate_character/jobs")
+        assert [job["job_id"] for job in listed["jobs"]] == [job_id]
+
+
+async def test_a_log_is_replayed_by_any_door(cluster):
+    async with cluster.open_doors() as (one, two):
+        _, accepted, _ = await post(one)
+        job_id = accepted["job_id"]
+        attempt = cluster.ledger.claim(job_id, "worker", False)
+        for progress in (10, 20, 30):
+            cluster.tell(job_id, attempt, progress=progress)
+        async with two.ws_connect(f"/ws/{job_id}?since=1") as socket:
+            frames = [await socket.receive_json() for _ in range(3)]
+    assert [(frame["seq"], frame["data"]["progress"]) for frame in frames] == [(3, 30), (2, 20), (3, 30)]
+    assert frames[0]["snapshot"]
+
+
+async def test_events_go_on_after_postgresql_was_restarted(cluster, postgres, monkeypatch):
+    monkeypatch.setattr("character3d.server_routes.background.FIRST_PAUSE", 0.05)
+    async with cluster.open_doors() as (one, _):
+        _, accepted, _ = await post(one)
+        job_id = accepted["job_id"]
+        attempt = cluster.ledger.claim(job_id, "worker", False)
+        async with one.ws_connect(f"/ws/{job_id}") as socket:
+            await socket.receive_json()
+            await asyncio.to_thread(postgres.stop)
+            await asyncio.to_thread(postgres.start)
+            cluster.tell(job_id, attempt, "job_completed", status="completed", progress=100)
+            assert (await socket.receive_json())["type"] == "job_completed"
+        assert (await ask(one, f"/job/{job_id}/status"))["status"] == "completed"
+
+
+async def test_limits_of_a_user_hold_for_all_doors_together(cluster):
+    async with cluster.open_doors(requests=5) as (one, two):
+        answers = await asyncio.gather(*(post(door) for door in (one, two, one, two)))
+        assert sorted(status for status, _, _ in answers) == [202, 202, 429, 429]
+        reasons = {body["details"]["reason"] for status, body, _ in answers if status == 429}
+        assert reasons == {"concurrent_jobs"}
+        for job_id in [body["job_id"] for status, body, _ in answers if status == 202]:
+            async with two.post(f"/job/{job_id}/cancel") as answer:
+                assert answer.status == 200 and (await answer.json())["cancelled"]
+        statuses = [(await post(door))[0] for door in (one, two, one, two)]
+        assert 202 in statuses and statuses[-1] == 429
+
+
+async def test_one_key_starts_one_job_at_whatever_door(cluster):
+    async with cluster.open_doors() as (one, two):
+        answers = await asyncio.gather(post(one, key="k"), post(two, key="k"))
+        started = {body["job_id"] for status, body, _ in answers if status == 202}
+        assert len(started) == 1 and {status for status, _, _ in answers} <= {202, 409}
+        status, body, headers = await post(two, key="k")
+        assert status == 202 and {body["job_id"]} == started and headers["Idempotency-Replayed"] == "true"
+        assert (await post(one, key="k", seed="9"))[0] == 422
+
+
+async def test_a_deleted_job_is_gone_at_every_door(cluster):
+    async with cluster.open_doors() as (one, two):
+        _, accepted, _ = await post(one)
+        job_id = accepted["job_id"]
+        attempt = cluster.ledger.claim(job_id, "worker", False)
+        cluster.tell(job_id, attempt, "job_completed", status="completed", progress=100)
+        async with two.delete(f"/job/{job_id}") as answer:
+            assert answer.status == 200
+        await ask(one, f"/job/{job_id}/status", 410)
+        with pytest.raises(FileNotFoundError):
+            cluster.files.read_uploads(job_id)
+
+
+async def test_messages_outlive_their_door_and_a_broker_that_is_away(cluster, monkeypatch):
+    monkeypatch.setattr("character3d.server_routes.background.FIRST_PAUSE", 0.05)
+    is_away = True
+
+    def send(job_id):
+        if is_away:
+            raise ConnectionError("no broker")
+        cluster.sent.append(job_id)
+
+    service = ClusterService(cluster.url, cluster.files, send)
+    server = TestServer(make_app(service, Access()), host="127.0.0.1")
+    await server.start_server()
+    async with aiohttp.ClientSession(server.make_url("/")) as door:
+        status, accepted, _ = await post(door)
+        assert status == 202 and cluster.sent == []
+    await server.close()
+    async with cluster.open_doors():
+        await wait_for(lambda: cluster.sent)
+        await asyncio.sleep(0.2)
+    assert cluster.sent == [accepted["job_id"]]
+
+
+async def test_a_worker_that_was_replaced_writes_nothing(cluster):
+    async with cluster.open_doors() as (one, _):
+        _, accepted, _ = await post(one)
+        job_id = accepted["job_id"]
+        first = cluster.ledger.claim(job_id, "a", False)
+        assert cluster.ledger.claim(job_id, "b", False) is None  # the message came twice
+        second = cluster.ledger.claim(job_id, "b", True)
+        assert (first, second) == (1, 2)
+        for write in (
+            lambda: cluster.tell(job_id, first, progress=90),
+            lambda: cluster.ledger.beat(job_id, first),
+        ):
+            with pytest.raises(FencedError):
+                write()
+        cluster.tell(job_id, second, progress=30)
+        assert (await ask(one, f"/job/{job_id}/status"))["progress"] == 30
+        cluster.tell(job_id, second, "job_completed", status="completed", progress=100)
+        with pytest.raises(FencedError):
+            cluster.tell(job_id, second, progress=50)
+        assert cluster.ledger.claim(job_id, "c", True) is None
+        assert [event.seq for event in cluster.database.events(job_id)] == [2]
+
+
+async def test_files_come_through_any_door(cluster, tmp_path):
+    (tmp_path / "a.glb").write_bytes(b"0123456789")
+    digest = hashlib.sha256(b"0123456789").hexdigest()
+    async with cluster.open_doors() as (one, two):
+        _, accepted, _ = await post(one)
+        job_id = accepted["job_id"]
+        attempt = cluster.ledger.claim(job_id, "worker", False)
+        cluster.files.keep_result(job_id, attempt, tmp_path / "a.glb")
+        facts = {"key": "raw_mesh", "stage": "", "relative": "a.glb", "size": 10, "modified": 0}
+        row = cluster.database.find(job_id)
+        body = {**row.body, "attempts": attempt, "files": [{**facts, "sha256": digest}]}
+        cluster.ledger.record(dataclasses.replace(row, body=body), attempt)
+        for door in (one, two):
+            path = f"/job/{job_id}/download/a.glb"
+            async with door.get(path, headers={"Range": "bytes=2-4"}) as answer:
+                assert (answer.status, await answer.read()) == (206, b"234")
+                assert answer.headers["ETag"] == f'"{digest}"'
+            async with door.get(path.replace("a.glb", "b.glb")) as answer:
+                assert answer.status == 404
+
+
+async def test_what_needs_a_comfyui_says_so(cluster):
+    async with cluster.open_doors() as (one, _):
+        form = aiohttp.FormData(default_to_multipart=True)
+        form.add_field("image", make_png(), filename="x.png")
+        async with one.post("/character/check", data=form) as answer:
+            assert answer.status == 503, await answer.text()
+            assert (await answer.json())["details"]["reason"] == "not_served"
+        health = await ask(one, "/generate_character/health")
+        assert health["status"] == "ready" and (await ask(one, "/models"))["diffusion_models"] == []
