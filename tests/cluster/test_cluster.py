@@ -92,7 +92,9 @@ def cluster(postgres, comfyui_folder, tmp_path_factory):
 def control(cluster):
     def write(**settings):
         for name in cluster.hosts:
-            (cluster.folder / name / "control.json").write_text(json.dumps({**QUICK, **settings}))
+            path = cluster.folder / name / "control.json"
+            path.with_suffix(".new").write_text(json.dumps({**QUICK, **settings}))
+            path.with_suffix(".new").replace(path)  # a node may read it now
 
     yield write
     write()
