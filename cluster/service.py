@@ -152,6 +152,10 @@ class ClusterService:
         self._news.set()
         return RemoteJob(row)
 
+    async def create_mesh_job(self, form: Form, user: str, key: str | None = None) -> RemoteJob:
+        """Refused: workers take pictures only."""
+        raise server_busy(503, "A cluster does not rig meshes", "not_served", 3600)
+
     async def create_edit(self, old: EndedJob, form: Form, user: str, key: str | None = None) -> RemoteJob:
         """Refused: a worker keeps nothing of earlier jobs that views could be baked onto."""
         raise server_busy(503, "A cluster does not bake painted views", "not_served", 3600)

@@ -57,6 +57,11 @@ INFLUENCES = (MAX_INFLUENCES, 8)
 
 BIND_POSES = ("as generated", "T-pose")
 CHARACTER_FORMATS = ("fbx", "glb", "vrm")
+MESH_SUFFIXES = (
+    *(".glb", ".gltf", ".vrm", ".fbx", ".usdz", ".usdc", ".usda", ".usd"),
+    *(".obj", ".3mf", ".ply", ".stl", ".off"),
+)
+"""Of the files that are read as meshes; pipeline.formats has a reader for each."""
 BONE_NAMES = ("mixamo", "vrm", "unreal", "unity")
 CLIPS = ("idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose")
 ROOT_MOTIONS = ("keep", "in place")

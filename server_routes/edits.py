@@ -34,9 +34,9 @@ def require_edits(form: Form) -> None:
 
 
 def require_pictures(old: EndedJob, sent: Collection[str]) -> None:
-    """Raise ApiError 400 where what was sent for a job is not kept: it comes from an earlier release."""
+    """Raise ApiError 400 where no picture is kept: the job took a mesh, or comes from an earlier release."""
     if "image" not in sent and SHEET not in sent:
-        message = "The pictures of this job are no longer kept. Start a new job with them"
+        message = "The job had no pictures, or they are no longer kept. Start a new job with them"
         raise invalid_parameter(message, "job_id", provided=old.id)
 
 

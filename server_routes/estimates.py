@@ -17,6 +17,8 @@ EMBEDDED_SECONDS = (14, 28)
 """For the embedded methods on two CPU cores, from benchmarks/job.py."""
 LEARNED_SECONDS = (120, 180)
 """With a learned mesh: the wire contract's example; it has not been measured on a GPU yet."""
+MESH_SECONDS = (2, 12)
+"""For rigging a mesh with the embedded method on two CPU cores."""
 STAGE_SECONDS: Mapping[str, float] = {
     "preprocessing": 3.7,
     "mesh_generation": 1.8,
@@ -52,8 +54,8 @@ class Estimate:
     stages: Mapping[str, float]
 
 
-def _kind(values: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple((name, values[name]) for name in sorted(values) if name not in _FREE)
+def _kind(values: Mapping[str, Any], takes_mesh: bool) -> tuple[Any, ...]:
+    return takes_mesh, *((name, values[name]) for name in sorted(values) if name not in _FREE)
 
 
 class History:
@@ -73,12 +75,13 @@ class History:
         if run:
             self._runs.append(run)
 
-    def estimate(self, values: Mapping[str, Any], is_learned: bool) -> Estimate:
+    def estimate(self, values: Mapping[str, Any], is_learned: bool, takes_mesh: bool = False) -> Estimate:
         """What to expect of a job. is_learned: whether a learned mesh model is installed."""
-        kind = _kind(values)
+        kind = _kind(values, takes_mesh)
         runs = [run for run in self._runs if run.kind == kind][-_CONSIDERED:]
         if len(runs) < ENOUGH_JOBS:
-            return Estimate(LEARNED_SECONDS if is_learned else EMBEDDED_SECONDS, STAGE_SECONDS)
+            usual = LEARNED_SECONDS if is_learned else EMBEDDED_SECONDS
+            return Estimate(MESH_SECONDS if takes_mesh else usual, STAGE_SECONDS)
         low, high = (_quantile(sorted(run.seconds for run in runs), share) for share in _TAILS)
         seconds = max(1, math.floor(low * (1 - _MARGIN))), max(2, math.ceil(high * (1 + _MARGIN)))
         return Estimate(seconds, {**STAGE_SECONDS, **_mean_stages(runs)})
@@ -90,7 +93,8 @@ def _read_run(row: Row) -> _Run | None:
         if row.body["cached_nodes"]:
             return None
         stages = {str(report["stage"]): float(report["seconds"]) for report in row.body["reports"]}
-        return _Run(_kind(dict(row.body["values"])), float(row.body["seconds"]), stages)
+        takes_mesh = "mesh_generation" not in row.body["completed_stages"]
+        return _Run(_kind(dict(row.body["values"]), takes_mesh), float(row.body["seconds"]), stages)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         log.warning("job %s: its record could not be read: %r", row.id, error)
         return None

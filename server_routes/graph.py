@@ -12,12 +12,13 @@ from typing import Any
 
 from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES, STAGES, VIEW_NAMES
 from .parameters import FIELDS
-from .upload import SHEET, SIDE_PICTURES, TEXTURE
+from .upload import MESH, SHEET, SIDE_PICTURES, TEXTURE
 
 GRAPH_FILE = Path(__file__).resolve().parent.parent / "workflows" / "api" / "Picture to rigged character.json"
 
 STAGE_NODES: Mapping[str, str] = {
     "C3DSplitSheet": "preprocessing",
+    "C3DLoadMesh": "preprocessing",
     "C3DPreprocessPicture": "preprocessing",
     "C3DGenerateMesh": "mesh_generation",
     "C3DLoadShapeModel": "mesh_generation",
@@ -65,6 +66,10 @@ MASKS: Mapping[str, str] = {"image": "mask", **{side: f"{side}_mask" for side in
 VIEWS_NODE, BAKE_NODE = "C3DGenerateViews", "C3DBakeTexture"
 SAVE_NODE, REPLACE_NODE, TEXTURE_NODE = "C3DSaveViews", "C3DReplaceViews", "C3DApplyTexture"
 """Node types that make the views and bake them, and those that save and replace views and texture."""
+LOAD_NODE, RIG_NODE, CHARACTER_NODE = "C3DLoadMesh", "C3DRigCharacter", "C3DSaveCharacter"
+"""Node types that take a client's mesh, rig it and save it."""
+OF_A_PICTURE: Mapping[str, str] = {RIG_NODE: "figure", CHARACTER_NODE: "model_file"}
+"""Node type -> its optional input that only a picture gives."""
 NEWEST_CLIP = "newest clip"
 """What the preview shows of a character with a motion."""
 
@@ -264,6 +269,30 @@ def _load_edits(prompt: Prompt, names: Collection[str], edits: Mapping[str, str]
     }
 
 
+def _take_mesh(prompt: Prompt, mesh: str) -> Prompt:
+    """Rig a mesh of the input folder in place of the one that is made of a picture."""
+    for node in prompt.values():
+        node["inputs"].pop(OF_A_PICTURE.get(node["class_type"], ""), None)
+        if node["class_type"] == CHARACTER_NODE:
+            node["inputs"]["filename_prefix"] = "3D/rigged"
+    placing = {"up": "auto", "front": "auto", "height_meters": 0.0}
+    load = _add_node(prompt, LOAD_NODE, "Load mesh", {"mesh_file": mesh, **placing})
+    prompt[_find_type(prompt, RIG_NODE)]["inputs"]["mesh"] = [load, 0]
+    return _prune(prompt, {"LoadImage"})
+
+
+def _take_pictures(
+    prompt: Prompt, job_id: str, pictures: Mapping[str, str], edits: Mapping[str, str], uses_sheet: bool
+) -> None:
+    """Bind the pictures and what was painted, and have the views saved."""
+    for node in prompt.values():
+        if node["class_type"] == "LoadImage":
+            node["inputs"]["image"] = pictures["image"] if "image" in pictures else pictures[SHEET]
+    _insert_pictures(prompt, pictures, uses_sheet)
+    _insert_edits(prompt, edits)
+    _save_views(prompt, job_id)
+
+
 def _insert_edits(prompt: Prompt, edits: Mapping[str, str]) -> None:
     """Put painted views, and a painted texture, in the place of those that are made."""
     views, baked = [_find_type(prompt, VIEWS_NODE), 0], [_find_type(prompt, BAKE_NODE), 0]
@@ -297,21 +326,20 @@ def build_graph(
 
     Each unlinked input of this pack's nodes takes the value of the form field of the same name, `job_id`
     inputs take the id of the job, and LoadImage takes the picture. pictures: files below the input folder by
-    their names in the form, one of them `image` or SHEET. values: every form field. motion: a file below the
-    input folder that is put onto the character, or empty. edits: such files by the names of EDITS.
+    their names in the form, one of them `image` or SHEET, or MESH alone. values: every form field. motion: a
+    file below the input folder that is put onto the character, or empty. edits: such files by the names of
+    EDITS.
     """
     prompt = copy.deepcopy(template)
+    if MESH in pictures:
+        prompt = _take_mesh(prompt, pictures[MESH])
     prompt = _prune(prompt, {node for field, node in SWITCHES.items() if not values[field]})
     bound = {**values, "job_id": job_id}
     for node_id, name in _unlinked_inputs(prompt):
         if name in bound:
             prompt[node_id]["inputs"][name] = bound[name]
-    for node in prompt.values():
-        if node["class_type"] == "LoadImage":
-            node["inputs"]["image"] = pictures["image"] if "image" in pictures else pictures[SHEET]
-    _insert_pictures(prompt, pictures, uses_sheet=values["views"] == PICTURE_VIEWS[0])
-    _insert_edits(prompt, edits)
-    _save_views(prompt, job_id)
+    if MESH not in pictures:
+        _take_pictures(prompt, job_id, pictures, edits, uses_sheet=values["views"] == PICTURE_VIEWS[0])
     if motion:
         _insert_motion(prompt, motion, values["root_motion"])
     node_stages = _assign_stages(prompt)

@@ -13,7 +13,7 @@ from . import picture
 from .database import JobDatabase
 from .database_engine import DatabaseError
 from .database_threads import DatabaseThreads
-from .upload import SIDE_PICTURES
+from .upload import MESH, SIDE_PICTURES
 
 log = logging.getLogger("character3d")
 
@@ -42,6 +42,14 @@ class InputPictures:
         """Write a job's motion after its picture; returns the name that Load Motion takes. Raises OSError."""
         return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, data, suffix)
 
+    async def store_mesh(self, job_id: str, suffix: str, data: bytes) -> str:
+        """Write the mesh of a job that takes one; returns the name that Load Mesh takes.
+
+        Raises OSError or sqlite3.Error.
+        """
+        await self._threads.write(JobDatabase.add_picture, job_id)
+        return await asyncio.to_thread(picture.store_input, _input_folder(), job_id, data, f"_{MESH}{suffix}")
+
     async def note(self, job_id: str) -> None:
         """Note that files of a job may be there. Raises DatabaseError."""
         await self._threads.write(JobDatabase.add_picture, job_id)
@@ -58,7 +66,7 @@ class InputPictures:
 
     @staticmethod
     def find(job_id: str) -> dict[str, str]:
-        """The names that LoadImage takes for a job's pictures, by their names in the form. Blocks."""
+        """The names that the graph takes for a job's pictures or mesh, by their names in the form. Blocks."""
         return picture.find_pictures(_input_folder(), job_id)
 
     @staticmethod

@@ -14,6 +14,7 @@ from .edits import EDIT_PATH
 from .errors import PROBLEM
 from .idempotency import HEADER, MAX_CHARACTERS
 from .jobs_page import ID_PATTERN, MOST, USUAL
+from .mesh_jobs import ANIMATE_PATH, RIG_PATH
 from .models import MODELS_PATH, SETTING
 from .rig_check import RIG_CHECK_PATH
 from .schemas import (
@@ -23,6 +24,7 @@ from .schemas import (
     form_schema,
     list_schemas,
     rig_check_form_schema,
+    rig_form_schema,
 )
 from .upload import EDITS, SHEET, SIDE_PICTURES
 
@@ -183,6 +185,18 @@ def _rig_check() -> Schema:
     )
 
 
+def _rig(name: str, summary: str, needs_motion: bool) -> Schema:
+    form = {"schema": rig_form_schema(needs_motion)}
+    return _operation(
+        name,
+        summary,
+        {202: {**_answer("The job is queued.", "Acceptance", _ACCEPTED), "links": _links()}},
+        (400, 408, 409, 413, 415, 422, 429, 503),
+        parameters=[_KEY],
+        requestBody={"required": True, "content": {"multipart/form-data": form}},
+    )
+
+
 def _download() -> Schema:
     binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     tag = {"ETag": {"description": "The SHA-256 of the file.", "schema": {"type": "string"}}}
@@ -275,6 +289,10 @@ def _paths() -> dict[str, Schema]:
         "/generate_character": {"post": _generate()},
         CHECK_PATH: {"post": _check()},
         RIG_CHECK_PATH: {"post": _rig_check()},
+        RIG_PATH: {"post": _rig("rigMesh", "Start a job: rig a mesh.", False)},
+        ANIMATE_PATH: {
+            "post": _rig("animateMesh", "Start a job: rig a mesh and put a motion onto it.", True),
+        },
         "/job/{job_id}/status": {"get": _operation("getStatus", "The status of a job.", {200: job}, gone)},
         "/job/{job_id}/download/{filename}": {"get": _download()},
         "/job/{job_id}/pictures/{filename}": {"get": _stage_picture()},

@@ -13,11 +13,12 @@ from typing import IO
 
 from PIL.Image import Image
 
+from ..pipeline.conventions import MESH_SUFFIXES
 from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
 from ..pipeline.preprocessing.decode import load_picture
 from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
 from .parameters import label
-from .upload import EDITS, MAX_IMAGE_BYTES, SHEET, SIDE_PICTURES
+from .upload import EDITS, MAX_IMAGE_BYTES, MESH, SHEET, SIDE_PICTURES
 
 log = logging.getLogger("character3d")
 
@@ -40,6 +41,8 @@ PICTURE_SUFFIXES = {
 """Form file -> what its name in the input folder ends with, after the job's id."""
 EDIT_SUFFIXES = {name: f"_painted_{name}{_PICTURE}" for name in EDITS}
 """The same of views and textures that a person painted."""
+MESH_INPUTS = tuple(f"_{MESH}{suffix}" for suffix in MESH_SUFFIXES)
+"""What the name of a client's mesh ends with, by its format."""
 _SIGNATURES = (
     (b"HIERARCHY", ".bvh"),
     (b"glTF", ".glb"),
@@ -129,8 +132,12 @@ def input_name(job_id: str, suffix: str = _PICTURE) -> str:
 def find_pictures(input_folder: Path, job_id: str) -> dict[str, str]:
     """The names of a job's pictures below the input folder, by their names in the form. Blocks.
 
-    A front that is gone is named all the same: ComfyUI says that it is missing.
+    In their place the mesh of a job that takes one. A front that is gone is named all the same: ComfyUI says
+    that it is missing.
     """
+    meshes = (input_name(job_id, suffix) for suffix in MESH_INPUTS)
+    if mesh := next((name for name in meshes if (input_folder / name).is_file()), ""):
+        return {MESH: mesh}
     names = {name: input_name(job_id, suffix) for name, suffix in PICTURE_SUFFIXES.items()}
     found = {name: file for name, file in names.items() if (input_folder / file).is_file()}
     return found if SHEET in found else {"image": names["image"], **found}
@@ -168,7 +175,8 @@ def remove_input(input_folder: Path, job_id: str) -> bool:
     """Delete a job's files, and the folder with the last one; returns whether they are gone. Blocks."""
     try:
         with _folder_lock:
-            for suffix in (*PICTURE_SUFFIXES.values(), *EDIT_SUFFIXES.values(), *MOTION_SUFFIXES):
+            files = (*PICTURE_SUFFIXES.values(), *EDIT_SUFFIXES.values(), *MOTION_SUFFIXES, *MESH_INPUTS)
+            for suffix in files:
                 (input_folder / input_name(job_id, suffix)).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # it holds files of other jobs, or is not there
                 (input_folder / FOLDER).rmdir()

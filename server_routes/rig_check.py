@@ -20,12 +20,12 @@ from ..pipeline.errors import Character3DError, FormatError, MeshError
 from .check_queue import CheckQueue
 from .errors import PROCESSING_ERROR, ApiError, invalid_parameter, unsupported_format
 from .redact import redact_paths
-from .upload import MEBIBYTE, FilePart, read_form
+from .upload import MEBIBYTE, MESH, FilePart, read_form
 from .upload_slots import UploadSlots
 
 RIG_CHECK_PATH = "/character/rig_check"
 FILES = {
-    "mesh": FilePart(
+    MESH: FilePart(
         64 * MEBIBYTE,
         "Mesh file is too large. The limit is 64 MB",
         "Missing mesh. Send a mesh file, such as a GLB, whose name says its format",

@@ -30,6 +30,7 @@ from .health import METRICS_TYPE, describe_health, describe_metrics
 from .idempotency import KeysInFlight, key_reused, read_key
 from .jobs_page import describe_page, read_page
 from .limits import OpenStreams
+from .mesh_jobs import ANIMATE_FILES, ANIMATE_PATH, RIG_FILES, RIG_PATH
 from .models import MODELS_PATH
 from .openapi import OPENAPI_PATH, describe_service
 from .rig_check import RIG_CHECK_PATH, RigChecks, RigReader
@@ -48,10 +49,12 @@ ReadDigest = Callable[[Form], str]
 
 NOT_READY_SECONDS = 5
 DOCS_PATH = "/generate_character/docs"
-OPEN_PATHS = (OPENAPI_PATH, DOCS_PATH, STUDIO_PATH, SLASH_PATH, FILES_PATH)
+LLMS_PATH = "/llms.txt"
+OPEN_PATHS = (OPENAPI_PATH, DOCS_PATH, LLMS_PATH, STUDIO_PATH, SLASH_PATH, FILES_PATH)
 """Served without authentication, since they say how to authenticate, or ask for a key."""
 
 PAGE = Path(__file__).with_name("reference.html")
+LLMS_FILE = Path(__file__).resolve().parent.parent / "llms.txt"
 
 
 class Routes:
@@ -101,6 +104,15 @@ class Routes:
             return await self._service.create_edit(old, form, user, key)
 
         return await self._start(request, EDITS, create, lambda form: edit_digest(old.id, form))
+
+    async def rig(self, request: web.Request) -> web.StreamResponse:
+        """POST /character/rig: a job that rigs a mesh."""
+        return await self._start(request, RIG_FILES, self._service.create_mesh_job, lambda form: form.digest)
+
+    async def animate(self, request: web.Request) -> web.StreamResponse:
+        """POST /character/animate: a job that rigs a mesh and puts a motion onto it."""
+        create = self._service.create_mesh_job
+        return await self._start(request, ANIMATE_FILES, create, lambda form: form.digest)
 
     async def check(self, request: web.Request) -> web.StreamResponse:
         """POST /character/check."""
@@ -206,6 +218,10 @@ class Routes:
         """GET /generate_character/docs: the same as a self-contained page."""
         return web.FileResponse(PAGE)
 
+    async def describe_for_models(self, request: web.Request) -> web.StreamResponse:
+        """GET /llms.txt: the service in short, for language models."""
+        return web.FileResponse(LLMS_FILE, headers={"Content-Type": "text/plain; charset=utf-8"})
+
     async def _accept(
         self,
         request: web.Request,
@@ -287,6 +303,8 @@ def add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         "/generate_character": {"POST": routes.generate_character},
         CHECK_PATH: {"POST": routes.check},
         RIG_CHECK_PATH: {"POST": routes.rig_check},
+        RIG_PATH: {"POST": routes.rig},
+        ANIMATE_PATH: {"POST": routes.animate},
         f"/job/{job}/status": {"GET": routes.get_status},
         f"/job/{job}/download/{name}": {"GET": routes.download},
         f"/job/{job}/pictures/{name}": {"GET": routes.get_picture},
@@ -300,6 +318,7 @@ def add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         MODELS_PATH: {"GET": routes.list_models},
         OPENAPI_PATH: {"GET": routes.openapi},
         DOCS_PATH: {"GET": routes.reference},
+        LLMS_PATH: {"GET": routes.describe_for_models},
         "/generate_character/health": {"GET": routes.health},
         "/generate_character/metrics": {"GET": routes.metrics},
         f"/job/{job}/events": {"GET": routes.stream},

@@ -24,10 +24,11 @@ from .errors import (
     UNSUPPORTED_FORMAT,
 )
 from .graph import SHOWN_NODES
-from .parameters import FormFields
+from .mesh_jobs import MESH_DEFAULTS, OF_PICTURES
+from .parameters import DEFAULT_MODEL, FormFields
 from .report_schema import QualityReport
 from .status import DOWNLOAD_KEYS
-from .upload import SHEET, SIDE_PICTURES, TEXTURE
+from .upload import MESH, SHEET, SIDE_PICTURES, TEXTURE
 
 Schema = dict[str, Any]
 
@@ -399,8 +400,12 @@ def _side_picture(side: str) -> Schema:
 
 
 _SIDES = {name: _side_picture(side) for name, side in SIDE_PICTURES.items()}
-_ONE_PICTURE = [{"required": ["image"]}, {"required": [SHEET]}]
-"""Exactly one of both."""
+_ONE_PICTURE: Schema = {
+    "if": {"required": [SHEET]},
+    "then": {"not": {"required": ["image"]}},
+    "else": {"required": ["image"]},
+}
+"""Exactly one of both. Written so, since generators of clients leave a form out that is a oneOf."""
 _MOTION = {
     "type": "string",
     "format": "binary",
@@ -409,18 +414,42 @@ _MOTION = {
 }
 
 
+_UNKNOWN = "Unknown fields are ignored, with a warning."
+
+
 def check_form_schema() -> Schema:
     """The multipart form of POST /character/check; other fields are not read."""
     figure = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]["figure"]
     properties = {"image": _IMAGE, SHEET: _SHEET, "figure": figure}
-    return {"type": "object", "oneOf": _ONE_PICTURE, "properties": properties}
+    return {"type": "object", **_ONE_PICTURE, "properties": properties}
+
+
+_MESH = {
+    "type": "string",
+    "format": "binary",
+    "description": "A mesh of at most 64 MB in one file; its name says its format: .glb, .fbx, .obj, .stl "
+    "and others.",
+}
 
 
 def rig_check_form_schema() -> Schema:
     """The multipart form of POST /character/rig_check; other fields are not read."""
-    text = "A mesh of at most 64 MB in one file; its name says its format: .glb, .fbx, .obj, .stl and others."
-    mesh = {"type": "string", "format": "binary", "description": text}
-    return {"type": "object", "required": ["mesh"], "properties": {"mesh": mesh}}
+    return {"type": "object", "required": [MESH], "properties": {MESH: _MESH}}
+
+
+def rig_form_schema(needs_motion: bool) -> Schema:
+    """The multipart form of POST /character/rig, and of POST /character/animate, which needs a motion."""
+    fields = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]
+    used = {name: field for name, field in fields.items() if name not in OF_PICTURES}
+    for name, value in MESH_DEFAULTS.items():
+        used[name] = {**used[name], "default": value}
+    return {
+        "type": "object",
+        "required": [MESH, "motion"] if needs_motion else [MESH],
+        "properties": {MESH: _MESH, "motion": _MOTION, **used},
+        "description": _UNKNOWN,
+        "additionalProperties": True,
+    }
 
 
 def edit_form_schema() -> Schema:
@@ -431,16 +460,24 @@ def edit_form_schema() -> Schema:
     files = {
         name: {"type": "string", "format": "binary", "description": text} for name, text in described.items()
     }
-    return {"type": "object", "properties": files, "anyOf": [{"required": [name]} for name in files]}
+    first, *others = files
+    needed = {"if": {"anyOf": [{"required": [name]} for name in others]}, "else": {"required": [first]}}
+    return {"type": "object", "properties": files, **needed}
 
 
 def form_schema() -> Schema:
-    """The multipart form of POST /generate_character."""
+    """The multipart form of POST /generate_character.
+
+    model_name has no default in it: generated clients send every default, and a model that is sent must be
+    installed.
+    """
     fields = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]
-    unknown = {"type": "string", "description": "Unknown fields are ignored, with a warning."}
+    del fields["model_name"]["default"]
+    fields["model_name"]["description"] = f"An installed model; {DEFAULT_MODEL} unless one is sent."
     return {
         "type": "object",
-        "oneOf": _ONE_PICTURE,
+        **_ONE_PICTURE,
         "properties": {"image": _IMAGE, **_SIDES, SHEET: _SHEET, "motion": _MOTION, **fields},
-        "additionalProperties": unknown,
+        "description": _UNKNOWN,
+        "additionalProperties": True,
     }

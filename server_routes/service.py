@@ -34,13 +34,14 @@ from .jobs import Job, new_job_id
 from .kept_uploads import KeptUploads
 from .limits import RateLimit
 from .live_job import LiveJob
+from .mesh_jobs import adapt_parameters, read_mesh
 from .parameters import Parameters, parse_parameters
 from .resume import resume_jobs
 from .retention import Retention
 from .sqlite_engine import SqliteEngine
 from .store import AnyJob, JobStore
 from .submission import PromptSubmitter
-from .upload import EDITS, MEBIBYTE, SHEET, SIDE_PICTURES, TEXTURE, Form
+from .upload import EDITS, MEBIBYTE, MESH, SHEET, SIDE_PICTURES, TEXTURE, Form
 from .webhooks import Webhooks
 
 log = logging.getLogger("character3d")
@@ -152,9 +153,7 @@ class CharacterService:
 
         The job is on disk when this returns. Raises ApiError; a refusal leaves nothing behind.
         """
-        self._require_database()
-        self._submitter.require_worker()
-        await asyncio.to_thread(require_space, output_folder())
+        await self._require_room()
         parameters, is_learned = await self._read_parameters(form)
         require_one_front(form, parameters)
         name, *further = form.pictures
@@ -183,15 +182,32 @@ class CharacterService:
             await asyncio.to_thread(self._kept.remove, job_id)
             raise
 
+    async def create_mesh_job(self, form: Form, user: str, key: str | None = None) -> LiveJob:
+        """Queue a job that rigs the form's mesh, and puts its motion onto it. As create_job."""
+        await self._require_room()
+        parameters = adapt_parameters((await self._read_parameters(form))[0])
+        mesh = await asyncio.to_thread(read_mesh, form)
+        motion = await asyncio.to_thread(picture.read_motion, form.motion) if form.motion else None
+        job_id = new_job_id()
+        try:
+            with _disk_errors():
+                files = {MESH: await self._pictures.store_mesh(job_id, *mesh)}
+                moves = await self._pictures.store_motion(job_id, *motion) if motion else ""
+            graph = build_graph(self._template, job_id, files, parameters.values, moves)
+            expected = self.runner.history.estimate(parameters.values, is_learned=False, takes_mesh=True)
+            job = Job(job_id, user, parameters, graph, expected)
+            return await self._begin(job, (key, form.digest) if key else None)
+        except BaseException:
+            await self._pictures.remove(job_id)
+            raise
+
     async def create_edit(self, old: EndedJob, form: Form, user: str, key: str | None = None) -> LiveJob:
         """Queue a job that is an earlier one with painted views, or a painted texture, in its views' place.
 
         As create_job. The earlier job's pictures come to where they were, so that ComfyUI finds what it made
         of them in its cache.
         """
-        self._require_database()
-        self._submitter.require_worker()
-        await asyncio.to_thread(require_space, output_folder())
+        await self._require_room()
         parameters = read_edited_parameters(old, form)
         job_id, origin = new_job_id(), read_origin(old.id, old.record)
         with self._kept.open(old.id) as sent:
@@ -276,6 +292,12 @@ class CharacterService:
         background.spawn_loop(self._retention.expire_jobs, "retention")
         background.spawn_loop(self.jobs.retry_unsaved, "retry")
         log.info("%d jobs resumed in %.3f s", len(self.jobs.live), time.monotonic() - started)
+
+    async def _require_room(self) -> None:
+        """Raise ApiError where no job can be stored, run or saved."""
+        self._require_database()
+        self._submitter.require_worker()
+        await asyncio.to_thread(require_space, output_folder())
 
     def _require_database(self) -> None:
         if self._start_problem:

@@ -105,6 +105,9 @@ class Service(Protocol):
     async def create_job(self, form: Form, user: str, key: str | None = None) -> AnyJob:
         """Start the job of a form."""
 
+    async def create_mesh_job(self, form: Form, user: str, key: str | None = None) -> AnyJob:
+        """Start a job that rigs the form's mesh, and puts its motion onto it."""
+
     async def create_edit(self, old: EndedJob, form: Form, user: str, key: str | None = None) -> AnyJob:
         """Start a job that is an earlier one with painted views."""
 

@@ -99,6 +99,9 @@ FILES: Mapping[str, FilePart] = {
 """Those of a job's form by their names."""
 
 
+MESH = "mesh"
+"""The file of a job that has no picture."""
+
 TEXTURE = "texture"
 EDITS: Mapping[str, FilePart] = {name: _picture_part(name) for name in (*VIEW_NAMES, TEXTURE)}
 """Those of the form of painted views, and of a painted texture."""

@@ -99,7 +99,7 @@ def archive():
 def test_the_archive_holds_the_pack_and_nothing_else(archive):
     tops = {name.split("/")[0] for name in archive}
     needed = {"__init__.py", "nodes", "pipeline", "backends", "server_routes", "workflows", "web"}
-    needed |= {"locales", "studio", "subgraphs"}
+    needed |= {"locales", "studio", "subgraphs", "llms.txt"}
     beside = {
         "LICENSE",
         "README.md",

@@ -5,13 +5,14 @@ the clips. glb.py writes GLB with gltf_document.py (the container) and gltf_skin
 vrm*.py add what VRM requires. validate.py holds the checks that all writers share.
 """
 
+from ..conventions import MESH_SUFFIXES
 from .armature import encode_fbx_armature, encode_glb_armature, encode_vrma
 from .bvh import encode_bvh
 from .fbx import encode_fbx, write_fbx
 from .files import create_file, encode_png, replace_file
 from .glb import encode_glb, write_glb
 from .joint_names import NAME_PROFILES, rename_character, rename_joints
-from .mesh_files import MESH_SUFFIXES, LoadedMesh, advise, read_mesh
+from .mesh_files import LoadedMesh, advise, read_mesh
 from .motion_files import MOTION_SUFFIXES, LoadedMotions, read_motions
 from .profile_axes import turn_axes
 from .reading.companions import list_companions

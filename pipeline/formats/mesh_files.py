@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..conventions import MESH_SUFFIXES
 from ..errors import FormatError, MeshError
 from ..types import Mesh, TexturedMesh
 from .reading.fbx import read_fbx
@@ -35,8 +36,6 @@ _READERS: dict[str, Callable[[Path], Model]] = {
     ".stl": read_stl,
     ".off": read_through_trimesh,
 }
-MESH_SUFFIXES = tuple(_READERS)
-"""Supported formats."""
 _OTHERS = {
     ".blend": "open it in Blender and export it as glTF 2.0 (.glb)",
     ".dae": "convert it to glTF 2.0 (.glb), for example with Blender",

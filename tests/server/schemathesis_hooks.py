@@ -37,11 +37,33 @@ schemathesis.openapi.format("webhook-url", WEBHOOK_URLS)
 schemathesis.openapi.format("binary", st.tuples(*[st.integers(0, 255)] * 3).map(encode_picture))
 
 
+def say_choice(form):
+    """Say which files a form needs without if and else, which schemathesis cannot draw from."""
+    condition, otherwise = form.pop("if"), form.pop("else")
+    if form.pop("then", None):
+        form["oneOf"] = [otherwise, condition]
+    else:
+        form["anyOf"] = [otherwise, *condition["anyOf"]]
+
+
+def find_form(operations):
+    """The schema of a path's form; empty without one."""
+    body = operations.get("post", {}).get("requestBody", {"content": {}})
+    return body["content"].get("multipart/form-data", {}).get("schema", {})
+
+
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    form = raw_schema["paths"]["/generate_character"]["post"]["requestBody"]["content"]["multipart/form-data"]
-    form["schema"]["properties"].update(OF_THIS_MACHINE)
-    del form["schema"]["properties"]["motion"]  # what is drawn for a file is a picture
+    for operations in raw_schema["paths"].values():
+        form = find_form(operations)
+        if "if" in form:
+            say_choice(form)
+        if form.get("additionalProperties"):
+            form["additionalProperties"] = {"type": "string"}  # all that a form can carry
+        fields = form.get("properties", {})
+        fields.update({name: rule for name, rule in OF_THIS_MACHINE.items() if name in fields})
+        if "motion" not in form.get("required", ()):
+            fields.pop("motion", None)  # what is drawn for a file is a picture
 
 
 BOOLEANS = ("enable_rigging", "fingers", "strict", "animated_preview")

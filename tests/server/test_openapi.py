@@ -119,6 +119,17 @@ async def test_it_is_served_and_the_page_asks_no_other_host(client):
         assert not re.findall(r"(?:src|href)\s*=|https?://", text)
 
 
+async def test_the_page_for_language_models_names_what_there_is(client):
+    async with client.get("/llms.txt") as answer:
+        text = await answer.text()
+        assert (answer.status, answer.content_type) == (200, "text/plain")
+    assert text == (REPOSITORY / "llms.txt").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:GET|POST) (/[^`]+)`", text))
+    assert named and named <= {path for _, path in list_operations()}
+    for path in re.findall(r"blob/main/([^)]+)\)", text):
+        assert (REPOSITORY / path).is_file(), path
+
+
 def render(url, profile):
     """The page as Chromium shows it once its script has run, as HTML."""
     options = [*FLAGS, "--headless", f"--user-data-dir={profile}", "--virtual-time-budget=10000"]

@@ -84,6 +84,7 @@ def reader(comfyui, tmp_path_factory):
     picture.save(folder / "input.jpg", quality=92)
     Image.new("RGB", (768, 768), (90, 30, 30)).save(folder / "painted.png")
     (folder / "mesh.glb").write_bytes(b"glTF")
+    (folder / "walk.bvh").write_bytes(b"HIERARCHY")
     return Reader(comfyui.url, folder)
 
 
@@ -117,7 +118,7 @@ def test_the_python_client_of_the_page(reader):
     assert len([line for line in block.splitlines() if line]) <= 10
     done = run_python(reader, block)
     names = done.stdout.split()
-    assert len(names) == 7 and all((reader.folder / name).stat().st_size for name in names), done.stderr
+    assert len(names) == 8 and all((reader.folder / name).stat().st_size for name in names), done.stderr
 
 
 def test_the_webhook_check_of_the_page():

@@ -190,6 +190,12 @@ def _apply_texture(mesh, texture):
     return io.NodeOutput(mesh, mesh, ui=_report("texture_baking", "painted", warnings=[warning]))
 
 
+def _load_mesh(mesh_file, **values):
+    """The mesh says how many bytes it has."""
+    size = os.path.getsize(os.path.join(folder_paths.get_input_directory(), mesh_file))
+    return io.NodeOutput(f"mesh of {size}", f"mesh of {size}")
+
+
 def _add_animation(character, animation):
     return io.NodeOutput(f"{character} {animation}")
 
@@ -262,6 +268,13 @@ NODES = [
         ],
         [TRIMESH.Output(), TRIMESH.Output()],
         _generate_mesh,
+    ),
+    _node(
+        "C3DLoadMesh",
+        _texts("mesh_file", "up", "front"),
+        [TRIMESH.Output(), TRIMESH.Output()],
+        _load_mesh,
+        is_output=False,
     ),
     _node(
         "C3DGenerateViews",
