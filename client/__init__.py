@@ -1,6 +1,11 @@
-"""A client of the Character3D service: a small package without dependencies, to import or to copy."""
+"""A client of the Character3D service: a small package to import or to copy.
 
-from .client import Client, ServiceError
+The command `character3d` needs rich, and its MCP server mcp; all else is of the standard library.
+"""
+
+from .asynchronous import AsyncClient
+from .client import Client
+from .connection import ServiceError
 from .types import (
     Acceptance,
     Check,
@@ -46,6 +51,7 @@ from .types import (
 
 __all__ = [
     "Acceptance",
+    "AsyncClient",
     "Check",
     "CheckedLandmark",
     "Client",
