@@ -135,6 +135,11 @@ def find_packages(environment: Path) -> Path:
     return packages
 
 
+def find_python(environment: Path) -> Path:
+    """Return the Python of a virtual environment."""
+    return environment / ("Scripts/python.exe" if WINDOWS else "bin/python")
+
+
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; the system releases it when this process ends, for whatever reason."""
@@ -182,9 +187,10 @@ class Environment:
         name = key if wheels == TESTED else f"{key}-{core.version}-{wheels.name}"
         self.folder = find_cache_folder() / name
         self.log = find_cache_folder() / f"{name}.log"
-        self.python = self.folder / "venv" / ("Scripts/python.exe" if WINDOWS else "bin/python")
+        self.python = find_python(self.folder / "venv")
         self.comfyui = self.folder / "ComfyUI"
         self.readers = self.folder / "readers"
+        self.generators = self.folder / "generators"
 
     def prepare(self) -> None:
         """Make the layers that the user needs and that are missing. CoreNotFound if ComfyUI cannot be had."""
@@ -198,7 +204,9 @@ class Environment:
         """Make the layers that the tests of a push need, or also those of the nightly run."""
         self.install_list("tests", "test tools", REPOSITORY / "requirements-test.txt")
         install_debian_packages(self.log, nightly)
-        self.install_node_packages()
+        self.install_node_packages("node", "readers", self.readers)
+        if nightly:
+            self.install_generators()
         if nightly and sys.version_info[:2] == (3, 11) and not self.has_layer("blender", BLENDER):
             self.install("Blender as a module", "--no-deps", BLENDER)
             self.mark_layer("blender", BLENDER)
@@ -303,16 +311,29 @@ class Environment:
         # It names folders that do not exist here, and ComfyUI would not start.
         (self.comfyui / "extra_model_paths.yaml").unlink(missing_ok=True)
 
-    def install_node_packages(self) -> None:
-        """Install the readers that run under node, where there is npm."""
-        npm, lists = shutil.which("npm"), REPOSITORY / "tests" / "readers"
+    def install_node_packages(self, layer: str, name: str, folder: Path) -> None:
+        """Install what runs under node, where there is npm. name: of the folder of tests that lists it."""
+        npm, lists = shutil.which("npm"), REPOSITORY / "tests" / name
         lock = (lists / "package-lock.json").read_text(encoding="utf-8")
-        if npm and not self.has_layer("node", lock):
-            self.readers.mkdir(exist_ok=True)
-            for name in ("package.json", "package-lock.json"):
-                shutil.copyfile(lists / name, self.readers / name)
-            run_step("node packages", [npm, "ci", "--no-audit", "--no-fund"], self.log, self.readers)
-            self.mark_layer("node", lock)
+        if npm and not self.has_layer(layer, lock):
+            folder.mkdir(exist_ok=True)
+            for file in ("package.json", "package-lock.json"):
+                shutil.copyfile(lists / file, folder / file)
+            step = f"node packages of tests/{name}"
+            run_step(step, [npm, "ci", "--no-audit", "--no-fund"], self.log, folder)
+            self.mark_layer(layer, lock)
+
+    def install_generators(self) -> None:
+        """Install the programs that write clients from the OpenAPI document, with packages of their own."""
+        self.install_node_packages("node generators", "generators", self.generators)
+        requirements = REPOSITORY / "tests" / "generators" / "requirements.txt"
+        source = requirements.read_text(encoding="utf-8")
+        if not self.has_layer("generators", source):
+            self.run_module("an environment of generators", "venv", "--clear", self.generators / "venv")
+            python = find_python(self.generators / "venv")
+            step = "generators of clients"
+            run_step(step, [str(python), "-m", "pip", "install", "-q", "-r", str(requirements)], self.log)
+            self.mark_layer("generators", source)
 
 
 def install_debian_packages(log: Path, nightly: bool) -> None:
@@ -382,6 +403,7 @@ def prepare_tests(nightly: bool) -> tuple[Path, dict[str, str]]:
         # The tests start dozens of processes: where none may keep bytecode, each compiles what it imports.
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONPYCACHEPREFIX": str(find_cache_folder() / "bytecode"),
+        "CHARACTER3D_GENERATORS": str(environment.generators),
     }
     if os.environ.get("CI"):
         variables["CHARACTER3D_REQUIRE_READERS"] = "1"
