@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from .joint_transforms import make_exact_rest, move_in_parents, world_to_local
 from .validate import check_character
 
 _CENTIMETRES_PER_METRE = 100.0
+_LOD_SCREEN, _LOD_STEP = 50.0, 0.5
+"""Percent of the screen's height at which level 1 takes over, and of each further level relative to that."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,15 @@ def write_fbx(path: str | os.PathLike[str], character: RiggedCharacter) -> None:
     replace_file(path, encode_fbx(character, path.stem))
 
 
-def encode_fbx(character: RiggedCharacter, stem: str) -> bytes:
-    """Return the bytes of `write_fbx`; the embedded texture is named after `stem`, the file's name."""
+def encode_fbx(character: RiggedCharacter, stem: str, lods: Sequence[RiggedCharacter] = ()) -> bytes:
+    """Return the bytes of `write_fbx`; the embedded texture is named after `stem`, the file's name.
+
+    lods: the character's coarser levels of detail, on the same skeleton. Then the meshes are called
+    `Character_LOD0`, `Character_LOD1` and so on, as Unity wants them, below an LOD group, as Unreal does.
+    """
     check_character(character, "FBX")
     scene = SceneBuilder()
-    _add_character(scene, character, stem)
+    _add_character(scene, character, stem, lods)
     return encode_document(scene.document())
 
 
@@ -76,22 +82,58 @@ def _character_to_fbx(character: RiggedCharacter) -> _FbxCharacter:
     return _FbxCharacter(positions, rest, np.asarray(mesh.uvs) * (1.0, -1.0) + (0, 1))
 
 
-def _add_character(scene: SceneBuilder, character: RiggedCharacter, stem: str) -> None:
-    converted = _character_to_fbx(character)
-    mesh_model = _add_model(scene, CHARACTER_NAME, "Mesh", np.eye(4))
-    scene.connect(mesh_model, ROOT_ID)
-    geometry = _add_geometry(scene, character.textured, converted)
-    scene.connect(geometry, mesh_model)
-    add_morphs(scene, character.textured.mesh, geometry, _CENTIMETRES_PER_METRE)
-    for number, material in enumerate(character.textured.materials):
-        suffix = f"_{number + 1}" if number else ""
-        scene.connect(add_material(scene, material, stem, suffix), mesh_model)
-    local = world_to_local(character.skeleton.parents, converted.rest)
+def _add_character(
+    scene: SceneBuilder, character: RiggedCharacter, stem: str, lods: Sequence[RiggedCharacter]
+) -> None:
+    levels = (character, *lods)
+    group = _add_lod_group(scene, len(levels)) if lods else ROOT_ID
+    names = [f"{CHARACTER_NAME}_LOD{level}" if lods else CHARACTER_NAME for level in range(len(levels))]
+    meshes = [
+        _add_mesh(scene, level.textured, _character_to_fbx(level), name, group)
+        for level, name in zip(levels, names, strict=True)
+    ]
+    _add_materials(scene, character.textured, stem, [model for model, _ in meshes])
+    rest = _character_to_fbx(character).rest
+    local = world_to_local(character.skeleton.parents, rest)
     joints = _add_skeleton(scene, character.skeleton, local)
-    scene.connect(_add_skin(scene, character.skin, converted.rest, joints), geometry)
-    _add_bind_pose(scene, [mesh_model, *joints], [np.eye(4), *converted.rest])
+    for (_, geometry), level in zip(meshes, levels, strict=True):
+        scene.connect(_add_skin(scene, level.skin, rest, joints), geometry)
+    models = [model for model, _ in meshes]
+    _add_bind_pose(scene, [*models, *joints], [*[np.eye(4)] * len(models), *rest])
     clips = move_in_parents(character.skeleton, character.clips)
     add_clips(scene, clips, joints, local, _CENTIMETRES_PER_METRE)
+
+
+def _add_lod_group(scene: SceneBuilder, levels: int) -> int:
+    """A model whose children are levels of detail, with the shares of the screen where one takes over."""
+    group = _add_model(scene, CHARACTER_NAME, "LodGroup", np.eye(4))
+    scene.connect(group, ROOT_ID)
+    thresholds = [
+        (f"Thresholds|Level{level}", "factor", _LOD_SCREEN * _LOD_STEP**level) for level in range(levels - 1)
+    ]
+    properties = make_properties(("ThresholdsUsedAsPercentage", "boolean", 1), *thresholds)
+    attribute = scene.add("NodeAttribute", CHARACTER_NAME, "NodeAttribute", "LodGroup", properties)
+    scene.connect(attribute, group)
+    return group
+
+
+def _add_mesh(
+    scene: SceneBuilder, textured: TexturedMesh, converted: _FbxCharacter, name: str, parent: int
+) -> tuple[int, int]:
+    """Add a mesh with its morphs; return the ids of its model and its geometry."""
+    model = _add_model(scene, name, "Mesh", np.eye(4))
+    scene.connect(model, parent)
+    geometry = _add_geometry(scene, textured, converted)
+    scene.connect(geometry, model)
+    add_morphs(scene, textured.mesh, geometry, _CENTIMETRES_PER_METRE)
+    return model, geometry
+
+
+def _add_materials(scene: SceneBuilder, textured: TexturedMesh, stem: str, models: list[int]) -> None:
+    for number, material in enumerate(textured.materials):
+        added = add_material(scene, material, stem, f"_{number + 1}" if number else "")
+        for model in models:
+            scene.connect(added, model)
 
 
 def _add_geometry(scene: SceneBuilder, textured: TexturedMesh, converted: _FbxCharacter) -> int:

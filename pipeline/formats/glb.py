@@ -13,6 +13,7 @@ import numpy as np
 from ..mesh.normals import vertex_normals
 from ..types import FloatArray, IntArray, Mesh, RiggedCharacter, TexturedMesh
 from .files import replace_file
+from .gltf_compact import compress_document, quantize_document, recode_images
 from .gltf_document import INDICES, VERTICES, GltfDocument
 from .gltf_extras import add_tangents, add_targets, add_uv_sets, unmorph_positions
 from .gltf_materials import describe_material
@@ -33,6 +34,19 @@ def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) ->
     character that do not fit together; OSError from writing. The file is written atomically.
     """
     replace_file(Path(path), encode_glb(model))
+
+
+def encode_compact_glb(character: RiggedCharacter, compression: str, webp_quality: int = 0) -> bytes:
+    """Return a smaller file of the character (gltf_compact.py); with a quality, textures are WebP."""
+    check_character(character, "GLB")
+    document = describe_character(character)[0]
+    if webp_quality:
+        recode_images(document, webp_quality)
+    if compression != "none":
+        quantize_document(document)
+    if compression == "meshopt":
+        compress_document(document)
+    return document.pack()
 
 
 def encode_glb(model: Mesh | TexturedMesh | RiggedCharacter) -> bytes:

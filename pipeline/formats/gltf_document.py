@@ -12,8 +12,8 @@ import numpy.typing as npt
 GENERATOR = "ComfyUI-Character3D"
 VERTICES, INDICES = 34962, 34963
 """Targets of buffer views: ARRAY_BUFFER and ELEMENT_ARRAY_BUFFER."""
-_COMPONENTS = {"uint8": 5121, "uint16": 5123, "uint32": 5125, "float32": 5126}
-_SHAPES = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
+COMPONENTS = {"int8": 5120, "uint8": 5121, "int16": 5122, "uint16": 5123, "uint32": 5125, "float32": 5126}
+SHAPES = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 
 
 class GltfDocument:
@@ -22,6 +22,8 @@ class GltfDocument:
     def __init__(self) -> None:
         self.tree: dict[str, Any] = {"asset": {"version": "2.0", "generator": GENERATOR}, "scene": 0}
         self.binary = bytearray()
+        self.buffers: list[dict[str, Any]] = []
+        """Those beside the file's own, which have no bytes in it."""
 
     def add(self, kind: str, item: dict[str, Any]) -> int:
         """Append an item to one of the document's top-level lists; return its index."""
@@ -49,9 +51,9 @@ class GltfDocument:
             values = values.transpose(0, 2, 1)
         accessor: dict[str, Any] = {
             "bufferView": self.add_view(np.ascontiguousarray(values).tobytes(), target),
-            "componentType": _COMPONENTS[values.dtype.name],
+            "componentType": COMPONENTS[values.dtype.name],
             "count": len(values),
-            "type": _SHAPES[values.shape[1:]],
+            "type": SHAPES[values.shape[1:]],
         }
         if has_bounds:
             rows = values.reshape(len(values), -1)
@@ -65,7 +67,7 @@ class GltfDocument:
 
     def pack(self) -> bytes:
         """Return the file: header, JSON chunk and binary chunk."""
-        self.tree["buffers"] = [{"byteLength": len(self.binary)}]
+        self.tree["buffers"] = [{"byteLength": len(self.binary)}, *self.buffers]
         text = json.dumps(self.tree, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 4)
         chunks = struct.pack("<I4s", len(text), b"JSON") + text
