@@ -242,8 +242,14 @@ class Parameters(TypedDict, total=False):
     bind_pose: Literal["as generated", "T-pose"]
     animation: Literal["none", "all", "idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose"]
     root_motion: Literal["keep", "in place"]
-    character_format: Literal["fbx", "glb", "vrm"]
-    bone_names: Literal["mixamo", "vrm", "unreal", "unity"]
+    character_format: Literal["fbx", "glb", "vrm", "vrm0", "usdz"]
+    bone_names: Literal["mixamo", "vrm", "unreal", "unity", "godot", "blender"]
+    preset: Literal["none", "unity", "unreal", "godot", "blender", "vrchat", "vrm", "quicklook", "web"]
+    lods: int
+    max_triangles: int
+    texture_size: int
+    compression: Literal["none", "quantized", "meshopt"]
+    max_bytes: int
     animated_preview: bool
     corrections: str
     """Landmarks to move: name -> [x, y]; unit: pixels, or shares of the framed picture."""

@@ -56,13 +56,13 @@ INFLUENCES = (MAX_INFLUENCES, 8)
 """Joints per vertex: what every engine reads, and what a skin may have on request."""
 
 BIND_POSES = ("as generated", "T-pose")
-CHARACTER_FORMATS = ("fbx", "glb", "vrm")
+CHARACTER_FORMATS = ("fbx", "glb", "vrm", "vrm0", "usdz")
 MESH_SUFFIXES = (
     *(".glb", ".gltf", ".vrm", ".fbx", ".usdz", ".usdc", ".usda", ".usd"),
     *(".obj", ".3mf", ".ply", ".stl", ".off"),
 )
 """Of the files that are read as meshes; pipeline.formats has a reader for each."""
-BONE_NAMES = ("mixamo", "vrm", "unreal", "unity")
+BONE_NAMES = ("mixamo", "vrm", "unreal", "unity", "godot", "blender")
 CLIPS = ("idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose")
 ROOT_MOTIONS = ("keep", "in place")
 """Bind poses, file formats, joint names, clips and root motions; also values of form fields."""

@@ -22,6 +22,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".webp": "image/webp",
     ".json": "application/json",
     ".zip": "application/zip",
+    ".usdz": "model/vnd.usdz+zip",
 }
 OCTET_STREAM = "application/octet-stream"
 _CHUNK = 2**20

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES, STAGES, VIEW_NAMES
+from ..pipeline.presets import NO_PRESET
 from .parameters import FIELDS
 from .upload import MESH, SHEET, SIDE_PICTURES, TEXTURE
 
@@ -53,7 +54,7 @@ SWITCHES: Mapping[str, str] = {"enable_rigging": "C3DRigCharacter", "animated_pr
 OPTIONAL_LINKS: Mapping[str, Collection[str]] = {"C3DReportQuality": ("character",)}
 """Node type -> inputs that it does without: it stays when what they come from is removed."""
 
-UNBOUND_FIELDS = frozenset({*SWITCHES, "webhook_url", "root_motion", "views"})
+UNBOUND_FIELDS = frozenset({*SWITCHES, "webhook_url", "root_motion", "views", "preset"})
 """Fields that the service handles itself; no node of the template takes them."""
 MOTION_AFTER, MOTION_NODE = "C3DAddAnimation", "C3DLoadMotion"
 """The node type whose character a motion is put onto, and the one that does it."""
@@ -334,7 +335,8 @@ def build_graph(
     if MESH in pictures:
         prompt = _take_mesh(prompt, pictures[MESH])
     prompt = _prune(prompt, {node for field, node in SWITCHES.items() if not values[field]})
-    bound = {**values, "job_id": job_id}
+    # Its settings are among the values; the node's own preset would take defaults for settings not chosen.
+    bound = {**values, "preset": NO_PRESET, "job_id": job_id}
     for node_id, name in _unlinked_inputs(prompt):
         if name in bound:
             prompt[node_id]["inputs"][name] = bound[name]

@@ -40,6 +40,7 @@ from ..pipeline.conventions import (
 )
 from ..pipeline.errors import PictureError
 from ..pipeline.figure.document import parse_corrections
+from ..pipeline.presets import COMPRESSIONS, MOST_LODS, NO_PRESET, PRESETS, apply_preset
 from .errors import INVALID_PARAMETERS, ApiError
 
 DEFAULT_MODEL = "dreamshaper.safetensors"
@@ -180,6 +181,12 @@ class FormFields(BaseModel):
     root_motion: Annotated[str, _one_of(ROOT_MOTIONS)] = ROOT_MOTIONS[0]
     character_format: Annotated[str, _one_of(CHARACTER_FORMATS)] = CHARACTER_FORMATS[0]
     bone_names: Annotated[str, _one_of(BONE_NAMES)] = BONE_NAMES[0]
+    preset: Annotated[str, _one_of(tuple(PRESETS))] = NO_PRESET
+    lods: int = Field(0, ge=0, le=MOST_LODS)
+    max_triangles: int = Field(0, ge=0, le=1_000_000)
+    texture_size: int = Field(0, ge=0, le=8192)
+    compression: Annotated[str, _one_of(COMPRESSIONS)] = COMPRESSIONS[0]
+    max_bytes: int = Field(0, ge=0, le=1_000_000_000)
     animated_preview: bool = False
     corrections: Annotated[
         str,
@@ -300,16 +307,17 @@ def parse_parameters(
 
     installed_models, shape_models: the names that model_name and mesh_model may be.
 
-    The default model need not be installed; a model that was sent must be. An outline that was not sent
-    shrinks with the picture. Raises ApiError (400 INVALID_PARAMETERS), which names the first invalid
-    field in the order of FormFields, and lists all of them in details.errors.
+    A preset sets the fields of a file that were not sent. The default model need not be installed; a model
+    that was sent must be. An outline that was not sent shrinks with the picture. Raises ApiError (400
+    INVALID_PARAMETERS), which names the first invalid field in the order of FormFields, and lists all of them
+    in details.errors.
     """
     names = {"model_name": installed_models, "mesh_model": (AUTO, *shape_models)}
     try:
         fields = FormFields.model_validate(dict(form), context=names)
     except ValidationError as error:
         raise _refuse_form(error, form) from None
-    values = fields.model_dump()
+    values = apply_preset(fields.model_dump(), fields.model_fields_set, fields.preset)
     if "outline_size" not in fields.model_fields_set:
         values["outline_size"] = min(values["outline_size"], _largest_outline(values["mesh_input_size"]))
     if values["seed"] == -1:

@@ -8,6 +8,7 @@ vrm*.py add what VRM requires. validate.py holds the checks that all writers sha
 from ..conventions import MESH_SUFFIXES
 from .armature import encode_fbx_armature, encode_glb_armature, encode_vrma
 from .bvh import encode_bvh
+from .character_file import SUFFIXES, CharacterFile, encode_character
 from .fbx import encode_fbx, write_fbx
 from .files import create_file, encode_png, replace_file
 from .glb import encode_glb, write_glb
@@ -24,12 +25,15 @@ __all__ = [
     "MESH_SUFFIXES",
     "MOTION_SUFFIXES",
     "NAME_PROFILES",
+    "SUFFIXES",
+    "CharacterFile",
     "LoadedMesh",
     "LoadedMotions",
     "VrmMeta",
     "advise",
     "create_file",
     "encode_bvh",
+    "encode_character",
     "encode_fbx",
     "encode_fbx_armature",
     "encode_glb",

@@ -21,8 +21,6 @@ from .reading.soft_packages import import_soft
 
 _Values = npt.NDArray[Any]
 
-COMPRESSIONS = ("none", "quantized", "meshopt")
-"""How small the mesh and the clips of a GLB are made."""
 _LARGEST_POSITION = 32767
 _MESHOPT, _QUANTIZED, _WEBP = "EXT_meshopt_compression", "KHR_mesh_quantization", "EXT_texture_webp"
 _DTYPES = {number: np.dtype(name) for name, number in COMPONENTS.items()}

@@ -45,18 +45,26 @@ PRESETS = _list_presets()
 """Preset of VRM -> name of a morph target -> its weight."""
 
 
-def describe_expressions(mesh: Mesh, node: int) -> dict[str, Any]:
-    """Return `expressions` of VRMC_vrm, or nothing; node: that of the mesh."""
+def list_expressions(mesh: Mesh) -> dict[str, list[tuple[int, float]]]:
+    """Return the presets whose morph targets are all there: the number of each target, and how much of it."""
     morphs = () if mesh.extras is None else mesh.extras.morphs
     numbers = {morph.name: number for number, morph in enumerate(morphs)}
+    return {
+        preset: [(numbers[name], weight) for name, weight in targets.items()]
+        for preset, targets in PRESETS.items()
+        if set(targets) <= set(numbers)
+    }
+
+
+def describe_expressions(mesh: Mesh, node: int) -> dict[str, Any]:
+    """Return `expressions` of VRMC_vrm, or nothing; node: that of the mesh."""
     presets = {
         preset: {
             "morphTargetBinds": [
-                {"node": node, "index": numbers[name], "weight": weight} for name, weight in targets.items()
+                {"node": node, "index": index, "weight": weight} for index, weight in targets
             ]
         }
-        for preset, targets in PRESETS.items()
-        if set(targets) <= set(numbers)
+        for preset, targets in list_expressions(mesh).items()
     }
     return {"expressions": {"preset": presets}} if presets else {}
 

@@ -89,5 +89,7 @@ def test_baked_maps_reach_the_files_of_a_character(baked, character, load_nodes,
     assert character.clips[0].name == "walk"
     for character_format in ("fbx", "vrm", "glb"):
         path = tmp_path / f"a.{character_format}"
-        path.write_bytes(save._choose_encoder(character, character_format, save._NO_META)("a"))
+        path.write_bytes(
+            save._choose_encoder(character, save.FileSettings(character_format), save._NO_META)("a")
+        )
         check_maps(read_fbx_maps(path) if character_format == "fbx" else read_gltf_maps(path), baked)

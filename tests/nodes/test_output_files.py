@@ -53,9 +53,9 @@ ENCODERS = {
     "mesh": ("export", "encode_glb"),
     "picture": ("export", "encode_png"),
     "animation": ("animation", "encode_webp"),
-    "fbx": ("save_character", "encode_fbx"),
-    "glb": ("save_character", "encode_glb"),
-    "beside": ("save_character", "encode_fbx"),
+    "fbx": ("save_character", "encode_character"),
+    "glb": ("save_character", "encode_character"),
+    "beside": ("save_character", "encode_character"),
 }
 every_node = pytest.mark.parametrize("name", NODES)
 
@@ -148,7 +148,7 @@ def test_a_failed_save_leaves_the_older_file_as_it_was(save, output, load_nodes,
     path = output / save("beside").args[0]
     before = path.read_bytes()
     module = load_nodes("save_character")
-    monkeypatch.setattr(module, "encode_fbx", lambda *_: (_ for _ in ()).throw(FormatError("refused")))
+    monkeypatch.setattr(module, "encode_character", lambda *_: (_ for _ in ()).throw(FormatError("refused")))
     with pytest.raises(FormatError):
         save("beside")
     assert path.read_bytes() == before and list_names(output) == ["model_rigged.fbx"]

@@ -44,12 +44,28 @@ def test_defaults_are_the_contracts():
         "animation": "none",
         "character_format": "fbx",
         "bone_names": "mixamo",
+        "preset": "none",
+        "lods": 0,
+        "max_triangles": 0,
+        "texture_size": 0,
+        "compression": "none",
+        "max_bytes": 0,
         "animated_preview": False,
         "corrections": "",
         "root_motion": "keep",
         "views": "auto",
         "webhook_url": "",
     }
+
+
+def test_a_preset_sets_what_was_not_sent():
+    values = parse(preset="web").values
+    assert (values["character_format"], values["compression"]) == ("glb", "meshopt")
+    assert (values["texture_size"], values["max_bytes"]) == (1024, 2_000_000)
+    assert values["bone_names"] == "mixamo"
+    sent = parse(preset="unity", lods="0", character_format="fbx", bind_pose="as generated")
+    assert (sent.values["lods"], sent.values["bind_pose"]) == (0, "as generated")
+    assert (sent.values["bone_names"], sent.values["texture_size"]) == ("unity", 2048)
 
 
 def test_the_contracts_example_of_a_refusal():
