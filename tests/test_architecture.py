@@ -34,6 +34,7 @@ HOST_ALLOWED = {
 }
 SERVICE_MAY_USE = {
     "pipeline.conventions",
+    "pipeline.presets",
     "pipeline.errors",
     "pipeline.figure.document",
     "pipeline.figure.figure",

@@ -32,7 +32,9 @@ def quantize_document(document: GltfDocument) -> None:
     views = _split_views(document)
     for semantic, accessors in _list_attributes(document).items():
         pack = _PACKERS.get(semantic.split("_")[0])
-        for accessor in accessors if pack else ():
+        if pack is None:
+            continue
+        for accessor in accessors:
             _replace(document, views, accessor, *pack(_read(document, views, accessor)))
     _quantize_positions(document, views)
     _drop_idle_joints(document, views)
