@@ -86,7 +86,8 @@ class Client(character3d.client.Client):
     """One user, with a loopback address of its own and thereby limits of its own."""
 
     def __init__(self, url):
-        super().__init__(url, opener=open_from(next(_addresses)))
+        self.opener = open_from(next(_addresses))
+        super().__init__(url, opener=self.opener)
 
     def read(self, path, data=None, **headers):
         """The body of any route's answer; raises urllib's HTTPError where it is none of success."""
