@@ -71,6 +71,8 @@ LOAD_NODE, RIG_NODE, CHARACTER_NODE = "C3DLoadMesh", "C3DRigCharacter", "C3DSave
 """Node types that take a client's mesh, rig it and save it."""
 OF_A_PICTURE: Mapping[str, str] = {RIG_NODE: "figure", CHARACTER_NODE: "model_file"}
 """Node type -> its optional input that only a picture gives."""
+OWN_INPUTS = frozenset({(BAKE_NODE, "texture_size")})
+"""Inputs that keep the template's values, although a form field has their name: that is of the file."""
 NEWEST_CLIP = "newest clip"
 """What the preview shows of a character with a motion."""
 
@@ -176,7 +178,7 @@ def _unlinked_inputs(prompt: Prompt) -> Iterator[tuple[str, str]]:
     for node_id, node in prompt.items():
         if node["class_type"].startswith("C3D"):
             for name, value in node["inputs"].items():
-                if not isinstance(value, list):
+                if not isinstance(value, list) and (node["class_type"], name) not in OWN_INPUTS:
                     yield node_id, name
 
 

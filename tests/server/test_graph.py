@@ -47,6 +47,12 @@ def test_every_value_reaches_its_node(template):
         assert nodes[title]["job_id"] == "the-job"
 
 
+def test_the_size_of_textures_in_the_file_is_not_the_size_that_is_baked(template):
+    nodes = by_title(build(template, texture_size=512))
+    assert nodes["Bake texture"]["texture_size"] == "auto"
+    assert nodes["Save rigged character"]["texture_size"] == 512
+
+
 def test_one_picture_adds_no_node_but_the_one_that_saves_its_views(template):
     prompt = build(template, animated_preview=True).prompt
     added = {key: node for key, node in prompt.items() if key not in template}
