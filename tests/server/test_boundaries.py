@@ -57,7 +57,7 @@ def test_absent_nodes_are_named(monkeypatch):
     assert "C3DGenerateMesh" in refusal.details["missing"] and "LoadImage" not in refusal.details["missing"]
 
 
-@pytest.mark.parametrize(("input_name", "status"), [("steps", 400), ("texture_size", 500)])
+@pytest.mark.parametrize(("input_name", "status"), [("steps", 400), ("weights", 500)])
 def test_value_that_a_node_refuses(monkeypatch, input_name, status):
     prompt = load_template()
     reason = {"message": "Value too big", "details": "x", "extra_info": {"input_name": input_name}}
