@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 from character3d.pipeline.errors import FormatError, MeshError, WeightsError
-from character3d.tests.nodes.test_output_files import CHARACTER, NODES, list_names
+from character3d.tests.nodes.test_output_files import BOX, CHARACTER, NODES, list_names
 
 FREE_TEXTS = {
     *("corrections", "prompt", "negative_prompt", "name", "authors", "job_id"),
@@ -15,7 +15,8 @@ FREE_TEXTS = {
 }
 """STRING inputs that name no file."""
 SAVED = {node: (module, inputs) for module, node, inputs in NODES.values()} | {
-    "SaveMotion": ("save_motion", {"character": CHARACTER, "motion_format": "fbx", "clip": ""})
+    "SaveMotion": ("save_motion", {"character": CHARACTER, "motion_format": "fbx", "clip": ""}),
+    "ReportQuality": ("quality", {"mesh": BOX}),
 }
 OUTSIDE = ("../out/x", "3D/../../out/x", "{outside}/x", "link/x", "3D/link/x", "nu\0ll/x")
 

@@ -218,9 +218,10 @@ def test_every_map_of_a_batch_reaches_glb_and_vrm(characters, load_nodes, tmp_pa
 
 def test_every_map_of_a_batch_reaches_fbx(characters, load_nodes, tmp_path):
     require_reader("ufbx")
+    save = load_nodes("save_character")
     for item, character in enumerate(characters[0]):
         path, given = tmp_path / f"{item}.fbx", {name: both[item] for name, both in characters[1].items()}
-        path.write_bytes(load_nodes("save_character")._choose_encoder(character, "fbx", None)("a"))
+        path.write_bytes(save._choose_encoder(character, save.FileSettings("fbx"), save._NO_META)("a"))
         found = read_fbx_maps(path)
         for name in NAMES:
             np.testing.assert_array_equal(found[name], given[name])

@@ -13,7 +13,10 @@ from character3d.server_routes.guard import Guard
 from .conftest import bearer, find_own_address, new_key, open_client
 from .forms import get_raw, refused
 
-OWN = re.compile(r"(/api)?/(generate_character(/.*)?|character/(rig_)?check|(job|ws)/.*)|/models")
+OWN = re.compile(
+    r"(/api)?/(generate_character(/.*)?|character(/|/studio/.*|/(rig_)?check|/rig|/animate)?|llms\.txt|(job|ws)/.*)"
+    r"|/models"
+)
 CORE_SOCKETS = ("/ws", "/api/ws")
 SPELLINGS = (
     "/nothing", "//history", "/history/", "/%68istory", "/api//history", "/HISTORY", "/./history",

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from character3d.server_routes.picture import EDIT_SUFFIXES, MOTION_SUFFIXES, PICTURE_SUFFIXES
+from character3d.server_routes.picture import EDIT_SUFFIXES, MESH_INPUTS, MOTION_SUFFIXES, PICTURE_SUFFIXES
 
 from .forms import END, encode_part, post_raw, record_opened, refused
 
@@ -124,7 +124,7 @@ async def test_prompts_that_name_files_open_none(client, comfyui):
     assert [job["parameters"]["prompt"] for job in jobs] == PROMPTS
     assert {job["status"] for job in jobs} == {"completed"}
     own = {"control.json", "input", "temp", "output", "jobs.sqlite3-wal"}  # the last to wait for the disk
-    kinds = (*PICTURE_SUFFIXES.values(), *EDIT_SUFFIXES.values(), *MOTION_SUFFIXES)
+    kinds = (*PICTURE_SUFFIXES.values(), *EDIT_SUFFIXES.values(), *MOTION_SUFFIXES, *MESH_INPUTS)
     own.update(job["job_id"] + kind for job in jobs for kind in kinds)
     for job in jobs:
         own.update(item["name"] for item in job["downloads"])
