@@ -170,7 +170,7 @@ def test_many_triangles_are_a_warning():
 def test_what_was_guessed_is_named():
     figure = make_figure(warnings=["the feet are outside the picture"], unsure=["left_ankle", "left_toe"])
     shown = {"left": make_picture(), "right": make_picture(), "back": make_picture()}
-    pictures = PictureSet(shown, dict.fromkeys(shown, 1.0), ("top was left out",))
+    pictures = PictureSet(shown, ("top was left out",))
     report = report_quality(make_plane(), picture=make_picture(), figure=figure, pictures=pictures)
     feet, unsure, note = report.guessed
     assert feet == figure.warnings[0] and note == "top was left out"
