@@ -210,7 +210,17 @@ def read_version_0():
     return jobs, events
 
 
-ADDED_SINCE = {"strict": False, "figure": -1, "root_motion": "keep", "views": "auto"}
+ADDED_SINCE = {
+    "strict": False, "figure": -1, "root_motion": "keep", "views": "auto", "corrections": "",
+
+        "preset": "none",
+        "lods": 0,
+        "max_triangles": 0,
+        "texture_size": 0,
+        "compression": "none",
+        "max_bytes": 0
+    ,
+}
 """Form fields of later releases, with their defaults."""
 
 

@@ -11,7 +11,7 @@ from character3d.server_routes.estimates import (
 )
 from character3d.server_routes.job_record import job_to_row
 
-from .test_jobs import Run
+from .test_jobs import STAGES, Run
 
 VALUES = Run().job.parameters.values
 
@@ -19,7 +19,9 @@ VALUES = Run().job.parameters.values
 def ended(seconds, stages=(), cached=(), **form):
     row = job_to_row(Run(**{name: str(value) for name, value in form.items()}).job)
     reports = [{"stage": stage, "seconds": took} for stage, took in dict(stages).items()]
-    row.body.update(seconds=seconds, reports=reports, cached_nodes=list(cached))
+    row.body.update(
+        seconds=seconds, reports=reports, cached_nodes=list(cached), completed_stages=list(STAGES)
+    )
     return row
 
 

@@ -24,6 +24,7 @@ PREPROCESSING = (
 FILES = {
     "Save figure": "figure.json",
     "Save views": "views.zip",
+    "Quality report": "report.json",
     "Save raw mesh": "raw.glb",
     "Save textured mesh": "textured.glb",
     "Save rigged character": "rigged.fbx",
