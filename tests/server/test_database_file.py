@@ -211,15 +211,17 @@ def read_version_0():
 
 
 ADDED_SINCE = {
-    "strict": False, "figure": -1, "root_motion": "keep", "views": "auto", "corrections": "",
-
-        "preset": "none",
-        "lods": 0,
-        "max_triangles": 0,
-        "texture_size": 0,
-        "compression": "none",
-        "max_bytes": 0
-    ,
+    "strict": False,
+    "figure": -1,
+    "root_motion": "keep",
+    "views": "auto",
+    "corrections": "",
+    "preset": "none",
+    "lods": 0,
+    "max_triangles": 0,
+    "texture_size": 0,
+    "compression": "none",
+    "max_bytes": 0,
 }
 """Form fields of later releases, with their defaults."""
 
