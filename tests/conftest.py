@@ -95,7 +95,7 @@ def models(comfyui_modules, tmp_path, monkeypatch):
         folder.mkdir()
         entry = ([str(folder)], folder_paths.supported_pt_extensions)
         monkeypatch.setitem(folder_paths.folder_names_and_paths, name, entry)
-        folder_paths.filename_list_cache.pop(name, None)
+        monkeypatch.setattr(folder_paths, "filename_list_cache", {})
     return tmp_path / "diffusion_models"
 
 

@@ -46,7 +46,7 @@ def token_models(skintokens, tmp_path, monkeypatch):
     folder = tmp_path / "skintokens"
     folder.mkdir()
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "skintokens", ([str(folder)], set()))
-    folder_paths.filename_list_cache.pop("skintokens", None)
+    monkeypatch.setattr(folder_paths, "filename_list_cache", {})
     return folder
 
 
@@ -58,7 +58,7 @@ def rig_models(make_it_animatable, tmp_path, monkeypatch):
     folder.mkdir()
     entry = ([str(folder)], set())
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "make_it_animatable", entry)
-    folder_paths.filename_list_cache.pop("make_it_animatable", None)
+    monkeypatch.setattr(folder_paths, "filename_list_cache", {})
     return folder
 
 
@@ -92,7 +92,7 @@ def model_patches(models, monkeypatch):
         folder.mkdir()
         entry = ([str(folder)], folder_paths.supported_pt_extensions)
         monkeypatch.setitem(folder_paths.folder_names_and_paths, name, entry)
-        folder_paths.filename_list_cache.pop(name, None)
+        monkeypatch.setattr(folder_paths, "filename_list_cache", {})
     return models.parent / "model_patches"
 
 

@@ -57,7 +57,7 @@ def folders(backends, tmp_path, monkeypatch):
     for name, folder in folders.items():
         folder.mkdir()
         monkeypatch.setitem(folder_paths.folder_names_and_paths, name, ([str(folder)], set()))
-        folder_paths.filename_list_cache.pop(name, None)
+        monkeypatch.setattr(folder_paths, "filename_list_cache", {})
     return folders
 
 
@@ -414,7 +414,7 @@ def birefnet(backends, tmp_path, monkeypatch):
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "background_removal", places)
 
     def write(*names):
-        folder_paths.filename_list_cache.pop("background_removal", None)
+        monkeypatch.setattr(folder_paths, "filename_list_cache", {})
         values = {name: torch.ones(1) for name in names}
         safetensors.save_file(values, tmp_path / "BiRefNet-general.safetensors")
         return backends.birefnet

@@ -226,8 +226,16 @@ def test_a_job_is_found_again_and_can_be_stopped(browser, comfyui):
     assert refused.value.code == 410
 
 
+class KeepRedirects(urllib.request.HTTPRedirectHandler):
+    """Hands an answer that leads elsewhere on, as proxies do."""
+
+    def redirect_request(self, *_):
+        return None
+
+
 def serve_below(url, prefix):
     """A proxy that hands what is below a prefix on, and holds every answer back until it is whole."""
+    opener = urllib.request.build_opener(KeepRedirects)
 
     def answer(request):
         if not request.path.startswith(prefix):
@@ -237,7 +245,7 @@ def serve_below(url, prefix):
             url + request.path.removeprefix(prefix), request.body or None, headers, method=request.command
         )
         try:
-            found = urllib.request.urlopen(asked, timeout=600)
+            found = opener.open(asked, timeout=600)
         except urllib.error.HTTPError as error:
             found = error
         kept = {
