@@ -23,7 +23,7 @@ from ..server_routes.graph import build_graph, load_template
 from ..server_routes.health import Metrics
 from ..server_routes.job_record import describe_files, job_to_row
 from ..server_routes.jobs import COMPLETED, Failure, Job, new_job_id
-from ..server_routes.parameters import Parameters, parse_parameters
+from ..server_routes.parameters import parse_form
 from ..server_routes.postgres_engine import PostgresEngine
 from ..server_routes.status import RETENTION_SECONDS, describe_job
 from ..server_routes.upload import Form
@@ -131,7 +131,7 @@ class ClusterService:
 
     async def create_job(self, form: Form, user: str, key: str | None = None) -> RemoteJob:
         """Check a form and store its job and the message that starts it, in one commit."""
-        parameters, is_learned = await self._read_parameters(form)
+        parameters, is_learned = parse_form(form.fields, await self.list_models(), self._webhooks.check_url)
         for name in form.pictures:
             async with self._decoding:
                 await asyncio.to_thread(picture.decode_upload, form.files[name], name)
@@ -199,13 +199,6 @@ class ClusterService:
 
     async def open_picture(self, picture: JobFile) -> None:
         """None: the pictures of stages stay with the ComfyUI that runs the job."""
-
-    async def _read_parameters(self, form: Form) -> tuple[Parameters, bool]:
-        installed, shape_models = await self.list_models()
-        parameters = parse_parameters(form.fields, installed, shape_models)
-        if url := parameters.values["webhook_url"]:
-            self._webhooks.check_url(url)
-        return parameters, bool(shape_models)
 
     async def _accept(self, row: Row, request: tuple[str, str] | None) -> None:
         try:

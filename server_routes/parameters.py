@@ -300,6 +300,20 @@ _OF_TEXTURE_MODEL = frozenset({"prompt", "negative_prompt", "steps", "cfg_scale"
 """Fields that only a texture model honors."""
 
 
+def parse_form(
+    form: Mapping[str, str], models: tuple[list[str], list[str]], check_url: Callable[[str], None]
+) -> tuple[Parameters, bool]:
+    """The checked parameters of a form, its webhook too, and whether a learned mesh model is installed.
+
+    models: as Service.list_models. Raises ApiError as parse_parameters and check_url do.
+    """
+    installed, shape_models = models
+    parameters = parse_parameters(form, installed, shape_models)
+    if url := parameters.values["webhook_url"]:
+        check_url(url)
+    return parameters, bool(shape_models)
+
+
 def parse_parameters(
     form: Mapping[str, str], installed_models: Collection[str], shape_models: Collection[str] = ()
 ) -> Parameters:

@@ -35,11 +35,11 @@ from .kept_uploads import KeptUploads
 from .limits import RateLimit
 from .live_job import LiveJob
 from .mesh_jobs import adapt_parameters, read_mesh
-from .parameters import Parameters, parse_parameters
+from .parameters import Parameters, parse_form
 from .resume import resume_jobs
 from .retention import Retention
 from .sqlite_engine import SqliteEngine
-from .store import AnyJob, JobStore
+from .store import JobStore, LocalJob
 from .submission import PromptSubmitter
 from .upload import EDITS, MEBIBYTE, MESH, SHEET, SIDE_PICTURES, TEXTURE, Form
 from .webhooks import Webhooks
@@ -107,7 +107,7 @@ class CharacterService:
         """What has happened since the server started."""
         return self.runner.metrics
 
-    async def open_file(self, job: AnyJob, file: JobFile) -> tuple[FileIO, FileFacts] | None:
+    async def open_file(self, job: LocalJob, file: JobFile) -> tuple[FileIO, FileFacts] | None:
         """A job's file, open, and its facts, which are noted where it has been edited; None without one."""
         known = job.facts.get(file)
         opened = await asyncio.to_thread(open_with_facts, output_folder(), file, known)
@@ -154,7 +154,7 @@ class CharacterService:
         The job is on disk when this returns. Raises ApiError; a refusal leaves nothing behind.
         """
         await self._require_room()
-        parameters, is_learned = await self._read_parameters(form)
+        parameters, is_learned = parse_form(form.fields, await self.list_models(), self._webhooks.check_url)
         require_one_front(form, parameters)
         name, *further = form.pictures
         pixels = await self._encode(form.files[name], name)
@@ -185,7 +185,8 @@ class CharacterService:
     async def create_mesh_job(self, form: Form, user: str, key: str | None = None) -> LiveJob:
         """Queue a job that rigs the form's mesh, and puts its motion onto it. As create_job."""
         await self._require_room()
-        parameters = adapt_parameters((await self._read_parameters(form))[0])
+        parameters, _ = parse_form(form.fields, await self.list_models(), self._webhooks.check_url)
+        parameters = adapt_parameters(parameters)
         mesh = await asyncio.to_thread(read_mesh, form)
         motion = await asyncio.to_thread(picture.read_motion, form.motion) if form.motion else None
         job_id = new_job_id()
@@ -309,14 +310,6 @@ class CharacterService:
         """A picture of a form, checked, as LoadImage reads it."""
         async with self._decoding:
             return await asyncio.to_thread(picture.encode_upload, file, name)
-
-    async def _read_parameters(self, form: Form) -> tuple[Parameters, bool]:
-        """The form's checked parameters, and whether a learned mesh model is installed."""
-        installed, shape_models = await self.list_models()
-        parameters = parse_parameters(form.fields, installed, shape_models)
-        if url := parameters.values["webhook_url"]:
-            self._webhooks.check_url(url)
-        return parameters, bool(shape_models)
 
     async def _insert(self, job: Job, request: tuple[str, str] | None) -> None:
         """Store a new job; it is on disk when this returns, and not there at all when this raises."""

@@ -22,7 +22,7 @@ from .status import read_moment
 
 log = logging.getLogger("character3d")
 
-AnyJob = LiveJob | EndedJob
+LocalJob = LiveJob | EndedJob
 
 RETRY_SECONDS = 60.0
 
@@ -63,7 +63,7 @@ class JobStore:
         live.publish_end()
         self._live.pop(live.id, None)
 
-    async def find(self, job_id: str) -> AnyJob:
+    async def find(self, job_id: str) -> LocalJob:
         """The job with exactly this id; raises ApiError JOB_NOT_FOUND, 404 or 410."""
         if job := self._find_in_memory(job_id):
             return job
@@ -74,7 +74,7 @@ class JobStore:
             raise job_gone(job_id, read_moment(row.ended))
         return read_ended_job(row)
 
-    async def find_log(self, job: AnyJob) -> EventLog:
+    async def find_log(self, job: LocalJob) -> EventLog:
         """The events of a job."""
         if isinstance(job, LiveJob):
             return job.log
@@ -82,7 +82,7 @@ class JobStore:
 
     async def list_jobs(
         self, user: str, states: Collection[str], before: str | None, limit: int
-    ) -> tuple[list[AnyJob], str | None]:
+    ) -> tuple[list[LocalJob], str | None]:
         """A page of a user's jobs in some states, newest first, and the `before` of the next page."""
         page = await self._threads.read(_read_page, user, states, before, limit + 1)
         further = page[limit - 1][0] if len(page) > limit else None
@@ -90,7 +90,7 @@ class JobStore:
         is_live_wanted = PROCESSING in states
         return [job for job in jobs if job and (job.is_over or is_live_wanted)], further
 
-    async def _resolve(self, job_id: str, ended: EndedJob | None) -> AnyJob | None:
+    async def _resolve(self, job_id: str, ended: EndedJob | None) -> LocalJob | None:
         """The job of a row that was read a moment ago; None where it has been deleted since."""
         if job := self._find_in_memory(job_id) or ended:
             return job
@@ -99,7 +99,7 @@ class JobStore:
         except ApiError:
             return None
 
-    async def update_facts(self, job: AnyJob, file: JobFile, facts: FileFacts) -> None:
+    async def update_facts(self, job: LocalJob, file: JobFile, facts: FileFacts) -> None:
         """Record the new size and hash of a file that has been edited since its job ended."""
         if isinstance(job, LiveJob):
             job.facts[file] = facts
@@ -136,7 +136,7 @@ class JobStore:
             await self._threads.write(JobDatabase.update, *change)
             self._unsaved.pop(job_id, None)
 
-    def _find_in_memory(self, job_id: str) -> AnyJob | None:
+    def _find_in_memory(self, job_id: str) -> LocalJob | None:
         if change := self._unsaved.get(job_id):
             return read_ended_job(change[0])
         return self._live.get(job_id)
