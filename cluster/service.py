@@ -108,9 +108,11 @@ class ClusterService:
         return await asyncio.to_thread(self._ledger.list_models)
 
     async def describe_limit(self, user: str) -> Mapping[str, str]:
-        """The headers that say how many requests the user has left."""
-        left, wait = await asyncio.to_thread(self._ledger.count_requests, user)
+        """The headers that say how many requests the user has left; none without a limit."""
         limits = self._ledger.limits
+        if not limits.requests:
+            return {}
+        left, wait = await asyncio.to_thread(self._ledger.count_requests, user)
         return {
             "RateLimit-Policy": f'"generate";q={limits.requests};w={limits.window:g}',
             "RateLimit": f'"generate";r={left};t={round(wait)}',

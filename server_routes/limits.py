@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from .errors import ApiError, server_busy
 
+log = logging.getLogger("character3d")
+
+REQUESTS = "CHARACTER3D_REQUESTS_PER_MINUTE"
+USUAL_REQUESTS = 10
+
+
+def read_quota(environment: Mapping[str, str] = os.environ) -> int:
+    """The requests of one user in a minute that the environment allows; 0 is no limit."""
+    text = environment.get(REQUESTS, "").strip() or str(USUAL_REQUESTS)
+    if text.isascii() and text.isdigit():
+        return int(text)
+    log.error("%s: expected a whole number, 0 for no limit; %s is ignored", REQUESTS, text)
+    return USUAL_REQUESTS
+
 
 class RateLimit:
-    """At most `quota` requests of one user in any `window` seconds, by a monotonic clock.
+    """At most `quota` requests of one user in any `window` seconds, by a monotonic clock; 0: any number.
 
     name: of the limit, in headers.
     """
 
     def __init__(
         self,
-        quota: int = 10,
+        quota: int = USUAL_REQUESTS,
         window: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
         name: str = "generate",
@@ -42,7 +58,7 @@ class RateLimit:
     def refusal(self, user: str) -> ApiError | None:
         """The error for the user's next request, or None if it may pass."""
         times = self._recent(user)
-        if len(times) < self._quota:
+        if not self._quota or len(times) < self._quota:
             return None
         return server_busy(
             429,
@@ -58,7 +74,9 @@ class RateLimit:
         self._times.setdefault(user, deque()).append(self._clock())
 
     def headers(self, user: str) -> dict[str, str]:
-        """RateLimit fields of draft-ietf-httpapi-ratelimit-headers."""
+        """RateLimit fields of draft-ietf-httpapi-ratelimit-headers; none without a limit."""
+        if not self._quota:
+            return {}
         times = self._recent(user)
         reset = round(times[0] + self._window - self._clock()) if times else 0
         return {

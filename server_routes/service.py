@@ -32,7 +32,7 @@ from .job_record import job_to_row, read_estimate, read_origin
 from .job_runner import JobRunner, output_folder, temporary_folder
 from .jobs import Job, new_job_id
 from .kept_uploads import KeptUploads
-from .limits import RateLimit
+from .limits import RateLimit, read_quota
 from .live_job import LiveJob
 from .mesh_jobs import adapt_parameters, read_mesh
 from .parameters import Parameters, parse_form
@@ -72,7 +72,7 @@ class CharacterService:
         self.runner = JobRunner(server, *parts)
         self._restoring = asyncio.Lock()
         self._retention = Retention(self._threads, self.jobs, self._kept)
-        self.rate_limit = RateLimit()
+        self.rate_limit = RateLimit(read_quota())
 
     async def run(self, app: Any = None) -> AsyncIterator[None]:
         """The service's life, for aiohttp's `cleanup_ctx`: start, serve, and stop."""

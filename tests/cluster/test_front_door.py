@@ -184,6 +184,12 @@ async def test_limits_of_a_user_hold_for_all_doors_together(cluster):
         assert 202 in statuses and statuses[-1] == 429
 
 
+async def test_no_limit_of_requests(cluster):
+    async with cluster.open_doors(requests=0, jobs=12) as (one, _):
+        answers = [await post(one) for _ in range(11)]
+    assert {(status, "RateLimit" in headers) for status, _, headers in answers} == {(202, False)}
+
+
 async def test_one_key_starts_one_job_at_whatever_door(cluster):
     async with cluster.open_doors() as (one, two):
         answers = await asyncio.gather(post(one, key="k"), post(two, key="k"))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from character3d.server_routes.addresses import network_of
 from character3d.server_routes.errors import ApiError
-from character3d.server_routes.limits import JobSlots, OpenStreams, RateLimit
+from character3d.server_routes.limits import JobSlots, OpenStreams, RateLimit, read_quota
 from character3d.server_routes.redact import redact_paths
 
 
@@ -31,6 +31,19 @@ def test_rate_limit_slides():
         "RateLimit-Policy": '"generate";q=10;w=60',
         "RateLimit": '"generate";r=10;t=0',
     }
+
+
+@pytest.mark.parametrize("text, quota", [("", 10), ("25", 25), ("0", 0), ("-1", 10), ("many", 10), ("²", 10)])
+def test_the_environment_says_how_many_requests_a_minute_has(text, quota):
+    assert read_quota({"CHARACTER3D_REQUESTS_PER_MINUTE": text}) == quota
+
+
+def test_no_limit():
+    limit = RateLimit(quota=0)
+    for _ in range(100):
+        assert limit.refusal("a") is None
+        limit.count("a")
+    assert limit.headers("a") == {}
 
 
 def test_job_slots():
