@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..client.client import Client, ServiceError
+from ..client.connection import BROKEN
 
 log = logging.getLogger("character3d")
 
-FULL = (429, 503)
+FOR_NOW = (409, 429, 503)
+"""Full, or still busy with a request for this job whose connection broke."""
 LONGEST_WAIT, PAUSE = 60.0, 1.0
 
 
@@ -21,6 +23,15 @@ class ComfyUI:
 
     def __init__(self, address: str) -> None:
         self._client = Client(address, patience=LONGEST_WAIT)
+
+    def answers(self) -> bool:
+        """Whether it is there."""
+        try:
+            self._client.models()
+        except (ServiceError, OSError) as error:
+            log.warning("the ComfyUI here does not answer: %s", error)
+            return False
+        return True
 
     def start(self, job_id: str, files: Mapping[str, bytes], fields: Mapping[str, Any]) -> str:
         """Begin a job, or find it where it was begun before; returns its id there.
@@ -36,13 +47,15 @@ class ComfyUI:
     def _try_start(
         self, job_id: str, files: Mapping[str, bytes], fields: Mapping[str, Any], deadline: float
     ) -> str | None:
-        """The id of the job; None where the ComfyUI is full for now."""
+        """The id of the job; None where the ComfyUI is full, or away, for now."""
         try:
             return self._client.submit(files, fields, idempotency_key=job_id)["job_id"]
-        except ServiceError as error:
-            if error.status in FULL and time.monotonic() < deadline:
-                return None
-            raise
+        except (ServiceError, *BROKEN) as error:
+            is_lasting = isinstance(error, ServiceError) and error.status not in FOR_NOW
+            if is_lasting or time.monotonic() > deadline:
+                raise
+            log.warning("job %s: the ComfyUI here does not take it yet: %s", job_id, error)
+            return None
 
     def follow(self, local_id: str) -> Iterator[Mapping[str, Any]]:
         """The events of a job from its first; a restart of ComfyUI is waited for."""

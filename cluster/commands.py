@@ -22,6 +22,7 @@ from ..server_routes.postgres_engine import PostgresEngine
 from .comfyui import ComfyUI
 from .files import ClusterFiles
 from .front_door import make_app
+from .intake import Intake
 from .messages import QUEUE, TASK, consume_dead, make_celery, make_sender
 from .service import ClusterService
 from .worker import Worker
@@ -29,7 +30,7 @@ from .worker import Worker
 log = logging.getLogger("character3d")
 
 DATABASE, BROKER, FILES = "CHARACTER3D_DATABASE", "CHARACTER3D_BROKER", "CHARACTER3D_FILES"
-REGISTER_SECONDS = 5.0
+REGISTER_SECONDS, AWAY_SECONDS = 5.0, 0.5
 RETRY_SECONDS = 1.0
 
 
@@ -69,19 +70,23 @@ def _run_worker(address: str, name: str) -> None:
     app = make_celery(_read_setting(BROKER))
     database = JobDatabase(PostgresEngine(_read_setting(DATABASE)))
     worker = Worker(name, database, ClusterFiles(_read_setting(FILES)), ComfyUI(address))
-    add_task(app, worker)
-    threading.Thread(target=_register, args=(worker,), daemon=True).start()
+    intake = Intake(QUEUE)
+    add_task(app, worker, intake)
+    threading.Thread(target=_register, args=(worker, intake), daemon=True).start()
     # In a thread, so that the broker hears from the process while a job runs, and both die together.
     options = ("--pool=threads", "--concurrency=1", "--without-gossip", "--without-mingle", "-Q", QUEUE)
     app.worker_main(["worker", *options, "-n", name, "-l", "INFO"])
 
 
-def add_task(app: Celery, worker: Worker) -> None:
-    """Have a Celery worker run jobs."""
+def add_task(app: Celery, worker: Worker, intake: Intake) -> None:
+    """Have a Celery worker run jobs, while its ComfyUI is there."""
 
     @app.task(bind=True, name=TASK)
     def run_job(task: Any, job_id: str) -> None:
         is_redelivered = bool(task.request.delivery_info.get("redelivered"))
+        if not worker.is_ready():
+            intake.close()
+            raise Reject("the worker's ComfyUI is away", requeue=True)
         try:
             worker.run_job(job_id, is_redelivered)
         except (DatabaseError, ServiceError, OSError) as error:
@@ -90,10 +95,15 @@ def add_task(app: Celery, worker: Worker) -> None:
             raise Reject(str(error), requeue=True) from error
 
 
-def _register(worker: Worker) -> None:
+def _register(worker: Worker, intake: Intake) -> None:
+    """Say again and again that the worker is there; it takes jobs as long as its ComfyUI answers."""
     while True:
         try:
             worker.register()
-        except (DatabaseError, ServiceError, OSError) as error:
+            intake.open()
+        except (ServiceError, OSError) as error:
+            log.warning("the worker takes no jobs, its ComfyUI is away: %s", error)
+            intake.close()
+        except DatabaseError as error:
             log.warning("the worker is not registered: %s", error)
-        time.sleep(REGISTER_SECONDS)
+        time.sleep(REGISTER_SECONDS if intake.is_open else AWAY_SECONDS)

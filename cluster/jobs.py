@@ -18,6 +18,7 @@ from ..server_routes.errors import job_gone, job_not_found
 from ..server_routes.events import EventLog
 from ..server_routes.files import FileFacts, JobFile
 from ..server_routes.job_record import read_estimate, read_files, read_parameters
+from ..server_routes.postgres_engine import CONNECTION
 from ..server_routes.postgres_migrations import NEWS
 from ..server_routes.status import describe_acceptance, read_moment
 
@@ -111,7 +112,8 @@ class ClusterJobs:
 
     async def relay(self) -> None:
         """Publish to those who watch, forever; raises psycopg.Error where the connection breaks."""
-        async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
+        connecting = psycopg.AsyncConnection.connect(self._url, autocommit=True, **CONNECTION)
+        async with await connecting as connection:
             await connection.execute(f"LISTEN {NEWS}".encode())
             for events, job in list(self._watched.items()):  # what was missed since the last connection
                 await self._read_news(events, job)

@@ -120,13 +120,14 @@ class Ledger:
         """Take a job; returns the fencing token, or None where the message is to be dropped.
 
         It is dropped where the job has ended or is gone, or where another worker is heard of that runs it:
-        the message came twice. is_redelivered: the broker says that its last consumer is gone.
+        the message came twice. A worker runs one job at a time: one that is said to run this one has not been
+        told that it does. is_redelivered: the broker says that its last consumer is gone.
         """
         with self._engine.transaction() as session:
             found = session.execute(
-                f"SELECT attempt, COALESCE(heard, 0) > {_NOW} - ? FROM jobs"
+                f"SELECT attempt, COALESCE(heard, 0) > {_NOW} - ? AND worker != ? FROM jobs"
                 " WHERE id = ? AND ended IS NULL FOR UPDATE",
-                (LEASE_SECONDS, job_id),
+                (LEASE_SECONDS, worker, job_id),
             ).fetchall()
             if not found or (found[0][1] and not is_redelivered):
                 return None

@@ -39,6 +39,8 @@ DECODING_AT_ONCE = 2
 POLL_SECONDS = 1.0
 """How often messages are looked for that another front door has left."""
 SWEEP_SECONDS = 30.0
+LONGEST_PAUSE = 5.0
+"""After which the database and the broker are tried again, however long they have been away."""
 TOMBSTONE_SECONDS = 30 * 24 * 3600.0
 """How long the id of a deleted job is known as such."""
 
@@ -72,7 +74,7 @@ class ClusterService:
         self._messages = Ledger(self._outbox)
         self._files, self._send = files, send
         self._webhooks = Webhooks(self._threads, take=True)
-        self._background = Background()
+        self._background = Background(LONGEST_PAUSE)
         self._decoding = asyncio.Semaphore(DECODING_AT_ONCE)
         self._news = asyncio.Event()
         self.history, self.metrics = History(), Metrics()

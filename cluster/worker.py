@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..client.client import ServiceError
 from ..server_routes.database import Delivery, JobDatabase, Row
@@ -29,10 +30,12 @@ from .mirror import Mirror
 
 log = logging.getLogger("character3d")
 
+T = TypeVar("T")
+
 MOST_ATTEMPTS = 4
 """How often a job is begun at most: one that kills its workers must not do so forever."""
 BEAT_SECONDS = 2.0
-DATABASE_PATIENCE, PAUSE = 60.0, 1.0
+PATIENCE, PAUSE = 60.0, 1.0
 GIVEN_UP, REFUSAL = "Given up", "The worker's ComfyUI refuses the job"
 REFUSED = (400, 413, 415, 422)
 """Statuses that no other try would change."""
@@ -52,16 +55,20 @@ class Worker:
         """Say that the worker is there, and what its ComfyUI has; raises as ComfyUI and Ledger do."""
         self._ledger.register(self._name, self._comfyui.list_models())
 
+    def is_ready(self) -> bool:
+        """Whether the ComfyUI beside the worker answers."""
+        return self._comfyui.answers()
+
     def run_job(self, job_id: str, is_redelivered: bool) -> None:
         """Run the job of a message to its end; when this returns, the message can be acknowledged.
 
         Raises DatabaseError, ServiceError or OSError where another worker should try.
         """
-        attempt = self._ledger.claim(job_id, self._name, is_redelivered)
+        attempt = _persist(lambda: self._ledger.claim(job_id, self._name, is_redelivered))
         if attempt is None:
             log.info("job %s: it needs no worker, its message is dropped", job_id)
             return
-        row = self._database.find(job_id)
+        row = _persist(lambda: self._database.find(job_id))
         try:
             if row is not None:
                 self._run_attempt(row, attempt)
@@ -69,7 +76,9 @@ class Worker:
             log.warning("job %s: another worker has it, attempt %d is over", job_id, attempt)
 
     def _run_attempt(self, row: Row, attempt: int) -> None:
-        if manifest := self._files.read_manifest(row.id):  # all was done but the last commit
+        if manifest := _persist(
+            lambda: self._files.read_manifest(row.id)
+        ):  # all was done but the last commit
             self._commit_manifest(row, attempt, manifest)
         elif attempt > MOST_ATTEMPTS:
             reason = f"The worker stopped while the job was running, {attempt - 1} times"
@@ -80,8 +89,9 @@ class Worker:
     def _follow(self, row: Row, attempt: int) -> None:
         values = row.body["values"]
         fields = {name: values[name] for name in {*row.body["sent"], "seed"} if name != "webhook_url"}
+        files = _persist(lambda: self._files.read_uploads(row.id))
         try:
-            local_id = self._comfyui.start(row.id, self._files.read_uploads(row.id), fields)
+            local_id = self._comfyui.start(row.id, files, fields)
         except ServiceError as error:
             if error.status not in REFUSED:
                 raise
@@ -107,7 +117,7 @@ class Worker:
         row = mirror.row
         if event.type == JOB_COMPLETED:
             manifest = {"attempt": attempt, "record": row.body, "status": row.status}
-            published = self._files.publish(row.id, manifest)
+            published = _persist(lambda: self._files.publish(row.id, manifest))
             if published["attempt"] != attempt:
                 self._commit_manifest(row, attempt, published)
                 return
@@ -126,7 +136,7 @@ class Worker:
         """Store the new files that an event names, before anybody hears of them."""
         for key, name in mirror.find_new(event):
             path = self._comfyui.fetch(mirror.local_id, name, folder)
-            self._files.keep_result(mirror.row.id, attempt, path)
+            _persist(functools.partial(self._files.keep_result, mirror.row.id, attempt, path))
             mirror.add_file(JobFile(key, "", name), FileFacts(path.stat().st_size, 0, _hash_file(path)))
             path.unlink()
 
@@ -156,22 +166,22 @@ class Worker:
             thread.join()
 
 
-def _persist(write: Callable[[], None]) -> None:
-    """Write, again and again while the database is away; raises DatabaseError after a minute."""
-    deadline = time.monotonic() + DATABASE_PATIENCE
-    while not _try_write(write, deadline):
-        time.sleep(PAUSE)
+def _persist(work: Callable[[], T]) -> T:
+    """What work returns; it is tried again while the database or the files are away, for a minute.
 
-
-def _try_write(write: Callable[[], None], deadline: float) -> bool:
-    try:
-        write()
-    except DatabaseError as error:
-        if time.monotonic() > deadline:
+    Raises DatabaseError or OSError after that, and FileNotFoundError at once.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return work()
+        except FileNotFoundError:
             raise
-        log.warning("what happened could not be stored, it is tried again: %s", error)
-        return False
-    return True
+        except (DatabaseError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("the database or the files are away, it is tried again: %s", error)
+        time.sleep(PAUSE)
 
 
 def _hash_file(path: Path) -> str:

@@ -17,9 +17,10 @@ STEADY_SECONDS = 300.0
 
 
 class Background:
-    """Runs tasks until `stop`, which cancels and awaits them all."""
+    """Runs tasks until `stop`, which cancels and awaits them all. longest: the longest pause, in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = LONGEST_PAUSE) -> None:
+        self._longest = longest
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopped = False
 
@@ -61,4 +62,4 @@ class Background:
             if loop.time() - started > STEADY_SECONDS:
                 pause = FIRST_PAUSE
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, self._longest)

@@ -3,16 +3,24 @@
 import contextlib
 import hashlib
 import json
+import queue
 import threading
 
 import pytest
 
 pytest.importorskip("psycopg", reason="psycopg is not installed")
+pytest.importorskip("celery", reason="Celery is not installed")
 
-from character3d.client import ServiceError
+from celery.contrib.testing.worker import start_worker
+from celery.signals import worker_ready
+from character3d.client import ServiceError, connection
+from character3d.cluster import comfyui as comfyui_module
 from character3d.cluster import worker as worker_module
+from character3d.cluster.comfyui import ComfyUI
 from character3d.cluster.files import ClusterFiles
+from character3d.cluster.intake import Intake
 from character3d.cluster.ledger import FencedError, Ledger
+from character3d.cluster.messages import QUEUE, TASK, make_celery, make_sender
 from character3d.cluster.worker import MOST_ATTEMPTS, Worker
 from character3d.pipeline.types import StageReport
 from character3d.server_routes.database import JobDatabase
@@ -26,6 +34,7 @@ from character3d.server_routes.live_job import LiveJob
 from character3d.server_routes.parameters import parse_parameters
 from character3d.server_routes.postgres_engine import PostgresEngine
 from character3d.server_routes.status import describe_job
+from character3d.tests.loopback import serve_answers
 
 JOB, LOCAL = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 NAMES = {"raw_mesh": "Hy3D_00001_.glb", "textured_mesh": "Hy3D_textured_00001_.glb"}
@@ -257,3 +266,72 @@ def test_an_ended_job_is_not_written(worker, database, ledger, files, tmp_path):
     worker.run_job(JOB, False)
     with pytest.raises(FencedError):
         ledger.beat(JOB, 1)
+
+
+def test_files_that_are_away_for_a_moment_cost_no_attempt(
+    worker, database, ledger, files, tmp_path, monkeypatch
+):
+    accept(ledger, files, tmp_path)
+    monkeypatch.setattr(worker_module, "PAUSE", 0.01)
+    failures = {"read_uploads": 2, "keep_result": 1, "publish": 1, "read_manifest": 1}
+
+    def break_down(name, work):
+        def try_it(*arguments):
+            failures[name] -= 1
+            if failures[name] >= 0:
+                raise OSError("the bucket is away")
+            return work(*arguments)
+
+        return try_it
+
+    for name in failures:
+        monkeypatch.setattr(files, name, break_down(name, getattr(files, name)))
+    worker.run_job(JOB, False)
+    body = json.loads(database.find(JOB).status)
+    assert (body["status"], body["attempts"]) == ("completed", 1)
+    assert all(left < 0 for left in failures.values())
+
+
+def test_a_claim_whose_answer_was_lost_is_made_again(ledger, files, tmp_path):
+    accept(ledger, files, tmp_path)
+    assert ledger.claim(JOB, "a", False) == 1
+    assert ledger.claim(JOB, "b", False) is None  # a runs it
+    assert ledger.claim(JOB, "a", False) == 2  # a runs one job at a time: it was not told of the first
+
+
+def test_a_comfyui_that_restarts_is_waited_for(monkeypatch):
+    monkeypatch.setattr(comfyui_module, "PAUSE", 0.01)
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.01)
+    accepted = json.dumps({"job_id": LOCAL}).encode()
+    answers = iter([None] * 5 + [(409, {}, b'{"error_code": "BUSY", "message": "in progress"}')])
+    keys = set()
+
+    def answer(request):
+        keys.add(request.headers["Idempotency-Key"])
+        return next(answers, (202, {"Content-Type": "application/json"}, accepted))
+
+    with serve_answers(answer) as url:
+        assert ComfyUI(url).start(JOB, {"image": b"picture"}, {}) == LOCAL
+        assert keys == {JOB}
+    assert not ComfyUI(url).answers()
+
+
+def test_a_worker_takes_no_messages_while_its_intake_is_closed():
+    app = make_celery("memory://")
+    intake, ran = Intake(QUEUE), queue.SimpleQueue()
+
+    @app.task(name=TASK)
+    def take(job_id):
+        ran.put(job_id)
+
+    with start_worker(app, pool="threads", perform_ping_check=False, shutdown_timeout=30) as celery:
+        worker_ready.send(sender=celery.consumer)  # Celery's own command does so
+        send = make_sender(app)
+        send("first")
+        assert ran.get(timeout=20) == "first"
+        intake.close()
+        send("second")
+        with pytest.raises(queue.Empty):
+            ran.get(timeout=1)
+        intake.open()
+        assert ran.get(timeout=20) == "second"
