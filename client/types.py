@@ -243,8 +243,10 @@ class Parameters(TypedDict, total=False):
     animation: Literal["none", "all", "idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose"]
     root_motion: Literal["keep", "in place"]
     character_format: Literal["fbx", "glb", "vrm", "vrm0", "usdz"]
-    bone_names: Literal["mixamo", "vrm", "unreal", "unity", "godot", "blender"]
-    preset: Literal["none", "unity", "unreal", "godot", "blender", "vrchat", "vrm", "quicklook", "web"]
+    bone_names: Literal["mixamo", "vrm", "unreal", "unity", "godot", "blender", "roblox"]
+    preset: Literal[
+        "none", "unity", "unreal", "godot", "blender", "roblox", "vrchat", "vrm", "quicklook", "web"
+    ]
     lods: int
     max_triangles: int
     texture_size: int

@@ -62,7 +62,7 @@ MESH_SUFFIXES = (
     *(".obj", ".3mf", ".ply", ".stl", ".off"),
 )
 """Of the files that are read as meshes; pipeline.formats has a reader for each."""
-BONE_NAMES = ("mixamo", "vrm", "unreal", "unity", "godot", "blender")
+BONE_NAMES = ("mixamo", "vrm", "unreal", "unity", "godot", "blender", "roblox")
 CLIPS = ("idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose")
 ROOT_MOTIONS = ("keep", "in place")
 """Bind poses, file formats, joint names, clips and root motions; also values of form fields."""

@@ -6,12 +6,14 @@ Each profile's `source` is the publication of its names.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..types import AnimationClip, RiggedCharacter, Skeleton, SkinWeights
+from ..types import AnimationClip, FloatArray, RiggedCharacter, Skeleton, SkinWeights
+from .fewer_joints import group_roles, merge_joints
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class NameProfile:
     ends: role -> name of the end joint below it; other end joints get their parent's name and `end_suffix`.
     twists: role -> name of its twist joint; others get their parent's name and `Twist`.
     turns: role, and `root` -> quaternion (4,) from a joint's axes in joint_axes.py to the program's; empty
-    where it needs none.
+    where it needs none. still: name of a joint between root and hips, where the hips rest, or empty.
+    is_whole: the program takes no other joints; roles with the same name are one joint.
     """
 
     source: str
@@ -32,6 +35,8 @@ class NameProfile:
     end_suffix: str
     twists: dict[str, str] = field(default_factory=dict)
     turns: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    still: str = ""
+    is_whole: bool = False
 
 
 def _read_profiles() -> dict[str, NameProfile]:
@@ -49,25 +54,34 @@ def rename_joints(skeleton: Skeleton, profile: str, *, with_root: bool = False) 
     A profile with a root adds a joint of that name at the origin above the hips, unless there is a joint
     above them already; `with_root` adds one, called "root", for the others too. A joint without a role counts
     as an end joint if it has no children and no sibling with neither children nor a role; others keep their
-    names. Raises ValueError, listing the known profiles, for an unknown one.
+    names. Joints that a whole profile has no name for are not taken away here, but by `rename_character`.
+    Raises ValueError, listing the known profiles, for an unknown one.
     """
     wanted = _get_profile(profile)
     names = tuple(_name_joint(skeleton, wanted, joint) for joint in range(len(skeleton.names)))
     renamed = replace(skeleton, names=names)
     root = _choose_root(skeleton, wanted, with_root)
-    return _add_root(renamed, root) if root else renamed
+    above = {root: np.zeros(3)} if root else {}
+    if root and wanted.still:
+        above[wanted.still] = skeleton.positions[0]
+    return _add_above(renamed, above) if above else renamed
 
 
 def rename_character(character: RiggedCharacter, profile: str, *, with_root: bool = False) -> RiggedCharacter:
-    """Return the character with a profile's names; skin and clips are adapted if a root is added.
+    """Return the character with a profile's names; skin and clips are adapted if joints are added or merged.
 
-    The root does not move: clips move the hips below it as before. Raises ValueError as `rename_joints`.
+    The root does not move: clips move the hips below it as before. Raises ValueError as `rename_joints`, and
+    RigError for a skeleton that lacks joints of a whole profile.
     """
+    wanted = _get_profile(profile)
+    if wanted.is_whole:
+        character = merge_joints(character, group_roles(wanted.joints))
     skeleton = rename_joints(character.skeleton, profile, with_root=with_root)
-    if len(skeleton.names) == len(character.skeleton.names):
+    added = len(skeleton.names) - len(character.skeleton.names)
+    if not added:
         return replace(character, skeleton=skeleton)
-    skin = SkinWeights(character.skin.joints + 1, character.skin.weights)
-    clips = tuple(map(_move_below_root, character.clips))
+    skin = SkinWeights(character.skin.joints + added, character.skin.weights)
+    clips = tuple(_move_below(clip, added) for clip in character.clips)
     return replace(character, skeleton=skeleton, skin=skin, clips=clips)
 
 
@@ -101,15 +115,20 @@ def _is_end(skeleton: Skeleton, joint: int) -> bool:
     return joint not in inner and sum(other not in inner for other in below_parent.tolist()) == 1
 
 
-def _add_root(skeleton: Skeleton, name: str) -> Skeleton:
+def _add_above(skeleton: Skeleton, places: Mapping[str, FloatArray]) -> Skeleton:
+    """The skeleton below joints with the mesh's axes: name -> position (3,), the uppermost first."""
+    count = len(places)
+    rest = np.tile(np.eye(4), (count, 1, 1))
+    rest[:, :3, 3] = list(places.values())
     return Skeleton(
-        names=(name, *skeleton.names),
-        parents=np.concatenate(([-1], skeleton.parents + 1)),
-        rest=np.concatenate((np.eye(4)[None], skeleton.rest)),
-        roles={role: joint + 1 for role, joint in skeleton.roles.items()},
+        names=(*places, *skeleton.names),
+        parents=np.concatenate((np.arange(count) - 1, skeleton.parents + count)),
+        rest=np.concatenate((rest, skeleton.rest)),
+        roles={role: joint + count for role, joint in skeleton.roles.items()},
     )
 
 
-def _move_below_root(clip: AnimationClip) -> AnimationClip:
-    still = np.tile(np.array((0, 0, 0, 1), np.float32), (len(clip.times), 1, 1))
-    return replace(clip, rotations=np.concatenate((still, clip.rotations), axis=1), mover=clip.mover + 1)
+def _move_below(clip: AnimationClip, count: int) -> AnimationClip:
+    """The clip of what is now below `count` joints without a turn."""
+    still = np.tile(np.array((0, 0, 0, 1), np.float32), (len(clip.times), count, 1))
+    return replace(clip, rotations=np.concatenate((still, clip.rotations), axis=1), mover=clip.mover + count)

@@ -70,7 +70,7 @@ def test_names_are_those_published():
     assert {*names["mixamo"], *NAME_PROFILES["mixamo"].ends.values()} >= mixamo
     for entry in NAME_PROFILES.values():
         assert entry.source and set(entry.joints) <= set(ROLE_PARENTS)
-        assert len(set(entry.joints.values())) == len(entry.joints)
+        assert entry.is_whole or len(set(entry.joints.values())) == len(entry.joints)
 
 
 def test_mixamo_is_what_we_have():
