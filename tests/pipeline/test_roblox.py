@@ -86,9 +86,7 @@ def test_a_skeleton_without_arms_is_refused():
     hips = Skeleton(("hips",), np.array([-1]), np.eye(4)[None], {"hips": 0})
     skin = replace(CHARACTER.skin, joints=np.zeros_like(CHARACTER.skin.joints))
     bare = replace(CHARACTER, skeleton=hips, skin=skin, clips=())
-    with pytest.raises(
-        RigError, match=r"expected joints for spine, neck, left.*found the roles hips"
-    ):
+    with pytest.raises(RigError, match=r"expected joints for spine, neck, left.*found the roles hips"):
         rename_character(bare, "roblox")
 
 
