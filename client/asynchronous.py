@@ -146,6 +146,10 @@ class AsyncClient:
         """As Client.download."""
         return await asyncio.to_thread(self.client.download, job_id, name, folder)
 
+    async def download_picture(self, job_id: str, name: str, folder: Path) -> Path:
+        """As Client.download_picture."""
+        return await asyncio.to_thread(self.client.download_picture, job_id, name, folder)
+
     async def cancel(self, job_id: str) -> Job:
         """As Client.cancel."""
         return await asyncio.to_thread(self.client.cancel, job_id)

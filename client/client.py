@@ -259,21 +259,30 @@ class Client:
         must have the SHA-256 that the service states. Raises ServiceError if they do not, and ValueError
         if `name` is a path.
         """
+        return self._save("download", job_id, name, folder)
+
+    def download_picture(self, job_id: str, name: str, folder: Path) -> Path:
+        """As `download`, for a picture of the member `pictures`, while the service has it."""
+        return self._save("pictures", job_id, name, folder)
+
+    def _save(self, kind: str, job_id: str, name: str, folder: Path) -> Path:
         if not PLAIN_NAME.fullmatch(name):
             raise ValueError(f"name is {name!r}; expected a file name without folders")
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{name}.part"
+        path, part = f"{_job(job_id)}/{kind}/{quote(name, safe='')}", folder / f"{name}.part"
         try:
-            tag = fetch(
-                self._connection, f"{_job(job_id)}/download/{quote(name, safe='')}", part, self.patience
-            )
-            stated = [file["sha256"] for file in self.status(job_id)["downloads"] if file["name"] == name]
-            expected, found = (stated and stated[0]) or tag.strip('"'), hash_file(part)
+            tag = fetch(self._connection, path, part, self.patience)
+            expected, found = self._find_hash(kind, job_id, name) or tag.strip('"'), hash_file(part)
             if found != expected:
                 raise ServiceError(200, f"{name} came with SHA-256 {found}; expected {expected}")
             return part.replace(folder / name)
         finally:
             part.unlink(missing_ok=True)
+
+    def _find_hash(self, kind: str, job_id: str, name: str) -> str | None:
+        """The SHA-256 that the service states; it states none of pictures, nor while the job runs."""
+        files = self.status(job_id)["downloads"] if kind == "download" else ()
+        return next((file["sha256"] for file in files if file["name"] == name), None)
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job; one that has ended is not changed."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from ..client.client import Client, ServiceError
 from ..client.connection import BROKEN
+from ..client.types import Acceptance
+from ..server_routes.upload import MESH
 
 log = logging.getLogger("character3d")
 
@@ -33,7 +35,7 @@ class ComfyUI:
             return False
         return True
 
-    def start(self, job_id: str, files: Mapping[str, bytes], fields: Mapping[str, Any]) -> str:
+    def start(self, job_id: str, files: Mapping[str, Path], fields: Mapping[str, Any]) -> str:
         """Begin a job, or find it where it was begun before; returns its id there.
 
         The cluster's id is its idempotency key: a worker that starts again beside the same ComfyUI goes on
@@ -45,17 +47,22 @@ class ComfyUI:
         return begun
 
     def _try_start(
-        self, job_id: str, files: Mapping[str, bytes], fields: Mapping[str, Any], deadline: float
+        self, job_id: str, files: Mapping[str, Path], fields: Mapping[str, Any], deadline: float
     ) -> str | None:
         """The id of the job; None where the ComfyUI is full, or away, for now."""
         try:
-            return self._client.submit(files, fields, idempotency_key=job_id)["job_id"]
+            return self._submit(job_id, files, fields)["job_id"]
         except (ServiceError, *BROKEN) as error:
             is_lasting = isinstance(error, ServiceError) and error.status not in FOR_NOW
             if is_lasting or time.monotonic() > deadline:
                 raise
             log.warning("job %s: the ComfyUI here does not take it yet: %s", job_id, error)
             return None
+
+    def _submit(self, key: str, files: Mapping[str, Path], fields: Mapping[str, Any]) -> Acceptance:
+        if MESH in files:
+            return self._client.rig(files[MESH], files.get("motion"), idempotency_key=key, **fields)
+        return self._client.submit(files, fields, idempotency_key=key)
 
     def follow(self, local_id: str) -> Iterator[Mapping[str, Any]]:
         """The events of a job from its first; a restart of ComfyUI is waited for."""
@@ -64,6 +71,14 @@ class ComfyUI:
     def fetch(self, local_id: str, name: str, folder: Path) -> Path:
         """A result file, whole, in a folder."""
         return self._client.download(local_id, name, folder)
+
+    def fetch_picture(self, local_id: str, name: str, folder: Path) -> Path | None:
+        """A picture that a stage showed, in a folder; None where it is gone."""
+        try:
+            return self._client.download_picture(local_id, name, folder)
+        except ServiceError as error:
+            log.warning("job %s of the ComfyUI here, its picture %s: %s", local_id, name, error)
+            return None
 
     def stop(self, local_id: str) -> bool:
         """Stop a job, which may take a moment; returns whether ComfyUI could be told."""

@@ -11,8 +11,18 @@ from ..server_routes.job_record import job_to_row, read_parameters, row_to_job
 from ..server_routes.jobs import Failure
 from ..server_routes.listener import CANCELLED
 from ..server_routes.status import describe_job
+from ..server_routes.upload import MESH
 from ..server_routes.webhooks import make_delivery
 from .ledger import Ledger
+
+OF_PICTURES = "mesh_generation"
+"""The stage that a job of a mesh does not have."""
+
+
+def takes_pictures(row: Row) -> bool:
+    """Whether a job is made of pictures, and not of a mesh, by the stages that it began with."""
+    stages = json.loads(row.status or "{}").get("stages", ())
+    return not stages or any(stage["name"] == OF_PICTURES for stage in stages)
 
 
 def fail_job(ledger: Ledger, row: Row, attempt: int, failure: Failure | None) -> None:
@@ -21,7 +31,8 @@ def fail_job(ledger: Ledger, row: Row, attempt: int, failure: Failure | None) ->
     attempt: the fencing token; raises FencedError where another attempt has begun. Blocks.
     """
     parameters = read_parameters(row.body)
-    job = row_to_job(row, build_graph(load_template(), row.id, {"image": row.id}, parameters.values))
+    pictures = {"image": row.id} if takes_pictures(row) else {MESH: row.id}
+    job = row_to_job(row, build_graph(load_template(), row.id, pictures, parameters.values))
     job.cancel_requested = failure is None
     job.fail(failure or Failure(CANCELLED, "Cancelled by the client", None, cancelled=True), job.facts)
     body = describe_job(job)

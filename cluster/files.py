@@ -1,7 +1,7 @@
 """What clients sent and what workers made, in any file system of fsspec: a folder, NFS, S3.
 
-uploads/{job}/{part}, results/{job}/{attempt}/{name}, and results/{job}/manifest.json, which is written once:
-a result is there when all of its files are.
+uploads/{job}/{part}, results/{job}/{attempt}/{name}, results/{job}/{attempt}/pictures/{name} of what stages
+showed, and results/{job}/manifest.json, which is written once: a result is there when all of its files are.
 """
 
 from __future__ import annotations
@@ -33,20 +33,42 @@ class ClusterFiles:
             self._write(self._path("uploads", job_id, name), file)
             file.seek(0)
 
-    def read_uploads(self, job_id: str) -> dict[str, bytes]:
-        """The files of a job's form by their names in it; raises FileNotFoundError."""
-        folder = self._path("uploads", job_id)
-        paths = sorted(str(path) for path in self._system.ls(folder, detail=False))
-        return {path.rpartition("/")[2]: self._system.cat_file(path) for path in paths}
+    def copy_uploads(self, source: str, target: str) -> None:
+        """Store the files of a job's form as those of another's, too."""
+        self._make_folder("uploads", target)
+        for name in self.list_uploads(source):
+            self._system.cp_file(self._path("uploads", source, name), self._path("uploads", target, name))
 
-    def keep_result(self, job_id: str, attempt: int, file: Path) -> None:
-        """Store a file that an attempt at a job has made."""
-        self._make_folder("results", job_id, str(attempt))
+    def list_uploads(self, job_id: str) -> dict[str, int]:
+        """The names of the files of a job's form, and their sizes in bytes; none if they are gone."""
+        try:
+            found = self._system.ls(self._path("uploads", job_id), detail=True)
+        except FileNotFoundError:
+            return {}
+        return {str(entry["name"]).rpartition("/")[2]: entry["size"] for entry in found}
+
+    def fetch_uploads(self, job_id: str, folder: Path) -> dict[str, Path]:
+        """Copy the files of a job's form into a folder; returns them by their names in it, without suffix.
+
+        Raises FileNotFoundError if they are gone.
+        """
+        names = self.list_uploads(job_id)
+        if not names:
+            raise FileNotFoundError(f"what was sent for job {job_id}")
+        for name in names:
+            self._system.get_file(self._path("uploads", job_id, name), str(folder / name))
+        return {Path(name).stem: folder / name for name in names}
+
+    def keep_result(self, job_id: str, attempt: int, file: Path, name: str) -> None:
+        """Store a file that an attempt at a job has made. name: its own, or `pictures/` and its own."""
+        folder, _, name = name.rpartition("/")
+        place = ("results", job_id, str(attempt), *([folder] if folder else []))
+        self._make_folder(*place)
         with file.open("rb") as source:
-            self._write(self._path("results", job_id, str(attempt), file.name), source)
+            self._write(self._path(*place, name), source)
 
     def open_result(self, job_id: str, attempt: int, name: str) -> IO[bytes]:
-        """A result file, to be read and sought; raises FileNotFoundError."""
+        """A result file, to be read and sought, by the name in keep_result; raises FileNotFoundError."""
         return self._system.open(self._path("results", job_id, str(attempt), name), "rb")
 
     def publish(self, job_id: str, manifest: Mapping[str, Any]) -> Mapping[str, Any]:

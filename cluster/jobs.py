@@ -17,7 +17,7 @@ from ..server_routes.ended_job import EndedJob, read_ended_job
 from ..server_routes.errors import job_gone, job_not_found
 from ..server_routes.events import EventLog
 from ..server_routes.files import FileFacts, JobFile
-from ..server_routes.job_record import read_estimate, read_files, read_parameters
+from ..server_routes.job_record import read_estimate, read_files, read_parameters, read_pictures
 from ..server_routes.postgres_engine import CONNECTION
 from ..server_routes.postgres_migrations import NEWS
 from ..server_routes.status import describe_acceptance, read_moment
@@ -55,8 +55,8 @@ class RemoteJob:
 
     @property
     def pictures(self) -> list[JobFile]:
-        """None: those of the stages stay with the ComfyUI that runs the job."""
-        return []
+        """The pictures that the stages have shown so far."""
+        return read_pictures(self.row.body)
 
     @property
     def facts(self) -> dict[JobFile, FileFacts]:

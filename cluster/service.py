@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import IO, Any
 
 from ..server_routes import picture
@@ -15,18 +16,30 @@ from ..server_routes.background import Background
 from ..server_routes.database import JobDatabase, Row
 from ..server_routes.database_engine import DatabaseError
 from ..server_routes.database_threads import DatabaseThreads
+from ..server_routes.edits import edit_digest, read_edited_parameters, require_pictures
 from ..server_routes.ended_job import EndedJob
 from ..server_routes.errors import ApiError, job_gone, server_busy
-from ..server_routes.estimates import REMEMBERED, History
+from ..server_routes.estimates import REMEMBERED, Estimate, History
 from ..server_routes.files import FileFacts, JobFile
 from ..server_routes.graph import build_graph, load_template
 from ..server_routes.health import Metrics
-from ..server_routes.job_record import describe_files, job_to_row
+from ..server_routes.job_form import read_job_form
+from ..server_routes.job_record import describe_files, job_to_row, read_estimate, read_picture_facts
 from ..server_routes.jobs import COMPLETED, Failure, Job, new_job_id
-from ..server_routes.parameters import parse_form
+from ..server_routes.mesh_jobs import adapt_parameters, read_mesh_suffix
+from ..server_routes.parameters import Parameters, parse_form
 from ..server_routes.postgres_engine import PostgresEngine
 from ..server_routes.status import RETENTION_SECONDS, describe_job
-from ..server_routes.upload import Form
+from ..server_routes.upload import (
+    EDITS,
+    MAX_PICTURES_BYTES,
+    MESH,
+    SHEET,
+    SIDE_PICTURES,
+    TEXTURE,
+    Form,
+    pictures_too_large,
+)
 from ..server_routes.webhooks import Webhooks
 from .endings import fail_job
 from .files import ClusterFiles
@@ -35,6 +48,7 @@ from .ledger import KEY_SECONDS, FencedError, Ledger, Limits
 
 log = logging.getLogger("character3d")
 
+PICTURES = frozenset({"image", SHEET, *SIDE_PICTURES})
 DECODING_AT_ONCE = 2
 POLL_SECONDS = 1.0
 """How often messages are looked for that another front door has left."""
@@ -135,34 +149,73 @@ class ClusterService:
 
     async def create_job(self, form: Form, user: str, key: str | None = None) -> RemoteJob:
         """Check a form and store its job and the message that starts it, in one commit."""
-        parameters, is_learned = parse_form(form.fields, await self.list_models(), self._webhooks.check_url)
+        parameters, is_learned = read_job_form(form, await self.list_models(), self._webhooks.check_url)
         for name in form.pictures:
             async with self._decoding:
                 await asyncio.to_thread(picture.decode_upload, form.files[name], name)
+        await self._check_motion(form)
+        await self._check_painted(form, parameters)
+        expected = self.history.estimate(parameters.values, is_learned)
+        job = self._new_job(user, parameters, form.pictures, expected)
+        return await self._begin(job, form.files, (key, form.digest) if key else None)
+
+    async def create_mesh_job(self, form: Form, user: str, key: str | None = None) -> RemoteJob:
+        """As create_job, for a form's mesh and its motion."""
+        parameters, _ = parse_form(form.fields, await self.list_models(), self._webhooks.check_url)
+        parameters = adapt_parameters(parameters)
+        names = {MESH: f"{MESH}{read_mesh_suffix(form)}"}
+        await self._check_motion(form)
+        expected = self.history.estimate(parameters.values, is_learned=False, takes_mesh=True)
+        job = self._new_job(user, parameters, [MESH], expected)
+        files = {names.get(name, name): file for name, file in form.files.items()}
+        return await self._begin(job, files, (key, form.digest) if key else None)
+
+    async def create_edit(self, old: EndedJob, form: Form, user: str, key: str | None = None) -> RemoteJob:
+        """As create_job, for an earlier job once more with painted views: a worker makes all of it anew."""
+        parameters = read_edited_parameters(old, form)
+        sent = await asyncio.to_thread(self._files.list_uploads, old.id)
+        require_pictures(old, sent)
+        await self._check_painted(form, parameters)
+        _require_size(sent, form)
+        pictures = [name for name in sent if name in PICTURES]
+        job = self._new_job(user, parameters, pictures, read_estimate(old.record))
+        request = (key, edit_digest(old.id, form)) if key else None
+        return await self._begin(job, form.files, request, source=old.id)
+
+    async def _check_motion(self, form: Form) -> None:
         if form.motion:
             await asyncio.to_thread(picture.read_motion, form.motion)
+
+    async def _check_painted(self, form: Form, parameters: Parameters) -> None:
+        for name in [name for name in EDITS if name in form.files]:
+            side = parameters.values["image_size"] if name != TEXTURE else None
+            async with self._decoding:
+                await asyncio.to_thread(picture.decode_painted, form.files[name], name, side)
+
+    def _new_job(
+        self, user: str, parameters: Parameters, pictures: Collection[str], expected: Estimate
+    ) -> Job:
+        """A job that waits; its graph, which tells its stages, is not the one that a worker makes."""
         job_id = new_job_id()
-        graph = build_graph(self._template, job_id, dict.fromkeys(form.pictures, job_id), parameters.values)
-        expected = self.history.estimate(parameters.values, is_learned)
-        job = Job(job_id, user, parameters, graph, expected)
+        graph = build_graph(self._template, job_id, dict.fromkeys(pictures, job_id), parameters.values)
+        return Job(job_id, user, parameters, graph, expected)
+
+    async def _begin(
+        self, job: Job, files: Mapping[str, IO[bytes]], request: tuple[str, str] | None, source: str = ""
+    ) -> RemoteJob:
+        """Store a job with its files, which come on top of those of `source`. Raises ApiError."""
         row = job_to_row(job, json.dumps(describe_job(job)))
         try:
-            await asyncio.to_thread(self._files.keep_uploads, job_id, form.files)
-            await self._accept(row, (key, form.digest) if key else None)
+            if source:
+                await asyncio.to_thread(self._files.copy_uploads, source, job.id)
+            await asyncio.to_thread(self._files.keep_uploads, job.id, files)
+            await self._accept(row, request)
         except (OSError, DatabaseError) as error:
             log.error("a job was refused, since it could not be stored: %s", error)
             raise _unavailable() from error
         self.metrics.accepted += 1
         self._news.set()
         return RemoteJob(row)
-
-    async def create_mesh_job(self, form: Form, user: str, key: str | None = None) -> RemoteJob:
-        """Refused: workers take pictures only."""
-        raise server_busy(503, "A cluster does not rig meshes", "not_served", 3600)
-
-    async def create_edit(self, old: EndedJob, form: Form, user: str, key: str | None = None) -> RemoteJob:
-        """Refused: a worker keeps nothing of earlier jobs that views could be baked onto."""
-        raise server_busy(503, "A cluster does not bake painted views", "not_served", 3600)
 
     async def cancel_job(self, job: Any) -> None:
         """Stop a job: one that waits ends at once, else its worker is told with its next heartbeat."""
@@ -192,17 +245,20 @@ class ClusterService:
     async def open_file(self, job: Any, file: JobFile) -> tuple[IO[bytes], FileFacts] | None:
         """A job's file, open, and its facts; None where it is not there."""
         record = job.record if isinstance(job, EndedJob) else job.row.body
-        facts = job.facts.get(file)
+        facts = job.facts.get(file) or read_picture_facts(record).get(file)
         if facts is None:
             return None
         try:
-            opened = await asyncio.to_thread(self._files.open_result, job.id, record["attempts"], file.name)
+            opened = await asyncio.to_thread(
+                self._files.open_result, job.id, record["attempts"], file.relative
+            )
         except FileNotFoundError:
             return None
         return opened, facts
 
-    async def open_picture(self, picture: JobFile) -> None:
-        """None: the pictures of stages stay with the ComfyUI that runs the job."""
+    async def open_picture(self, job: Any, picture: JobFile) -> tuple[IO[bytes], FileFacts] | None:
+        """As open_file, for what a stage showed."""
+        return await self.open_file(job, picture)
 
     async def _accept(self, row: Row, request: tuple[str, str] | None) -> None:
         try:
@@ -249,6 +305,14 @@ class ClusterService:
         if row and row.ended is None:
             with contextlib.suppress(FencedError):  # somebody runs it after all
                 fail_job(self._ledger, row, attempt, Failure("Given up", UNDELIVERABLE, None))
+
+
+def _require_size(sent: Mapping[str, int], form: Form) -> None:
+    """Refuse painted views that do not fit into one form with what was sent before: a worker sends one."""
+    sizes = {name: size for name, size in sent.items() if name in PICTURES or name in EDITS}
+    sizes |= {name: file.seek(0, os.SEEK_END) for name, file in form.files.items()}
+    if sum(sizes.values()) > MAX_PICTURES_BYTES:
+        raise pictures_too_large(next(iter(form.files)))
 
 
 def _unavailable() -> ApiError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import logging
@@ -21,6 +20,7 @@ from ..server_routes.database_engine import DatabaseError
 from ..server_routes.events import JOB_COMPLETED, TERMINAL, Event
 from ..server_routes.files import FileFacts, JobFile
 from ..server_routes.jobs import COMPLETED, Failure
+from ..server_routes.upload import MESH
 from ..server_routes.webhooks import make_delivery
 from .comfyui import ComfyUI
 from .endings import fail_job
@@ -87,11 +87,8 @@ class Worker:
             self._follow(row, attempt)
 
     def _follow(self, row: Row, attempt: int) -> None:
-        values = row.body["values"]
-        fields = {name: values[name] for name in {*row.body["sent"], "seed"} if name != "webhook_url"}
-        files = _persist(lambda: self._files.read_uploads(row.id))
         try:
-            local_id = self._comfyui.start(row.id, files, fields)
+            local_id = self._start(row)
         except ServiceError as error:
             if error.status not in REFUSED:
                 raise
@@ -103,6 +100,14 @@ class Worker:
             self._comfyui.discard(local_id)
             raise
         self._comfyui.forget(local_id)
+
+    def _start(self, row: Row) -> str:
+        """Begin the job on ComfyUI, with what its client sent; returns its id there."""
+        with tempfile.TemporaryDirectory() as folder:
+            files = _persist(lambda: self._files.fetch_uploads(row.id, Path(folder)))
+            drawn = () if MESH in files else ("seed",)
+            names = {*row.body["sent"], *drawn} - {"webhook_url"}
+            return self._comfyui.start(row.id, files, {name: row.body["values"][name] for name in names})
 
     def _mirror(self, row: Row, attempt: int, local_id: str) -> None:
         """Store what happens to a job of ComfyUI until it ends. Raises FencedError."""
@@ -134,11 +139,20 @@ class Worker:
 
     def _copy_files(self, mirror: Mirror, event: Mapping[str, Any], attempt: int, folder: Path) -> None:
         """Store the new files that an event names, before anybody hears of them."""
-        for key, name in mirror.find_new(event):
-            path = self._comfyui.fetch(mirror.local_id, name, folder)
-            _persist(functools.partial(self._files.keep_result, mirror.row.id, attempt, path))
-            mirror.add_file(JobFile(key, "", name), FileFacts(path.stat().st_size, 0, _hash_file(path)))
-            path.unlink()
+        job_id = mirror.row.id
+        for file in mirror.find_new(event):
+            path = self._comfyui.fetch(mirror.local_id, file.name, folder)
+            mirror.add_file(file, self._keep(job_id, attempt, path, file))
+        for picture in mirror.find_new_pictures(event):
+            if found := self._comfyui.fetch_picture(mirror.local_id, picture.name, folder):
+                mirror.add_picture(picture, self._keep(job_id, attempt, found, picture))
+
+    def _keep(self, job_id: str, attempt: int, path: Path, file: JobFile) -> FileFacts:
+        """Move a job's file to where all can read it."""
+        _persist(lambda: self._files.keep_result(job_id, attempt, path, file.relative))
+        facts = FileFacts(path.stat().st_size, 0, _hash_file(path))
+        path.unlink()
+        return facts
 
     @contextlib.contextmanager
     def _beat(self, job_id: str, attempt: int, local_id: str) -> Iterator[None]:

@@ -60,6 +60,11 @@ def read_pictures(body: Mapping[str, Any]) -> list[JobFile]:
     return read_files({"files": body.get("pictures", [])})[0]
 
 
+def read_picture_facts(body: Mapping[str, Any]) -> dict[JobFile, FileFacts]:
+    """What is known of the pictures of a record: of those of one machine nothing, since they may go."""
+    return read_files({"files": body.get("pictures", [])})[1]
+
+
 def read_parameters(body: Mapping[str, Any]) -> Parameters:
     """The parameters of a record; fields that a later release added have their defaults."""
     values = {**{name: item.default for name, item in FIELDS.items()}, **body["values"]}

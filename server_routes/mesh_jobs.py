@@ -38,17 +38,17 @@ MESH_DEFAULTS: Mapping[str, Any] = {"pose_type": REST_POSES[-1]}
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 
-def read_mesh(form: Form) -> tuple[str, bytes]:
-    """The suffix and the bytes of a form's mesh. Blocks.
+def read_mesh_suffix(form: Form) -> str:
+    """The suffix of a form's mesh; the mesh itself is read in the job.
 
-    Raises ApiError 415 for a name that says no format which is read; the mesh itself is read in the job.
+    Raises ApiError 415 for a name that says no format which is read.
     """
     found = _SUFFIX.search(form.filenames[MESH])
     suffix = found[0].lower() if found else ""
     if suffix not in MESH_SUFFIXES:
         message = f"Mesh format not supported. Send a file whose name ends in {', '.join(MESH_SUFFIXES)}"
         raise unsupported_format(message, parameter=MESH, provided=suffix, allowed=list(MESH_SUFFIXES))
-    return suffix, form.files[MESH].read()
+    return suffix
 
 
 def adapt_parameters(parameters: Parameters) -> Parameters:

@@ -56,7 +56,7 @@ _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"
 _SEQ = r"^\d{1,9}$"
 _COMMON_ERRORS = (401, 403, 500)
 _PICTURE = {"contentType": "image/png, image/jpeg"}
-_PICTURES = dict.fromkeys(("image", *SIDE_PICTURES, SHEET), _PICTURE)
+_PICTURES = dict.fromkeys(("image", *SIDE_PICTURES, SHEET, *EDITS), _PICTURE)
 _ACCEPTED: Mapping[str, Schema] = {
     "Location": {"description": "URL of the job's status.", "schema": {"type": "string"}},
     "RateLimit": {"schema": {"type": "string"}},

@@ -79,20 +79,25 @@ def decode_upload(image: IO[bytes], name: str = "image") -> Image:
     return loaded
 
 
-def encode_painted(image: IO[bytes], name: str, side: int | None) -> bytes:
-    """As encode_upload, without alpha, for a view of `side` pixels or a square texture (None).
+def decode_painted(image: IO[bytes], name: str, side: int | None) -> Image:
+    """As decode_upload, without alpha, for a view of `side` pixels or a square texture (None).
 
     Raises ApiError 400 for another size.
     """
+    painted = decode_upload(image, name)
+    width, height = painted.size
+    if width != height or (side is not None and width != side):
+        expected = f"{side} x {side} pixels, as the view that was made" if side else "a square picture"
+        message = f"Invalid {label(name)}. Expected {expected}; found {width} x {height}"
+        raise invalid_parameter(message, name, provided=[width, height], expected=side)
+    return painted.convert("RGB")
+
+
+def encode_painted(image: IO[bytes], name: str, side: int | None) -> bytes:
+    """As decode_painted, and return the picture as encode_upload."""
     buffer = io.BytesIO()
     with _encoding:
-        painted = decode_upload(image, name)
-        width, height = painted.size
-        if width != height or (side is not None and width != side):
-            expected = f"{side} x {side} pixels, as the view that was made" if side else "a square picture"
-            message = f"Invalid {label(name)}. Expected {expected}; found {width} x {height}"
-            raise invalid_parameter(message, name, provided=[width, height], expected=side)
-        painted.convert("RGB").save(buffer, "TIFF")
+        decode_painted(image, name, side).save(buffer, "TIFF")
     return buffer.getvalue()
 
 

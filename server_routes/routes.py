@@ -140,7 +140,7 @@ class Routes:
         """GET /job/{job_id}/pictures/{filename}: what a stage showed while the job ran."""
         job, name = await self._find_job(request), request.match_info["filename"]
         for picture in job.pictures:
-            opened = await self._service.open_picture(picture) if picture.name == name else None
+            opened = await self._service.open_picture(job, picture) if picture.name == name else None
             if opened:
                 with opened[0] as stream:
                     return await send_file(request, stream, name, opened[1])

@@ -452,14 +452,18 @@ def rig_form_schema(needs_motion: bool) -> Schema:
     }
 
 
-def edit_form_schema() -> Schema:
-    """The multipart form of POST /generate_character/jobs/{job_id}/views."""
+def _describe_painted() -> dict[str, Schema]:
     view = "as large as the view of the job that it replaces, PNG or JPEG"
     described = {name: f"The {name} view, painted over; {view}." for name in VIEW_NAMES}
     described[TEXTURE] = "The texture of the textured mesh, painted over; square, PNG or JPEG."
-    files = {
+    return {
         name: {"type": "string", "format": "binary", "description": text} for name, text in described.items()
     }
+
+
+def edit_form_schema() -> Schema:
+    """The multipart form of POST /generate_character/jobs/{job_id}/views."""
+    files = _describe_painted()
     first, *others = files
     needed = {"if": {"anyOf": [{"required": [name]} for name in others]}, "else": {"required": [first]}}
     return {"type": "object", "properties": files, **needed}
@@ -474,10 +478,11 @@ def form_schema() -> Schema:
     fields = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]
     del fields["model_name"]["default"]
     fields["model_name"]["description"] = f"An installed model; {DEFAULT_MODEL} unless one is sent."
+    files = {"image": _IMAGE, **_SIDES, SHEET: _SHEET, "motion": _MOTION, **_describe_painted()}
     return {
         "type": "object",
         **_ONE_PICTURE,
-        "properties": {"image": _IMAGE, **_SIDES, SHEET: _SHEET, "motion": _MOTION, **fields},
+        "properties": {**files, **fields},
         "description": _UNKNOWN,
         "additionalProperties": True,
     }

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
@@ -23,19 +22,20 @@ from .database_engine import DatabaseError
 from .database_threads import DatabaseThreads
 from .edits import edit_digest, read_edited_parameters, require_pictures
 from .ended_job import EndedJob
-from .errors import ApiError, disk_full, invalid_parameter, server_busy
+from .errors import ApiError, disk_full, server_busy
 from .files import FileFacts, JobFile, open_with_facts
 from .graph import build_graph, load_template
 from .health import Metrics
 from .input_pictures import InputPictures
+from .job_form import read_job_form
 from .job_record import job_to_row, read_estimate, read_origin
 from .job_runner import JobRunner, output_folder, temporary_folder
 from .jobs import Job, new_job_id
 from .kept_uploads import KeptUploads
 from .limits import RateLimit, read_quota
 from .live_job import LiveJob
-from .mesh_jobs import adapt_parameters, read_mesh
-from .parameters import Parameters, parse_form
+from .mesh_jobs import adapt_parameters, read_mesh_suffix
+from .parameters import parse_form
 from .resume import resume_jobs
 from .retention import Retention
 from .sqlite_engine import SqliteEngine
@@ -115,7 +115,7 @@ class CharacterService:
             await self.jobs.update_facts(job, file, opened[1])
         return opened
 
-    async def open_picture(self, picture: JobFile) -> tuple[FileIO, FileFacts] | None:
+    async def open_picture(self, job: LocalJob, picture: JobFile) -> tuple[FileIO, FileFacts] | None:
         """A picture of a stage, open, and its facts; None where it has been deleted."""
         return await asyncio.to_thread(open_with_facts, temporary_folder(), picture)
 
@@ -154,14 +154,10 @@ class CharacterService:
         The job is on disk when this returns. Raises ApiError; a refusal leaves nothing behind.
         """
         await self._require_room()
-        parameters, is_learned = parse_form(form.fields, await self.list_models(), self._webhooks.check_url)
-        require_one_front(form, parameters)
+        parameters, is_learned = read_job_form(form, await self.list_models(), self._webhooks.check_url)
         name, *further = form.pictures
         pixels = await self._encode(form.files[name], name)
         motion = await asyncio.to_thread(picture.read_motion, form.motion) if form.motion else None
-        if motion and not parameters.values["enable_rigging"]:
-            warnings = (*parameters.warnings, "motion: ignored, since enable_rigging is false")
-            parameters = replace(parameters, warnings=warnings)
         job_id = new_job_id()
         try:
             with _disk_errors():
@@ -172,8 +168,9 @@ class CharacterService:
                     pictures[side] = await self._pictures.store(job_id, pixels, side)
                     del pixels
                 moves = await self._pictures.store_motion(job_id, *motion) if motion else ""
+                edits = await self._store_edits(job_id, form.files, parameters.values["image_size"])
                 await asyncio.to_thread(self._kept.keep, job_id, form.files)
-            graph = build_graph(self._template, job_id, pictures, parameters.values, moves)
+            graph = build_graph(self._template, job_id, pictures, parameters.values, moves, edits)
             expected = self.runner.history.estimate(parameters.values, is_learned)
             job = Job(job_id, user, parameters, graph, expected)
             return await self._begin(job, (key, form.digest) if key else None)
@@ -187,7 +184,7 @@ class CharacterService:
         await self._require_room()
         parameters, _ = parse_form(form.fields, await self.list_models(), self._webhooks.check_url)
         parameters = adapt_parameters(parameters)
-        mesh = await asyncio.to_thread(read_mesh, form)
+        mesh = read_mesh_suffix(form), await asyncio.to_thread(form.files[MESH].read)
         motion = await asyncio.to_thread(picture.read_motion, form.motion) if form.motion else None
         job_id = new_job_id()
         try:
@@ -357,10 +354,3 @@ def require_space(folder: Path) -> None:
     if free < LEAST_FREE_BYTES:
         message = f"The disk of the results is almost full, {free // MEBIBYTE} MiB are free"
         raise disk_full(message, minimum=LEAST_FREE_BYTES)
-
-
-def require_one_front(form: Form, parameters: Parameters) -> None:
-    """Refuse corrections of a sheet: which of its views they are of is not said."""
-    if SHEET in form.files and parameters.values["corrections"]:
-        message = f"Invalid corrections. They are of the landmarks of image, and {SHEET} was sent"
-        raise invalid_parameter(message, "corrections", provided=SHEET)

@@ -120,5 +120,5 @@ class Service(Protocol):
     async def open_file(self, job: Any, file: JobFile) -> tuple[IO[bytes], FileFacts] | None:
         """A job's file, open, and its facts; None where it cannot be opened."""
 
-    async def open_picture(self, picture: JobFile) -> tuple[IO[bytes], FileFacts] | None:
+    async def open_picture(self, job: Any, picture: JobFile) -> tuple[IO[bytes], FileFacts] | None:
         """A picture of a stage, open, and its facts; None where it is not there."""

@@ -91,20 +91,20 @@ SHEET = "image_sheet"
 SIDE_PICTURES: Mapping[str, str] = {f"image_{side}": side for side in SIDE_NAMES}
 """Name of a further picture -> the side of the character that it shows."""
 
-FILES: Mapping[str, FilePart] = {
-    "image": _picture_part("image", "Missing image. Send a PNG or JPEG file", SHEET),
-    **{name: _picture_part(name) for name in (*SIDE_PICTURES, SHEET)},
-    "motion": FilePart(MAX_MOTION_BYTES, "Motion file is too large. The limit is 10 MB"),
-}
-"""Those of a job's form by their names."""
-
-
 MESH = "mesh"
 """The file of a job that has no picture."""
 
 TEXTURE = "texture"
 EDITS: Mapping[str, FilePart] = {name: _picture_part(name) for name in (*VIEW_NAMES, TEXTURE)}
-"""Those of the form of painted views, and of a painted texture."""
+"""Painted views, and a painted texture, in place of those that are made."""
+
+FILES: Mapping[str, FilePart] = {
+    "image": _picture_part("image", "Missing image. Send a PNG or JPEG file", SHEET),
+    **{name: _picture_part(name) for name in (*SIDE_PICTURES, SHEET)},
+    "motion": FilePart(MAX_MOTION_BYTES, "Motion file is too large. The limit is 10 MB"),
+    **EDITS,
+}
+"""Those of a job's form by their names."""
 
 
 @dataclass(frozen=True)
@@ -209,12 +209,17 @@ async def _read_chunks(part: BodyPartReader, limit: int, too_large: ApiError) ->
         yield chunk
 
 
+def pictures_too_large(name: str) -> ApiError:
+    """The error of a picture that is too large beside the others."""
+    message = f"Pictures are too large together. The limit is {MAX_PICTURES_BYTES // MEBIBYTE} MB"
+    return file_too_large(message, parameter=name, maximum=MAX_PICTURES_BYTES)
+
+
 def _limit_file(name: str, wanted: FilePart, pictures: int) -> tuple[int, ApiError]:
     """Bytes that a file may have, and the error of more. pictures: bytes of those read before."""
     left = MAX_PICTURES_BYTES - pictures
     if wanted.is_picture and left < wanted.maximum:
-        message = f"Pictures are too large together. The limit is {MAX_PICTURES_BYTES // MEBIBYTE} MB"
-        return left, file_too_large(message, parameter=name, maximum=MAX_PICTURES_BYTES)
+        return left, pictures_too_large(name)
     return wanted.maximum, file_too_large(wanted.too_large, parameter=name, maximum=wanted.maximum)
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import aiohttp
@@ -29,10 +30,19 @@ from character3d.server_routes.postgres_engine import PostgresEngine
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def make_png():
+def make_png(side=16):
     buffer = io.BytesIO()
-    Image.new("RGB", (16, 16), (200, 30, 30)).save(buffer, "PNG")
+    Image.new("RGB", (side, side), (200, 30, 30)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def make_form(files, filename="x.png", **fields):
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, data in files.items():
+        form.add_field(name, data, filename=filename)
+    for name, value in fields.items():
+        form.add_field(name, value)
+    return form
 
 
 class Cluster:
@@ -60,6 +70,11 @@ class Cluster:
                 doors.append(await stack.enter_async_context(session))
             yield doors
 
+    def read_uploads(self, job_id):
+        with tempfile.TemporaryDirectory() as folder:
+            found = self.files.fetch_uploads(job_id, Path(folder))
+            return {name: path.read_bytes() for name, path in found.items()}
+
     def tell(self, job_id, attempt, kind="progress_update", **status):
         """Store news of a job as its worker does."""
         row = self.database.find(job_id)
@@ -78,10 +93,7 @@ def cluster(postgres, tmp_path):
 
 
 async def post(door, key=None, **fields):
-    form = aiohttp.FormData(default_to_multipart=True)
-    form.add_field("image", make_png(), filename="x.png")
-    for name, value in fields.items():
-        form.add_field(name, value)
+    form = make_form({"image": make_png()}, **fields)
     async with door.post(
         "/generate_character", data=form, headers={"Idempotency-Key": key} if key else {}
     ) as answer:
@@ -123,7 +135,7 @@ async def test_what_one_accepts_all_serve_and_relay(cluster):
         job_id = accepted["job_id"]
         body = await ask(two, f"/job/{job_id}/status")
         assert (body["status"], body["progress"], body["parameters"]["seed"]) == ("processing", 0, 7)
-        assert list(cluster.files.read_uploads(job_id).values()) == [make_png()]
+        assert cluster.read_uploads(job_id) == {"image": make_png()}
         await wait_for(lambda: cluster.sent == [job_id])
         attempt = cluster.ledger.claim(job_id, "worker", False)
         async with two.ws_connect(f"/ws/{job_id}") as socket, one.get(f"/job/{job_id}/events") as stream:
@@ -200,6 +212,40 @@ async def test_one_key_starts_one_job_at_whatever_door(cluster):
         assert (await post(one, key="k", seed="9"))[0] == 422
 
 
+async def test_painted_views_come_with_what_was_sent_before(cluster):
+    async with cluster.open_doors() as (one, two):
+        _, accepted, _ = await post(one, image_size="512", seed="7")
+        first = accepted["job_id"]
+        attempt = cluster.ledger.claim(first, "worker", False)
+        path = f"/generate_character/jobs/{first}/views"
+        async with two.post(path, data=make_form({"front": make_png(512)})) as answer:
+            assert answer.status == 400 and "processing" in await answer.text()
+        cluster.tell(first, attempt, "job_completed", status="completed", progress=100)
+        async with two.post(path, data=make_form({"front": make_png(64)})) as answer:
+            assert answer.status == 400 and (await answer.json())["details"]["parameter"] == "front"
+        async with two.post(path, data=make_form({"front": make_png(512)})) as answer:
+            assert answer.status == 202, await answer.text()
+            second = await answer.json()
+        assert second["parameters"] == accepted["parameters"]
+        assert cluster.read_uploads(second["job_id"]) == {"image": make_png(), "front": make_png(512)}
+
+
+@pytest.mark.parametrize("path", ["/character/rig", "/character/animate"])
+async def test_meshes_are_jobs_like_others(cluster, path):
+    motion = {"motion": b"HIERARCHY"} if path.endswith("animate") else {}
+    async with cluster.open_doors() as (one, two):
+        form = make_form({"mesh": b"glTF", **motion}, filename="walker.GLB", seed="7")
+        async with one.post(path, data=form) as answer:
+            assert answer.status == 202, await answer.text()
+            accepted = await answer.json()
+        body = await ask(two, f"/job/{accepted['job_id']}/status")
+        assert [stage["name"] for stage in body["stages"]] == ["preprocessing", "rigging"]
+        assert "seed: not used for a mesh" in body["warnings"]
+        assert cluster.read_uploads(accepted["job_id"]) == {"mesh": b"glTF", **motion}
+        async with one.post(path, data=make_form({"mesh": b"x", **motion}, filename="a.txt")) as answer:
+            assert answer.status == 415
+
+
 async def test_a_deleted_job_is_gone_at_every_door(cluster):
     async with cluster.open_doors() as (one, two):
         _, accepted, _ = await post(one)
@@ -209,8 +255,7 @@ async def test_a_deleted_job_is_gone_at_every_door(cluster):
         async with two.delete(f"/job/{job_id}") as answer:
             assert answer.status == 200
         await ask(one, f"/job/{job_id}/status", 410)
-        with pytest.raises(FileNotFoundError):
-            cluster.files.read_uploads(job_id)
+        assert cluster.files.list_uploads(job_id) == {}
 
 
 async def test_messages_outlive_their_door_and_a_broker_that_is_away(cluster, monkeypatch):
@@ -265,16 +310,24 @@ async def test_files_come_through_any_door(cluster, tmp_path):
         _, accepted, _ = await post(one)
         job_id = accepted["job_id"]
         attempt = cluster.ledger.claim(job_id, "worker", False)
-        cluster.files.keep_result(job_id, attempt, tmp_path / "a.glb")
-        facts = {"key": "raw_mesh", "stage": "", "relative": "a.glb", "size": 10, "modified": 0}
+        cluster.files.keep_result(job_id, attempt, tmp_path / "a.glb", "a.glb")
+        cluster.files.keep_result(job_id, attempt, tmp_path / "a.glb", "pictures/a.png")
+        facts = {"stage": "", "size": 10, "modified": 0, "sha256": digest}
         row = cluster.database.find(job_id)
-        body = {**row.body, "attempts": attempt, "files": [{**facts, "sha256": digest}]}
+        body = {
+            **row.body,
+            "attempts": attempt,
+            "files": [{**facts, "key": "raw_mesh", "relative": "a.glb"}],
+            "pictures": [{**facts, "key": "views", "relative": "pictures/a.png"}],
+        }
         cluster.ledger.record(dataclasses.replace(row, body=body), attempt)
         for door in (one, two):
             path = f"/job/{job_id}/download/a.glb"
             async with door.get(path, headers={"Range": "bytes=2-4"}) as answer:
                 assert (answer.status, await answer.read()) == (206, b"234")
                 assert answer.headers["ETag"] == f'"{digest}"'
+            async with door.get(f"/job/{job_id}/pictures/a.png") as answer:
+                assert (answer.status, await answer.read()) == (200, b"0123456789")
             async with door.get(path.replace("a.glb", "b.glb")) as answer:
                 assert answer.status == 404
 

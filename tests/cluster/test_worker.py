@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import queue
 import threading
@@ -19,6 +20,7 @@ from character3d.cluster import worker as worker_module
 from character3d.cluster.comfyui import ComfyUI
 from character3d.cluster.files import ClusterFiles
 from character3d.cluster.intake import Intake
+from character3d.cluster.jobs import RemoteJob
 from character3d.cluster.ledger import FencedError, Ledger
 from character3d.cluster.messages import QUEUE, TASK, make_celery, make_sender
 from character3d.cluster.worker import MOST_ATTEMPTS, Worker
@@ -28,9 +30,10 @@ from character3d.server_routes.ended_job import read_ended_job
 from character3d.server_routes.estimates import STAGE_SECONDS, Estimate
 from character3d.server_routes.files import JobFile, measure_files
 from character3d.server_routes.graph import build_graph, load_template
-from character3d.server_routes.job_record import job_to_row
+from character3d.server_routes.job_record import job_to_row, read_picture_facts
 from character3d.server_routes.jobs import Failure, Job
 from character3d.server_routes.live_job import LiveJob
+from character3d.server_routes.mesh_jobs import adapt_parameters
 from character3d.server_routes.parameters import parse_parameters
 from character3d.server_routes.postgres_engine import PostgresEngine
 from character3d.server_routes.status import describe_job
@@ -50,11 +53,12 @@ class PlayedComfyUI:
     """Runs one job: `steps` are done one after the other, each when its events have been taken."""
 
     def __init__(self, folder, fails=False):
+        self.picture, self.pictures = b"\x89PNG", [JobFile("cut_out", "preprocessing", "a b.png")]
         self.folder, self.fails, self.started, self.stopped, self.forgotten = folder, fails, [], [], []
         self.between, self.discarded = lambda step: None, []
 
     def start(self, job_id, files, fields):
-        self.started.append((job_id, files, fields))
+        self.started.append((job_id, {name: path.read_bytes() for name, path in files.items()}, fields))
         return LOCAL
 
     def follow(self, local_id):
@@ -70,6 +74,7 @@ class PlayedComfyUI:
 
     def _save(self, job):
         job.add_report(StageReport("preprocessing", "border", 1.5))
+        job.add_pictures(self.pictures)
         for key, name in NAMES.items():
             (self.folder / name).write_text(key)
             job.add_file(JobFile(key, "mesh_generation", name))
@@ -86,6 +91,10 @@ class PlayedComfyUI:
         path = folder / name
         path.write_bytes((self.folder / name).read_bytes())
         return path
+
+    def fetch_picture(self, local_id, name, folder):
+        (folder / name).write_bytes(self.picture)
+        return folder / name if self.picture else None
 
     def stop(self, local_id):
         self.stopped.append(local_id)
@@ -157,6 +166,68 @@ def test_a_job_runs_to_its_end_under_the_clusters_id(worker, database, ledger, f
     (delivery,) = database.due_deliveries(1e11)
     assert json.loads(delivery.body)["data"] == body
     assert comfyui.forgotten == [LOCAL] and ledger.claim(JOB, "b", True) is None
+
+
+def test_what_stages_show_is_there_while_the_job_runs(worker, database, ledger, files, comfyui, tmp_path):
+    accept(ledger, files, tmp_path)
+    shown = {"stage": "preprocessing", "shows": "cut_out", "url": f"/job/{JOB}/pictures/a%20b.png"}
+
+    def look(step):
+        if step == 2:
+            job = RemoteJob(database.find(JOB))
+            assert job.describe()["pictures"] == [shown]
+            (picture,) = job.pictures
+            assert picture.picture_url(JOB) == shown["url"]
+            with files.open_result(JOB, 1, picture.relative) as file:
+                assert file.read() == comfyui.picture
+
+    comfyui.between = look
+    worker.run_job(JOB, False)
+    ended = read_ended_job(database.find(JOB))
+    assert ended.describe()["pictures"] == [shown]
+    (facts,) = read_picture_facts(ended.record).values()
+    assert (facts.size, facts.sha256) == (4, hashlib.sha256(comfyui.picture).hexdigest())
+
+
+def test_a_picture_that_is_gone_stops_no_job(worker, database, ledger, files, comfyui, tmp_path):
+    accept(ledger, files, tmp_path)
+    comfyui.picture = b""
+    worker.run_job(JOB, False)
+    body = read_ended_job(database.find(JOB)).describe()
+    assert (body["status"], body["pictures"]) == ("completed", [])
+
+
+def test_a_job_that_is_given_up_keeps_what_was_made(worker, database, ledger, files, comfyui, tmp_path):
+    accept(ledger, files, tmp_path)
+
+    def die(step):
+        if step == 2:
+            raise KeyboardInterrupt
+
+    comfyui.between = die
+    with contextlib.suppress(KeyboardInterrupt):
+        worker.run_job(JOB, False)
+    for _ in range(MOST_ATTEMPTS):
+        ledger.claim(JOB, "dead", True)
+    worker.run_job(JOB, True)
+    body = read_ended_job(database.find(JOB)).describe()
+    assert (body["status"], body["error"]) == ("failed", "Given up")
+    assert sorted(entry["name"] for entry in body["downloads"]) == sorted(NAMES.values())
+    assert body["pictures"][0]["stage"] == "preprocessing"
+
+
+def test_a_job_of_a_mesh_is_given_up_with_the_stages_of_one(worker, database, ledger, files, tmp_path):
+    parameters = adapt_parameters(parse_parameters({}, ()))
+    graph = build_graph(load_template(), JOB, {"mesh": JOB}, parameters.values)
+    job = Job(JOB, "anna", parameters, graph, Estimate((5, 10), STAGE_SECONDS))
+    row = job_to_row(job, json.dumps(describe_job(job)))
+    assert ledger.accept(row, None) is None
+    files.keep_uploads(JOB, {"mesh.glb": io.BytesIO(b"glTF")})
+    for _ in range(MOST_ATTEMPTS):
+        ledger.claim(JOB, "dead", True)
+    worker.run_job(JOB, True)
+    stages = json.loads(database.find(JOB).status)["stages"]
+    assert [stage["name"] for stage in stages] == ["preprocessing", "rigging"]
 
 
 def test_the_next_worker_starts_again_and_the_first_writes_nothing(

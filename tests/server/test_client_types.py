@@ -11,7 +11,7 @@ from character3d.launcher.installation import REPOSITORY
 from character3d.scripts.client_types import TYPES, write_type, write_types
 from character3d.server_routes.parameters import FIELDS
 from character3d.server_routes.schemas import form_schema, list_schemas
-from character3d.server_routes.upload import SHEET, SIDE_PICTURES
+from character3d.server_routes.upload import EDITS, SHEET, SIDE_PICTURES
 
 SCHEMAS = list_schemas()
 
@@ -33,7 +33,7 @@ def test_every_type_is_exported():
 
 def test_every_field_of_the_form_is_typed():
     form = form_schema()
-    assert list(form["properties"]) == ["image", *SIDE_PICTURES, SHEET, "motion", *FIELDS]
+    assert list(form["properties"]) == ["image", *SIDE_PICTURES, SHEET, "motion", *EDITS, *FIELDS]
     assert not form.keys() & {"oneOf", "anyOf", "allOf"}  # generators of clients leave such a form out
     assert list(client.Parameters.__annotations__) == list(FIELDS) and not client.Parameters.__total__
 

@@ -61,6 +61,19 @@ async def test_painted_views_are_baked_in_a_new_job(client, ended):
     assert await client.status(ended["job_id"]) == ended
 
 
+async def test_painted_views_may_come_with_the_picture(client):
+    files = {"image": make_png(), "front": view(), "texture": make_png((64, 64))}
+    async with client.post("/generate_character", data=make_form(files, image_size="512")) as answer:
+        assert answer.status == 202, await answer.text()
+        first = await client.finish((await answer.json())["job_id"])
+    assert {"texture_baking: painted front 512", "texture_baking: texture 64"} <= set(first["warnings"])
+    second = await edit(client, first["job_id"], {"left": view()})
+    assert "texture_baking: painted front 512, left 512" in second["warnings"]
+    form = make_form({"image": make_png(), "front": view(64)}, image_size="512")
+    async with client.post("/generate_character", data=form) as answer:
+        assert answer.status == 400 and (await answer.json())["details"]["parameter"] == "front"
+
+
 async def test_edits_add_up(client, ended):
     first = await edit(client, ended["job_id"], {"front": view()})
     second = await edit(client, first["job_id"], {"left": view(), "texture": make_png((64, 64))})
