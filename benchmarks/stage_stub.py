@@ -132,7 +132,7 @@ class StageService:
     async def open_file(self, job: Any, file: JobFile) -> tuple[IO[bytes], Any] | None:
         return await asyncio.to_thread(open_with_facts, self._output, file, job.facts.get(file))
 
-    async def open_picture(self, picture: JobFile) -> None:
+    async def open_picture(self, job: Any, picture: JobFile) -> None:
         return None
 
     async def find_request(self, user: str, key: str) -> tuple[str, str] | None:
@@ -157,11 +157,24 @@ class StageService:
         pass
 
 
+def read_picture(image: IO[bytes], name: str, figure: int) -> tuple[Mapping[str, Any], bytes]:
+    return {"kind": "stub"}, b""
+
+
+def read_mesh(file: IO[bytes], suffix: str) -> Mapping[str, Any]:
+    return {"kind": "stub"}
+
+
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    web.run_app(make_app(StageService(folder)), host="127.0.0.1", port=int(sys.argv[2]), print=None)
+    web.run_app(
+        make_app(StageService(folder), read_picture, read_mesh),
+        host="127.0.0.1",
+        port=int(sys.argv[2]),
+        print=None,
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..client.client import Client, ServiceError
-from ..client.connection import BROKEN
+from ..client.connection import BROKEN, Connection, encode_form
 from ..client.types import Acceptance
 from ..server_routes.upload import MESH
 
@@ -17,7 +17,7 @@ log = logging.getLogger("character3d")
 
 FOR_NOW = (409, 429, 503)
 """Full, or still busy with a request for this job whose connection broke."""
-LONGEST_WAIT, PAUSE = 60.0, 1.0
+LONGEST_WAIT, LONGEST_CHECK, PAUSE = 60.0, 30.0, 1.0
 
 
 class ComfyUI:
@@ -25,6 +25,7 @@ class ComfyUI:
 
     def __init__(self, address: str) -> None:
         self._client = Client(address, patience=LONGEST_WAIT)
+        self._connection = Connection(address, None, LONGEST_CHECK, None)
 
     def answers(self) -> bool:
         """Whether it is there."""
@@ -92,6 +93,12 @@ class ComfyUI:
         """Stop a job and forget it, so that the next start of the cluster's job begins anew."""
         if self.stop(local_id) and _succeeds(lambda: self._client.wait(local_id), local_id):
             self.forget(local_id)
+
+    def check(self, path: str, files: Mapping[str, Path], fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a route answers that reads files without a job."""
+        parts = {name: (file.name, file.read_bytes()) for name, file in files.items()}
+        body, media_type = encode_form(parts, fields)
+        return dict(self._connection.ask("POST", path, body, {"Content-Type": media_type}))
 
     def list_models(self) -> Mapping[str, Any]:
         """What its GET /models answers."""

@@ -19,6 +19,7 @@ from ..client.client import ServiceError
 from ..server_routes.database import JobDatabase
 from ..server_routes.database_engine import DatabaseError
 from ..server_routes.postgres_engine import PostgresEngine
+from .checks import CheckConsumer, WorkerChecks, make_asker
 from .comfyui import ComfyUI
 from .files import ClusterFiles
 from .front_door import make_app
@@ -63,16 +64,18 @@ def _run_front_door(host: str, port: int) -> None:
     app = make_celery(_read_setting(BROKER))
     files, read_dead = ClusterFiles(_read_setting(FILES)), functools.partial(consume_dead, app)
     service = ClusterService(_read_setting(DATABASE), files, make_sender(app), read_dead=read_dead)
-    web.run_app(make_app(service), host=host, port=port, print=None)
+    checks = WorkerChecks(files, make_asker(app), service.count_workers)
+    web.run_app(make_app(service, checks.read_picture, checks.read_mesh), host=host, port=port, print=None)
 
 
 def _run_worker(address: str, name: str) -> None:
     app = make_celery(_read_setting(BROKER))
     database = JobDatabase(PostgresEngine(_read_setting(DATABASE)))
-    worker = Worker(name, database, ClusterFiles(_read_setting(FILES)), ComfyUI(address))
-    intake = Intake(QUEUE)
+    files, comfyui = ClusterFiles(_read_setting(FILES)), ComfyUI(address)
+    worker, intake = Worker(name, database, files, comfyui), Intake(QUEUE)
     add_task(app, worker, intake)
     threading.Thread(target=_register, args=(worker, intake), daemon=True).start()
+    threading.Thread(target=CheckConsumer(app, files, comfyui).run, daemon=True).start()
     # In a thread, so that the broker hears from the process while a job runs, and both die together.
     options = ("--pool=threads", "--concurrency=1", "--without-gossip", "--without-mingle", "-Q", QUEUE)
     app.worker_main(["worker", *options, "-n", name, "-l", "INFO"])

@@ -2,20 +2,25 @@
 
 uploads/{job}/{part}, results/{job}/{attempt}/{name}, results/{job}/{attempt}/pictures/{name} of what stages
 showed, and results/{job}/manifest.json, which is written once: a result is there when all of its files are.
+questions/{id}/{part} while a worker is asked about a file.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import fsspec
 
 _CHUNK = 2**20
+QUESTION_SECONDS = 600.0
+"""Nobody waits for the answer to a question for so long."""
 
 
 class ClusterFiles:
@@ -27,10 +32,13 @@ class ClusterFiles:
 
     def keep_uploads(self, job_id: str, files: Mapping[str, IO[bytes]]) -> None:
         """Store the files of a form; they are at their starts before and after."""
-        self._make_folder("uploads", job_id)
+        self._keep("uploads", job_id, files)
+
+    def _keep(self, kind: str, number: str, files: Mapping[str, IO[bytes]]) -> None:
+        self._make_folder(kind, number)
         for name, file in files.items():
             file.seek(0)
-            self._write(self._path("uploads", job_id, name), file)
+            self._write(self._path(kind, number, name), file)
             file.seek(0)
 
     def copy_uploads(self, source: str, target: str) -> None:
@@ -41,23 +49,50 @@ class ClusterFiles:
 
     def list_uploads(self, job_id: str) -> dict[str, int]:
         """The names of the files of a job's form, and their sizes in bytes; none if they are gone."""
+        return {name: entry["size"] for name, entry in self._list("uploads", job_id).items()}
+
+    def _list(self, *parts: str) -> dict[str, Any]:
+        """What is in a folder, by its names; nothing where there is none."""
         try:
-            found = self._system.ls(self._path("uploads", job_id), detail=True)
+            found = self._system.ls(self._path(*parts), detail=True)
         except FileNotFoundError:
             return {}
-        return {str(entry["name"]).rpartition("/")[2]: entry["size"] for entry in found}
+        return {str(entry["name"]).rpartition("/")[2]: entry for entry in found}
 
     def fetch_uploads(self, job_id: str, folder: Path) -> dict[str, Path]:
         """Copy the files of a job's form into a folder; returns them by their names in it, without suffix.
 
         Raises FileNotFoundError if they are gone.
         """
-        names = self.list_uploads(job_id)
+        return self._fetch("uploads", job_id, folder)
+
+    def _fetch(self, kind: str, number: str, folder: Path) -> dict[str, Path]:
+        names = self._list(kind, number)
         if not names:
-            raise FileNotFoundError(f"what was sent for job {job_id}")
+            raise FileNotFoundError(f"{kind} of {number}")
         for name in names:
-            self._system.get_file(self._path("uploads", job_id, name), str(folder / name))
+            self._system.get_file(self._path(kind, number, name), str(folder / name))
         return {Path(name).stem: folder / name for name in names}
+
+    @contextmanager
+    def hold_question(self, files: Mapping[str, IO[bytes]]) -> Iterator[str]:
+        """Store the files of a question to a worker while the block runs; gives the question's id."""
+        number = f"{int(time.time())}-{uuid.uuid4().hex}"
+        try:
+            self._keep("questions", number, files)
+            yield number
+        finally:
+            self._remove("questions", number)
+
+    def fetch_question(self, number: str, folder: Path) -> dict[str, Path]:
+        """As fetch_uploads, for the files of a question."""
+        return self._fetch("questions", number, folder)
+
+    def remove_old_questions(self) -> None:
+        """Delete the files of questions whose front door has died."""
+        for number in self._list("questions"):
+            if int(number.partition("-")[0]) < time.time() - QUESTION_SECONDS:
+                self._remove("questions", number)
 
     def keep_result(self, job_id: str, attempt: int, file: Path, name: str) -> None:
         """Store a file that an attempt at a job has made. name: its own, or `pictures/` and its own."""
@@ -91,8 +126,11 @@ class ClusterFiles:
     def remove(self, job_id: str) -> None:
         """Delete all files of a job; those that are gone are no error."""
         for kind in ("uploads", "results"):
-            if self._system.exists(self._path(kind, job_id)):
-                self._system.rm(self._path(kind, job_id), recursive=True)
+            self._remove(kind, job_id)
+
+    def _remove(self, kind: str, number: str) -> None:
+        if self._system.exists(self._path(kind, number)):
+            self._system.rm(self._path(kind, number), recursive=True)
 
     def _path(self, *parts: str) -> str:
         return "/".join((self._root, *parts))

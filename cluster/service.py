@@ -115,6 +115,10 @@ class ClusterService:
             return [_unavailable()]
         return []
 
+    def count_workers(self) -> int:
+        """How many workers are heard of. Blocks."""
+        return self._ledger.count_workers()
+
     async def count_jobs(self) -> Mapping[str, int]:
         """How many jobs wait and run, by their state."""
         return await asyncio.to_thread(self._ledger.count_jobs)
@@ -288,6 +292,7 @@ class ClusterService:
             if count := await asyncio.to_thread(self._messages.resend_lost):
                 log.warning("%d messages are sent again: nobody is heard of who runs their jobs", count)
             await self._expire_jobs()
+            await asyncio.to_thread(self._files.remove_old_questions)
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _expire_jobs(self) -> None:

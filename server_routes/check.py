@@ -9,7 +9,7 @@ import asyncio
 import base64
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from aiohttp import web
@@ -21,7 +21,7 @@ from .errors import PROCESSING_ERROR, ApiError, invalid_parameter
 from .parameters import label, parse_parameters
 from .picture import decode_upload
 from .redact import redact_paths
-from .upload import Form, read_form
+from .upload import read_form
 from .upload_slots import UploadSlots
 
 CHECK_PATH = "/character/check"
@@ -33,13 +33,19 @@ PictureReader = Callable[[FloatArray, int], tuple[Mapping[str, Any], bytes]]
 Raises PictureError if there is no subject. Called in any thread, one call at a time.
 """
 
+UploadReader = Callable[[IO[bytes], str, int], tuple[Mapping[str, Any], bytes]]
+"""The same of an uploaded file, the name of its part of the form, and `figure`. Raises ApiError.
+
+Called in any thread.
+"""
+
 
 class PictureChecks:
-    """Answers POST /character/check. read: the pack's nodes know how, the service does not."""
+    """Answers POST /character/check. read: at most `turns` calls at a time."""
 
-    def __init__(self, read: PictureReader) -> None:
+    def __init__(self, read: UploadReader, turns: int = 1) -> None:
         self._read = read
-        self._queue = CheckQueue("check", "pictures")
+        self._queue = CheckQueue("check", "pictures", turns)
 
     async def answer(self, request: web.Request, user: str, uploads: UploadSlots) -> web.Response:
         """Read the picture of a form and say what was found, as JSON or as a picture."""
@@ -50,22 +56,28 @@ class PictureChecks:
         async with read_form(request, uploads) as form, self._queue.turn:
             started = time.monotonic()
             figure = parse_parameters(_keep_figure(form.fields), ()).values["figure"]
-            found, preview = await asyncio.to_thread(self._read_upload, form, figure)
+            name, image = next(iter(form.pictures.items()))
+            found, preview = await asyncio.to_thread(self._read, image, name, figure)
         if kind == "png":
             return web.Response(body=preview, content_type="image/png")
         seconds = round(time.monotonic() - started, 3)
         encoded = base64.b64encode(preview).decode()
         return web.json_response({**found, "preview": encoded, "seconds": seconds})
 
-    def _read_upload(self, form: Form, figure: int) -> tuple[Mapping[str, Any], bytes]:
-        name, image = next(iter(form.pictures.items()))
+
+def make_upload_reader(read: PictureReader) -> UploadReader:
+    """What reads the pictures of forms here. read: the pack's nodes know how, the service does not."""
+
+    def read_upload(image: IO[bytes], name: str, figure: int) -> tuple[Mapping[str, Any], bytes]:
         decoded = decode_upload(image, name)
         try:
-            return self._read(np.asarray(decoded, np.float32) / 255, figure)
+            return read(np.asarray(decoded, np.float32) / 255, figure)
         except PictureError as error:
             raise invalid_parameter(f"Invalid {label(name)}: {error}", name) from error
         except Character3DError as error:
             raise ApiError(500, PROCESSING_ERROR, redact_paths(str(error))) from error
+
+    return read_upload
 
 
 def _keep_figure(fields: Mapping[str, str]) -> dict[str, str]:

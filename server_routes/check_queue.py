@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from .errors import ApiError, server_busy
-from .limits import RateLimit
+from .limits import RateLimit, read_quota
 
 AT_ONCE = 8
 """Files that are uploaded, wait or are read; one takes up to a few seconds of all processors."""
 
 
 class CheckQueue:
-    """At most AT_ONCE checks, one of them working at a time, and a rate limit of their own.
+    """At most AT_ONCE checks, `turns` of them working at a time, and a rate limit of their own.
 
     name: of the rate limit. things: what is checked, in words.
     """
 
-    def __init__(self, name: str, things: str) -> None:
-        self.turn = asyncio.Lock()
-        self.rate_limit = RateLimit(name=name)
+    def __init__(self, name: str, things: str, turns: int) -> None:
+        self.turn = asyncio.Semaphore(turns)
+        self.rate_limit = RateLimit(read_quota(), name=name)
         self._things = things
         self._count = 0
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .access import Access
-from .check import PictureReader
+from .check import PictureChecks, PictureReader, make_upload_reader
 from .database_engine import DatabaseError
 from .errors import answer_errors
 from .graph import GRAPH_FILE, GraphError
 from .guard import Guard
 from .models import read_setting, serve_models, wants_folders
-from .rig_check import RigReader
+from .rig_check import RigChecks, RigReader, make_mesh_reader
 from .routes import OPEN_PATHS, Routes, add_routes
 from .service import CharacterService
 
@@ -62,7 +62,8 @@ def register_routes(
     server.app.cleanup_ctx.append(service.run)
     server.app.cleanup_ctx.append(lambda app: _warn_when_open(server, access))
     foreign = len(server.routes)
-    routes = Routes(service, user_manager, access, read_picture, read_rig)
+    checks = PictureChecks(make_upload_reader(read_picture)), RigChecks(make_mesh_reader(read_rig))
+    routes = Routes(service, user_manager, access, *checks)
     add_routes(server.routes, routes)
     for route in list(server.routes)[foreign:]:
         guard.add_own(route.handler, is_public=route.method == "*" or route.path in OPEN_PATHS)

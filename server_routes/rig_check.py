@@ -38,15 +38,18 @@ RigReader = Callable[[Path], Mapping[str, Any]]
 Raises FormatError if the file cannot be read, and MeshError if what it holds cannot be looked over.
 """
 
+MeshReader = Callable[[IO[bytes], str], Mapping[str, Any]]
+"""The same of an uploaded file and the suffix that says its format. Raises ApiError. Called in any thread."""
+
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 
 
 class RigChecks:
-    """Answers POST /character/rig_check. read: the pack's nodes know how, the service does not."""
+    """Answers POST /character/rig_check. read: at most `turns` calls at a time."""
 
-    def __init__(self, read: RigReader) -> None:
+    def __init__(self, read: MeshReader, turns: int = 1) -> None:
         self._read = read
-        self._queue = CheckQueue("rig_check", "meshes")
+        self._queue = CheckQueue("rig_check", "meshes", turns)
 
     async def answer(self, request: web.Request, user: str, uploads: UploadSlots) -> web.Response:
         """Read the mesh of a form and say what was found."""
@@ -54,23 +57,28 @@ class RigChecks:
 
     async def _answer(self, request: web.Request, uploads: UploadSlots) -> web.Response:
         async with read_form(request, uploads, FILES) as form, self._queue.turn:
-            started = time.monotonic()
-            found = await asyncio.to_thread(self._read_upload, form.files["mesh"], form.filenames["mesh"])
+            started, suffix = time.monotonic(), _SUFFIX.search(form.filenames[MESH])
+            found = await asyncio.to_thread(self._read, form.files[MESH], suffix[0].lower() if suffix else "")
         return web.json_response({**found, "seconds": round(time.monotonic() - started, 3)})
 
-    def _read_upload(self, file: IO[bytes], filename: str) -> Mapping[str, Any]:
-        suffix = _SUFFIX.search(filename)
+
+def make_mesh_reader(read: RigReader) -> MeshReader:
+    """What reads the meshes of forms here. read: the pack's nodes know how, the service does not."""
+
+    def read_upload(file: IO[bytes], suffix: str) -> Mapping[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"mesh{suffix[0].lower() if suffix else ''}")
+            path = Path(folder, f"{MESH}{suffix}")
             with path.open("wb") as copy:
                 shutil.copyfileobj(file, copy)
             try:
-                return self._read(path)
+                return read(path)
             except FormatError as error:
                 message = f"Mesh format not supported. {redact_paths(str(error), [folder])}"
-                raise unsupported_format(message, parameter="mesh") from error
+                raise unsupported_format(message, parameter=MESH) from error
             except MeshError as error:
                 message = f"Invalid mesh: {redact_paths(str(error), [folder])}"
-                raise invalid_parameter(message, "mesh") from error
+                raise invalid_parameter(message, MESH) from error
             except Character3DError as error:
                 raise ApiError(500, PROCESSING_ERROR, redact_paths(str(error), [folder])) from error
+
+    return read_upload

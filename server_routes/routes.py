@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from .access import Access
-from .check import CHECK_PATH, PictureChecks, PictureReader
+from .check import CHECK_PATH, PictureChecks
 from .downloads import send_file
 from .edits import edit_digest, require_edits, require_ended
 from .ended_job import EndedJob
@@ -33,7 +33,7 @@ from .limits import OpenStreams
 from .mesh_jobs import ANIMATE_FILES, ANIMATE_PATH, RIG_FILES, RIG_PATH
 from .models import MODELS_PATH
 from .openapi import OPENAPI_PATH, describe_service
-from .rig_check import RIG_CHECK_PATH, RigChecks, RigReader
+from .rig_check import RIG_CHECK_PATH, RigChecks
 from .service_interface import AnyJob, Service
 from .status import hide_webhook
 from .studio import FILES_PATH, SLASH_PATH, STUDIO_PATH, redirect_to_page, serve_file, serve_page
@@ -65,12 +65,11 @@ class Routes:
         service: Service,
         user_manager: Any,
         access: Access,
-        read_picture: PictureReader,
-        read_rig: RigReader,
+        checks: PictureChecks,
+        rig_checks: RigChecks,
     ) -> None:
         self._service = service
-        self._checks = PictureChecks(read_picture)
-        self._rig_checks = RigChecks(read_rig)
+        self._checks, self._rig_checks = checks, rig_checks
         self.access = access
         self._user_manager = user_manager
         self._keys = KeysInFlight()

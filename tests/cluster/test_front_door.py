@@ -1,6 +1,7 @@
 """Front doors without ComfyUI, on a real PostgreSQL: what one accepts, all serve. The workers are played."""
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
 import hashlib
@@ -18,6 +19,7 @@ from PIL import Image
 
 pytest.importorskip("psycopg", reason="psycopg is not installed")
 
+from character3d.cluster.checks import WorkerChecks
 from character3d.cluster.files import ClusterFiles
 from character3d.cluster.front_door import make_app
 from character3d.cluster.ledger import FencedError, Ledger, Limits
@@ -49,14 +51,15 @@ class Cluster:
     """Two front doors on one PostgreSQL and one folder, and a worker that the test plays."""
 
     def __init__(self, url, folder):
-        self.url, self.sent = url, []
+        self.url, self.sent, self.questions = url, [], []
         self.files = ClusterFiles(f"file://{folder}")
         self.database = JobDatabase(PostgresEngine(url))
         self.ledger = Ledger(self.database.engine)
 
     def new_app(self, **limits):
         service = ClusterService(self.url, self.files, self.sent.append, Limits(**limits))
-        return make_app(service, Access())
+        checks = WorkerChecks(self.files, lambda question: self.ask(question), service.count_workers)
+        return make_app(service, checks.read_picture, checks.read_mesh, Access())
 
     @contextlib.asynccontextmanager
     async def open_doors(self, **limits):
@@ -100,7 +103,7 @@ async def post(door, key=None, **fields):
         return answer.status, await answer.json(), answer.headers
 
 
-async def ask(door, path, status=200):
+async def ask_for(door, path, status=200):
     async with door.get(path) as answer:
         assert answer.status == status, await answer.text()
         return await answer.json()
@@ -133,7 +136,7 @@ async def test_what_one_accepts_all_serve_and_relay(cluster):
         status, accepted, headers = await post(one, seed="7")
         assert status == 202 and headers["RateLimit"].startswith('"generate";r=9')
         job_id = accepted["job_id"]
-        body = await ask(two, f"/job/{job_id}/status")
+        body = await ask_for(two, f"/job/{job_id}/status")
         assert (body["status"], body["progress"], body["parameters"]["seed"]) == ("processing", 0, 7)
         assert cluster.read_uploads(job_id) == {"image": make_png()}
         await wait_for(lambda: cluster.sent == [job_id])
@@ -150,8 +153,8 @@ async def test_what_one_accepts_all_serve_and_relay(cluster):
             ("job_completed", 2),
         ]
         assert frames[0]["data"]["progress"] == 40 and "event: job_completed" in text
-        assert (await ask(one, f"/job/{job_id}/status"))["status"] == "completed"
-        listed = await ask(two, "/generate_character/jobs")
+        assert (await ask_for(one, f"/job/{job_id}/status"))["status"] == "completed"
+        listed = await ask_for(two, "/generate_character/jobs")
         assert [job["job_id"] for job in listed["jobs"]] == [job_id]
 
 
@@ -180,7 +183,7 @@ async def test_events_go_on_after_postgresql_was_restarted(cluster, postgres, mo
             await asyncio.to_thread(postgres.start)
             cluster.tell(job_id, attempt, "job_completed", status="completed", progress=100)
             assert (await socket.receive_json())["type"] == "job_completed"
-        assert (await ask(one, f"/job/{job_id}/status"))["status"] == "completed"
+        assert (await ask_for(one, f"/job/{job_id}/status"))["status"] == "completed"
 
 
 async def test_limits_of_a_user_hold_for_all_doors_together(cluster):
@@ -238,7 +241,7 @@ async def test_meshes_are_jobs_like_others(cluster, path):
         async with one.post(path, data=form) as answer:
             assert answer.status == 202, await answer.text()
             accepted = await answer.json()
-        body = await ask(two, f"/job/{accepted['job_id']}/status")
+        body = await ask_for(two, f"/job/{accepted['job_id']}/status")
         assert [stage["name"] for stage in body["stages"]] == ["preprocessing", "rigging"]
         assert "seed: not used for a mesh" in body["warnings"]
         assert cluster.read_uploads(accepted["job_id"]) == {"mesh": b"glTF", **motion}
@@ -254,7 +257,7 @@ async def test_a_deleted_job_is_gone_at_every_door(cluster):
         cluster.tell(job_id, attempt, "job_completed", status="completed", progress=100)
         async with two.delete(f"/job/{job_id}") as answer:
             assert answer.status == 200
-        await ask(one, f"/job/{job_id}/status", 410)
+        await ask_for(one, f"/job/{job_id}/status", 410)
         assert cluster.files.list_uploads(job_id) == {}
 
 
@@ -268,7 +271,8 @@ async def test_messages_outlive_their_door_and_a_broker_that_is_away(cluster, mo
         cluster.sent.append(job_id)
 
     service = ClusterService(cluster.url, cluster.files, send)
-    server = TestServer(make_app(service, Access()), host="127.0.0.1")
+    checks = WorkerChecks(cluster.files, None, service.count_workers)
+    server = TestServer(make_app(service, checks.read_picture, checks.read_mesh, Access()), host="127.0.0.1")
     await server.start_server()
     async with aiohttp.ClientSession(server.make_url("/")) as door:
         status, accepted, _ = await post(door)
@@ -295,7 +299,7 @@ async def test_a_worker_that_was_replaced_writes_nothing(cluster):
             with pytest.raises(FencedError):
                 write()
         cluster.tell(job_id, second, progress=30)
-        assert (await ask(one, f"/job/{job_id}/status"))["progress"] == 30
+        assert (await ask_for(one, f"/job/{job_id}/status"))["progress"] == 30
         cluster.tell(job_id, second, "job_completed", status="completed", progress=100)
         with pytest.raises(FencedError):
             cluster.tell(job_id, second, progress=50)
@@ -332,12 +336,64 @@ async def test_files_come_through_any_door(cluster, tmp_path):
                 assert answer.status == 404
 
 
-async def test_what_needs_a_comfyui_says_so(cluster):
-    async with cluster.open_doors() as (one, _):
-        form = aiohttp.FormData(default_to_multipart=True)
-        form.add_field("image", make_png(), filename="x.png")
+def play_worker(cluster):
+    """What a worker and its ComfyUI answer to a check."""
+
+    def ask(question):
+        cluster.questions.append(question)
+        with tempfile.TemporaryDirectory() as folder:
+            files = cluster.files.fetch_question(question["id"], Path(folder))
+            found = {name: [path.suffix, path.stat().st_size] for name, path in files.items()}
+        if question["fields"].get("figure") == 9:
+            details = {"parameter": "image", "provided": 9}
+            return {
+                "status": 400,
+                "body": {"error_code": "INVALID_PARAMETERS", "message": "Invalid image", "details": details},
+            }
+        return {"status": 200, "body": {"files": found, "preview": base64.b64encode(b"PNG").decode()}}
+
+    return ask
+
+
+async def test_a_worker_is_asked_about_pictures_and_meshes(cluster):
+    cluster.ledger.register("a", {"diffusion_models": [], "3d_models": []})
+    cluster.ask = play_worker(cluster)
+    async with cluster.open_doors() as (one, two):
+        form = make_form({"image": make_png()}, figure="2", prompt="not read")
         async with one.post("/character/check", data=form) as answer:
-            assert answer.status == 503, await answer.text()
-            assert (await answer.json())["details"]["reason"] == "not_served"
-        health = await ask(one, "/generate_character/health")
-        assert health["status"] == "ready" and (await ask(one, "/models"))["diffusion_models"] == []
+            found = await answer.json()
+            assert answer.status == 200 and answer.headers["RateLimit"].startswith('"check";r=9')
+        assert found["files"] == {"image": ["", len(make_png())]} and found["seconds"] >= 0
+        async with two.post("/character/check?format=png", data=make_form({"image": make_png()})) as answer:
+            assert (answer.content_type, await answer.read()) == ("image/png", b"PNG")
+        form = make_form({"mesh": b"glTF"}, filename="a.GLB")
+        async with one.post("/character/rig_check", data=form) as answer:
+            assert (await answer.json())["files"] == {"mesh": [".glb", 4]}
+        async with one.post("/character/check", data=make_form({"image": make_png()}, figure="9")) as answer:
+            body = await answer.json()
+            assert (answer.status, body["details"]["provided"]) == (400, 9)
+        async with one.post("/character/check", data=make_form({"image": b"junk"})) as answer:
+            assert answer.status == 415
+    assert [question["path"] for question in cluster.questions] == [
+        *["/character/check"] * 2,
+        "/character/rig_check",
+        "/character/check",
+    ]
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(FileNotFoundError):
+        cluster.files.fetch_question(cluster.questions[0]["id"], Path(folder))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+async def test_a_check_that_nobody_answers_is_refused(cluster, workers):
+    def ask(question):
+        raise TimeoutError("no answer")
+
+    cluster.ask = ask
+    if workers:
+        cluster.ledger.register("a", {"diffusion_models": [], "3d_models": []})
+    async with cluster.open_doors() as (one, _):
+        async with one.post("/character/check", data=make_form({"image": make_png()})) as answer:
+            assert answer.status == 503 and int(answer.headers["Retry-After"]) > 0
+            assert (await answer.json())["details"]["reason"] == "no_worker"
+        health = await ask_for(one, "/generate_character/health")
+        assert health["status"] == "ready" and (await ask_for(one, "/models"))["diffusion_models"] == []

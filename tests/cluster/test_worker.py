@@ -344,7 +344,7 @@ def test_files_that_are_away_for_a_moment_cost_no_attempt(
 ):
     accept(ledger, files, tmp_path)
     monkeypatch.setattr(worker_module, "PAUSE", 0.01)
-    failures = {"read_uploads": 2, "keep_result": 1, "publish": 1, "read_manifest": 1}
+    failures = {"fetch_uploads": 2, "keep_result": 1, "publish": 1, "read_manifest": 1}
 
     def break_down(name, work):
         def try_it(*arguments):
