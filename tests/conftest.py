@@ -42,6 +42,15 @@ NIGHTLY_READERS = {"blender", "assimp", "three"}
 """Values of a test's parameter `reader`: a push reads files back with ufbx and the Khronos validator."""
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--service",
+        choices=["comfyui", "cluster"],
+        default="comfyui",
+        help="what serves the routes in tests/server; of a cluster only tests that share a server are run",
+    )
+
+
 def find_group(item):
     """The group of a test: the tests that use the same ComfyUI, or a file; and its place among groups."""
     folder = item.path.parent.name
@@ -52,8 +61,10 @@ def find_group(item):
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Mark the tests of the nightly readers and the further cases, and form the groups of pytest-xdist."""
+    if config.getoption("service") == "cluster":
+        items[:] = [item for item in items if "comfyui" in item.fixturenames]
     first = {}
     for item in items:
         name = (item.path, getattr(item, "originalname", item.name))

@@ -2,12 +2,8 @@
 
 import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -15,51 +11,12 @@ pytest.importorskip("psycopg", reason="psycopg is not installed")
 pytest.importorskip("celery", reason="Celery is not installed")
 
 from character3d.client import Client
-from character3d.launcher.server import find_free_port
-from character3d.server_routes.postgres_engine import PostgresEngine
+from character3d.tests.cluster_processes import Cluster, wait_until
 from character3d.tests.rabbitmq_server import run_rabbitmq
 from character3d.tests.server.conftest import QUICK, lay_base_folder, make_png, run_stub_server
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SLOW = {"every": 0.5}
 pytestmark = pytest.mark.nightly  # it starts seven servers
-
-
-class Cluster:
-    """Its processes, by name, and the settings that all of them have."""
-
-    def __init__(self, folder, database, broker):
-        self.folder, self.database, self.processes = folder, database, {}
-        self.environment = {
-            **os.environ,
-            "CHARACTER3D_DATABASE": database,
-            "CHARACTER3D_BROKER": broker.url,
-            "CHARACTER3D_FILES": f"file://{folder / 'files'}",
-        }
-
-    def start(self, name, *arguments):
-        with (self.folder / f"{name}.log").open("ab") as log:
-            command = [sys.executable, REPOSITORY / "cluster", *arguments]
-            self.processes[name] = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
-
-    def start_worker(self, name, address):
-        self.start(name, "worker", "--comfyui", address, "--name", name)
-
-    def is_ready(self, name):
-        return (self.folder / f"{name}.log").read_text().rstrip().endswith("ready.")
-
-    def kill(self, name, how=signal.SIGKILL):
-        process = self.processes.pop(name)
-        process.send_signal(how)
-        return process.wait(60)
-
-    def read_row(self, job_id):
-        engine = PostgresEngine(self.database)
-        ((worker, attempt, state),) = engine.read(
-            "SELECT worker, attempt, state FROM jobs WHERE id = ?", (job_id,)
-        )
-        engine.close()
-        return worker, attempt, state
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +34,10 @@ def cluster(postgres, comfyui_folder, tmp_path_factory):
             lay_base_folder(base)
             cluster.hosts[name] = running.enter_context(run_stub_server(comfyui_folder, base))
             cluster.start_worker(name, cluster.hosts[name].url)
-        port = find_free_port()
-        cluster.start("door", "front-door", "--port", str(port))
-        cluster.client = Client(f"http://127.0.0.1:{port}")
+        address = cluster.start_door()
+        cluster.client = Client(address)
         try:
-            wait_until(lambda: answers(cluster.client) and all(map(cluster.is_ready, cluster.hosts)))
+            cluster.wait_for(address, *cluster.hosts)
             yield cluster
         finally:
             for name in list(cluster.processes):
@@ -98,20 +54,6 @@ def control(cluster):
 
     yield write
     write()
-
-
-def wait_until(condition, seconds=300):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def answers(client):
-    try:
-        return client.models()["diffusion_models"]
-    except OSError:
-        return False
 
 
 def test_a_job_goes_through_the_cluster(cluster, control, tmp_path):

@@ -174,7 +174,13 @@ def run_stub_server(comfyui_folder, base, *arguments, **variables):
                 patch.setenv(name, value)
             start = launcher.run_server(installation, launcher.find_free_port(), arguments, start_fork)
             server = running.enter_context(start)
-        yield SimpleNamespace(url=server.address, base=base, log=installation.log, process=server.process)
+        yield SimpleNamespace(
+            url=server.address,
+            base=base,
+            control=base / "control.json",
+            log=installation.log,
+            process=server.process,
+        )
 
 
 @pytest.fixture(scope="session")
@@ -197,15 +203,64 @@ def serve(comfyui_folder, tmp_path_factory):
     with running:
         yield start
     for server in servers.values():
-        log = server.log.read_text("utf-8", "replace")
-        assert re.findall(r"request [0-9a-f-]{36}: .* failed", log) == [], "an answer was 500"
+        require_no_defects(server.log)
+
+
+def require_no_defects(log):
+    """Hold a server's log against answers of 500."""
+    text = log.read_text("utf-8", "replace")
+    assert re.findall(r"request [0-9a-f-]{36}: .* failed", text) == [], "an answer was 500"
+
+
+class FrontDoor:
+    """A cluster's front door in the place of a ComfyUI: url, log, process, and control of the stub nodes.
+
+    Tests that look into ComfyUI's folders cannot apply.
+    """
+
+    def __init__(self, cluster, address, base):
+        self.url, self.control = address, base / "control.json"
+        self.process, self.log = cluster.processes["door"], cluster.folder / "door.log"
+
+    @property
+    def base(self):
+        pytest.skip("it looks into the folders of ComfyUI, which a front door has not")
 
 
 @pytest.fixture(scope="session")
-def comfyui(serve):
-    """The ComfyUI that the tests share unless they ask for other settings: url, base folder, log, process."""
+def front_door(postgres, comfyui_folder, tmp_path_factory):
+    """A front door, and a worker beside a ComfyUI with the stub nodes."""
+    pytest.importorskip("celery", reason="Celery is not installed")
+    processes = importlib.import_module("character3d.tests.cluster_processes")
+    brokers = importlib.import_module("character3d.tests.rabbitmq_server")
+    folder, base = tmp_path_factory.mktemp("cluster"), tmp_path_factory.mktemp("beside")
+    lay_base_folder(base)
+    with ExitStack() as running:
+        broker = running.enter_context(brokers.run_rabbitmq())
+        if broker is None:
+            pytest.skip("RabbitMQ is not installed")
+        host = run_stub_server(comfyui_folder, base, CHARACTER3D_REQUESTS_PER_MINUTE="0")
+        beside = running.enter_context(host)
+        cluster = processes.Cluster(folder, postgres.new_schema(), broker, CHARACTER3D_ALLOW_OPEN="1")
+        running.callback(lambda: [cluster.kill(name) for name in list(cluster.processes)])
+        cluster.start_worker("worker", beside.url)
+        address = cluster.start_door()
+        cluster.wait_for(address, "worker")
+        yield FrontDoor(cluster, address, base)
+    for log in (folder / "door.log", beside.log):
+        require_no_defects(log)
+
+
+@pytest.fixture(scope="session")
+def comfyui(request):
+    """The ComfyUI that the tests share unless they ask for other settings: url, base folder, log, process.
+
+    With `--service cluster` a front door, which has no base folder.
+    """
+    if request.config.getoption("service") == "cluster":
+        return request.getfixturevalue("front_door")
     # Clients come from loopback, and some say that they come through a proxy.
-    return serve(CHARACTER3D_ALLOW_OPEN="1")
+    return request.getfixturevalue("serve")(CHARACTER3D_ALLOW_OPEN="1")
 
 
 @asynccontextmanager
@@ -233,7 +288,7 @@ async def other_client(comfyui):
 @pytest.fixture
 def control(comfyui):
     """Say how the stub nodes behave; undone after the test."""
-    path = comfyui.base / "control.json"
+    path = comfyui.control
 
     def write(**settings):
         replacement = path.with_suffix(".new")
