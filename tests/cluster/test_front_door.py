@@ -179,7 +179,7 @@ async def test_events_go_on_after_postgresql_was_restarted(cluster, postgres, mo
         attempt = cluster.ledger.claim(job_id, "worker", False)
         async with one.ws_connect(f"/ws/{job_id}") as socket:
             await socket.receive_json()
-            await asyncio.to_thread(postgres.stop)
+            await asyncio.to_thread(postgres.kill)
             await asyncio.to_thread(postgres.start)
             cluster.tell(job_id, attempt, "job_completed", status="completed", progress=100)
             assert (await socket.receive_json())["type"] == "job_completed"
