@@ -9,11 +9,13 @@ import os
 import socket
 import threading
 import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiohttp import web
 from celery import Celery
 from celery.exceptions import Reject
+from prometheus_client import CollectorRegistry
 
 from ..client.client import ServiceError
 from ..server_routes.database import JobDatabase
@@ -24,7 +26,9 @@ from .comfyui import ComfyUI
 from .files import ClusterFiles
 from .front_door import make_app
 from .intake import Intake
-from .messages import QUEUE, TASK, consume_dead, make_celery, make_sender
+from .messages import QUEUE, TASK, Broker, consume_dead, make_celery, make_sender
+from .metrics import FrontDoorCollector
+from .operations import make_operations, serve_operations, start_operations
 from .service import ClusterService
 from .worker import Worker
 
@@ -46,11 +50,25 @@ def main() -> None:
     worker = parts.add_parser("worker", help="run jobs on one ComfyUI")
     worker.add_argument("--comfyui", default="http://127.0.0.1:8188", help="its address")
     worker.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}")
+    for part in (door, worker):
+        part.add_argument("--operations-host", default="127.0.0.1")
+        part.add_argument("--operations-port", type=int, help="serve /live, /ready and /metrics there")
     options = parser.parse_args()
+    listener = _listen(options.operations_host, options.operations_port)
     if options.part == "front-door":
-        _run_front_door(options.host, options.port)
+        _run_front_door(options.host, options.port, listener)
     else:
-        _run_worker(options.comfyui, options.name)
+        _run_worker(options.comfyui, options.name, listener)
+
+
+def _listen(host: str, port: int | None) -> socket.socket | None:
+    """The socket on which operators are answered; None where no port is chosen."""
+    if port is None:
+        return None
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise SystemExit(f"Operators cannot be answered on {host}, port {port}: {error}") from error
 
 
 def _read_setting(name: str) -> str:
@@ -60,20 +78,41 @@ def _read_setting(name: str) -> str:
     return value
 
 
-def _run_front_door(host: str, port: int) -> None:
+def _run_front_door(host: str, port: int, listener: socket.socket | None) -> None:
     app = make_celery(_read_setting(BROKER))
     files, read_dead = ClusterFiles(_read_setting(FILES)), functools.partial(consume_dead, app)
     service = ClusterService(_read_setting(DATABASE), files, make_sender(app), read_dead=read_dead)
     checks = WorkerChecks(files, make_asker(app), service.count_workers)
-    web.run_app(make_app(service, checks.read_picture, checks.read_mesh), host=host, port=port, print=None)
+    door = make_app(service, checks.read_picture, checks.read_mesh)
+    if listener:
+        door.cleanup_ctx.append(_answer_operators(service, Broker(app), listener))
+    web.run_app(door, host=host, port=port, print=None)
 
 
-def _run_worker(address: str, name: str) -> None:
+def _answer_operators(
+    service: ClusterService, broker: Broker, listener: socket.socket
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """What answers the operators of a front door, in its event loop, while its application runs."""
+    registry = CollectorRegistry()
+    registry.register(FrontDoorCollector(service.metrics, service.ledger, broker))
+    checks = {"database": service.ledger.count_workers, "broker": broker.count_messages}
+
+    async def run(app: web.Application) -> AsyncIterator[None]:
+        async with serve_operations(make_operations(registry, checks), listener):
+            yield
+
+    return run
+
+
+def _run_worker(address: str, name: str, listener: socket.socket | None) -> None:
     app = make_celery(_read_setting(BROKER))
     database = JobDatabase(PostgresEngine(_read_setting(DATABASE)))
     files, comfyui = ClusterFiles(_read_setting(FILES)), ComfyUI(address)
     worker, intake = Worker(name, database, files, comfyui), Intake(QUEUE)
     add_task(app, worker, intake)
+    if listener:
+        checks = {**worker.checks, "broker": Broker(app).count_messages}
+        start_operations(make_operations(worker.metrics.registry, checks), listener)
     threading.Thread(target=_register, args=(worker, intake), daemon=True).start()
     threading.Thread(target=CheckConsumer(app, files, comfyui).run, daemon=True).start()
     # In a thread, so that the broker hears from the process while a job runs, and both die together.

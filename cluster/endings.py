@@ -25,8 +25,8 @@ def takes_pictures(row: Row) -> bool:
     return not stages or any(stage["name"] == OF_PICTURES for stage in stages)
 
 
-def fail_job(ledger: Ledger, row: Row, attempt: int, failure: Failure | None) -> None:
-    """End a job as failed, with its event and webhook; without a failure, as cancelled by its client.
+def fail_job(ledger: Ledger, row: Row, attempt: int, failure: Failure | None) -> Row:
+    """End a job as failed, with its event and webhook; without a failure, as cancelled. Returns its last row.
 
     attempt: the fencing token; raises FencedError where another attempt has begun. Blocks.
     """
@@ -39,4 +39,6 @@ def fail_job(ledger: Ledger, row: Row, attempt: int, failure: Failure | None) ->
     event = Event(ERROR, job.id, 0, now_milliseconds(), body)
     url = parameters.values["webhook_url"]
     delivery = make_delivery(job.id, url, "character.failed", body) if url else None
-    ledger.record(job_to_row(job, json.dumps(body)), attempt, event, delivery)
+    ended = job_to_row(job, json.dumps(body))
+    ledger.record(ended, attempt, event, delivery)
+    return ended

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,7 @@ from ..server_routes.database import Delivery, Row, add_delivery, add_event, ins
 from ..server_routes.database_engine import Engine, Session
 from ..server_routes.errors import ApiError, server_busy
 from ..server_routes.events import Event
+from ..server_routes.jobs import QUEUED
 from ..server_routes.limits import read_quota
 
 _NOW = "EXTRACT(EPOCH FROM clock_timestamp())::float8"
@@ -245,6 +247,15 @@ class Ledger:
     def count_jobs(self) -> dict[str, int]:
         """How many jobs wait and run, by state."""
         return dict(self._engine.read("SELECT state, COUNT(*) FROM jobs WHERE ended IS NULL GROUP BY state"))
+
+    def measure_backlog(self) -> tuple[int, float]:
+        """How many messages the broker has not got yet, and for how long the first waiting job has waited."""
+        ((messages, oldest),) = self._engine.read(
+            "SELECT (SELECT COUNT(*) FROM messages),"
+            " (SELECT COALESCE(MIN(created), 0) FROM jobs WHERE state = ?)",
+            (QUEUED,),
+        )
+        return int(messages), max(0.0, time.time() - oldest) if oldest else 0.0
 
 
 def _lock_user(session: Session, user: str) -> None:

@@ -7,10 +7,12 @@ dies gives it back to the broker. One that is given back too often goes to the d
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import kombu
+from amqp.exceptions import AMQPError
 from celery import Celery
 
 log = logging.getLogger("character3d")
@@ -19,6 +21,7 @@ QUEUE, DEAD_QUEUE = "character3d", "character3d.dead"
 TASK = "character3d.run_job"
 MOST_DELIVERIES = 8
 """RabbitMQ's x-delivery-limit; the store counts the attempts at a job, and gives up before (worker.py)."""
+ANSWER_SECONDS = 2.0
 
 _DEAD = kombu.Queue(DEAD_QUEUE, routing_key=DEAD_QUEUE, queue_arguments={"x-queue-type": "quorum"})
 _QUEUE = kombu.Queue(
@@ -87,3 +90,48 @@ def _drain(connection: kombu.Connection) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+class BrokerError(Exception):
+    """The broker does not answer."""
+
+
+class Broker:
+    """A connection that asks the broker how many messages wait. Blocks for some seconds at most."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app, self._asking = app, threading.Lock()
+        self._connection: kombu.Connection | None = None
+        self._channel: Any = None
+
+    def count_messages(self) -> dict[str, int]:
+        """How many messages wait for a consumer, by queue; raises BrokerError."""
+        with self._asking:
+            try:
+                if self._connection is None:
+                    self._connect()
+                return {queue.name: self._count(queue) for queue in self._list_queues()}
+            except (AMQPError, OSError) as error:
+                self._close()
+                raise BrokerError(f"the broker does not answer: {error}") from error
+
+    def _connect(self) -> None:
+        options = {"read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
+        self._connection = self._app.connection_for_read(
+            connect_timeout=ANSWER_SECONDS, heartbeat=0, transport_options=options
+        )
+        self._connection.connect()
+        self._channel = self._connection.channel()
+        for queue in self._list_queues():
+            queue(self._channel).declare()
+
+    def _count(self, queue: kombu.Queue) -> int:
+        return int(self._channel.queue_declare(queue.name, passive=True).message_count)
+
+    def _list_queues(self) -> list[kombu.Queue]:
+        return [*self._app.conf.task_queues, _DEAD]
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.release()
+            self._connection = None

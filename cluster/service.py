@@ -22,10 +22,10 @@ from ..server_routes.errors import ApiError, job_gone, server_busy
 from ..server_routes.estimates import REMEMBERED, Estimate, History
 from ..server_routes.files import FileFacts, JobFile
 from ..server_routes.graph import build_graph, load_template
-from ..server_routes.health import Metrics
+from ..server_routes.health import CANCELLED, Metrics
 from ..server_routes.job_form import read_job_form
 from ..server_routes.job_record import describe_files, job_to_row, read_estimate, read_picture_facts
-from ..server_routes.jobs import COMPLETED, Failure, Job, new_job_id
+from ..server_routes.jobs import COMPLETED, FAILED, Failure, Job, new_job_id
 from ..server_routes.mesh_jobs import adapt_parameters, read_mesh_suffix
 from ..server_routes.parameters import Parameters, parse_form
 from ..server_routes.postgres_engine import PostgresEngine
@@ -105,6 +105,11 @@ class ClusterService:
         await self._background.stop()
         await self._threads.close()
         self._outbox.close()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the machines of the cluster agree on."""
+        return self._ledger
 
     async def why_not_ready(self) -> list[ApiError]:
         """The errors that any user's next job would get now: none without a worker, since jobs wait."""
@@ -232,6 +237,7 @@ class ClusterService:
     def _end_unclaimed(self, row: Row) -> None:
         try:
             fail_job(self._ledger, row, 0, None)
+            self.metrics.ended[CANCELLED] += 1
         except FencedError:
             log.info("job %s: it was begun meanwhile, its worker stops it", row.id)
 
@@ -310,6 +316,7 @@ class ClusterService:
         if row and row.ended is None:
             with contextlib.suppress(FencedError):  # somebody runs it after all
                 fail_job(self._ledger, row, attempt, Failure("Given up", UNDELIVERABLE, None))
+                self.metrics.ended[FAILED] += 1
 
 
 def _require_size(sent: Mapping[str, int], form: Form) -> None:

@@ -26,6 +26,7 @@ from .comfyui import ComfyUI
 from .endings import fail_job
 from .files import ClusterFiles
 from .ledger import FencedError, Ledger
+from .metrics import WorkerMetrics
 from .mirror import Mirror
 
 log = logging.getLogger("character3d")
@@ -45,11 +46,17 @@ class Worker:
     """Runs one job at a time."""
 
     def __init__(self, name: str, database: JobDatabase, files: ClusterFiles, comfyui: ComfyUI) -> None:
+        self.metrics = WorkerMetrics()
         self._name = name
         self._database = database
         self._ledger = Ledger(database.engine)
         self._files = files
         self._comfyui = comfyui
+
+    @property
+    def checks(self) -> dict[str, Callable[[], object]]:
+        """Of the parts beside the broker that a worker needs, as operations.Check."""
+        return {"database": self._ledger.count_workers, "comfyui": self._comfyui.list_models}
 
     def register(self) -> None:
         """Say that the worker is there, and what its ComfyUI has; raises as ComfyUI and Ledger do."""
@@ -71,8 +78,11 @@ class Worker:
         row = _persist(lambda: self._database.find(job_id))
         try:
             if row is not None:
-                self._run_attempt(row, attempt)
+                self.metrics.count_begin(row, attempt)
+                with self.metrics.busy.track_inprogress():
+                    self._run_attempt(row, attempt)
         except FencedError:
+            self.metrics.fenced.inc()
             log.warning("job %s: another worker has it, attempt %d is over", job_id, attempt)
 
     def _run_attempt(self, row: Row, attempt: int) -> None:
@@ -82,7 +92,7 @@ class Worker:
             self._commit_manifest(row, attempt, manifest)
         elif attempt > MOST_ATTEMPTS:
             reason = f"The worker stopped while the job was running, {attempt - 1} times"
-            fail_job(self._ledger, row, attempt, Failure(GIVEN_UP, reason, None))
+            self._fail(row, attempt, Failure(GIVEN_UP, reason, None))
         else:
             self._follow(row, attempt)
 
@@ -92,7 +102,7 @@ class Worker:
         except ServiceError as error:
             if error.status not in REFUSED:
                 raise
-            fail_job(self._ledger, row, attempt, Failure(REFUSAL, str(error), None))
+            self._fail(row, attempt, Failure(REFUSAL, str(error), None))
             return
         try:
             self._mirror(row, attempt, local_id)
@@ -127,6 +137,8 @@ class Worker:
                 self._commit_manifest(row, attempt, published)
                 return
         _persist(lambda: self._ledger.record(row, attempt, event, delivery))
+        if event.type in TERMINAL:
+            self.metrics.count_end(row)
 
     def _commit_manifest(self, row: Row, attempt: int, manifest: Mapping[str, Any]) -> None:
         """Store the end that an earlier attempt has published."""
@@ -136,6 +148,10 @@ class Worker:
         )
         event = Event(JOB_COMPLETED, row.id, 0, int(moment * 1000), data)
         _persist(lambda: self._ledger.record(ended, attempt, event, _make_delivery(ended, event)))
+        self.metrics.count_end(ended)
+
+    def _fail(self, row: Row, attempt: int, failure: Failure) -> None:
+        self.metrics.count_end(fail_job(self._ledger, row, attempt, failure))
 
     def _copy_files(self, mirror: Mirror, event: Mapping[str, Any], attempt: int, folder: Path) -> None:
         """Store the new files that an event names, before anybody hears of them."""

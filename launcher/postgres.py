@@ -59,7 +59,7 @@ class PostgresServer:
         """Start the server; returns when it takes connections."""
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         options += ["-h", HOST, "-p", str(self._port), "-c", "unix_socket_directories="]
-        command = [self._programs / "postgres", "-D", self._folder / "data", *options]
+        command: list[str | Path] = [self._programs / "postgres", "-D", self._folder / "data", *options]
         log = self._folder / "log"
         self._process = Process("PostgreSQL", command, log, cwd=self._folder, **find_account())
         ready = [self._programs / "pg_isready", "-q", "-h", HOST, "-p", str(self._port)]
@@ -78,7 +78,7 @@ class PostgresServer:
         self._process.stop(signal.SIGQUIT)
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        command = [self._programs / program, *arguments]
+        command = [str(self._programs / program), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self._folder, **find_account())
         if done.returncode:
             raise QuickstartError(f"{program} of PostgreSQL failed:\n{done.stderr.strip()}")

@@ -9,6 +9,8 @@ from typing import Any
 from .errors import ApiError, format_moment
 from .jobs import PROCESSING, QUEUED, Job
 
+CANCELLED = "cancelled"
+"""An end beside the final states: the client stopped the job."""
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -28,7 +30,7 @@ class Metrics:
         stage = job.failure.stage if job.failure else None
         moment = format_moment(job.ended or job.created)
         self.last_job = {"status": job.state, "failed_stage": stage, "ended_at": moment}
-        self.ended["cancelled" if job.failure and job.failure.cancelled else job.state] += 1
+        self.ended[CANCELLED if job.failure and job.failure.cancelled else job.state] += 1
         for stage, report in job.reports.items():
             self.stage_seconds[stage, report.method] += report.seconds
             self.stage_runs[stage, report.method] += 1

@@ -1,5 +1,7 @@
 """The processes of a cluster on this machine: front doors, and workers beside ComfyUIs that run already."""
 
+import contextlib
+import http.client
 import os
 import signal
 import subprocess
@@ -33,7 +35,8 @@ class Cluster:
     """Its processes, by name, and the settings that all of them have."""
 
     def __init__(self, folder, database, broker, **variables):
-        self.folder, self.database, self.processes = folder, database, {}
+        self.folder, self.database, self.broker = folder, database, broker
+        self.processes, self.operations = {}, {}
         self.environment = {
             **os.environ,
             **variables,
@@ -43,6 +46,8 @@ class Cluster:
         }
 
     def start(self, name, *arguments):
+        self.operations[name] = find_free_port()
+        arguments += ("--operations-port", str(self.operations[name]))
         with (self.folder / f"{name}.log").open("ab") as log:
             command = [sys.executable, REPOSITORY / "cluster", *arguments]
             self.processes[name] = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
@@ -61,6 +66,14 @@ class Cluster:
 
     def is_ready(self, name):
         return (self.folder / f"{name}.log").read_text().rstrip().endswith("ready.")
+
+    def ask(self, name, path):
+        """What a process answers its operators: status and text."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.operations[name], timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
 
     def kill(self, name, how=signal.SIGKILL):
         process = self.processes.pop(name)

@@ -11,6 +11,7 @@ pytest.importorskip("psycopg", reason="psycopg is not installed")
 pytest.importorskip("celery", reason="Celery is not installed")
 
 from character3d.client import Client
+from character3d.tests.cluster.test_operations import read_samples
 from character3d.tests.cluster_processes import Cluster, wait_until
 from character3d.tests.rabbitmq_server import run_rabbitmq
 from character3d.tests.server.conftest import QUICK, lay_base_folder, make_png, run_stub_server
@@ -67,6 +68,24 @@ def test_a_job_goes_through_the_cluster(cluster, control, tmp_path):
         path = cluster.client.download(job_id, entry["name"], tmp_path)
         assert path.stat().st_size == entry["size"]
     cluster.client.delete(job_id)
+
+
+def test_operators_see_a_job_and_a_part_that_is_away(cluster, control):
+    cluster.client.wait(cluster.client.generate(make_png())["job_id"])
+    samples = read_samples(cluster.ask("door", "/metrics")[1])
+    assert samples["character3d_workers_alive",] == 2
+    assert samples["character3d_queue_messages", "character3d.dead"] == 0
+    ended = [read_samples(cluster.ask(name, "/metrics")[1]) for name in cluster.hosts]
+    assert sum(one["character3d_jobs_ended_total", "completed"] for one in ended) >= 1
+    assert sum(one["character3d_queue_wait_seconds_count",] for one in ended) >= 1
+    assert all(cluster.ask(name, "/ready")[0] == 200 for name in cluster.processes)
+    cluster.broker.kill()
+    wait_until(lambda: all(cluster.ask(name, "/ready")[0] == 503 for name in cluster.processes))
+    assert all(cluster.ask(name, "/live")[0] == 200 for name in cluster.processes)
+    accepted = cluster.client.generate(make_png())["job_id"]  # the outbox keeps its message
+    cluster.broker.start()
+    wait_until(lambda: all(cluster.ask(name, "/ready")[0] == 200 for name in cluster.processes))
+    assert cluster.client.wait(accepted)["status"] == "completed"
 
 
 def test_a_job_of_a_killed_worker_is_begun_again_within_seconds(cluster, control):
