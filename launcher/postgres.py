@@ -39,6 +39,7 @@ class PostgresServer:
     ) -> None:
         self._programs, self._folder, self._port = programs, folder, port
         self._settings = dict(settings or {})
+        self._process: Process | None = None
         make_own_folder(folder)
         if not (folder / "data" / "PG_VERSION").exists():
             self._initialize()
@@ -62,20 +63,23 @@ class PostgresServer:
         command: list[str | Path] = [self._programs / "postgres", "-D", self._folder / "data", *options]
         log = self._folder / "log"
         self._process = Process("PostgreSQL", command, log, cwd=self._folder, **find_account())
-        ready = [self._programs / "pg_isready", "-q", "-h", HOST, "-p", str(self._port)]
+        ready = [str(self._programs / "pg_isready"), "-q", "-h", HOST, "-p", str(self._port)]
         self._process.wait_until(lambda: subprocess.run(ready).returncode == 0, START_SECONDS)
 
     def check(self) -> None:
         """Raise QuickstartError where the server has ended."""
-        self._process.check()
+        if self._process:
+            self._process.check()
 
     def stop(self) -> None:
         """Stop the server; what is connected is cut off."""
-        self._process.stop(signal.SIGINT)
+        if self._process:
+            self._process.stop(signal.SIGINT)
 
     def kill(self) -> None:
         """Stop it at once, as after a crash."""
-        self._process.stop(signal.SIGQUIT)
+        if self._process:
+            self._process.stop(signal.SIGQUIT)
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         command = [str(self._programs / program), *map(str, arguments)]

@@ -90,10 +90,12 @@ class Process:
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 10.0) -> None:
         """Stop it with a signal, or by force what is left of it and its children after so many seconds."""
-        self._process.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-        self.kill()
+        try:
+            self._process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+        finally:  # of a second Ctrl-C, too
+            self.kill()
 
     def kill(self) -> None:
         """End it and its children at once."""

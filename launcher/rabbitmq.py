@@ -38,6 +38,7 @@ class RabbitServer:
 
     def __init__(self, program: Path, folder: Path) -> None:
         self._program, self._folder, self._port = program, folder, find_free_port()
+        self._process: Process | None = None
         make_own_folder(folder)
         password = self._read_password()
         self.url = f"amqp://{USER}:{password}@{HOST}:{self._port}//"
@@ -81,22 +82,28 @@ class RabbitServer:
 
     def check(self) -> None:
         """Raise QuickstartError where the broker has ended."""
-        self._process.check()
+        if self._process:
+            self._process.check()
 
     def stop(self) -> None:
         """Stop the broker, and Erlang's name server, which is its own."""
-        self._process.stop(seconds=30)
-        self._stop_names()
+        try:
+            if self._process:
+                self._process.stop(seconds=30)
+        finally:  # of a second Ctrl-C, too
+            self._stop_names()
 
     def kill(self) -> None:
         """End all of its processes at once."""
-        self._process.kill()
-        self._stop_names()
+        if self._process:
+            self._process.kill()
+            self._stop_names()
 
     def _stop_names(self) -> None:
         for _ in range(50):  # it does not end before it has noticed that the node has
-            command = ["epmd", "-kill"]
-            if not subprocess.run(command, env=self._environment, capture_output=True).returncode:
+            command = ["epmd", "-kill"]  # fails at once where there is none
+            done = subprocess.run(command, env=self._environment, capture_output=True)
+            if not done.returncode or b"cannot connect" in done.stdout + done.stderr:
                 return
             time.sleep(0.1)
 
