@@ -61,7 +61,7 @@ def fit_profile(depth: Depth, ground: Ground, profile: Profile, height: float) -
     depth = _even_middle(depth, plan.inside, _RIM * height)
     for share in _DETAILS:
         depth = _raise(depth, plan, rows, share * height)
-    return depth, shift
+    return _lower(depth, plan, rows), shift
 
 
 def _lay_out(ground: Ground, count: int) -> _Plan:
@@ -164,3 +164,24 @@ def _raise(depth: Depth, plan: _Plan, rows: _Rows, tall: float) -> Depth:
         reaches = np.exp(-np.maximum(found[plan.level] - reach, 0) / tall)
         planes.append(plane + np.where(plan.inside, bump * reaches * lack[plan.level], 0))
     return depth._replace(front=planes[0].astype(np.float32), back=planes[1].astype(np.float32))
+
+
+def _lower(depth: Depth, plan: _Plan, rows: _Rows) -> Depth:
+    """Round where the depth goes beyond the rows, which would cut it off flat."""
+    top, bottom = depth.centre + depth.front, depth.centre - depth.back
+    made = _measure_rows(depth, plan, len(rows.low))
+    usable = rows.known & made.known
+    front = _clip_softly(top, rows.high[plan.level], np.where(usable, made.high - rows.high, 0)[plan.level])
+    back = -_clip_softly(-bottom, -rows.low[plan.level], np.where(usable, rows.low - made.low, 0)[plan.level])
+    inside = plan.inside
+    return depth._replace(
+        front=np.where(inside, np.maximum(front - depth.centre, 0), depth.front).astype(np.float32),
+        back=np.where(inside, np.maximum(depth.centre - back, 0), depth.back).astype(np.float32),
+    )
+
+
+def _clip_softly(value: FloatArray, most: FloatArray, beyond: FloatArray) -> FloatArray:
+    """Values that are up to `beyond` above `most`, at most that; bent from as far below it on, not cut."""
+    beyond = np.maximum(beyond, 0)
+    over = np.maximum(value - (most - beyond), 0)
+    return np.where(beyond > 0, value - over**2 / (4 * np.maximum(beyond, 1e-6)), value)

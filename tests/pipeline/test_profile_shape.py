@@ -15,7 +15,7 @@ NOSE = capsule((0.43, 0.15), (0.395, 0.16), 0.012)
 TAIL = capsule((0.55, 0.5), (0.72, 0.36), 0.02)
 
 
-def side(*more, lean=0.0):
+def side(*more, lean=0.0, bite=None):
     """The person of test_inflation from its left side, its face to the left, feet forward."""
     parts = [
         capsule((0.5 + lean, 0.16), (0.5 + lean, 0.17), 0.062),
@@ -24,7 +24,8 @@ def side(*more, lean=0.0):
         capsule((0.51, 0.5), (0.51, 0.86), 0.04),
         capsule((0.51, 0.875), (0.43, 0.875), 0.018),
     ]
-    return frame(np.minimum.reduce([*parts, *more]))
+    whole = np.minimum.reduce([*parts, *more])
+    return frame(whole if bite is None else np.maximum(whole, -bite))
 
 
 def view(mesh, azimuth):
@@ -92,6 +93,15 @@ def test_a_tail_is_round_and_in_the_middle():
     behind = mesh.positions[mesh.positions[:, 2] < mesh.positions[:, 2].min() + 0.12]
     assert abs(behind[:, 0].mean()) < 0.02
     assert np.ptp(behind[:, 0]) == pytest.approx(2 * 0.02 * 1.7 / 0.795, rel=0.35)
+
+
+def test_what_the_profile_cuts_off_leaves_no_flat_face():
+    bite = side(bite=capsule((0.4, 0.43), (0.455, 0.43), 0.012))
+    mesh = inflate_silhouette(person(POSES["A"]), sides={"left": bite})
+    x, y, z = mesh.positions[mesh.positions[:, 2] > 0].T
+    level = np.abs(y / y.max() - (1 - (0.43 - 0.1) / 0.795)) < 0.008
+    middle, beside = level & (np.abs(x) < 0.035), level & (np.abs(np.abs(x) - 0.08) < 0.015)
+    assert z[middle].mean() - z[beside].mean() > 0.007
 
 
 def test_the_core_of_a_profile_is_one_run_a_level_without_what_is_thin():
