@@ -1,11 +1,14 @@
-"""Nodes that keep learned models between runs."""
+"""Nodes that keep learned models, or what they made, between runs."""
 
 from __future__ import annotations
 
+import hashlib
 import weakref
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar
+
+import numpy as np
 
 from ..backends.model_memory import return_freed_memory
 from ..backends.weight_files import WeightsFile
@@ -17,10 +20,12 @@ T = TypeVar("T")
 
 @dataclass(eq=False)
 class _Kept:
-    """Models in memory, and what identifies the files they were read from."""
+    """Models in memory, and what identifies the files they were read from; what was made, and from what."""
 
     files: Hashable = None
     models: Any = None
+    origin: Hashable = None
+    made: Any = None
 
     def release(self) -> None:
         """Drop the models and return their memory to the system."""
@@ -30,10 +35,10 @@ class _Kept:
 
 
 class ModelNode(io.ComfyNode):
-    """A node that keeps the models of its last run, as core's LoraLoader keeps its LoRA.
+    """A node that keeps the models and what was made in its last run, as core's LoraLoader keeps its LoRA.
 
     For each node of a graph ComfyUI's executor makes and owns one object of the node's class. It drops the
-    object, and the models with it, once a prompt lacks the node, at `POST /free` with `free_memory`, and
+    object, and what it keeps with it, once a prompt lacks the node, at `POST /free` with `free_memory`, and
     under --cache-none after each run. V3 methods are classmethods that never see this object, so
     `load_models` looks for it among the living ones.
     """
@@ -61,6 +66,19 @@ class ModelNode(io.ComfyNode):
         return models
 
     @classmethod
+    def make_once(cls, origin: Hashable, make: Callable[[], T]) -> T:
+        """Return make(), or what it returned last if that was made of the same: origin identifies it."""
+        alive = [node._kept for node in _NODES if issubclass(cls, type(node))]
+        for kept in alive:
+            if kept.origin == origin:
+                made: T = kept.made
+                return made
+        result = make()
+        for kept in alive:
+            kept.origin, kept.made = origin, result
+        return result
+
+    @classmethod
     def release_models(cls) -> None:
         """Keep no models: this run needs none."""
         cls.load_models(None, lambda: None)
@@ -78,3 +96,30 @@ def fingerprint_files(find: Callable[[], Iterable[WeightsFile]]) -> str:
         return "\n".join(f"{file.path} {file.size} {file.modified}" for file in find())
     except WeightsError:
         return ""
+
+
+def identify(*values: object) -> bytes:
+    """What tells values from others: dataclasses, arrays, containers and plain ones; else TypeError."""
+    digest = hashlib.sha256()
+    for part in _list_parts(values):
+        digest.update(part)
+    return digest.digest()
+
+
+def _list_parts(value: object) -> Iterator[bytes]:
+    if isinstance(value, np.ndarray):
+        yield f"{value.dtype}{value.shape}".encode()
+        yield np.ascontiguousarray(value).tobytes()
+        return
+    if is_dataclass(value):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
+    if isinstance(value, Mapping):
+        value = tuple(value.items())
+    if isinstance(value, tuple | list):
+        yield f"({len(value)}".encode()
+        for item in value:
+            yield from _list_parts(item)
+    elif value is None or isinstance(value, str | bytes | int | float | np.generic):
+        yield f"{type(value).__name__} {value!r};".encode()
+    else:
+        raise TypeError(f"expected dataclasses, arrays, containers and plain values, got {type(value)}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..backends import make_it_animatable, skintokens
 from ..backends.predicted_rig import PredictedRig
@@ -22,11 +22,11 @@ from ..pipeline.rigging import (
     normalize_to_t_pose,
 )
 from ..pipeline.rigging.face import add_face, place_face
-from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
+from ..pipeline.types import Mesh, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
 from .compat import io, is_file_3d, make_stage_schema
 from .inputs import figure_input, mesh_input, method_input, placing_inputs
 from .mesh_file import load_file_3d
-from .model_node import ModelNode, fingerprint_files
+from .model_node import ModelNode, fingerprint_files, identify
 from .own_skeleton import METHOD, SKELETONS, describe_doubt, rig_along_limbs, wants_own_skeleton
 from .sockets import Character, socket_to_surfaces
 from .stage import StageRun, choose_method, join_reports
@@ -48,6 +48,20 @@ _HELD = (
     "what cannot be told from the body keeps its place when the character moves: {}{}; use a picture with "
     "arms and legs away from the body and from each other"
 )
+
+
+class _BoundMesh(NamedTuple):
+    """A rigged character without its material; notes: warnings about it."""
+
+    mesh: Mesh
+    skeleton: Skeleton
+    skin: SkinWeights
+    notes: Sequence[str]
+    metrics: Mapping[str, float]
+
+    def put_on(self, textured: TexturedMesh) -> RiggedCharacter:
+        """The character with the materials of the mesh that it was made from."""
+        return RiggedCharacter(replace(textured, mesh=self.mesh), self.skeleton, self.skin)
 
 
 def _choose(method: str) -> str:
@@ -187,7 +201,7 @@ class RigCharacter(ModelNode):
     @classmethod
     def fingerprint_inputs(cls, method: str, **inputs: Any) -> str:
         """The weight files that this run reads; nothing for geodesic_voxel_binding."""
-        return fingerprint_files(lambda: _find_files(_choose(method)))
+        return _fingerprint(_choose(method))
 
     @classmethod
     def execute(
@@ -221,19 +235,30 @@ class RigCharacter(ModelNode):
             if has_own and form is not None:
                 rigged.append(_rig_along_limbs(textured, form, notes, run))
                 continue
-            fitting = span_progress(run.progress, 0, 0.9)
-            rig = cls._find_rig(textured.mesh, chosen, fitting, options)
-            character, found, measured = _bind_mesh(textured, rig, pose_type)
+            bound = cls.make_once(
+                identify(textured.mesh, chosen, _fingerprint(chosen), options),
+                partial(cls._bind, textured, chosen, run.progress, options),
+            )
+            character, found = bound.put_on(textured), list(bound.notes)
             if face:
                 character, found = _add_face(character, figure, found)
-            if bind_pose != BIND_POSES[0] and rig.skeleton.roles:
+            if bind_pose != BIND_POSES[0] and bound.skeleton.roles:
                 character = normalize_to_t_pose(character)
-            warnings = [*notes, *describe_doubt(form, rig.metrics), *found, *_name_replaced(textured.mesh)]
-            figures = {**rig.metrics, **measured}
-            character = replace(character, warnings=tuple(warnings), metrics=figures)
-            rigged.append((character, run.finish(chosen, warnings, figures, _list_ignored(chosen, figure))))
+            doubt = describe_doubt(form, bound.metrics)
+            warnings = [*notes, *doubt, *found, *_name_replaced(textured.mesh)]
+            character = replace(character, warnings=tuple(warnings), metrics=bound.metrics)
+            ignored = _list_ignored(chosen, figure)
+            rigged.append((character, run.finish(chosen, warnings, bound.metrics, ignored)))
         reports = join_reports([report for _, report in rigged])
         return io.NodeOutput([character for character, _ in rigged], ui=reports)
+
+    @classmethod
+    def _bind(
+        cls, textured: TexturedMesh, method: str, progress: Progress, options: dict[str, Any]
+    ) -> _BoundMesh:
+        """The mesh with a rig found for it, whatever its texture: a painted one gets the same again."""
+        rig = cls._find_rig(textured.mesh, method, span_progress(progress, 0, 0.9), options)
+        return _bind_mesh(textured, rig, options["pose_type"])
 
     @classmethod
     def _find_rig(cls, mesh: Mesh, method: str, progress: Progress, options: dict[str, Any]) -> PredictedRig:
@@ -310,12 +335,9 @@ def _place(textured: TexturedMesh, **placing: Any) -> tuple[TexturedMesh, Sequen
     return placed.surface, placed.notes
 
 
-def _bind_mesh(
-    textured: TexturedMesh, rig: PredictedRig, pose_type: str
-) -> tuple[RiggedCharacter, list[str], dict[str, float]]:
-    """Return the character, the warnings about it, and what was measured."""
+def _bind_mesh(textured: TexturedMesh, rig: PredictedRig, pose_type: str) -> _BoundMesh:
     if not rig.skeleton.roles:  # nothing is known of how such a skeleton moves
-        return RiggedCharacter(textured, rig.skeleton, rig.skin), list(rig.warnings), {}
+        return _BoundMesh(textured.mesh, rig.skeleton, rig.skin, rig.warnings, rig.metrics)
     reset = partial(make_it_animatable.reset_to_rest, turns=rig.turns) if rig.turns else None
     apart = rig.legs_apart_below
     settled = settle_skin(textured, rig.skeleton, rig.skin, legs_apart_below=apart, reset=reset)
@@ -327,4 +349,10 @@ def _bind_mesh(
         notes.append(_TEARS.format(settled.stretch))
     if rig.turns:
         notes.append(f"pose_type is {pose_type}: {len(rig.turns)} joints were turned to the T-pose")
-    return settled.character, notes, {"cut_faces": settled.cut_faces, "stretch_999": settled.stretch}
+    figures = {**rig.metrics, "cut_faces": settled.cut_faces, "stretch_999": settled.stretch}
+    made = settled.character
+    return _BoundMesh(made.textured.mesh, made.skeleton, made.skin, tuple(notes), figures)
+
+
+def _fingerprint(method: str) -> str:
+    return fingerprint_files(lambda: _find_files(method))

@@ -4,11 +4,15 @@ import gc
 import importlib
 import os
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from character3d.pipeline.types import Mesh
 
+MESH = Mesh(np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.int32), np.ones((3, 3), np.float32))
 CACHES = ["CLASSIC", "LRU", "RAM_PRESSURE", "NONE"]
 
 
@@ -146,3 +150,26 @@ def test_their_memory_goes_back_to_the_system(executor, loads):
         resident.append(read_resident())
     assert max(resident) - resident[0] < 0.1 * Model.SIZE
     assert resident[0] < Model.peak - 0.9 * Model.SIZE
+
+
+def test_values_are_told_apart_by_all_that_they_hold(load_nodes):
+    identify = load_nodes("model_node").identify
+    array = np.arange(6.0)
+    values = [
+        (array,),
+        (array.astype(np.float32),),
+        (array.reshape(2, 3),),
+        (array + 1e-12,),
+        ((array, 1),),
+        (array, 1),
+        (array, True),
+        (array, "1"),
+        (replace(MESH, normals=None),),
+        (MESH,),
+        (),
+        (None,),
+    ]
+    assert len({identify(*value) for value in values}) == len(values)
+    assert identify(MESH, {"a": [1]}) == identify(replace(MESH), {"a": (1,)})
+    with pytest.raises(TypeError, match="Tensor"):
+        identify(torch.zeros(2))

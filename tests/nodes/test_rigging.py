@@ -1,5 +1,6 @@
 """Rig Character on meshes that no picture was made from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ def test_a_sword_is_rigged_with_its_hand(load_nodes):
     assert notes == ()
     options = {"pose_type": "No", "fingers": False, "strict": False, "figure": None}
     rig = rigging._fit_rig(textured.mesh, progress=lambda _: None, **options)
-    character, notes, _ = rigging._bind_mesh(textured, rig, "No")
-    assert notes == ["a long piece beside the left hand goes with it, as what it holds"]
+    bound = rigging._bind_mesh(textured, rig, "No")
+    character = bound.put_on(textured)
+    assert bound.notes == ("a long piece beside the left hand goes with it, as what it holds",)
     bound = character.skin.joints[character.skin.weights[:, 0] == 1]
     names = np.array(character.skeleton.names)[bound[:, 0]]
     assert (names == "mixamorig:LeftHandPropA1").sum() == 8
@@ -26,6 +28,24 @@ def test_a_sword_is_rigged_with_its_hand(load_nodes):
     assert character.skeleton.names[character.skeleton.parents[prop]] == "mixamorig:LeftHand"
     wrist = character.skeleton.positions[character.skeleton.index("mixamorig:LeftHand")]
     assert np.abs(wrist[:2] - (0.5, 0.92)).max() < 0.05
+
+
+def test_a_painted_texture_gets_the_same_rig_without_another_fit(load_nodes, monkeypatch):
+    rigging, surfaces = load_nodes("rigging"), load_nodes("surfaces")
+    sword = surfaces.make_textured(read_mesh(FILES / "with_sword.obj").surface)
+    red = replace(sword, material=replace(sword.material, texels=sword.material.texels * np.float32(0.5)))
+    monkeypatch.setattr(rigging, "_read_placed", lambda value, *_, **__: [(value, ())])
+    fits, find = [], rigging.RigCharacter._find_rig
+    monkeypatch.setattr(rigging.RigCharacter, "_find_rig", lambda *args: fits.append(args) or find(*args))
+    node = rigging.RigCharacter()  # as the executor owns one
+    outputs = [node.execute(mesh, "No", "auto").args[0][0] for mesh in (sword, red)]
+    assert len(fits) == 1
+    before, after = outputs
+    assert after.skin is before.skin and after.skeleton is before.skeleton
+    assert after.textured.mesh is before.textured.mesh and after.textured.material is red.material
+    assert after.warnings == before.warnings and after.metrics == before.metrics
+    node.execute(red, "No", "auto", fingers=True)
+    assert len(fits) == 2
 
 
 def test_inputs_without_effect_are_listed(load_nodes):
