@@ -132,6 +132,9 @@ class StageService:
     async def open_file(self, job: Any, file: JobFile) -> tuple[IO[bytes], Any] | None:
         return await asyncio.to_thread(open_with_facts, self._output, file, job.facts.get(file))
 
+    async def sign_file(self, job: Any, file: JobFile) -> None:
+        return None
+
     async def open_picture(self, job: Any, picture: JobFile) -> None:
         return None
 

@@ -35,6 +35,7 @@ from .worker import Worker
 log = logging.getLogger("character3d")
 
 DATABASE, BROKER, FILES = "CHARACTER3D_DATABASE", "CHARACTER3D_BROKER", "CHARACTER3D_FILES"
+DOWNLOADS, THROUGH, REDIRECT = "CHARACTER3D_DOWNLOADS", "through", "redirect"
 REGISTER_SECONDS, AWAY_SECONDS = 5.0, 0.5
 RETRY_SECONDS = 1.0
 
@@ -78,10 +79,20 @@ def _read_setting(name: str) -> str:
     return value
 
 
+def _read_redirects() -> bool:
+    """Whether clients are sent to S3 for files."""
+    found = os.environ.get(DOWNLOADS, "").strip() or THROUGH
+    if found not in (THROUGH, REDIRECT):
+        raise SystemExit(f"{DOWNLOADS} is {found!r}; it must be {THROUGH} or {REDIRECT}")
+    return found == REDIRECT
+
+
 def _run_front_door(host: str, port: int, listener: socket.socket | None) -> None:
     app = make_celery(_read_setting(BROKER))
     files, read_dead = ClusterFiles(_read_setting(FILES)), functools.partial(consume_dead, app)
-    service = ClusterService(_read_setting(DATABASE), files, make_sender(app), read_dead=read_dead)
+    service = ClusterService(
+        _read_setting(DATABASE), files, make_sender(app), read_dead=read_dead, redirects=_read_redirects()
+    )
     checks = WorkerChecks(files, make_asker(app), service.count_workers)
     door = make_app(service, checks.read_picture, checks.read_mesh)
     if listener:

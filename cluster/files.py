@@ -18,9 +18,15 @@ from typing import IO, Any
 
 import fsspec
 
+from ..server_routes.downloads import content_disposition
+from ..server_routes.files import OCTET_STREAM
+
 _CHUNK = 2**20
 QUESTION_SECONDS = 600.0
 """Nobody waits for the answer to a question for so long."""
+
+SIGNED_SECONDS = 900
+"""A signed URL may be followed, and resumed, for so long."""
 
 
 class ClusterFiles:
@@ -105,6 +111,15 @@ class ClusterFiles:
     def open_result(self, job_id: str, attempt: int, name: str) -> IO[bytes]:
         """A result file, to be read and sought, by the name in keep_result; raises FileNotFoundError."""
         return self._system.open(self._path("results", job_id, str(attempt), name), "rb")
+
+    def sign_result(self, job_id: str, attempt: int, name: str) -> str | None:
+        """A URL of a result file that needs no key for a while; None if it is gone, or not in S3."""
+        path = self._path("results", job_id, str(attempt), name)
+        if "s3" not in self._system.protocol or not self._system.exists(path):
+            return None
+        disposition = content_disposition(name.rpartition("/")[2])
+        shown = {"ResponseContentDisposition": disposition, "ResponseContentType": OCTET_STREAM}
+        return str(self._system.sign(path, expiration=SIGNED_SECONDS, **shown))
 
     def publish(self, job_id: str, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say once how a job ended; returns what was said first, this time or by an earlier attempt."""

@@ -78,9 +78,13 @@ class ClusterService:
         send: SendMessage,
         limits: Limits | None = None,
         read_dead: ReadDead = lambda handle: None,
+        redirects: bool = False,
     ) -> None:
-        """url: of PostgreSQL. Raises DatabaseError where it cannot be reached, and GraphError."""
-        self._read_dead = read_dead
+        """url: of PostgreSQL. redirects: whether clients are sent to S3 for files.
+
+        Raises DatabaseError where PostgreSQL cannot be reached, and GraphError.
+        """
+        self._read_dead, self._redirects = read_dead, redirects
         self._template = load_template()
         self._threads = DatabaseThreads(JobDatabase(PostgresEngine(url)))
         self._outbox = PostgresEngine(url)  # a broker that does not answer holds up no other write
@@ -254,17 +258,24 @@ class ClusterService:
 
     async def open_file(self, job: Any, file: JobFile) -> tuple[IO[bytes], FileFacts] | None:
         """A job's file, open, and its facts; None where it is not there."""
-        record = job.record if isinstance(job, EndedJob) else job.row.body
-        facts = job.facts.get(file) or read_picture_facts(record).get(file)
-        if facts is None:
+        found = _find_facts(job, file)
+        if found is None:
             return None
+        attempt, facts = found
         try:
-            opened = await asyncio.to_thread(
-                self._files.open_result, job.id, record["attempts"], file.relative
-            )
+            opened = await asyncio.to_thread(self._files.open_result, job.id, attempt, file.relative)
         except FileNotFoundError:
             return None
         return opened, facts
+
+    async def sign_file(self, job: Any, file: JobFile) -> tuple[str, FileFacts] | None:
+        """A URL of S3 that serves the file, if clients are sent there, and its facts."""
+        found = _find_facts(job, file) if self._redirects else None
+        if found is None:
+            return None
+        attempt, facts = found
+        url = await asyncio.to_thread(self._files.sign_result, job.id, attempt, file.relative)
+        return (url, facts) if url else None
 
     async def open_picture(self, job: Any, picture: JobFile) -> tuple[IO[bytes], FileFacts] | None:
         """As open_file, for what a stage showed."""
@@ -317,6 +328,13 @@ class ClusterService:
             with contextlib.suppress(FencedError):  # somebody runs it after all
                 fail_job(self._ledger, row, attempt, Failure("Given up", UNDELIVERABLE, None))
                 self.metrics.ended[FAILED] += 1
+
+
+def _find_facts(job: Any, file: JobFile) -> tuple[int, FileFacts] | None:
+    """The attempt that made a job's file, and what is known of the file; None of another's."""
+    record = job.record if isinstance(job, EndedJob) else job.row.body
+    facts = job.facts.get(file) or read_picture_facts(record).get(file)
+    return (record["attempts"], facts) if facts else None
 
 
 def _require_size(sent: Mapping[str, int], form: Form) -> None:

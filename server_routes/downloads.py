@@ -1,4 +1,4 @@
-"""A file as the answer to a request: conditions and ranges by RFC 9110, sections 13 and 14.
+"""A file, or where it is, as the answer to a request: conditions and ranges by RFC 9110, sections 13 and 14.
 
 aiohttp's own FileResponse is not used: it treats an If-Range that names an older file as a match, and
 refuses ranges that it should ignore.
@@ -92,6 +92,24 @@ async def send_file(request: web.Request, file: IO[bytes], name: str, facts: Fil
         await _send_bytes(response, file, span)
     await response.write_eof()
     return response
+
+
+def wants_redirect(request: web.Request) -> bool:
+    """Whether a file may be had from another host: scripts and pictures of pages are bound to this one."""
+    return request.method == "GET" and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+
+
+def redirect_to_file(request: web.Request, url: str, name: str, facts: FileFacts) -> web.Response | None:
+    """Answer a GET with where the file is, 302, or 304; raises ApiError 412 or 416.
+
+    None for a range that is to be ignored, as that of an older file: the other host might not do so.
+    """
+    headers = _headers(name, facts)
+    if _check_conditions(request, facts):
+        return web.Response(status=304, headers=headers)
+    if "Range" in request.headers and _select_range(request, facts) is None:
+        return None
+    return web.Response(status=302, headers={**headers, "Location": url})
 
 
 async def _send_bytes(response: web.StreamResponse, file: IO[bytes], span: range) -> None:

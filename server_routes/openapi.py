@@ -200,6 +200,7 @@ def _rig(name: str, summary: str, needs_motion: bool) -> Schema:
 def _download() -> Schema:
     binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     tag = {"ETag": {"description": "The SHA-256 of the file.", "schema": {"type": "string"}}}
+    place = {"Location": {"description": "For a quarter of an hour.", "schema": {"type": "string"}}}
     files = {"report": _reference("QualityReport")}
     operation = _operation(
         "downloadFile",
@@ -207,6 +208,7 @@ def _download() -> Schema:
         {
             200: {"description": "The file.", "content": binary, "headers": tag},
             206: {"description": "The requested range of the file.", "content": binary, "headers": tag},
+            302: {"description": "The file is at the signed URL in Location.", "headers": {**tag, **place}},
             304: {"description": "The client already has this file.", "headers": tag},
         },
         (404, 410, 412, 416),

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from .access import Access
 from .check import CHECK_PATH, PictureChecks
-from .downloads import send_file
+from .downloads import redirect_to_file, send_file, wants_redirect
 from .edits import edit_digest, require_edits, require_ended
 from .ended_job import EndedJob
 from .errors import (
@@ -128,9 +128,11 @@ class Routes:
     async def download(self, request: web.Request) -> web.StreamResponse:
         """GET /job/{job_id}/download/{filename}: exactly the files that the job's nodes wrote."""
         job, name = await self._find_job(request), request.match_info["filename"]
-        for file in job.files:
-            opened = await self._service.open_file(job, file) if file.name == name else None
-            if opened:
+        for file in [file for file in job.files if file.name == name]:
+            signed = await self._service.sign_file(job, file) if wants_redirect(request) else None
+            if signed and (response := redirect_to_file(request, signed[0], name, signed[1])):
+                return response
+            if opened := await self._service.open_file(job, file):
                 with opened[0] as stream:
                     return await send_file(request, stream, name, opened[1])
         raise _file_not_found(job, name, job.files)

@@ -115,6 +115,9 @@ class CharacterService:
             await self.jobs.update_facts(job, file, opened[1])
         return opened
 
+    async def sign_file(self, job: LocalJob, file: JobFile) -> None:
+        """None: the files are here."""
+
     async def open_picture(self, job: LocalJob, picture: JobFile) -> tuple[FileIO, FileFacts] | None:
         """A picture of a stage, open, and its facts; None where it has been deleted."""
         return await asyncio.to_thread(open_with_facts, temporary_folder(), picture)

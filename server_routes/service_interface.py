@@ -120,5 +120,8 @@ class Service(Protocol):
     async def open_file(self, job: Any, file: JobFile) -> tuple[IO[bytes], FileFacts] | None:
         """A job's file, open, and its facts; None where it cannot be opened."""
 
+    async def sign_file(self, job: Any, file: JobFile) -> tuple[str, FileFacts] | None:
+        """A URL of another host that serves the file, and its facts; None where this server does."""
+
     async def open_picture(self, job: Any, picture: JobFile) -> tuple[IO[bytes], FileFacts] | None:
         """A picture of a stage, open, and its facts; None where it is not there."""

@@ -1,7 +1,6 @@
 """Files of a cluster in a folder and on a server that speaks S3: the same promises."""
 
 import hashlib
-import importlib
 import io
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 pytest.importorskip("fsspec", reason="fsspec is not installed")
 
 from character3d.cluster.files import ClusterFiles
-from character3d.launcher.server import find_free_port
 
 JOB = "11111111-1111-4111-8111-111111111111"
 OTHER = "33333333-3333-4333-8333-333333333333"
@@ -18,24 +16,6 @@ PICTURES = {"image": b"front", "image_left": b"left" * 1000}
 
 def read_uploads(files, job_id, folder):
     return {name: path.read_bytes() for name, path in files.fetch_uploads(job_id, folder).items()}
-
-
-@pytest.fixture(scope="module")
-def s3():
-    """A server that speaks S3, with a bucket; its URL."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    moto = pytest.importorskip("moto.server", reason="moto is not installed")
-    port = find_free_port()
-    server = moto.ThreadedMotoServer("127.0.0.1", port)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        importlib.import_module("fsspec").filesystem("s3").mkdir("bucket")
-        yield "s3://bucket/jobs"
-    server.stop()
 
 
 @pytest.fixture(params=["file", "s3"])

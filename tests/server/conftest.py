@@ -301,10 +301,11 @@ def control(comfyui):
 
 @pytest.fixture
 def inputs_left(comfyui):
-    """Names of the pictures that lie in ComfyUI's input folder now."""
+    """Names of the pictures that lie in ComfyUI's input folder now, also where it is beside a worker."""
+    base = comfyui.control.parent
 
     def list_pictures():
-        return sorted(str(path.name) for path in (comfyui.base / "input").rglob("*") if path.is_file())
+        return sorted(str(path.name) for path in (base / "input").rglob("*") if path.is_file())
 
     return list_pictures
 
