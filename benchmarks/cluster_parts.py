@@ -90,6 +90,7 @@ class Cluster:
 
     def start(self, name: str) -> None:
         """Start a part that was killed, as it was."""
+        assert name not in self.processes or self.processes[name].poll() is not None, f"{name} runs"
         command, environment = self._commands[name]
         path = self.folder / f"{name}.log"
         self._offsets[name] = path.stat().st_size if path.exists() else 0
