@@ -47,6 +47,9 @@ MAX_PARTS = 64
 IMAGE_BYTES_IN_MEMORY = 256 * 1024
 
 _CHUNK = 64 * 1024
+_BLOCK = MEBIBYTE
+"""A thread for every chunk would take as long as all the rest."""
+
 _FORM = "multipart/form-data"
 _CODINGS = frozenset({"", "identity", "binary", "8bit", "7bit"})
 _CHARSETS = frozenset(
@@ -226,15 +229,20 @@ def _limit_file(name: str, wanted: FilePart, pictures: int) -> tuple[int, ApiErr
 async def _read_file(
     part: BodyPartReader, file: IO[bytes], limit: int, too_large: ApiError
 ) -> tuple[bytes, int]:
-    """Copy a part into a file; returns its hash and size. What goes to the disk is written in a thread."""
-    digest, size = hashlib.sha256(), 0
+    """Copy a part into a file; returns its hash and size. Blocks are hashed and written in threads."""
+    digest, size, block = hashlib.sha256(), 0, bytearray()
+
+    def keep(block: bytearray) -> None:
+        digest.update(block)
+        file.write(block)
+
     async for chunk in _read_chunks(part, limit, too_large):
-        digest.update(chunk)
         size += len(chunk)
-        if size <= IMAGE_BYTES_IN_MEMORY:
-            file.write(chunk)
-        else:
-            await asyncio.to_thread(file.write, chunk)
+        block += chunk
+        if len(block) >= _BLOCK:
+            await asyncio.to_thread(keep, block)
+            block = bytearray()
+    await asyncio.to_thread(keep, block)
     await asyncio.to_thread(file.seek, 0)  # writes what is still buffered
     return digest.digest(), size
 
