@@ -4,6 +4,8 @@
     python quickstart.py --image FRONT --left LEFT --back BACK
                                          the same with pictures from several sides
     python quickstart.py serve           set up and start only
+    python quickstart.py cluster         make one character on a front door and two workers, each beside a
+                                         ComfyUI, with the system's PostgreSQL and RabbitMQ (docs/cluster.md)
     python quickstart.py test [ARGS]     set up and run the tests of a push; ARGS go to pytest
     python quickstart.py test --core VERSION [ARGS]
                                          run tests/host and tests/nodes on another ComfyUI (docs/testing.md)
@@ -31,18 +33,20 @@ from pathlib import Path
 
 from client import Client, ServiceError
 from install import fetch_models
+from launcher.cluster import Engines, find_cluster_folder, install_cluster_packages, run_cluster
 from launcher.core_environment import prepare_first_core
 from launcher.cores import PACKAGED, find_core
 from launcher.environment import find_cache_folder, prepare_own_comfyui, prepare_tests
 from launcher.installation import (
     REPOSITORY,
+    Installation,
     copy_examples,
     copy_models,
     link_pack,
     prepare_existing_comfyui,
 )
-from launcher.job import run_job
-from launcher.server import Server, run_server
+from launcher.job import Service, run_job
+from launcher.server import run_server
 from launcher.terminal import QuickstartError, terminal
 
 WORKERS = min((os.cpu_count() or 1) + 1, 4)
@@ -52,6 +56,8 @@ PARALLEL = ("-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder")
 SIDES = {"left": "its left", "right": "its right", "back": "behind", "top": "above"}
 """Of which there may be pictures beside the front's -> from where they are."""
 TESTS = ("test", "nightly")
+ENGINE_VARIABLES = {"database": "CHARACTER3D_DATABASE", "broker": "CHARACTER3D_BROKER"}
+"""Options of the cluster -> the environment's variables that stand for them."""
 CORE_TESTS = ("tests/host", "tests/nodes")
 """What `--core` runs on another release than the tests' own, unless ARGS say: what depends on the release."""
 
@@ -88,7 +94,7 @@ def run_tests(nightly: bool, arguments: list[str]) -> int:
 
 
 def make_character(
-    server: Server, picture: Path, out: Path | None, sides: Mapping[str, Path] | None = None
+    server: Service, picture: Path, out: Path | None, sides: Mapping[str, Path] | None = None
 ) -> bool:
     """Run one job; True if it completed. Raises QuickstartError if the job could not be run."""
     try:
@@ -96,8 +102,7 @@ def make_character(
         return run_job(server, Client(server.address, patience=0), picture, out, sides)
     except ServiceError as error:
         if error.error_code is None:  # ComfyUI's own answer: the route does not exist
-            log = server.installation.log
-            said = f"ComfyUI runs, but the pack did not load. Its log says why: {log}"
+            said = f"ComfyUI runs, but the pack did not load. Its log says why: {server.log}"
         else:
             said = f"The server refused {picture} ({error.status}): {error.message}"
         raise QuickstartError(said) from error
@@ -106,23 +111,47 @@ def make_character(
         raise
 
 
-def run(options: argparse.Namespace) -> int:
-    """Set up, serve and, unless the command is `serve`, make one character."""
+def prepare(options: argparse.Namespace) -> Installation:
+    """Set up the ComfyUI that is wanted, with the pack's models."""
     existing = options.comfyui is not None
     installation = prepare_existing_comfyui(options.comfyui) if existing else prepare_own_comfyui()
+    copy_models(fetch_cached_models(installation.python), installation.base / "models")
+    return installation
+
+
+def run(options: argparse.Namespace) -> int:
+    """Set up, serve and, unless the command is `serve`, make one character on one ComfyUI."""
+    installation = prepare(options)
     link_pack(installation.base / "custom_nodes")
     copy_examples(installation.base / "input")
-    copy_models(fetch_cached_models(installation.python), installation.base / "models")
     terminal.say(f"Your files are in {installation.base} (models, input, output).")
     with run_server(installation, options.port) as server:
-        completed = options.command == "serve" or make_character(
-            server, options.image, options.out, list_sides(options)
-        )
-        if not options.exit:
-            terminal.say(f"\nThe editor is at {server.address}  Stop with Ctrl-C.  Log: {installation.log}")
-            with contextlib.suppress(KeyboardInterrupt):
-                server.wait()
-        terminal.say("Stopping ComfyUI.")
+        return use(server, options, f"The editor is at {server.address}")
+
+
+def run_on_cluster(options: argparse.Namespace) -> int:
+    """Set up a cluster and make one character on it."""
+    named = {name: os.environ.get(variable, "") for name, variable in ENGINE_VARIABLES.items()}
+    engines = Engines(options.database or named["database"], options.broker or named["broker"])
+    engines.check()
+    installation = prepare(options)
+    install_cluster_packages(installation)
+    folder = (options.data or find_cluster_folder()).resolve()
+    terminal.say(f"The cluster's files are in {folder}.")
+    with run_cluster(installation, folder, options.port, engines) as cluster:
+        return use(cluster, options, f"The front door is at {cluster.address}")
+
+
+def use(server: Service, options: argparse.Namespace, address: str) -> int:
+    """Make one character unless the command is `serve`, and serve on unless told to exit."""
+    completed = options.command == "serve" or make_character(
+        server, options.image, options.out, list_sides(options)
+    )
+    if not options.exit:
+        terminal.say(f"\n{address}  Stop with Ctrl-C.  Log: {server.log}")
+        with contextlib.suppress(KeyboardInterrupt):
+            server.wait()
+    terminal.say("Stopping ComfyUI.")
     return 0 if completed else 1
 
 
@@ -131,7 +160,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", nargs="?", choices=("serve",), help="serve: only set up and start")
+    commands = "serve: only set up and start; cluster: on several processes"
+    parser.add_argument("command", nargs="?", choices=("serve", "cluster"), help=commands)
     parser.add_argument(
         "--image", type=Path, default=REPOSITORY / "examples" / "elf.png", metavar="FILE", help="the picture"
     )
@@ -143,7 +173,15 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8188, metavar="N", help="default: 8188")
     parser.add_argument("--exit", action="store_true", help="stop after the job; status 0 if it completed")
     parser.add_argument("--comfyui", type=Path, metavar="DIR", help="use this ComfyUI and its Python")
+    cluster = parser.add_argument_group("cluster")
+    for name, what in (("database", "PostgreSQL"), ("broker", "RabbitMQ")):
+        said = f"of a {what} that runs; default: {ENGINE_VARIABLES[name]}, or the system's own is started"
+        cluster.add_argument(f"--{name}", metavar="URL", help=said)
+    cluster.add_argument("--data", type=Path, metavar="DIR", help="keep the cluster's files there")
     options = parser.parse_args(arguments)
+    for name in (*ENGINE_VARIABLES, "data"):
+        if options.command != "cluster" and getattr(options, name):
+            parser.error(f"--{name} is for the command `cluster`")
     for picture in (options.image, *list_sides(options).values()):
         if not picture.is_file():
             parser.error(f"no such picture: {picture}")
@@ -166,7 +204,8 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments and arguments[0] in TESTS:
             return run_tests(arguments[0] == "nightly", arguments[1:])
-        return run(parse_arguments(arguments))
+        options = parse_arguments(arguments)
+        return run_on_cluster(options) if options.command == "cluster" else run(options)
     except QuickstartError as error:
         terminal.say(f"\n{error}")
         return 1

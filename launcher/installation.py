@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +57,17 @@ def prepare_existing_comfyui(folder: Path) -> Installation:
     if comfyui is None:
         raise QuickstartError(f"No ComfyUI in {folder}: there is no main.py.")
     python = find_python_beside(comfyui)
-    names = [n.split(">")[0] for n in (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").split()]
-    if subprocess.run([python, "-c", ASK_FOR_PACKAGES, *names], capture_output=True).returncode:
-        install = [str(python), "-m", "pip", "install", "-r", str(REPOSITORY / "requirements.txt")]
-        log = Path(tempfile.gettempdir()) / "character3d-quickstart-pip.log"
-        run_step(f"the pack's requirements, into {python}", install, log)
+    requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").split()
+    install_missing("the pack's requirements", python, requirements)
     return Installation(python, comfyui, comfyui, is_own=False)
+
+
+def install_missing(title: str, python: Path, requirements: Sequence[str]) -> None:
+    """Install requirements unless packages of their names are there."""
+    names = [re.split(r"[\[<>=;]", line)[0] for line in requirements]
+    if subprocess.run([python, "-c", ASK_FOR_PACKAGES, *names], capture_output=True).returncode:
+        log = Path(tempfile.gettempdir()) / "character3d-quickstart-pip.log"
+        run_step(f"{title}, into {python}", [python, "-m", "pip", "install", *requirements], log)
 
 
 def find_python_beside(comfyui: Path) -> Path:
@@ -104,14 +111,21 @@ def link_pack(custom_nodes: Path) -> None:
     custom_nodes.mkdir(parents=True, exist_ok=True)
     if any(entry.resolve() == REPOSITORY for entry in custom_nodes.iterdir()):
         return
-    link = custom_nodes / PACK_NAME
+    link_folder(custom_nodes / PACK_NAME, REPOSITORY)
+
+
+def link_folder(link: Path, target: Path) -> None:
+    """Make a link to a folder, in the place of another link or of an empty folder.
+
+    Raises QuickstartError if something else has that name.
+    """
     try:
         if link.is_symlink():
             link.unlink()
         elif link.exists():
             link.rmdir()  # removes a junction, and fails for a folder that is not empty
-        link.symlink_to(REPOSITORY, target_is_directory=True)
+        link.symlink_to(target, target_is_directory=True)
     except OSError as error:
-        junction = ["cmd", "/c", "mklink", "/J", str(link), str(REPOSITORY)]
+        junction = ["cmd", "/c", "mklink", "/J", str(link), str(target)]
         if not WINDOWS or subprocess.run(junction, capture_output=True).returncode:
-            raise QuickstartError(f"The pack cannot be linked to {link}: {error}") from error
+            raise QuickstartError(f"{target} cannot be linked to {link}: {error}") from error

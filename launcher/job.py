@@ -6,13 +6,33 @@ import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .server import Server
 from .terminal import format_seconds, terminal
 
 if TYPE_CHECKING:  # quickstart.py, which is next to both packages, passes the client in
     from ..client import Client, Job
+
+
+class Service(Protocol):
+    """A ComfyUI, or a cluster, that this program has started."""
+
+    @property
+    def address(self) -> str:
+        """Its URL."""
+
+    @property
+    def log(self) -> Path:
+        """Where it says why it refuses a job."""
+
+    def check(self) -> None:
+        """Raise QuickstartError where a process of it has ended."""
+
+    def wait(self) -> None:
+        """Wait until a process of it ends; since none should, raise QuickstartError."""
+
+    def find_result(self, job_id: str, attempt: int, path: str) -> Path:
+        """Where a result file lies. path: as the service names it."""
 
 
 class StageList:
@@ -35,7 +55,7 @@ class StageList:
             terminal.live(f"    {name:<30} {terminal.bar(progress / 100)} {progress:3d} %")
 
 
-def follow_job(server: Server, client: Client, job_id: str) -> Job:
+def follow_job(server: Service, client: Client, job_id: str) -> Job:
     """Show the job's progress until it ends and return its final status response."""
     stages, since = StageList(), 0
     while True:
@@ -47,7 +67,7 @@ def follow_job(server: Server, client: Client, job_id: str) -> Job:
             status = client.status(job_id)
             stages.show(status)
             return status
-        server.check()  # ComfyUI is still running: only the connection broke
+        server.check()  # it is still running: only the connection broke
         time.sleep(1)
 
 
@@ -70,7 +90,7 @@ def show_end(status: Mapping[str, Any]) -> None:
 
 
 def run_job(
-    server: Server,
+    server: Service,
     client: Client,
     picture: Path,
     out: Path | None,
@@ -87,7 +107,7 @@ def run_job(
     show_end(status)
     for path in list_results(status):
         if out is None:
-            file = server.installation.base / "output" / path.removeprefix("/output/")
+            file = server.find_result(job_id, status["attempts"], path)
         else:
             file = client.download(job_id, path.rsplit("/", 1)[-1], out)
         terminal.say(f"    {file}  ({file.stat().st_size / 1e6:.1f} MB)")

@@ -41,6 +41,15 @@ class Server:
         """The URL of the server."""
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def log(self) -> Path:
+        """What ComfyUI says."""
+        return self.installation.log
+
+    def find_result(self, job_id: str, attempt: int, path: str) -> Path:
+        """Where a result file lies. path: as the service names it."""
+        return self.installation.base / "output" / path.removeprefix("/output/")
+
     def check(self) -> None:
         """Raise QuickstartError with the end of the log if ComfyUI has ended."""
         if self.process.poll() is not None:
@@ -80,6 +89,13 @@ class Server:
             end()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=5)
+
+
+def check_port(port: int) -> None:
+    """Raise QuickstartError where another program has the port."""
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, port)) == 0:
+            raise QuickstartError(f"Port {port} is taken by another program. Choose another with --port.")
 
 
 def find_free_port() -> int:
@@ -127,9 +143,7 @@ def run_server(
     arguments: added to its command line. start: how its process starts.
     Raises QuickstartError where the port is taken or ComfyUI does not come up.
     """
-    with socket.socket() as probe:
-        if probe.connect_ex((HOST, port)) == 0:
-            raise QuickstartError(f"Port {port} is taken by another program. Choose another with --port.")
+    check_port(port)
     installation.log.parent.mkdir(parents=True, exist_ok=True)
     # Threads that wait by spinning take the processor from those they wait for.
     environment = {"OMP_WAIT_POLICY": "passive", **os.environ}

@@ -1,13 +1,14 @@
 """What quickstart.py is made of, without setting anything up."""
 
+import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from character3d.launcher import cluster, torch_wheels
 from character3d.launcher import environment as module
-from character3d.launcher import torch_wheels
 from character3d.launcher.cores import NEWEST, PACKAGED
 from character3d.launcher.environment import lock_folder, try_lock
 from character3d.launcher.installation import (
@@ -239,11 +240,34 @@ def check_refused(tmp_path, option):
     assert done.returncode == 2 and "no such picture" in done.stderr
 
 
+def run_quickstart(*arguments, **variables):
+    command = [sys.executable, REPOSITORY / "quickstart.py", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={**os.environ, **variables}
+    )
+
+
+def test_options_of_the_cluster_are_refused_elsewhere():
+    for option in ("--database", "--broker", "--data"):
+        done = run_quickstart("serve", option, "x")
+        assert done.returncode == 2 and f"{option} is for the command `cluster`" in done.stderr
+
+
+def test_a_cluster_says_what_is_not_installed_before_any_set_up(tmp_path, monkeypatch):
+    """Where neither is given: both are named, and where they are had; a URL stands for what is missing."""
+    monkeypatch.setattr(cluster, "find_postgres", lambda: None)
+    monkeypatch.setattr(cluster, "find_rabbitmq", lambda: None)
+    with pytest.raises(QuickstartError, match=r"^PostgreSQL and RabbitMQ cannot(.|\n)*apt-get install"):
+        cluster.Engines().check()
+    with pytest.raises(QuickstartError, match=r"^RabbitMQ cannot be found here"):
+        cluster.Engines(database="postgresql://db/x").check()
+    cluster.Engines("postgresql://db/x", "amqp://broker").check()
+
+
 MAKE_CHARACTER = """
 import quickstart, sys, types
 from pathlib import Path
-installation = types.SimpleNamespace(log="the log")
-server = types.SimpleNamespace(address=sys.argv[1], installation=installation, check=lambda: None)
+server = types.SimpleNamespace(address=sys.argv[1], log="the log", check=lambda: None)
 try:
     quickstart.make_character(server, Path(sys.argv[2]), None)
 except quickstart.QuickstartError as error:
