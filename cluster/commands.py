@@ -43,6 +43,16 @@ RETRY_SECONDS = 1.0
 def main() -> None:
     """Run the process that the command line names, until it is told to end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    options = make_parser().parse_args()
+    listener = _listen(options.operations_host, options.operations_port)
+    if options.part == "front-door":
+        _run_front_door(options.host, options.port, listener)
+    else:
+        _run_worker(options.comfyui, options.name, listener)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command lines of all parts."""
     parser = argparse.ArgumentParser(prog="cluster", description="Parts of a cluster; see docs/cluster.md.")
     parts = parser.add_subparsers(dest="part", required=True)
     door = parts.add_parser("front-door", help="serve the routes")
@@ -54,12 +64,7 @@ def main() -> None:
     for part in (door, worker):
         part.add_argument("--operations-host", default="127.0.0.1")
         part.add_argument("--operations-port", type=int, help="serve /live, /ready and /metrics there")
-    options = parser.parse_args()
-    listener = _listen(options.operations_host, options.operations_port)
-    if options.part == "front-door":
-        _run_front_door(options.host, options.port, listener)
-    else:
-        _run_worker(options.comfyui, options.name, listener)
+    return parser
 
 
 def _listen(host: str, port: int | None) -> socket.socket | None:

@@ -64,7 +64,7 @@ UV = "uv==0.13.9"
 BLENDER = "bpy==4.5.15"
 """Its metadata requires numpy 1, but its importers and exporters work with numpy 2."""
 DEBIAN_TEST_PACKAGES = ("chromium", "fonts-dejavu-core", "postgresql")
-DEBIAN_NIGHTLY_PACKAGES = ("caddy", "nginx-light", "rabbitmq-server")
+DEBIAN_NIGHTLY_PACKAGES = ("caddy", "docker-compose", "nginx-light", "prometheus", "rabbitmq-server")
 
 ASK_FOR_MISSING = """
 import importlib.metadata as metadata, sys

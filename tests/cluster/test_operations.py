@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
+import re
 import socket
 import threading
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -13,10 +16,11 @@ pytest.importorskip("psycopg", reason="psycopg is not installed")
 pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
 
 from character3d.cluster import operations
-from character3d.cluster.ledger import Ledger
+from character3d.cluster.ledger import Ledger, Limits
 from character3d.cluster.messages import BrokerError
 from character3d.cluster.metrics import FrontDoorCollector, WorkerMetrics
 from character3d.cluster.operations import make_operations, serve_operations, start_operations
+from character3d.server_routes import postgres_migrations
 from character3d.server_routes.database import Row
 from character3d.server_routes.database_engine import DatabaseError
 from character3d.server_routes.health import Metrics
@@ -24,6 +28,7 @@ from character3d.server_routes.postgres_engine import PostgresEngine
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 BODY = {"reports": [{"stage": "rigging", "method": "fitted", "seconds": 1.5}], "failure": None}
 
 
@@ -152,3 +157,42 @@ async def test_a_process_without_an_event_loop_answers_from_a_thread():
     start_operations(make_operations(WorkerMetrics().registry, {}), listener)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{listener.getsockname()[1]}") as session:
         assert await read(session, "/ready") == (200, {"status": "ready", "parts": {}})
+
+
+def read_statement():
+    """The runbook's statement after a restore."""
+    text = (REPOSITORY / "docs" / "operate.md").read_text()
+    (statement,) = re.findall(r"^```sql\n(.+?)\n```$", text, re.MULTILINE | re.DOTALL)
+    return statement
+
+
+def test_messages_that_the_broker_lost_are_made_anew_by_the_runbooks_statement(engine):
+    ledger, sent = Ledger(engine, Limits(jobs=3)), []
+    for job_id, state in (("lost", "queued"), ("waits", "queued"), ("ended", "completed")):
+        assert ledger.accept(make_row(job_id, state), None) is None
+        if job_id == "ended":
+            ended = dataclasses.replace(make_row(job_id, state), ended=1.0)
+            ledger.record(ended, 0)
+        if job_id != "waits":
+            with engine.transaction() as session:
+                session.execute("DELETE FROM messages WHERE job_id = ?", (job_id,))
+    for _ in range(2):  # a second time changes nothing
+        with engine.transaction() as session:
+            session.execute(read_statement())
+    ledger.send_messages(sent.append)
+    assert sorted(sent) == ["lost", "waits"]
+
+
+def test_old_processes_go_on_after_a_later_release_has_migrated_and_none_starts(postgres, monkeypatch):
+    url = postgres.new_schema()
+    with contextlib.closing(PostgresEngine(url)) as old:
+        later = (*postgres_migrations.MIGRATIONS, ("ALTER TABLE jobs ADD later INTEGER",))
+        with monkeypatch.context() as patch:
+            patch.setattr(postgres_migrations, "MIGRATIONS", later)
+            with contextlib.closing(PostgresEngine(url)) as new:
+                assert Ledger(old).accept(make_row(state="queued"), None) is None
+                assert Ledger(new).claim("a", "worker", False) == 1
+                Ledger(old).register("old", {"diffusion_models": [], "3d_models": []})
+                assert Ledger(new).count_workers() == 1
+        with pytest.raises(DatabaseError, match=f"schema version {len(later)}"):
+            PostgresEngine(url)
