@@ -26,9 +26,10 @@ from .comfyui import ComfyUI
 from .files import ClusterFiles
 from .front_door import make_app
 from .intake import Intake
-from .messages import QUEUE, TASK, Broker, consume_dead, make_celery, make_sender
+from .messages import TASK, Broker, consume_dead, make_celery, make_sender
 from .metrics import FrontDoorCollector
 from .operations import make_operations, serve_operations, start_operations
+from .queues import QUEUE
 from .service import ClusterService
 from .worker import Worker
 
@@ -48,7 +49,7 @@ def main() -> None:
     if options.part == "front-door":
         _run_front_door(options.host, options.port, listener)
     else:
-        _run_worker(options.comfyui, options.name, listener)
+        _run_worker(options.comfyui, options.name, options.queue, listener)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -61,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     worker = parts.add_parser("worker", help="run jobs on one ComfyUI")
     worker.add_argument("--comfyui", default="http://127.0.0.1:8188", help="its address")
     worker.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}")
+    worker.add_argument("--queue", default=QUEUE, help="that it takes from, with others of the same models")
     for part in (door, worker):
         part.add_argument("--operations-host", default="127.0.0.1")
         part.add_argument("--operations-port", type=int, help="serve /live, /ready and /metrics there")
@@ -120,11 +122,11 @@ def _answer_operators(
     return run
 
 
-def _run_worker(address: str, name: str, listener: socket.socket | None) -> None:
-    app = make_celery(_read_setting(BROKER))
+def _run_worker(address: str, name: str, queue: str, listener: socket.socket | None) -> None:
+    app = make_celery(_read_setting(BROKER), queue)
     database = JobDatabase(PostgresEngine(_read_setting(DATABASE)))
     files, comfyui = ClusterFiles(_read_setting(FILES)), ComfyUI(address)
-    worker, intake = Worker(name, database, files, comfyui), Intake(QUEUE)
+    worker, intake = Worker(name, database, files, comfyui, queue), Intake(queue)
     add_task(app, worker, intake)
     if listener:
         checks = {**worker.checks, "broker": Broker(app).count_messages}
@@ -132,7 +134,7 @@ def _run_worker(address: str, name: str, listener: socket.socket | None) -> None
     threading.Thread(target=_register, args=(worker, intake), daemon=True).start()
     threading.Thread(target=CheckConsumer(app, files, comfyui).run, daemon=True).start()
     # In a thread, so that the broker hears from the process while a job runs, and both die together.
-    options = ("--pool=threads", "--concurrency=1", "--without-gossip", "--without-mingle", "-Q", QUEUE)
+    options = ("--pool=threads", "--concurrency=1", "--without-gossip", "--without-mingle", "-Q", queue)
     app.worker_main(["worker", *options, "-n", name, "-l", "INFO"])
 
 

@@ -20,6 +20,7 @@ from ..server_routes.errors import ApiError, server_busy
 from ..server_routes.events import Event
 from ..server_routes.jobs import QUEUED
 from ..server_routes.limits import read_quota
+from .queues import QUEUE, WorkerQueue, read_queues
 
 _NOW = "EXTRACT(EPOCH FROM clock_timestamp())::float8"
 
@@ -77,8 +78,8 @@ class Ledger:
         count, age = found[0]
         return max(0, self.limits.requests - count), max(0.0, age + self.limits.window) if count else 0.0
 
-    def accept(self, row: Row, request: tuple[str, str] | None) -> ApiError | None:
-        """Store a new job with the message that starts it; or the error that refuses it.
+    def accept(self, row: Row, request: tuple[str, str] | None, queue: str = QUEUE) -> ApiError | None:
+        """Store a new job with the message that starts it, in a queue; or the error that refuses it.
 
         Under the lock of its user, so that front doors together keep the limits, and start one job of a key.
         """
@@ -89,6 +90,7 @@ class Ledger:
                 refusal = _refuse_key(session, row.user, request[0])
             if refusal is None:
                 insert_job(session, row, request)
+                session.execute("UPDATE jobs SET queue = ? WHERE id = ?", (queue, row.id))
                 session.execute("INSERT INTO messages (job_id) VALUES (?)", (row.id,))
         return refusal
 
@@ -188,18 +190,21 @@ class Ledger:
 
     # -- messages ----------------------------------------------------------------------------------
 
-    def send_messages(self, send: Callable[[str], None]) -> int:
-        """Hand the ids of waiting messages to `send`, and forget those that it took; returns how many.
+    def send_messages(self, send: Callable[[str, str], None]) -> int:
+        """Hand the jobs of waiting messages and their queues to `send`, and forget them; returns how many.
 
         Two front doors never send the same one at the same time. Where one dies after sending and before the
         commit, the message is sent again: `claim` drops the second.
         """
         with self._engine.transaction() as session:
             found = session.execute(
-                f"SELECT id, job_id FROM messages ORDER BY id LIMIT {MOST_MESSAGES} FOR UPDATE SKIP LOCKED"
+                "SELECT messages.id, job_id, COALESCE(queue, ?)"
+                " FROM messages LEFT JOIN jobs ON jobs.id = job_id"
+                f" ORDER BY messages.id LIMIT {MOST_MESSAGES} FOR UPDATE OF messages SKIP LOCKED",
+                (QUEUE,),
             ).fetchall()
-            for number, job_id in found:
-                send(job_id)
+            for number, job_id, queue in found:
+                send(job_id, queue)
                 session.execute("DELETE FROM messages WHERE id = ?", (number,))
         return len(found)
 
@@ -219,23 +224,31 @@ class Ledger:
 
     # -- workers -----------------------------------------------------------------------------------
 
-    def register(self, worker: str, models: Mapping[str, Any]) -> None:
-        """Say that a worker is there, and what its GET /models answers."""
+    def register(self, worker: str, models: Mapping[str, Any], queue: str = QUEUE) -> None:
+        """Say that a worker is there, what its GET /models answers, and which queue it takes from."""
         with self._engine.transaction() as session:
             session.execute(
-                f"INSERT INTO workers (name, heard, models) VALUES (?, {_NOW}, ?)"
-                " ON CONFLICT (name) DO UPDATE SET heard = excluded.heard, models = excluded.models",
-                (worker, json.dumps(models)),
+                f"INSERT INTO workers (name, heard, models, queue) VALUES (?, {_NOW}, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET heard = excluded.heard, models = excluded.models,"
+                " queue = excluded.queue",
+                (worker, json.dumps(models), queue),
             )
 
-    def list_models(self) -> tuple[list[str], list[str]]:
-        """What any worker of the last day has: diffusion models, and mesh models in its order."""
-        found = self._engine.read(
-            f"SELECT models FROM workers WHERE heard > {_NOW} - ? ORDER BY name", (WORKER_SECONDS,)
+    def list_queues(self) -> list[WorkerQueue]:
+        """The queues of the workers of the last day."""
+        waiting = self._engine.read(
+            "SELECT queue, COUNT(*) FROM jobs WHERE ended IS NULL AND attempt = 0 GROUP BY queue"
         )
-        models = [json.loads(text) for (text,) in found]
-        diffusion = sorted({name for one in models for name in one["diffusion_models"]})
-        return diffusion, list(dict.fromkeys(name for one in models for name in one["3d_models"]))
+        workers = self._engine.read(
+            f"SELECT queue, models, heard > {_NOW} - ? FROM workers WHERE heard > {_NOW} - ? ORDER BY name",
+            (LEASE_SECONDS, WORKER_SECONDS),
+        )
+        return read_queues(workers, dict(waiting))
+
+    def find_queue(self, job_id: str) -> str:
+        """The queue that a job was sent to."""
+        found = self._engine.read("SELECT queue FROM jobs WHERE id = ?", (job_id,))
+        return str(found[0][0]) if found else QUEUE
 
     def count_workers(self) -> int:
         """How many workers are heard of."""

@@ -1,4 +1,4 @@
-"""The broker between front doors and workers: Celery on RabbitMQ, one quorum queue, one message a job.
+"""The broker between front doors and workers: Celery on RabbitMQ, quorum queues, one message a job.
 
 A message is a job's id, which is also the task's. It is acknowledged when the job has ended, so a worker that
 dies gives it back to the broker. One that is given back too often goes to the dead-letter queue.
@@ -15,33 +15,36 @@ import kombu
 from amqp.exceptions import AMQPError
 from celery import Celery
 
+from .queues import QUEUE
+
 log = logging.getLogger("character3d")
 
-QUEUE, DEAD_QUEUE = "character3d", "character3d.dead"
+DEAD_QUEUE = "character3d.dead"
 TASK = "character3d.run_job"
 MOST_DELIVERIES = 8
 """RabbitMQ's x-delivery-limit; the store counts the attempts at a job, and gives up before (worker.py)."""
 ANSWER_SECONDS = 2.0
 
 _DEAD = kombu.Queue(DEAD_QUEUE, routing_key=DEAD_QUEUE, queue_arguments={"x-queue-type": "quorum"})
-_QUEUE = kombu.Queue(
-    QUEUE,
-    routing_key=QUEUE,
-    queue_arguments={
+
+
+def make_queue(name: str) -> kombu.Queue:
+    """A queue of jobs, as the broker declares it."""
+    arguments = {
         "x-queue-type": "quorum",
         "x-delivery-limit": MOST_DELIVERIES,
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": DEAD_QUEUE,
-    },
-)
+    }
+    return kombu.Queue(name, routing_key=name, queue_arguments=arguments)
 
 
-def make_celery(url: str) -> Celery:
-    """The Celery application on a broker, such as amqp://user:password@host/."""
+def make_celery(url: str, queue: str = QUEUE) -> Celery:
+    """The Celery application on a broker, such as amqp://user:password@host/. queue: of its worker."""
     app = Celery("character3d", broker=url, set_as_current=False)
     app.conf.update(
-        task_queues=[_QUEUE],
-        task_default_queue=QUEUE,
+        task_queues=[make_queue(queue)],
+        task_default_queue=queue,
         task_ignore_result=True,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -57,11 +60,11 @@ def make_celery(url: str) -> Celery:
     return app
 
 
-def make_sender(app: Celery) -> Callable[[str], None]:
-    """What gives a job's id to the broker: it returns when the broker has it on disk. Blocks; raises."""
+def make_sender(app: Celery) -> Callable[[str, str], None]:
+    """What gives a job's id to a queue: it returns when the broker has it on disk. Blocks; raises."""
 
-    def send(job_id: str) -> None:
-        app.send_task(TASK, [job_id], task_id=job_id, queue=QUEUE, retry=False)
+    def send(job_id: str, queue: str) -> None:
+        app.send_task(TASK, [job_id], task_id=job_id, queue=make_queue(queue), retry=False)
 
     return send
 

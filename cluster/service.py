@@ -45,6 +45,7 @@ from .endings import fail_job
 from .files import ClusterFiles
 from .jobs import ClusterJobs, RemoteJob
 from .ledger import KEY_SECONDS, FencedError, Ledger, Limits
+from .queues import WorkerQueue, find_queue, find_soonest, merge_models
 
 log = logging.getLogger("character3d")
 
@@ -58,10 +59,10 @@ LONGEST_PAUSE = 5.0
 TOMBSTONE_SECONDS = 30 * 24 * 3600.0
 """How long the id of a deleted job is known as such."""
 
-SendMessage = Callable[[str], None]
-"""Gives the id of a job to the broker, and returns when the broker has it. Blocks."""
+SendMessage = Callable[[str, str], None]
+"""Gives the id of a job to a queue of the broker, and returns when the broker has it. Blocks."""
 
-ReadDead = Callable[[SendMessage], None]
+ReadDead = Callable[[Callable[[str], None]], None]
 """Hands the ids of jobs that no worker could take to what it is given. Blocks for a moment."""
 UNDELIVERABLE = "No worker could take the job: each that tried gave it back, or stopped"
 
@@ -133,8 +134,11 @@ class ClusterService:
         return await asyncio.to_thread(self._ledger.count_jobs)
 
     async def list_models(self) -> tuple[list[str], list[str]]:
-        """What any worker has: the names that model_name and mesh_model take."""
-        return await asyncio.to_thread(self._ledger.list_models)
+        """What the workers of any queue have: the names that model_name and mesh_model take."""
+        return merge_models(await self._list_queues())
+
+    async def _list_queues(self) -> list[WorkerQueue]:
+        return await asyncio.to_thread(self._ledger.list_queues)
 
     async def describe_limit(self, user: str) -> Mapping[str, str]:
         """The headers that say how many requests the user has left; none without a limit."""
@@ -162,7 +166,10 @@ class ClusterService:
 
     async def create_job(self, form: Form, user: str, key: str | None = None) -> RemoteJob:
         """Check a form and store its job and the message that starts it, in one commit."""
-        parameters, is_learned = read_job_form(form, await self.list_models(), self._webhooks.check_url)
+        check_url = self._webhooks.check_url
+        queue, (parameters, is_learned) = find_queue(
+            await self._list_queues(), lambda models: read_job_form(form, models, check_url)
+        )
         for name in form.pictures:
             async with self._decoding:
                 await asyncio.to_thread(picture.decode_upload, form.files[name], name)
@@ -170,18 +177,19 @@ class ClusterService:
         await self._check_painted(form, parameters)
         expected = self.history.estimate(parameters.values, is_learned)
         job = self._new_job(user, parameters, form.pictures, expected)
-        return await self._begin(job, form.files, (key, form.digest) if key else None)
+        return await self._begin(job, queue, form.files, (key, form.digest) if key else None)
 
     async def create_mesh_job(self, form: Form, user: str, key: str | None = None) -> RemoteJob:
         """As create_job, for a form's mesh and its motion."""
-        parameters, _ = parse_form(form.fields, await self.list_models(), self._webhooks.check_url)
+        queues = await self._list_queues()
+        parameters, _ = parse_form(form.fields, merge_models(queues), self._webhooks.check_url)
         parameters = adapt_parameters(parameters)
         names = {MESH: f"{MESH}{read_mesh_suffix(form)}"}
         await self._check_motion(form)
         expected = self.history.estimate(parameters.values, is_learned=False, takes_mesh=True)
         job = self._new_job(user, parameters, [MESH], expected)
         files = {names.get(name, name): file for name, file in form.files.items()}
-        return await self._begin(job, files, (key, form.digest) if key else None)
+        return await self._begin(job, find_soonest(queues), files, (key, form.digest) if key else None)
 
     async def create_edit(self, old: EndedJob, form: Form, user: str, key: str | None = None) -> RemoteJob:
         """As create_job, for an earlier job once more with painted views: a worker makes all of it anew."""
@@ -193,7 +201,8 @@ class ClusterService:
         pictures = [name for name in sent if name in PICTURES]
         job = self._new_job(user, parameters, pictures, read_estimate(old.record))
         request = (key, edit_digest(old.id, form)) if key else None
-        return await self._begin(job, form.files, request, source=old.id)
+        queue = await asyncio.to_thread(self._ledger.find_queue, old.id)
+        return await self._begin(job, queue, form.files, request, source=old.id)
 
     async def _check_motion(self, form: Form) -> None:
         if form.motion:
@@ -214,7 +223,12 @@ class ClusterService:
         return Job(job_id, user, parameters, graph, expected)
 
     async def _begin(
-        self, job: Job, files: Mapping[str, IO[bytes]], request: tuple[str, str] | None, source: str = ""
+        self,
+        job: Job,
+        queue: str,
+        files: Mapping[str, IO[bytes]],
+        request: tuple[str, str] | None,
+        source: str = "",
     ) -> RemoteJob:
         """Store a job with its files, which come on top of those of `source`. Raises ApiError."""
         row = job_to_row(job, json.dumps(describe_job(job)))
@@ -222,7 +236,7 @@ class ClusterService:
             if source:
                 await asyncio.to_thread(self._files.copy_uploads, source, job.id)
             await asyncio.to_thread(self._files.keep_uploads, job.id, files)
-            await self._accept(row, request)
+            await self._accept(row, request, queue)
         except (OSError, DatabaseError) as error:
             log.error("a job was refused, since it could not be stored: %s", error)
             raise _unavailable() from error
@@ -281,9 +295,9 @@ class ClusterService:
         """As open_file, for what a stage showed."""
         return await self.open_file(job, picture)
 
-    async def _accept(self, row: Row, request: tuple[str, str] | None) -> None:
+    async def _accept(self, row: Row, request: tuple[str, str] | None, queue: str) -> None:
         try:
-            refusal = await asyncio.to_thread(self._ledger.accept, row, request)
+            refusal = await asyncio.to_thread(self._ledger.accept, row, request, queue)
         except DatabaseError:
             await asyncio.to_thread(self._files.remove, row.id)
             raise

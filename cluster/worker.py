@@ -28,6 +28,7 @@ from .files import ClusterFiles
 from .ledger import FencedError, Ledger
 from .metrics import WorkerMetrics
 from .mirror import Mirror
+from .queues import QUEUE
 
 log = logging.getLogger("character3d")
 
@@ -43,11 +44,18 @@ REFUSED = (400, 413, 415, 422)
 
 
 class Worker:
-    """Runs one job at a time."""
+    """Runs one job at a time. queue: that it takes from."""
 
-    def __init__(self, name: str, database: JobDatabase, files: ClusterFiles, comfyui: ComfyUI) -> None:
+    def __init__(
+        self,
+        name: str,
+        database: JobDatabase,
+        files: ClusterFiles,
+        comfyui: ComfyUI,
+        queue: str = QUEUE,
+    ) -> None:
         self.metrics = WorkerMetrics()
-        self._name = name
+        self._name, self._queue = name, queue
         self._database = database
         self._ledger = Ledger(database.engine)
         self._files = files
@@ -60,7 +68,7 @@ class Worker:
 
     def register(self) -> None:
         """Say that the worker is there, and what its ComfyUI has; raises as ComfyUI and Ledger do."""
-        self._ledger.register(self._name, self._comfyui.list_models())
+        self._ledger.register(self._name, self._comfyui.list_models(), self._queue)
 
     def is_ready(self) -> bool:
         """Whether the ComfyUI beside the worker answers."""

@@ -60,7 +60,13 @@ _CLUSTER: tuple[str, ...] = (
 )
 """Version 2. jobs.attempt is the fencing token of the worker that runs the job; heard: when it last wrote."""
 
-MIGRATIONS = (_FIRST_TABLES, _CLUSTER)
+_QUEUES: tuple[str, ...] = (
+    "ALTER TABLE jobs ADD queue TEXT NOT NULL DEFAULT 'character3d'",
+    "ALTER TABLE workers ADD queue TEXT NOT NULL DEFAULT 'character3d'",
+)
+"""Version 3. The broker's queue that a job goes to, and that a worker takes from."""
+
+MIGRATIONS = (_FIRST_TABLES, _CLUSTER, _QUEUES)
 """MIGRATIONS[n] leads from version n, the row of the table `character3d_schema`, to n + 1."""
 
 

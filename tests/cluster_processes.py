@@ -65,7 +65,7 @@ class Cluster:
         self.start(name, "worker", "--comfyui", address, "--name", name)
 
     def is_ready(self, name):
-        return (self.folder / f"{name}.log").read_text().rstrip().endswith("ready.")
+        return "ready.\n" in (self.folder / f"{name}.log").read_text()
 
     def ask(self, name, path):
         """What a process answers its operators: status and text."""

@@ -51,13 +51,17 @@ class Cluster:
     """Two front doors on one PostgreSQL and one folder, and a worker that the test plays."""
 
     def __init__(self, url, folder):
-        self.url, self.sent, self.questions = url, [], []
+        self.url, self.sent, self.queues, self.questions = url, [], {}, []
         self.files = ClusterFiles(f"file://{folder}")
         self.database = JobDatabase(PostgresEngine(url))
         self.ledger = Ledger(self.database.engine)
 
+    def send(self, job_id, queue):
+        self.sent.append(job_id)
+        self.queues[job_id] = queue
+
     def new_app(self, **limits):
-        service = ClusterService(self.url, self.files, self.sent.append, Limits(**limits))
+        service = ClusterService(self.url, self.files, self.send, Limits(**limits))
         checks = WorkerChecks(self.files, lambda question: self.ask(question), service.count_workers)
         return make_app(service, checks.read_picture, checks.read_mesh, Access())
 
@@ -265,7 +269,7 @@ async def test_messages_outlive_their_door_and_a_broker_that_is_away(cluster, mo
     monkeypatch.setattr("character3d.server_routes.background.FIRST_PAUSE", 0.05)
     is_away = True
 
-    def send(job_id):
+    def send(job_id, queue):
         if is_away:
             raise ConnectionError("no broker")
         cluster.sent.append(job_id)

@@ -179,7 +179,7 @@ def test_messages_that_the_broker_lost_are_made_anew_by_the_runbooks_statement(e
     for _ in range(2):  # a second time changes nothing
         with engine.transaction() as session:
             session.execute(read_statement())
-    ledger.send_messages(sent.append)
+    ledger.send_messages(lambda job_id, queue: sent.append(job_id))
     assert sorted(sent) == ["lost", "waits"]
 
 

@@ -45,7 +45,7 @@ def store_job(url, files, folder):
 @pytest.fixture
 async def door(postgres, s3, tmp_path):
     url, files = postgres.new_schema(), ClusterFiles(f"{s3}/{tmp_path.name}")
-    service = ClusterService(url, files, lambda job_id: None, redirects=True)
+    service = ClusterService(url, files, lambda *message: None, redirects=True)
     server = TestServer(make_app(service, None, None, Access()), host="127.0.0.1")
     await server.start_server()
     await asyncio.to_thread(store_job, url, files, tmp_path)

@@ -313,13 +313,13 @@ def test_a_job_that_comfyui_refuses_fails_with_its_reason(worker, database, ledg
 def test_a_message_that_the_broker_lost_is_sent_once_more(worker, database, ledger, files, tmp_path):
     accept(ledger, files, tmp_path)
     sent = []
-    ledger.send_messages(sent.append)
+    ledger.send_messages(lambda job_id, queue: sent.append(job_id))
     ledger.claim(JOB, "a", False)
     assert ledger.resend_lost() == 0
     with database.engine.transaction() as session:
         session.execute("UPDATE jobs SET heard = heard - 1000")
     assert [ledger.resend_lost(), ledger.resend_lost()] == [1, 0]
-    ledger.send_messages(sent.append)
+    ledger.send_messages(lambda job_id, queue: sent.append(job_id))
     assert sent == [JOB, JOB] and ledger.claim(JOB, "b", False) == 2
 
 
@@ -398,10 +398,10 @@ def test_a_worker_takes_no_messages_while_its_intake_is_closed():
     with start_worker(app, pool="threads", perform_ping_check=False, shutdown_timeout=30) as celery:
         worker_ready.send(sender=celery.consumer)  # Celery's own command does so
         send = make_sender(app)
-        send("first")
+        send("first", QUEUE)
         assert ran.get(timeout=20) == "first"
         intake.close()
-        send("second")
+        send("second", QUEUE)
         with pytest.raises(queue.Empty):
             ran.get(timeout=1)
         intake.open()
