@@ -39,6 +39,9 @@ def make_app(
             guard.add_own(route.handler, is_public=route.method == "*" or route.path in OPEN_PATHS)
     if models := serve_models(app.router, SPEC, answer_errors(routes.list_models)):
         guard.add_shared(models, lambda request: not wants_folders(request))
+    for route in list(table):
+        if isinstance(route, web.RouteDef):  # as ComfyUI mirrors them
+            table.route(route.method, f"/api{route.path}", **route.kwargs)(route.handler)
     app.add_routes(table)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
