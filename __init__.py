@@ -7,12 +7,13 @@ from server import PromptServer
 from .nodes import Character3DExtension
 from .nodes.check_picture import check_picture
 from .nodes.check_rig import check_rig_file
+from .nodes.prepare_job import prepare_job
 from .server_routes.registration import register_routes
 from .server_routes.templates import serve_workflows
 
 WEB_DIRECTORY = "./web"
 
-register_routes(PromptServer.instance, check_picture, check_rig_file)
+register_routes(PromptServer.instance, check_picture, check_rig_file, prepare_job)
 serve_workflows(PromptServer.instance)
 
 

@@ -77,10 +77,12 @@ class WorkerChecks:
     def __init__(self, files: ClusterFiles, ask: Ask, count_workers: Callable[[], int]) -> None:
         self._files, self._ask, self._count_workers = files, ask, count_workers
 
-    def read_picture(self, image: IO[bytes], name: str, figure: int) -> tuple[Mapping[str, Any], bytes]:
+    def read_picture(
+        self, image: IO[bytes], name: str, values: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], bytes]:
         """As check.UploadReader: a picture that cannot be decoded troubles no worker."""
         decode_upload(image, name)
-        found = self._answer(CHECK_PATH, {name: image}, {"figure": figure})
+        found = self._answer(CHECK_PATH, {name: image}, values)
         return found, base64.b64decode(found.pop("preview"))
 
     def read_mesh(self, file: IO[bytes], suffix: str) -> Mapping[str, Any]:

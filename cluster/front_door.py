@@ -18,6 +18,7 @@ from ..server_routes.guard import Guard
 from ..server_routes.models import SPEC, serve_models, wants_folders
 from ..server_routes.rig_check import MeshReader, RigChecks
 from ..server_routes.routes import OPEN_PATHS, Routes, add_routes
+from ..server_routes.studio import StudioPage
 from .service import ClusterService
 
 log = logging.getLogger("character3d")
@@ -32,7 +33,7 @@ def make_app(
     guard = Guard(access)
     guard.install(app)
     readers = PictureChecks(read_picture, AT_ONCE), RigChecks(read_mesh, AT_ONCE)
-    routes = Routes(service, None, access, *readers)
+    routes = Routes(service, None, access, *readers, StudioPage())
     add_routes(table, routes)
     for route in table:
         if isinstance(route, web.RouteDef):

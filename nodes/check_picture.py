@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,27 +12,32 @@ from PIL import Image
 from ..pipeline.figure import PARTS, Figure
 from ..pipeline.figure.document import describe_figure
 from ..pipeline.figure.draw import draw_figure
-from ..pipeline.preprocessing import composite_on_gray, needs_prior
+from ..pipeline.preprocessing import composite_on_gray
 from ..pipeline.types import FloatArray, FramedPicture
-from .read_picture import list_networks, read_picture
+from .kept_readings import READINGS
+from .read_picture import FrontPicture, read_front
 
-_SIDE, _OUTLINE = 384, 48
-"""Less than a job's, for speed: the networks that find the landmarks see 256 pixels of it."""
 _SHOWN = 768
 """Side of the preview in pixels."""
 
 
-def check_picture(picture: FloatArray, figure: int = -1) -> tuple[dict[str, Any], bytes]:
+def check_picture(picture: FloatArray, values: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Read a figure in a picture (H, W, 3 or 4), sRGB 0..1: lengths in its pixels, and a PNG of it.
 
-    figure: as of Preprocess Picture.
-    The networks run on the CPU: ComfyUI may be running a job with others of their files on its device. Of
-    those for the mask it is the smallest, whichever a job takes.
+    values: figure, views, mesh_input_size and outline_size, as of Preprocess Picture.
+    It reads what a job with these values reads, and keeps it for that job. The networks run on the CPU:
+    ComfyUI may be running a job with others of their files on its device. Of those for the mask it is the
+    smallest, whichever a job takes.
     PictureError: no subject, or no such figure.
     """
-    networks = list_networks("auto", needs_prior(picture, None, "auto"), cutters=("u2netp",))
-    models = {network: network.read_network() for network in networks}
-    framed, read = read_picture(picture, models, size=_SIDE, outline=_OUTLINE, figure=figure)
+    mask = picture[..., 3] if picture.shape[2] == 4 else None
+    sizes = values["mesh_input_size"], values["outline_size"]
+    front = FrontPicture(picture[..., :3], mask, values["figure"], values["views"], *sizes)
+    networks = front.list_networks(cutters=("u2netp",))
+    key = front.identify(networks, "cpu")
+    framed, read, _ = READINGS.make(
+        key, lambda: read_front(front, {network: network.read_network() for network in networks})
+    )
     height, width = picture.shape[:2]
     found = {"width": width, "height": height, "method": framed.method, **_describe(read, framed)}
     return found, _draw(framed, read)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+import comfy.model_management
 import torch
 
 from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES
@@ -13,13 +14,13 @@ from ..pipeline.errors import PictureError
 from ..pipeline.preprocessing import METHODS, bring_together, composite_on_gray, needs_prior
 from ..pipeline.preprocessing.read_figure import read_figure
 from ..pipeline.preprocessing.side_depth import measure_depths
-from ..pipeline.preprocessing.turnaround import View
-from ..pipeline.progress import span_progress
+from ..pipeline.progress import Progress, span_progress
 from ..pipeline.types import FloatArray
 from .compat import io, make_stage_schema
 from .inputs import figure_number_input, further_picture_inputs, subject_mask_input
+from .kept_readings import READINGS
 from .model_node import ModelNode, fingerprint_files
-from .read_picture import cut_picture, list_networks, read_picture, read_points, read_sheet
+from .read_picture import FrontPicture, Reading, cut_picture, list_networks, read_front, read_points
 from .sockets import (
     FigureSocket,
     PicturesSocket,
@@ -131,17 +132,15 @@ class PreprocessPicture(PictureNode):
         For each of `sides` as well; they become C3D_PICTURES.
         """
         run, further = StageRun("preprocessing"), _read_sides(sides)
-        picture, given = image_to_picture(image), None if mask is None else mask_to_array(mask)
-        needs = any(needs_prior(*item, method) for item in ((picture, given), *further.values()))
+        given = None if mask is None else mask_to_array(mask)
+        front = FrontPicture(
+            image_to_picture(image), given, figure, views, mesh_input_size, outline_size, method
+        )
+        needs = any(needs_prior(*item, method) for item in (front[:2], *further.values()))
         models = cls._load_networks(method, needs)
-        options: dict[str, Any] = {"size": mesh_input_size, "outline": outline_size, "method": method}
         share = 0.9 / (1 + len(further))
-        options["progress"] = span_progress(run.progress, 0, share)
-        seen: dict[str, View] = {}
-        if views == PICTURE_VIEWS[0] and figure < 0:
-            framed, read, seen = read_sheet(picture, models, mask=given, **options)
-        else:
-            framed, read = read_picture(picture, models, mask=given, figure=figure, **options)
+        framed, read, seen = _read_once(front, models, span_progress(run.progress, 0, share))
+        options: dict[str, Any] = {"size": mesh_input_size, "outline": outline_size, "method": method}
         framed_sides = {name: view.picture for name, view in seen.items()}
         figures = {name: view.figure for name, view in seen.items()}
         for number, (name, (side, its_mask)) in enumerate(further.items(), start=1):
@@ -161,6 +160,12 @@ class PreprocessPicture(PictureNode):
                 framed.method, [*read.warnings, *pictures.notes], {**framed.metrics, **read.metrics}
             ),
         )
+
+
+def _read_once(front: FrontPicture, models: Mapping[ModuleType, Any], progress: Progress) -> Reading:
+    """What a check has read in a front, or is reading, else what is read now."""
+    key = front.identify(front.list_networks(), comfy.model_management.get_torch_device().type)
+    return READINGS.take(key, progress) or read_front(front, models, progress)
 
 
 def _read_sides(

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..backends import birefnet, blazeface, blazepose, isnet, u2net
+from ..pipeline.conventions import PICTURE_VIEWS
 from ..pipeline.figure import Figure
 from ..pipeline.figure.face import Face
 from ..pipeline.figure.pose_landmarks import PoseLandmarks
-from ..pipeline.preprocessing import LEARNED, Prior, preprocess_picture, preprocess_sheet, split_sheet
+from ..pipeline.preprocessing import (
+    LEARNED,
+    Prior,
+    needs_prior,
+    preprocess_picture,
+    preprocess_sheet,
+    split_sheet,
+)
 from ..pipeline.preprocessing.face_hints import fits_face
 from ..pipeline.preprocessing.read_figure import read_figure
 from ..pipeline.preprocessing.turnaround import View, name_views
+from ..pipeline.progress import Progress, ignore_progress
 from ..pipeline.types import FloatArray, FramedPicture
 
 _CUTTERS = {
@@ -37,6 +49,46 @@ def list_networks(method: str, needs_prior: bool, cutters: Sequence[str] = LEARN
         asked = [name for name in usable if _CUTTERS[name][0].is_installed()][:1]
     networks = [_CUTTERS[name][0] for name in asked if needs_prior]
     return [*networks, *(network for network in (blazeface, blazepose) if network.is_installed())]
+
+
+Reading = tuple[FramedPicture, Figure, Mapping[str, View]]
+"""A picture's framed subject, its figure, and the other views of a sheet by their sides."""
+
+
+class FrontPicture(NamedTuple):
+    """picture: (H, W, 3 or 4). mask: (h, w) or None. The rest is as of Preprocess Picture."""
+
+    picture: FloatArray
+    mask: FloatArray | None = None
+    figure: int = -1
+    views: str = PICTURE_VIEWS[0]
+    size: int = 1024
+    outline: int = 128
+    method: str = "auto"
+
+    def list_networks(self, cutters: Sequence[str] = LEARNED) -> list[ModuleType]:
+        """The networks that read it, as `list_networks` has them."""
+        return list_networks(self.method, needs_prior(self.picture, self.mask, self.method), cutters)
+
+    def identify(self, networks: Iterable[ModuleType], device: str) -> str:
+        """Differs wherever what these networks read in it on a device may differ."""
+        named = [f"{network.__name__} on {device}" for network in networks]
+        digest = hashlib.sha256(repr((self.picture.shape, self[2:], named)).encode())
+        digest.update(np.ascontiguousarray(self.picture).data)
+        if self.mask is not None and self.mask.min() < 0.5:  # else it is ignored
+            digest.update(np.ascontiguousarray(self.mask).data)
+        return digest.hexdigest()
+
+
+def read_front(
+    front: FrontPicture, models: Mapping[ModuleType, Any], progress: Progress = ignore_progress
+) -> Reading:
+    """Cut out, frame and read a front. models: those of its networks, loaded."""
+    options = {"mask": front.mask, "size": front.size, "outline": front.outline, "method": front.method}
+    if front.views == PICTURE_VIEWS[0] and front.figure < 0:
+        return read_sheet(front.picture, models, progress=progress, **options)
+    framed, read = read_picture(front.picture, models, figure=front.figure, progress=progress, **options)
+    return framed, read, {}
 
 
 def read_picture(

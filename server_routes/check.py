@@ -27,14 +27,18 @@ from .upload_slots import UploadSlots
 CHECK_PATH = "/character/check"
 FORMATS = ("json", "png")
 
-PictureReader = Callable[[FloatArray, int], tuple[Mapping[str, Any], bytes]]
-"""Picture (H, W, 3 or 4), sRGB 0..1, and the form's `figure` -> members of schemas.Check, and a PNG of them.
+READ_FIELDS = ("figure", "views", "mesh_input_size", "outline_size")
+"""The fields of a job's form that change what is read."""
+
+PictureReader = Callable[[FloatArray, Mapping[str, Any]], tuple[Mapping[str, Any], bytes]]
+"""Picture (H, W, 3 or 4), sRGB 0..1, and the values of READ_FIELDS -> members of schemas.Check and
+a PNG of them.
 
 Raises PictureError if there is no subject. Called in any thread, one call at a time.
 """
 
-UploadReader = Callable[[IO[bytes], str, int], tuple[Mapping[str, Any], bytes]]
-"""The same of an uploaded file, the name of its part of the form, and `figure`. Raises ApiError.
+UploadReader = Callable[[IO[bytes], str, Mapping[str, Any]], tuple[Mapping[str, Any], bytes]]
+"""The same of an uploaded file, and the name of its part of the form. Raises ApiError.
 
 Called in any thread.
 """
@@ -55,9 +59,10 @@ class PictureChecks:
         kind = _read_format(request)
         async with read_form(request, uploads) as form, self._queue.turn:
             started = time.monotonic()
-            figure = parse_parameters(_keep_figure(form.fields), ()).values["figure"]
+            sent = {name: text for name, text in form.fields.items() if name in READ_FIELDS}
+            values = {name: parse_parameters(sent, ()).values[name] for name in READ_FIELDS}
             name, image = next(iter(form.pictures.items()))
-            found, preview = await asyncio.to_thread(self._read, image, name, figure)
+            found, preview = await asyncio.to_thread(self._read, image, name, values)
         if kind == "png":
             return web.Response(body=preview, content_type="image/png")
         seconds = round(time.monotonic() - started, 3)
@@ -68,21 +73,18 @@ class PictureChecks:
 def make_upload_reader(read: PictureReader) -> UploadReader:
     """What reads the pictures of forms here. read: the pack's nodes know how, the service does not."""
 
-    def read_upload(image: IO[bytes], name: str, figure: int) -> tuple[Mapping[str, Any], bytes]:
+    def read_upload(
+        image: IO[bytes], name: str, values: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], bytes]:
         decoded = decode_upload(image, name)
         try:
-            return read(np.asarray(decoded, np.float32) / 255, figure)
+            return read(np.asarray(decoded, np.float32) / 255, values)
         except PictureError as error:
             raise invalid_parameter(f"Invalid {label(name)}: {error}", name) from error
         except Character3DError as error:
             raise ApiError(500, PROCESSING_ERROR, redact_paths(str(error))) from error
 
     return read_upload
-
-
-def _keep_figure(fields: Mapping[str, str]) -> dict[str, str]:
-    """The only field of a job's form that changes what is read."""
-    return {name: text for name, text in fields.items() if name == "figure"}
 
 
 def _read_format(request: web.Request) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from .models import read_setting, serve_models, wants_folders
 from .rig_check import RigChecks, RigReader, make_mesh_reader
 from .routes import OPEN_PATHS, Routes, add_routes
 from .service import CharacterService
+from .studio import StudioPage
 
 log = logging.getLogger("character3d")
 
@@ -36,12 +37,16 @@ async def _warn_when_open(server: Any, access: Access) -> AsyncIterator[None]:
 
 
 def register_routes(
-    server: Any, read_picture: PictureReader, read_rig: RigReader, template_file: Path = GRAPH_FILE
+    server: Any,
+    read_picture: PictureReader,
+    read_rig: RigReader,
+    prepare_job: Callable[[], None] | None,
+    template_file: Path = GRAPH_FILE,
 ) -> None:
     """Add the routes to ComfyUI's PromptServer; to be called once, while the pack is imported.
 
-    read_picture, read_rig: answer POST /character/check and /character/rig_check; handed in, since the
-    service imports no nodes.
+    read_picture, read_rig: answer POST /character/check and /character/rig_check; prepare_job: does what the
+    first job would wait for, when the studio is opened. Handed in, since the service imports no nodes.
 
     ComfyUI mirrors the route table under /api. When the pack is imported again while the server runs, the
     routes stay as they are.
@@ -63,7 +68,7 @@ def register_routes(
     server.app.cleanup_ctx.append(lambda app: _warn_when_open(server, access))
     foreign = len(server.routes)
     checks = PictureChecks(make_upload_reader(read_picture)), RigChecks(make_mesh_reader(read_rig))
-    routes = Routes(service, user_manager, access, *checks)
+    routes = Routes(service, user_manager, access, *checks, StudioPage(prepare_job))
     add_routes(server.routes, routes)
     for route in list(server.routes)[foreign:]:
         guard.add_own(route.handler, is_public=route.method == "*" or route.path in OPEN_PATHS)

@@ -36,7 +36,7 @@ from .openapi import OPENAPI_PATH, describe_service
 from .rig_check import RIG_CHECK_PATH, RigChecks
 from .service_interface import AnyJob, Service
 from .status import hide_webhook
-from .studio import FILES_PATH, SLASH_PATH, STUDIO_PATH, redirect_to_page, serve_file, serve_page
+from .studio import FILES_PATH, SLASH_PATH, STUDIO_PATH, StudioPage, redirect_to_page, serve_file
 from .upload import EDITS, FILES, FilePart, Form, read_form
 from .upload_slots import UploadSlots
 from .websocket import check_upgrade, read_since, refuse_socket, serve_job_events
@@ -67,9 +67,11 @@ class Routes:
         access: Access,
         checks: PictureChecks,
         rig_checks: RigChecks,
+        studio: StudioPage,
     ) -> None:
         self._service = service
         self._checks, self._rig_checks = checks, rig_checks
+        self.studio = studio
         self.access = access
         self._user_manager = user_manager
         self._keys = KeysInFlight()
@@ -313,7 +315,7 @@ def add_routes(table: web.RouteTableDef, routes: Routes) -> None:
         f"/job/{job}": {"DELETE": routes.delete},
         "/generate_character/jobs": {"GET": routes.list_jobs},
         f"/generate_character/jobs/{job}/views": {"POST": routes.edit_views},
-        STUDIO_PATH: {"GET": serve_page},
+        STUDIO_PATH: {"GET": routes.studio.serve},
         SLASH_PATH: {"GET": redirect_to_page},
         FILES_PATH: {"GET": serve_file},
         MODELS_PATH: {"GET": routes.list_models},

@@ -15,6 +15,7 @@ from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
 from ..pipeline.conventions import STAGES, VIEW_NAMES
 from ..pipeline.figure.figure import KINDS
+from .check import READ_FIELDS
 from .errors import (
     FILE_TOO_LARGE,
     INVALID_PARAMETERS,
@@ -419,9 +420,9 @@ _UNKNOWN = "Unknown fields are ignored, with a warning."
 
 def check_form_schema() -> Schema:
     """The multipart form of POST /character/check; other fields are not read."""
-    figure = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]["figure"]
-    properties = {"image": _IMAGE, SHEET: _SHEET, "figure": figure}
-    return {"type": "object", **_ONE_PICTURE, "properties": properties}
+    fields = FormFields.model_json_schema(schema_generator=_WithoutTitles)["properties"]
+    read = {name: fields[name] for name in READ_FIELDS}
+    return {"type": "object", **_ONE_PICTURE, "properties": {"image": _IMAGE, SHEET: _SHEET, **read}}
 
 
 _MESH = {

@@ -10,12 +10,13 @@ import asyncio
 import functools
 import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
+from .background import Background
 from .errors import invalid_parameter
 
 STUDIO_PATH = "/character"
@@ -59,9 +60,22 @@ def media_type(name: str) -> str:
     return _TYPES.get(Path(name).suffix, "application/octet-stream")
 
 
-async def serve_page(request: web.Request) -> web.StreamResponse:
-    """GET /character."""
-    return await _answer(request, _PAGE)
+class StudioPage:
+    """Answers GET /character.
+
+    prepare_job: done once, when the page is first opened: who opens it will ask for a job.
+    """
+
+    def __init__(self, prepare_job: Callable[[], None] | None = None) -> None:
+        self._prepare = prepare_job
+        self._background = Background()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """GET /character."""
+        if self._prepare:
+            self._background.spawn(asyncio.to_thread(self._prepare), "prepare a first job")
+            self._prepare = None
+        return await _answer(request, _PAGE)
 
 
 async def redirect_to_page(request: web.Request) -> web.StreamResponse:

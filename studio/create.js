@@ -7,6 +7,9 @@ import { FRONT, Pictures } from "./pictures.js";
 import { sendForm, ServiceError } from "./service.js";
 import { knows } from "./words.js";
 
+/** Options that change what is read: the job that follows takes the check's reading where they are the same. */
+const READ = new Set(["figure", "views", "mesh_input_size", "outline_size"]);
+
 /** Build the page. */
 export function showCreate(main, open) {
   return new Create(main, open);
@@ -48,6 +51,7 @@ class Create {
     fill(this.found, make("p", { class: "busy", say: "check.busy" }));
     const form = new FormData();
     form.append("image", file, "picture.png");
+    for (const [name, value] of this.options.parts()) if (READ.has(name)) form.append(name, value);
     try {
       this.show(file, await sendForm("character/check", form, { signal: this.looking.signal }));
     } catch (error) {

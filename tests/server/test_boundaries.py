@@ -145,7 +145,7 @@ def test_users(name, user):
 def test_a_graph_that_does_not_fit_switches_the_service_off_and_core_stays(tmp_path, caplog):
     (tmp_path / "graph.json").write_text("{}")
     server = SimpleNamespace(app=web.Application(), routes=web.RouteTableDef(), prompt_queue=None)
-    register_routes(server, None, None, tmp_path / "graph.json")
+    register_routes(server, None, None, None, tmp_path / "graph.json")
     assert len(server.routes) == len(server.app.router.routes()) == 0
     assert "the REST service is off" in caplog.text
 

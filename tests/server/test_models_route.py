@@ -111,7 +111,7 @@ def test_setting(value):
 def test_a_wrong_setting_switches_the_service_off_and_says_what_it_may_be(monkeypatch, caplog):
     monkeypatch.setenv(models.SETTING, "Core")
     server = SimpleNamespace(app=web.Application(), routes=web.RouteTableDef(), prompt_queue=None)
-    register_routes(server, None, None)
+    register_routes(server, None, None, None)
     assert len(server.routes) == len(server.app.router.routes()) == 0
     assert "CHARACTER3D_MODELS_ROUTE is 'Core'; it must be spec or core" in caplog.text
 
@@ -120,7 +120,7 @@ def test_an_import_while_the_server_runs_changes_nothing(caplog):
     app = web.Application()
     app.freeze()
     server = SimpleNamespace(app=app, routes=web.RouteTableDef(), prompt_queue=None)
-    register_routes(server, None, None)
+    register_routes(server, None, None, None)
     serve_workflows(server)
     assert len(server.routes) == len(app.router.resources()) == 0
     assert "ComfyUI's server is running already" in caplog.text

@@ -94,7 +94,10 @@ def test_every_event_is_described():
 
 def test_every_route_is_described():
     table, added = routes_module.web.RouteTableDef(), set()
-    routes_module.add_routes(table, routes_module.Routes(None, None, routes_module.Access(), None, None))
+    page = routes_module.StudioPage()
+    routes_module.add_routes(
+        table, routes_module.Routes(None, None, routes_module.Access(), None, None, page)
+    )
     for route in table:
         path = route.path.replace(r":[^/]+}", "}").replace(r":[\s\S]*}", "}")
         if route.method != "*" and route.path not in routes_module.OPEN_PATHS:

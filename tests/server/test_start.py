@@ -65,7 +65,7 @@ class Server:
 async def run_service():
     """The service as ComfyUI runs it, and stopped as aiohttp stops it; a client of it."""
     server = Server()
-    register_routes(server, None, None)
+    register_routes(server, None, None, None)
     server.app.add_routes(server.routes)
     runner = web.AppRunner(server.app)
     await runner.setup()

@@ -403,7 +403,7 @@ async def comfy_entrypoint():
     return StubExtension()
 
 
-def _read_picture(picture, figure):
+def _read_picture(picture, values):
     """Take the time that control.json says; there is nobody in a picture of one color."""
     time.sleep(_seconds("check"))
     height, width = picture.shape[:2]
@@ -424,7 +424,7 @@ def _read_picture(picture, figure):
         "face": None,
         "landmarks": {"neck": point},
         "parts": {"head": 0.25, "torso": 0.75},
-        "warnings": ["the feet are outside the picture", f"figure {figure} of 3 was used"],
+        "warnings": ["the feet are outside the picture", f"figure {values['figure']} of 3 was used"],
     }
     return found, b"\x89PNG"
 
@@ -465,5 +465,5 @@ _service = _load_repository()
 _registration = importlib.import_module(".registration", _service.__name__)
 if "CHARACTER3D_KILL" in os.environ:
     _kill_at(*os.environ["CHARACTER3D_KILL"].split(), _service.database.JobDatabase)
-_registration.register_routes(PromptServer.instance, _read_picture, _read_rig)
+_registration.register_routes(PromptServer.instance, _read_picture, _read_rig, None)
 add_probes(PromptServer.instance.routes, importlib.import_module(".upload_slots", _service.__name__))
