@@ -3,7 +3,7 @@
 import { icon, make } from "./dom.js";
 import { ask, download, saveBlob } from "./service.js";
 
-const ORDER = ["rigged_character", "textured_mesh", "raw_mesh", "preview_images", "views", "figure"];
+const ORDER = ["rigged_character", "textured_mesh", "raw_mesh", "preview_images", "views", "figure", "report"];
 
 /** A size in bytes as a person reads it. */
 const readSize = (bytes) => (bytes == null ? "" : bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);

@@ -4,14 +4,17 @@ import { make } from "./dom.js";
 import { askJson } from "./service.js";
 import { knows } from "./words.js";
 
-const MAIN = ["enable_rigging", "pose_type", "animation", "character_format"];
+const MAIN = ["enable_rigging", "pose_type", "animation", "preset", "character_format"];
 const GROUPS = {
-  motion: ["fingers", "bind_pose", "bone_names", "root_motion", "animated_preview", "strict"],
+  motion: ["fingers", "root_motion", "animated_preview", "strict"],
+  file: ["bind_pose", "bone_names", "lods", "max_triangles", "texture_size", "compression", "max_bytes"],
   look: ["image_size", "face_count", "octree_resolution", "mesh_model", "mesh_steps", "guidance_scale", "model_name", "prompt", "negative_prompt", "steps", "cfg_scale", "seed"],
   picture: ["views", "figure", "mesh_input_size", "outline_size"],
 };
 const OWN = new Set(["corrections", "webhook_url"]);
 const LONG = new Set(["prompt", "negative_prompt"]);
+/** The fields that a preset sets where they were not chosen. */
+const OF_PRESET = ["character_format", ...GROUPS.file];
 
 /** The form's fields by name, as the service's own description has them. */
 async function readFields() {
@@ -27,6 +30,7 @@ export class Options {
   constructor() {
     this.values = new Map();
     this.inputs = new Map();
+    this.groups = {};
     this.motion = null;
     this.element = make("section", { class: "options", says: { "aria-label": "options.title" } });
   }
@@ -53,7 +57,8 @@ export class Options {
   makeGroup(group, names) {
     const fields = names.filter((name) => name in this.fields).map((name) => this.makeField(name));
     const extra = group === "motion" ? [this.makeMotion()] : [];
-    return make("details", { class: "group" }, make("summary", { say: `options.${group}` }), make("div", { class: "fields" }, extra, fields));
+    this.groups[group] = make("details", { class: "group" }, make("summary", { say: `options.${group}` }), make("div", { class: "fields" }, extra, fields));
+    return this.groups[group];
   }
 
   makeMotion() {
@@ -76,7 +81,10 @@ export class Options {
   }
 
   makeInput(name, schema, id) {
-    const set = (value) => this.values.set(name, value);
+    const set = (value) => {
+      this.values.set(name, value);
+      if (name === "preset") this.followPreset(value !== schema.default);
+    };
     const listen = (read) => ({ change: (event) => set(read(event.target)) });
     if (schema.type === "boolean") return make("input", { type: "checkbox", id, checked: schema.default, on: listen((input) => input.checked) });
     const choices = schema.enum ?? this.names[name];
@@ -96,6 +104,16 @@ export class Options {
       return make("option", { value: choice, selected: choice === schema.default, ...(knows(key) ? { say: key } : { textContent: choice }) });
     });
     return make("select", { id, on: { change: (event) => set(event.target.value) } }, options);
+  }
+
+  /** Where there is a preset, what it sets is not asked for: its own choice counts. */
+  followPreset(isChosen) {
+    for (const name of OF_PRESET.filter((name) => name in this.fields)) {
+      this.inputs.get(name).closest(".field").hidden = isChosen;
+      if (isChosen) this.values.delete(name);
+      if (isChosen) this.inputs.get(name).value = this.fields[name].default;
+    }
+    this.groups.file.hidden = isChosen;
   }
 
   /** Show which field the service refused. */

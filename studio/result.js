@@ -2,10 +2,12 @@
 
 import { fill, icon, make } from "./dom.js";
 import { showFiles } from "./files.js";
+import { showReport } from "./report.js";
 import { ask } from "./service.js";
 import { knows } from "./words.js";
 
 const MODELS = ["rigged_character", "textured_mesh", "raw_mesh"];
+const SHOWN_FORMATS = /\.(fbx|glb|vrm)$/i;
 const LOOKS = ["lit", "flat", "shape", "normals"];
 const AXES = ["x", "y", "z"];
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
@@ -15,7 +17,8 @@ const KEYS = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, 10], Arrow
 export class Result {
   constructor(page, status) {
     Object.assign(this, { page, status, joints: [], turns: new Map() });
-    this.models = MODELS.map((result) => status.downloads.find((file) => file.result === result)).filter(Boolean);
+    const models = status.downloads.filter((file) => SHOWN_FORMATS.test(file.name));
+    this.models = MODELS.map((result) => models.find((file) => file.result === result)).filter(Boolean);
     this.build();
     this.open(this.models[0]);
   }
@@ -34,7 +37,7 @@ export class Result {
     fill(this.page.big, this.view);
     this.page.big.after(this.tools);
     this.again = make("div", {});
-    fill(this.page.panel, make("h1", { say: "result.title" }), this.makeFacts(), this.makeWarnings(), this.picker, this.controls, showFiles(this.status), this.again);
+    fill(this.page.panel, make("h1", { say: "result.title" }), this.makeFacts(), showReport(this.status), this.makeWarnings(), this.picker, this.controls, showFiles(this.status), this.again);
     this.makePainting();
   }
 

@@ -8,6 +8,8 @@ import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 
 const MAPS = ["map", "normalMap", "roughnessMap", "metalnessMap", "emissiveMap", "aoMap", "shadeMultiplyTexture"];
 const VIEW_ANGLE = 30;
+/** Names of meshes that stand for the first one at a distance. */
+const LESSER_DETAIL = /_LOD[1-9]$/;
 
 /** The renderer, the camera and what they look at. */
 export class Viewer {
@@ -49,7 +51,8 @@ export class Viewer {
     this.joints = [];
     this.root.traverse((node) => {
       if (node.isBone) this.joints.push(node);
-      if (node.isMesh) this.meshes.push(node);
+      if (node.isMesh && LESSER_DETAIL.test(node.name)) node.visible = false;
+      else if (node.isMesh) this.meshes.push(node);
       node.frustumCulled = false;
     });
     for (const joint of this.joints) this.rest.set(joint, joint.quaternion.clone());

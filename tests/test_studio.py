@@ -21,10 +21,10 @@ SCRIPTS = [path for path in OWN if path.suffix == ".js"]
 WORDS = {
     code: json.loads((STUDIO / "words" / f"{code}.json").read_text(encoding="utf-8")) for code in ("en", "zh")
 }
-LATER = {"viewer.js", "result.js", "painting.js", "files.js", "job.js", "gallery.js"}
+LATER = {"viewer.js", "result.js", "painting.js", "files.js", "job.js", "gallery.js", "report.js"}
 """Scripts that are loaded where they are needed."""
 MADE = ("kind.", "landmark.", "stage.", "state.", "picture.", "file.", "view.", "map.", "look.", "pose.")
-MADE += ("option.", "options.", "choice.", "pictures.", "trouble.")
+MADE += ("option.", "options.", "choice.", "pictures.", "trouble.", "report.")
 """Starts of keys that scripts put together."""
 MOST_BYTES = 300_000
 
