@@ -160,7 +160,7 @@ class StageService:
         pass
 
 
-def read_picture(image: IO[bytes], name: str, figure: int) -> tuple[Mapping[str, Any], bytes]:
+def read_picture(image: IO[bytes], name: str, values: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes]:
     return {"kind": "stub"}, b""
 
 
