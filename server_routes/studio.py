@@ -34,6 +34,7 @@ _TYPES: Mapping[str, str] = {
     ".json": "application/json",
     ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
 }
 _PACKED = frozenset({"text/css", "text/html", "text/javascript", "application/json", "image/svg+xml"})
 """Media types that gzip makes smaller."""

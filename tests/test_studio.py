@@ -10,13 +10,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import ImageFont
 
 from .registry_archive import list_archive
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STUDIO = REPOSITORY / "studio"
 PAGE = (STUDIO / "index.html").read_text(encoding="utf-8")
-OWN = [path for path in STUDIO.rglob("*") if path.is_file() and "vendor" not in path.parts]
+OTHERS = {"vendor", "fonts"}
+"""Folders with the work of others."""
+OWN = [path for path in STUDIO.rglob("*") if path.is_file() and OTHERS.isdisjoint(path.parts)]
+FONT = STUDIO / "fonts" / "noto-sans-sc.woff2"
 SCRIPTS = [path for path in OWN if path.suffix == ".js"]
 WORDS = {
     code: json.loads((STUDIO / "words" / f"{code}.json").read_text(encoding="utf-8")) for code in ("en", "zh")
@@ -55,6 +59,16 @@ def test_both_languages_say_the_same_with_the_same_values():
     for key, text in WORDS["en"].items():
         assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", WORDS["zh"][key])), key
         assert text.strip() and WORDS["zh"][key].strip(), key
+
+
+def test_the_font_has_every_chinese_character_of_the_words():
+    """scripts/studio_font.py makes it anew; a character that it lacks is drawn as nothing."""
+    said = json.dumps(WORDS["zh"], ensure_ascii=False) + "中文"
+    chinese = {character for character in said if "\u2e80" <= character <= "\u9fff" or character > "\uff00"}
+    font = ImageFont.truetype(FONT, 24)
+    assert [character for character in chinese if not font.getmask(character).getbbox()] == []
+    assert font.getmask("龘").getbbox() is None  # a character of no word
+    assert "SIL OPEN FONT LICENSE Version 1.1" in read(FONT.with_name("LICENSE"))
 
 
 def test_every_word_that_the_page_says_is_there():
@@ -120,6 +134,7 @@ def test_the_first_load_is_small():
     size = sum(path.stat().st_size for path in first)
     packed = sum(len(gzip.compress(path.read_bytes())) for path in first)
     assert size < MOST_BYTES / 2 and packed < MOST_BYTES / 4, (size, packed)
+    assert size + FONT.stat().st_size < MOST_BYTES  # of a system without a Chinese font
 
 
 def test_the_archive_of_the_registry_has_the_page():
