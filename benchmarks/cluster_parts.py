@@ -71,7 +71,9 @@ class Cluster:
         while waiting := {name for name in waiting if not self.is_ready(name)}:
             ended = [name for name in waiting if self.processes[name].poll() is not None]
             if ended or time.monotonic() > deadline:
-                raise RuntimeError(f"{sorted(ended or waiting)} did not start; see the logs in {self.folder}")
+                name = sorted(ended or waiting)[0]
+                log = (self.folder / f"{name}.log").read_text(errors="replace")
+                raise RuntimeError(f"{name} did not start. The end of its log:\n{log[-2000:]}")
             time.sleep(0.1)
 
     def is_ready(self, name: str) -> bool:

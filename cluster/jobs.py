@@ -125,10 +125,9 @@ class ClusterJobs:
     async def _read_news(self, events: EventLog, job: RemoteJob) -> None:
         """Publish the events that a log lacks; the row is read after them, so it is no older."""
         async with self._reading:
-            found = await self._threads.read(JobDatabase.events, job.id)
+            found = await self._threads.read(JobDatabase.events, job.id, events.last_seq)
             row = await self._threads.read(JobDatabase.find, job.id)
             if row and row.status:
                 job.row = row
             for event in found:
-                if event.seq > events.last_seq:
-                    events.publish(event)
+                events.publish(event)

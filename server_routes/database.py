@@ -182,10 +182,11 @@ class JobDatabase:
 
     # -- what belongs to jobs ----------------------------------------------------------------------
 
-    def events(self, job_id: str) -> list[Event]:
-        """A job's stored events in order; damaged ones are left out."""
+    def events(self, job_id: str, after: int = 0) -> list[Event]:
+        """A job's stored events after number `after`, in order; damaged ones are left out."""
         found = self._read(
-            "SELECT type, seq, timestamp, data FROM events WHERE job_id = ? ORDER BY seq", (job_id,)
+            "SELECT type, seq, timestamp, data FROM events WHERE job_id = ? AND seq > ? ORDER BY seq",
+            (job_id, after),
         )
         return [
             Event(kind, job_id, seq, moment, dict(read))

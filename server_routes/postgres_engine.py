@@ -81,8 +81,11 @@ class PostgresEngine:
         if any(isinstance(value, str) and "\0" in value for value in values):
             return []  # PostgreSQL's texts have no NUL, and it takes none
         with _translate_errors(), self._reading:
-            self._reader = self._alive(self._reader)
-            return _PostgresSession(self._reader).execute(query, values).fetchall()
+            try:
+                return self._fetch(query, values)
+            except psycopg.OperationalError as error:
+                self._reader = self._connect_again(self._reader, error)
+                return self._fetch(query, values)
 
     def sync(self) -> None:
         """Does nothing: with synchronous_commit, as is usual, a commit is on disk."""
@@ -90,15 +93,23 @@ class PostgresEngine:
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self._url, autocommit=True, **CONNECTION)
 
+    def _fetch(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return _PostgresSession(self._reader).execute(query, values).fetchall()
+
     def _alive(self, connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
         """The connection, or a new one in the place of one that is dead. Costs a round trip."""
         try:
             connection.execute("")
         except psycopg.OperationalError as error:
-            log.warning("the connection to PostgreSQL is begun again: %s", error)
-            connection.close()
-            return self._connect()
+            return self._connect_again(connection, error)
         return connection
+
+    def _connect_again(
+        self, connection: psycopg.Connection[Any], error: psycopg.OperationalError
+    ) -> psycopg.Connection[Any]:
+        log.warning("the connection to PostgreSQL is begun again: %s", error)
+        connection.close()
+        return self._connect()
 
 
 @contextmanager
