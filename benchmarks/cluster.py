@@ -85,7 +85,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1, help="the number of chaos's first round")
     parser.add_argument("--workers", type=int, default=2, help="of chaos")
     parser.add_argument("--jobs", type=int, default=6, help="for each worker")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of a job")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of a job")
     parser.add_argument("--rate", type=float, default=20.0, help="pictures a second")
     parser.add_argument("--load-seconds", type=float, default=15.0, help="for how long they come")
     parser.add_argument("--real", action="store_true", help="overhead over a real ComfyUI, not over a stub")

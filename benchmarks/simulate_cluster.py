@@ -39,7 +39,7 @@ class Costs:
     redelivery: float = 0.1
     database: float = 0.0
     claim: float = 0.005
-    processors: int = 8
+    processors: int = 16
 
     def count_busy(self, running: float) -> float:
         """How many processors of the database `running` jobs keep busy."""
@@ -89,7 +89,11 @@ class Simulation:
         self._environment = simpy.Environment()
         self._queue = simpy.PriorityStore(self._environment)
         left = costs.processors - round(costs.count_busy(scenario.workers))
-        self._database = simpy.Resource(self._environment, max(1, left))
+        if left < 1:
+            raise ValueError(
+                f"{scenario.workers} workers need more than {costs.processors} processors of a database"
+            )
+        self._database = simpy.Resource(self._environment, left)
         self._number = 0
         self.jobs = [SimulatedJob(*job) for job in scenario.jobs]
         self._environment.process(self._arrive())
@@ -237,7 +241,8 @@ def main() -> None:
             made = (options.seconds, options.load, options.hours * 3600, dice, between, options.away)
             jobs = Simulation(make_scenario(workers, *made), costs).run()
             busy = costs.count_busy(workers * options.load)
-            print(f"{what:22} {workers:5} workers {describe(jobs)} | database busy {busy:.2f}", flush=True)
+            database = f"database {busy:.2f} of {costs.processors} busy"
+            print(f"{what:22} {workers:5} workers {describe(jobs)} | {database}", flush=True)
 
 
 if __name__ == "__main__":
