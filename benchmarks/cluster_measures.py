@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from benchmarks.cluster_usage import Usage
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOORS = 2
 MOST_REDELIVERY, MOST_OVERHEAD, MOST_ACCEPT, LEAST_SHARE, MOST_DEVIATION = 5.0, 0.5, 0.3, 0.9, 0.15
+
+IDLE_SECONDS = 10.0
 
 Engines = tuple[Any, Any]
 
@@ -236,16 +238,16 @@ async def measure_agreement(
 ) -> bool:
     """The same arrivals and times of jobs on a real cluster and in the simulation, with 2, 4 and 8 workers.
 
-    With four, one worker dies on the way. What the simulation is given, it gets from jobs before.
+    With four, one worker dies on the way. What the simulation is given comes from nine jobs before.
     """
     simulator = importlib.import_module("benchmarks.simulate_cluster")
     deviations = []
     async with run_cluster(Cluster(folder, *engines), DOORS, 1) as cluster:
         doors = list_doors(cluster)
-        known = _split([await run_job(doors[number % DOORS], picture, 1.0) for number in range(4)], 1.0)
-        costs = simulator.Costs(
-            begin=known["begin"], end=max(0.0, known["beyond the stages"] - known["begin"])
-        )
+        known = _split([await run_job(doors[number % DOORS], picture, 1.0) for number in range(4)])
+        ends = sorted(run.ended for run in await run_together(cluster, picture, 5, 1.0))
+        turn = (ends[-1] - ends[0]) / (len(ends) - 1) - 1.0
+        costs = simulator.Costs(begin=known["begin"], end=max(0.0, turn - known["begin"]))
         count = 1
         for workers in (2, 4, 8):
             for number in range(count, workers):
@@ -254,8 +256,9 @@ async def measure_agreement(
             count = workers
             plan = _plan_jobs(random.Random(workers), workers, options.jobs * workers)
             real, deaths = await _run_plan(cluster, picture, plan, "worker0" if workers == 4 else "")
-            played = simulator.Simulation(simulator.Scenario(workers, plan, deaths), costs).run()
-            deviations += _compare(workers, real, played)
+            accepted = [(moment + known["accept"], seconds) for moment, seconds in plan]
+            played = simulator.Simulation(simulator.Scenario(workers, accepted, deaths), costs).run()
+            deviations += _compare(workers, real, [job.wait + known["accept"] for job in played], played)
     worst = max(deviations)
     print(
         f"agreement: the simulation is {worst:.0%} off at worst, to reach {MOST_DEVIATION:.0%}"
@@ -293,15 +296,18 @@ async def _run_plan(
     return runs, deaths
 
 
-def _compare(workers: int, real: Sequence[Run], played: Sequence[Any]) -> list[float]:
-    """Prints both, and returns how far the simulation is off."""
-    first = min(run.ordered for run in real)
-    start = min(job.arrives for job in played)
-    waited, simulated = [run.begun - run.ordered for run in real], [job.wait for job in played]
+def _compare(
+    workers: int, real: Sequence[Run], simulated: Sequence[float], played: Sequence[Any]
+) -> list[float]:
+    """Prints both, and returns how far the simulation is off. simulated: seconds from order to begin."""
+    waited = [run.begun - run.ordered for run in real]
     figures = {
         "mean wait": [statistics.mean(waits) for waits in (waited, simulated)],
         "longest wait": [max(waits) for waits in (waited, simulated)],
-        "all done": [max(run.ended for run in real) - first, max(job.ended for job in played) - start],
+        "all done": [
+            max(run.ended for run in real) - min(run.ordered for run in real),
+            max(job.ended for job in played) - min(job.arrives for job in played),
+        ],
     }
     for name, (was, said) in figures.items():
         print(
@@ -311,26 +317,44 @@ def _compare(workers: int, real: Sequence[Run], played: Sequence[Any]) -> list[f
 
 
 async def measure_costs(folder: Path, engines: Engines, options: argparse.Namespace, picture: bytes) -> bool:
-    """What one job costs each part, and how long each takes; kept as JSON for the simulation."""
+    """What a job costs each part, and each second that it runs; kept as JSON for the simulation.
+
+    From jobs of two lengths, less what the parts use while nothing runs.
+    """
+    short, long, few = options.seconds, 3 * options.seconds, max(2, options.jobs // 2)
     async with run_cluster(Cluster(folder, *engines), DOORS, 1) as cluster:
         doors = list_doors(cluster)
         await run_job(doors[0], picture, 0.2)
-        usage = Usage(cluster)
-        runs = [
-            await run_job(doors[number % DOORS], picture, options.seconds) for number in range(options.jobs)
-        ]
-        await asyncio.sleep(1)
-        text, costs = usage.describe(len(runs), cluster), usage.compare(len(runs), cluster)
-    costs["seconds"] = _split(runs, options.seconds)
-    print(text)
+        idle = await _use(cluster, lambda number: asyncio.sleep(IDLE_SECONDS), 1)
+        runs: list[Run] = []
+
+        async def run_short(number: int) -> None:
+            runs.append(await run_job(doors[number % DOORS], picture, short))
+
+        used = await _use(cluster, run_short, few)
+        used_long = await _use(cluster, lambda number: run_job(doors[number % DOORS], picture, long), few)
+    resting = {name: value / IDLE_SECONDS for name, value in idle.items()}
+    second = {name: (used_long[name] - used[name]) / (long - short) - resting[name] for name in used}
+    once = {name: used[name] - short * (second[name] + resting[name]) for name in used}
+    costs = {"once": once, "second": second, "resting": resting, "seconds": _split(runs)}
+    for name, rest in resting.items():
+        print(f"    {name}: {once[name]:.4g} a job, {second[name]:.4g} a second of it, {rest:.4g} resting")
     print("    seconds: " + ", ".join(f"{name} {value:.3f}" for name, value in costs["seconds"].items()))
     if options.output:
         options.output.write_text(json.dumps(costs, indent=1) + "\n")
-    print(f"costs: of {len(runs)} jobs of {options.seconds:g} s, one after the other ({describe_machine()})")
+    print(f"costs: of {few} jobs of {short:g} s and {few} of {long:g} s ({describe_machine()})")
     return True
 
 
-def _split(runs: Sequence[Run], stage_seconds: float) -> dict[str, float]:
+async def _use(cluster: Cluster, work: Callable[[int], Awaitable[Any]], times: int) -> dict[str, float]:
+    """What a cluster uses for a piece of work that is done some times."""
+    usage = Usage(cluster)
+    for number in range(times):
+        await work(number)
+    return usage.compare(times, cluster)
+
+
+def _split(runs: Sequence[Run]) -> dict[str, float]:
     """Median seconds of the parts of a job as its client sees them."""
     ran = [run.body["processing_time_seconds"] for run in runs]
     return {
@@ -341,7 +365,6 @@ def _split(runs: Sequence[Run], stage_seconds: float) -> dict[str, float]:
             run.ended - run.begun - seconds for run, seconds in zip(runs, ran, strict=True)
         ),
         "all": statistics.median(run.seconds for run in runs),
-        "beyond the stages": statistics.median(run.seconds - stage_seconds for run in runs),
     }
 
 

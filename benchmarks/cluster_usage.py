@@ -27,7 +27,7 @@ class Usage:
     def compare(self, jobs: int, cluster: Cluster) -> dict[str, Any]:
         """The same for each of a number of jobs."""
         after = _read(cluster)
-        return {name: (value - self._before.get(name, 0.0)) / jobs for name, value in after.items()}
+        return {name: (value - self._before[name]) / jobs for name, value in after.items()}
 
     def describe(self, jobs: int, cluster: Cluster) -> str:
         found = self.compare(jobs, cluster).items()

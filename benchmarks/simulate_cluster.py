@@ -49,11 +49,12 @@ class Costs:
     def read(cls, path: Path) -> Costs:
         """Of one job, as `benchmarks/cluster.py costs --output` writes them."""
         found = json.loads(path.read_text())
-        seconds = found["seconds"]
+        seconds, database = found["seconds"], "CPU s postgres"
         return cls(
             begin=seconds["begin"],
             end=max(0.0, seconds["end"]),
-            database=found["CPU s postgres"] / seconds["run"],
+            database=max(0.0, found["second"][database]),
+            claim=max(0.0, found["once"][database]) / 2,
         )
 
 
