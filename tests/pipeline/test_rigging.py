@@ -1,5 +1,6 @@
 """Skeleton and skin of bodies whose joints are known: capsules in the poses of the wire contract."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,6 +17,7 @@ from character3d.pipeline.rigging.skeleton import build_skeleton, measure_tree_d
 from character3d.pipeline.rigging.skin.contact_cuts import label_regions
 from character3d.pipeline.types import Mesh
 from character3d.tests.humanoids import rig_elf
+from scipy.spatial import cKDTree
 
 from .figures import join_parts, make_body, make_capsule
 
@@ -383,6 +385,20 @@ def test_cut_mesh_keeps_uvs_and_normals(fused):
     assert [own[tuple(place)] for place in cut.positions[:stay].tolist()] == cut.uvs[:stay].tolist()
     assert np.ptp(cut.uvs[stay:].reshape(-1, 3, 2), axis=1).max() == 0
     assert np.allclose(np.linalg.norm(cut.normals, axis=1), 1, atol=1e-4)
+
+
+def test_what_closes_a_cut_has_the_color_of_its_part_and_not_of_the_contact(fused):
+    mesh, skeleton, skin = fused
+    apart = separate_limbs(mesh, skeleton, skin)
+    stay = len(apart.mesh.positions) - count_added(mesh, apart)
+    near, _ = cKDTree(apart.mesh.positions[stay:]).query(mesh.positions)
+    is_arm = label_regions(skeleton, mesh.positions, skin.joints[:, 0]) != 0
+    uvs = np.where(near[:, None] < 0.006, (0.0, 0.0), np.where(is_arm[:, None], (1.0, 0.0), (0.0, 1.0)))
+    painted = separate_limbs(replace(mesh, uvs=uvs.astype(np.float32)), skeleton, skin, colors=uvs)
+    closing = painted.mesh.uvs[stay::3]
+    assert (closing.sum(axis=1) == 0).mean() < 0.2
+    arm = label_regions(skeleton, painted.mesh.positions[stay::3], painted.skin.joints[stay::3, 0]) != 0
+    assert (closing[arm, 1] == 0).mean() > 0.9 and (closing[~arm, 0] == 0).mean() > 0.9
 
 
 def test_a_free_body_is_not_cut(body, fitted, skin):

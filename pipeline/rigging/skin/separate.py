@@ -22,6 +22,10 @@ from .contact_cuts import LIMBS, NOWHERE, find_cut_faces, label_vertices
 
 _MIN_ISLAND_SHARE = 0.002
 """Share of the mesh's faces."""
+_RINGS = 4
+"""Edges between a contact, which lies in shadow, and what has the color of the part that it belongs to."""
+_EVEN = 4
+"""Places to both sides along the edge of a hole over which colors are made even."""
 Triangle = tuple[int, int, int, int]
 """Three merged vertices, and the one that the color is taken from."""
 
@@ -51,9 +55,9 @@ def separate_limbs(
 
     The same below the height `legs_apart_below`, metres, between the legs.
 
-    The remaining faces and vertices keep their order; new ones follow. The faces that close a hole have one
-    color, the uv of a vertex on the hole's boundary; colors (V, C), if given, help to choose it. A closed
-    mesh stays closed up to coincident vertices.
+    The remaining faces and vertices keep their order; new ones follow. Each face that closes a hole has one
+    color, the uv of a vertex near it but not in the shadow at the contact; colors (V, C), if given, help to
+    choose it. A closed mesh stays closed up to coincident vertices.
     """
     points, first, inverse = weld_near(mesh.positions)
     label = label_vertices(mesh, skeleton, skin, legs_apart_below)
@@ -63,7 +67,10 @@ def separate_limbs(
     kept = ~(cut | _find_small_islands(inverse[mesh.faces], cut, len(points)))
     limb = np.where(np.isin(np.abs(label), LIMBS), label, 0)[first]
     vertex_colors = np.zeros((len(points), 1)) if colors is None else colors[first]
-    triangles, centers = _close_holes(_trace_boundary_loops(inverse[mesh.faces[kept]]), limb, vertex_colors)
+    rest = inverse[mesh.faces[kept]]
+    loops = _trace_boundary_loops(rest)
+    inner = _find_inner(rest, loops, len(points))
+    triangles, centers = _close_holes(loops, limb, inner, vertex_colors)
     built, bound = _append_triangles(mesh, skin, mesh.faces[kept], first, triangles, centers)
     return SeparatedMesh(*_drop_unused(built, bound), int((~kept).sum()), len(triangles))
 
@@ -106,8 +113,22 @@ def _list_boundary_edges(faces: Int64Array) -> Int64Array:
     return edges[is_boundary]
 
 
+def _find_inner(faces: Int64Array, loops: Sequence[list[int]], count: int) -> Int64Array:
+    """For each merged vertex (count,) of a loop one some edges away from all loops, else itself."""
+    origin, inner = np.full(count, -1), np.arange(count)
+    for loop in loops:
+        origin[loop] = loop
+    edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    edges = np.concatenate((edges, edges[:, ::-1]))
+    for _ in range(_RINGS):
+        start, end = edges[(origin[edges[:, 0]] >= 0) & (origin[edges[:, 1]] < 0)].T
+        origin[end] = origin[start]
+        inner[origin[end]] = end
+    return inner
+
+
 def _close_holes(
-    loops: Sequence[list[int]], limb: Int64Array, vertex_colors: FloatArray
+    loops: Sequence[list[int]], limb: Int64Array, inner: Int64Array, vertex_colors: FloatArray
 ) -> tuple[list[Triangle], list[list[int]]]:
     """Triangulate the holes as fans.
 
@@ -121,20 +142,24 @@ def _close_holes(
         for arc in arcs:
             if len(arc) < 3:
                 continue
-            center, source = len(vertex_colors) + len(centers), _pick_color_source(arc, vertex_colors)
+            center, sources = len(vertex_colors) + len(centers), _even_sources(inner[arc], vertex_colors)
             centers.append(arc)
-            triangles += [(b, a, center, source) for a, b in zip(arc, arc[1:] + arc[:1], strict=True)]
+            corners = zip(arc, arc[1:] + arc[:1], sources, strict=True)
+            triangles += [(b, a, center, source) for a, b, source in corners]
         if len(arcs) > 1:
             ends = [vertex for arc in arcs for vertex in dict.fromkeys((arc[0], arc[-1]))]
-            source = _pick_color_source(loop, vertex_colors)
-            triangles += [(b, a, ends[0], source) for a, b in pairwise(ends[1:])]
+            triangles += [(b, a, ends[0], int(inner[a])) for a, b in pairwise(ends[1:])]
     return triangles, centers
 
 
-def _pick_color_source(arc: list[int], vertex_colors: FloatArray) -> int:
-    """The vertex that is lighter than most of the arc; points of contact are in shadow."""
-    order = np.argsort(vertex_colors[arc].mean(axis=1), kind="stable")
-    return arc[int(order[int(0.85 * (len(arc) - 1))])]
+def _even_sources(sources: Int64Array, vertex_colors: FloatArray) -> list[int]:
+    """Of the sources (N,) around each place of an arc the one whose color is nearest to the median."""
+    reach = np.arange(-_EVEN, _EVEN + 1)
+    near = sources[(np.arange(len(sources))[:, None] + reach) % len(sources)]
+    colors = vertex_colors[near]
+    off = np.linalg.norm(colors - np.median(colors, axis=1, keepdims=True), axis=2)
+    chosen: list[int] = near[np.arange(len(near)), off.argmin(axis=1)].tolist()
+    return chosen
 
 
 def _split_arcs(loop: list[int], limb: Int64Array) -> list[list[int]]:
