@@ -108,6 +108,15 @@ def test_an_arm_that_is_mere_relief_on_the_body_moves_with_the_chest():
     assert used >= {f"mixamorig:Right{part}" for part in parts}
 
 
+def test_an_arm_whose_hand_is_in_a_pocket_moves_with_the_chest():
+    mesh, _ = make_body(80, 3)
+    pocket = make_box((0.05, 0.6, -0.15), (0.45, 0.86, 0.06))
+    clothed = fuse_parts(join_parts([(mesh.positions, mesh.faces), pocket]))
+    skeleton = fit_skeleton(mesh, pose_type="A-pose").skeleton
+    separated = separate_limbs(clothed, skeleton, compute_skin_weights(clothed, skeleton))
+    assert find_fused_arms(separated, skeleton) == ("left arm",)
+
+
 def test_an_arm_that_touches_the_body_is_cut_from_it():
     mesh, _ = make_body(80, 3)
     lump = make_capsule((0.12, 0.84, 0), (0.26, 0.84, 0), 0.04)

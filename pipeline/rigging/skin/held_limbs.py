@@ -21,10 +21,12 @@ LIMBS = {
 _MAX_CLOSING = 0.7
 """Area of the flat faces that close an arm where it was cut from the body, per area of its rest: half or
 less for an arm that hangs beside the body and shows its outline."""
+_MAX_HAND_CLOSING = 1.0
+"""The same of its hand: of one in a pocket or behind the back nothing is seen but where it was cut."""
 
 
 def find_fused_arms(separated: SeparatedMesh, skeleton: Skeleton) -> tuple[str, ...]:
-    """Return which arms, of LIMBS, are for the most part made of the faces that close the cuts."""
+    """Return which arms, of LIMBS, or of their hands, consist mostly of faces that close the cuts."""
     mesh, skin = separated.mesh, separated.skin
     owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
     areas = measure_areas(mesh.positions, mesh.faces)
@@ -32,9 +34,11 @@ def find_fused_arms(separated: SeparatedMesh, skeleton: Skeleton) -> tuple[str, 
     fused = []
     for arm in ("left arm", "right arm"):
         joints = [skeleton.index(name) for name in LIMBS[arm]]
-        is_arm = np.isin(owner, joints)[mesh.faces].all(axis=1)
-        if areas[is_arm & is_new].sum() > _MAX_CLOSING * areas[is_arm & ~is_new].sum():
-            fused.append(arm)
+        for own, most in ((joints, _MAX_CLOSING), (joints[-1:], _MAX_HAND_CLOSING)):
+            is_own = np.isin(owner, own)[mesh.faces].all(axis=1)
+            if areas[is_own & is_new].sum() > most * areas[is_own & ~is_new].sum():
+                fused.append(arm)
+                break
     return tuple(fused)
 
 
