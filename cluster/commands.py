@@ -28,7 +28,7 @@ from .front_door import make_app
 from .intake import Intake
 from .messages import TASK, Broker, consume_dead, make_celery, make_sender
 from .metrics import FrontDoorCollector
-from .operations import make_operations, serve_operations, start_operations
+from .operations import Check, make_operations, serve_operations, start_operations
 from .queues import QUEUE
 from .service import ClusterService
 from .worker import Worker
@@ -113,7 +113,7 @@ def _answer_operators(
     """What answers the operators of a front door, in its event loop, while its application runs."""
     registry = CollectorRegistry()
     registry.register(FrontDoorCollector(service.metrics, service.ledger, broker))
-    checks = {"database": service.ledger.count_workers, "broker": broker.count_messages}
+    checks: dict[str, Check] = {"database": service.ledger.count_workers, "broker": broker.count_messages}
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         async with serve_operations(make_operations(registry, checks), listener):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import kombu
@@ -106,14 +106,20 @@ class Broker:
         self._app, self._asking = app, threading.Lock()
         self._connection: kombu.Connection | None = None
         self._channel: Any = None
+        self._declared: set[str] = set()
 
-    def count_messages(self) -> dict[str, int]:
-        """How many messages wait for a consumer, by queue; raises BrokerError."""
+    def count_messages(self, further: Iterable[str] = ()) -> dict[str, int]:
+        """How many messages wait, by queue: those of dead ones and the application, and further ones.
+
+        Raises BrokerError.
+        """
+        names = (queue.name for queue in self._app.conf.task_queues)
+        queues = [*map(make_queue, dict.fromkeys((*names, *further))), _DEAD]
         with self._asking:
             try:
                 if self._connection is None:
                     self._connect()
-                return {queue.name: self._count(queue) for queue in self._list_queues()}
+                return {queue.name: self._count(queue) for queue in queues}
             except (AMQPError, OSError) as error:
                 self._close()
                 raise BrokerError(f"the broker does not answer: {error}") from error
@@ -125,16 +131,15 @@ class Broker:
         )
         self._connection.connect()
         self._channel = self._connection.channel()
-        for queue in self._list_queues():
-            queue(self._channel).declare()
 
     def _count(self, queue: kombu.Queue) -> int:
+        if queue.name not in self._declared:
+            queue(self._channel).declare()
+            self._declared.add(queue.name)
         return int(self._channel.queue_declare(queue.name, passive=True).message_count)
 
-    def _list_queues(self) -> list[kombu.Queue]:
-        return [*self._app.conf.task_queues, _DEAD]
-
     def _close(self) -> None:
+        self._declared.clear()
         if self._connection is not None:
             self._connection.release()
             self._connection = None

@@ -65,6 +65,7 @@ class FrontDoorCollector(Collector):
 
     def __init__(self, metrics: Metrics, ledger: Ledger, broker: Broker) -> None:
         self._metrics, self._ledger, self._broker = metrics, ledger, broker
+        self._queues: list[str] = []
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: what is there is known when it is asked for."""
@@ -96,6 +97,7 @@ class FrontDoorCollector(Collector):
     def _describe_database(self) -> Iterator[Metric]:
         states = {QUEUED: 0, PROCESSING: 0, **self._ledger.count_jobs()}
         yield _make_gauge("jobs_live", "Jobs that wait or run.", "state", states)
+        self._queues = [queue.name for queue in self._ledger.list_queues()]
         waiting, oldest = self._ledger.measure_backlog()
         workers = self._ledger.count_workers()
         yield GaugeMetricFamily("character3d_workers_alive", "Workers heard of lately.", workers)
@@ -103,7 +105,7 @@ class FrontDoorCollector(Collector):
         yield GaugeMetricFamily("character3d_oldest_wait_seconds", "How long the first has waited.", oldest)
 
     def _describe_broker(self) -> Iterator[Metric]:
-        counts = self._broker.count_messages()
+        counts = self._broker.count_messages(self._queues)
         yield _make_gauge("queue_messages", "Messages that wait for a worker.", "queue", counts)
 
 

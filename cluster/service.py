@@ -18,7 +18,7 @@ from ..server_routes.database_engine import DatabaseError
 from ..server_routes.database_threads import DatabaseThreads
 from ..server_routes.edits import edit_digest, read_edited_parameters, require_pictures
 from ..server_routes.ended_job import EndedJob
-from ..server_routes.errors import ApiError, job_gone, server_busy
+from ..server_routes.errors import ApiError, job_gone, jobs_away, server_busy
 from ..server_routes.estimates import REMEMBERED, Estimate, History
 from ..server_routes.files import FileFacts, JobFile
 from ..server_routes.graph import build_graph, load_template
@@ -122,7 +122,7 @@ class ClusterService:
             await asyncio.to_thread(self._ledger.count_workers)
         except DatabaseError as error:
             log.error("the jobs cannot be reached: %s", error)
-            return [_unavailable()]
+            return [jobs_away()]
         return []
 
     def count_workers(self) -> int:
@@ -239,7 +239,7 @@ class ClusterService:
             await self._accept(row, request, queue)
         except (OSError, DatabaseError) as error:
             log.error("a job was refused, since it could not be stored: %s", error)
-            raise _unavailable() from error
+            raise jobs_away() from error
         self.metrics.accepted += 1
         self._news.set()
         return RemoteJob(row)
@@ -280,6 +280,9 @@ class ClusterService:
             opened = await asyncio.to_thread(self._files.open_result, job.id, attempt, file.relative)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            log.error("job %s: %s cannot be read: %s", job.id, file.name, error)
+            raise server_busy(503, "The files cannot be read now", "files", 5) from error
         return opened, facts
 
     async def sign_file(self, job: Any, file: JobFile) -> tuple[str, FileFacts] | None:
@@ -357,7 +360,3 @@ def _require_size(sent: Mapping[str, int], form: Form) -> None:
     sizes |= {name: file.seek(0, os.SEEK_END) for name, file in form.files.items()}
     if sum(sizes.values()) > MAX_PICTURES_BYTES:
         raise pictures_too_large(next(iter(form.files)))
-
-
-def _unavailable() -> ApiError:
-    return server_busy(503, "The jobs cannot be stored now", "database", 5)

@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from .database_engine import DatabaseError
+
 log = logging.getLogger("character3d")
 
 INVALID_PARAMETERS = "INVALID_PARAMETERS"
@@ -117,6 +119,11 @@ def server_busy(status: int, message: str, reason: str, retry_after: float, **de
     return ApiError(status, SERVER_BUSY, message, {"reason": reason, **details}, retry_after=retry_after)
 
 
+def jobs_away() -> ApiError:
+    """A SERVER_BUSY error where the database does not answer."""
+    return server_busy(503, "The jobs cannot be stored or read now", "database", 5)
+
+
 def disk_full(message: str, **details: Any) -> ApiError:
     """A SERVER_BUSY error for lack of disk space; the request body may not have been read."""
     error = server_busy(503, message, "low_disk", 300, **details)
@@ -160,6 +167,9 @@ def answer_errors(handler: Handler) -> Handler:
             raise
         except ConnectionError:
             return _hang_up(request)
+        except DatabaseError as error:
+            log.error("%s %s: the jobs cannot be reached: %s", request.method, request.path, error)
+            return error_response(request, jobs_away())
         except Exception:  # the boundary: a defect of the service is logged and answered
             request_id = str(uuid.uuid4())
             log.exception("request %s: %s %s failed", request_id, request.method, request.path)

@@ -47,14 +47,14 @@ ERRORS: Mapping[int, str] = {
     426: "This path speaks WebSocket only.",
     429: "A limit of one user is reached; Retry-After says when to try again.",
     500: "A defect of the service; the log has the request id.",
-    503: "The server cannot accept a job now; Retry-After says when to try again.",
+    503: "The server cannot accept a job, or reach the jobs, now; Retry-After says when to try again.",
 }
 """HTTP status -> what an Error with it means."""
 
 _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": r"^\d+$"}}}
 _SEQ = r"^\d{1,9}$"
-_COMMON_ERRORS = (401, 403, 500)
+_COMMON_ERRORS = (401, 403, 500, 503)
 _PICTURE = {"contentType": "image/png, image/jpeg"}
 _PICTURES = dict.fromkeys(("image", *SIDE_PICTURES, SHEET, *EDITS), _PICTURE)
 _ACCEPTED: Mapping[str, Schema] = {
@@ -95,7 +95,7 @@ def _operation(
     errors: tuple[int, ...] = (),
     **rest: Any,
 ) -> Schema:
-    responses = {**answers, **{status: _error(status) for status in (*errors, *_COMMON_ERRORS)}}
+    responses = {**{status: _error(status) for status in (*errors, *_COMMON_ERRORS)}, **answers}
     return {
         "operationId": name,
         "summary": summary,

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from .access import Access
 from .check import CHECK_PATH, PictureChecks
+from .database_engine import DatabaseError
 from .downloads import redirect_to_file, send_file, wants_redirect
 from .edits import edit_digest, require_edits, require_ended
 from .ended_job import EndedJob
@@ -199,7 +200,11 @@ class Routes:
         """GET /generate_character/health: 200 when a job would be accepted, else 503 with the reasons."""
         service = self._service
         reasons = await service.why_not_ready()
-        body = describe_health(reasons, await service.count_jobs(), service.metrics, service.notices)
+        try:
+            live = await service.count_jobs()
+        except DatabaseError:  # which is among the reasons
+            live = {}
+        body = describe_health(reasons, live, service.metrics, service.notices)
         status = 503 if reasons else 200
         return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
 

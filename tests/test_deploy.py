@@ -160,6 +160,9 @@ class _Ledger:
     def count_jobs(self):
         return {}
 
+    def list_queues(self):
+        return []
+
     def measure_backlog(self):
         return 0, 0.0
 
@@ -168,7 +171,7 @@ class _Ledger:
 
 
 class _Broker:
-    def count_messages(self):
+    def count_messages(self, further):
         return {QUEUE: 0, DEAD_QUEUE: 0}
 
 

@@ -191,6 +191,27 @@ async def test_events_go_on_after_postgresql_was_restarted(cluster, postgres, mo
         assert (await ask_for(one, f"/job/{job_id}/status"))["status"] == "completed"
 
 
+async def test_a_door_without_its_database_asks_to_come_back(cluster, postgres):
+    async with cluster.open_doors() as (door, _):
+        _, accepted, _ = await post(door)
+        await asyncio.to_thread(postgres.kill)
+        try:
+            for path in (f"/job/{accepted['job_id']}/status", "/generate_character/jobs", "/models"):
+                async with door.get(path) as answer:
+                    body = await answer.json()
+                    assert (answer.status, answer.headers["Retry-After"]) == (503, "5"), body
+                    assert (body["error_code"], body["details"]["reason"]) == ("SERVER_BUSY", "database")
+            assert (await post(door))[0] == 503
+            async with door.get("/generate_character/health") as answer:
+                body = await answer.json()
+                assert (answer.status, body["status"]) == (503, "not_ready")
+                assert body["reasons"][0]["reason"] == "database"
+        finally:
+            await asyncio.to_thread(postgres.start)
+        async with door.get(f"/job/{accepted['job_id']}/status") as answer:
+            assert answer.status == 200
+
+
 async def test_limits_of_a_user_hold_for_all_doors_together(cluster):
     async with cluster.open_doors(requests=5) as (one, two):
         answers = await asyncio.gather(*(post(door) for door in (one, two, one, two)))

@@ -38,10 +38,10 @@ class PlayedBroker:
     def __init__(self):
         self.waiting, self.is_away = {"character3d": 3}, False
 
-    def count_messages(self):
+    def count_messages(self, further=()):
         if self.is_away:
             raise BrokerError("it is away")
-        return self.waiting
+        return {**dict.fromkeys(further, 0), **self.waiting}
 
 
 def read_samples(text):
@@ -99,7 +99,7 @@ async def test_a_worker_counts_what_it_does(monkeypatch):
 
 async def test_a_front_door_tells_of_the_cluster(engine):
     ledger, metrics, broker, registry = Ledger(engine), Metrics(), PlayedBroker(), CollectorRegistry()
-    ledger.register("one", {"diffusion_models": [], "3d_models": []})
+    ledger.register("one", {"diffusion_models": [], "3d_models": []}, "character3d.gpu")
     assert ledger.accept(make_row(state="queued"), None) is None
     metrics.accepted, metrics.refused["rate_limit"], metrics.ended["cancelled"] = 1, 2, 3
     registry.register(FrontDoorCollector(metrics, ledger, broker))
@@ -113,6 +113,7 @@ async def test_a_front_door_tells_of_the_cluster(engine):
     assert samples["character3d_jobs_live", "queued"] == samples["character3d_outbox_messages",] == 1
     assert samples["character3d_oldest_wait_seconds",] == 0  # created at 0: no moment of a real job
     assert samples["character3d_queue_messages", "character3d"] == 3
+    assert samples["character3d_queue_messages", "character3d.gpu"] == 0
     assert samples["character3d_parts_reachable", "broker"] == 1
     assert ("character3d_queue_messages", "character3d") not in without_broker
     assert without_broker["character3d_parts_reachable", "broker"] == 0
