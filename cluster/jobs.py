@@ -18,9 +18,11 @@ from ..server_routes.errors import job_gone, job_not_found
 from ..server_routes.events import EventLog
 from ..server_routes.files import FileFacts, JobFile
 from ..server_routes.job_record import read_estimate, read_files, read_parameters, read_pictures
+from ..server_routes.jobs import QUEUED
 from ..server_routes.postgres_engine import CONNECTION
 from ..server_routes.postgres_migrations import NEWS
-from ..server_routes.status import describe_acceptance, read_moment
+from ..server_routes.status import describe_acceptance, describe_place, read_moment
+from .ledger import Ledger
 
 log = logging.getLogger("character3d")
 
@@ -30,8 +32,9 @@ class RemoteJob:
 
     is_over = False
 
-    def __init__(self, row: Row) -> None:
-        self.row = row
+    def __init__(self, row: Row, place: tuple[int, int] | None = None) -> None:
+        """place: as Ledger.find_place."""
+        self.row, self._place = row, place
 
     @property
     def id(self) -> str:
@@ -46,7 +49,10 @@ class RemoteJob:
     @property
     def text(self) -> str:
         """The status body as JSON."""
-        return self.row.status or "{}"
+        text = self.row.status or "{}"
+        if self._place is None or self.row.state != QUEUED:
+            return text
+        return json.dumps({**json.loads(text), **describe_place(read_estimate(self.row.body), *self._place)})
 
     @property
     def files(self) -> list[JobFile]:
@@ -78,6 +84,7 @@ class ClusterJobs:
 
     def __init__(self, threads: DatabaseThreads, url: str) -> None:
         self._threads = threads
+        self._ledger = Ledger(threads.database.engine)
         self._url = url
         self._watched: weakref.WeakKeyDictionary[EventLog, RemoteJob] = weakref.WeakKeyDictionary()
         """The logs that clients follow, each with the job that its handler holds."""
@@ -90,7 +97,15 @@ class ClusterJobs:
             raise job_not_found(job_id)
         if row.state == DELETED:
             raise job_gone(job_id, read_moment(row.ended))
-        return read_ended_job(row) if row.ended is not None else RemoteJob(row)
+        return await self._read_job(row)
+
+    async def _read_job(self, row: Row) -> RemoteJob | EndedJob:
+        if row.ended is not None:
+            return read_ended_job(row)
+        is_waiting = row.state == QUEUED
+        return RemoteJob(
+            row, await asyncio.to_thread(self._ledger.find_place, row.id) if is_waiting else None
+        )
 
     async def find_log(self, job: RemoteJob | EndedJob) -> EventLog:
         """The events of a job; those of a live one go on as long as the log is held."""
@@ -107,7 +122,7 @@ class ClusterJobs:
         """A page of a user's jobs in some states, newest first, and the `before` of the next page."""
         rows = await self._threads.read(JobDatabase.jobs_of, user, states, before, limit + 1)
         further = rows[limit - 1].id if len(rows) > limit else None
-        page = [read_ended_job(row) if row.ended is not None else RemoteJob(row) for row in rows[:limit]]
+        page = [await self._read_job(row) for row in rows[:limit]]
         return page, further
 
     async def relay(self) -> None:

@@ -245,6 +245,18 @@ class Ledger:
         )
         return read_queues(workers, dict(waiting))
 
+    def find_place(self, job_id: str) -> tuple[int, int] | None:
+        """The place of a job in its queue, 1 is next, and the queue's workers; None once it has begun."""
+        ((place, workers),) = self._engine.read(
+            "SELECT COUNT(*), (SELECT COUNT(*) FROM workers"
+            f" WHERE workers.queue = MIN(own.queue) AND workers.heard > {_NOW} - ?)"
+            " FROM jobs AS own JOIN jobs AS other ON other.queue = own.queue AND other.rowid <= own.rowid"
+            " WHERE own.id = ? AND own.ended IS NULL AND own.attempt = 0"
+            " AND other.ended IS NULL AND other.attempt = 0",
+            (LEASE_SECONDS, job_id),
+        )
+        return (int(place), int(workers)) if place else None
+
     def find_queue(self, job_id: str) -> str:
         """The queue that a job was sent to."""
         found = self._engine.read("SELECT queue FROM jobs WHERE id = ?", (job_id,))

@@ -77,8 +77,18 @@ class Mirror:
             data = self._complete(data)
             self._update_row(kind, data)
         elif "progress" in data:
-            data = {**data, "progress": max(self._progress, data["progress"])}
+            self._progress = max(self._progress, data["progress"])
+            data = {**data, "progress": self._progress}
+            self._note_stage(data)
         return Event(kind, self.row.id, 0, now_milliseconds(), data)
+
+    def _note_stage(self, data: Mapping[str, Any]) -> None:
+        """Have the status say what an event says of a stage: whoever asks after it finds nothing older."""
+        known = {name: value for name, value in data.items() if name not in ("stage", "progress")}
+        body = json.loads(self.row.status or "{}")
+        stages = [{**entry, **known} if entry["name"] == data["name"] else entry for entry in body["stages"]]
+        status = json.dumps({**body, "progress": self._progress, "stages": stages})
+        self.row = replace(self.row, body={**self.row.body, "progress": self._progress}, status=status)
 
     def _rename(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The data with the cluster's id: ids are UUIDs, so nothing else can be meant by the text."""

@@ -155,6 +155,17 @@ def _describe_remaining(job: Job, progress: int, queue_position: int | None) -> 
     return {"estimated_remaining": _seconds(remaining), "estimated_remaining_seconds": remaining}
 
 
+def describe_place(expected: Estimate, position: int, workers: int) -> dict[str, Any]:
+    """What a job that waits has beside its status, where several workers take from its queue."""
+    runs = 1 + math.ceil(position / max(1, workers))
+    remaining = max(1, round(runs * sum(expected.seconds) / 2))
+    return {
+        "estimated_remaining": _seconds(remaining),
+        "estimated_remaining_seconds": remaining,
+        "queue_position": position,
+    }
+
+
 def _describe_processing(job: Job) -> dict[str, Any]:
     body: dict[str, Any] = {
         "current_stage": job.current_stage,

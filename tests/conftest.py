@@ -66,8 +66,8 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("service") == "cluster":
         items[:] = [item for item in items if "comfyui" in item.fixturenames]
         for item in items:
-            if item.get_closest_marker("of_comfyui"):
-                item.add_marker(pytest.mark.skip(reason="it asks routes of ComfyUI's own"))
+            if marker := item.get_closest_marker("of_comfyui"):
+                item.add_marker(pytest.mark.skip(reason=marker.args[0]))
     first = {}
     for item in items:
         name = (item.path, getattr(item, "originalname", item.name))

@@ -12,7 +12,7 @@ from character3d.cluster.messages import TASK, make_celery, make_queue, make_sen
 from character3d.cluster.queues import QUEUE, find_soonest, merge_models, read_queues
 from character3d.tests.rabbitmq_server import run_rabbitmq
 
-from .test_front_door import Cluster, make_form, make_png, post, wait_for
+from .test_front_door import Cluster, ask_for, make_form, make_png, post, wait_for
 
 XL, TURBO, MINI = "realistic_vision.safetensors", "hunyuan3d-turbo.safetensors", "hunyuan3d-mini.safetensors"
 
@@ -87,6 +87,24 @@ async def test_a_mesh_goes_where_it_is_begun_soonest(cluster):
             async with one.post("/character/rig", data=make_form({"mesh": b"glTF"}, "a.glb")) as answer:
                 queues.append(await find_sent(cluster, (await answer.json())["job_id"]))
     assert sorted(queues) == ["character3d", "gpu", "gpu", "paint"]  # two workers take from gpu
+
+
+async def test_a_job_that_waits_has_a_place_in_its_queue(cluster):
+    async with cluster.open_doors(jobs=9) as (one, two):
+        for _ in range(3):
+            _, accepted, _ = await post(one, model_name=XL)
+        await post(one, model_name="dreamshaper.safetensors")
+        path = f"/job/{accepted['job_id']}/status"
+        body = await ask_for(two, path)
+        assert (body["queue_position"], body["current_stage"], body["progress"]) == (3, "queued", 0)
+        mean = sum(accepted["estimated_time_seconds"]) / 2
+        assert body["estimated_remaining_seconds"] == round(
+            3 * mean
+        )  # two workers: two rounds before its own
+        cluster.ledger.claim(accepted["job_id"], "a", False)
+        assert "queue_position" not in await ask_for(two, path)
+        listed = await ask_for(one, "/generate_character/jobs")
+        assert [job.get("queue_position") for job in listed["jobs"]] == [1, None, 2, 1]
 
 
 async def test_painted_views_go_where_the_job_was(cluster):

@@ -189,6 +189,24 @@ def test_what_stages_show_is_there_while_the_job_runs(worker, database, ledger, 
     assert (facts.size, facts.sha256) == (4, hashlib.sha256(comfyui.picture).hexdigest())
 
 
+def test_no_event_is_newer_than_the_status(worker, database, ledger, files, tmp_path, monkeypatch):
+    accept(ledger, files, tmp_path)
+    record, seen = Ledger.record, []
+
+    def look(self, row, attempt, event, delivery):
+        record(self, row, attempt, event, delivery)
+        body = json.loads(database.find(JOB).status)
+        assert body["progress"] >= event.data.get("progress", 0)
+        if event.type == "stage_completed":
+            states = {stage["name"]: stage["status"] for stage in body["stages"]}
+            assert states[event.data["stage"]] == "completed"
+        seen.append(event.type)
+
+    monkeypatch.setattr(Ledger, "record", look)
+    worker.run_job(JOB, False)
+    assert "stage_completed" in seen and seen[-1] == "job_completed"
+
+
 def test_a_picture_that_is_gone_stops_no_job(worker, database, ledger, files, comfyui, tmp_path):
     accept(ledger, files, tmp_path)
     comfyui.picture = b""

@@ -22,7 +22,7 @@ async def test_models(client):
         assert answer.status == 200
 
 
-@pytest.mark.of_comfyui
+@pytest.mark.of_comfyui("it asks routes of ComfyUI's own")
 async def test_core_model_lists(client):
     folders = await get(client, "/api/models")
     assert isinstance(folders, list) and "checkpoints" in folders
@@ -34,7 +34,7 @@ async def test_core_model_lists(client):
     assert "old.ckpt" in names and await get(client, "/api/models/checkpoints") == names
 
 
-@pytest.mark.of_comfyui
+@pytest.mark.of_comfyui("it asks routes of ComfyUI's own")
 async def test_exactly_the_listed_models_are_accepted(client, other_client):
     """Every name in any folder of models: accepted where it is listed, refused where it is not."""
     listed = await get(client, "/models")
@@ -56,7 +56,7 @@ async def test_exactly_the_listed_models_are_accepted(client, other_client):
                     assert set(body["details"]["allowed"]) - {"auto"} == set(listed[key])
 
 
-@pytest.mark.of_comfyui
+@pytest.mark.of_comfyui("it asks routes of ComfyUI's own")
 async def test_prompt_and_ws_of_core(client, comfyui, png):
     (comfyui.base / "input" / "core.png").write_bytes(png())
     prompt = load_template()
@@ -79,7 +79,7 @@ async def test_prompt_and_ws_of_core(client, comfyui, png):
         assert answer.status == 400
 
 
-@pytest.mark.of_comfyui
+@pytest.mark.of_comfyui("it asks routes of ComfyUI's own")
 async def test_frontend_and_system_stats(client):
     assert (await get(client, "/system_stats"))["system"]["comfyui_version"]
     async with client.get("/") as answer:

@@ -117,7 +117,7 @@ async def test_completed_job_cannot_be_cancelled(client):
     assert await cancel(client, body["job_id"]) == (200, body)
 
 
-@pytest.mark.of_comfyui
+@pytest.mark.of_comfyui("it asks routes of ComfyUI's own")
 async def test_interrupt_and_clear_by_others(client, control, inputs_left):
     control(seconds={"C3DGenerateMesh": LONG_SECONDS})
     running = (await client.start_job())["job_id"]
@@ -132,7 +132,7 @@ async def test_interrupt_and_clear_by_others(client, control, inputs_left):
     assert inputs_left() == []
 
 
-@pytest.mark.of_comfyui
+@pytest.mark.of_comfyui("it asks routes of ComfyUI's own")
 async def test_history_wiped_by_others_changes_nothing(client, control):
     control(every=0.02)
     job_id = (await client.start_job())["job_id"]
@@ -142,7 +142,7 @@ async def test_history_wiped_by_others_changes_nothing(client, control):
     assert body["results"]["rigged_character"]
 
 
-@pytest.mark.of_comfyui
+@pytest.mark.of_comfyui("it asks routes of ComfyUI's own")
 async def test_progress_goes_on_when_someone_takes_the_events_away(client, other_client, control):
     """Core's /ws gives a client id to whoever connects with it; the service takes its own back."""
     control(seconds={"C3DGenerateMesh": 2 * WATCH_SECONDS, "C3DGenerateViews": 2 * WATCH_SECONDS})
@@ -157,7 +157,7 @@ async def test_progress_goes_on_when_someone_takes_the_events_away(client, other
     assert {data["current_stage"] for data in during} > {"generating_multiview_texture", "texture_baking"}
 
 
-@pytest.mark.of_comfyui
+@pytest.mark.of_comfyui("it asks routes of ComfyUI's own")
 async def test_job_whose_events_are_gone_still_ends(client, other_client, control):
     """Whoever leaves takes the entry of the client id along; the rest is read from the history."""
     control(every=0.05)

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+
 STAGES = [
     "preprocessing",
     "mesh_generation",
@@ -55,14 +57,20 @@ async def test_completed_job_has_results_that_can_be_downloaded(client, inputs_l
             assert answer.headers["Content-Disposition"] == f'attachment; filename="{download["name"]}"'
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
     raw = next(item for item in body["downloads"] if item["result"] == "raw_mesh")
-    async with client.get(raw["url"]) as answer:
-        assert json.loads(await answer.read())["job_id"] == job_id
     async with client.head(raw["url"]) as answer:
         assert answer.status == 200 and int(answer.headers["Content-Length"]) == raw["size"]
     async with client.get(raw["url"], headers={"Range": "bytes=1-3"}) as answer:
         assert answer.status == 206 and len(await answer.read()) == 3
     assert inputs_left() == []
     assert frames[-1]["data"] == body
+
+
+@pytest.mark.of_comfyui("files name the job of the ComfyUI beside the worker")
+async def test_files_name_their_job(client):
+    body = await client.finish((await client.start_job())["job_id"])
+    raw = next(item for item in body["downloads"] if item["result"] == "raw_mesh")
+    async with client.get(raw["url"]) as answer:
+        assert json.loads(await answer.read())["job_id"] == body["job_id"]
 
 
 async def test_the_report_is_a_download_of_every_job(client):

@@ -42,14 +42,19 @@ def nothing_left_behind(inputs_left):
     assert inputs_left() == []
 
 
-async def test_each_picture_reaches_its_side(client, png, control, inputs_left):
+@pytest.mark.of_comfyui("it looks into ComfyUI's folders")
+async def test_pictures_are_there_while_their_job_runs(client, png, control, inputs_left):
     control(seconds={"C3DRigCharacter": 0.5})
     files = {"image": png()} | {f"image_{side}": png((17 + k, 9)) for k, side in enumerate(SIDES)}
-    accepted = await start(client, files)
-    job_id = accepted["job_id"]
+    job_id = (await start(client, files))["job_id"]
     kept = [f"{job_id}{end}.tif" for end in ("", *(f"_{side}" for side in SIDES))]
     assert inputs_left() == sorted(kept)
-    body = await client.finish(job_id)
+    await client.finish(job_id)
+
+
+async def test_each_picture_reaches_its_side(client, png):
+    files = {"image": png()} | {f"image_{side}": png((17 + k, 9)) for k, side in enumerate(SIDES)}
+    body = await client.finish((await start(client, files))["job_id"])
     assert body["status"] == "completed"
     assert told(body) == ["preprocessing: front 16, left 17, right 18, back 19, top 20"]
 
