@@ -13,7 +13,7 @@ from aiohttp import web
 from ..server_routes.access import Access
 from ..server_routes.check import PictureChecks, UploadReader
 from ..server_routes.check_queue import AT_ONCE
-from ..server_routes.errors import answer_errors
+from ..server_routes.errors import Handler, answer_errors
 from ..server_routes.guard import Guard
 from ..server_routes.models import SPEC, serve_models, wants_folders
 from ..server_routes.rig_check import MeshReader, RigChecks
@@ -24,6 +24,12 @@ from .service import ClusterService
 log = logging.getLogger("character3d")
 
 
+@web.middleware
+async def _answer_options(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """As ComfyUI answers what is no preflight of a page of an allowed origin."""
+    return web.Response() if request.method == "OPTIONS" else await handler(request)
+
+
 def make_app(
     service: ClusterService, read_picture: UploadReader, read_mesh: MeshReader, access: Access | None = None
 ) -> web.Application:
@@ -32,6 +38,7 @@ def make_app(
     access = access or Access.from_environment()
     guard = Guard(access)
     guard.install(app)
+    app.middlewares.append(_answer_options)
     readers = PictureChecks(read_picture, AT_ONCE), RigChecks(read_mesh, AT_ONCE)
     routes = Routes(service, None, access, *readers, StudioPage())
     add_routes(table, routes)

@@ -159,6 +159,8 @@ async def test_what_one_accepts_all_serve_and_relay(cluster):
         assert frames[0]["data"]["progress"] == 40 and "event: job_completed" in text
         assert (await ask_for(one, f"/job/{job_id}/status"))["status"] == "completed"
         assert (await ask_for(two, f"/api/job/{job_id}/status"))["status"] == "completed"
+        async with one.options("/generate_character") as answer:
+            assert answer.status == 200
         listed = await ask_for(two, "/generate_character/jobs")
         assert [job["job_id"] for job in listed["jobs"]] == [job_id]
 

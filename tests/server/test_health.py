@@ -30,6 +30,7 @@ async def wait_until_idle(client):
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.of_comfyui("in a cluster the workers count what ends")
 async def test_metrics_count_what_happens(client, png):
     await wait_until_idle(client)
     before = await metrics_of(client)
