@@ -186,6 +186,8 @@ def list_metrics():
 
 def test_rules_and_the_board_ask_for_metrics_that_are_counted():
     rules = yaml.safe_load((DEPLOY / "prometheus" / "rules.yaml").read_text())["groups"][0]["rules"]
+    tested = yaml.safe_load((DEPLOY / "prometheus" / "rules.test.yaml").read_text())["tests"][0]
+    assert {case["alertname"] for case in tested["alert_rule_test"]} == {rule["alert"] for rule in rules}
     asked = [rule["expr"] for rule in rules]
     asked += [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
     for expression in asked:
@@ -230,6 +232,7 @@ def test_a_front_door_needs_no_more_than_its_image_has(tmp_path):
 def test_prometheus_takes_rules_and_scrape_configuration():
     for what, name in (("rules", "rules.yaml"), ("config", "compose.yaml")):
         subprocess.run(["promtool", "check", what, DEPLOY / "prometheus" / name], check=True)
+    subprocess.run(["promtool", "test", "rules", DEPLOY / "prometheus" / "rules.test.yaml"], check=True)
 
 
 @pytest.mark.nightly
