@@ -149,7 +149,8 @@ class Customer:
         if answer.status == 200:
             return dict(body)
         if answer.status != 503:
-            job.faults.append(f"LOST: {path} was answered with {answer.status}: {body}")
+            lost = "LOST: " * (answer.status in (404, 410))
+            job.faults.append(f"{lost}{path} was answered with {answer.status}: {body}")
         return None
 
     async def _ask_until_answered(
