@@ -238,6 +238,7 @@ class Parameters(TypedDict, total=False):
     pose_type: Literal["大-pose", "T-pose", "A-pose", "No"]
     enable_rigging: bool
     fingers: bool
+    face: bool
     strict: bool
     bind_pose: Literal["as generated", "T-pose"]
     animation: Literal["none", "all", "idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose"]

@@ -69,8 +69,8 @@ SAVE_NODE, REPLACE_NODE, TEXTURE_NODE = "C3DSaveViews", "C3DReplaceViews", "C3DA
 """Node types that make the views and bake them, and those that save and replace views and texture."""
 LOAD_NODE, RIG_NODE, CHARACTER_NODE = "C3DLoadMesh", "C3DRigCharacter", "C3DSaveCharacter"
 """Node types that take a client's mesh, rig it and save it."""
-OF_A_PICTURE: Mapping[str, str] = {RIG_NODE: "figure", CHARACTER_NODE: "model_file"}
-"""Node type -> its optional input that only a picture gives."""
+OF_A_PICTURE: Mapping[str, Collection[str]] = {RIG_NODE: ("figure", "face"), CHARACTER_NODE: ("model_file",)}
+"""Node type -> its optional inputs that need a picture."""
 OWN_INPUTS = frozenset({(BAKE_NODE, "texture_size")})
 """Inputs that keep the template's values, although a form field has their name: that is of the file."""
 NEWEST_CLIP = "newest clip"
@@ -275,7 +275,8 @@ def _load_edits(prompt: Prompt, names: Collection[str], edits: Mapping[str, str]
 def _take_mesh(prompt: Prompt, mesh: str) -> Prompt:
     """Rig a mesh of the input folder in place of the one that is made of a picture."""
     for node in prompt.values():
-        node["inputs"].pop(OF_A_PICTURE.get(node["class_type"], ""), None)
+        for name in OF_A_PICTURE.get(node["class_type"], ()):
+            node["inputs"].pop(name, None)
         if node["class_type"] == CHARACTER_NODE:
             node["inputs"]["filename_prefix"] = "3D/rigged"
     placing = {"up": "auto", "front": "auto", "height_meters": 0.0}

@@ -27,7 +27,7 @@ OF_PICTURES = frozenset(
     {
         *("prompt", "negative_prompt", "image_size", "mesh_input_size", "outline_size", "figure", "views"),
         *("steps", "mesh_model", "mesh_steps", "octree_resolution", "face_count", "guidance_scale"),
-        *("cfg_scale", "seed", "model_name", "enable_rigging", "corrections"),
+        *("cfg_scale", "seed", "model_name", "enable_rigging", "corrections", "face"),
     }
 )
 """Fields of POST /generate_character that these jobs do not use; they take all others."""

@@ -175,6 +175,7 @@ class FormFields(BaseModel):
     pose_type: Annotated[str, _one_of(REST_POSES, read=repair_mojibake)] = REST_POSES[0]
     enable_rigging: bool = True
     fingers: bool = False
+    face: bool = False
     strict: bool = False
     bind_pose: Annotated[str, _one_of(BIND_POSES)] = BIND_POSES[0]
     animation: Annotated[str, _one_of(("none", "all", *CLIPS))] = "none"

@@ -6,7 +6,7 @@ import { knows } from "./words.js";
 
 const MAIN = ["enable_rigging", "pose_type", "animation", "preset", "character_format"];
 const GROUPS = {
-  motion: ["fingers", "root_motion", "animated_preview", "strict"],
+  motion: ["fingers", "face", "root_motion", "animated_preview", "strict"],
   file: ["bind_pose", "bone_names", "lods", "max_triangles", "texture_size", "compression", "max_bytes"],
   look: ["image_size", "face_count", "octree_resolution", "mesh_model", "mesh_steps", "guidance_scale", "model_name", "prompt", "negative_prompt", "steps", "cfg_scale", "seed"],
   picture: ["views", "figure", "mesh_input_size", "outline_size"],

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from character3d.server_routes import parameters
 from PIL import ImageFont
 
 from .registry_archive import list_archive
@@ -79,6 +80,16 @@ def test_every_word_that_the_page_says_is_there():
             re.findall(r'(?:announce|say|complain|failed|makeToggle|makeChoice)\("([\w.]+)"', read(path))
         )
     assert len(said) > 80 and said <= WORDS["en"].keys(), said - WORDS["en"].keys()
+
+
+def test_every_option_and_choice_of_the_service_has_words():
+    """Numbers, and names of models, speak for themselves."""
+    fields = parameters.FormFields.model_json_schema()["properties"]
+    names = fields.keys() - {"corrections", "webhook_url"}
+    assert {f"option.{name}" for name in names} <= WORDS["en"].keys()
+    choices = {f"choice.{name}.{word}" for name in names for word in fields[name].get("enum", ())}
+    worded = {key for key in choices if not key.rpartition(".")[2].isdigit()}
+    assert worded <= WORDS["en"].keys(), worded - WORDS["en"].keys()
 
 
 def test_no_word_is_left_over():

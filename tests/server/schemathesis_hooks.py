@@ -66,7 +66,7 @@ def before_load_schema(context, raw_schema):
             fields.pop("motion", None)  # what is drawn for a file is a picture
 
 
-BOOLEANS = ("enable_rigging", "fingers", "strict", "animated_preview")
+BOOLEANS = ("enable_rigging", "fingers", "face", "strict", "animated_preview")
 SPELLINGS = ("true", "1", "yes", "on", "false", "0", "no", "off")
 
 

@@ -39,6 +39,7 @@ def test_defaults_are_the_contracts():
         "pose_type": "大-pose",
         "enable_rigging": True,
         "fingers": False,
+        "face": False,
         "strict": False,
         "bind_pose": "as generated",
         "animation": "none",

@@ -320,7 +320,7 @@ NODES = [
         [
             TRIMESH.Input("mesh"),
             *_texts("pose_type", "bind_pose"),
-            *(io.Boolean.Input(name) for name in ("fingers", "strict")),
+            *(io.Boolean.Input(name) for name in ("fingers", "face", "strict")),
         ],
         [CHARACTER.Output()],
         _rig,
