@@ -148,7 +148,8 @@ def _file_inputs() -> list[io.Input]:
             default=COMPRESSIONS[0],
             optional=True,
             tooltip="Of a GLB. quantized: fewer bits and WebP textures, which browsers read. meshopt: a "
-            "third smaller again, for readers that have meshopt's decoder.",
+            "third smaller again, for readers that have meshopt's decoder. draco: smaller still, and read by "
+            "Blender; with expressions about as meshopt.",
         ),
         _limit_input(
             "max_bytes",

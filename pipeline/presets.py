@@ -12,7 +12,7 @@ from typing import Any
 from .conventions import BIND_POSES, BONE_NAMES, CHARACTER_FORMATS
 
 NO_PRESET = "none"
-COMPRESSIONS = ("none", "quantized", "meshopt")
+COMPRESSIONS = ("none", "quantized", "meshopt", "draco")
 """How small the mesh and the clips of a GLB are made."""
 MOST_LODS = 3
 _T_POSE = BIND_POSES[1]

@@ -27,6 +27,8 @@ SUFFIXES: Mapping[str, str] = {
     "usdz": ".usdz",
 }
 """Format -> the end of its files' names."""
+_PACKAGES = {"meshopt": "meshopt", "draco": "DracoPy"}
+"""Compression -> the package that it needs."""
 _WEBP_QUALITY = 85
 _SMALLER = ((2, 1.0), (4, 1.0), (4, 0.5), (8, 0.25))
 """What is tried for a file with too many bytes: its texture's side divided, the share of its triangles."""
@@ -78,9 +80,10 @@ def _settle(settings: FileSettings) -> tuple[FileSettings, tuple[str, ...]]:
         notes.append(f"lods: only an FBX has levels of detail, not a {kind.upper()}")
     if settings.compression != "none" and kind != "glb":
         notes.append(f"compression: only a GLB is compressed, not a {kind.upper()}")
-    elif settings.compression == "meshopt" and not has_soft("meshopt"):
+    elif (package := _PACKAGES.get(settings.compression)) and not has_soft(package):
         notes.append(
-            "compression: quantized instead of meshopt, whose package is missing: pip install meshopt"
+            f"compression: quantized instead of {settings.compression}, whose package is missing: "
+            f"pip install {package}"
         )
         settings = replace(settings, compression="quantized")
     return settings, tuple(notes)

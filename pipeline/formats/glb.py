@@ -15,6 +15,7 @@ from ..types import FloatArray, IntArray, Mesh, RiggedCharacter, TexturedMesh
 from .files import replace_file
 from .gltf_compact import compress_document, quantize_document, recode_images
 from .gltf_document import INDICES, VERTICES, GltfDocument
+from .gltf_draco import compress_with_draco
 from .gltf_extras import add_tangents, add_targets, add_uv_sets, unmorph_positions
 from .gltf_materials import describe_material
 from .gltf_skin import add_skin_attributes, add_skinned_nodes
@@ -37,15 +38,20 @@ def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) ->
 
 
 def encode_compact_glb(character: RiggedCharacter, compression: str, webp_quality: int = 0) -> bytes:
-    """Return a smaller file of the character (gltf_compact.py); with a quality, textures are WebP."""
+    """Return a smaller file of the character; with a quality, its textures are WebP.
+
+    See gltf_compact.py, and gltf_draco.py for "draco".
+    """
     check_character(character, "GLB")
     document = describe_character(character)[0]
     if webp_quality:
         recode_images(document, webp_quality)
-    if compression != "none":
+    if compression in ("quantized", "meshopt"):
         quantize_document(document)
     if compression == "meshopt":
         compress_document(document)
+    if compression == "draco":
+        compress_with_draco(document)
     return document.pack()
 
 

@@ -29,25 +29,30 @@ _WIDTHS = {name: shape for shape, name in SHAPES.items()}
 
 def quantize_document(document: GltfDocument) -> None:
     """Store positions, normals, tangents, uvs, weights and rotations of a skinned document in fewer bits."""
-    views = _split_views(document)
+    views = split_views(document)
     for semantic, accessors in _list_attributes(document).items():
         pack = _PACKERS.get(semantic.split("_")[0])
         if pack is None:
             continue
         for accessor in accessors:
-            _replace(document, views, accessor, *pack(_read(document, views, accessor)))
+            _replace(document, views, accessor, *pack(read_accessor(document, views, accessor)))
     _quantize_positions(document, views)
     _drop_idle_joints(document, views)
+    quantize_rotations(document, views)
+    join_views(document, views)
+    require_extension(document, _QUANTIZED)
+
+
+def quantize_rotations(document: GltfDocument, views: list[bytes]) -> None:
+    """Store the rotations of all clips in 16 bits, for which glTF needs no extension."""
     for accessor in _list_rotations(document):
-        _replace(document, views, accessor, *_pack_signed(_read(document, views, accessor), np.int16))
-    _join_views(document, views)
-    _require(document, _QUANTIZED)
+        _replace(document, views, accessor, *_pack_signed(read_accessor(document, views, accessor), np.int16))
 
 
 def compress_document(document: GltfDocument) -> None:
     """Compress vertices, indices and clips with meshopt; FormatError if its package is not installed."""
     meshopt = import_soft("meshopt", "compression meshopt")
-    views, plain = _split_views(document), 0
+    views, plain = split_views(document), 0
     for number, view in enumerate(document.tree["bufferViews"]):
         stored = _find_layout(document, number)
         if stored is None:
@@ -63,14 +68,14 @@ def compress_document(document: GltfDocument) -> None:
         view |= {"buffer": 1, "byteOffset": plain, "byteLength": count * stride}
         view["extensions"] = {_MESHOPT: content}
         plain += -(-count * stride // 4) * 4
-    _join_views(document, views)
+    join_views(document, views)
     document.buffers = [{"byteLength": plain, "extensions": {_MESHOPT: {"fallback": True}}}]
-    _require(document, _MESHOPT)
+    require_extension(document, _MESHOPT)
 
 
 def recode_images(document: GltfDocument, quality: int) -> None:
     """Store all textures as WebP of a quality of 1 to 100."""
-    views = _split_views(document)
+    views = split_views(document)
     for image in document.tree.get("images", []):
         stream = io.BytesIO()
         Image.open(io.BytesIO(views[image["bufferView"]])).save(stream, "WEBP", quality=quality, method=4)
@@ -78,19 +83,19 @@ def recode_images(document: GltfDocument, quality: int) -> None:
         image["mimeType"] = "image/webp"
     for texture in document.tree.get("textures", []):
         texture["extensions"] = {_WEBP: {"source": texture.pop("source")}}
-    _join_views(document, views)
-    _require(document, _WEBP)
+    join_views(document, views)
+    require_extension(document, _WEBP)
 
 
-def _split_views(document: GltfDocument) -> list[bytes]:
-    """The bytes of each buffer view."""
+def split_views(document: GltfDocument) -> list[bytes]:
+    """Return the bytes of each buffer view."""
     return [
         bytes(document.binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]])
         for view in document.tree["bufferViews"]
     ]
 
 
-def _join_views(document: GltfDocument, views: list[bytes]) -> None:
+def join_views(document: GltfDocument, views: list[bytes]) -> None:
     """Lay the views out anew, in their order."""
     document.binary = bytearray()
     for view, data in zip(document.tree["bufferViews"], views, strict=True):
@@ -99,7 +104,8 @@ def _join_views(document: GltfDocument, views: list[bytes]) -> None:
         document.binary += data + bytes(-len(data) % 4)
 
 
-def _require(document: GltfDocument, extension: str) -> None:
+def require_extension(document: GltfDocument, extension: str) -> None:
+    """List an extension as one that the file cannot be read without."""
     for kind in ("extensionsUsed", "extensionsRequired"):
         document.tree.setdefault(kind, []).append(extension)
 
@@ -123,7 +129,8 @@ def _list_rotations(document: GltfDocument) -> list[int]:
     )
 
 
-def _read(document: GltfDocument, views: list[bytes], accessor: int) -> _Values:
+def read_accessor(document: GltfDocument, views: list[bytes], accessor: int) -> _Values:
+    """Return the values (N, k) of an accessor whose rows lie side by side."""
     described = document.tree["accessors"][accessor]
     values = np.frombuffer(views[described["bufferView"]], _DTYPES[described["componentType"]])
     return values.reshape(described["count"], *_WIDTHS[described["type"]])
@@ -163,8 +170,8 @@ def _pack_colors(colors: _Values) -> tuple[_Values, bool]:
     return np.rint(colors * 255.0).astype(np.uint8), True
 
 
-def _pack_weights(weights: _Values) -> tuple[_Values, bool]:
-    """Rows that sum to 255, or to their share of it where there are eight: the largest takes what is left."""
+def pack_weights(weights: _Values) -> tuple[_Values, bool]:
+    """Return rows that sum to 255, or to their share where there are eight; the largest takes the rest."""
     packed = np.rint(weights * 255.0).astype(np.int64)
     rows = np.arange(len(packed))
     packed[rows, weights.argmax(axis=1)] += np.rint(weights.sum(axis=1) * 255).astype(np.int64) - packed.sum(
@@ -178,22 +185,26 @@ _PACKERS: dict[str, Callable[[_Values], tuple[_Values, bool]]] = {
     "TANGENT": _pack_signed,
     "TEXCOORD": _pack_uvs,
     "COLOR": _pack_colors,
-    "WEIGHTS": _pack_weights,
+    "WEIGHTS": pack_weights,
 }
 
 
 def _quantize_positions(document: GltfDocument, views: list[bytes]) -> None:
     accessors = _list_attributes(document)["POSITION"]
-    points = np.concatenate([_read(document, views, accessor) for accessor in accessors]).astype(np.float64)
+    points = np.concatenate([read_accessor(document, views, accessor) for accessor in accessors]).astype(
+        np.float64
+    )
     low, high = points.min(axis=0), points.max(axis=0)
     middle, step = (low + high) / 2, float((high - low).max()) / 2 / _LARGEST_POSITION
     for accessor in accessors:
-        whole = np.rint((_read(document, views, accessor) - middle) / step).astype(np.int16)
+        whole = np.rint((read_accessor(document, views, accessor) - middle) / step).astype(np.int16)
         _replace(document, views, accessor, whole, False)
     back = np.diag((step, step, step, 1.0))
     back[:3, 3] = middle
     for skin in document.tree["skins"]:
-        bind = _read(document, views, skin["inverseBindMatrices"]).astype(np.float64).transpose(0, 2, 1)
+        bind = (
+            read_accessor(document, views, skin["inverseBindMatrices"]).astype(np.float64).transpose(0, 2, 1)
+        )
         _store_matrices(document, views, skin["inverseBindMatrices"], bind @ back)
     _scale_targets(document, views, 1 / step)
 
@@ -226,8 +237,8 @@ def _drop_idle_joints(document: GltfDocument, views: list[bytes]) -> None:
     for semantic, accessors in attributes.items():
         for weights in accessors if semantic.startswith("WEIGHTS") else ():
             (joints,) = attributes[semantic.replace("WEIGHTS", "JOINTS")]
-            kept = _read(document, views, joints).copy()
-            kept[_read(document, views, weights) == 0] = 0
+            kept = read_accessor(document, views, joints).copy()
+            kept[read_accessor(document, views, weights) == 0] = 0
             views[document.tree["accessors"][joints]["bufferView"]] = kept.tobytes()
 
 

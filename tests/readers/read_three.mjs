@@ -10,6 +10,7 @@ const load = (path) => import(pathToFileURL(join(modules, path)).href);
 const THREE = await load("three/build/three.module.js");
 const { FBXLoader } = await load("three/examples/jsm/loaders/FBXLoader.js");
 const { GLTFLoader } = await load("three/examples/jsm/loaders/GLTFLoader.js");
+const { MeshoptDecoder } = await load("three/examples/jsm/libs/meshopt_decoder.module.js");
 
 const [modelPath, askPath, reportPath] = process.argv.slice(2);
 const ask = JSON.parse(readFileSync(askPath, "utf8"));
@@ -44,8 +45,42 @@ const loadFbx = () => {
   const scene = new FBXLoader().parse(data, "");
   return { scene, animations: scene.animations, userData: {} };
 };
+// three's own loader of Draco wants a browser's workers; the decoder is Google's all the same.
+const makeDracoLoader = async () => {
+  const draco = await (await load("draco3dgltf/draco3dgltf.js")).default.createDecoderModule();
+  const read = (decoder, mesh, attribute, Type) => {
+    const values = new draco.DracoFloat32Array();
+    decoder.GetAttributeFloatForAllPoints(mesh, attribute, values);
+    return Type.from({ length: values.size() }, (_, i) => values.GetValue(i));
+  };
+  const decode = (buffer, ids, types) => {
+    const decoder = new draco.Decoder();
+    const mesh = new draco.Mesh();
+    const array = new Int8Array(buffer);
+    const status = decoder.DecodeArrayToMesh(array, array.length, mesh);
+    if (!status.ok()) throw new Error(status.error_msg());
+    const geometry = new THREE.BufferGeometry();
+    const face = new draco.DracoInt32Array();
+    const corners = (f) => {
+      decoder.GetFaceFromMesh(mesh, f, face);
+      return [0, 1, 2].map((k) => face.GetValue(k));
+    };
+    geometry.setIndex(Array.from({ length: mesh.num_faces() }, (_, f) => corners(f)).flat());
+    for (const [name, id] of Object.entries(ids)) {
+      const attribute = decoder.GetAttributeByUniqueId(mesh, id);
+      const values = read(decoder, mesh, attribute, globalThis[types[name]]);
+      geometry.setAttribute(name, new THREE.BufferAttribute(values, attribute.num_components()));
+    }
+    return geometry;
+  };
+  return {
+    preload() {},
+    decodeDracoFile: (buffer, done, ids, types) => done(decode(buffer, ids, types)),
+  };
+};
 const loadGltf = async () => {
-  const loader = new GLTFLoader();
+  const loader = new GLTFLoader().setMeshoptDecoder(MeshoptDecoder);
+  loader.setDRACOLoader(await makeDracoLoader());
   if (extname(modelPath) === ".vrm") {
     const { VRMLoaderPlugin } = await load("@pixiv/three-vrm/lib/three-vrm.module.js");
     loader.register((parser) => new VRMLoaderPlugin(parser));
@@ -164,6 +199,7 @@ const express = (weights) => {
 const influences = vrm && ask.express ? express(ask.express) : null;
 const swung = vrm && swing ? swingBones(swing) : null;
 
+const isPng = (content) => content.toString("latin1", 1, 4) === "PNG";
 const content = mesh.material.map && pictures.length ? Buffer.from(await pictures[0].arrayBuffer()) : null;
 const report = {
   warnings,
@@ -180,7 +216,8 @@ const report = {
   human_bones: vrm && Object.fromEntries(humanBones.map(([role, { node }]) => [role, node.name])),
   texture: content && {
     sha256: createHash("sha256").update(content).digest("hex"),
-    size: [content.readUInt32BE(16), content.readUInt32BE(20)], // the PNG's IHDR
+    type: pictures[0].type,
+    size: isPng(content) ? [content.readUInt32BE(16), content.readUInt32BE(20)] : null, // the PNG's IHDR
   },
 };
 writeFileSync(reportPath, JSON.stringify(report));
