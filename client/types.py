@@ -251,7 +251,7 @@ class Parameters(TypedDict, total=False):
     lods: int
     max_triangles: int
     texture_size: int
-    compression: Literal["none", "quantized", "meshopt"]
+    compression: Literal["none", "quantized", "meshopt", "draco"]
     max_bytes: int
     animated_preview: bool
     corrections: str
@@ -384,6 +384,8 @@ class QualityRig(TypedDict):
     is_humanoid: bool
     clips: list[str]
     morphs: int
+    still_limbs: int | None
+    """Arms and legs that move nothing: they could not be told from the body."""
     stretch: float | None
     """999 of 1000 edges stretch less when it walks and waves; 1 is not at all."""
 

@@ -53,6 +53,10 @@ class QualityRig(TypedDict):
     is_humanoid: bool
     clips: list[str]
     morphs: int
+    still_limbs: Annotated[
+        int | None,
+        Field(description="Arms and legs that move nothing: they could not be told from the body."),
+    ]
     stretch: Annotated[
         float | None,
         Field(description="999 of 1000 edges stretch less when it walks and waves; 1 is not at all."),

@@ -8,10 +8,12 @@ from ..boxes import find_box
 from ..cameras import build_six_view_rig
 from ..device import array_to_tensor, tensor_to_array
 from ..generating_multiview_texture.alignment import map_box
+from ..humanoid import SIDES
 from ..mesh.areas import measure_areas
 from ..rasterize import rasterize_view
-from ..types import BoolArray, FloatArray, FramedPicture, Mesh, TexturedMesh
+from ..types import BoolArray, FloatArray, FramedPicture, Mesh, RiggedCharacter, TexturedMesh
 
+_LOWER = ("LowerArm", "LowerLeg")
 _SIDE = 512
 """Pixels of the square in which outlines are compared."""
 
@@ -52,6 +54,14 @@ def measure_unseen_share(textured: TexturedMesh, coverage: FloatArray) -> float:
     """
     charts = _measure_uv_areas(textured).sum() * coverage.size
     return float(np.clip(1 - coverage.sum(dtype=np.float64) / max(charts, 1.0), 0, 1))
+
+
+def count_still_limbs(character: RiggedCharacter) -> int | None:
+    """How many of arms and legs, 0 to 4, move no vertex at elbow or knee; None without humanoid roles."""
+    roles, skin = character.skeleton.roles, character.skin
+    moving = set(np.unique(skin.joints[skin.weights > 0]).tolist())
+    lower = [roles[side + part] for side in SIDES for part in _LOWER if side + part in roles]
+    return sum(joint not in moving for joint in lower) if lower else None
 
 
 def _count_texels(textured: TexturedMesh) -> FloatArray:

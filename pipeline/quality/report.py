@@ -13,7 +13,12 @@ from ..figure import LANDMARKS, Figure
 from ..texture_baking.seam_metrics import measure_seam_differences
 from ..types import FloatArray, FramedPicture, Material, PictureSet, RiggedCharacter, TexturedMesh
 from .limits import LIMITS, Limit
-from .measures import measure_silhouette_iou, measure_texel_density, measure_unseen_share
+from .measures import (
+    count_still_limbs,
+    measure_silhouette_iou,
+    measure_texel_density,
+    measure_unseen_share,
+)
 
 VERSION = 1
 _SURE_LANDMARK = 0.3
@@ -62,7 +67,8 @@ class TextureQuality:
 class RigQuality:
     """joints, influences: per skeleton and vertex. clips: by name. morphs: how many the mesh has.
 
-    stretch: 999 of 1000 edges stretch less in walk and wave, 1 is none; None for a skeleton that cannot walk.
+    still_limbs: arms and legs that move nothing, see count_still_limbs. stretch: 999 of 1000 edges stretch
+    less in walk and wave, 1 is none; None for a skeleton that cannot walk.
     """
 
     joints: int
@@ -70,6 +76,7 @@ class RigQuality:
     is_humanoid: bool
     clips: tuple[str, ...]
     morphs: int
+    still_limbs: int | None
     stretch: float | None
 
 
@@ -182,6 +189,7 @@ def _describe_rig(character: RiggedCharacter) -> RigQuality:
         is_humanoid=bool(character.skeleton.roles),
         clips=tuple(clip.name for clip in character.clips),
         morphs=0 if extras is None else len(extras.morphs),
+        still_limbs=count_still_limbs(character),
         stretch=None if stretch is None else round(stretch, 3),
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import trimesh
 from character3d.pipeline.figure import LANDMARKS, Figure
 from character3d.pipeline.quality import LIMITS, report_quality
 from character3d.pipeline.quality.measures import (
+    count_still_limbs,
     measure_silhouette_iou,
     measure_texel_density,
     measure_unseen_share,
 )
+from character3d.pipeline.rigging import hold_limbs
 from character3d.pipeline.skeleton_types import Skeleton, SkinWeights
 from character3d.pipeline.types import (
     FramedPicture,
@@ -23,6 +26,7 @@ from character3d.pipeline.types import (
     RiggedCharacter,
     TexturedMesh,
 )
+from character3d.tests.readers.sample_humanoid import make_humanoid
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "rest.md"
 
@@ -127,13 +131,28 @@ def test_a_good_character_has_no_warning():
     assert "left, back, right" in report.guessed[0]
 
 
+def hold(*limbs):
+    """A figure with hands and feet of which these of LIMBS move with the body."""
+    whole = make_humanoid()
+    return replace(whole, skin=hold_limbs(whole.skeleton, whole.skin, limbs))
+
+
 CROSSED = {
-    "unsure_landmarks": {"figure": make_figure(0.35)},
+    "unsure_landmarks": {"figure": make_figure(0.55)},
     "outline_differs": {"textured": make_plane((512, 512), 0.3, 0.8)},
     "coarse_texture": {"textured": make_plane((32, 32), 0.5, 0.8)},
     "unseen": {"coverage": np.full((8, 8), 0.5, np.float32)},
+    "still_limbs": {"character": hold("left arm")},
     "tears": {"character": make_character(make_plane(), 4.5)},
 }
+
+
+@pytest.mark.parametrize(
+    ("limbs", "still"), [((), 0), (("left arm",), 1), (("legs",), 2), (("left arm", "right arm", "legs"), 4)]
+)
+def test_limbs_that_move_nothing_are_counted(limbs, still):
+    assert count_still_limbs(hold(*limbs)) == still
+    assert count_still_limbs(make_character(make_plane(), 1.0)) is None
 
 
 @pytest.mark.parametrize("code", CROSSED)
