@@ -11,7 +11,7 @@ from ..progress import Progress, ignore_progress
 from ..texture_baking.shrink import shrink_textures
 from ..types import RiggedCharacter
 from .fbx import encode_fbx
-from .glb import encode_compact_glb, encode_glb
+from .glb import encode_compact_glb
 from .lods import make_lods, reduce_triangles
 from .reading.soft_packages import has_soft
 from .usdz import encode_usdz
@@ -76,8 +76,8 @@ def encode_character(
 def _settle(settings: FileSettings) -> tuple[FileSettings, tuple[str, ...]]:
     """The settings that can be followed here, and what cannot."""
     kind, notes = settings.character_format, []
-    if settings.lods and kind != "fbx":
-        notes.append(f"lods: only an FBX has levels of detail, not a {kind.upper()}")
+    if settings.lods and kind not in ("fbx", "glb"):
+        notes.append(f"lods: only FBX and GLB have levels of detail, not a {kind.upper()}")
     if settings.compression != "none" and kind != "glb":
         notes.append(f"compression: only a GLB is compressed, not a {kind.upper()}")
     elif (package := _PACKAGES.get(settings.compression)) and not has_soft(package):
@@ -107,9 +107,9 @@ def _encode_fbx(character: RiggedCharacter, settings: FileSettings, stem: str, m
 
 
 def _encode_glb(character: RiggedCharacter, settings: FileSettings, stem: str, meta: VrmMeta) -> bytes:
-    if settings.compression == "none":
-        return encode_glb(character)
-    return encode_compact_glb(character, settings.compression, _WEBP_QUALITY)
+    lods = make_lods(character, settings.lods)
+    quality = 0 if settings.compression == "none" else _WEBP_QUALITY
+    return encode_compact_glb(character, settings.compression, quality, lods)
 
 
 def _encode_vrm(character: RiggedCharacter, settings: FileSettings, stem: str, meta: VrmMeta) -> bytes:

@@ -5,6 +5,7 @@ Frame and UV origin of the pipeline are glTF's (conventions.py), so nothing is c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,18 @@ def write_glb(path: str | Path, model: Mesh | TexturedMesh | RiggedCharacter) ->
     replace_file(Path(path), encode_glb(model))
 
 
-def encode_compact_glb(character: RiggedCharacter, compression: str, webp_quality: int = 0) -> bytes:
+def encode_compact_glb(
+    character: RiggedCharacter,
+    compression: str,
+    webp_quality: int = 0,
+    lods: Sequence[RiggedCharacter] = (),
+) -> bytes:
     """Return a smaller file of the character; with a quality, its textures are WebP.
 
     See gltf_compact.py, and gltf_draco.py for "draco".
     """
     check_character(character, "GLB")
-    document = describe_character(character)[0]
+    document = describe_character(character, lods)[0]
     if webp_quality:
         recode_images(document, webp_quality)
     if compression in ("quantized", "meshopt"):
@@ -62,38 +68,54 @@ def encode_glb(model: Mesh | TexturedMesh | RiggedCharacter) -> bytes:
         return describe_character(model)[0].pack()
     check_mesh(model.mesh if isinstance(model, TexturedMesh) else model, "GLB")
     document = GltfDocument()
-    document.add("nodes", {"name": "character", "mesh": _add_mesh(document, model, {})})
+    document.add("nodes", {"name": "character", "mesh": _add_mesh(document, model, {}, {})})
     document.add("scenes", {"nodes": [0]})
     return document.pack()
 
 
-def describe_character(character: RiggedCharacter) -> tuple[GltfDocument, list[int]]:
-    """Return the document of a validated character, and the node (J,) of each of its joints."""
+def describe_character(
+    character: RiggedCharacter, lods: Sequence[RiggedCharacter] = ()
+) -> tuple[GltfDocument, list[int]]:
+    """Return the document of a validated character, and the node (J,) of each of its joints.
+
+    lods: its coarser levels of detail, on the same skeleton and with the same materials.
+    """
     document = GltfDocument()
-    skin = add_skin_attributes(document, character.skin, len(character.skeleton.names))
-    mesh = _add_mesh(document, character.textured, skin)
-    return document, add_skinned_nodes(document, character, mesh)
+    meshes: list[int] = []
+    materials: dict[int, int] = {}
+    for level in (character, *lods):
+        skin = add_skin_attributes(document, level.skin, len(character.skeleton.names))
+        meshes.append(_add_mesh(document, level.textured, skin, materials))
+    return document, add_skinned_nodes(document, character, meshes[0], meshes[1:])
 
 
-def _add_mesh(document: GltfDocument, model: Mesh | TexturedMesh, skin: dict[str, int]) -> int:
-    """Append the mesh, a primitive for each of its materials; they share their vertices."""
+def _add_mesh(
+    document: GltfDocument, model: Mesh | TexturedMesh, skin: dict[str, int], materials: dict[int, int]
+) -> int:
+    """Append the mesh, a primitive for each of its materials; they share their vertices.
+
+    materials: those of a finer level of detail that the document has, the model's number -> the document's;
+    empty for the first mesh, whose are added.
+    """
     mesh = model.mesh if isinstance(model, TexturedMesh) else model
     attributes = _add_attributes(document, mesh) | skin
     if isinstance(model, TexturedMesh):
-        described = [describe_material(document, material) for material in model.materials]
-        faces = [mesh.faces[model.face_materials == number] for number in range(len(described))]
+        described = [] if materials else [describe_material(document, item) for item in model.materials]
+        faces = [mesh.faces[model.face_materials == number] for number in range(len(model.materials))]
     else:
         described, faces = [_describe_plain(mesh)], [mesh.faces]
     targets, named = add_targets(document, mesh)
     primitives = []
-    for material, its_faces in zip(described, faces, strict=True):
+    for number, its_faces in enumerate(faces):
         if not len(its_faces):
             continue
-        if mesh.colors is not None and (mesh.colors[:, 3] < 1).any():
-            material.setdefault("alphaMode", "BLEND")
         indices = _add_indices(document, its_faces, len(mesh.positions))
-        number = document.add("materials", material)
-        primitives.append({"attributes": attributes, "indices": indices, "material": number, **targets})
+        if number not in materials:
+            if mesh.colors is not None and (mesh.colors[:, 3] < 1).any():
+                described[number].setdefault("alphaMode", "BLEND")
+            materials[number] = document.add("materials", described[number])
+        material = materials[number]
+        primitives.append({"attributes": attributes, "indices": indices, "material": material, **targets})
     return document.add("meshes", {"name": "character", "primitives": primitives, **named})
 
 

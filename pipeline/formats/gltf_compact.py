@@ -233,13 +233,18 @@ def _scale_targets(document: GltfDocument, views: list[bytes], scale: float) -> 
 
 def _drop_idle_joints(document: GltfDocument, views: list[bytes]) -> None:
     """Joint 0 where a weight was rounded to 0, as glTF wants it."""
-    attributes = _list_attributes(document)
-    for semantic, accessors in attributes.items():
-        for weights in accessors if semantic.startswith("WEIGHTS") else ():
-            (joints,) = attributes[semantic.replace("WEIGHTS", "JOINTS")]
-            kept = read_accessor(document, views, joints).copy()
-            kept[read_accessor(document, views, weights) == 0] = 0
-            views[document.tree["accessors"][joints]["bufferView"]] = kept.tobytes()
+    shared = [primitive["attributes"] for mesh in document.tree["meshes"] for primitive in mesh["primitives"]]
+    for joints, weights in sorted(
+        {
+            (attributes[name.replace("WEIGHTS", "JOINTS")], number)
+            for attributes in shared
+            for name, number in attributes.items()
+            if name.startswith("WEIGHTS")
+        }
+    ):
+        kept = read_accessor(document, views, joints).copy()
+        kept[read_accessor(document, views, weights) == 0] = 0
+        views[document.tree["accessors"][joints]["bufferView"]] = kept.tobytes()
 
 
 def _find_layout(document: GltfDocument, view: int) -> tuple[str, int] | None:

@@ -13,12 +13,18 @@ from ..types import AnimationClip, Float64Array, FloatArray, IntArray, RiggedCha
 from .gltf_document import VERTICES, GltfDocument
 from .joint_transforms import find_moving_joints, make_exact_rest, move_in_parents, world_to_local
 
+_LOD = "MSFT_lod"
 _SET = 4
 """Joints per vertex in one attribute."""
 
 
-def add_skinned_nodes(document: GltfDocument, character: RiggedCharacter, mesh: int) -> list[int]:
+def add_skinned_nodes(
+    document: GltfDocument, character: RiggedCharacter, mesh: int, lods: Sequence[int] = ()
+) -> list[int]:
     """Append the node of `mesh` with its skin, then a node per joint; return the joints' nodes (J,).
+
+    lods: meshes of coarser levels of detail, on the same skin. Their nodes are no part of the scene, but of
+    MSFT_lod: who does not know that shows the finest level alone.
 
     The mesh's node and the root joint are siblings at the top of the scene, as glTF recommends, because the
     transform of a skinned mesh's node is ignored. Clips become animations.
@@ -30,10 +36,24 @@ def add_skinned_nodes(document: GltfDocument, character: RiggedCharacter, mesh: 
     node = document.add("nodes", {"name": "character", "mesh": mesh, "skin": skin})
     joints = _add_joints(document, skeleton, local, first)
     document.add("scenes", {"nodes": [node, joints[0]]})
+    if lods:
+        _add_lods(document, node, lods)
     moving = find_moving_joints(local, character.clips)
     for clip in move_in_parents(skeleton, character.clips):
         _add_animation(document, clip, moving, joints)
     return joints
+
+
+def _add_lods(document: GltfDocument, finest: int, meshes: Sequence[int]) -> None:
+    """Source: Khronos, the vendor extension MSFT_lod. Each level has half the share of the screen."""
+    node = document.tree["nodes"][finest]
+    levels = [
+        document.add("nodes", {"name": f"{node['name']}_LOD{level}", "mesh": mesh, "skin": node["skin"]})
+        for level, mesh in enumerate(meshes, start=1)
+    ]
+    node["extensions"] = {_LOD: {"ids": levels}}
+    node["extras"] = {"MSFT_screencoverage": [0.5**level for level in range(1, len(levels) + 1)] + [0.0]}
+    document.tree.setdefault("extensionsUsed", []).append(_LOD)
 
 
 def add_armature(document: GltfDocument, skeleton: Skeleton, clips: Sequence[AnimationClip]) -> list[int]:

@@ -1,12 +1,17 @@
 """Levels of detail: vertices of the finest level alone, closed where it is closed, no seam torn."""
 
+import json
+
 import numpy as np
 import pytest
-from character3d.pipeline.formats import encode_fbx
+from character3d.pipeline.formats import encode_fbx, read_mesh
+from character3d.pipeline.formats.glb import encode_compact_glb
 from character3d.pipeline.formats.lods import make_lods, reduce_triangles
 from character3d.pipeline.mesh.simplify import simplify_faces
 from character3d.pipeline.mesh.topology import is_closed, is_manifold
 from character3d.pipeline.mesh.weld import weld_equal
+from character3d.tests.readers.compare import write_ask
+from character3d.tests.readers.locate import require_reader, run_reader
 from character3d.tests.readers.read_ufbx import keep_alive
 from character3d.tests.readers.sample_humanoid import make_humanoid
 
@@ -93,3 +98,39 @@ def test_ufbx_reads_the_levels_of_an_fbx(tmp_path):
     assert [mesh.num_faces for mesh in scene.meshes] == counts
     assert all(len(mesh.skin_deformers) == 1 for mesh in scene.meshes)
     assert len(scene.lod_groups) == 1 and len(scene.materials) == 1
+
+
+def write_glb_levels(path):
+    """A character and its three coarser levels in a GLB; the levels, and the file's JSON."""
+    character = make_humanoid()
+    levels = (character, *make_lods(character, 3))
+    data = encode_compact_glb(character, "none", 0, levels[1:])
+    path.write_bytes(data)
+    return levels, json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+
+
+def test_a_glb_has_its_levels_beside_the_scene(tmp_path):
+    levels, tree = write_glb_levels(tmp_path / "a.glb")
+    (node,) = (node for node in tree["nodes"] if "extensions" in node)
+    others = [tree["nodes"][number] for number in node["extensions"]["MSFT_lod"]["ids"]]
+    primitives = [tree["meshes"][item["mesh"]]["primitives"] for item in (node, *others)]
+    counts = [tree["accessors"][indices["indices"]]["count"] // 3 for (indices,) in primitives]
+    assert counts == [len(level.textured.mesh.faces) for level in levels]
+    assert {item["skin"] for item in others} == {node["skin"]} and len(tree["materials"]) == 1
+    assert node["extras"]["MSFT_screencoverage"] == [0.5, 0.25, 0.125, 0.0]
+    assert not {*node["extensions"]["MSFT_lod"]["ids"]} & {*tree["scenes"][0]["nodes"]}
+    assert len(read_mesh(tmp_path / "a.glb").surface.mesh.faces) == counts[0]
+
+
+@pytest.mark.parametrize("reader", ["gltf-validator", "three"])
+def test_who_does_not_know_levels_shows_the_finest(tmp_path, reader):
+    require_reader(reader)
+    levels, _ = write_glb_levels(tmp_path / "a.glb")
+    if reader == "gltf-validator":
+        report = run_reader(reader, tmp_path / "report.json", tmp_path / "a.glb")
+        assert (report["issues"]["numErrors"], report["issues"]["numWarnings"]) == (0, 0), report["issues"]
+        return
+    report = run_reader(
+        reader, tmp_path / "report.json", tmp_path / "a.glb", write_ask(tmp_path / "ask.json")
+    )
+    assert len(report["positions"]) == len(levels[0].textured.mesh.faces)

@@ -12,6 +12,7 @@ from character3d.pipeline.formats import NAME_PROFILES, VrmMeta, encode_characte
 from character3d.pipeline.formats.glb import encode_compact_glb
 from character3d.pipeline.formats.reading.soft_packages import has_soft
 from character3d.pipeline.formats.usdz import encode_usdz
+from character3d.pipeline.formats.vrm import encode_vrm
 from character3d.pipeline.formats.vrm0 import encode_vrm0
 from character3d.pipeline.mesh.normals import vertex_normals
 from character3d.pipeline.presets import NO_PRESET, PRESETS, FileSettings, apply_preset
@@ -64,9 +65,9 @@ def test_a_file_fits_its_limit_or_is_refused():
 
 
 def test_what_a_format_has_not_is_said():
-    file = encode_character(CHARACTER, FileSettings("glb", lods=2), "a", META)
-    assert file.notes == ("lods: only an FBX has levels of detail, not a GLB",)
-    assert file.data == encode_glb(CHARACTER)
+    file = encode_character(CHARACTER, FileSettings("vrm", lods=2), "a", META)
+    assert file.notes == ("lods: only FBX and GLB have levels of detail, not a VRM",)
+    assert file.data == encode_vrm(CHARACTER, META)
 
 
 def test_presets_are_whole_and_give_way():
