@@ -13,6 +13,8 @@ const GROUPS = {
 };
 const OWN = new Set(["corrections", "webhook_url"]);
 const LONG = new Set(["prompt", "negative_prompt"]);
+/** Choices whose files the page cannot show: it has no decoder of Draco. */
+const UNSHOWN = new Set(["draco"]);
 /** The fields that a preset sets where they were not chosen. */
 const OF_PRESET = ["character_format", ...GROUPS.file];
 
@@ -87,7 +89,7 @@ export class Options {
     };
     const listen = (read) => ({ change: (event) => set(read(event.target)) });
     if (schema.type === "boolean") return make("input", { type: "checkbox", id, checked: schema.default, on: listen((input) => input.checked) });
-    const choices = schema.enum ?? this.names[name];
+    const choices = (schema.enum ?? this.names[name])?.filter((choice) => !UNSHOWN.has(choice));
     if (choices) return this.makeSelect(name, schema, id, choices, set);
     if (schema.type === "string") {
       const tag = LONG.has(name) ? "textarea" : "input";
