@@ -138,7 +138,8 @@ def _file_inputs() -> list[io.Input]:
             min=0,
             max=MOST_LODS,
             optional=True,
-            tooltip="Further levels of detail in an FBX or GLB, each with half the triangles of the one before.",
+            tooltip="Further levels of detail in an FBX or GLB, each with half the triangles of the one "
+            "before.",
         ),
         _limit_input("max_triangles", 1_000_000, "The most triangles of the mesh. 0: all."),
         _limit_input("texture_size", 8192, "The longest side of a texture in pixels. 0: as it was baked."),

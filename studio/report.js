@@ -15,6 +15,7 @@ const FIGURES = {
   "texture.texels_per_pixel": PERCENT,
   "texture.seam_error": FINE,
   "texture.unseen_share": PERCENT,
+  "rig.still_limbs": {},
   "rig.stretch": FACTOR,
 };
 
