@@ -28,6 +28,7 @@ from .runs import JobFailed, Run, Stopped
 from .types import CompletedJob
 
 SERVER = "http://127.0.0.1:8188"
+FORMATS = ("fbx", "glb", "vrm", "vrm0", "usdz")
 COMMANDS = ("generate", "check", "rig", "animate", "mcp")
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 """Exit statuses."""
@@ -55,7 +56,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     """Those of all commands that make something."""
     _add_server(parser)
     parser.add_argument("-o", "--out", type=Path, default=Path(), metavar="FOLDER", help="for the results")
-    parser.add_argument("--format", choices=("fbx", "glb", "vrm"), help="of the character, by default fbx")
+    parser.add_argument("--format", choices=FORMATS, help="of the character, by default fbx")
+    parser.add_argument(
+        "--preset", metavar="PROGRAM", help="that shall take the file, such as unity, godot or roblox"
+    )
     parser.add_argument("--animation", metavar="CLIP", help="a clip such as walk, or all")
     parser.add_argument("--seed", metavar="NUMBER", help="of what is random")
     parser.add_argument(
@@ -97,13 +101,20 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _read_fields(options: argparse.Namespace) -> dict[str, str]:
-    named = {"character_format": options.format, "animation": options.animation, "seed": options.seed}
+    named = {
+        "character_format": options.format,
+        "preset": options.preset,
+        "animation": options.animation,
+        "seed": options.seed,
+    }
     return {**{name: value for name, value in named.items() if value is not None}, **dict(options.fields)}
 
 
 def _has_result(out: Path, stem: str) -> bool:
     is_begun = (out / f".{stem}.character3d.json").exists()
-    return not is_begun and any((out / f"{stem}{end}").exists() for end in (".fbx", ".glb", ".vrm", ""))
+    return not is_begun and any(
+        (out / f"{stem}{end}").exists() for end in (".fbx", ".glb", ".vrm", ".usdz", "")
+    )
 
 
 def list_orders(options: argparse.Namespace) -> Iterator[Order]:

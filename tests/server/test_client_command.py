@@ -1,5 +1,6 @@
 """The command `character3d`: from a file to a file, and what it says where that fails."""
 
+import inspect
 import itertools
 import json
 import os
@@ -67,6 +68,16 @@ def test_a_picture_becomes_a_file_of_its_name(comfyui, picture, tmp_path, capsys
     assert "character" in json.loads((out / "knight.vrm").read_text())
     shown = capsys.readouterr().err
     assert "knight.png: " in shown and "knight.vrm" in shown and "seconds" in shown
+
+
+def test_a_preset_is_a_field_of_the_form(comfyui, picture, tmp_path):
+    out = tmp_path / "out"
+    assert main([str(picture), "-o", str(out), "--preset", "roblox", "--server", comfyui.url]) == 0
+    assert [path.name for path in out.iterdir()] == ["knight.fbx"]
+    user = Client(comfyui.url)
+    newest = next(user.list_jobs("completed"))
+    chosen = user.status(newest["job_id"])["parameters"]
+    assert (chosen["bone_names"], chosen["max_triangles"]) == ("roblox", 6_000)
 
 
 def test_a_folder_is_gone_on_with(comfyui, tmp_path, capsys):
@@ -210,6 +221,10 @@ def test_both_clients_have_the_same_methods():
         return {name for name in vars(kind) if not name.startswith("_")}
 
     assert list_methods(client.Client) - list_methods(AsyncClient) == {"address"}
+    for name in list_methods(AsyncClient) - {"client"}:
+        both = (inspect.signature(getattr(kind, name)).parameters for kind in (client.Client, AsyncClient))
+        ours, theirs = (list(parameters.values()) for parameters in both)
+        assert ours == theirs, name
 
 
 def test_usage(tmp_path, picture, capsys):
