@@ -53,11 +53,12 @@ def _read(cluster: Cluster) -> dict[str, float]:
 
 
 def sum_seconds(pid: int) -> float:
-    """Processor seconds of a process and of what it has started, also of what has ended."""
-    own = _read_stat(pid)
-    children: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        children += map(int, (task / "children").read_text().split())
+    """Processor seconds of a process and of what it started; what ends meanwhile is its parent's then."""
+    try:
+        own, tasks = _read_stat(pid), list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
     return own + sum(map(sum_seconds, children))
 
 
