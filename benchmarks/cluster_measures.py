@@ -45,6 +45,7 @@ class Run:
     accepted: float = 0.0
     begun: float = 0.0
     ended: float = 0.0
+    events: int = 0
     body: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -68,7 +69,7 @@ async def run_job(address: str, picture: bytes, seconds: float) -> Run:
             async for line in answer.content:
                 if line.startswith(b"data: "):
                     frame = json.loads(line.removeprefix(b"data: "))
-                    run.begun = run.begun or time.monotonic()
+                    run.begun, run.events = run.begun or time.monotonic(), frame["seq"]
                     if frame["type"] in TERMINAL:
                         run.ended, run.body = time.monotonic(), frame["data"]
     assert run.body.get("status") == "completed", run.body
@@ -336,9 +337,11 @@ async def measure_costs(folder: Path, engines: Engines, options: argparse.Namesp
     resting = {name: value / IDLE_SECONDS for name, value in idle.items()}
     second = {name: (used_long[name] - used[name]) / (long - short) - resting[name] for name in used}
     once = {name: used[name] - short * (second[name] + resting[name]) for name in used}
-    costs = {"once": once, "second": second, "resting": resting, "seconds": _split(runs)}
+    events = statistics.mean(run.events for run in runs)
+    costs = {"once": once, "second": second, "resting": resting, "events": events, "seconds": _split(runs)}
     for name, rest in resting.items():
         print(f"    {name}: {once[name]:.4g} a job, {second[name]:.4g} a second of it, {rest:.4g} resting")
+    print(f"    events: {events:.1f} a job")
     print("    seconds: " + ", ".join(f"{name} {value:.3f}" for name, value in costs["seconds"].items()))
     if options.output:
         options.output.write_text(json.dumps(costs, indent=1) + "\n")
