@@ -38,6 +38,8 @@ OF_A_COMFYUI = {
 
 A worker's first ComfyUI takes the longest, so few workers run any.
 """
+ON_A_CLUSTER = {"comfyui", "serve_quickly"}
+"""Fixtures that give a cluster's front door with `--service cluster`."""
 NIGHTLY_READERS = {"blender", "assimp", "three"}
 """Values of a test's parameter `reader`: a push reads files back with ufbx and the Khronos validator."""
 
@@ -64,7 +66,7 @@ def find_group(item):
 def pytest_collection_modifyitems(config, items):
     """Mark the tests of the nightly readers and the further cases, and form the groups of pytest-xdist."""
     if config.getoption("service") == "cluster":
-        items[:] = [item for item in items if "comfyui" in item.fixturenames]
+        items[:] = [item for item in items if ON_A_CLUSTER.intersection(item.fixturenames)]
         for item in items:
             if marker := item.get_closest_marker("of_comfyui"):
                 item.add_marker(pytest.mark.skip(reason=marker.args[0]))

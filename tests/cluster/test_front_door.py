@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 from PIL import Image
+from yarl import URL
 
 pytest.importorskip("psycopg", reason="psycopg is not installed")
 
@@ -275,6 +276,15 @@ async def test_meshes_are_jobs_like_others(cluster, path):
         assert cluster.read_uploads(accepted["job_id"]) == {"mesh": b"glTF", **motion}
         async with one.post(path, data=make_form({"mesh": b"x", **motion}, filename="a.txt")) as answer:
             assert answer.status == 415
+
+
+@pytest.mark.parametrize("name", ["%00", "%ff", "%ed%a0%80", "%0d%0aSet-Cookie:x", "'%20OR%201=1--"])
+async def test_odd_ids_are_no_jobs(cluster, name):
+    async with cluster.open_doors() as (one, _):
+        for path in (f"/job/{name}/status", f"/job/{name}/download/{name}", f"/job/{name}/events"):
+            async with one.get(URL(path, encoded=True)) as answer:
+                assert answer.status == 404, await answer.text()
+                assert (await answer.json())["error_code"] == "JOB_NOT_FOUND"
 
 
 async def test_a_deleted_job_is_gone_at_every_door(cluster):

@@ -93,6 +93,9 @@ async def check_trace(session, context, params):
 class Client:
     """An HTTP client with an address of its own, and thereby limits of its own."""
 
+    has_probes = True
+    """Whether the server has the stub nodes' routes, which look into its process."""
+
     def __init__(self, session):
         self.get, self.head, self.post, self.delete = session.get, session.head, session.post, session.delete
         self.request, self.ws_connect = session.request, session.ws_connect
@@ -227,21 +230,21 @@ class FrontDoor:
         pytest.skip("it looks into the folders of ComfyUI, which a front door has not")
 
 
-@pytest.fixture(scope="session")
-def front_door(postgres, comfyui_folder, tmp_path_factory):
-    """A front door, and a worker beside a ComfyUI with the stub nodes."""
-    pytest.importorskip("celery", reason="Celery is not installed")
+@contextmanager
+def run_front_door(comfyui_folder, postgres, folder, base, **variables):
+    """A front door, and a worker beside a ComfyUI on a base folder from lay_base_folder.
+
+    folder: for the cluster's files. variables: of the front door's environment.
+    """
     processes = importlib.import_module("character3d.tests.cluster_processes")
     brokers = importlib.import_module("character3d.tests.rabbitmq_server")
-    folder, base = tmp_path_factory.mktemp("cluster"), tmp_path_factory.mktemp("beside")
-    lay_base_folder(base)
     with ExitStack() as running:
         broker = running.enter_context(brokers.run_rabbitmq())
         if broker is None:
             pytest.skip("RabbitMQ is not installed")
         host = run_stub_server(comfyui_folder, base, CHARACTER3D_REQUESTS_PER_MINUTE="0")
         beside = running.enter_context(host)
-        cluster = processes.Cluster(folder, postgres.new_schema(), broker, CHARACTER3D_ALLOW_OPEN="1")
+        cluster = processes.Cluster(folder, postgres.new_schema(), broker, **variables)
         running.callback(lambda: [cluster.kill(name) for name in list(cluster.processes)])
         cluster.start_worker("worker", beside.url)
         address = cluster.start_door()
@@ -249,6 +252,16 @@ def front_door(postgres, comfyui_folder, tmp_path_factory):
         yield FrontDoor(cluster, address, base)
     for log in (folder / "door.log", beside.log):
         require_no_defects(log)
+
+
+@pytest.fixture(scope="session")
+def front_door(postgres, comfyui_folder, tmp_path_factory):
+    """The front door that tests share with `--service cluster`."""
+    pytest.importorskip("celery", reason="Celery is not installed")
+    folder, base = tmp_path_factory.mktemp("cluster"), tmp_path_factory.mktemp("beside")
+    lay_base_folder(base)
+    with run_front_door(comfyui_folder, postgres, folder, base, CHARACTER3D_ALLOW_OPEN="1") as door:
+        yield door
 
 
 @pytest.fixture(scope="session")
@@ -276,12 +289,14 @@ async def open_client(url, address=None):
 @pytest.fixture
 async def client(comfyui):
     async with open_client(comfyui.url) as client:
+        client.has_probes = not isinstance(comfyui, FrontDoor)
         yield client
 
 
 @pytest.fixture
 async def other_client(comfyui):
     async with open_client(comfyui.url) as client:
+        client.has_probes = not isinstance(comfyui, FrontDoor)
         yield client
 
 

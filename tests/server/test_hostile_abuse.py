@@ -72,6 +72,7 @@ def writable_up_to(pid, size):
         process.rlimit(psutil.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.of_comfyui("it fills the disk of ComfyUI's process")
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="no limits of other processes here")
 @pytest.mark.parametrize(
     ("size", "image"),

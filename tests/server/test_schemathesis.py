@@ -10,19 +10,23 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from .conftest import lay_base_folder, run_stub_server
+from .conftest import lay_base_folder, run_front_door, run_stub_server
 from .test_webhooks import ENVIRONMENT, SECRET
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture
-def serve_quickly(comfyui_folder, tmp_path):
+def serve_quickly(comfyui_folder, tmp_path, request):
     """Start a server with these environment variables and stages that take no time."""
 
     def start(**variables):
         lay_base_folder(tmp_path)
         (tmp_path / "control.json").write_text(json.dumps({"every": 0.0}))
+        if request.config.getoption("service") == "cluster":
+            (tmp_path / "cluster").mkdir()
+            postgres = request.getfixturevalue("postgres")
+            return run_front_door(comfyui_folder, postgres, tmp_path / "cluster", tmp_path, **variables)
         return run_stub_server(comfyui_folder, tmp_path, **variables)
 
     return start
