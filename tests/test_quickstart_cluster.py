@@ -41,7 +41,7 @@ def comfyui(comfyui_folder, folder):
 
 
 def find_descendants(pid):
-    """{number: command line} of a process's children and theirs; a daemon of Erlang's is of its session."""
+    """{number: command line} of the children of a process, and of theirs."""
     processes = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
