@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Float64Array, FloatArray, IntArray
+from ..types import Float64Array, FloatArray, Int64Array, IntArray
 from .normals import compute_face_normals
 
 
@@ -17,6 +17,11 @@ def measure_areas(positions: FloatArray, faces: IntArray) -> FloatArray:
 
 def sample_surface(positions: FloatArray, faces: IntArray, count: int) -> Float64Array:
     """Return `count` points (N, 3) spread over a surface by area; always the same ones for the same mesh."""
+    return spread_points(positions, faces, count)[0]
+
+
+def spread_points(positions: FloatArray, faces: IntArray, count: int) -> tuple[Float64Array, Int64Array]:
+    """Return the points of `sample_surface`, and the face (N,) that each lies in."""
     rng = np.random.default_rng(0)
     corners = positions[faces].astype(np.float64)
     one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -24,7 +29,7 @@ def sample_surface(positions: FloatArray, faces: IntArray, count: int) -> Float6
     chosen = np.searchsorted(total, (np.arange(count) + rng.random(count)) / count * total[-1])
     chosen = np.minimum(chosen, len(faces) - 1)
     across, along = np.sqrt(rng.random(count))[:, None], rng.random(count)[:, None]
-    return corners[chosen, 0] + across * ((1 - along) * one[chosen] + along * two[chosen])
+    return corners[chosen, 0] + across * ((1 - along) * one[chosen] + along * two[chosen]), chosen
 
 
 def measure_double_areas(corners: Any) -> Any:

@@ -210,6 +210,36 @@ def test_a_bolt_belongs_to_what_it_touches_and_a_finger_to_its_hand(skeleton):
     assert not is_far[pieces.labels == 3].any()
 
 
+def test_a_ball_belongs_to_what_its_socket_touches_and_a_pad_on_both_to_neither(skeleton):
+    """All are nearest to the thigh: an open socket on the trunk, a ball in it, and a pad over both limbs."""
+    bones = list_bones(skeleton)
+    pieces = make_boxes(
+        BODY,
+        ((2, 1, 0), (0.3, 0.3, 0.3)),
+        ((2, 0.6, 0), (0.3, 0.3, 0.3)),
+        ((2.192, 1, 0), (0.08, 0.12, 0.12)),
+        ((2.249, 1, 0), (0.03, 0.06, 0.06)),
+        ((2, 0.8, 0.157), (0.1, 0.24, 0.01)),
+        is_open=(3,),
+    )
+    thigh = ("LeftUpLeg", 0.7), "Hips"
+    weights = share(
+        bones,
+        skeleton,
+        pieces,
+        piece0=(("Hips", 0.5), "Spine"),
+        piece1=(("Spine2", 1.0), "Hips"),
+        piece2=(("LeftUpLeg", 1.0), "Hips"),
+        piece3=thigh,
+        piece4=(("LeftUpLeg", 1.0), "Hips"),
+        piece5=(("LeftUpLeg", 0.54), "Hips"),
+    )
+    is_far = separate(weights, pieces, bones)
+    trunk = np.array([bone.part in ("trunk", "collar") for bone in bones])
+    assert (is_far[np.isin(pieces.labels, (3, 4))] == ~trunk).all()
+    assert not is_far[pieces.labels == 5].any()
+
+
 def test_distances_are_continuous_and_alike_outside():
     away = np.array((0.0, 0.02, 0.04, 0.1, 0.3))
     thin, thick = (scale_distances(away, radius, 0.1) for radius in (0.04, 0.1))

@@ -1,9 +1,9 @@
 """Pieces of a mesh that belong to one part of the body: helmets, breastplates, boots, the limbs of a toy.
 
 Where a body is put together from closed pieces that stand in each other, distances through the interior run
-from one into the next, and the rim of a piece would go with its neighbor. A detail, such as a bolt, belongs
-to what it touches: nothing else holds it, and another limb may hang right beside it. Fingers and toes are
-none.
+from one into the next, and the rim of a piece would go with its neighbor. A small piece, such as a bolt or
+a socket, belongs to what it touches most: nothing else holds it, and another limb may hang right beside it.
+Fingers and toes are none.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
-from scipy.spatial import cKDTree
 
 from ...mesh.areas import measure_areas
 from ...mesh.components import MeshComponents, measure_component_extents
 from ...types import BoolArray, Float64Array, Int64Array
 from .bone_distances import MAX_DISTANCE, Bone
+from .piece_contacts import share_contacts
 from .rigid_pieces import find_closed
 
 _LEAST_SHARE = 0.55
 """Of a piece's area, from which it is one part's."""
 _MAX_HELD = 0.5
 """Share of all that a part has: what holds more of a part than that is its body, not a neighbor of it."""
-_DETAIL, _MAX_GAP = 0.1, 0.05
-"""Span of a detail and its distance from what it touches, as shares of the body's height."""
+_BEARER = 0.3
+"""Share of all that a bone moves: a piece with more than that is needed for the bone to move anything."""
+_DETAIL, _SMALL, _SURE = 0.1, 0.2, 0.9
+"""Spans, as shares of the body's height: of a detail, and of a piece that goes with what it touches unless it
+is one part's by so much."""
+_CLEAR = 0.75
+"""Share of what a piece touches, from which it belongs to that."""
 _MAX_END = 0.5
 """Mean weight of the last bone of a limb, above which a piece is part of a hand or of the toes."""
 _MAX_DETAILS = 0.5
-"""Share of the points in details, above which nothing else is left to touch."""
+"""Share of the points in small pieces, above which nothing else is left to touch."""
 _MAX_REACHED = 0.02
 """Share of the points that lie along an arm, from which a piece of the trunk has sleeves that bend."""
 
@@ -50,7 +55,10 @@ def separate_pieces(
     shares = weights @ np.eye(int(parts.max()) + 1)[parts]
     main, one = _find_main_parts(shares, parts, pieces, bones, along_arm)
     shares = np.where(one[pieces.labels, None], np.eye(shares.shape[1])[main[pieces.labels]], shares)
-    touched = _find_touched_parts(shares, pieces, weights[:, _find_ends(bones, parts)].sum(axis=1))
+    areas = _measure_parts(weights, pieces)
+    is_bearer = (areas > _BEARER * areas.sum(axis=0)).any(axis=1)
+    ends = weights[:, _find_ends(bones, parts)].sum(axis=1)
+    touched = _find_touched_parts(shares, pieces, ends, is_bearer)
     main, one = np.where(touched >= 0, touched, main), one | (touched >= 0)
     apart = one[pieces.labels, None] & (parts != main[pieces.labels, None])
     return np.where(apart, MAX_DISTANCE, distances)
@@ -79,32 +87,28 @@ def _find_main_parts(
     return main, one
 
 
-def _find_touched_parts(by_point: Float64Array, pieces: MeshComponents, at_end: Float64Array) -> Int64Array:
-    """(C,) the part of what a detail touches; -1 for larger pieces and those that touch nothing.
+def _find_touched_parts(
+    by_point: Float64Array, pieces: MeshComponents, at_end: Float64Array, is_bearer: BoolArray
+) -> Int64Array:
+    """(C,) the part of what a small piece touches, or a detail's own where that is not clear; -1 for others.
 
     by_point: (P, K) share of each part at a point. at_end: (P,) weight of the last bone of a limb: what is
-    for the most part such a bone's may hang beside another part, as fingers do beside a thigh.
+    for the most part such a bone's may hang beside another part, as fingers do beside a thigh. is_bearer:
+    (C,) bool, whether much of what a bone moves is in a piece, as in a neck between head and trunk.
     """
-    height = float(np.ptp(pieces.points[:, 1]))
-    is_detail = measure_component_extents(pieces) < _DETAIL * height
-    counts = np.bincount(pieces.labels, minlength=len(is_detail))
-    is_detail &= np.bincount(pieces.labels, at_end, minlength=len(counts)) < _MAX_END * counts
-    found = np.full(len(is_detail), -1)
-    own = is_detail[pieces.labels]
-    if not own.any() or own.mean() > _MAX_DETAILS:
+    spans = measure_component_extents(pieces) / float(np.ptp(pieces.points[:, 1]))
+    counts = np.maximum(np.bincount(pieces.labels, minlength=len(spans)), 1)
+    own = np.stack([np.bincount(pieces.labels, part) for part in by_point.T], axis=1) / counts[:, None]
+    is_detail = spans < _DETAIL
+    is_small = is_detail | ((spans < _SMALL) & (own.max(axis=1) < _SURE) & ~is_bearer)
+    is_small &= np.bincount(pieces.labels, at_end) < _MAX_END * counts
+    found = np.full(len(spans), -1)
+    if not is_small.any() or is_small[pieces.labels].mean() > _MAX_DETAILS:
         return found
-    faces = pieces.faces[~own[pieces.faces[:, 0]]]
-    places = np.concatenate((pieces.points[~own], pieces.points[faces].mean(axis=1)))
-    shares = np.concatenate((by_point[~own], by_point[faces].mean(axis=1)))
-    away, nearest = cKDTree(places).query(pieces.points[own])
-    labels = pieces.labels[own]
-    totals = np.zeros((len(found), by_point.shape[1]))
-    np.add.at(totals, labels, shares[nearest])
-    gaps = np.full(len(found), np.inf)
-    np.minimum.at(gaps, labels, away)
-    touches = gaps < _MAX_GAP * height
-    found[touches] = totals[touches].argmax(axis=1)
-    return found
+    shares = share_contacts(by_point, pieces, is_small)
+    is_clear = shares.max(axis=1) >= _CLEAR
+    found[is_detail] = own[is_detail].argmax(axis=1)
+    return np.where(is_small, np.where(is_clear, shares.argmax(axis=1), found), -1)
 
 
 def _number_parts(bones: Sequence[Bone]) -> Int64Array:
