@@ -75,23 +75,33 @@ def _track_tips(
     field: Float64Array, levels: Float64Array, progress: Progress
 ) -> tuple[Int64Array, Float64Array]:
     """Flat indices (T,) of each component's farthest cell, and the levels (T, T) at which two merge."""
-    tips: list[int] = []
+    tips = np.empty((0, 3), np.int64)
     rows = []
-    for done, level in enumerate(levels):
+    for done, (level, box) in enumerate(zip(levels, _list_boxes(field, levels), strict=True)):
         progress(done / len(levels))
-        labels, count = ndimage.label(field >= level, NEIGHBORS_26)
-        flat = labels.ravel()
-        known = set(flat[tips].tolist())
+        inside, low = field[box], np.array([part.start for part in box])
+        labels, count = ndimage.label(inside >= level, NEIGHBORS_26)
+        known = set(labels[tuple((tips - low).T)].tolist())
         for label in range(1, count + 1):
             if label not in known:
-                cells = np.flatnonzero(flat == label)
-                tips.append(int(cells[field.ravel()[cells].argmax()]))
-        rows.append(flat[tips])
+                cells = np.argwhere(labels == label)
+                tips = np.vstack((tips, low + cells[inside[tuple(cells.T)].argmax()]))
+        rows.append(labels[tuple((tips - low).T)])
     merge_levels = np.zeros((len(tips), len(tips)))
     for level, row in zip(levels[::-1], rows[::-1], strict=True):
         first, second = np.nonzero(row[:, None] == row[None])
         merge_levels[first, second] = level
-    return np.array(tips), merge_levels
+    return np.array(np.ravel_multi_index(tuple(tips.T), field.shape), np.int64), merge_levels
+
+
+def _list_boxes(field: Float64Array, levels: Float64Array) -> list[tuple[slice, ...]]:
+    """The box around the cells of `field` at or above each level; levels: falling, none above all cells."""
+    cells = np.argwhere(field >= levels[-1]) if len(levels) else np.empty((0, 3), np.int64)
+    values = field[tuple(cells.T)]
+    order = np.argsort(-values, kind="stable")
+    low, high = np.minimum.accumulate(cells[order]), np.maximum.accumulate(cells[order])
+    last = np.searchsorted(-values[order], -levels, side="right") - 1
+    return [tuple(map(slice, low[row], high[row] + 1)) for row in last]
 
 
 def _select_persistent(reach: Float64Array, merge_levels: Float64Array, shortest: float) -> list[int]:
