@@ -37,7 +37,9 @@ class Disasters:
             f"kill -9 comfyui{worker}, away {away:.1f} s": lambda: self._kill(f"comfyui{worker}", away),
             f"kill -9 door{door}, away {away:.1f} s": lambda: self._kill(f"door{door}", away),
             f"kill -9 of the broker node, away {away:.1f} s": lambda: self._kill_broker(away),
-            f"PostgreSQL restarts, away {away:.1f} s": lambda: self._restart_postgres(away),
+            f"PostgreSQL {'crashes' if resets else 'restarts'}, away {away:.1f} s": lambda: (
+                self._restart_postgres(away, resets)
+            ),
             f"{link} is {how} for {seconds:.1f} s{', then reset' * resets}": lambda: self._cut(
                 link, how, seconds, resets
             ),
@@ -55,8 +57,9 @@ class Disasters:
         await asyncio.sleep(away)
         await asyncio.to_thread(self._cluster.broker.start)
 
-    async def _restart_postgres(self, away: float) -> None:
-        await asyncio.to_thread(self._cluster.postgres.stop)
+    async def _restart_postgres(self, away: float, crashes: bool) -> None:
+        postgres = self._cluster.postgres
+        await asyncio.to_thread(postgres.kill if crashes else postgres.stop)
         await asyncio.sleep(away)
         await asyncio.to_thread(self._cluster.postgres.start)
 

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from character3d.tests.postgres_server import find_programs
-from character3d.tests.rabbitmq_server import SERVER
+from character3d.launcher.postgres import find_postgres
+from character3d.launcher.rabbitmq import find_rabbitmq
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.nightly  # it starts eight servers, and kills some
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.nightly  # it starts eight servers, and kills some
 
 def test_three_disasters_lose_no_job_and_do_none_twice(comfyui_folder):
     """Of this seed's rounds the first kills a worker, the second a ComfyUI, and the third a front door."""
-    if find_programs() is None or not SERVER.exists():
+    if find_postgres() is None or find_rabbitmq() is None:
         pytest.skip("PostgreSQL and RabbitMQ are not installed")
     script = REPOSITORY / "benchmarks" / "cluster.py"
     command = [sys.executable, "-P", script, "chaos", "--seed", "1654", "--rounds", "3"]
