@@ -16,6 +16,9 @@ OF_THIS_MACHINE = {
 }
 """What these fields may be depends on the machine: here, on the models of conftest.lay_base_folder."""
 
+PAINTED = ("front", "left", "back", "right", "top", "bottom")
+"""Files that must be as large as a view of the job; what is drawn is not."""
+
 _LABEL = st.from_regex(r"[a-z0-9\u00e0-\u00f6\u4e00-\u4e10]{1,20}", fullmatch=True)
 _PATH = st.text("abcXYZ019-._~!$&'()*+,;=:@%/?#\u00e9\u5927", max_size=40)
 WEBHOOK_URLS = st.builds(
@@ -62,6 +65,9 @@ def before_load_schema(context, raw_schema):
             form["additionalProperties"] = {"type": "string"}  # all that a form can carry
         fields = form.get("properties", {})
         fields.update({name: rule for name, rule in OF_THIS_MACHINE.items() if name in fields})
+        if "image" in fields:
+            for name in PAINTED:
+                fields.pop(name, None)
         if "motion" not in form.get("required", ()):
             fields.pop("motion", None)  # what is drawn for a file is a picture
 
