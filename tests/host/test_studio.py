@@ -137,11 +137,15 @@ def test_no_option_is_a_bare_word_of_another_script(browser, comfyui):
         assert len(words) == 4 and all(word.isascii() for word in words)
 
 
+def shoot_viewer(page):
+    """The viewer's pixels (H, W, 3), 0..255."""
+    shot = page.locator(".viewer").screenshot()
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), float)
+
+
 def is_drawn(page):
     """Whether the viewer shows something with color."""
-    shot = page.locator(".viewer").screenshot()
-    pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), float)
-    return (np.ptp(pixels, axis=-1) > 40).mean() > 0.02
+    return (np.ptp(shoot_viewer(page), axis=-1) > 40).mean() > 0.02
 
 
 @pytest.mark.nightly
