@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 import queue
 import threading
 
@@ -405,6 +406,15 @@ def test_a_comfyui_that_restarts_is_waited_for(monkeypatch):
     assert not ComfyUI(url).answers()
 
 
+@pytest.fixture
+def log_level():
+    """The level of the root logger, which Celery's worker for tests sets."""
+    level = logging.root.level
+    yield
+    logging.root.setLevel(level)
+
+
+@pytest.mark.usefixtures("log_level")
 def test_a_worker_takes_no_messages_while_its_intake_is_closed():
     app = make_celery("memory://")
     intake, ran = Intake(QUEUE), queue.SimpleQueue()

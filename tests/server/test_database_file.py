@@ -216,6 +216,7 @@ ADDED_SINCE = {
     "root_motion": "keep",
     "views": "auto",
     "corrections": "",
+    "face": False,
     "preset": "none",
     "lods": 0,
     "max_triangles": 0,

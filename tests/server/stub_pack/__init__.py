@@ -320,7 +320,8 @@ NODES = [
         [
             TRIMESH.Input("mesh"),
             *_texts("pose_type", "bind_pose"),
-            *(io.Boolean.Input(name) for name in ("fingers", "face", "strict")),
+            *(io.Boolean.Input(name) for name in ("fingers", "strict")),
+            io.Boolean.Input("face", optional=True),
         ],
         [CHARACTER.Output()],
         _rig,
