@@ -13,6 +13,7 @@ only.
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
 import os
 import shutil
@@ -23,7 +24,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import JSHandle, Page, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
@@ -43,23 +44,33 @@ def read_processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def drop(page: Page, picture: Path) -> None:
-    """Drop a file on the page."""
-    page.evaluate(
-        """([name, bytes]) => {
+def hold(page: Page, picture: Path) -> JSHandle:
+    """A file in the page that can be dropped on it: bringing it there takes no part in what is measured."""
+    return page.evaluate_handle(
+        """([name, text]) => {
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
             const data = new DataTransfer();
-            data.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"}));
-            const event = new DragEvent("drop", {dataTransfer: data, bubbles: true});
-            document.querySelector(".drop").dispatchEvent(event);
+            data.items.add(new File([bytes], name, {type: "image/png"}));
+            return data;
         }""",
-        [picture.name, list(picture.read_bytes())],
+        [picture.name, base64.b64encode(picture.read_bytes()).decode()],
     )
 
 
-def follow(page: Page, options: argparse.Namespace) -> Iterator[str]:
+def drop(page: Page, held: JSHandle) -> None:
+    """Drop a held file on the page."""
+    page.evaluate(
+        """(data) => {
+            const event = new DragEvent("drop", {dataTransfer: data, bubbles: true});
+            document.querySelector(".drop").dispatchEvent(event);
+        }""",
+        held,
+    )
+
+
+def follow(page: Page, held: JSHandle, options: argparse.Namespace) -> Iterator[str]:
     """Make a character as a person would; yields the name of each moment when it has come."""
-    page.select_option("#option-animation", options.animation)
-    drop(page, options.picture)
+    drop(page, held)
     if options.check:
         page.wait_for_selector(".landmarks")
         yield "points drawn"
@@ -78,8 +89,10 @@ def measure(page: Page, server: Server, options: argparse.Namespace) -> None:
     """One character, with a line for each moment."""
     page.goto(f"{server.address}/character")
     page.wait_for_selector(".options .field")
+    page.select_option("#option-animation", options.animation)
+    held = hold(page, options.picture)
     began, used = time.monotonic(), read_processor_seconds(server.process.pid)
-    for moment in follow(page, options):
+    for moment in follow(page, held, options):
         busy = read_processor_seconds(server.process.pid) - used
         print(f"  {moment:14} {time.monotonic() - began:6.1f} s   {busy:6.1f} CPU s", flush=True)
     job_id = page.url.rsplit("/", 1)[-1]
