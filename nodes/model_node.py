@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
-
-import numpy as np
 
 from ..backends.model_memory import return_freed_memory
 from ..backends.weight_files import WeightsFile
@@ -96,30 +93,3 @@ def fingerprint_files(find: Callable[[], Iterable[WeightsFile]]) -> str:
         return "\n".join(f"{file.path} {file.size} {file.modified}" for file in find())
     except WeightsError:
         return ""
-
-
-def identify(*values: object) -> bytes:
-    """What tells values from others: dataclasses, arrays, containers and plain ones; else TypeError."""
-    digest = hashlib.sha256()
-    for part in _list_parts(values):
-        digest.update(part)
-    return digest.digest()
-
-
-def _list_parts(value: object) -> Iterator[bytes]:
-    if isinstance(value, np.ndarray):
-        yield f"{value.dtype}{value.shape}".encode()
-        yield np.ascontiguousarray(value).tobytes()
-        return
-    if is_dataclass(value):
-        value = {item.name: getattr(value, item.name) for item in fields(value)}
-    if isinstance(value, Mapping):
-        value = tuple(value.items())
-    if isinstance(value, tuple | list):
-        yield f"({len(value)}".encode()
-        for item in value:
-            yield from _list_parts(item)
-    elif value is None or isinstance(value, str | bytes | int | float | np.generic):
-        yield f"{type(value).__name__} {value!r};".encode()
-    else:
-        raise TypeError(f"expected dataclasses, arrays, containers and plain values, got {type(value)}")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from ..backends import birefnet, blazeface, blazepose, isnet, u2net
 from ..pipeline.conventions import PICTURE_VIEWS
@@ -29,6 +26,7 @@ from ..pipeline.preprocessing.read_figure import read_figure
 from ..pipeline.preprocessing.turnaround import View, name_views
 from ..pipeline.progress import Progress, ignore_progress
 from ..pipeline.types import FloatArray, FramedPicture
+from .identify import identify
 
 _CUTTERS = {
     "birefnet": (birefnet, birefnet.predict_mask),
@@ -73,11 +71,8 @@ class FrontPicture(NamedTuple):
     def identify(self, networks: Iterable[ModuleType], device: str) -> str:
         """Differs wherever what these networks read in it on a device may differ."""
         named = [f"{network.__name__} on {device}" for network in networks]
-        digest = hashlib.sha256(repr((self.picture.shape, self[2:], named)).encode())
-        digest.update(np.ascontiguousarray(self.picture).data)
-        if self.mask is not None and self.mask.min() < 0.5:  # else it is ignored
-            digest.update(np.ascontiguousarray(self.mask).data)
-        return digest.hexdigest()
+        mask = self.mask if self.mask is not None and self.mask.min() < 0.5 else None  # else it is ignored
+        return identify(self._replace(mask=mask), named)
 
 
 def read_front(

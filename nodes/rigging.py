@@ -24,9 +24,10 @@ from ..pipeline.rigging import (
 from ..pipeline.rigging.face import add_face, place_face
 from ..pipeline.types import Mesh, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
 from .compat import io, is_file_3d, make_stage_schema
+from .identify import identify
 from .inputs import figure_input, mesh_input, method_input, placing_inputs
 from .mesh_file import load_file_3d
-from .model_node import ModelNode, fingerprint_files, identify
+from .model_node import ModelNode, fingerprint_files
 from .own_skeleton import METHOD, SKELETONS, describe_doubt, rig_along_limbs, wants_own_skeleton
 from .sockets import Character, socket_to_surfaces
 from .stage import StageRun, choose_method, join_reports

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +12,7 @@ from ..pipeline.color import linear_to_srgb, srgb_to_linear
 from ..pipeline.errors import MeshError
 from ..pipeline.mesh_extras import MeshExtras
 from ..pipeline.types import FloatArray, IntArray, Material, Mesh, TexturedMesh
+from .identify import identify
 from .surfaces import make_surface, make_textured, warn_of_losses
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def mesh_to_trimesh(surface: Mesh | TexturedMesh) -> trimesh.Trimesh:
     elif mesh.uvs is not None:
         made.visual = TextureVisuals(uv=_flip_v(mesh.uvs))
     if mesh.extras is not None or mesh.is_placed:
-        made.metadata[_NOTE] = _Note(_identify(mesh), mesh.extras, mesh.is_placed)
+        made.metadata[_NOTE] = _Note(identify(mesh.positions, mesh.faces), mesh.extras, mesh.is_placed)
     return made
 
 
@@ -91,18 +91,11 @@ def _read_note(mesh: Mesh, note: Any) -> Mesh:
     """The mesh with what was noted of it, unless another node has changed it since."""
     if not isinstance(note, _Note):
         return mesh
-    if note.identity != _identify(mesh):
+    if note.identity != identify(mesh.positions, mesh.faces):
         lost = note.extras.describe() if note.extras is not None else ""
         warn_of_losses("TRIMESH changed by another node", [lost] if lost else [])
         return mesh
     return replace(mesh, extras=note.extras, is_placed=note.is_placed)
-
-
-def _identify(mesh: Mesh) -> str:
-    """A hash of the triangles."""
-    digest = hashlib.blake2b(mesh.positions.data, digest_size=16)
-    digest.update(mesh.faces.data)
-    return digest.hexdigest()
 
 
 def _material_to_pbr(material: Material) -> PBRMaterial:

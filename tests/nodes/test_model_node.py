@@ -153,7 +153,7 @@ def test_their_memory_goes_back_to_the_system(executor, loads):
 
 
 def test_values_are_told_apart_by_all_that_they_hold(load_nodes):
-    identify = load_nodes("model_node").identify
+    identify = load_nodes("identify").identify
     array = np.arange(6.0)
     values = [
         (array,),

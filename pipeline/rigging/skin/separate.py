@@ -107,10 +107,15 @@ def _trace_boundary_loops(faces: Int64Array) -> list[list[int]]:
 
 def _list_boundary_edges(faces: Int64Array) -> Int64Array:
     """(E, 2) directed edges whose opposite no face has."""
-    edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    edges = _list_edges(faces)
     count = int(faces.max()) + 1
     is_boundary = ~np.isin(edges[:, 1] * count + edges[:, 0], edges[:, 0] * count + edges[:, 1])
     return edges[is_boundary]
+
+
+def _list_edges(faces: Int64Array) -> Int64Array:
+    """(3 F, 2) directed edges."""
+    return np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
 
 
 def _find_inner(faces: Int64Array, loops: Sequence[list[int]], count: int) -> Int64Array:
@@ -118,7 +123,7 @@ def _find_inner(faces: Int64Array, loops: Sequence[list[int]], count: int) -> In
     origin, inner = np.full(count, -1), np.arange(count)
     for loop in loops:
         origin[loop] = loop
-    edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    edges = _list_edges(faces)
     edges = np.concatenate((edges, edges[:, ::-1]))
     for _ in range(_RINGS):
         start, end = edges[(origin[edges[:, 0]] >= 0) & (origin[edges[:, 1]] < 0)].T
