@@ -101,6 +101,14 @@ def test_an_arm_measured_elsewhere_goes_where_it_is_seen(seen, measured):
     )
 
 
+def test_a_joint_that_is_not_seen_stays_where_it_was_measured(seen, measured):
+    _, arm = measured
+    doubted = replace(seen, trust=np.where(np.array(JOINTS) == "left_fore_arm", 0.4, seen.trust))
+    away = replace(arm, elbow=arm.elbow + 0.3, wrist=arm.wrist + 0.5, tip=arm.tip + 0.6)
+    merged = merge_arm(away, doubted, 1.7, 1)
+    assert np.array_equal(merged.elbow, away.elbow) and np.allclose(merged.wrist, seen.at("left_hand"))
+
+
 def test_a_doubted_trunk_changes_nothing(mesh, seen, measured, monkeypatch):
     doubted = replace(seen, trust=np.where(np.array(JOINTS) == "neck", 0.3, seen.trust))
     assert not is_sure(doubted)

@@ -23,6 +23,8 @@ _SURE, _SURE_ON_AVERAGE = 0.4, 0.68
 _NEAR, _MEASURED = 0.03, 0.55
 """Mean distance of measured and seen joints, as a share of the height, up to which both count; the measured
 ones' share then."""
+_UNSEEN = 0.5
+"""Confidence of a joint below which it is not seen, and stays where it was measured."""
 _CROTCH_BELOW = 0.16
 """Of the crotch below the hips, as a share of the way from there to the neck."""
 _TRUNK = {
@@ -48,7 +50,7 @@ def merge_trunk(
     measured: Mapping[str, Float64Array], seen: SeenJoints, height: float
 ) -> dict[str, Float64Array]:
     """Return the positions (3,) of the trunk's joints by name; height: of the body, metres."""
-    return _merge(measured, {name: seen.at(place) for name, place in _TRUNK.items()}, height)
+    return _merge(measured, seen, _TRUNK, height)
 
 
 def merge_torso(torso: Torso, trunk: Mapping[str, Float64Array], legs: Mapping[str, Leg]) -> Torso:
@@ -79,15 +81,20 @@ def merge_leg(leg: Leg, seen: SeenJoints, height: float, side: int) -> Leg:
 
 def _merge_limb(limb: Limb, names: Mapping[str, str], seen: SeenJoints, height: float, side: int) -> Limb:
     measured = {name: getattr(limb, name) for name in names}
-    found = {name: seen.at(f"{SIDE_NAMES[side]}_{place}") for name, place in names.items()}
-    merged: dict[str, Any] = {**_merge(measured, found, height)}
+    places = {name: f"{SIDE_NAMES[side]}_{place}" for name, place in names.items()}
+    merged: dict[str, Any] = {**_merge(measured, seen, places, height)}
     return replace(limb, **merged)
 
 
 def _merge(
-    measured: Mapping[str, Float64Array], seen: Mapping[str, Float64Array], height: float
+    measured: Mapping[str, Float64Array], seen: SeenJoints, places: Mapping[str, str], height: float
 ) -> dict[str, Float64Array]:
-    """Between both if they are near each other on average, else what is seen."""
-    apart = float(np.mean([np.linalg.norm(measured[name] - place) for name, place in seen.items()]))
+    """Between both if they are near each other on average, else what is seen, as far as it is."""
+    found = {name: seen.at(place) for name, place in places.items()}
+    apart = float(np.mean([np.linalg.norm(measured[name] - place) for name, place in found.items()]))
     share = _MEASURED if apart < _NEAR * height else 0.0
-    return {name: place + share * (measured[name] - place) for name, place in seen.items()}
+    merged = {name: place + share * (measured[name] - place) for name, place in found.items()}
+    return {
+        name: place if seen.sees(places[name], least=_UNSEEN) else measured[name]
+        for name, place in merged.items()
+    }
