@@ -138,6 +138,55 @@ def test_torch_is_built_for_the_gpu(monkeypatch, tmp_path, platform, machine, nv
     assert wheels.name == name and nvidia in wheels.machine
 
 
+def put_program(folder, name, script):
+    """A program of that name, found before any other."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the driver's program is a shell script")
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("echo NVIDIA RTX 6000; echo NVIDIA T4", "NVIDIA RTX 6000"),
+        ("echo 'NVIDIA-SMI has failed because it cannot reach the driver'; exit 9", ""),
+    ],
+    ids=["driver", "no driver"],
+)
+def test_an_nvidia_gpu_counts_where_its_driver_works(tmp_path, monkeypatch, said, name):
+    monkeypatch.setenv("PATH", put_program(tmp_path / "bin", "nvidia-smi", said))
+    assert torch_wheels.find_nvidia_gpu() == name
+
+
+@pytest.mark.parametrize(
+    ("platform", "nvidia", "kfd", "said", "torch"),
+    [
+        ("linux", "", False, "no GPU", ["--index-url", f"{torch_wheels.WHEELS}cpu", module.TORCH]),
+        ("linux", "RTX", False, "NVIDIA GPU (RTX)", ["--index-url", f"{torch_wheels.WHEELS}cu130", "torch"]),
+        ("linux", "", True, "AMD GPU (ROCm)", ["--index-url", f"{torch_wheels.WHEELS}rocm7.2", "torch"]),
+        ("darwin", "", False, "Apple GPU (Metal)", [module.TORCH]),
+    ],
+)
+def test_the_gpu_is_said_and_its_torch_installed(
+    prepared, environment, tmp_path, monkeypatch, capsys, platform, nvidia, kfd, said, torch
+):
+    """In the quickstart as a whole, but for the commands, which are kept in place of being run."""
+    monkeypatch.setattr(torch_wheels.sys, "platform", platform)
+    machine = "arm64" if platform == "darwin" else "x86_64"
+    monkeypatch.setattr(torch_wheels.platform, "machine", lambda: machine)
+    monkeypatch.setattr(torch_wheels, "find_nvidia_gpu", lambda: nvidia)
+    monkeypatch.setattr(torch_wheels, "KFD", tmp_path if kfd else tmp_path / "none")
+    monkeypatch.setattr(torch_wheels.TorchWheels, "is_reachable", lambda self: True)
+    monkeypatch.setattr(module.Environment, "make_host", module.Environment.install_torch)
+    monkeypatch.setenv("COMFYUI_SOURCE", str(tmp_path / "gone.git"))
+    module.prepare_own_comfyui()
+    assert f"This machine: {said}" in capsys.readouterr().out
+    (step,) = (step for step in environment.steps if step[-1].startswith("torch=") or step[-1] == "torch")
+    assert step[step.index("--no-compile") + 1 :] == torch
+
+
 @pytest.mark.parametrize(("reachable", "pinned"), [(True, True), (True, False), (False, False)])
 def test_torch_comes_from_the_registry_where_its_index_is_out_of_reach(
     environment, monkeypatch, capsys, reachable, pinned
