@@ -34,7 +34,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.append(str(REPOSITORY))
 from launcher.core_environment import prepare_core  # noqa: E402
 from launcher.cores import PACKAGED, find_core  # noqa: E402
-from launcher.environment import find_cache_folder, prepare_test_comfyui  # noqa: E402
+from launcher.environment import find_cache_folder  # noqa: E402
 from launcher.installation import Installation, copy_examples, copy_models, link_pack  # noqa: E402
 from launcher.server import find_free_port, run_server  # noqa: E402
 
@@ -82,16 +82,14 @@ VIEWERS = "canvas:not(#graph-canvas):not(.minimap-canvas)"
 
 def prepare(version: str, base: Path) -> tuple[Installation, str]:
     """A ComfyUI with the pack, its files in `base`; and the version of its frontend."""
-    own = prepare_test_comfyui()
-    python, comfyui, core = own.python, own.comfyui, find_core(version)
-    if core != PACKAGED:
-        python, comfyui = prepare_core(core)
+    environment = prepare_core(find_core(version))
     for name in ("custom_nodes", "input", "models", "output", "user"):
         (base / name).mkdir()
     link_pack(base / "custom_nodes")
     copy_examples(base / "input")
     copy_models(find_cache_folder() / "models", base / "models")
-    return Installation(python, comfyui, base, is_own=True), core.frontend
+    installation = Installation(environment.python, environment.comfyui, base, is_own=True)
+    return installation, environment.core.frontend
 
 
 def fetch_frontend(version: str, folder: Path) -> Path:
