@@ -10,6 +10,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "workflows"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+BLUEPRINTS = sorted((REPOSITORY / "subgraphs").glob("*.json"))
 CATALOGUE = (REPOSITORY / "pipeline" / "weights.json").read_text(encoding="utf-8")
 OF_CORE = {
     "hunyuan_3d_v2.1.safetensors",
@@ -112,12 +113,25 @@ def test_its_note_says_where_to_start_and_names_files_that_there_are(name):
         assert f'"{file}"' in CATALOGUE or file in OF_CORE
 
 
-@every_workflow
-def test_nodes_lie_in_one_group_each_and_not_over_each_other(name):
-    workflow = load(name)
-    for node in workflow["nodes"]:
-        groups = [group for group in workflow["groups"] if is_inside(find_box(node), group["bounding"])]
+def check_places(graph):
+    """Each node lies in one group, and none over another."""
+    for node in graph["nodes"]:
+        groups = [group for group in graph["groups"] if is_inside(find_box(node), group["bounding"])]
         assert len(groups) == 1, node["title"]
-    for one, other in combinations(workflow["nodes"], 2):
+    for one, other in combinations(graph["nodes"], 2):
         a, b = find_box(one), find_box(other)
         assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], (one["title"], other["title"])
+
+
+@every_workflow
+def test_nodes_lie_in_one_group_each_and_not_over_each_other(name):
+    check_places(load(name))
+
+
+@pytest.mark.parametrize("file", BLUEPRINTS, ids=lambda file: file.stem)
+def test_so_they_do_in_a_blueprint_where_they_take_as_much_room(file):
+    (subgraph,) = json.loads(file.read_text(encoding="utf-8"))["definitions"]["subgraphs"]
+    check_places(subgraph)
+    sizes = {node["type"]: node["size"][1] for node in load("Picture to rigged character")["nodes"]}
+    own = [node for node in subgraph["nodes"] if node["type"] != "MarkdownNote"]
+    assert all(node["size"][1] >= sizes[node["type"]] for node in own)
