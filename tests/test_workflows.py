@@ -109,7 +109,7 @@ def test_its_note_says_where_to_start_and_names_files_that_there_are(name):
     (text,) = note["widgets_values"]
     assert is_inside(find_box(note), find_start(workflow)) and text.startswith("## ")
     assert "://" not in text
-    for file in re.findall(r"`([\w.-]+\.(?:safetensors|ckpt|pth|onnx))`", text):
+    for file in re.findall(r"\*\*([\w.-]+\.(?:safetensors|ckpt|pth|onnx))\*\*", text):
         assert f'"{file}"' in CATALOGUE or file in OF_CORE
 
 

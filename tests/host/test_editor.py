@@ -1,7 +1,6 @@
 """The shipped workflow in the real editor, in a headless Chromium.
 
-A push opens it there, exports it and shows a report; the nightly run also queues it, looks at the viewers and
-at the editor's other rendering.
+A push opens it there, exports it and shows a report; the nightly run also queues it and looks at the viewers.
 """
 
 import importlib.metadata
@@ -19,6 +18,8 @@ from PIL import Image
 
 from .conftest import REPOSITORY, WORKFLOWS, Client, find_saved, load_graph
 
+IS_OLD = importlib.metadata.version("comfyui-frontend-package") != NEWEST.frontend
+"""Whether the editor is one of 2025."""
 FLAGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--ignore-gpu-blocklist",
@@ -145,7 +146,10 @@ NEED_IT = {
     "Save rigged character": (set(), {"Show rigged character"}),
     "Quality report": (set(), set()),
 }
-"""Title of a node -> those that ComfyUI refuses, by an input of theirs, where it is bypassed and muted."""
+"""Title of a node -> those that ComfyUI refuses, by an input of theirs, where it is bypassed and muted.
+
+Of a *Show …* without its file editors of 2026 send the empty text of its widget: it shows nothing.
+"""
 EXPORT_WITHOUT = """async ([title, mode]) => {
     const node = app.graph.nodes.find(n => n.title === title);
     node.mode = mode;
@@ -162,7 +166,8 @@ def test_what_a_node_that_is_left_out_is_missed_by(editor, client, title):
     for mode, expected in zip((BYPASSED, MUTED), NEED_IT[title], strict=True):
         graph = editor.evaluate(EXPORT_WITHOUT, [title, mode])
         refused = {graph[number]["_meta"]["title"] for number in client.validate(graph)}
-        assert refused == expected
+        texts = {node["_meta"]["title"] for node in graph.values() if node["inputs"].get("model_file") == ""}
+        assert refused == expected - texts
 
 
 def place_blueprint(page, url, name):
@@ -257,19 +262,6 @@ def test_a_node_tells_of_its_last_run_and_saves_nothing_of_it(editor):
     check_report(editor)
 
 
-@pytest.mark.nightly
-def test_so_it_does_where_vue_renders_the_nodes(editor, comfyui):
-    page = editor.context.new_page()
-    post_json(f"{comfyui.url}/api/settings", {"Comfy.VueNodes.Enabled": True})
-    try:
-        open_workflow(page, comfyui.url, "Picture to rigged character")
-        check_report(page)
-        assert page.locator("[data-node-id]").count() > 0
-    finally:
-        post_json(f"{comfyui.url}/api/settings", {"Comfy.VueNodes.Enabled": False})
-        page.close()
-
-
 IN_SUBGRAPH = """title => {
     const node = app.graph.nodes.find(n => n.title === title);
     const made = app.graph.convertToSubgraph(new Set([node]));
@@ -294,10 +286,7 @@ def go_and_return(page):
 
 
 @pytest.mark.nightly
-@pytest.mark.skipif(
-    importlib.metadata.version("comfyui-frontend-package") != NEWEST.frontend,
-    reason="editors of 2025 forget what the nodes of a tab put out once it is left",
-)
+@pytest.mark.skipif(IS_OLD, reason="editors of 2025 forget what the nodes of a tab put out once it is left")
 @pytest.mark.parametrize("is_in_subgraph", [False, True], ids=["node", "node of a subgraph"])
 def test_a_report_comes_back_with_its_tab(editor, comfyui, is_in_subgraph):
     page = editor.context.new_page()
@@ -426,10 +415,7 @@ PICTURE = (
 
 
 @pytest.mark.nightly
-@pytest.mark.skipif(
-    importlib.metadata.version("comfyui-frontend-package") != NEWEST.frontend,
-    reason="editors of 2025 lose the texts of packs when they load a language",
-)
+@pytest.mark.skipif(IS_OLD, reason="editors of 2025 lose the texts of packs when they load a language")
 def test_in_chinese_a_node_and_its_help_page_are_chinese(editor, comfyui):
     node = "C3DRigCharacter"
     texts = json.loads((REPOSITORY / "locales/zh/nodeDefs.json").read_text(encoding="utf-8"))[node]

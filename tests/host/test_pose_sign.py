@@ -20,7 +20,7 @@ DRAW = """([font, text]) => {
     return [...brush.getImageData(0, 0, 40, 40).data].filter((value, index) => index % 4 === 3);
 }"""
 CANVAS_FONT, PAGE_FONT = "() => `32px ${LiteGraph.NODE_FONT}`", "() => '32px Inter, sans-serif'"
-HAS_SIGN = "() => [...document.fonts].some(face => face.unicodeRange === 'U+5927' && face.status === 'loaded')"
+HAS_SIGN = "() => [...document.fonts].some(f => f.unicodeRange === 'U+5927' && f.status === 'loaded')"
 
 
 @pytest.fixture
