@@ -41,6 +41,7 @@ def test_every_format_is_written(files):
         "Save FBX for Unreal": ".fbx",
         "Save VRM": ".vrm",
         "Preview animation": ".webp",
+        "Quality report": ".json",
     }
 
 
