@@ -16,8 +16,8 @@ from character3d.pipeline.formats.vrm import encode_vrm
 from character3d.pipeline.formats.vrm0 import encode_vrm0
 from character3d.pipeline.mesh.normals import vertex_normals
 from character3d.pipeline.presets import NO_PRESET, PRESETS, FileSettings, apply_preset
-from character3d.tests.readers.compare import write_ask
-from character3d.tests.readers.locate import run_reader
+from character3d.tests.readers.compare import limit, spread_weights, write_ask
+from character3d.tests.readers.locate import require_reader, run_reader
 from character3d.tests.readers.sample_character import follow_clip_by_hand, make_clip
 from character3d.tests.readers.sample_humanoid import make_humanoid
 
@@ -96,6 +96,33 @@ def test_three_vrm_reads_version_0(vrm0):
     assert np.abs(np.array(vrm0["positions"]) - turned[BARE.textured.mesh.faces]).max() < 1e-5
 
 
+@pytest.mark.parametrize("reader", ["blender", "assimp"])
+def test_readers_of_gltf_see_version_0(tmp_path, reader):
+    """Mesh, joints and skin, which face the other way there."""
+    require_reader(reader)
+    (tmp_path / "a.glb").write_bytes(encode_vrm0(BARE, META))
+    report = run_reader(reader, tmp_path / "r.json", tmp_path / "a.glb", write_ask(tmp_path / "ask.json"))
+    assert_positions_agree(report, reader, BARE.textured.mesh.positions * (-1, 1, -1))
+    assert_skin_agrees(report, BARE.skeleton.names)
+    for name, place in zip(BARE.skeleton.names, BARE.skeleton.positions * (-1, 1, -1), strict=True):
+        rest = np.array(report["joints"][name]["rest"])
+        assert np.abs(rest[:3, 3] - place).max() < limit(reader, "joints"), name
+
+
+def assert_positions_agree(report, reader, points):
+    found = np.array(report["positions"])
+    assert np.abs(found - points[BARE.textured.mesh.faces]).max() < limit(reader, "posed")
+
+
+def assert_skin_agrees(report, names):
+    found = np.zeros((len(report["weights"]), len(names)))
+    for corner, row in enumerate(report["weights"]):
+        for name, share in row.items():
+            found[corner, names.index(name)] = share
+    expected = spread_weights(BARE.skin, len(names))[BARE.textured.mesh.faces.ravel()]
+    assert np.abs(found - expected).max() < 1e-5
+
+
 def test_a_vrm0_names_thumbs_as_version_0_does():
     data = encode_vrm0(BARE, META)
     tree = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
@@ -140,3 +167,21 @@ def test_usd_poses_the_character_as_we_do(stage):
     assert skinning.ComputeSkinnedPoints(query.ComputeSkinningTransforms(15.0), points, 15.0)
     expected = follow_clip_by_hand(CHARACTER, CLIP, 0.5)
     assert np.abs(np.array(points) - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("reader", ["blender"])
+def test_blender_plays_a_usdz(tmp_path, reader):
+    """It takes time codes, 30 a second in our files, for its own frames, 24 a second."""
+    require_reader(reader)
+    (tmp_path / "a.usdz").write_bytes(encode_usdz(CHARACTER))
+    times = (0.0, 0.3, 0.7)
+    ask = write_ask(tmp_path / "ask.json", times=[time * 30 / 24 for time in times])
+    report = run_reader(reader, tmp_path / "r.json", tmp_path / "a.usdz", ask)
+    assert_positions_agree(report, reader, CHARACTER.textured.mesh.positions)
+    names = [name.replace(":", "_") for name in CHARACTER.skeleton.names]
+    assert_skin_agrees(report, names)
+    assert report["texture"]["size"] == list(CHARACTER.textured.material.texels.shape[1::-1])
+    (clip,) = report["clips"].values()
+    for time, points in zip(times, clip, strict=True):
+        expected = follow_clip_by_hand(CHARACTER, CLIP, time)[CHARACTER.textured.mesh.faces]
+        assert np.abs(np.array(points) - expected).max() < 1e-4, time

@@ -23,9 +23,11 @@ NODE_MODULES = {
     "gltf-transform": "@gltf-transform/functions",
     "three-clip": "three",
 }
+PROGRAMS = {"godot": "godot3-server"}
 SCRIPTS = {
     "ufbx": "read_ufbx.py",
     "blender": "read_blender.py",
+    "godot": "read_godot.py",
     "assimp": "read_assimp.mjs",
     "three": "read_three.mjs",
     "three-vrm": "read_three.mjs",
@@ -47,6 +49,9 @@ def _why_missing(reader: str) -> str:
         command = [sys.executable, "-c", f"import {PYTHON_MODULES[reader]}"]
         tried = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
         return tried.stderr.strip().splitlines()[-1] if tried.returncode else ""
+    if reader in PROGRAMS:
+        program = PROGRAMS[reader]
+        return "" if shutil.which(program) else f"there is no {program} on the PATH"
     if shutil.which("node") is None:
         return "there is no node on the PATH"
     folder = node_modules() / NODE_MODULES[reader]
@@ -59,7 +64,8 @@ def require_reader(reader: str) -> None:
     if not reason:
         return
     has_no_wheel = reader == "blender" and sys.version_info[:2] != BLENDER_PYTHON
-    if os.environ.get("CHARACTER3D_REQUIRE_READERS") == "1" and not has_no_wheel:
+    is_required = os.environ.get("CHARACTER3D_REQUIRE_READERS") == "1"
+    if is_required and not has_no_wheel and reader not in PROGRAMS:
         pytest.fail(f"{reader} is required but cannot run: {reason}")
     pytest.skip(f"{reader} cannot run: {reason}")
 

@@ -1,4 +1,4 @@
-"""Blender imports an FBX or GLB file with its defaults, poses it, and reports as README.md here states."""
+"""Blender imports an FBX, GLB or USDZ file with its defaults and reports as README.md here states."""
 
 import hashlib
 import json
@@ -74,12 +74,16 @@ def read_texture(material):
     return {"sha256": hashlib.sha256(content).hexdigest(), "size": list(image.size)}
 
 
+def import_gltf(filepath):
+    bpy.ops.import_scene.gltf(filepath=filepath, disable_bone_shape=True)
+
+
+IMPORTERS = {".fbx": bpy.ops.import_scene.fbx, ".glb": import_gltf, ".usdz": bpy.ops.wm.usd_import}
+
+
 def import_model(model):
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    if Path(model).suffix == ".fbx":
-        bpy.ops.import_scene.fbx(filepath=model)
-    else:
-        bpy.ops.import_scene.gltf(filepath=model, disable_bone_shape=True)
+    IMPORTERS[Path(model).suffix](filepath=model)
 
 
 def main(model, ask, report):
