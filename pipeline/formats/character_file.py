@@ -82,8 +82,8 @@ def _settle(settings: FileSettings) -> tuple[FileSettings, tuple[str, ...]]:
         notes.append(f"compression: only a GLB is compressed, not a {kind.upper()}")
     elif (package := _PACKAGES.get(settings.compression)) and not has_soft(package):
         notes.append(
-            f"compression: quantized instead of {settings.compression}, whose package is missing: "
-            f"pip install {package}"
+            f"compression: quantized instead of {settings.compression}, whose package is missing or too old: "
+            f"pip install -U {package}"
         )
         settings = replace(settings, compression="quantized")
     return settings, tuple(notes)

@@ -268,6 +268,13 @@ def test_a_package_that_is_missing_is_named_with_what_needs_it(monkeypatch, modu
         read_mesh(FILES / name)
 
 
+def test_a_package_that_is_too_old_is_named_with_its_version(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: "2.0.1")
+    said = r"mesh_compression: expected DracoPy 2\.2 or newer, found 2\.0\.1: pip install -U DracoPy"
+    with pytest.raises(FormatError, match=said):
+        read_mesh(FILES / "needs_draco.glb")
+
+
 def test_the_version_of_a_glb_is_checked(tmp_path):
     (tmp_path / "a.glb").write_bytes(struct.pack("<4sII", b"glTF", 1, 20) + bytes(8))
     with pytest.raises(FormatError, match="found version 1 of GLB"):
