@@ -19,6 +19,12 @@ const FIGURES = {
   "rig.stretch": FACTOR,
 };
 
+/** What is said beside the figures, without limits. */
+const SAID = {
+  "figure.kind": (report) => report.figure && { say: `kind.${report.figure.kind}` },
+  "texture.sizes": (report) => ({ textContent: Object.values(report.texture.sizes).map((size) => size.join(" × ")).join(", ") }),
+};
+
 /** A part of the page that is filled when the report of a job has come; nothing where it has none. */
 export function showReport(status) {
   const file = status.downloads.find((download) => download.result === "report");
@@ -50,7 +56,8 @@ function makeTable(report) {
     make("th", { scope: "row", say: `report.${figure}` }), make("td", {}, write(figure, value)),
     make("td", { class: "soft", ...sayLimit(figure, report.limits[figure]) })));
   return make("table", {}, make("thead", {}, make("tr", {}, ["report.figure", "report.value", "report.limit"].map((key) => make("th", { scope: "col", say: key })))),
-    make("tbody", {}, rows));
+    make("tbody", {}, Object.keys(SAID).map((figure) => [figure, SAID[figure](report)]).filter(([, said]) => said).map(([figure, said]) =>
+      make("tr", {}, make("th", { scope: "row", say: `report.${figure}` }), make("td", { colSpan: 2, ...said }))), rows));
 }
 
 function sayLimit(figure, limit) {
