@@ -78,7 +78,8 @@ def share(bones, skeleton, pieces, **weights):
     return table
 
 
-BODY = ((0, 0.85, 0), (0.4, 1.7, 0.3))
+BODY = ((0, 0.85, 0), (1.8, 1.7, 0.3))
+"""With all bones of the figure in it."""
 
 
 def test_armor_is_its_joints_and_a_sleeve_bends(skeleton):
@@ -186,6 +187,33 @@ def test_a_breastplate_is_the_trunk_and_a_shirt_bends_at_its_sleeves(skeleton):
     assert (separate(weights, pieces, bones)[plate] == ~trunk).all()
     sleeve = plate & (pieces.points[:, 0] > 2.25)
     assert not separate(weights, pieces, bones, sleeve)[plate].any()
+
+
+def test_what_encloses_the_bones_of_a_part_is_that_parts(skeleton):
+    """A helmet over the shoulders, a trunk without arms, trousers with a belt: near other bones, too."""
+    bones = list_bones(skeleton)
+    pieces = make_boxes(
+        ((0, 1.55, 0), (0.6, 0.5, 0.4)),
+        ((0, 1.13, 0), (0.3, 0.6, 0.2)),
+        ((0, 0.46, 0), (0.4, 0.92, 0.5)),
+        ((0, 2.2, 0), (0.2, 0.3, 0.2)),
+    )
+    even = np.full((len(pieces.points), len(bones)), 1 / len(bones))
+    is_far = separate(even, pieces, bones)
+    for label, kept in enumerate(({"head"}, {"trunk", "collar"}, {"trunk", "collar", "leg"})):
+        own = np.array([bone.part in kept for bone in bones])
+        assert (is_far[pieces.labels == label] == ~own).all(), kept
+    assert not is_far[pieces.labels == 3].any()
+
+
+def test_a_trunk_keeps_arms_that_bend_its_sleeves(skeleton):
+    bones = list_bones(skeleton)
+    pieces = make_boxes(((0, 1.13, 0), (0.5, 0.6, 0.2)), ((0, 2.2, 0), (0.2, 0.3, 0.2)))
+    even = np.full((len(pieces.points), len(bones)), 1 / len(bones))
+    trunk = pieces.labels == 0
+    is_far = separate(even, pieces, bones, trunk & (np.abs(pieces.points[:, 0]) > 0.2))[trunk]
+    arms = np.array([bone.part == "arm" for bone in bones])
+    assert not is_far[:, arms].any() and is_far[:, [bone.part == "leg" for bone in bones]].all()
 
 
 def test_a_bolt_belongs_to_what_it_touches_and_a_finger_to_its_hand(skeleton):

@@ -3,7 +3,8 @@
 Where a body is put together from closed pieces that stand in each other, distances through the interior run
 from one into the next, and the rim of a piece would go with its neighbor. A small piece, such as a bolt or
 a socket, belongs to what it touches most: nothing else holds it, and another limb may hang right beside it.
-Fingers and toes are none.
+What encloses the bones of one part is that part's, however near another is: a helmet, the head, also beside
+shoulders. Fingers and toes are none.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from scipy import sparse
 
 from ...mesh.areas import measure_areas
 from ...mesh.components import MeshComponents, measure_component_extents
+from ...mesh.inside import are_inside
 from ...types import BoolArray, Float64Array, Int64Array
 from .bone_distances import MAX_DISTANCE, Bone
 from .piece_contacts import share_contacts
 from .rigid_pieces import find_closed
 
+_APART = 10 * MAX_DISTANCE
+"""In radii: farther than what no path leads to, which a piece's own bones may be."""
 _LEAST_SHARE = 0.55
 """Of a piece's area, from which it is one part's."""
 _MAX_HELD = 0.5
@@ -37,6 +41,13 @@ _MAX_DETAILS = 0.5
 """Share of the points in small pieces, above which nothing else is left to touch."""
 _MAX_REACHED = 0.02
 """Share of the points that lie along an arm, from which a piece of the trunk has sleeves that bend."""
+_ENCLOSES, _PASSES, _BESIDE_HEAD = 0.75, 0.2, 0.5
+"""Share of a part's bones in a piece that holds the part, and of another's that merely end in it; in a
+helmet, which hangs over shoulders, it may be larger."""
+_MAX_SHARE = 0.75
+"""Of the points, in a piece that is the body, and not one of those that it is put together from."""
+_SAMPLES = (np.arange(4) + 0.5) / 4
+"""Shares of a bone's length."""
 
 
 def separate_pieces(
@@ -53,6 +64,8 @@ def separate_pieces(
     """
     parts = _number_parts(bones)
     shares = weights @ np.eye(int(parts.max()) + 1)[parts]
+    outer = _find_outer_parts(pieces, bones, parts, along_arm)
+    shares = _drop_outer(shares, outer[pieces.labels])
     main, one = _find_main_parts(shares, parts, pieces, bones, along_arm)
     shares = np.where(one[pieces.labels, None], np.eye(shares.shape[1])[main[pieces.labels]], shares)
     areas = _measure_parts(weights, pieces)
@@ -60,8 +73,50 @@ def separate_pieces(
     ends = weights[:, _find_ends(bones, parts)].sum(axis=1)
     touched = _find_touched_parts(shares, pieces, ends, is_bearer)
     main, one = np.where(touched >= 0, touched, main), one | (touched >= 0)
-    apart = one[pieces.labels, None] & (parts != main[pieces.labels, None])
-    return np.where(apart, MAX_DISTANCE, distances)
+    other = outer | (one[:, None] & (np.arange(shares.shape[1]) != main[:, None]))
+    return np.where(other[pieces.labels][:, parts], _APART, distances)
+
+
+def _drop_outer(shares: Float64Array, outer: BoolArray) -> Float64Array:
+    """The shares (P, K) of parts without those that a point's piece is not of; rows sum to 1."""
+    kept = np.where(outer, 0.0, shares + 1e-9)
+    return np.asarray(kept / kept.sum(axis=1, keepdims=True))
+
+
+def _find_outer_parts(
+    pieces: MeshComponents, bones: Sequence[Bone], parts: Int64Array, along_arm: BoolArray
+) -> BoolArray:
+    """(C, K) bool, the parts whose bones are outside a closed piece that encloses those of another.
+
+    Sleeves may go with an arm whose bones are hardly in them, and the trunk is between two limbs.
+    """
+    counts = np.bincount(pieces.labels)
+    size = (counts > len(_SAMPLES)) & (counts < _MAX_SHARE * len(pieces.labels))
+    shares = np.zeros((len(counts), int(parts.max()) + 1))
+    for label in np.flatnonzero(size & find_closed(pieces, len(counts))):
+        shares[label] = _share_enclosed(pieces, int(label), bones, parts)
+    reached = np.bincount(pieces.labels, along_arm, minlength=len(counts)) > _MAX_REACHED * counts
+    outer = (shares < _PASSES) & (shares.max(axis=1) >= _ENCLOSES)[:, None]
+    trunk, head = (parts[[bone.part == part for bone in bones]][0] for part in ("trunk", "head"))
+    outer[np.ix_(reached, parts[[bone.part == "arm" for bone in bones]])] = False
+    outer[(~outer).sum(axis=1) > 1, trunk] = False
+    others = np.arange(shares.shape[1]) != head
+    is_head = (shares[:, head] >= _ENCLOSES) & (shares[:, others].max(axis=1) < _BESIDE_HEAD)
+    outer[is_head] = others
+    return outer
+
+
+def _share_enclosed(
+    pieces: MeshComponents, label: int, bones: Sequence[Bone], parts: Int64Array
+) -> Float64Array:
+    """(K,) the share of the length of each part's bones that is inside a closed piece."""
+    triangles = pieces.points[pieces.faces[pieces.labels[pieces.faces[:, 0]] == label]]
+    ends = np.stack([bone.segments[0] for bone in bones])
+    points = ends[:, :1] + _SAMPLES[:, None] * np.diff(ends, axis=1)
+    inside = are_inside(points.reshape(-1, 3), triangles.astype(np.float64)).reshape(points.shape[:2])
+    lengths = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
+    held = np.bincount(parts, lengths * inside.mean(axis=1))
+    return np.asarray(held / np.maximum(np.bincount(parts, lengths), 1e-12))
 
 
 def _find_main_parts(
