@@ -312,27 +312,30 @@ def test_a_small_subject_is_looked_at_twice(backends, monkeypatch):
 def face_in(backends, monkeypatch):
     """(scores by look, place) -> what find_face makes of a network that sees one face at that place.
 
-    The figure fills 200 x 100 of a picture of 300 x 300; place: row, column and height in its pixels.
+    The looks are at the whole, at it in the mirror, at the upper half, at it in the mirror. The figure fills
+    200 x 100 of a picture of 300 x 300; place: row, column and height in its pixels.
     """
     faces = backends.blazeface.faces
 
     def find(scores, row, column, height):
         mask = np.zeros((300, 300), np.float32)
         mask[50:250, 100:200] = 1
-        squares = iter(((150 - 110, 150 - 110, 220), (150 - 66, 50 - 11, 132)))
+        whole, upper = (150 - 110, 150 - 110, 220), (150 - 66, 50 - 11, 132)
+        squares = iter(((*whole, 1), (*whole, -1), (*upper, 1), (*upper, -1)))
         looks = iter(scores)
 
         def run(model, picture, memory):
             assert picture.shape == (1, 128, 128, 3) and -1 <= picture.min() <= picture.max() <= 1
-            left, top, side = next(squares)
+            left, top, side, across = next(squares)
             values, logits = np.zeros((1, 896, 16), np.float32), np.full((1, 896, 1), -20, np.float32)
             x, y = (column - left) / side, (row - top) / side
+            x = x if across > 0 else 1 - x
             cell = 512 + (int(y * 8) * 8 + int(x * 8)) * 6
             start = (int(x * 8) + 0.5) / 8, (int(y * 8) + 0.5) / 8
             values[0, cell, 0::2], values[0, cell, 1::2] = (x - start[0]) * 128, (y - start[1]) * 128
             values[0, cell, 2:4] = height / side * 128
-            score = next(looks)
-            logits[0, cell] = np.log(score / (1 - score))
+            if (score := next(looks)) > 0:
+                logits[0, cell] = np.log(score / (1 - score))
             return [values, logits]
 
         monkeypatch.setattr(faces, "run_network", run)
@@ -342,19 +345,64 @@ def face_in(backends, monkeypatch):
 
 
 def test_a_face_that_both_looks_show_lies_where_they_show_it(face_in):
-    face = face_in((0.5, 0.5), row=90, column=140, height=50)
+    face = face_in((0.6, 0.5, 0.6, 0.7), row=90, column=140, height=50)
     np.testing.assert_allclose(face.center, (140, 90), atol=0.3)  # the box leaves half a percent out
     np.testing.assert_allclose(face.radii, (25, 25), atol=1e-3)
     np.testing.assert_allclose(face.points, [(140, 90)] * 6, atol=0.3)
-    assert face.confidence == pytest.approx(0.5, abs=1e-3)
+    assert face.confidence == pytest.approx(0.6, abs=1e-3)
 
 
 def test_one_look_is_believed_where_the_other_cannot_see_the_face(face_in):
     place = {"row": 120, "column": 150}
-    assert face_in((0.8, 0.1), height=50, **place) is None
-    assert face_in((0.1, 0.8), height=50, **place) is None
-    assert face_in((0.8, 0.1), height=100, **place) is not None, "larger than the second look"
-    assert face_in((0.1, 0.8), height=20, **place) is not None, "too small in the first"
+    assert face_in((0.8, 0.8, 0.1, 0.1), height=50, **place) is None
+    assert face_in((0.1, 0.1, 0.8, 0.8), height=50, **place) is None
+    assert face_in((0.8, 0.8, 0.1, 0.1), height=100, **place) is not None, "larger than the second look"
+    assert face_in((0.1, 0.1, 0.8, 0.8), height=20, **place) is not None, "too small in the first"
+
+
+def test_a_face_that_the_mirror_does_not_show_is_none(face_in):
+    place = {"row": 90, "column": 130, "height": 50}
+    assert face_in((0.9, 0.0, 0.9, 0.0), **place) is None
+    assert face_in((0.9, 0.6, 0.9, 0.6), **place) is not None
+
+
+def test_a_mirrored_picture_is_read_as_in_a_mirror(backends, published):
+    """Face and points, of each side that of the other."""
+    rgb = small.draw_picture(2, 256)
+    mask = backends.u2net.predict_mask(backends.u2net.load_model(), rgb)
+    model = backends.blazepose.load_model()
+    here, there = (
+        backends.blazepose.read_landmarks(model, picture, known)
+        for picture, known in ((rgb, mask), (np.fliplr(rgb), np.fliplr(mask)))
+    )
+    assert here.confidence == pytest.approx(there.confidence, abs=1e-3) and here.confidence > 0.5
+    for left, right in ((0, 0), (11, 12), (16, 15), (27, 28)):
+        np.testing.assert_allclose(
+            here.points[left] * (-1, 1, 1) + (256, 0, 0), there.points[right], atol=0.3
+        )
+        np.testing.assert_allclose(here.world[left] * (-1, 1, 1), there.world[right], atol=0.01)
+        assert here.visibility[left] == pytest.approx(there.visibility[right], abs=0.02)
+
+
+def test_points_that_differ_in_the_mirror_are_not_believed(backends, monkeypatch):
+    """The network is replaced by one that sees the same points in whatever it is shown."""
+    landmarks = backends.blazepose.landmarks
+    points = np.full((39, 5), 5, np.float32)
+    points[:, :3] = 128
+
+    def read(across):
+        shown = points.copy()
+        shown[15, 0] += across  # the left wrist, which the mirror shows as the right one
+        outputs = [shown.reshape(1, -1), np.zeros((1, 117), np.float32), np.ones((1, 1), np.float32)]
+        monkeypatch.setattr(landmarks, "run_network", lambda *_: outputs)
+        rgb, mask = np.zeros((100, 100, 3), np.float32), np.ones((100, 100), np.float32)
+        return landmarks.read_landmarks(None, rgb, mask)
+
+    same, apart = read(0), read(40)
+    assert same.confidence == 1 and same.visibility.min() > 0.99
+    assert apart.visibility[[15, 16]].max() == 0 and apart.visibility[[11, 12, 27]].min() > 0.99
+    points[11:33, 0] += 12
+    assert read(0).confidence == 0
 
 
 def test_blazepose_looks_at_a_square_around_the_face(backends, install):
