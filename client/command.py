@@ -117,19 +117,27 @@ def _has_result(out: Path, stem: str) -> bool:
     )
 
 
+def _find_pictures(folder: Path, options: argparse.Namespace) -> list[Path]:
+    """The pictures of a folder that have no results yet; what is left out is said."""
+    pictures = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+    if not pictures:
+        raise FileNotFoundError(f"{folder} has no PNG or JPEG file")
+    found = [file for file in pictures if options.again or not _has_result(options.out, file.stem)]
+    if done := len(pictures) - len(found):
+        said = f"{done} of {len(pictures)} pictures have results in {options.out}; --again makes them anew"
+        sys.stderr.write(f"{folder}: {said}\n")
+    return found
+
+
 def list_orders(options: argparse.Namespace) -> Iterator[Order]:
-    """What is to be made. FileNotFoundError where a file is missing, ValueError where two would be one."""
+    """What is to be made. FileNotFoundError where files are missing, ValueError where two would be one."""
     fields, seen = _read_fields(options), dict[str, Path]()
     motion = [options.motion] if options.command == "animate" else []
     for path in (*options.inputs, *motion):
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist")
     for path in options.inputs:
-        found = [path]
-        if path.is_dir():
-            pictures = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
-            found = [file for file in pictures if options.again or not _has_result(options.out, file.stem)]
-        for file in found:
+        for file in _find_pictures(path, options) if path.is_dir() else [path]:
             if file.stem in seen:
                 raise ValueError(f"{seen[file.stem]} and {file} would have results of the same name")
             seen[file.stem] = file

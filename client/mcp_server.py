@@ -28,7 +28,10 @@ ABOUT = (
     "then download its files. Paths are of the machine that this server runs on."
 )
 
-Format = Literal["fbx", "glb", "vrm"]
+Format = Literal["fbx", "glb", "vrm", "vrm0", "usdz"]
+Preset = Literal[
+    "none", "unity", "unreal", "godot", "blender", "roblox", "vrchat", "vrm", "quicklook", "web"
+]
 Clip = Literal["none", "all", "idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose"]
 
 
@@ -54,21 +57,22 @@ class Tools:
     def generate(
         self,
         picture: str,
-        character_format: Format = "glb",
+        preset: Preset = "none",
+        character_format: Format | None = None,
         animation: Clip = "none",
         prompt: str | None = None,
         seed: int | None = None,
     ) -> dict[str, Any]:
         """Start a job that makes a rigged 3D character of a picture file; returns its job_id.
 
-        prompt describes the texture and counts only where a texture model is installed.
+        preset is the program that shall take the file; without one, it is a GLB unless character_format says
+        otherwise. prompt describes the texture and counts only where a texture model is installed.
         """
-        further: dict[str, Any] = {"prompt": prompt, "seed": seed}
+        if preset == "none" and character_format is None:
+            character_format = "glb"
+        further: dict[str, Any] = {"character_format": character_format, "prompt": prompt, "seed": seed}
         given = {name: value for name, value in further.items() if value is not None}
-        accepted = self._client.generate(
-            Path(picture), character_format=character_format, animation=animation, **given
-        )
-        return dict(accepted)
+        return dict(self._client.generate(Path(picture), preset=preset, animation=animation, **given))
 
     def rig(self, mesh: str, character_format: Format = "glb", animation: Clip = "none") -> dict[str, Any]:
         """Start a job that rigs a mesh file (GLB, FBX, OBJ and others); returns its job_id."""

@@ -93,6 +93,12 @@ def test_a_folder_is_gone_on_with(comfyui, tmp_path, capsys):
     assert main(command) == 0
     after = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     assert {name for name in after if after[name] != before[name]} == {"b.glb"}
+    assert f"2 of 3 pictures have results in {out}; --again makes them anew" in capsys.readouterr().err
+
+
+def test_a_folder_without_pictures_is_named(tmp_path, capsys):
+    assert main([str(tmp_path), "--server", "http://127.0.0.1:1"]) == 2
+    assert capsys.readouterr().err == f"character3d: {tmp_path} has no PNG or JPEG file\n"
 
 
 def test_a_mesh_is_rigged_animated_and_checked(comfyui, tmp_path, capsys):

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from character3d.launcher.environment import find_python
 from character3d.launcher.installation import REPOSITORY
+from character3d.pipeline.conventions import CHARACTER_FORMATS
+from character3d.pipeline.presets import PRESETS
 
 from .conftest import make_png
 
@@ -61,6 +63,8 @@ def test_the_tools_of_the_mcp_server(installed, comfyui, tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["tools"] == ["animate", "check", "download", "generate", "rig", "status"]
+    assert found["schema"]["preset"]["enum"] == list(PRESETS)
+    assert found["schema"]["character_format"]["anyOf"][0]["enum"] == list(CHARACTER_FORMATS)
     assert [found[name]["status"] for name in ("generate", "rig", "animate")] == ["completed"] * 3
     assert found["check"] == ["text", "image"] and found["check_mesh"]["kind"] == "humanoid"
     assert all(Path(path).stat().st_size for path in found["files"]) and len(found["files"]) > 4

@@ -33,7 +33,9 @@ async def finish(session, job_id):
 
 
 async def use_tools(session, folder):
-    found = {"tools": sorted(tool.name for tool in (await session.list_tools()).tools)}
+    tools = (await session.list_tools()).tools
+    found = {"tools": sorted(tool.name for tool in tools)}
+    found["schema"] = next(tool.input_schema for tool in tools if tool.name == "generate")["properties"]
     picture, mesh, motion = (str(folder / name) for name in ("knight.png", "robot.glb", "walk.bvh"))
     started = {
         "generate": await read(session, "generate", picture=picture, character_format="vrm", seed=3),
