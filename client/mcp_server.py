@@ -29,9 +29,7 @@ ABOUT = (
 )
 
 Format = Literal["fbx", "glb", "vrm", "vrm0", "usdz"]
-Preset = Literal[
-    "none", "unity", "unreal", "godot", "blender", "roblox", "vrchat", "vrm", "quicklook", "web"
-]
+Preset = Literal["none", "unity", "unreal", "godot", "blender", "roblox", "vrchat", "vrm", "quicklook", "web"]
 Clip = Literal["none", "all", "idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose"]
 
 
