@@ -1,4 +1,4 @@
-"""What the pack adds to ComfyUI's start: python benchmarks/import_time.py [--times 5]
+"""What the pack adds to ComfyUI's start: python benchmarks/import_time.py [--times 5] [--core VERSION]
 
 ComfyUI imports everything and ends, in turn without the pack, with it for the first time (there is no
 bytecode of it yet, as in a fresh clone), with it once more, and for the first time after install.py has
@@ -21,7 +21,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from launcher.environment import prepare_test_comfyui
+from launcher.core_environment import prepare_core
+from launcher.cores import PACKAGED, find_core
+from launcher.environment import Environment
 from launcher.installation import PACK_NAME, Installation, link_pack
 from launcher.server import find_free_port, make_server_command
 
@@ -50,7 +52,7 @@ def run_install(installation: Installation, bytecode: Path) -> None:
     subprocess.run([installation.python, "-c", command], env=environment, check=True)
 
 
-def compare(own: Installation, folder: Path, times: int) -> None:
+def compare(own: Environment, folder: Path, times: int) -> None:
     """Start in turn, and say what came out."""
     bare, packed = (
         Installation(own.python, own.comfyui, folder / name, is_own=True) for name in ("bare", "packed")
@@ -86,6 +88,7 @@ def compare(own: Installation, folder: Path, times: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--core", default=PACKAGED.version, help="a release of launcher/cores.py")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        compare(prepare_test_comfyui(), Path(scratch), options.times)
+        compare(prepare_core(find_core(options.core)), Path(scratch), options.times)
