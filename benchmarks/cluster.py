@@ -88,6 +88,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="of a job")
     parser.add_argument("--rate", type=float, default=20.0, help="pictures a second")
     parser.add_argument("--load-seconds", type=float, default=15.0, help="for how long they come")
+    parser.add_argument("--picture", choices=["PNG", "JPEG"], default="PNG", help="that is accepted")
+    parser.add_argument("--storage", choices=["folder", "s3"], default="folder", help="of what is accepted")
     parser.add_argument("--real", action="store_true", help="overhead over a real ComfyUI, not over a stub")
     parser.add_argument("--output", type=Path, help="where the costs of a job are written, as JSON")
     parser.add_argument("--folder", type=Path, help="where files and logs are left; else they are deleted")

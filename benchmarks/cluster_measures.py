@@ -210,26 +210,25 @@ def run_comfyui(base: Path, seconds: float) -> Iterator[str]:
 
 async def measure_accept(folder: Path, engines: Engines, options: argparse.Namespace, picture: bytes) -> bool:
     """The 202 of pictures of 10 MB, 20 a second, at two front doors; the load comes from another process."""
-    async with run_cluster(Cluster(folder, *engines), DOORS, 0) as cluster:
+    cluster = Cluster(folder, *engines)
+    if options.storage == "s3":
+        await cluster.add_s3()
+    async with run_cluster(cluster, DOORS, 0):
         usage = Usage(cluster)
         script = str(REPOSITORY / "benchmarks" / "cluster_load.py")
-        arguments = (
-            "--rate",
-            str(options.rate),
-            "--seconds",
-            str(options.load_seconds),
-            *list_doors(cluster),
-        )
+        arguments = {"rate": options.rate, "seconds": options.load_seconds, "picture": options.picture}
+        words = [f"--{name}={value}" for name, value in arguments.items()]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", script, *arguments, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-P", script, *words, *list_doors(cluster), stdout=asyncio.subprocess.PIPE
         )
         output, _ = await process.communicate()
-        print(usage.describe(json.loads(output)["count"], cluster), flush=True)
-    found = json.loads(output)
+        found = json.loads(output)
+        print(usage.describe(found["count"], cluster), f"CPU s client {found['processor']:.3g}", flush=True)
     print(
-        f"accept: {found['count']} pictures of {found['megabytes']:.1f} MB at {options.rate:g} a second:"
-        f" p50 {found['p50']:.0f} ms, p95 {found['p95']:.0f} ms, p99 {found['p99']:.0f} ms,"
-        f" refused {found['refused']}, to reach {MOST_ACCEPT * 1000:g} ms ({describe_machine()})"
+        f"accept: {found['count']} {options.picture} of {found['megabytes']:.1f} MB at {options.rate:g}"
+        f" a second into {options.storage}: p50 {found['p50']:.0f} ms, p95 {found['p95']:.0f} ms,"
+        f" p99 {found['p99']:.0f} ms, refused {found['refused']}, to reach {MOST_ACCEPT * 1000:g} ms"
+        f" ({describe_machine()})"
     )
     return bool(found["p95"] <= MOST_ACCEPT * 1000 and not found["refused"])
 

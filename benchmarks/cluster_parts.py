@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from benchmarks.cut_link import HOST, Link
 
@@ -31,6 +31,7 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.links: dict[str, Link] = {}
         self.addresses: dict[str, str] = {}
+        self._files = {"CHARACTER3D_FILES": f"file://{folder / 'files'}"}
         self._commands: dict[str, tuple[list[str], dict[str, str]]] = {}
         self._offsets: dict[str, int] = {}
         self._cuts = cuts
@@ -61,6 +62,16 @@ class Cluster:
         ]
         self._run(worker, command, await self._make_environment(worker))
 
+    async def add_s3(self) -> None:
+        """An S3 server that keeps the files, in its memory, of parts that are added after it."""
+        port = _find_free_port()
+        self._run("s3", ["-m", "moto.server", "--port", str(port)], {})
+        self.addresses["s3"] = address = f"http://{HOST}:{port}"
+        await self.wait()
+        urlopen(Request(f"{address}/bucket", method="PUT"), timeout=5).close()
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        self._files = {"CHARACTER3D_FILES": "s3://bucket/jobs", "AWS_ENDPOINT_URL": address, **keys}
+
     async def wait(self) -> None:
         """Until all answer, and all workers consume."""
         await asyncio.to_thread(self._wait)
@@ -82,7 +93,8 @@ class Cluster:
                 log.seek(self._offsets[name])
                 return b"ready." in log.read()
         with contextlib.suppress(OSError):
-            urlopen(f"{self.addresses[name]}/generate_character/models", timeout=5).close()
+            path = "" if name == "s3" else "generate_character/models"
+            urlopen(f"{self.addresses[name]}/{path}", timeout=5).close()
             return True
         return False
 
@@ -118,7 +130,7 @@ class Cluster:
             "CHARACTER3D_DATABASE": (self.database, "postgres"),
             "CHARACTER3D_BROKER": (self.broker.url, "rabbitmq"),
         }
-        found = {"CHARACTER3D_FILES": f"file://{self.folder / 'files'}", "PYTHONUNBUFFERED": "1"}
+        found = {**self._files, "PYTHONUNBUFFERED": "1"}
         for variable, (url, server) in urls.items():
             port = _read_port(url)
             linked = await self._link(f"{name}-{server}", port)

@@ -172,7 +172,7 @@ class ClusterService:
         )
         for name in form.pictures:
             async with self._decoding:
-                await asyncio.to_thread(picture.decode_upload, form.files[name], name)
+                await asyncio.to_thread(picture.check_upload, form.files[name], name)
         await self._check_motion(form)
         await self._check_painted(form, parameters)
         expected = self.history.estimate(parameters.values, is_learned)

@@ -15,7 +15,7 @@ from PIL.Image import Image
 
 from ..pipeline.conventions import MESH_SUFFIXES
 from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
-from ..pipeline.preprocessing.decode import load_picture
+from ..pipeline.preprocessing.decode import is_picture_whole, load_picture
 from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
 from .parameters import label
 from .upload import EDITS, MAX_IMAGE_BYTES, MESH, SHEET, SIDE_PICTURES
@@ -30,6 +30,9 @@ It is removed when it is empty, since some of ComfyUI's nodes list empty folders
 
 _encoding = threading.BoundedSemaphore(2)
 """More at a time would be no faster, and each may hold 40 million pixels twice."""
+
+DECODED_BYTES = 2**20
+"""A machine that runs no job decodes a picture of so many bytes to check it."""
 
 FORMATS = ["PNG", "JPG", "JPEG"]
 MOTION_FORMATS = ["BVH", "FBX", "GLB", "VRMA", "NPZ"]
@@ -77,6 +80,17 @@ def decode_upload(image: IO[bytes], name: str = "image") -> Image:
     if loaded.mode == "RGBA" and loaded.getchannel("A").getbbox() is None:
         raise invalid_parameter(f"Invalid {label(name)}. It is fully transparent", name)
     return loaded
+
+
+def check_upload(image: IO[bytes], name: str = "image") -> None:
+    """As decode_upload, but a file of more than DECODED_BYTES that is whole is not decoded.
+
+    Of those, a PNG whose pixels are damaged though its checksums are right, or all transparent, is not found.
+    """
+    with contextlib.suppress(PictureError):  # it is damaged, or may be: decoding tells
+        if image.seek(0, os.SEEK_END) > DECODED_BYTES and is_picture_whole(image, max_bytes=MAX_IMAGE_BYTES):
+            return
+    decode_upload(image, name)
 
 
 def decode_painted(image: IO[bytes], name: str, side: int | None) -> Image:

@@ -46,7 +46,9 @@ MAX_TEXT_BYTES = 64 * 1024
 MAX_PARTS = 64
 IMAGE_BYTES_IN_MEMORY = 256 * 1024
 
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024
+"""As much as an event loop receives at once."""
+
 _BLOCK = MEBIBYTE
 """A thread for every chunk would take as long as all the rest."""
 
@@ -230,18 +232,19 @@ async def _read_file(
     part: BodyPartReader, file: IO[bytes], limit: int, too_large: ApiError
 ) -> tuple[bytes, int]:
     """Copy a part into a file; returns its hash and size. Blocks are hashed and written in threads."""
-    digest, size, block = hashlib.sha256(), 0, bytearray()
+    digest, size, block = hashlib.sha256(), 0, list[bytes]()
 
-    def keep(block: bytearray) -> None:
-        digest.update(block)
-        file.write(block)
+    def keep(block: list[bytes]) -> None:
+        for chunk in block:
+            digest.update(chunk)
+            file.write(chunk)
 
     async for chunk in _read_chunks(part, limit, too_large):
         size += len(chunk)
-        block += chunk
-        if len(block) >= _BLOCK:
+        block.append(chunk)
+        if size // _BLOCK > (size - len(chunk)) // _BLOCK:
             await asyncio.to_thread(keep, block)
-            block = bytearray()
+            block = []
     await asyncio.to_thread(keep, block)
     await asyncio.to_thread(file.seek, 0)  # writes what is still buffered
     return digest.digest(), size

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import PictureError, PictureFormatError, PictureTooLargeError
+from .whole import is_whole
 
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
 _MIN_SIDE = 8
@@ -50,6 +53,23 @@ def load_picture(
     PictureFormatError: neither PNG nor JPEG. PictureTooLargeError: over `max_bytes` or `max_pixels`.
     PictureError: damaged, cut short, or smaller than 8 pixels on a side.
     """
+    with _open_picture(file, max_bytes, max_pixels) as image:
+        image.load()
+        return _to_rgb(_turn_upright(image))
+
+
+def is_picture_whole(file: IO[bytes], *, max_bytes: int = 10 * 2**20, max_pixels: int = 40_000_000) -> bool:
+    """Whether load_picture can be told to load a file without decoding all of it, as is_whole says.
+
+    Raises as load_picture does for what it would not load, and for some files that it would.
+    """
+    with _open_picture(file, max_bytes, max_pixels) as image:
+        return is_whole(file, image)
+
+
+@contextmanager
+def _open_picture(file: IO[bytes], max_bytes: int, max_pixels: int) -> Iterator[Image.Image]:
+    """A picture whose header has been checked; what Pillow raises becomes a PictureError."""
     size = file.seek(0, io.SEEK_END)
     if size > max_bytes:
         raise PictureTooLargeError(f"the picture has {size:,} bytes; at most {max_bytes:,} are accepted")
@@ -58,8 +78,7 @@ def load_picture(
     try:
         with Image.open(file, formats=(name,)) as image:
             _check_size(image.size, max_pixels)
-            image.load()
-            return _to_rgb(_turn_upright(image))
+            yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureTooLargeError(
             f"the picture has too many pixels; at most {max_pixels:,} are accepted"

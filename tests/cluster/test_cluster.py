@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import time
+import zlib
 
 import pytest
 
@@ -11,6 +12,8 @@ pytest.importorskip("psycopg", reason="psycopg is not installed")
 pytest.importorskip("celery", reason="Celery is not installed")
 
 from character3d.client import Client
+from character3d.cluster.worker import REFUSAL
+from character3d.tests.cluster.test_front_door import make_large_png
 from character3d.tests.cluster.test_operations import read_samples
 from character3d.tests.cluster_processes import Cluster, wait_until
 from character3d.tests.rabbitmq_server import run_rabbitmq
@@ -68,6 +71,14 @@ def test_a_job_goes_through_the_cluster(cluster, control, tmp_path):
         path = cluster.client.download(job_id, entry["name"], tmp_path)
         assert path.stat().st_size == entry["size"]
     cluster.client.delete(job_id)
+
+
+def test_a_large_picture_that_cannot_be_decoded_fails_as_it_is_begun(cluster, control):
+    """Its checksums are right, which is all that the front door looks at."""
+    accepted = cluster.client.generate(make_large_png(zlib.compress(bytes(1000)) + bytes(2**21)))
+    ended = cluster.client.wait(accepted["job_id"])
+    assert (ended["status"], ended["attempts"], ended["error"]) == ("failed", 1, REFUSAL)
+    assert "the PNG picture is damaged or cut short" in ended["error_details"]
 
 
 def test_operators_see_a_job_and_a_part_that_is_away(cluster, control):

@@ -7,12 +7,15 @@ import dataclasses
 import hashlib
 import io
 import json
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import aiohttp
+import numpy as np
 import pytest
 from aiohttp.test_utils import TestServer
 from PIL import Image
@@ -25,9 +28,11 @@ from character3d.cluster.files import ClusterFiles
 from character3d.cluster.front_door import make_app
 from character3d.cluster.ledger import FencedError, Ledger, Limits
 from character3d.cluster.service import ClusterService
+from character3d.server_routes import picture
 from character3d.server_routes.access import Access
 from character3d.server_routes.database import JobDatabase
 from character3d.server_routes.events import Event, now_milliseconds
+from character3d.server_routes.picture import decode_upload
 from character3d.server_routes.postgres_engine import PostgresEngine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,6 +41,26 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def make_png(side=16):
     buffer = io.BytesIO()
     Image.new("RGB", (side, side), (200, 30, 30)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def make_large_png(pixels=None):
+    """A PNG of 1.5 MB, whose chunks have their checksums. pixels: its IDAT; else noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    if pixels is None:
+        return buffer.getvalue()
+    chunk = b"IDAT" + pixels
+    begin = buffer.getvalue()[:33] + struct.pack(">I", len(pixels)) + chunk
+    return begin + struct.pack(">I", zlib.crc32(chunk)) + buffer.getvalue()[-12:]
+
+
+def make_large_jpeg():
+    """A JPEG of 1.4 MB."""
+    noise = np.random.default_rng(0).integers(0, 256, (1100, 1100, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 
@@ -100,8 +125,8 @@ def cluster(postgres, tmp_path):
     cluster.database.close()
 
 
-async def post(door, key=None, **fields):
-    form = make_form({"image": make_png()}, **fields)
+async def post(door, key=None, image=None, **fields):
+    form = make_form({"image": image or make_png()}, **fields)
     async with door.post(
         "/generate_character", data=form, headers={"Idempotency-Key": key} if key else {}
     ) as answer:
@@ -232,6 +257,39 @@ async def test_no_limit_of_requests(cluster):
     async with cluster.open_doors(requests=0, jobs=12) as (one, _):
         answers = [await post(one) for _ in range(11)]
     assert {(status, "RateLimit" in headers) for status, _, headers in answers} == {(202, False)}
+
+
+@pytest.mark.parametrize("data", [make_large_png(), make_large_jpeg()], ids=["PNG", "JPEG"])
+async def test_large_pictures_are_checked_without_decoding_them(cluster, monkeypatch, data):
+    """What is damaged is decoded, so that it is refused as on one machine."""
+    decoded = []
+
+    def decode(image, name):
+        decoded.append(name)
+        return decode_upload(image, name)
+
+    monkeypatch.setattr(picture, "decode_upload", decode)
+    async with cluster.open_doors(requests=0, jobs=9) as (door, _):
+        status, accepted, _ = await post(door, image=data)
+        assert status == 202 and not decoded
+        assert cluster.read_uploads(accepted["job_id"]) == {"image": data}
+        for eighths in range(1, 8):
+            cut = data[: len(data) * eighths // 8]
+            status, body, _ = await post(door, image=cut)
+            assert (status, body["error_code"]) == (400, "INVALID_PARAMETERS"), eighths
+            assert "cut short" in body["message"]
+        damaged = bytearray(data)
+        damaged[200:1000] = bytes(800)
+        status, body, _ = await post(door, image=bytes(damaged))
+        assert status == 400 and "damaged" in body["message"]
+        assert len(decoded) == 8
+
+
+async def test_a_large_png_whose_checksums_are_right_is_left_to_the_worker(cluster):
+    async with cluster.open_doors(requests=0) as (door, _):
+        for size, status in ((2**21, 202), (1000, 400)):
+            pixels = zlib.compress(np.random.default_rng(0).bytes(1000)) + bytes(size)
+            assert (await post(door, image=make_large_png(pixels)))[0] == status
 
 
 async def test_one_key_starts_one_job_at_whatever_door(cluster):
