@@ -100,6 +100,14 @@ class ComfyUI:
         body, media_type = encode_form(parts, fields)
         return dict(self._connection.ask("POST", path, body, {"Content-Type": media_type}))
 
+    def measure_memory(self) -> float | None:
+        """GB of the device that it computes on, or of the machine without one; None if it does not say."""
+        try:
+            found = self._connection.ask("GET", "/system_stats")
+            return float(found["devices"][0]["vram_total"]) / 1e9
+        except (ServiceError, LookupError, TypeError, ValueError):
+            return None
+
     def list_models(self) -> Mapping[str, Any]:
         """What its GET /models answers."""
         return dict(self._client.models())

@@ -17,7 +17,13 @@ from ..server_routes.ended_job import EndedJob, read_ended_job
 from ..server_routes.errors import job_gone, job_not_found
 from ..server_routes.events import EventLog
 from ..server_routes.files import FileFacts, JobFile
-from ..server_routes.job_record import read_estimate, read_files, read_parameters, read_pictures
+from ..server_routes.job_record import (
+    read_estimate,
+    read_files,
+    read_jobs_ahead,
+    read_parameters,
+    read_pictures,
+)
 from ..server_routes.jobs import QUEUED
 from ..server_routes.postgres_engine import CONNECTION
 from ..server_routes.postgres_migrations import NEWS
@@ -76,7 +82,7 @@ class RemoteJob:
     def describe_acceptance(self) -> dict[str, Any]:
         """Body of the 202 answer."""
         body = self.row.body
-        return describe_acceptance(self.id, read_parameters(body), read_estimate(body))
+        return describe_acceptance(self.id, read_parameters(body), read_estimate(body), read_jobs_ahead(body))
 
 
 class ClusterJobs:

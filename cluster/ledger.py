@@ -224,14 +224,19 @@ class Ledger:
 
     # -- workers -----------------------------------------------------------------------------------
 
-    def register(self, worker: str, models: Mapping[str, Any], queue: str = QUEUE) -> None:
-        """Say that a worker is there, what its GET /models answers, and which queue it takes from."""
+    def register(
+        self, worker: str, models: Mapping[str, Any], queue: str = QUEUE, memory: float | None = None
+    ) -> None:
+        """Say that a worker is there, what its GET /models answers, and which queue it takes from.
+
+        memory: GB that its models may take; None where it is not known.
+        """
         with self._engine.transaction() as session:
             session.execute(
-                f"INSERT INTO workers (name, heard, models, queue) VALUES (?, {_NOW}, ?, ?)"
+                f"INSERT INTO workers (name, heard, models, queue, memory) VALUES (?, {_NOW}, ?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET heard = excluded.heard, models = excluded.models,"
-                " queue = excluded.queue",
-                (worker, json.dumps(models), queue),
+                " queue = excluded.queue, memory = excluded.memory",
+                (worker, json.dumps(models), queue, memory),
             )
 
     def list_queues(self) -> list[WorkerQueue]:
@@ -240,7 +245,8 @@ class Ledger:
             "SELECT queue, COUNT(*) FROM jobs WHERE ended IS NULL AND attempt = 0 GROUP BY queue"
         )
         workers = self._engine.read(
-            f"SELECT queue, models, heard > {_NOW} - ? FROM workers WHERE heard > {_NOW} - ? ORDER BY name",
+            f"SELECT queue, models, memory, heard > {_NOW} - ? FROM workers"
+            f" WHERE heard > {_NOW} - ? ORDER BY name",
             (LEASE_SECONDS, WORKER_SECONDS),
         )
         return read_queues(workers, dict(waiting))
@@ -256,6 +262,15 @@ class Ledger:
             (LEASE_SECONDS, job_id),
         )
         return (int(place), int(workers)) if place else None
+
+    def count_rounds(self, queue: str) -> int:
+        """How many jobs each worker of a queue has to end, as it is now, before it begins one that is new."""
+        ((jobs, workers),) = self._engine.read(
+            "SELECT (SELECT COUNT(*) FROM jobs WHERE queue = ? AND ended IS NULL),"
+            f" (SELECT COUNT(*) FROM workers WHERE queue = ? AND heard > {_NOW} - ?)",
+            (queue, queue, LEASE_SECONDS),
+        )
+        return int(jobs) // max(1, int(workers))
 
     def find_queue(self, job_id: str) -> str:
         """The queue that a job was sent to."""

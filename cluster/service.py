@@ -22,7 +22,7 @@ from ..server_routes.errors import ApiError, job_gone, jobs_away, server_busy
 from ..server_routes.estimates import REMEMBERED, Estimate, History
 from ..server_routes.files import FileFacts, JobFile
 from ..server_routes.graph import build_graph, load_template
-from ..server_routes.health import CANCELLED, Metrics
+from ..server_routes.health import CANCELLED, Metrics, describe_end
 from ..server_routes.job_form import read_job_form
 from ..server_routes.job_record import describe_files, job_to_row, read_estimate, read_picture_facts
 from ..server_routes.jobs import COMPLETED, FAILED, Failure, Job, new_job_id
@@ -45,7 +45,7 @@ from .endings import fail_job
 from .files import ClusterFiles
 from .jobs import ClusterJobs, RemoteJob
 from .ledger import KEY_SECONDS, FencedError, Ledger, Limits
-from .queues import WorkerQueue, find_queue, find_soonest, merge_models
+from .queues import WorkerQueue, find_queue, find_soonest, measure_need, merge_models
 
 log = logging.getLogger("character3d")
 
@@ -133,6 +133,13 @@ class ClusterService:
         """How many jobs wait and run, by their state."""
         return await asyncio.to_thread(self._ledger.count_jobs)
 
+    async def find_last_end(self) -> Mapping[str, Any] | None:
+        """How the job ended that ended last, at whatever worker."""
+        row = await self._threads.read(JobDatabase.last_ended, (COMPLETED, FAILED))
+        if row is None or row.ended is None:
+            return None
+        return describe_end(row.state, (row.body["failure"] or {}).get("stage"), row.ended)
+
     async def list_models(self) -> tuple[list[str], list[str]]:
         """What the workers of any queue have: the names that model_name and mesh_model take."""
         return merge_models(await self._list_queues())
@@ -168,7 +175,9 @@ class ClusterService:
         """Check a form and store its job and the message that starts it, in one commit."""
         check_url = self._webhooks.check_url
         queue, (parameters, is_learned) = find_queue(
-            await self._list_queues(), lambda models: read_job_form(form, models, check_url)
+            await self._list_queues(),
+            lambda models: read_job_form(form, models, check_url),
+            lambda read, models: measure_need(read[0].values, models),
         )
         for name in form.pictures:
             async with self._decoding:
@@ -231,8 +240,9 @@ class ClusterService:
         source: str = "",
     ) -> RemoteJob:
         """Store a job with its files, which come on top of those of `source`. Raises ApiError."""
-        row = job_to_row(job, json.dumps(describe_job(job)))
         try:
+            job.jobs_ahead = await asyncio.to_thread(self._ledger.count_rounds, queue)
+            row = job_to_row(job, json.dumps(describe_job(job)))
             if source:
                 await asyncio.to_thread(self._files.copy_uploads, source, job.id)
             await asyncio.to_thread(self._files.keep_uploads, job.id, files)

@@ -68,7 +68,8 @@ class Worker:
 
     def register(self) -> None:
         """Say that the worker is there, and what its ComfyUI has; raises as ComfyUI and Ledger do."""
-        self._ledger.register(self._name, self._comfyui.list_models(), self._queue)
+        models, memory = self._comfyui.list_models(), self._comfyui.measure_memory()
+        self._ledger.register(self._name, models, self._queue, memory)
 
     def is_ready(self) -> bool:
         """Whether the ComfyUI beside the worker answers."""

@@ -81,6 +81,13 @@ def _rank(name: str) -> int:
     return min(matches)[1] if matches else len(models)
 
 
+def measure_shape_model(name: str) -> float:
+    """GB of a shape model's file, as the catalogue says; of one that it lacks, those of its largest."""
+    models, rank = load_catalogue()["shape_models"], _rank(name)
+    sizes = [float(model["gigabytes"]) for model in models]
+    return sizes[rank] if rank < len(sizes) else max(sizes)
+
+
 def _stem(name: str) -> str:
     """The name without precision and suffix, common to the variants of a model."""
     return re.sub(r"([-_/.]|model|fp16|fp32|bf16|safetensors|ckpt)+", "-", name.lower()).strip("-")

@@ -115,6 +115,14 @@ class JobDatabase:
         """The newest jobs in a state."""
         return self._select("WHERE state = ? ORDER BY created DESC LIMIT ?", (state, limit))
 
+    def last_ended(self, states: Collection[str]) -> Row | None:
+        """The job in some final states that ended last."""
+        marks = ", ".join("?" * len(states))
+        found = self._select(
+            f"WHERE ended IS NOT NULL AND state IN ({marks}) ORDER BY ended DESC LIMIT 1", tuple(states)
+        )
+        return found[0] if found else None
+
     def jobs_of(self, user: str, states: Collection[str], before: str | None, limit: int) -> list[Row]:
         """A user's jobs in some states, newest first; `before`: only those older than this job.
 

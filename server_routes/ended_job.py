@@ -12,7 +12,14 @@ from .database import Row
 from .estimates import EMBEDDED_SECONDS, STAGE_SECONDS, Estimate
 from .events import ERROR, JOB_COMPLETED, TERMINAL, Event, EventLog, now_milliseconds
 from .files import FileFacts, JobFile
-from .job_record import describe_files, read_estimate, read_files, read_parameters, read_pictures
+from .job_record import (
+    describe_files,
+    read_estimate,
+    read_files,
+    read_jobs_ahead,
+    read_parameters,
+    read_pictures,
+)
 from .jobs import COMPLETED, FAILED
 from .status import UNKNOWN_PARAMETERS, describe_acceptance, describe_damaged, describe_downloads
 
@@ -46,7 +53,10 @@ class EndedJob:
         """Body of the 202 answer, for a request that is repeated."""
         if self.is_damaged:
             return describe_acceptance(self.id, UNKNOWN_PARAMETERS, Estimate(EMBEDDED_SECONDS, STAGE_SECONDS))
-        return describe_acceptance(self.id, read_parameters(self.record), read_estimate(self.record))
+        record = self.record
+        return describe_acceptance(
+            self.id, read_parameters(record), read_estimate(record), read_jobs_ahead(record)
+        )
 
     def with_facts(self, file: JobFile, found: FileFacts) -> EndedJob:
         """The job after one of its files was edited."""

@@ -28,12 +28,16 @@ class Metrics:
     def count_end(self, job: Job) -> None:
         """Count a job that has ended, and the stages that it ran."""
         stage = job.failure.stage if job.failure else None
-        moment = format_moment(job.ended or job.created)
-        self.last_job = {"status": job.state, "failed_stage": stage, "ended_at": moment}
+        self.last_job = describe_end(job.state, stage, job.ended or job.created)
         self.ended[CANCELLED if job.failure and job.failure.cancelled else job.state] += 1
         for stage, report in job.reports.items():
             self.stage_seconds[stage, report.method] += report.seconds
             self.stage_runs[stage, report.method] += 1
+
+
+def describe_end(state: str, stage: str | None, moment: float) -> dict[str, Any]:
+    """The member `last_job`. stage: where the job failed. moment: of its end, Unix time."""
+    return {"status": state, "failed_stage": stage, "ended_at": format_moment(moment)}
 
 
 def describe_metrics(metrics: Metrics, live: Mapping[str, int]) -> str:
@@ -72,16 +76,19 @@ def _escape(text: str) -> str:
 
 
 def describe_health(
-    reasons: list[ApiError], live: Mapping[str, int], metrics: Metrics, notices: Sequence[str]
+    reasons: list[ApiError],
+    live: Mapping[str, int],
+    last_job: Mapping[str, Any] | None,
+    notices: Sequence[str],
 ) -> dict[str, Any]:
     """Body of GET /generate_character/health. live: how many jobs wait and run, by state.
 
-    notices: what went wrong at the start and is over.
+    last_job: from describe_end; None where none has ended. notices: what went wrong at the start and is over.
     """
     return {
         "status": "not_ready" if reasons else "ready",
         "reasons": [{"message": reason.message, **reason.details} for reason in reasons],
         "notices": list(notices),
         "jobs": {state: live.get(state, 0) for state in (QUEUED, PROCESSING)},
-        "last_job": metrics.last_job,
+        "last_job": last_job,
     }

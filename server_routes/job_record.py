@@ -23,6 +23,7 @@ def job_to_row(job: Job, status: str | None = None) -> Row:
         "model_installed": job.parameters.model_installed,
         "warnings": list(job.parameters.warnings),
         "expected": asdict(job.expected),
+        "jobs_ahead": job.jobs_ahead,
         "attempts": job.attempts,
         "progress": job.progress,
         "completed_stages": list(job.completed_stages),
@@ -77,6 +78,11 @@ def read_estimate(body: Mapping[str, Any]) -> Estimate:
     """What was expected of the job of a record."""
     low, high = body["expected"]["seconds"]
     return Estimate((low, high), body["expected"]["stages"])
+
+
+def read_jobs_ahead(body: Mapping[str, Any]) -> int:
+    """How many jobs were to be done before that of a record: earlier releases did not keep it."""
+    return int(body.get("jobs_ahead", 0))
 
 
 def read_origin(job_id: str, body: Mapping[str, Any]) -> str:

@@ -66,7 +66,10 @@ _QUEUES: tuple[str, ...] = (
 )
 """Version 3. The broker's queue that a job goes to, and that a worker takes from."""
 
-MIGRATIONS = (_FIRST_TABLES, _CLUSTER, _QUEUES)
+_MEMORY: tuple[str, ...] = ("ALTER TABLE workers ADD memory DOUBLE PRECISION",)
+"""Version 4. GB that a worker's models may take."""
+
+MIGRATIONS = (_FIRST_TABLES, _CLUSTER, _QUEUES, _MEMORY)
 """MIGRATIONS[n] leads from version n, the row of the table `character3d_schema`, to n + 1."""
 
 

@@ -201,10 +201,10 @@ class Routes:
         service = self._service
         reasons = await service.why_not_ready()
         try:
-            live = await service.count_jobs()
+            live, last_job = await service.count_jobs(), await service.find_last_end()
         except DatabaseError:  # which is among the reasons
-            live = {}
-        body = describe_health(reasons, live, service.metrics, service.notices)
+            live, last_job = {}, None
+        body = describe_health(reasons, live, last_job, service.notices)
         status = 503 if reasons else 200
         return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
 

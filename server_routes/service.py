@@ -132,6 +132,10 @@ class CharacterService:
         """How many jobs wait and run, by their state."""
         return Counter(job.state for job in self.jobs.active)
 
+    async def find_last_end(self) -> Mapping[str, Any] | None:
+        """How the job ended that ended last, of those since the start."""
+        return self.metrics.last_job
+
     @property
     def notices(self) -> list[str]:
         """Sentences about what went wrong at the start and is over."""

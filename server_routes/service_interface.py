@@ -87,6 +87,9 @@ class Service(Protocol):
     async def count_jobs(self) -> Mapping[str, int]:
         """How many jobs wait and run, by their state."""
 
+    async def find_last_end(self) -> Mapping[str, Any] | None:
+        """How the job ended that ended last, as health.describe_end; None without one."""
+
     async def list_models(self) -> tuple[list[str], list[str]]:
         """The names that model_name takes, and those that mesh_model takes besides `auto`, best first."""
 

@@ -37,6 +37,7 @@ class Cluster:
     def __init__(self, folder, database, broker, **variables):
         self.folder, self.database, self.broker = folder, database, broker
         self.processes, self.operations = {}, {}
+        self.key = variables.get("CHARACTER3D_API_KEYS")
         self.environment = {
             **os.environ,
             **variables,
@@ -59,7 +60,7 @@ class Cluster:
         return f"http://127.0.0.1:{port}"
 
     def wait_for(self, address, *workers):
-        wait_until(lambda: answers(Client(address)) and all(map(self.is_ready, workers)))
+        wait_until(lambda: answers(Client(address, api_key=self.key)) and all(map(self.is_ready, workers)))
 
     def start_worker(self, name, address):
         self.start(name, "worker", "--comfyui", address, "--name", name)

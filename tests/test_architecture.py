@@ -46,7 +46,7 @@ SERVICE_MAY_USE = {
 OWN_ALLOWED = {
     "backends": ("backends", "pipeline"),
     "client": ("client",),
-    "cluster": ("cluster", "server_routes", "client", "pipeline.types"),
+    "cluster": ("cluster", "server_routes", "client", "pipeline.types", "pipeline.weights"),
     "launcher": ("launcher", "client"),
     "nodes": ("nodes", "backends", "pipeline"),
     "pipeline": ("pipeline",),

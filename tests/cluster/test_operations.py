@@ -197,3 +197,27 @@ def test_old_processes_go_on_after_a_later_release_has_migrated_and_none_starts(
                 assert Ledger(new).count_workers() == 1
         with pytest.raises(DatabaseError, match=f"schema version {len(later)}"):
             PostgresEngine(url)
+
+
+def read_columns(engine):
+    """What the tables have: (table, column) -> type, and whether a row may be written without it."""
+    found = engine.read(
+        "SELECT table_name, column_name, data_type, is_nullable = 'YES' OR column_default IS NOT NULL"
+        " OR is_identity = 'YES' FROM information_schema.columns WHERE table_schema = current_schema()"
+    )
+    return {(table, column): (kind, is_free) for table, column, kind, is_free in found}
+
+
+@pytest.mark.parametrize("version", range(1, len(postgres_migrations.MIGRATIONS)))
+def test_what_an_earlier_release_reads_and_writes_is_there_after_the_upgrade(postgres, monkeypatch, version):
+    """Its tables and columns are as they were, and rows are written without those that came later."""
+    url = postgres.new_schema()
+    with monkeypatch.context() as patch:
+        patch.setattr(postgres_migrations, "MIGRATIONS", postgres_migrations.MIGRATIONS[:version])
+        with contextlib.closing(PostgresEngine(url)) as old:
+            before = read_columns(old)
+    with contextlib.closing(PostgresEngine(url)) as new:
+        after = read_columns(new)
+    assert before and before.items() <= after.items()
+    tables = {table for table, _ in before}
+    assert all(is_free for key, (_, is_free) in after.items() if key not in before and key[0] in tables)

@@ -1,5 +1,6 @@
 """Which queue a job goes to, by the models that the workers of each have."""
 
+import json
 import time
 
 import pytest
@@ -72,6 +73,55 @@ async def test_what_no_queue_has_is_refused_as_a_missing_model(cluster, fields, 
         assert found == models("dreamshaper.safetensors", XL, shapes=[TURBO])
 
 
+LARGE, SMALL = "hunyuan3d-dit-v2-1-fp16.safetensors", "hunyuan3d-dit-v2-mini-fp16.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("memories", "fields", "queue"),
+    [
+        ({"little": 6, "much": 12}, {"mesh_model": LARGE}, "much"),  # 7.4 GB
+        ({"little": 6, "much": 12}, {"mesh_model": SMALL}, "little"),
+        ({"little": 8, "much": 12}, {"mesh_model": SMALL, "model_name": XL, "image_size": "1024"}, "much"),
+        ({"little": 8, "much": 12}, {"mesh_model": SMALL, "model_name": XL, "image_size": "512"}, "little"),
+        ({"little": 4, "much": 6}, {"mesh_model": LARGE}, "much"),  # ComfyUI moves what does not fit
+        ({"little": None, "much": 12}, {"mesh_model": LARGE}, "little"),  # of a ComfyUI that does not say
+    ],
+)
+async def test_a_job_goes_where_its_models_fit(postgres, tmp_path, memories, fields, queue):
+    cluster = Cluster(postgres.new_schema(), tmp_path)
+    for name, memory in memories.items():
+        cluster.ledger.register(name, models(XL, shapes=[LARGE, SMALL]), name, memory)
+    cluster.ledger.register("more", models(XL, shapes=[LARGE, SMALL]), "little", memories["little"])
+    async with cluster.open_doors() as (one, _):
+        status, accepted, _ = await post(one, **fields)
+        assert status == 202 and await find_sent(cluster, accepted["job_id"]) == queue
+    cluster.database.close()
+
+
+def test_a_queue_has_the_memory_of_its_smallest_worker():
+    stored = json.dumps(models())
+    workers = [("gpu", stored, 24.0, True), ("gpu", stored, 12.0, True), ("gpu", stored, 6.0, False)]
+    (found,) = read_queues(workers, {})
+    assert (found.memory, found.workers) == (12.0, 2)
+
+
+async def test_the_first_estimate_counts_the_jobs_before(cluster):
+    """Two workers take from gpu; every job of it counts, whether it waits or runs."""
+    async with cluster.open_doors(jobs=9) as (one, two):
+        answers = [(await post(one, key=str(number), model_name=XL))[1] for number in range(5)]
+        others = [(await post(one, model_name="dreamshaper.safetensors"))[1] for _ in range(2)]
+        low, high = answers[0]["estimated_time_seconds"]
+        assert [answer["estimated_time_seconds"] for answer in answers] == [
+            [low * rounds, high * rounds] for rounds in (1, 1, 2, 2, 3)
+        ]
+        first, second = (answer["estimated_time_seconds"] for answer in others)
+        assert second == [2 * seconds for seconds in first]
+        assert (await post(two, key="4", model_name=XL))[1] == answers[4]  # as it was said first
+        attempt = cluster.ledger.claim(answers[4]["job_id"], "a", False)
+        cluster.tell(answers[4]["job_id"], attempt, "job_completed", status="completed", progress=100)
+        assert (await post(two, key="4", model_name=XL))[1] == answers[4]
+
+
 async def test_other_mistakes_are_told_as_ever(cluster):
     async with cluster.open_doors() as (one, _):
         status, body, _ = await post(one, image_size="999", model_name="nowhere.safetensors")
@@ -97,7 +147,7 @@ async def test_a_job_that_waits_has_a_place_in_its_queue(cluster):
         path = f"/job/{accepted['job_id']}/status"
         body = await ask_for(two, path)
         assert (body["queue_position"], body["current_stage"], body["progress"]) == (3, "queued", 0)
-        mean = sum(accepted["estimated_time_seconds"]) / 2
+        mean = sum(accepted["estimated_time_seconds"]) / 4  # that is of two rounds
         assert body["estimated_remaining_seconds"] == round(
             3 * mean
         )  # two workers: two rounds before its own

@@ -11,7 +11,7 @@ import pytest
 from character3d.launcher.installation import REPOSITORY
 
 from .conftest import make_png
-from .forms import MEBIBYTE, pretend, refused
+from .forms import MEBIBYTE, pretend, refused, require_probes
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +113,7 @@ async def test_an_output_folder_that_is_none(client, comfyui):
 @pytest.mark.parametrize("jump", [-3600, 3600])
 async def test_a_clock_that_jumps(client, control, jump):
     """Durations, limits and events go by a clock that does not; jobs stay findable."""
+    require_probes(client)
     control(every=0.1)
     key = {"Idempotency-Key": f"jump {jump}"}
     first = await client.start_job(headers=key)

@@ -52,11 +52,12 @@ def nothing_left_behind(inputs_left):
 @pytest.fixture
 def see(client, comfyui, control):
     """Post a picture that is taken; returns what LoadImage gets, and stops the job."""
+    folder = comfyui.base / "input" / "character3d"
     control(every=5)
 
     async def post(data):
         job_id = (await client.start_job(image=data))["job_id"]
-        with Image.open(comfyui.base / "input" / "character3d" / f"{job_id}.tif") as stored:
+        with Image.open(folder / f"{job_id}.tif") as stored:
             assert stored.format == "TIFF" and stored.mode in ("RGB", "RGBA")
             assert stored.info.keys() == {"compression", "dpi", "resolution"}  # what every TIFF has
             pixels = np.array(stored.convert("RGBA"))
@@ -162,11 +163,12 @@ async def test_names_and_types_do_not_count_but_bytes_do(see):
 
 
 async def test_a_page_in_a_picture_is_never_shown(client, comfyui, control):
+    folder = comfyui.base / "input" / "character3d"
     control(every=0.1)
     page = b"<html><script>alert(1)</script></html>"
     data = insert_chunk(encode(draw_picture()), b"tEXt", b"Comment\0" + page)
     job_id = (await client.start_job(image=data))["job_id"]
-    assert page not in (comfyui.base / "input" / "character3d" / f"{job_id}.tif").read_bytes()
+    assert page not in (folder / f"{job_id}.tif").read_bytes()
     for item in (await client.finish(job_id))["downloads"]:
         async with client.get(item["url"]) as answer:
             assert answer.content_type == "application/octet-stream"
