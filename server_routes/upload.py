@@ -235,9 +235,9 @@ async def _read_file(
     digest, size, block = hashlib.sha256(), 0, list[bytes]()
 
     def keep(block: list[bytes]) -> None:
-        for chunk in block:
-            digest.update(chunk)
-            file.write(chunk)
+        data = b"".join(block)
+        digest.update(data)
+        file.write(data)
 
     async for chunk in _read_chunks(part, limit, too_large):
         size += len(chunk)

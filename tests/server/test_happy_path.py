@@ -74,7 +74,7 @@ async def test_files_name_their_job(client):
 
 
 async def test_the_report_is_a_download_of_every_job(client):
-    for rigging, rig in (("true", "character"), ("false", None)):
+    for rigging, rig in (("true", "character none"), ("false", None)):  # the character with its clips
         job_id = (await client.start_job(enable_rigging=rigging))["job_id"]
         body = await client.finish(job_id)
         (report,) = (item for item in body["downloads"] if item["result"] == "report")
