@@ -17,7 +17,7 @@ from ..pipeline.formats import (
     turn_axes,
 )
 from ..pipeline.presets import COMPRESSIONS, MOST_LODS, NO_PRESET, PRESETS, FileSettings, apply_preset
-from ..pipeline.rigging import add_twist_joints, normalize_to_t_pose, scale_character
+from ..pipeline.rigging import add_face_joints, add_twist_joints, normalize_to_t_pose, scale_character
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, height_input, job_input, prefix_input
@@ -88,6 +88,12 @@ class SaveCharacter(io.ComfyNode):
                 ),
                 height_input("How tall the character shall be. 0: as it is."),
                 *_file_inputs(),
+                io.Boolean.Input(
+                    "face_joints",
+                    default=False,
+                    optional=True,
+                    tooltip="Add joints of the eyes and the jaw to a face that has morph targets.",
+                ),
             ],
             outputs=model_outputs(),
         )
@@ -106,6 +112,7 @@ class SaveCharacter(io.ComfyNode):
         twist_joints: bool = False,
         height_meters: float = 0.0,
         preset: str = NO_PRESET,
+        face_joints: bool = False,
         **file_values: Any,
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> path below the output folder."""
@@ -113,7 +120,8 @@ class SaveCharacter(io.ComfyNode):
             preset, character_format=character_format, bone_names=bone_names, **file_values
         )
         sized = scale_character(character, height_meters) if height_meters else character
-        named = _prepare(sized, settings, root_joint, twist_joints)
+        faced = add_face_joints(sized) if face_joints else sized
+        named = _prepare(faced, settings, root_joint, twist_joints)
         encode = _choose_encoder(named, settings, vrm_meta or _NO_META)
         suffix = SUFFIXES[settings.character_format]
         if model_file:

@@ -2,9 +2,11 @@
 
 voxelize.py fills the mesh with voxels (voxel_solid.py); fit/ finds the joints in them, skin/ binds the
 vertices to the bones, and pose/ moves the result. skeleton.py defines the joints, joint_axes.py their axes,
-appendages.py joints of tails, wings, hair and props, twist_joints.py those that take a share of a roll.
+appendages.py joints of tails, wings, hair and props, twist_joints.py those that take a share of a roll,
+face_joints.py eyes and jaw.
 """
 
+from .face_joints import add_face_joints
 from .fit.fit_skeleton import FittedSkeleton, fit_skeleton
 from .pose.posing import pose_joints, pose_vertices
 from .pose.rest_pose import normalize_to_t_pose
@@ -17,6 +19,7 @@ from .twist_joints import add_twist_joints
 __all__ = [
     "FittedSkeleton",
     "SeparatedMesh",
+    "add_face_joints",
     "add_twist_joints",
     "compute_skin_weights",
     "find_fused_arms",

@@ -5,6 +5,7 @@ import importlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import trimesh
 from character3d.pipeline.errors import FormatError
 from character3d.pipeline.formats import create_file, replace_file
+from character3d.pipeline.mesh_extras import MeshExtras, MorphTarget
 from character3d.tests.readers.sample_character import make_character
 from character3d.tests.readers.sample_humanoid import make_humanoid
 
@@ -212,3 +214,15 @@ def test_a_saved_character_has_root_and_twist_joints_on_request(load_nodes, outp
     for joint in (b"root", b"LeftLowerArmTwist", b"RightUpperArmTwist"):
         assert joint in content
     assert (b"VRMC_node_constraint" in content) == (kind == "vrm")
+
+
+def test_a_saved_character_has_joints_of_its_face_on_request(load_nodes, output):
+    character = make_humanoid()
+    chosen = np.flatnonzero(character.textured.mesh.positions[:, 1] > 1.6)[:9]
+    blink = MorphTarget("eyeBlinkLeft", chosen, np.full((len(chosen), 3), 0.01))
+    mesh = replace(character.textured.mesh, extras=MeshExtras(morphs=(blink,)))
+    winking = replace(character, textured=replace(character.textured, mesh=mesh))
+    node = load_nodes("save_character").SaveCharacter
+    asked = {"character_format": "glb", "bone_names": "vrm", "filename_prefix": "3D/face"}
+    names = [node.execute(character=winking, **asked, face_joints=faced).args[0] for faced in (False, True)]
+    assert [b"leftEye" in (output / name).read_bytes() for name in names] == [False, True]
