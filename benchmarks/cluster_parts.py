@@ -65,8 +65,8 @@ class Cluster:
     async def add_s3(self) -> None:
         """An S3 server that keeps the files, in its memory, of parts that are added after it."""
         port = _find_free_port()
-        self._run("s3", ["-m", "moto.server", "--port", str(port)], {})
-        self.addresses["s3"] = address = f"http://{HOST}:{port}"
+        self._run("storage", ["-m", "moto.server", "--port", str(port)], {})
+        self.addresses["storage"] = address = f"http://{HOST}:{port}"
         await self.wait()
         urlopen(Request(f"{address}/bucket", method="PUT"), timeout=5).close()
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -93,7 +93,7 @@ class Cluster:
                 log.seek(self._offsets[name])
                 return b"ready." in log.read()
         with contextlib.suppress(OSError):
-            path = "" if name == "s3" else "generate_character/models"
+            path = "" if name == "storage" else "generate_character/models"
             urlopen(f"{self.addresses[name]}/{path}", timeout=5).close()
             return True
         return False
