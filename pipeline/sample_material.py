@@ -36,6 +36,10 @@ def sample_texels(texture: torch.Tensor, wrap: tuple[str, str], uvs: torch.Tenso
         for axis, (mode, size) in enumerate(zip(wrap, (width, height), strict=True))
     )
     x, y = share[:, :1], share[:, 1:]
-    upper = texture[rows[0], columns[0]] * (1 - x) + texture[rows[0], columns[1]] * x
-    lower = texture[rows[1], columns[0]] * (1 - x) + texture[rows[1], columns[1]] * x
+    texels = texture.reshape(height * width, -1)
+    upper, lower = (
+        texels.index_select(0, row * width + columns[0]) * (1 - x)
+        + texels.index_select(0, row * width + columns[1]) * x
+        for row in rows
+    )
     return (upper * (1 - y) + lower * y) / scale

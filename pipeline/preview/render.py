@@ -13,7 +13,7 @@ from ..cameras import camera_basis, frame_camera, multiply_matrix, project_point
 from ..device import CPU, array_to_tensor, tensor_to_array
 from ..mesh.normals import vertex_normals
 from ..progress import Progress, ignore_progress, span_progress
-from ..rasterize import mix_corners, rasterize_view
+from ..rasterize import Raster, mix_corners, rasterize_view
 from ..sample_material import sample_material
 from ..types import Camera, FloatArray, Mesh, TexturedMesh
 from .shading import (
@@ -92,8 +92,8 @@ def render_camera(
     """Render the mesh as `camera` sees it: (size, size, 4); see `render_preview`."""
     shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
     progress(0.0)
-    color, alpha = _render_subject(mesh, camera, size * _SUPERSAMPLING, device, progress)
-    color, alpha = (F.avg_pool2d(item, _SUPERSAMPLING)[0].permute(1, 2, 0) for item in (color, alpha))
+    rendered = _render_subject(mesh, camera, size * _SUPERSAMPLING, device, progress)
+    color, alpha = (_halve(item) for item in rendered)
     if transparent:
         straight = linear_to_srgb(color / alpha.clamp(min=1e-6))
         return tensor_to_array(torch.cat((straight, alpha), dim=2))
@@ -103,52 +103,58 @@ def render_camera(
     return tensor_to_array(torch.cat((picture, torch.ones_like(alpha)), dim=2))
 
 
+def _halve(picture: torch.Tensor) -> torch.Tensor:
+    """Average the _SUPERSAMPLING x _SUPERSAMPLING samples of each pixel of (S, S, C)."""
+    upper, lower = picture[::2], picture[1::2]
+    return (upper[:, ::2] + upper[:, 1::2] + lower[:, ::2] + lower[:, 1::2]) / 4
+
+
 def _render_subject(
     mesh: Mesh | TexturedMesh, camera: Camera, size: int, device: torch.device, progress: Progress
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Linear premultiplied color (1, 3, S, S) and coverage (1, 1, S, S), before antialiasing."""
+    """Linear premultiplied color (S, S, 3) and coverage (S, S, 1), before antialiasing."""
     shape = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
     faces = array_to_tensor(shape.faces, device).long()
     raster = rasterize_view(camera, array_to_tensor(shape.positions), faces, size)
     progress(0.4)
-    mask = raster.mask
-    corners, weight = faces[raster.face_index[mask]], raster.barycentric[mask]
+    face, weight, pixel = raster.list_covered()
+    corners = faces.index_select(0, face)
     normal = mix_corners(array_to_tensor(vertex_normals(shape), device), corners, weight)
     normal = F.normalize(multiply_matrix(normal, normal.new_tensor(camera_basis(camera).T)), dim=1)
-    openness = _measure_occlusion(raster.depth, normal, mask, 2 * camera.half_extent / size)
+    openness = _measure_occlusion(raster, normal, pixel, 2 * camera.half_extent / size)
     progress(0.7)
     is_clay = isinstance(mesh, Mesh) and mesh.colors is None
     albedo = (
         normal.new_tensor(_CLAY).expand(len(corners), 3) if is_clay else _mix_albedo(mesh, corners, weight)
     )
     studio = CLAY_STUDIO if is_clay else TEXTURED_STUDIO
-    color = normal.new_zeros((size, size, 3))
-    color[mask] = shade_surface(albedo, normal, openness, studio)
+    color = normal.new_zeros((size * size, 3))
+    color.index_copy_(0, pixel, shade_surface(albedo, normal, openness, studio))
     progress(0.9)
-    return color.permute(2, 0, 1)[None], mask.to(torch.float32)[None, None]
+    return color.view(size, size, 3), raster.mask.to(torch.float32)[..., None]
 
 
 def _measure_occlusion(
-    depth: torch.Tensor, normal: torch.Tensor, mask: torch.Tensor, pixel_size: float
+    raster: Raster, normal: torch.Tensor, pixel: torch.Tensor, pixel_size: float
 ) -> torch.Tensor:
     """Openness (N,) of the N covered pixels, measured at the resolution of the final picture.
 
-    depth: (S, S). normal: (N, 3). mask: (S, S) bool. pixel_size: metres.
+    normal: (N, 3). pixel: (N,), their numbers. pixel_size: metres.
     """
-    if not mask.any():
-        return depth.new_zeros(0)
+    mask = raster.mask
+    if not len(pixel):
+        return normal.new_zeros(0)
     rows, columns = (torch.nonzero(mask.any(dim=axis)).squeeze(1) for axis in (1, 0))
     window = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     step = _SUPERSAMPLING
-    full_normal = normal.new_zeros((*mask.shape, 3))
-    full_normal[mask] = normal
-    coarse = (item[window][::step, ::step] for item in (depth, full_normal, mask))
+    full_normal = normal.new_zeros((mask.numel(), 3)).index_copy_(0, pixel, normal).view(*mask.shape, 3)
+    coarse = (item[window][::step, ::step] for item in (raster.depth, full_normal, mask))
     depth, coarse_normal, coarse_mask = coarse
     depth = torch.where(coarse_mask, depth, torch.zeros_like(depth))
     openness = measure_openness(depth, coarse_normal, coarse_mask, pixel_size * step)
     shape = mask[window].shape
     fine = F.interpolate(openness[None, None], shape, mode="bilinear")[0, 0]
-    return fine[mask[window]]
+    return fine.reshape(-1)[mask[window].reshape(-1)]
 
 
 def _mix_albedo(mesh: Mesh | TexturedMesh, corners: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

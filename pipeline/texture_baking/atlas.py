@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from ..device import CPU, array_to_tensor
 from ..errors import MeshError
-from ..rasterize import Raster, mix_corners, rasterize_triangles
+from ..rasterize import Raster, mix_corners, rasterize_triangles, take_corners
 from ..types import FloatArray, IntArray, Material, Mesh, TexturedMesh
 
 _FARTHEST_EXTRAPOLATION = 2.0
@@ -40,14 +40,13 @@ def rasterize_uv(uvs: FloatArray, faces: IntArray, size: int, device: torch.devi
     """List the texels of a (size, size) atlas with texture coordinates (V, 2) and faces (F, 3)."""
     place, corners = array_to_tensor(uvs, device) * size, array_to_tensor(faces, device).long()
     raster = rasterize_triangles(torch.cat((place, place[:, :1] * 0), dim=1), corners, (size, size))
-    inside = torch.nonzero(raster.mask.view(-1)).squeeze(1)
+    drawn, weight, inside = raster.list_covered()
     index, face = _join_once(_grow_ring(raster), _surround_undrawn(raster, place, corners))
+    around = _weigh_outside(index, take_corners(place, corners.index_select(0, face)), size)
     return Texels(
         torch.cat((inside, index)),
-        torch.cat((raster.face_index.view(-1)[inside], face)),
-        torch.cat(
-            (raster.barycentric.view(-1, 3)[inside], _weigh_outside(index, place[corners[face]], size))
-        ),
+        torch.cat((drawn, face)),
+        torch.cat((weight, around)),
         torch.arange(len(inside) + len(index), device=index.device) < len(inside),
     )
 
@@ -56,7 +55,8 @@ def interpolate(
     texels: Texels, faces: torch.Tensor, attributes: torch.Tensor, rows: torch.Tensor
 ) -> torch.Tensor:
     """Interpolate vertex attributes (V, C) at the texels `rows` (M,): (M, C). faces: (F, 3) int64."""
-    return mix_corners(attributes, faces[texels.face[rows]], texels.weight[rows])
+    corners = faces.index_select(0, texels.face.index_select(0, rows))
+    return mix_corners(attributes, corners, texels.weight.index_select(0, rows))
 
 
 def fill_gutters(color: torch.Tensor, index: torch.Tensor, size: int) -> torch.Tensor:
@@ -65,7 +65,7 @@ def fill_gutters(color: torch.Tensor, index: torch.Tensor, size: int) -> torch.T
     known, picture = index.new_zeros(size * size, dtype=torch.bool), color.new_zeros(size * size)
     known[index] = True
     for channel, values in enumerate(color.T):  # one at a time takes a third of the memory
-        picture[index] = values
+        picture.index_copy_(0, index, values)
         texture[..., channel] = fill_between(picture.view(1, size, size), known.view(size, size))[0]
     return texture
 
@@ -110,7 +110,8 @@ def _surround_undrawn(
     face = torch.nonzero(~drawn).squeeze(1)
     size = len(raster.face_index)
     steps = faces.new_tensor(((0, 0), (0, 1), (1, 0), (1, 1)))
-    texel = ((uvs[faces[face]] - 0.5).floor().long()[:, :, None] + steps).clamp(0, size - 1).view(-1, 2)
+    corners = take_corners(uvs, faces.index_select(0, face))
+    texel = ((corners - 0.5).floor().long()[:, :, None] + steps).clamp(0, size - 1).view(-1, 2)
     index = texel[:, 1] * size + texel[:, 0]
     empty = ~raster.mask.view(-1)[index]
     return index[empty], face.repeat_interleave(12)[empty]

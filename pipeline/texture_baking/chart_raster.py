@@ -56,7 +56,8 @@ def iterate_window_texels(
     shortening = array_to_tensor(windows.sides[chart, 0] - side, device)
     start = array_to_tensor(windows.start[chart], device)
     for face, pixel in iterate_covered_samples(flat, triangles, (side, side)):
-        yield face, start[face] + pixel.div(side, rounding_mode="floor") * shortening[face] + pixel
+        row, starts = pixel.div(side, rounding_mode="floor"), start.index_select(0, face)
+        yield face, starts + row * shortening.index_select(0, face) + pixel
 
 
 def list_shared_texels(

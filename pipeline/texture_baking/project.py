@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from ..cameras import measure_facing, measure_scale, project_points
 from ..device import array_to_tensor, tensor_to_array
 from ..errors import MeshError
-from ..rasterize import interpolate_attributes, rasterize_projected
+from ..rasterize import interpolate_attributes, rasterize_projected, take_corners
 from ..types import Camera, CameraRig, FloatArray
 from .atlas import fill_between
 
@@ -136,17 +136,18 @@ class ViewBlend:
         """Add the colors of a view at the points that it sees; `preference` multiplies their weight."""
         facing = measure_facing(view.camera, self._points, self._normals)
         for rows in torch.nonzero(facing > _LEAST_FACING).squeeze(1).split(_POINTS_PER_BLOCK):
-            color, weight, visible = _look_up(view, self._points[rows], facing[rows])
+            seen = (item.index_select(0, rows) for item in (self._points, facing))
+            color, weight, visible = _look_up(view, *seen)
             # The sixth power makes two views mix in a narrow band only, which avoids ghosting.
             sharp = (weight**3) ** 2 * visible * preference
             if self._in_bands:
                 wide = (weight**_WIDE * visible * preference)[:, None]
-                self._base[rows] += color[:, -3:] * wide
-                self._wide[rows] += wide
-            self._color[rows] += color * sharp[:, None]
-            self._total[rows] += sharp
-            self._best[rows] = torch.maximum(self._best[rows], weight * visible)
-            self.visible[rows] = torch.maximum(self.visible[rows], visible)
+                _update(torch.add, self._base, rows, color[:, -3:] * wide)
+                _update(torch.add, self._wide, rows, wide)
+            _update(torch.add, self._color, rows, color * sharp[:, None])
+            _update(torch.add, self._total, rows, sharp)
+            _update(torch.maximum, self._best, rows, weight * visible)
+            _update(torch.maximum, self.visible, rows, visible)
 
     def read(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Colors (N, C), 0 where unseen, and their opacity (N,) 0..1 over the fill."""
@@ -156,6 +157,16 @@ class ViewBlend:
             color[:, :3] = (detail + self._base / self._wide.clamp(min=1e-30)).clamp(0, 1)
             color = color[:, :-3].contiguous()
         return color, (self._best / _ENOUGH).clamp(max=1)
+
+
+def _update(
+    join: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    values: torch.Tensor,
+    rows: torch.Tensor,
+    more: torch.Tensor,
+) -> None:
+    """Join some rows (M,) of values (N, …), each named once, with more (M, …), in place."""
+    values.index_copy_(0, rows, join(values.index_select(0, rows), more))
 
 
 def prepare_view(
@@ -252,7 +263,7 @@ def _render_geometry(
 
 def _keep_seen(pixels: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """The faces whose bounds meet the picture (H, W): a close view shows few, and others lie far outside."""
-    corners = pixels[faces]
+    corners = take_corners(pixels, faces)
     reach = pixels.new_tensor((size[1], size[0]))
     return faces[((corners.amin(dim=1) < reach) & (corners.amax(dim=1) > 0)).all(dim=1)]
 
