@@ -23,12 +23,16 @@ def render_view_maps(
     """Render the maps of `mesh` for each camera at (size, size) pixels, one sample per pixel center."""
     positions, faces = array_to_tensor(mesh.positions), array_to_tensor(mesh.faces, device)
     attributes = array_to_tensor(np.concatenate((mesh.positions, vertex_normals(mesh)), axis=1), device)
-    views = []
+    shape = len(rig), size, size
+    position, normal = (np.empty((*shape, 3), np.float32) for _ in range(2))
+    depth, mask = np.empty(shape, np.float32), np.empty(shape, np.bool_)
     for number, camera in enumerate(rig.cameras):
         progress(number / len(rig))
         raster = rasterize_view(camera, positions, faces, size)
-        views.append(_read_maps(raster, interpolate_attributes(raster, faces, attributes)))
-    position, normal, depth, mask = (np.stack(items) for items in zip(*views, strict=True))
+        view = _read_maps(raster, interpolate_attributes(raster, faces, attributes))
+        position[number], normal[number], depth[number], mask[number] = view
+    for array in (position, normal, depth, mask):
+        array.setflags(write=False)  # so that it is kept, not copied
     progress(1.0)
     return ViewMaps(rig, position, normal, depth, mask)
 

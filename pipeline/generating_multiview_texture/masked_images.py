@@ -95,6 +95,9 @@ def sample_bilinear(image: FloatArray, x: FloatArray, y: FloatArray) -> FloatArr
     y0 = np.minimum(y.astype(np.int32), height - 2)
     fx = (x - x0).astype(np.float32)[..., None]
     fy = (y - y0).astype(np.float32)[..., None]
-    top = image[y0, x0] * (1 - fx) + image[y0, x0 + 1] * fx
-    bottom = image[y0 + 1, x0] * (1 - fx) + image[y0 + 1, x0 + 1] * fx
+    pixels, first = image.reshape(height * width, -1), y0 * width + x0
+    corners = (pixels.take(first + step, axis=0) for step in (0, 1, width, width + 1))
+    upper_left, upper_right, lower_left, lower_right = corners
+    top = upper_left * (1 - fx) + upper_right * fx
+    bottom = lower_left * (1 - fx) + lower_right * fx
     return top * (1 - fy) + bottom * fy
