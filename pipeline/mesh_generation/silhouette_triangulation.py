@@ -122,5 +122,5 @@ def _find_border(triangles: Int64Array) -> tuple[Int64Array, Int64Array]:
     edges = triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     count = int(triangles.max()) + 1
     forward, backward = edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0]
-    lone = ~np.isin(forward, backward)
+    lone = ~np.isin(forward, backward, assume_unique=True)  # as directed edges are, where all face one way
     return edges[lone, 0], edges[lone, 1]
