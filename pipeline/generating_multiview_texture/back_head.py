@@ -37,14 +37,18 @@ _LEAST_FACE = 0.4
 """Share of the face's own materials in its middle from which on there is a face."""
 _OF_CHEEKS, _SKIN, _FRAMED = 0.12, 0.6, 0.28
 """Shares of the cheeks from which on a material is skin's, and skin is seen; share of hair beside them."""
+_BELOW_HAT, _SEEN_TWICE, _HAIRLINE = 0.1, 0.15, 0.25
+"""Share of what is beside the face up to which the crown's material is a hat's; share of crown and of what is
+beside the face from which on another is hair; share of a row of the head up to which it is the hat's."""
 _FEATURES = 1.5
 """Radii of the face within which what is missing of the hair is the face's."""
 _FUR_FACE = 1.2, 0.75
 """Radii of a face of fur within which the back is smooth, and within which it takes nothing from the face."""
 _OUTLINED = 6.0
 """Contact with the silhouette, relative to its size, from which on a patch is outline: headphones, a band."""
-_SHOWN = 0.12
-"""Share of a head's row from which on hair counts as seen in it."""
+_SHOWN, _CHIN = 0.12, 0.8
+"""Share of a head's row from which on hair counts as seen in it; radii of the face from its center to where
+it is covered at least: below the mouth."""
 _LONGEST = 0.7
 """How far long hair is drawn below the neck, in heights of the head."""
 
@@ -71,7 +75,7 @@ def choose_head_back(
 
     contrast: (H, W), from measure_contrast.
     """
-    covering, face, likeness = _split_materials(materials, layout)
+    covering, face, likeness, hat = _split_materials(materials, layout)
     if not face.any():
         return _smooth_fur(materials, layout, mask, contrast)
     kept = covering[materials.labels] & layout.head & ~_select_face(layout, 1.0, 0.25)
@@ -84,6 +88,8 @@ def choose_head_back(
     hole = layout.head & (np.arange(len(mask))[:, None] <= _find_nape(kept, layout)) & ~kept
     hole = ndimage.binary_opening(hole, iterations=2)
     hole &= ~_find_ornaments(hole, layout, mask)
+    if hat:
+        hole[: _find_hairline(kept, layout)] = False
     hole = ndimage.binary_propagation(hole & _select_face(layout, _FEATURES), mask=hole)
     connected, _ = ndimage.label(covering[materials.labels] & mask & ~layout.legs)
     loose = np.isin(connected, np.unique(connected[kept & (connected > 0)]))
@@ -120,21 +126,30 @@ def _select_both_sides(layout: FigureLayout, scale: float) -> BoolArray:
     return face | (face[:, mirrored] & layout.head)
 
 
-def _split_materials(materials: Materials, layout: FigureLayout) -> tuple[BoolArray, BoolArray, FloatArray]:
+def _split_materials(
+    materials: Materials, layout: FigureLayout
+) -> tuple[BoolArray, BoolArray, FloatArray, bool]:
     """Which materials (C,) the head's outline is of, and which are the face's, if those are others.
 
-    Also the likeness 0..1 of each to the outline's main material.
+    Also the likeness 0..1 of each to the outline's main material, and whether that is hair below a hat.
     """
     gaps = cdist(materials.colors, materials.colors)
-    middle, crown, rim = (
+    middle, crown, rim, beside = (
         _count(materials, area)
-        for area in (_select_face(layout, 0.85), _select_crown(layout), _select_rim(layout))
+        for area in (
+            _select_face(layout, 0.85),
+            _select_crown(layout),
+            _select_rim(layout),
+            _select_beside(layout),
+        )
     )
-    outline = crown + 0.5 * rim
     unlike = _compare_materials(materials.colors)
     close = unlike < _CLOSE
-    main = int((close @ outline * (outline > 0)).argmax())
-    main = int((outline * close[main]).argmax())
+    main = _find_commonest(crown + 0.5 * rim, close)
+    hair = np.minimum(close @ crown, close @ beside) * (middle < crown)
+    hat = (close @ beside)[main] < _BELOW_HAT and hair.max() > _SEEN_TWICE
+    if hat:  # what goes on behind the face is what is seen both over it and beside it
+        main = int(hair.argmax())
     unlike = unlike[main]
     likeness = np.exp(-((unlike / _LIKE) ** 2))
     face = np.zeros(len(gaps), dtype=bool)
@@ -145,7 +160,13 @@ def _split_materials(materials: Materials, layout: FigureLayout) -> tuple[BoolAr
     # Shades of hair may come close to skin: each counts as what it is closer to.
     skin = int(np.where(face, middle, 0).argmax())
     covering = (gaps[main] < _REACH) & (gaps[main] < gaps[skin])
-    return covering, face & ~covering, likeness
+    return covering, face & ~covering, likeness, bool(hat)
+
+
+def _find_commonest(shares: FloatArray, close: BoolArray) -> int:
+    """The commonest of the materials that with those close to them are the commonest; shares: (C,)."""
+    main = int((close @ shares * (shares > 0)).argmax())
+    return int((shares * close[main]).argmax())
 
 
 def _find_framed_skin(materials: Materials, layout: FigureLayout, unlike: FloatArray) -> BoolArray:
@@ -153,13 +174,11 @@ def _find_framed_skin(materials: Materials, layout: FigureLayout, unlike: FloatA
 
     Pale skin is near to pale hair, and goggles or a band on the hair may be of its color.
     """
-    _, y, _, tall = _guess_face(layout)
     rows = np.arange(len(layout.head))[:, None]
-    cheeks = _select_face(layout, 0.85) & ~_select_face(layout, 0.4) & (rows > y)
-    beside = _select_rim(layout) & (np.abs(rows - y) < 0.5 * tall)
+    cheeks = _select_face(layout, 0.85) & ~_select_face(layout, 0.4) & (rows > _guess_face(layout)[1])
     shares = _count(materials, cheeks)
     skin = (unlike > _RARE[0]) & (shares > _OF_CHEEKS)
-    framed = _count(materials, beside)[unlike < _CLOSE].sum() > _FRAMED
+    framed = _count(materials, _select_beside(layout))[unlike < _CLOSE].sum() > _FRAMED
     return skin & (framed and shares[skin].sum() > _SKIN)
 
 
@@ -182,12 +201,27 @@ def _compare_materials(colors: FloatArray) -> FloatArray:
 def _find_nape(seen: BoolArray, layout: FigureLayout) -> FloatArray:
     """The row (W,) down to which the back is covered: as the sides, but at least over the ears; rounded."""
     left, top, right, _ = layout.head_box
-    share = seen.sum(axis=1) / np.maximum(layout.head.sum(axis=1), 1)
-    rows = np.flatnonzero(share >= _SHOWN)
+    rows = np.flatnonzero(_measure_rows(seen, layout) >= _SHOWN)
     lowest = rows[-1] if len(rows) else top
     across = np.clip((np.arange(seen.shape[1]) - (left + right) / 2) / ((right - left) / 2), -1, 1)
     height = layout.head_height
-    return np.clip(lowest, top + 0.78 * height, top + 0.95 * height) + 0.05 * height * (1 - across**2)
+    _, y, _, tall = _guess_face(layout)
+    highest = max(top + 0.78 * height, min(y + _CHIN * tall, top + 0.95 * height))
+    return np.clip(lowest, highest, top + 0.95 * height) + 0.05 * height * (1 - across**2)
+
+
+def _find_hairline(seen: BoolArray, layout: FigureLayout) -> int:
+    """The row above the face below which hair comes out of a hat."""
+    _, y, _, tall = _guess_face(layout)
+    shown = _measure_rows(seen, layout)
+    most = max(0, int(y - tall)) + int(shown[max(0, int(y - tall)) : int(y)].argmax())
+    return int(np.flatnonzero(shown[:most] < _HAIRLINE).max(initial=0))
+
+
+def _measure_rows(seen: BoolArray, layout: FigureLayout) -> FloatArray:
+    """The share (H,) of each row of the head that is seen."""
+    share: FloatArray = seen.sum(axis=1) / np.maximum(layout.head.sum(axis=1), 1)
+    return share
 
 
 def _select_face(layout: FigureLayout, scale: float, above: float = 1.0) -> BoolArray:
@@ -206,6 +240,12 @@ def _select_rim(layout: FigureLayout) -> BoolArray:
     area = layout.head & (depth > 0.02) & (depth < 0.18)
     area &= (rows > layout.head_box[1]) & (rows < layout.head_box[3])
     return area if area.any() else layout.head
+
+
+def _select_beside(layout: FigureLayout) -> BoolArray:
+    """The part of that band beside the face."""
+    _, y, _, tall = _guess_face(layout)
+    return _select_rim(layout) & (np.abs(np.arange(len(layout.head))[:, None] - y) < 0.5 * tall)
 
 
 def _select_crown(layout: FigureLayout) -> BoolArray:

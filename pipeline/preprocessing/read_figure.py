@@ -35,6 +35,8 @@ less sure a reading with hints must be for them to be dropped."""
 _HEAD_PARTS = tuple(PARTS.index(name) for name in ("head", "hair"))
 _ABOVE_CHIN = 1.15
 """Half width of the head box at most, in heights of the head from crown to neck."""
+_BESIDE_FACE = 1.15
+"""Half width of a head at least, in radii of its face."""
 
 
 def read_figure(
@@ -64,7 +66,7 @@ def read_figure(
         pose = None
     landmarks, confidence = _merge(body, hints, side, height)
     landmarks[LANDMARKS.index("neck"), :2] = find_neck(mask, landmarks, outline, hints, face)
-    head_box = _find_head_box(mask, body, landmarks, box)
+    head_box = _hold_face(_find_head_box(mask, body, landmarks, box), face, mask)
     yaw = estimate_yaw(body.landmarks) if hints is None else hints.yaw
     kind = classify_kind(mask, landmarks, confidence, yaw, pose, face, is_faceless=is_faceless)
     return Figure(
@@ -172,6 +174,20 @@ def _find_head_box(
         float(np.quantile(x[near], 0.99)) + 0.5 / size,
         float(neck[1]),
     )
+
+
+def _hold_face(
+    head_box: tuple[float, float, float, float], face: Face | None, mask: BoolArray
+) -> tuple[float, float, float, float]:
+    """The head box, as wide as its face needs and the subject is: a tall hat may pass for the head."""
+    if face is None:
+        return head_box
+    (x, y), reach = face.center, _BESIDE_FACE * face.radii[0]
+    columns = np.flatnonzero(mask[int(np.clip(y, 0, len(mask) - 1))])
+    if not len(columns):
+        return head_box
+    left, right = (np.clip(end, columns[0], columns[-1] + 1) / len(mask) for end in (x - reach, x + reach))
+    return min(head_box[0], float(left)), head_box[1], max(head_box[2], float(right)), head_box[3]
 
 
 def _list_warnings(picture: FramedPicture, kind: str) -> tuple[str, ...]:

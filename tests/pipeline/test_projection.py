@@ -199,6 +199,21 @@ def test_bald_head_keeps_skin_and_loses_the_face():
     assert share_near(images, BACK, (200, 40, 60)) < 0.001
 
 
+def test_below_a_hat_the_back_is_hair_and_the_hat_stays():
+    """The hat covers most of the crown; hair shows as a fringe and beside the face."""
+    hat = (250, 250, 250)
+    pixels = np.array(draw_figure().rgba)
+    rows = np.mgrid[:1024, :1024][0]
+    pixels[(rows < 72 + 4 * 26) & (pixels[..., 3] > 0), :3] = np.array(hat) / 255
+    pixels[72 + 4 * 26 : 72 + 4 * 30, 460:564, :3] = np.array(HAIR) / 255
+    picture = FramedPicture(pixels)
+    images, _ = synthesize(picture, figure=read_figure(picture, face=(50, 46, 13, 14)))
+    assert share_near(images, BACK, hat, (0.0, 0.1)) > 0.9
+    assert share_near(images, BACK, hat, (0.14, 0.26)) < 0.05
+    assert share_near(images, BACK, HAIR, (0.14, 0.24)) > 0.8
+    assert share_near(images, BACK, SKIN, (0.0, 0.24)) < 0.02
+
+
 def test_head_of_fur_loses_the_face():
     """A face far wider than its features, with a muzzle of its own: the back is fur all over."""
     picture = draw_figure(head=HAIR, face=HAIR)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from character3d.pipeline.cameras import frame_camera
 from character3d.pipeline.errors import PictureError
+from character3d.pipeline.figure.face import Face
 from character3d.pipeline.preprocessing import preprocess_picture, preprocess_sheet, split_sheet
 from character3d.pipeline.preprocessing.read_figure import read_figure
 from character3d.pipeline.preprocessing.turnaround import View, name_views
@@ -57,6 +58,20 @@ def put_together(views, gap=40, paper=None):
 
 def look(framed, face=0.0):
     return View(framed, read_figure(framed), face)
+
+
+def test_a_head_is_as_wide_as_its_face_and_no_wider_than_the_subject(drawn):
+    framed = preprocess_picture(drawn["front"], size=SIZE, outline=OUTLINE)
+    box = read_figure(framed).head_box
+    middle, row = (box[0] + box[2]) / 2 * SIZE, (box[3] + 0.12) * SIZE  # of the trunk, which is wider
+    half = 0.4 * (box[2] - box[0]) * SIZE
+    points = np.zeros((6, 2), np.float32)
+    for radius, wider in ((0.2 * half, False), (1.2 * half, True), (100 * half, True)):
+        face = Face(np.array((middle, row), np.float32), np.full(2, radius), points, 0.9)
+        left, _, right, _ = read_figure(framed, face=face).head_box
+        columns = np.flatnonzero(framed.mask[int(row)])
+        assert (left < box[0] and right > box[2]) == wider
+        assert min(columns[0] / SIZE, box[0]) <= left and right <= max((columns[-1] + 1) / SIZE, box[2])
 
 
 def name_sheet(drawn, order, **options):
