@@ -151,7 +151,7 @@ def load_graph(name):
 def find_saved(base, history):
     """The first mesh that a graph saved under the output folder of `base`."""
     assert history["status"]["status_str"] == "success", history["status"]
-    saved = [out["3d"][0] for out in history["outputs"].values() if "character3d_file" in out]
+    saved = [out["3d"][0] for out in history["outputs"].values() if {"3d", "character3d_file"} <= out.keys()]
     return trimesh.load_mesh(base / "output" / saved[0]["subfolder"] / saved[0]["filename"])
 
 
