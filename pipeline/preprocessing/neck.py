@@ -42,7 +42,7 @@ def find_neck(
         hinted = hints.landmarks[_NUMBER].astype(np.float64) / side
         above = np.array((hinted[0], hints.chin / side))
     if face is not None:
-        if hints is None and min(outline.confidence[number] for number in _BOTH_SHOULDERS) < _SHOULDERS_SEEN:
+        if hints is None and outline.confidence[_BOTH_SHOULDERS].min() < _SHOULDERS_SEEN:
             below = place_below(face, _SHOULDERS) / side
         above, below[1] = place_below(face, MOUTH) / side, _bound_shoulders(face, side, below[1])
         neck = _choose(outline, hinted, place_below(face, NECK) / side, float(above[1]))

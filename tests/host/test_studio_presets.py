@@ -25,20 +25,21 @@ from .test_studio import (
 __all__ = ["browser"]
 
 
-def make_by_preset(page, url, folder, preset):
+def make_by_preset(browser, url, folder, preset):
     """Make a character as a person would, and open the archive; the path of the character's file."""
-    wait_for_options(page)
-    page.evaluate("() => document.querySelectorAll('details').forEach(group => group.open = true)")
-    page.select_option("#option-animation", "walk")
-    page.select_option("#option-preset", preset)
-    drop(page, ELF)
-    status = Client(url).wait(start(page))
-    assert status["parameters"]["preset"] == preset
-    page.wait_for_selector(READY)
-    assert is_drawn(page)
-    with page.expect_download() as found:
-        page.get_by_role("button", name="All in one archive").click()
-    found.value.save_as(folder / "all.zip")
+    with open_studio(browser, url, accept_downloads=True) as page:
+        wait_for_options(page)
+        page.evaluate("() => document.querySelectorAll('details').forEach(group => group.open = true)")
+        page.select_option("#option-animation", "walk")
+        page.select_option("#option-preset", preset)
+        drop(page, ELF)
+        status = Client(url).wait(start(page))
+        assert status["parameters"]["preset"] == preset
+        page.wait_for_selector(READY)
+        assert is_drawn(page)
+        with page.expect_download() as found:
+            page.get_by_role("button", name="All in one archive").click()
+        found.value.save_as(folder / "all.zip")
     with zipfile.ZipFile(folder / "all.zip") as archive:
         assert sorted(archive.namelist()) == sorted(file["name"] for file in status["downloads"])
         archive.extractall(folder)
@@ -53,8 +54,7 @@ def read(reader, path, **asked):
 @pytest.mark.nightly
 def test_web(browser, comfyui, tmp_path):
     require_reader("three")
-    with open_studio(browser, comfyui.url, accept_downloads=True) as page:
-        path = make_by_preset(page, comfyui.url, tmp_path, "web")
+    path = make_by_preset(browser, comfyui.url, tmp_path, "web")
     assert path.suffix == ".glb" and path.stat().st_size <= PRESETS["web"].max_bytes
     assert read_mesh(path).surface.material.texels.shape[:2] == (1024, 1024)
     report = read("three", path, times=(0.0, 0.4))
@@ -68,8 +68,7 @@ def test_web(browser, comfyui, tmp_path):
 @pytest.mark.nightly
 def test_roblox(browser, comfyui, tmp_path):
     require_reader("ufbx")
-    with open_studio(browser, comfyui.url, accept_downloads=True) as page:
-        path = make_by_preset(page, comfyui.url, tmp_path, "roblox")
+    path = make_by_preset(browser, comfyui.url, tmp_path, "roblox")
     report = read("ufbx", path)
     assert {name: joint["parent"] for name, joint in report["joints"].items()} == R15
     assert 1_000 < len(report["positions"]) <= PRESETS["roblox"].max_triangles
@@ -80,8 +79,7 @@ def test_roblox(browser, comfyui, tmp_path):
 @pytest.mark.nightly
 def test_vrm(browser, comfyui, tmp_path):
     require_reader("three-vrm")
-    with open_studio(browser, comfyui.url, accept_downloads=True) as page:
-        path = make_by_preset(page, comfyui.url, tmp_path, "vrm")
+    path = make_by_preset(browser, comfyui.url, tmp_path, "vrm")
     report = read("three-vrm", path)
     assert report["warnings"] == [] and report["meta"]["metaVersion"] == "1"
     assert {"hips", "head", "leftHand", "rightFoot"} <= report["human_bones"].keys()
