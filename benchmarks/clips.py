@@ -2,9 +2,9 @@
 
 CLIPS: a folder of Mixamo's .fbx files, each with its own character. RIGS: a folder of the npz files that
 rigs.py reads, and of .glb or .fbx files, which are played on as they are. Each npz is rigged as the node
-Rig Character does, without a picture, saved as GLB (and as FBX with --fbx) and played by three.js
-(tests/readers/play_clip.mjs; CHARACTER3D_NODE_MODULES names the folder that `npm ci` filled there). Nothing
-is retargeted: joints turn as the clip says, and only the track of the hips is scaled, by their heights.
+Rig Character does, without a picture, saved as Save Character does, as GLB (as FBX with --fbx), and played by
+three.js (tests/readers/play_clip.mjs; CHARACTER3D_NODE_MODULES names the folder that `npm ci` filled there).
+Nothing is retargeted: joints turn as the clip says; only the track of the hips is scaled, by their heights.
 
 way    degrees between a bone's direction and that of the same bone of the clip's own character.
 flesh  degrees by which the mesh of a joint is turned against that of the clip's own character, both
@@ -41,7 +41,7 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from bench_data_rigs import read_maker_rig  # noqa: E402
-from character3d.pipeline.formats import encode_fbx, encode_glb  # noqa: E402
+from character3d.pipeline.formats import align_bones, encode_fbx, encode_glb  # noqa: E402
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
 from character3d.pipeline.rigging import (  # noqa: E402
@@ -107,6 +107,8 @@ def _prepare(file: Path, folder: Path, arguments: argparse.Namespace) -> list[tu
     turns = posed.skeleton.rest[:, :3, :3] @ np.swapaxes(character.skeleton.rest[:, :3, :3], 1, 2)
     target = folder / (file.stem + (".fbx" if arguments.fbx else ".glb"))
     chosen = posed if arguments.t_pose else character
+    if not arguments.maker_joints:
+        chosen = align_bones(chosen, "mixamo")
     target.write_bytes(encode_fbx(chosen, file.stem) if arguments.fbx else encode_glb(chosen))
     names = [name.split(":")[-1] for name in character.skeleton.names]
     return [(target, {} if arguments.t_pose else dict(zip(names, turns, strict=True)))]

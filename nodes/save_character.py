@@ -12,6 +12,7 @@ from ..pipeline.formats import (
     NAME_PROFILES,
     SUFFIXES,
     VrmMeta,
+    align_bones,
     encode_character,
     rename_character,
     turn_axes,
@@ -189,7 +190,7 @@ def _prepare(
     if twist_joints:
         named = add_twist_joints(named, NAME_PROFILES[settings.bone_names].twists)
     # A VRM's players know no axes but those of the rest pose.
-    return named if is_vrm else turn_axes(named, settings.bone_names)
+    return named if is_vrm else align_bones(turn_axes(named, settings.bone_names), settings.bone_names)
 
 
 def _choose_encoder(

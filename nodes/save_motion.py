@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..pipeline.conventions import BONE_NAMES
 from ..pipeline.formats import (
+    align_bones,
     encode_bvh,
     encode_fbx_armature,
     encode_glb_armature,
@@ -76,7 +77,8 @@ class SaveMotion(io.ComfyNode):
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> path below the output folder."""
         if motion_format in _OF_ALL:
-            data = _OF_ALL[motion_format](turn_axes(rename_character(character, bone_names), bone_names))
+            turned = turn_axes(rename_character(character, bone_names), bone_names)
+            data = _OF_ALL[motion_format](align_bones(turned, bone_names))
         else:
             named = clip.strip() or (character.clips[-1].name if character.clips else "")
             data = _OF_CLIP[motion_format](rename_character(character, bone_names), named)

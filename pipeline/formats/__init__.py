@@ -16,6 +16,7 @@ from .joint_names import NAME_PROFILES, rename_character, rename_joints
 from .mesh_files import LoadedMesh, advise, read_mesh
 from .motion_files import MOTION_SUFFIXES, LoadedMotions, read_motions
 from .profile_axes import turn_axes
+from .profile_bones import align_bones
 from .reading.companions import list_companions
 from .vrm import encode_vrm, write_vrm
 from .vrm_meta import ALLOWED_VALUES, VrmMeta
@@ -31,6 +32,7 @@ __all__ = [
     "LoadedMotions",
     "VrmMeta",
     "advise",
+    "align_bones",
     "create_file",
     "encode_bvh",
     "encode_character",

@@ -24,7 +24,8 @@ class NameProfile:
     ends: role -> name of the end joint below it; other end joints get their parent's name and `end_suffix`.
     twists: role -> name of its twist joint; others get their parent's name and `Twist`.
     turns: role, and `root` -> quaternion (4,) from a joint's axes in joint_axes.py to the program's; empty
-    where it needs none. still: name of a joint between root and hips, where the hips rest, or empty.
+    where it needs none. bones: role -> direction (3,) of the bone in the program's axes, where makers place
+    joints freely. still: name of a joint between root and hips, where the hips rest, or empty.
     is_whole: the program takes no other joints; roles with the same name are one joint.
     """
 
@@ -35,6 +36,7 @@ class NameProfile:
     end_suffix: str
     twists: dict[str, str] = field(default_factory=dict)
     turns: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    bones: dict[str, tuple[float, ...]] = field(default_factory=dict)
     still: str = ""
     is_whole: bool = False
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from character3d.pipeline.formats import encode_fbx, encode_glb
+from character3d.pipeline.formats import align_bones, encode_fbx, encode_glb
 from character3d.pipeline.rigging import normalize_to_t_pose
 from character3d.pipeline.rigging.skeleton import PREFIX, build_skeleton
 from character3d.pipeline.types import AnimationClip
@@ -40,6 +40,18 @@ _BOT = _AUTOMATIC | {
     "LeftFoot": ((0, -0.63, 0.78), (0, 0.78, 0.63)),
 }
 _LIMBS = ("Arm", "ForeArm", "UpLeg", "Leg")
+_BONES = {
+    "Spine": "Spine1",
+    "Spine1": "Spine2",
+    "Spine2": "Neck",
+    "Neck": "Head",
+    "LeftShoulder": "LeftArm",
+    "RightShoulder": "RightArm",
+    "LeftFoot": "LeftToeBase",
+    "RightFoot": "RightToeBase",
+}
+_NECK_AHEAD = 25
+"""Degrees by which the automatic rigger's neck leans forward; its other bones lie along +Y."""
 
 
 def list_axes(table):
@@ -85,9 +97,14 @@ def test_axes_in_the_t_pose_are_mixamos(table, limbs, others, drop):
 
 
 def make_dancer():
-    """A character with the automatic rigger's axes, and a clip that turns every joint."""
+    """A character with the automatic rigger's axes and bones, and a clip that turns every joint."""
     character = make_humanoid()
     rest = character.skeleton.rest.astype(float)
+    for name, end in _BONES.items():
+        joint, tip = (character.skeleton.index(PREFIX + each) for each in (name, end))
+        lean = np.radians(_NECK_AHEAD if name == "Neck" else 0)
+        way = list_axes(_AUTOMATIC)[name] @ (0, np.cos(lean), np.sin(lean))
+        rest[tip, :3, 3] = rest[joint, :3, 3] + way * np.linalg.norm(rest[tip, :3, 3] - rest[joint, :3, 3])
     for name, axes in list_axes(_AUTOMATIC).items():
         rest[character.skeleton.index(PREFIX + name), :3, :3] = axes
     skeleton = replace(character.skeleton, rest=rest)
@@ -109,13 +126,18 @@ def read_turns(joint):
     return axes[1:] @ axes[0].T
 
 
+def read_places(joints, name):
+    """(T, 3) of a joint of the report."""
+    return np.array(joints[name]["frames"]).reshape(-1, 4, 4)[:, :3, 3]
+
+
 @pytest.mark.parametrize(("suffix", "encode"), [("fbx", lambda c: encode_fbx(c, "us")), ("glb", encode_glb)])
 def test_a_clip_by_name_turns_the_mesh_as_its_own_character(tmp_path, suffix, encode):
     """Ours stands with its arms lowered; what counts is how the mesh is turned from the T-pose."""
     dancer, us = tmp_path / "dance.fbx", tmp_path / f"us.{suffix}"
     dancer.write_bytes(encode_fbx(make_dancer(), "dance"))
     character = replace(make_humanoid(), skeleton=build_skeleton(lower_arms(find_places(), 55)))
-    us.write_bytes(encode(character))
+    us.write_bytes(encode(align_bones(character, "mixamo")))
     posed = normalize_to_t_pose(character).skeleton
     report = run_reader("three-clip", tmp_path / "report.json", dancer, us, "6")
     for name in list_axes(_AUTOMATIC):
@@ -126,3 +148,10 @@ def test_a_clip_by_name_turns_the_mesh_as_its_own_character(tmp_path, suffix, en
         assert degrees(own).max() > 10
         off = degrees(np.swapaxes(own, 1, 2) @ ours @ lifted.T.astype(float)).max()
         assert off <= (3.0 if part in _LIMBS else 10.0), name
+    for name, end in _BONES.items():
+        ways = [
+            read_places(report[side]["joints"], end) - read_places(report[side]["joints"], name)
+            for side in ("own", "model")
+        ]
+        own, ours = (way / np.linalg.norm(way, axis=1, keepdims=True) for way in ways)
+        assert np.degrees(np.arccos((own * ours).sum(axis=1))).max() <= 10, name
