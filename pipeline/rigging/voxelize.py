@@ -112,6 +112,7 @@ def _fill_enclosed(corners: Float64Array, shape: tuple[int, ...]) -> BoolArray:
 def _mark_surface(corners: Float64Array, shape: tuple[int, ...]) -> BoolArray:
     """Cells that contain part of a face, sampled at most half a cell apart; faces may leave the grid."""
     surface = np.zeros(shape, bool)
+    corners = corners[((corners.max(axis=1) > -1) & (corners.min(axis=1) < shape)).all(axis=1)]
     edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
     steps = np.maximum(np.ceil(2 * edges), 1).astype(np.int64)
     for count in np.unique(steps):
