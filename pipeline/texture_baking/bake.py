@@ -17,7 +17,8 @@ from ..progress import Progress, ignore_progress, span_progress
 from ..types import FloatArray, Mesh, TexturedMesh, ViewImages
 from .atlas import Texels, apply_texture, fill_gutters, interpolate, rasterize_uv
 from .fill_unseen import fill_unseen, split_long_edges
-from .project import Surface, ViewBlend, add_base, list_preferences, prepare_view
+from .level_seams import SeamLevels, add_base
+from .project import Surface, ViewBlend, list_preferences, prepare_view
 from .seam_metrics import measure_seam_differences
 from .tangent_space import FLAT, TangentFrame, compute_tangents, encode_normals
 from .view_maps import check_maps, find_channels, split_texture, stack_view
@@ -106,7 +107,7 @@ def bake_views(
     )
     progress(0.15)
     steps = span_progress(progress, 0.15, 0.75)
-    projected = _project_views(surface, texels, images, maps, weights, pictured, steps)
+    projected = _project_views(fine, surface, texels, images, maps, weights, pictured, steps)
     color, share = projected.color, projected.share
     filled = _mix_fill(fine, surface.faces, texels, color, share, span_progress(progress, 0.75, 0.9))
     if "normal" in maps:
@@ -148,6 +149,7 @@ class _Projected(NamedTuple):
 
 
 def _project_views(
+    mesh: Mesh,
     surface: Surface,
     texels: Texels,
     images: ViewImages,
@@ -157,21 +159,35 @@ def _project_views(
     progress: Progress,
 ) -> _Projected:
     """Blend the views' colors and maps at the texels."""
-    in_bands, preferences = len(pictured) > 1, list_preferences(images.rig, pictured)
-    channels = 3 + 3 * len(maps) + 3 * in_bands
-    blend = ViewBlend(*_locate_texels(texels, surface), channels, in_bands=in_bands)
+    levels = SeamLevels(mesh, surface.normals.device) if len(pictured) > 1 else None
+    blend = ViewBlend(*_locate_texels(texels, surface), 3 + 3 * len(maps))
     used, astray = [], []
+    preferences = list_preferences(images.rig, pictured)
     for number, (camera, preference) in enumerate(zip(images.rig.cameras, preferences, strict=True)):
         progress(number / len(images.rig))
         own = None if weights is None else weights[number]
         stack, mask = stack_view(images, maps, number), images.mask[number]
-        view = prepare_view(camera, surface, add_base(stack, mask) if in_bands else stack, mask, own)
+        view = prepare_view(camera, surface, add_base(stack, mask) if levels else stack, mask, own)
         progress((number + 0.5) / len(images.rig))
+        if levels:
+            levels.add(view, preference)
+            view = view._replace(color=view.color[:-3])
         blend.add(view, preference)
         used.append(view.full_weights)
         astray.append(view.astray)
+    color, share = blend.read()
+    if levels:
+        _add_levels(color, levels.read(), texels, surface.faces)
     progress(1.0)
-    return _Projected(*blend.read(), blend.visible, np.stack(used), astray)
+    return _Projected(color, share, blend.visible, np.stack(used), astray)
+
+
+def _add_levels(color: torch.Tensor, levels: FloatArray, texels: Texels, faces: torch.Tensor) -> None:
+    """Add levels (V, 3) of the vertices to the colors (N, 3 or more) of the texels, in place."""
+    attributes = array_to_tensor(levels, color.device)
+    for rows in torch.arange(len(color), device=color.device).split(_TEXELS_PER_BLOCK):
+        changed = color[rows, :3] + interpolate(texels, faces, attributes, rows)
+        color[rows, :3] = changed.clamp(0, 1)
 
 
 def _locate_texels(texels: Texels, surface: Surface) -> tuple[torch.Tensor, torch.Tensor]:

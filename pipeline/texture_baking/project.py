@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt
 
 from ..cameras import measure_facing, measure_scale, project_points
 from ..device import array_to_tensor, tensor_to_array
@@ -28,10 +28,6 @@ _LEAST_FACING, _FULLY_FACING = 0.1, 0.2
 """Cosines between normal and view direction at which visibility begins, and is complete."""
 _EDGE_RAMP = 1 / 128
 """The weight of a view's pixels ramps up from outlines inwards over this share of the side."""
-_BASE = 0.015
-"""Width of the blur whose result two pictures mix over a wide band, as a share of the side …"""
-_WIDE = 4
-"""… and the power of the weights there."""
 _LEAST_WEIGHT = 0.01
 """On outlines, whose color is extended from inside: better than the fill where no other view is."""
 _ENOUGH = 0.05
@@ -118,18 +114,12 @@ class _ViewGeometry(NamedTuple):
 class ViewBlend:
     """Accumulates the colors of views, `channels` each, at points (N, 3), metres, with unit normals (N, 3).
 
-    in_bands: the last three channels are the first three blurred (`add_base`). Those mix over a wide band,
-    and what is sharper over a narrow one, so that colors meet without ghosts (Burt and Adelson 1983, A
-    Multiresolution Spline With Application to Image Mosaics). visible: (N,) 0..1, how well the best view so
-    far sees the point, regardless of weights.
+    visible: (N,) 0..1, how well the best view so far sees the point, regardless of weights.
     """
 
-    def __init__(
-        self, points: torch.Tensor, normals: torch.Tensor, channels: int, *, in_bands: bool = False
-    ) -> None:
-        self._points, self._normals, self._in_bands = points, normals, in_bands
+    def __init__(self, points: torch.Tensor, normals: torch.Tensor, channels: int) -> None:
+        self._points, self._normals = points, normals
         self._color, self._total = points.new_zeros((len(points), channels)), points.new_zeros(len(points))
-        self._base, self._wide = points.new_zeros((len(points) * in_bands, 4)).split((3, 1), dim=1)
         self.visible, self._best = torch.zeros_like(self._total), torch.zeros_like(self._total)
 
     def add(self, view: PreparedView, preference: float) -> None:
@@ -137,13 +127,8 @@ class ViewBlend:
         facing = measure_facing(view.camera, self._points, self._normals)
         for rows in torch.nonzero(facing > _LEAST_FACING).squeeze(1).split(_POINTS_PER_BLOCK):
             seen = (item.index_select(0, rows) for item in (self._points, facing))
-            color, weight, visible = _look_up(view, *seen)
-            # The sixth power makes two views mix in a narrow band only, which avoids ghosting.
-            sharp = (weight**3) ** 2 * visible * preference
-            if self._in_bands:
-                wide = (weight**_WIDE * visible * preference)[:, None]
-                _update(torch.add, self._base, rows, color[:, -3:] * wide)
-                _update(torch.add, self._wide, rows, wide)
+            color, weight, visible = look_up(view, *seen)
+            sharp = weigh_sharply(weight, visible, preference)
             _update(torch.add, self._color, rows, color * sharp[:, None])
             _update(torch.add, self._total, rows, sharp)
             _update(torch.maximum, self._best, rows, weight * visible)
@@ -152,10 +137,6 @@ class ViewBlend:
     def read(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Colors (N, C), 0 where unseen, and their opacity (N,) 0..1 over the fill."""
         color = self._color / self._total.clamp(min=1e-30)[:, None]
-        if self._in_bands:
-            detail = color[:, :3] - color[:, -3:]
-            color[:, :3] = (detail + self._base / self._wide.clamp(min=1e-30)).clamp(0, 1)
-            color = color[:, :-3].contiguous()
         return color, (self._best / _ENOUGH).clamp(max=1)
 
 
@@ -196,14 +177,24 @@ def prepare_view(
     return PreparedView(camera, window, fine[0].clamp(0, 1), geometry.depth, weight, astray)
 
 
-def add_base(color: FloatArray, mask: FloatArray) -> FloatArray:
-    """The channels of a view (S, S, C), and its color blurred within the mask (S, S): (S, S, C + 3)."""
-    inside = (mask > 0.5).astype(np.float32)[..., None]
-    spread = _BASE * len(mask), _BASE * len(mask), 0
-    blurred, weight = (
-        gaussian_filter(item, spread, truncate=3) for item in (color[..., :3] * inside, inside)
-    )
-    return np.concatenate((color, blurred / np.maximum(weight, 1e-3)), axis=2)
+def look_up(
+    view: PreparedView, points: torch.Tensor, facing: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Color (N, C), weight (N,) and visibility (N,) 0..1 of points seen at the cosines `facing` (N,)."""
+    uv, depth = project_points(view.camera, points)
+    height, width = view.window.size
+    grid = (view.window.uv_to_pixels(uv) * 2 / uv.new_tensor((width, height)) - 1)[None, :, None]
+    color, surface, weight = (_sample(layers, grid) for layers in (view.color, view.depth, view.weights))
+    slope = torch.sqrt(1 - facing.clamp(max=1) ** 2) / facing
+    tolerance = _size_pixel(view.camera, view.window) * measure_scale(view.camera, depth) * (1 + slope)
+    visible = (2 - (depth - surface[0]) / tolerance).clamp(0, 1)
+    frontal = ((facing - _LEAST_FACING) / (_FULLY_FACING - _LEAST_FACING)).clamp(0, 1)
+    return color.T, weight[0], visible * frontal
+
+
+def weigh_sharply(weight: torch.Tensor, visible: torch.Tensor, preference: float) -> torch.Tensor:
+    """The weights (N,) of a view's colors: two views mix in a narrow band only, which avoids ghosting."""
+    return (weight**3) ** 2 * visible * preference
 
 
 def list_preferences(rig: CameraRig, pictured: Collection[str] = ("front",)) -> list[float]:
@@ -311,21 +302,6 @@ def _ramp_from_outline(outline: torch.Tensor, ramp: float) -> torch.Tensor:
         return torch.ones_like(outline, dtype=torch.float32)
     distance = distance_transform_edt(~tensor_to_array(outline)).astype(np.float32)
     return ((array_to_tensor(distance, outline.device) - 1.0) / ramp).clamp(0, 1)
-
-
-def _look_up(
-    view: PreparedView, points: torch.Tensor, facing: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Color (N, C), weight (N,) and visibility (N,) 0..1 of points seen at the cosines `facing` (N,)."""
-    uv, depth = project_points(view.camera, points)
-    height, width = view.window.size
-    grid = (view.window.uv_to_pixels(uv) * 2 / uv.new_tensor((width, height)) - 1)[None, :, None]
-    color, surface, weight = (_sample(layers, grid) for layers in (view.color, view.depth, view.weights))
-    slope = torch.sqrt(1 - facing.clamp(max=1) ** 2) / facing
-    tolerance = _size_pixel(view.camera, view.window) * measure_scale(view.camera, depth) * (1 + slope)
-    visible = (2 - (depth - surface[0]) / tolerance).clamp(0, 1)
-    frontal = ((facing - _LEAST_FACING) / (_FULLY_FACING - _LEAST_FACING)).clamp(max=1)
-    return color.T, weight[0], visible * frontal
 
 
 def _sample(layers: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,13 @@ from character3d.pipeline.mesh.components import (
     measure_component_extents,
     split_closed_components,
 )
-from character3d.pipeline.mesh.laplacian import link_neighbors, smooth_positions, solve_harmonic, weigh_edges
+from character3d.pipeline.mesh.laplacian import (
+    diffuse_values,
+    link_neighbors,
+    smooth_positions,
+    solve_harmonic,
+    weigh_edges,
+)
 from character3d.pipeline.mesh.topology import is_closed, is_manifold, label_face_components
 from character3d.pipeline.mesh.weld import weld_equal, weld_near
 from character3d.pipeline.types import Mesh
@@ -109,3 +115,16 @@ def test_a_harmonic_function_on_a_tube_is_linear():
     values = np.where(known, row, 0.0)[:, None]
     found = solve_harmonic(links, values, known, spring=1e-9)
     np.testing.assert_allclose(found[:, 0], row[~known], atol=0.01)
+
+
+def test_a_step_that_is_diffused_falls_by_e_in_the_length_asked_for():
+    """In one dimension the solution of s - length² s'' = step is half an exponential on either side."""
+    rows, columns = np.mgrid[:41, :201]
+    plane = np.stack((columns + rows / 2, rows * 3**0.5 / 2, 0 * rows), axis=2).reshape(-1, 3) / 100
+    a = np.arange(rows.size).reshape(rows.shape)[:-1, :-1].ravel()
+    faces = np.concatenate((a[:, None] + (0, 1, 201), a[:, None] + (1, 202, 201)))
+    across = plane[:, 0] - 1.102
+    found = diffuse_values(plane, faces, (across > 0).astype(float)[:, None], 0.08)[:, 0]
+    expected = 0.5 + np.sign(across) * (1 - np.exp(-np.abs(across) / 0.08)) / 2
+    middle = (np.abs(across) < 0.4) & (np.abs(plane[:, 1] - 0.17) < 0.05)
+    np.testing.assert_allclose(found[middle], expected[middle], atol=0.02)

@@ -18,7 +18,7 @@ from character3d.pipeline.generating_multiview_texture.fit_rows import fit_rows
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh
 from character3d.pipeline.texture_baking.project import list_preferences
 from character3d.pipeline.texture_baking.seam_metrics import measure_side_seams
-from character3d.pipeline.types import FramedPicture, Mesh
+from character3d.pipeline.types import FramedPicture, Mesh, ViewImages
 
 FRONT, LEFT, BACK, RIGHT, TOP, BOTTOM = range(6)
 SIZE = 192
@@ -123,6 +123,24 @@ def test_the_seam_lies_where_two_pictures_see_the_surface_equally_well(ball, map
     for low, high, color in ((-25, 25, RED), (65, 115, GREEN), (155, 180, BLUE), (-115, -65, GREEN)):
         rows = around & (angle > low) & (angle < high)
         assert np.abs(colors[rows] - color).max() < 0.04
+
+
+def test_colors_meet_over_a_band_along_the_surface_however_thin_the_part():
+    """On the ball above they meet within a few degrees of the seam, on a rod from the front to the side."""
+    outline = [(0, -0.475), *((0.025, height) for height in np.linspace(-0.475, 0.475, 60)), (0, 0.475)]
+    rod = trimesh.creation.revolve(outline, sections=32)
+    rod.apply_transform(trimesh.transformations.rotation_matrix(-np.pi / 2, (1, 0, 0)))
+    mesh = unwrap_mesh(Mesh(rod.vertices, rod.faces), texture_size=256)
+    color = np.full((6, SIZE, SIZE, 3), RED, np.float32)
+    color[[LEFT, RIGHT]] = GREEN
+    views = ViewImages(build_six_view_rig(mesh), color, np.ones((6, SIZE, SIZE), np.float32))
+    textured = bake_views(mesh, views, pictured=("front", "left"), texture_size=256).textured
+    x, y, z = textured.mesh.positions.T
+    step = np.subtract(GREEN, RED)
+    turned = (textured.vertex_colors[:, :3] - RED) @ step / (step @ step)
+    angle = np.where(np.abs(y) < 0.3, np.degrees(np.arctan2(np.abs(x), z)), np.nan)
+    assert 0.05 < turned[(angle > 15) & (angle < 30)].mean() < 0.35
+    assert 0.65 < turned[(angle > 60) & (angle < 75)].mean() < 0.95
 
 
 def draw_stripes(edges, *, height=256):
