@@ -22,6 +22,7 @@ NODE_MODULES = {
     "gltf-validator": "gltf-validator",
     "gltf-transform": "@gltf-transform/functions",
     "three-clip": "three",
+    "three-vrma": "@pixiv/three-vrm-animation",
 }
 PROGRAMS = {"godot": "godot3-server"}
 SCRIPTS = {
@@ -33,6 +34,7 @@ SCRIPTS = {
     "three-vrm": "read_three.mjs",
     "gltf-validator": "validate_gltf.mjs",
     "three-clip": "play_clip.mjs",
+    "three-vrma": "play_vrma.mjs",
 }
 BLENDER_PYTHON = (3, 11)  # the one that bpy 4.5 is built for; others do without Blender
 SECONDS = 100
