@@ -23,7 +23,7 @@ class CoreEnvironment(Environment):
     def __init__(self, core: Core, behind: Environment) -> None:
         super().__init__(core)
         self.behind = behind
-        self.folder = find_cache_folder() / f"{behind.folder.name}-{core.version}"
+        self.folder = find_cache_folder() / f"{behind.folder.name}-{core.version}-{core.frontend}"
         self.log = self.folder.with_name(f"{self.folder.name}.log")
         self.python = self.folder / "venv" / ("Scripts/python.exe" if WINDOWS else "bin/python")
 
@@ -37,6 +37,7 @@ class CoreEnvironment(Environment):
         requirements = (self.comfyui / "requirements.txt").read_text(encoding="utf-8")
         if not self.has_layer("host", requirements):
             self._make_packages()
+            self.install("frontend", f"comfyui-frontend-package=={self.core.frontend}")
             self.mark_layer("host", requirements)
 
     def _make_packages(self) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.request
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class CoreNotFound(QuickstartError):
 
 @dataclass(frozen=True)
 class Core:
-    """A release of ComfyUI. frontend: the version of comfyui-frontend-package that it names."""
+    """A release of ComfyUI. frontend: the version of comfyui-frontend-package that it is tested with."""
 
     version: str
     frontend: str
@@ -51,11 +51,14 @@ PACKAGED = Core("0.3.75", "1.32.9")
 NEWEST = Core("0.33.0", "1.49.6")
 """The one that quickstart.py installs, and that a push is tested on where it can be had."""
 CORES = (OLDEST, PACKAGED, NEWEST)
+"""Each with the frontend that it names itself."""
+NEWEST_FRONTEND = replace(NEWEST, frontend="1.58.1")
+"""With the newest frontend that a package registry has: users can choose another than their release names."""
 
 
 def find_core(version: str) -> Core:
-    """The release of that version, or of the name oldest, packaged or newest. QuickstartError if none is."""
-    named = {"oldest": OLDEST, "packaged": PACKAGED, "newest": NEWEST}
+    """The release of that version, or of a name such as oldest or newest. QuickstartError if none is."""
+    named = {"oldest": OLDEST, "packaged": PACKAGED, "newest": NEWEST, "newest-frontend": NEWEST_FRONTEND}
     named |= {core.version: core for core in CORES}
     if version not in named:
         raise QuickstartError(f"no ComfyUI {version} in the table of releases: {', '.join(named)}")

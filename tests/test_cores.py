@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 from character3d.launcher import core_environment, cores
 from character3d.launcher.core_environment import CoreEnvironment, prepare_first_core
-from character3d.launcher.cores import CORES, NEWEST, OLDEST, PACKAGED, CoreNotFound, fetch_core, find_core
+from character3d.launcher.cores import (
+    CORES,
+    NEWEST,
+    NEWEST_FRONTEND,
+    OLDEST,
+    PACKAGED,
+    CoreNotFound,
+    fetch_core,
+    find_core,
+)
 from character3d.launcher.environment import COMFYUI_REQUIREMENTS, Environment
 from character3d.launcher.installation import REPOSITORY
 from character3d.launcher.terminal import QuickstartError
@@ -60,6 +69,7 @@ def test_releases_are_found_by_version(core):
 
 def test_the_releases_of_the_table_have_names_and_others_are_refused():
     assert tuple(map(find_core, ("oldest", "packaged", "newest"))) == CORES
+    assert find_core("newest-frontend") is NEWEST_FRONTEND
     with pytest.raises(QuickstartError, match=r"no ComfyUI 9\.9 .*newest.*0\.3\.75"):
         find_core("9.9")
 
@@ -135,6 +145,12 @@ def test_only_what_the_packages_do_not_meet_is_installed(tmp_path, monkeypatch):
         "no-such-package",
     )
     assert environment.list_missing("\n".join(lines)) == ["numpy>=99", "no-such-package"]
+
+
+def test_a_release_with_another_frontend_has_an_environment_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHARACTER3D_CACHE", str(tmp_path))
+    own, other = (CoreEnvironment(core, Environment()) for core in (NEWEST, NEWEST_FRONTEND))
+    assert own.folder != other.folder and own.log != other.log
 
 
 def test_the_first_release_that_can_be_had_is_tested(monkeypatch, capsys):

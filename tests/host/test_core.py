@@ -9,7 +9,7 @@ import urllib.request
 
 import aiohttp
 import pytest
-from character3d.launcher.cores import CORES
+from character3d.launcher.cores import CORES, NEWEST_FRONTEND
 from character3d.launcher.installation import PACK_NAME, REPOSITORY
 
 from .conftest import WORKFLOWS
@@ -30,8 +30,8 @@ def test_bare_models_is_the_contracts_object(client):
 
 def test_the_frontend_is_the_one_that_the_table_of_releases_names(client):
     version = client.get_json("/system_stats")["system"]["comfyui_version"]
-    named = [core.frontend for core in CORES if core.version == version]
-    assert named in ([], [importlib.metadata.version("comfyui-frontend-package")])
+    named = [core.frontend for core in (*CORES, NEWEST_FRONTEND) if core.version == version]
+    assert not named or importlib.metadata.version("comfyui-frontend-package") in named
 
 
 def test_system_stats_and_object_info(client):
