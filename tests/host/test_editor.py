@@ -183,7 +183,7 @@ def place_blueprint(page, url, name):
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
     page.get_by_role("combobox").or_(page.locator("input:focus")).first.wait_for()
     page.keyboard.type(name)
-    page.get_by_text("Blueprint", exact=True).first.wait_for()
+    page.get_by_text("Subgraph Blueprints" if IS_OLD else "Blueprint", exact=True).first.wait_for()
     page.keyboard.press("Enter")
     for x in range(700, 720, 5):  # newer frontends let it hang on the mouse until a click
         page.mouse.move(x, 500)
