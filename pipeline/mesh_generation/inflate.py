@@ -19,6 +19,7 @@ from .depth import sample_depth
 from .feet import shorten_feet
 from .fit_profile import fit_profile
 from .ground import settle_on_ground
+from .heads import deepen_head
 from .lift import lift_sheets
 from .limb_depths import find_limbs, leave_out_limbs, place_limbs
 from .limb_seams import open_seams
@@ -69,6 +70,7 @@ def inflate_silhouette(
         depth = bring_trailing_back(depth, ground.extended, silhouette, figure)
     if figure is not None and figure.kind in ("front", "three_quarter", "back"):
         depth = shorten_feet(depth, ground, silhouette, figure)
+        depth = deepen_head(depth, ground.extended, silhouette, figure)
     if figure is not None and figure.kind == "sitting":
         depth = depth._replace(centre=bring_knees_forward(depth.centre, ground.extended, silhouette, figure))
     progress(0.5)
