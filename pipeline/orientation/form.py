@@ -83,9 +83,12 @@ class Form:
     def is_surely_figure(self, *, has_joints: bool) -> bool:
         """Whether a person's skeleton fits, without a doubt that would have to be said.
 
-        has_joints: whether the joint network is sure of the joints that it sees.
+        has_joints: whether the joint network is sure of the joints that it sees. Half a person, in which it
+        cannot be, is a form that things have too.
         """
-        return self.figure_share >= (_SURE_FIGURE if has_joints else _SURE_ALONE)
+        if has_joints:
+            return self.figure_share >= _SURE_FIGURE
+        return self.kind == HUMANOID and self.figure_share >= _SURE_ALONE
 
     @property
     def name(self) -> str:

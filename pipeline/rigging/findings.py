@@ -38,7 +38,7 @@ def find_in_form(form: Form, *, has_joints: bool) -> list[Finding]:
     if not form.is_figure:
         return [Finding("no_humanoid", seen, _OWN_SKELETON)]
     found, is_sure = [], form.is_surely_figure(has_joints=has_joints)
-    if form.kind in _HALVES and is_sure:
+    if form.kind in _HALVES and form.is_surely_figure(has_joints=True):
         what, advice = _HALVES[form.kind]
         found.append(Finding(form.kind, f"it looks like {what} ({form.confidence:.0%} sure)", advice))
     if not is_sure:

@@ -14,6 +14,7 @@ from character3d.pipeline.formats.vrm import encode_vrm
 from character3d.pipeline.formats.vrm_meta import VrmMeta
 from character3d.pipeline.orientation.form import FIGURES, KINDS, Form, read_form
 from character3d.pipeline.rigging.creature import bind_creature, fit_creature
+from character3d.pipeline.rigging.findings import find_in_form
 from character3d.pipeline.rigging.rig_check import check_rig
 from character3d.pipeline.types import Material, Mesh, RiggedCharacter, TexturedMesh
 from scipy.spatial.transform import Rotation
@@ -57,6 +58,15 @@ def test_a_person_without_joints_is_doubted():
     assert form.is_surely_figure(has_joints=True) and not form.is_surely_figure(has_joints=False)
     surest = replace(form, shares=shares | {"humanoid": 0.98, "object": 0.02})
     assert surest.is_surely_figure(has_joints=False)
+
+
+def test_half_a_person_without_joints_is_doubted_and_said_to_be_a_half():
+    """A spaceship was a bust beyond any doubt."""
+    shares = dict.fromkeys(KINDS, 0.0) | {"bust": 0.99, "object": 0.01}
+    form = Form("bust", shares, 1.0, np.eye(3))
+    assert form.is_surely_figure(has_joints=True) and not form.is_surely_figure(has_joints=False)
+    codes = [[item.code for item in find_in_form(form, has_joints=seen)] for seen in (True, False)]
+    assert codes == [["bust"], ["bust", "unsure"]]
 
 
 def test_a_dog_a_box_and_a_table_are_no_person():
