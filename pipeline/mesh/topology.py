@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from ..types import FloatArray, Int64Array, IntArray
+from ..types import BoolArray, FloatArray, Int64Array, IntArray
 
 
 def drop_collapsed(faces: Int64Array) -> Int64Array:
@@ -17,6 +17,15 @@ def drop_collapsed(faces: Int64Array) -> Int64Array:
 def list_directed_edges(faces: IntArray) -> tuple[IntArray, IntArray]:
     """Return start and end (3 F,) of the edges of faces (F, 3), in the faces' winding."""
     return faces.ravel(), faces[:, [1, 2, 0]].ravel()
+
+
+def find_open_edges(start: IntArray, end: IntArray, count: int) -> BoolArray:
+    """Return (E,) bool, whether no other of these directed edges between `count` vertices runs back."""
+    start, end = start.astype(np.int64), end.astype(np.int64)
+    # By sorting: numpy's isin hashes, which takes five times as long.
+    forward, backward = np.sort(start * count + end), end * count + start
+    found = np.searchsorted(forward, backward)
+    return np.asarray(forward[np.minimum(found, len(forward) - 1)] != backward)
 
 
 def label_components(links: tuple[IntArray, IntArray], count: int) -> Int64Array:

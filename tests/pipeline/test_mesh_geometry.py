@@ -16,7 +16,7 @@ from character3d.pipeline.mesh.laplacian import (
     solve_harmonic,
     weigh_edges,
 )
-from character3d.pipeline.mesh.topology import is_closed, is_manifold, label_face_components
+from character3d.pipeline.mesh.topology import find_open_edges, is_closed, is_manifold, label_face_components
 from character3d.pipeline.mesh.weld import weld_equal, weld_near
 from character3d.pipeline.types import Mesh
 
@@ -81,6 +81,15 @@ def test_closed_and_manifold():
     tetrahedron = np.array([(0, 1, 2), (0, 3, 1), (1, 3, 2), (2, 3, 0)])
     pinched = np.concatenate((tetrahedron, np.where(tetrahedron == 0, 0, tetrahedron + 3)))
     assert is_closed(pinched) and not is_manifold(pinched)
+
+
+def test_edges_that_nothing_runs_back_along_are_open():
+    faces = np.random.default_rng(2).integers(0, 40, (300, 3))  # doubled, collapsed and crossing ones, too
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    edges = {*zip(start.tolist(), end.tolist(), strict=True)}
+    alone = [(b, a) not in edges for a, b in zip(start.tolist(), end.tolist(), strict=True)]
+    assert any(alone) and not all(alone)
+    assert find_open_edges(start, end, 40).tolist() == alone
 
 
 def test_smoothing_takes_the_noise_and_keeps_the_size():

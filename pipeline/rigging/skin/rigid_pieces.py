@@ -10,7 +10,7 @@ from ...mesh.components import (
     measure_component_extents,
     measure_component_sides,
 )
-from ...mesh.topology import list_directed_edges
+from ...mesh.topology import find_open_edges, list_directed_edges
 from ...types import BoolArray, Float64Array, Int64Array, Skeleton
 from .bone_distances import Bone
 
@@ -60,8 +60,7 @@ def hold_pieces(
 def find_closed(pieces: MeshComponents, count: int) -> BoolArray:
     """Return (C,) bool, whether each edge of a piece is traversed in both directions."""
     start, end = list_directed_edges(pieces.faces)
-    size = len(pieces.points)
-    alone = ~np.isin(start * size + end, end * size + start)
+    alone = find_open_edges(start, end, len(pieces.points))
     is_closed = np.ones(count, bool)
     is_closed[pieces.labels[start[alone]]] = False
     return is_closed

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...mesh.normals import vertex_normals
-from ...mesh.topology import label_components, list_directed_edges
+from ...mesh.topology import find_open_edges, label_components, list_directed_edges
 from ...mesh.weld import weld_near
 from ...types import BoolArray, Float64Array, FloatArray, Int64Array, Mesh, Skeleton, SkinWeights
 from .contact_cuts import LIMBS, NOWHERE, find_cut_faces, label_vertices
@@ -108,9 +108,7 @@ def _trace_boundary_loops(faces: Int64Array) -> list[list[int]]:
 def _list_boundary_edges(faces: Int64Array) -> Int64Array:
     """(E, 2) directed edges whose opposite no face has."""
     edges = _list_edges(faces)
-    count = int(faces.max()) + 1
-    is_boundary = ~np.isin(edges[:, 1] * count + edges[:, 0], edges[:, 0] * count + edges[:, 1])
-    return edges[is_boundary]
+    return edges[find_open_edges(edges[:, 0], edges[:, 1], int(faces.max()) + 1)]
 
 
 def _list_edges(faces: Int64Array) -> Int64Array:
