@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import trimesh
 from character3d.pipeline.errors import FormatError
-from character3d.pipeline.formats import create_file, replace_file
+from character3d.pipeline.formats import NAME_PROFILES, align_bones, create_file, replace_file
 from character3d.pipeline.mesh_extras import MeshExtras, MorphTarget
+from character3d.tests.pipeline.test_profile_bones import make_wry
 from character3d.tests.readers.sample_character import make_character
 from character3d.tests.readers.sample_humanoid import make_humanoid
 
@@ -214,6 +215,17 @@ def test_a_saved_character_has_root_and_twist_joints_on_request(load_nodes, outp
     for joint in (b"root", b"LeftLowerArmTwist", b"RightUpperArmTwist"):
         assert joint in content
     assert (b"VRMC_node_constraint" in content) == (kind == "vrm")
+
+
+def test_a_saved_characters_bones_point_as_those_of_the_program_that_it_has_the_names_of(load_nodes, output):
+    node, character = load_nodes("save_character").SaveCharacter, make_wry()
+    for names, expected in (("mixamo", align_bones(character, "mixamo")), ("unity", character)):
+        asked = {"character_format": "glb", "bone_names": names, "filename_prefix": "3D/bones"}
+        scene = trimesh.load_scene(output / node.execute(character=character, **asked).args[0], process=False)
+        for role in ("neck", "leftShoulder", "rightToes"):
+            joint = NAME_PROFILES[names].joints[role]
+            place = expected.skeleton.positions[expected.skeleton.roles[role]]
+            assert np.allclose(scene.graph[joint][0][:3, 3], place, atol=1e-5), (names, role)
 
 
 def test_a_saved_character_has_joints_of_its_face_on_request(load_nodes, output):
