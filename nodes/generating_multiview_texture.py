@@ -42,6 +42,7 @@ from .inputs import (
 from .model_node import ModelNode, fingerprint_files
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
 from .stage import StageRun, choose_method, reserve_device
+from .unwrapped import find_baked_size, unwrap_beside
 
 _METHODS = ("ig2mv", "projection")
 _VIEWS = ", ".join(VIEW_NAMES)
@@ -146,6 +147,7 @@ class GenerateViews(ModelNode):
                 io.Image.Output(display_name="views", tooltip=f"Six images: {_VIEWS}."),
                 io.Mask.Output(display_name="masks", tooltip="White where the character is, per view."),
             ],
+            hidden=[io.Hidden.prompt],
         )
 
     @classmethod
@@ -181,34 +183,37 @@ class GenerateViews(ModelNode):
         chosen = _choose(method, model_name, "model" in model_inputs)
         run, shape = StageRun("generating_multiview_texture"), socket_to_mesh(mesh)
         device, rig = reserve_device(int(image_size) ** 2), build_six_view_rig(shape)
-        progress = span_progress(run.progress, 0, 0.1)
-        maps = render_view_maps(shape, rig, int(image_size), device=device, progress=progress)
-        picture, progress = sockets_to_framed(image, mask), span_progress(run.progress, 0.1, 1)
+        picture = sockets_to_framed(image, mask)
         sides = {} if pictures is None else pictures.sides
-        if chosen == "projection":
-            cls.release_models()
-            views = synthesize_views(
-                shape,
-                picture,
-                maps,
-                sides=sides,
-                figure=figure,
+        baked_size = find_baked_size(cls.hidden and cls.hidden.prompt, int(image_size))
+        with unwrap_beside(shape, texture_size=baked_size, device=device):
+            progress = span_progress(run.progress, 0, 0.1)
+            maps = render_view_maps(shape, rig, int(image_size), device=device, progress=progress)
+            progress = span_progress(run.progress, 0.1, 1)
+            if chosen == "projection":
+                cls.release_models()
+                views = synthesize_views(
+                    shape,
+                    picture,
+                    maps,
+                    sides=sides,
+                    figure=figure,
+                    seed=seed,
+                    device=device,
+                    progress=progress,
+                )
+                report = run.finish(chosen, views.warnings, views.metrics, _MODEL_INPUTS)
+                return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
+            base, adapter = cls._load_base_and_adapter(model_name, _read_connected(model_inputs))
+            color = generate_views(
+                base,
+                adapter,
+                frame_reference(picture, int(image_size)),
+                maps_to_condition(maps),
                 seed=seed,
-                device=device,
                 progress=progress,
+                **model_inputs,
             )
-            report = run.finish(chosen, views.warnings, views.metrics, _MODEL_INPUTS)
-            return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
-        base, adapter = cls._load_base_and_adapter(model_name, _read_connected(model_inputs))
-        color = generate_views(
-            base,
-            adapter,
-            frame_reference(picture, int(image_size)),
-            maps_to_condition(maps),
-            seed=seed,
-            progress=progress,
-            **model_inputs,
-        )
         shown = show_pictures(color, picture, sides, maps)
         return io.NodeOutput(array_to_image(shown), array_to_mask(maps.mask), ui=run.finish(chosen))
 

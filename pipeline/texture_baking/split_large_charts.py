@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.ndimage import find_objects, label
+from scipy.ndimage import find_objects, generate_binary_structure, label
 
 from ..rasterize import list_covered_samples
 from ..types import BoolArray, Float64Array, Int64Array
@@ -17,6 +17,11 @@ _LEAST_GAIN = 0.2
 """Least share of a chart's bounding box that a cut must save."""
 _CUT_COST = 2.0
 """Cells of bounding box that a cut must save per cell of new seam."""
+_CUTS = tuple((axis, position) for axis in (0, 1) for position in range(2, _GRID - 1))
+"""Axis and position of all cuts that are tried."""
+_BEHIND = np.stack([np.indices((_GRID, _GRID))[axis] >= position for axis, position in _CUTS])
+_IN_ONE_MASK = np.stack((np.zeros((3, 3)), generate_binary_structure(2, 1), np.zeros((3, 3))))
+"""Neighbours of a cell in masks (N, H, W): labelled in one call, at a tenth of the cost of a hundred."""
 
 
 def cut_sprawling_charts(corners: Float64Array, chart: Int64Array, areas: Float64Array) -> BoolArray:
@@ -53,22 +58,18 @@ def _draw_mask(cells: Float64Array) -> BoolArray:
 
 def _find_best_cut(mask: BoolArray) -> tuple[int, int] | None:
     """Axis and position of the axis-aligned cut that saves most of the bounding boxes, or None."""
-    before = _measure_boxes(mask)
-    best, found = _LEAST_GAIN * before, None
-    for axis, turned in ((0, mask), (1, mask.T)):
-        for position in range(2, _GRID - 1):
-            length = int((turned[position - 1] & turned[position]).sum())
-            if length == 0:
-                continue
-            after = _measure_boxes(turned[:position]) + _measure_boxes(turned[position:])
-            gain = before - after - _CUT_COST * length
-            if gain > best:
-                best, found = gain, (axis, position)
-    return found
+    lengths = np.array([(mask.take(at - 1, axis) & mask.take(at, axis)).sum() for axis, at in _CUTS])
+    boxes = _measure_boxes(np.concatenate((mask[None], mask & ~_BEHIND, mask & _BEHIND)))
+    before, after = boxes[0], boxes[1:].reshape(2, -1).sum(axis=0)
+    gains = np.where(lengths > 0, before - after - _CUT_COST * lengths, 0.0)
+    best = int(gains.argmax())
+    return _CUTS[best] if gains[best] > _LEAST_GAIN * before else None
 
 
-def _measure_boxes(mask: BoolArray) -> float:
-    """Total area of the bounding boxes of the mask's connected parts, in cells."""
-    parts, _ = label(mask)
-    boxes = (item for item in find_objects(parts) if item is not None)
-    return float(sum(np.prod([side.stop - side.start for side in box]) for box in boxes))
+def _measure_boxes(masks: BoolArray) -> Float64Array:
+    """Total area (N,) of the bounding boxes of the connected parts of each mask (N, H, W), in cells."""
+    totals = np.zeros(len(masks))
+    parts, _ = label(masks, _IN_ONE_MASK)
+    for mask, rows, columns in find_objects(parts):
+        totals[mask.start] += (rows.stop - rows.start) * (columns.stop - columns.start)
+    return totals

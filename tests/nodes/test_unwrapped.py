@@ -1,5 +1,6 @@
-"""The mesh that was unwrapped last is not unwrapped again, and any other is."""
+"""The mesh that was unwrapped last, or is being unwrapped, is not unwrapped again, and any other is."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -53,3 +54,79 @@ def test_another_mesh_is_unwrapped_anew(unwrap, other):
 
 def test_another_size_of_texture_is_another_unwrap(unwrap):
     assert (unwrap(MESH), unwrap(MESH, texture_size=128)) == (1, 2)
+
+
+@pytest.fixture
+def beside(load_nodes, monkeypatch):
+    """The module, whose unwrapping says that it has begun, and steps until it may end."""
+    module = load_nodes("unwrapped")
+    monkeypatch.setattr(module, "_last", [])
+    module.has_begun, module.may_end, threads = threading.Event(), threading.Event(), []
+
+    def work(mesh, progress, **options):
+        threads.append(threading.current_thread().name)
+        module.has_begun.set()
+        while not module.may_end.wait(0.01):
+            progress(0.5)
+        return replace(mesh, uvs=np.zeros((3, 2)))
+
+    monkeypatch.setattr(module, "unwrap_mesh", work)
+    module.threads = threads
+    return module
+
+
+def unwrap_after(module, mesh=MESH):
+    return module.unwrap_again(mesh, texture_size=64, device=CPU, progress=lambda fraction: None)
+
+
+def test_what_was_begun_beside_other_work_is_waited_for(beside):
+    with beside.unwrap_beside(MESH, texture_size=64, device=CPU):
+        assert beside.has_begun.wait(5)
+    threading.Timer(0.2, beside.may_end.set).start()
+    assert unwrap_after(beside).uvs is not None
+    with beside.unwrap_beside(MESH, texture_size=64, device=CPU):  # it is known
+        unwrap_after(beside)
+    assert len(beside.threads) == 1 and beside.threads[0].startswith("character3d-unwrap")
+
+
+def test_who_waits_for_it_can_be_cancelled(beside):
+    def cancel(fraction):
+        raise InterruptedError
+
+    with beside.unwrap_beside(MESH, texture_size=64, device=CPU), pytest.raises(InterruptedError):
+        beside.unwrap_again(MESH, texture_size=64, device=CPU, progress=cancel)
+    beside.may_end.set()
+
+
+def test_it_stops_with_the_work_beside_it(beside):
+    with pytest.raises(InterruptedError), beside.unwrap_beside(MESH, texture_size=64, device=CPU):
+        assert beside.has_begun.wait(5)
+        raise InterruptedError
+    (stopped,) = beside._last
+    assert stopped.result.exception(5) is not None
+    beside.may_end.set()
+    assert unwrap_after(beside).uvs is not None and len(beside.threads) == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "size"),
+    [
+        ({"texture_size": "auto"}, 1024),
+        ({"texture_size": 4096, "keep_uvs": False}, 4096),
+        ({"texture_size": "auto", "keep_uvs": True}, 0),
+        ({"texture_size": ["7", 0]}, 0),
+    ],
+)
+def test_it_unwraps_for_the_texture_that_the_graph_bakes(load_nodes, inputs, size):
+    prompt = {
+        "1": {"class_type": "LoadImage", "inputs": {}},
+        "2": {"class_type": "C3DBakeTexture", "inputs": inputs},
+    }
+    assert load_nodes("unwrapped").find_baked_size(prompt, 768) == size
+
+
+def test_nothing_is_begun_where_nothing_is_baked(load_nodes, beside):
+    assert load_nodes("unwrapped").find_baked_size({}, 768) == 0
+    with beside.unwrap_beside(MESH, texture_size=0, device=CPU):
+        pass
+    assert not beside._last
