@@ -5,6 +5,14 @@ import { ask, download, saveBlob } from "./service.js";
 
 const ORDER = ["rigged_character", "textured_mesh", "raw_mesh", "preview_images", "views", "figure", "report"];
 
+const PREVIEWS = { preview_mesh: "mesh_generation", preview_texture: "texture_baking", preview_animation: "rigging" };
+
+/** The stage that a preview is of; undefined of any other file. */
+export const findStage = (file) => PREVIEWS[file.name.match(/^preview_[a-z]+/)?.[0]];
+
+/** The words for a file. Several previews have one result's name. */
+export const nameFile = (file) => `file.${[file.result, findStage(file)].filter(Boolean).join(".")}`;
+
 /** A size in bytes as a person reads it. */
 const readSize = (bytes) => (bytes == null ? "" : bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
@@ -14,7 +22,7 @@ export function showFiles(status) {
   const files = [...status.downloads].sort((a, b) => rank(a) - rank(b));
   const items = files.map((file) => make("li", {},
     make("button", { type: "button", class: file.result === "rigged_character" ? "file first" : "file", title: file.name, on: { click: () => download(file) } },
-      icon("down"), make("span", { say: `file.${file.result}` }), make("span", { class: "soft" }, `${file.name.split(".").at(-1).toUpperCase()} ${readSize(file.size)}`))));
+      icon("down"), make("span", { say: nameFile(file) }), make("span", { class: "soft" }, `${file.name.split(".").at(-1).toUpperCase()} ${readSize(file.size)}`))));
   const all = make("button", { type: "button", class: "button", say: "files.all", on: { click: (event) => saveAll(status, event.currentTarget) } });
   return make("section", { class: "files" }, make("h2", { say: "files.title" }), make("ul", {}, items), all);
 }

@@ -1,6 +1,7 @@
 /** The page of one job: its stages and their pictures while it runs, then its result. */
 
 import { announce, fill, icon, make } from "./dom.js";
+import { findStage } from "./files.js";
 import { ask, fetchBlob, followJob } from "./service.js";
 import { say } from "./words.js";
 
@@ -14,10 +15,7 @@ export function showJob(main, id, open) {
 /** The pictures of a status, in the order of the stages: {stage, url, group}. */
 function listPictures(status) {
   const shown = (status.pictures ?? []).map((picture) => ({ stage: picture.stage, url: picture.url, group: picture.shows }));
-  const previews = status.downloads.filter((file) => file.result === "preview_images").map((file) => {
-    const stage = file.name.startsWith("preview_mesh") ? "mesh_generation" : file.name.startsWith("preview_texture") ? "texture_baking" : "rigging";
-    return { stage, url: file.url, group: stage };
-  });
+  const previews = status.downloads.filter((file) => file.result === "preview_images").map((file) => ({ stage: findStage(file), url: file.url, group: findStage(file) }));
   return [...shown, ...previews].sort((a, b) => STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage));
 }
 

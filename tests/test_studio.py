@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from character3d.server_routes import parameters
+from character3d.server_routes import graph, parameters
 from PIL import ImageFont
 
 from .registry_archive import list_archive
@@ -90,6 +90,18 @@ def test_every_option_and_choice_of_the_service_has_words():
     choices = {f"choice.{name}.{word}" for name in names for word in fields[name].get("enum", ())}
     worded = {key for key in choices if not key.rpartition(".")[2].isdigit()}
     assert worded <= WORDS["en"].keys(), worded - WORDS["en"].keys()
+
+
+def test_each_preview_among_the_files_has_words_of_its_own():
+    values = {name: field.default for name, field in parameters.FIELDS.items()} | {"animated_preview": True}
+    made = graph.build_graph(graph.load_template(), "", {"image": "picture.png"}, values)
+    shown = [node for node, key in made.result_nodes.items() if key == "preview_images"]
+    stages = {made.prompt[node]["inputs"]["filename_prefix"]: made.node_stages[node] for node in shown}
+    (table,) = re.findall(r"PREVIEWS = \{(.*?)\}", read(STUDIO / "files.js"))
+    assert dict(re.findall(r'(\w+): "(\w+)"', table)) == stages and len(stages) == 3
+    for words in WORDS.values():
+        said = {words[f"file.preview_images.{stage}"] for stage in stages.values()}
+        assert len(said) == 3 and words["file.preview_images"] not in said
 
 
 def test_no_word_is_left_over():

@@ -41,6 +41,8 @@ def test_list_and_job_are_accessible_and_fit_every_width(browser, comfyui, elf_j
         page.goto(comfyui.url + address)
         page.wait_for_selector(".report table, .cards .card", state="attached")
         page.evaluate("() => document.querySelectorAll('details').forEach(group => group.open = true)")
+        files = page.locator(".files li button span:not(.soft)").all_inner_texts()
+        assert len(set(files)) == len(files)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             page.screenshot(path=tmp_path / f"{width}.png", full_page=True)
