@@ -21,11 +21,12 @@ class Create {
     this.pictures = new Pictures((file) => this.look(file), (key, values) => this.complain(key, values));
     this.options = new Options();
     this.found = make("div", { class: "found", "aria-live": "polite" });
+    this.pictures.stage.after(this.found);
     this.trouble = make("p", { class: "trouble", role: "alert" });
     this.button = make("button", { type: "button", class: "primary", disabled: true, on: { click: () => this.start() } }, make("span", { say: "create.start" }));
     fill(main, make("div", { class: "hero" }, make("h1", { say: "create.title" }), make("p", { class: "soft", say: "create.lead" })),
       make("div", { class: "create" },
-        make("div", { class: "column" }, this.pictures.element, this.found),
+        this.pictures.element,
         make("div", { class: "column card" }, make("h2", { say: "options.title" }), this.options.element,
           make("div", { class: "go" }, this.trouble, this.button, make("p", { class: "soft", say: "create.note" })))));
     this.options.load().catch((error) => this.complain("trouble.connection", { message: error.message }));

@@ -91,13 +91,19 @@ class JobPage {
     if (key === this.shown) return;
     this.shown = key;
     this.groups = groups;
-    fill(this.strip, [...groups].map(([group, urls]) => {
-      const image = make("img", { alt: "" });
-      this.load(urls[0]).then((address) => { image.src = address; }, () => image.closest("button").remove());
-      return make("button", { type: "button", data: { group }, on: { click: () => this.choose(group, true) } }, image, make("span", { say: `picture.${group}` }));
-    }));
+    [...groups].forEach(([group, urls], at) => {
+      const there = this.strip.children[at];
+      if (there?.dataset.group !== group) this.strip.insertBefore(this.makeTile(group, urls[0]), there ?? null);
+    });
     const newest = [...groups.keys()].at(-1);
     if (newest && !this.result) this.choose(this.chosen && groups.has(this.chosen) ? this.chosen : newest);
+  }
+
+  makeTile(group, url) {
+    const image = make("img", { alt: "" });
+    const tile = make("button", { type: "button", data: { group }, on: { click: () => this.choose(group, true) } }, image, make("span", { say: `picture.${group}` }));
+    this.load(url).then((address) => { image.src = address; }, () => tile.remove());
+    return tile;
   }
 
   async choose(group, byHand = false) {
@@ -106,6 +112,7 @@ class JobPage {
     this.wanted = group;
     const addresses = await Promise.all(this.groups.get(group).map((url) => this.load(url))).catch(() => []);
     const images = addresses.map((src) => make("img", { src, says: { alt: `picture.${group}` } }));
+    await Promise.allSettled(images.map((image) => image.decode())); // the one before stays until this one can be drawn
     if (!images.length || this.wanted !== group || (this.result && !byHand)) return;
     const content = make("div", { class: images.length > 1 ? "several" : "single" }, images);
     if (this.result) this.result.showPicture(content);

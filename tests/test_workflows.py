@@ -135,3 +135,11 @@ def test_so_they_do_in_a_blueprint_where_they_take_as_much_room(file):
     sizes = {node["type"]: node["size"][1] for node in load("Picture to rigged character")["nodes"]}
     own = [node for node in subgraph["nodes"] if node["type"] != "MarkdownNote"]
     assert all(node["size"][1] >= sizes[node["type"]] for node in own)
+
+
+def test_a_graph_from_a_picture_to_a_rig_measures_its_result():
+    files = [*FOLDER.glob("*.json"), *BLUEPRINTS]
+    types = {file: set(re.findall(r'"type": "(C3D\w+)"', file.read_text(encoding="utf-8"))) for file in files}
+    whole = {file for file, names in types.items() if {"C3DBakeTexture", "C3DRigCharacter"} <= names}
+    assert len(whole) > 3 and whole & set(BLUEPRINTS)
+    assert {file.stem for file in whole if "C3DReportQuality" not in types[file]} == set()

@@ -192,6 +192,7 @@ def test_points_can_be_moved_by_mouse_and_by_key(browser, comfyui):
         page.wait_for_selector(".landmarks")
         assert find_serious(page) == []
         wrist = page.locator("[data-name=left_wrist] .dot")
+        wrist.scroll_into_view_if_needed()
         box = wrist.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.mouse.down()
