@@ -42,6 +42,9 @@ _ANALYSIS_SIDE = 384
 """Approximate side of the reduced picture in which the details are found."""
 _MARGIN = 0.009
 """Rim around details that goes with them: outlines and shadow, as a share of the side."""
+_TRUNK_BAND = 0.2
+"""Width, as a share of the trunk's, of a narrower side that has to show a material above the legs, too: the
+wider one may reach into an open jacket."""
 _LEG_DETAIL = 0.002
 """Largest detail of the legs, as a share of the image: larger ones are loincloths or patterns."""
 _SOFT = 0.003
@@ -104,6 +107,8 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
     materials = segment_materials(color, mask)
     trunk = small.trunk & mask
     support = measure_support(materials, trunk, mask)
+    narrow = measure_support(materials, trunk, mask, _TRUNK_BAND)
+    support = np.where(small.legs[..., None], support, np.minimum(support, narrow))
     details = find_front_details(materials, support, trunk, mask | _close_rows(small.legs))
     details &= ~keep_large_components(details & small.legs, _LEG_DETAIL * mask.size)
     details = join_along_rows(details, trunk & ~small.legs)

@@ -27,10 +27,11 @@ HAIR, SKIN, SHIRT, BELT, BUCKLE, JEANS = (
 SIZE = 256
 
 
-def draw_figure(*, head=HAIR, face=SKIN, hands=()):
+def draw_figure(*, head=HAIR, face=SKIN, hands=(), vest=None):
     """A figure of 100 x 220 units: head 28..72, neck at 60, shirt, belt with buckle, jeans.
 
-    hands: left, top, right, bottom of each that lies on the shirt.
+    hands: left, top, right, bottom of each that lies on the shirt. vest: left and right of where the shirt
+    is open, and something white seen.
     """
     image = Image.new("RGBA", (1024, 1024), (255, 0, 255, 0))
     pen = ImageDraw.Draw(image)
@@ -46,6 +47,8 @@ def draw_figure(*, head=HAIR, face=SKIN, hands=()):
     box("rectangle", 44, 56, 56, 72, SKIN)
     box("rectangle", 22, 70, 78, 128, SHIRT)
     box("rectangle", 47, 84, 53, 100, (250, 250, 250))
+    if vest:
+        box("rectangle", vest[0], 84, vest[1], 123, (250, 250, 250))
     box("rectangle", 5, 72, 18, 130, SHIRT)
     box("rectangle", 82, 72, 95, 130, SHIRT)
     box("rectangle", 5, 70, 95, 80, SHIRT)
@@ -181,6 +184,12 @@ def test_chest_print_is_not_on_the_back(figure):
     _, images, _ = figure
     assert share_near(images, FRONT, (250, 250, 250), (0.35, 0.5)) > 0.02
     assert share_near(images, BACK, (250, 250, 250), (0.3, 0.55)) == 0
+
+
+def test_back_of_an_open_jacket_is_closed():
+    images, _ = synthesize(draw_figure(vest=(34, 66)))
+    assert share_near(images, FRONT, (250, 250, 250), (0.4, 0.55)) > 0.3
+    assert share_near(images, BACK, (250, 250, 250), (0.38, 0.55)) == 0
 
 
 def test_back_meets_front_at_the_silhouette(figure):
