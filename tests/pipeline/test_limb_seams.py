@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from character3d.pipeline.figure import LANDMARKS, PARTS, Figure
+from character3d.pipeline.mesh_generation import inflate_silhouette
 from character3d.pipeline.mesh_generation.limb_seams import open_seams
 from character3d.pipeline.mesh_generation.silhouette import sample_silhouette
 from character3d.pipeline.types import FramedPicture
@@ -69,6 +70,14 @@ def test_legs_and_arm_come_apart_along_the_edges():
     x = (silhouette.origin[0] + (cut[:, 1] + 0.5) * silhouette.step) / SIDE
     assert np.minimum(np.abs(x - 0.5), np.abs(x - 0.59)).max() < 0.012
     assert len(cut) < 0.03 * silhouette.inside.sum()
+
+
+def test_legs_that_touch_are_round():
+    mesh = inflate_silhouette(make_picture(), figure=make_figure(), face_count=20_000)
+    height = np.ptp(mesh.positions[:, 1])
+    shins = mesh.positions[np.abs(mesh.positions[:, 1] - 0.25 * height) < 0.04 * height]
+    for leg in (shins[shins[:, 0] > 0], shins[shins[:, 0] < 0]):
+        assert np.ptp(leg[:, 2]) < 1.5 * np.ptp(leg[:, 0])
 
 
 def test_without_an_edge_nothing_is_cut():
