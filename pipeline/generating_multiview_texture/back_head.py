@@ -69,16 +69,17 @@ class HeadBack:
 
 
 def choose_head_back(
-    materials: Materials, layout: FigureLayout, mask: BoolArray, contrast: FloatArray
+    materials: Materials, unlined: Materials, layout: FigureLayout, mask: BoolArray, contrast: FloatArray
 ) -> HeadBack:
     """Find what the back of the head is of: hair, hat and hood, or what its sides show.
 
+    unlined: the materials of the picture without its ink, where it is drawn with outlines.
     contrast: (H, W), from measure_contrast.
     """
-    covering, face, likeness, hat = _split_materials(materials, layout)
+    covering, face, likeness, hat = _split_materials(unlined, layout)
     if not face.any():
         return _smooth_fur(materials, layout, mask, contrast)
-    kept = covering[materials.labels] & layout.head & ~_select_face(layout, 1.0, 0.25)
+    kept = covering[unlined.labels] & layout.head & ~_select_face(layout, 1.0, 0.25)
     # Islands of the covering's color amid the face are eyes and brows.
     around = ndimage.binary_closing(layout.head & ~kept, _disk(max(1, int(0.06 * layout.head_height))))
     kept &= ~ndimage.binary_opening(around & layout.head)
@@ -91,10 +92,10 @@ def choose_head_back(
     if hat:
         hole[: _find_hairline(kept, layout)] = False
     hole = ndimage.binary_propagation(hole & _select_face(layout, _FEATURES), mask=hole)
-    connected, _ = ndimage.label(covering[materials.labels] & mask & ~layout.legs)
+    connected, _ = ndimage.label(covering[unlined.labels] & mask & ~layout.legs)
     loose = np.isin(connected, np.unique(connected[kept & (connected > 0)]))
     hole |= _hang_hair(loose, layout, mask)
-    return HeadBack(hole, kept, likeness[materials.labels], np.zeros_like(hole), ROUND)
+    return HeadBack(hole, kept, likeness[unlined.labels], np.zeros_like(hole), ROUND)
 
 
 def _smooth_fur(

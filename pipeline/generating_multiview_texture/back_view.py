@@ -26,6 +26,7 @@ from .front_details import (
     measure_support,
     segment_materials,
 )
+from .ink import erase_ink
 from .masked_images import (
     blur_masked,
     dilate_mask,
@@ -118,9 +119,11 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
     chosen = choose_by_row(support.sum(axis=1) / np.maximum(trunk.sum(axis=1), 1)[:, None])
     regions = []
     if small.head.any():
-        head = choose_head_back(materials, small, mask, contrast)
+        plain = erase_ink(color, small, mask)
+        unlined = materials if plain is color else segment_materials(plain, mask)
+        head = choose_head_back(materials, unlined, small, mask, contrast)
         hole, source = _leave_margins(head.hole, head.source, mask)
-        base = continue_shades(color, source * head.weights, head.scales)
+        base = continue_shades(plain, source * head.weights, head.scales)
         regions.append((hole | head.smoothed, source & (head.weights > _LIKE), base))
         details, trunk = details & ~regions[0][0], trunk & ~head.hole
     hole, source = _leave_margins(details, trunk, mask)

@@ -223,6 +223,18 @@ def test_below_a_hat_the_back_is_hair_and_the_hat_stays():
     assert share_near(images, BACK, SKIN, (0.0, 0.24)) < 0.02
 
 
+def test_ink_of_an_outlined_head_is_no_hair():
+    """A man with a helmet, drawn with outlines: ink is all that is dark over the face and beside it."""
+    helmet = (240, 120, 20)
+    pixels = np.array(draw_figure(head=SKIN).rgba)
+    subject = pixels[..., 3] > 0
+    pixels[(np.mgrid[:1024, :1024][0] < 72 + 4 * 30) & subject, :3] = np.array(helmet) / 255
+    pixels[subject & ~ndimage.binary_erosion(subject, iterations=14), :3] = 0.0
+    images, _ = synthesize(FramedPicture(pixels))
+    assert share_near(images, BACK, (0, 0, 0), (0.03, 0.25)) < 0.1
+    assert share_near(images, BACK, helmet, (0.03, 0.25)) > 0.85
+
+
 def test_head_of_fur_loses_the_face():
     """A face far wider than its features, with a muzzle of its own: the back is fur all over."""
     picture = draw_figure(head=HAIR, face=HAIR)
