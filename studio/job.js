@@ -65,6 +65,9 @@ class JobPage {
 
   tellStages(status) {
     const names = status.stages.length ? status.stages : STAGES.map((name) => ({ name, status: "pending" }));
+    const told = JSON.stringify(names);
+    if (told === this.told) return;
+    this.told = told;
     fill(this.list, names.map((stage) => make("li", { class: stage.status, ...(stage.status === "processing" ? { "aria-current": "step" } : {}) },
       make("span", { class: "state" }, stage.status === "completed" ? icon("check") : null),
       make("span", { say: `stage.${stage.name}` }),
