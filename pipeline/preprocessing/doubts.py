@@ -11,6 +11,9 @@ _TOUCH = 0.02
 """Share of a picture's side that a subject cut off there covers."""
 _CROSS = 0.35
 """Share of the subject's extent, where the picture is cropped to the subject and soles may touch its side."""
+_DEEPER, _GOES_ON = 0.012, 0.75
+"""Depth below the side, as a share of the height, and share of the width there from which on the subject goes
+on beyond the side: soles, crowns and fingertips that only touch it are round."""
 _MIN_PIXELS = 120
 _MAX_ASPECT = 1.6
 """Times the height: wings and outstretched arms are narrower."""
@@ -45,12 +48,19 @@ def find_doubts(alpha: FloatArray) -> tuple[str, ...]:
 
 
 def _find_cut_sides(subject: BoolArray, height: int, width: int) -> list[str]:
-    lines = {"top": subject[0], "bottom": subject[-1], "left": subject[:, 0], "right": subject[:, -1]}
-    extents = {"top": width, "bottom": width, "left": height, "right": height}
-    touched = [side for side, line in lines.items() if line.any()]
+    turned = {"top": subject, "bottom": subject[::-1], "left": subject.T, "right": subject.T[::-1]}
+    touched = [side for side, lines in turned.items() if lines[0].any()]
+    deeper = max(1, round(_DEEPER * height))
+    going_on = [side for side in touched if _goes_on(turned[side][: deeper + 1])]
     if len(touched) < 3:
-        return [side for side in touched if lines[side].mean() > _TOUCH]
-    return [side for side in touched if _longest_run(lines[side]) > _CROSS * extents[side]]
+        return [side for side in going_on if turned[side][0].mean() > _TOUCH]
+    extents = {"top": width, "bottom": width, "left": height, "right": height}
+    return [side for side in going_on if _longest_run(turned[side][0]) > _CROSS * extents[side]]
+
+
+def _goes_on(lines: BoolArray) -> bool:
+    """Whether the subject is hardly narrower on the first line than on the last."""
+    return bool(lines[0].sum() > _GOES_ON * lines[-1].sum())
 
 
 def _longest_run(line: BoolArray) -> int:

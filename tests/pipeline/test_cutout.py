@@ -303,3 +303,16 @@ def test_a_picture_cropped_to_its_figure_is_good():
     rows, columns = (np.flatnonzero((alpha >= 0.5).any(axis=axis)) for axis in (1, 0))
     rgba = np.dstack([paint(alpha, np.ones((HEIGHT, WIDTH, 3))), alpha])
     assert process(rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]).warnings == ()
+
+
+def test_soles_on_the_lower_side_of_the_picture_are_good():
+    """Rounded at the heel and the toe, as drawn shoes are; cut above them, the feet are missing."""
+    y, x = np.mgrid[:400, :300]
+    legs = (np.abs(np.abs(x - 150) - 40) < 18) & (y > 150) & (y < 390)
+    shoes = np.hypot((np.abs(x - 150) - 46) / 30, (y - 388) / 12) < 1
+    alpha = np.float32(
+        (np.hypot(x - 150, y - 60) < 40) | ((np.abs(x - 150) < 60) & (y > 90) & (y < 200)) | legs | shoes
+    )
+    rgba = np.dstack([np.full((400, 300, 3), 0.4, np.float32), alpha])
+    assert process(rgba).warnings == ()
+    assert "feet are outside" in process(rgba[:360]).warnings[0]
