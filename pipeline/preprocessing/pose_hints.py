@@ -22,6 +22,8 @@ _CHIN_BELOW = 0.5
 _OUTSIDE = 0.03
 """Share of the height at which a point outside the outline has lost all its confidence."""
 _MIN_CONFIDENCE, _SURE = 0.5, 0.8
+_CROSSED = 0.5
+"""Share of both thighs above which they cannot cross: each is in the way of the other."""
 
 
 class PoseHints(NamedTuple):
@@ -52,6 +54,7 @@ def read_pose(pose: PoseLandmarks, mask: BoolArray) -> PoseHints:
         for offset, side in enumerate(("left", "right")):
             point = number + offset
             found[f"{side}_{name}"] = points[point], float(seen[point])
+    _uncross_legs(found)
     for offset, side in enumerate(("left", "right")):
         wrist = 15 + offset
         knuckles = points[[number + offset for number in _KNUCKLES]].mean(axis=0)
@@ -75,6 +78,22 @@ def read_pose(pose: PoseLandmarks, mask: BoolArray) -> PoseHints:
     tall = 1.1 * abs(chin[1] - eyes[1])
     face = (float(middle[0]), float((eyes[1] + chin[1]) / 2 - 0.1 * tall), float(across), float(tall))
     return PoseHints(landmarks, confidence, measure_yaw(pose.world), face, float(chin[1]))
+
+
+def _uncross_legs(found: dict[str, tuple[Float64Array, float]]) -> None:
+    """Exchange the legs below the hips, in place, where the thighs meet in their upper halves."""
+    hips, knees = (
+        np.array([found[f"{side}_{name}"][0] for side in ("left", "right")]) for name in ("hip", "knee")
+    )
+    thighs = knees - hips
+    across = np.stack([thighs[0], -thighs[1]], axis=1)
+    if abs(np.linalg.det(across)) < 1e-6:
+        return
+    shares = np.linalg.solve(across, hips[1] - hips[0])
+    if ((shares > 0) & (shares < _CROSSED)).all():
+        for name in ("knee", "ankle", "toe"):
+            left, right = f"left_{name}", f"right_{name}"
+            found[left], found[right] = found[right], found[left]
 
 
 def measure_yaw(world: FloatArray) -> float:

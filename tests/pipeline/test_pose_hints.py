@@ -70,6 +70,16 @@ def test_landmarks_are_named_by_the_figures_own_sides():
     assert np.delete(hints.confidence, LANDMARKS.index("crown")).min() > 0.6
 
 
+@pytest.mark.parametrize(("hips", "is_swapped"), [(8, True), (40, False)])
+def test_thighs_do_not_cross_in_their_upper_halves(hips, is_swapped):
+    """Narrow hips over legs that are exchanged; from wide hips, knees may lie on the other side."""
+    moved = {"p23": (200 + hips, 250), "p24": (200 - hips, 250), "p25": (172, 310), "p26": (228, 310)}
+    landmarks = read_pose(make_pose(**moved), make_mask()).landmarks
+    assert at(landmarks, "left_knee")[0] == (228 if is_swapped else 172)
+    assert at(landmarks, "left_ankle")[0] == (170 if is_swapped else 230)
+    assert at(landmarks, "left_hip")[0] == 200 + hips
+
+
 def test_the_neck_is_where_the_outline_is_narrowest():
     x, y = at(read_pose(make_pose(), make_mask()).landmarks, "neck")[:2]
     assert x == pytest.approx(200, abs=1)
