@@ -11,7 +11,7 @@ from ..color import srgb_to_lab
 from ..errors import PictureError
 from ..progress import Progress, span_progress
 from ..types import FloatArray
-from .drawing import fill_drawing
+from .drawing import fill_drawing, lay_on_paper
 from .framing import resize_plane
 from .grabcut import cut_subject
 from .matte import refine_matte, soften_edge
@@ -58,7 +58,8 @@ def cut_out(
         if mask is not None and _is_mask(mask):
             return _cut_by_plane(picture, _fit_plane(mask, shape), "mask")
         if _has_alpha(picture):
-            return _cut_by_plane(picture, picture[..., 3], "alpha")
+            drawn = _fill_lines(picture) if method == "auto" else None
+            return drawn or _cut_by_plane(picture, picture[..., 3], "alpha")
         if method == "alpha":
             raise PictureError("the picture has no transparency and no mask; method alpha needs one of them")
     rgb = picture[..., :3]
@@ -80,6 +81,13 @@ def _is_mask(mask: FloatArray | None) -> bool:
 
 def _has_alpha(picture: FloatArray) -> bool:
     return picture.shape[2] == 4 and bool((picture[..., 3] < 0.5).mean() > 1e-3)
+
+
+def _fill_lines(picture: FloatArray) -> Cutout | None:
+    """What the lines of picture (H, W, 4) enclose, where nothing else of it is opaque."""
+    paper = lay_on_paper(picture)
+    filled = None if paper is None else fill_drawing(srgb_to_lab(paper), None)
+    return None if paper is None or filled is None else Cutout(paper, soften_edge(paper, filled), "drawing")
 
 
 def _fit_plane(plane: FloatArray, shape: tuple[int, int]) -> FloatArray:

@@ -160,6 +160,17 @@ def test_a_drawing_is_filled_inside_its_outline(gap):
         assert iou(framed.mask, whole) > 0.95
 
 
+def test_lines_on_nothing_are_filled_as_on_paper():
+    _, inside, ink = drawing()
+    lines = np.dstack([np.full((HEIGHT, WIDTH, 3), 0.1, np.float32), ink.astype(np.float32)])
+    whole = preprocess_picture(np.dstack([lines[..., :3], inside]), size=256, outline=16)
+    assert whole.method == "alpha"
+    framed = preprocess_picture(lines, size=256, outline=16)
+    assert framed.method == "drawing"
+    assert iou(framed.mask, whole.mask) > 0.95
+    assert preprocess_picture(lines, method="alpha", size=256, outline=16).mask.sum() < 0.5 * whole.mask.sum()
+
+
 def test_a_drawing_on_a_ruled_sheet_that_lies_on_a_table():
     """Pencil lines on a fifth of a sheet that has rules, a shadow across it and a table around it."""
     _, inside, ink = drawing()
