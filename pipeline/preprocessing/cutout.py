@@ -55,11 +55,12 @@ def cut_out(
     """
     shape = picture.shape[:2]
     if method in ("auto", "alpha"):
+        name, plane = "alpha", picture[..., 3] if _has_alpha(picture) else None
         if mask is not None and _is_mask(mask):
-            return _cut_by_plane(picture, _fit_plane(mask, shape), "mask")
-        if _has_alpha(picture):
-            drawn = _fill_lines(picture) if method == "auto" else None
-            return drawn or _cut_by_plane(picture, picture[..., 3], "alpha")
+            name, plane = "mask", _fit_plane(mask, shape)
+        if plane is not None:
+            drawn = _fill_lines(picture, plane) if method == "auto" else None
+            return drawn or _cut_by_plane(picture, plane, name)
         if method == "alpha":
             raise PictureError("the picture has no transparency and no mask; method alpha needs one of them")
     rgb = picture[..., :3]
@@ -83,9 +84,9 @@ def _has_alpha(picture: FloatArray) -> bool:
     return picture.shape[2] == 4 and bool((picture[..., 3] < 0.5).mean() > 1e-3)
 
 
-def _fill_lines(picture: FloatArray) -> Cutout | None:
-    """What the lines of picture (H, W, 4) enclose, where nothing else of it is opaque."""
-    paper = lay_on_paper(picture)
+def _fill_lines(picture: FloatArray, plane: FloatArray) -> Cutout | None:
+    """What the lines of picture (H, W, 3 or 4) enclose, where the plane (H, W) holds nothing else."""
+    paper = lay_on_paper(picture[..., :3], plane)
     filled = None if paper is None else fill_drawing(srgb_to_lab(paper), None)
     return None if paper is None or filled is None else Cutout(paper, soften_edge(paper, filled), "drawing")
 

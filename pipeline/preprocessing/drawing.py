@@ -41,9 +41,9 @@ _SAME, _MET = 0.85, 0.5
 """A mask that overlaps the filled drawing so much needs no help; one that meets it less saw another thing."""
 
 
-def lay_on_paper(picture: FloatArray) -> FloatArray | None:
-    """Picture (H, W, 4) on white paper, (H, W, 3), if only lines of it are opaque; None if it is painted."""
-    opaque = picture[..., 3] >= 0.5
+def lay_on_paper(rgb: FloatArray, alpha: FloatArray) -> FloatArray | None:
+    """rgb (H, W, 3) on white paper, if only lines are opaque by alpha (H, W); None if more is."""
+    opaque = alpha >= 0.5
     rows, columns = (np.flatnonzero(opaque.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return None
@@ -53,8 +53,7 @@ def lay_on_paper(picture: FloatArray) -> FloatArray | None:
     wide = (ndimage.distance_transform_edt(~core) <= half)[1:-1, 1:-1] & opaque if core.any() else core
     if wide.sum() > _LINES * opaque.sum():
         return None
-    alpha = picture[..., 3:]
-    return (picture[..., :3] * alpha + (1 - alpha)).astype(np.float32)
+    return (rgb * alpha[..., None] + (1 - alpha[..., None])).astype(np.float32)
 
 
 def fill_drawing(lab: FloatArray, prior: FloatArray | None) -> BoolArray | None:

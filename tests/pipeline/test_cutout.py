@@ -165,9 +165,10 @@ def test_lines_on_nothing_are_filled_as_on_paper():
     lines = np.dstack([np.full((HEIGHT, WIDTH, 3), 0.1, np.float32), ink.astype(np.float32)])
     whole = preprocess_picture(np.dstack([lines[..., :3], inside]), size=256, outline=16)
     assert whole.method == "alpha"
-    framed = preprocess_picture(lines, size=256, outline=16)
-    assert framed.method == "drawing"
-    assert iou(framed.mask, whole.mask) > 0.95
+    for picture, mask in ((lines, None), (lines[..., :3], lines[..., 3])):
+        framed = preprocess_picture(picture, mask=mask, size=256, outline=16)
+        assert framed.method == "drawing"
+        assert iou(framed.mask, whole.mask) > 0.95
     assert preprocess_picture(lines, method="alpha", size=256, outline=16).mask.sum() < 0.5 * whole.mask.sum()
 
 
