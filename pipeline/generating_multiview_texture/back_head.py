@@ -42,6 +42,8 @@ _BELOW_HAT, _SEEN_TWICE, _HAIRLINE = 0.1, 0.15, 0.25
 beside the face from which on another is hair; share of a row of the head up to which it is the hat's."""
 _FEATURES = 1.5
 """Radii of the face within which what is missing of the hair is the face's."""
+_EYES = 0.5
+"""Radii of the face over its center within which nothing is hair: eyes and brows may be of its color."""
 _FUR_FACE = 1.2, 0.75
 """Radii of a face of fur within which the back is smooth, and within which it takes nothing from the face."""
 _OUTLINED = 6.0
@@ -79,7 +81,7 @@ def choose_head_back(
     covering, face, likeness, hat = _split_materials(unlined, layout)
     if not face.any():
         return _smooth_fur(materials, layout, mask, contrast)
-    kept = covering[unlined.labels] & layout.head & ~_select_face(layout, 1.0, 0.25)
+    kept = covering[unlined.labels] & layout.head & ~_select_face(layout, 1.0, _EYES)
     # Islands of the covering's color amid the face are eyes and brows.
     around = ndimage.binary_closing(layout.head & ~kept, _disk(max(1, int(0.06 * layout.head_height))))
     kept &= ~ndimage.binary_opening(around & layout.head)
