@@ -1,31 +1,19 @@
 // three.js plays the first clip of a file on that file's own character, and by name on another, and reports
 // as README.md here states: node play_clip.mjs CLIP MODEL FRAMES REPORT
-import { readFileSync, writeFileSync } from "node:fs";
-import { extname, join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { writeFileSync } from "node:fs";
+import { extname } from "node:path";
+import { load, readBuffer, standIn } from "./browser.mjs";
 
-const modules = process.env.CHARACTER3D_NODE_MODULES;
-const load = (path) => import(pathToFileURL(join(modules, path)).href);
 const THREE = await load("three/build/three.module.js");
 const { FBXLoader } = await load("three/examples/jsm/loaders/FBXLoader.js");
 const { GLTFLoader } = await load("three/examples/jsm/loaders/GLTFLoader.js");
 const [clipPath, modelPath, count, reportPath] = process.argv.slice(2);
 
-// What the loaders want of a browser: an <img>, loaded at once.
-globalThis.window = globalThis;
-globalThis.self = globalThis;
-globalThis.document = {
-  createElementNS: () => ({
-    addEventListener: (name, listener) => name === "load" && setTimeout(listener),
-    removeEventListener() {},
-  }),
-};
-URL.createObjectURL = () => "blob:none";
+standIn();
 console.warn = console.error = () => {};
 
 const read = async (path) => {
-  const bytes = readFileSync(path);
-  const data = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+  const data = readBuffer(path);
   if (extname(path) === ".fbx") {
     const scene = new FBXLoader().parse(data, "");
     return { scene, animations: scene.animations };

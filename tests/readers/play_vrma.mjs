@@ -1,33 +1,20 @@
 // three-vrm plays a VRMA on a VRM, and reports as README.md here states: node play_vrma.mjs VRMA VRM FRAMES REPORT
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { writeFileSync } from "node:fs";
+import { load, readBuffer, standIn } from "./browser.mjs";
 
-const modules = process.env.CHARACTER3D_NODE_MODULES;
-const load = (path) => import(pathToFileURL(join(modules, path)).href);
 const THREE = await load("three/build/three.module.js");
 const { GLTFLoader } = await load("three/examples/jsm/loaders/GLTFLoader.js");
 const { VRMLoaderPlugin } = await load("@pixiv/three-vrm/lib/three-vrm.module.js");
 const animation = await load("@pixiv/three-vrm-animation/lib/three-vrm-animation.module.js");
 const [motionPath, modelPath, count, reportPath] = process.argv.slice(2);
 
-// What the loaders want of a browser: an <img>, loaded at once.
-globalThis.window = globalThis;
-globalThis.self = globalThis;
-globalThis.document = {
-  createElementNS: () => ({
-    addEventListener: (name, listener) => name === "load" && setTimeout(listener),
-    removeEventListener() {},
-  }),
-};
-URL.createObjectURL = () => "blob:none";
+standIn();
 const warnings = [];
 console.warn = console.error = (...words) => warnings.push(words.join(" "));
 
 const read = (path, Plugin) => {
-  const bytes = readFileSync(path);
   const loader = new GLTFLoader().register((parser) => new Plugin(parser));
-  return loader.parseAsync(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length), "");
+  return loader.parseAsync(readBuffer(path), "");
 };
 const { vrm } = (await read(modelPath, VRMLoaderPlugin)).userData;
 const [motion] = (await read(motionPath, animation.VRMAnimationLoaderPlugin)).userData.vrmAnimations;

@@ -2,11 +2,9 @@
 // three-vrm takes the pose by humanoid bone, and the report has its `meta`, `human_bones` and `swung` too.
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { extname, join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { extname } from "node:path";
+import { load, readBuffer, standIn } from "./browser.mjs";
 
-const modules = process.env.CHARACTER3D_NODE_MODULES;
-const load = (path) => import(pathToFileURL(join(modules, path)).href);
 const THREE = await load("three/build/three.module.js");
 const { FBXLoader } = await load("three/examples/jsm/loaders/FBXLoader.js");
 const { GLTFLoader } = await load("three/examples/jsm/loaders/GLTFLoader.js");
@@ -16,30 +14,12 @@ const [modelPath, askPath, reportPath] = process.argv.slice(2);
 const ask = JSON.parse(readFileSync(askPath, "utf8"));
 const { pose, times, swing } = ask;
 
-// What the loaders want of a browser: a blob's URL (the picture in the file) and an <img>, loaded at once.
-const pictures = [];
-globalThis.window = globalThis;
-globalThis.self = globalThis;
-globalThis.document = {
-  createElementNS: () => {
-    const listeners = {};
-    return {
-      addEventListener: (name, listener) => (listeners[name] = listener),
-      removeEventListener() {},
-      set src(_) {
-        setTimeout(() => listeners.load?.call(this));
-      },
-    };
-  },
-};
-URL.createObjectURL = (blob) => `blob:${pictures.push(blob)}`;
-
+const pictures = standIn();
 const warnings = [];
 console.warn = (...words) => warnings.push(words.join(" "));
 console.error = console.warn;
 
-const bytes = readFileSync(modelPath);
-const data = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+const data = readBuffer(modelPath);
 const isFbx = extname(modelPath) === ".fbx";
 const loadFbx = () => {
   const scene = new FBXLoader().parse(data, "");
