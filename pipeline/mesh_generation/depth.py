@@ -62,7 +62,7 @@ def sample_depth(silhouette: Silhouette, outline: Outline, ground: Ground, body:
 
 def _find_slender(silhouette: Silhouette, body: BodyReading, shape: tuple[int, int]) -> BoolArray:
     """Where (H, W) the reading has arms, hands, legs and trousers; feet are longer than they are wide."""
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
     return np.isin(silhouette.look_up(body.parts, rows, columns), _SLENDER)
 
 

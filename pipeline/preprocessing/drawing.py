@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ..boxes import find_box
 from ..types import BoolArray, FloatArray
 from .framing import resize_plane
 from .grabcut import evaluate_color_field, fit_color_field
@@ -44,10 +45,10 @@ _SAME, _MET = 0.85, 0.5
 def lay_on_paper(rgb: FloatArray, alpha: FloatArray) -> FloatArray | None:
     """rgb (H, W, 3) on white paper, if only lines are opaque by alpha (H, W); None if more is."""
     opaque = alpha >= 0.5
-    rows, columns = (np.flatnonzero(opaque.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
+    if not opaque.any():
         return None
-    opaque = opaque[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    left, top, right, bottom = find_box(opaque)
+    opaque = opaque[top:bottom, left:right]
     half = max(1.0, _LINE * max(opaque.shape))
     core = ndimage.distance_transform_edt(np.pad(opaque, 1)) > half
     wide = (ndimage.distance_transform_edt(~core) <= half)[1:-1, 1:-1] & opaque if core.any() else core
