@@ -65,13 +65,16 @@ def tab_to(page, selector):
 def test_from_drop_to_download_by_keyboard(browser, comfyui, tmp_path):
     with open_studio(browser, comfyui.url, accept_downloads=True) as page:
         wait_for_options(page)
+        # Playwright first asks the browser for choosers when a listener is added, and does not wait for it.
+        page.on("filechooser", lambda chooser: None)
         choose_small(page)
         page.evaluate("() => document.activeElement.blur()")
         tab_to(page, "input[data-slot=image]")
         with page.expect_file_chooser() as chooser:
             page.keyboard.press("Enter")
         chooser.value.set_files(ELF)
-        tab_to(page, ".primary:not([disabled])")
+        page.wait_for_selector(".primary:not([disabled])")
+        tab_to(page, ".primary")
         page.keyboard.press("Enter")
         page.wait_for_url("**/character#/job/*")
         page.wait_for_selector(READY)
