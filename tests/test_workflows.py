@@ -137,6 +137,18 @@ def test_so_they_do_in_a_blueprint_where_they_take_as_much_room(file):
     assert all(node["size"][1] >= sizes[node["type"]] for node in own)
 
 
+@pytest.mark.parametrize("file", BLUEPRINTS, ids=lambda file: file.stem)
+def test_in_a_blueprint_widgets_come_after_all_other_inputs(file):
+    """Editors of 2025 bring them into that order, and then find by its old place what a link sets."""
+    (subgraph,) = json.loads(file.read_text(encoding="utf-8"))["definitions"]["subgraphs"]
+    inputs = {node["id"]: node["inputs"] for node in subgraph["nodes"]}
+    for items in inputs.values():
+        assert items == sorted(items, key=lambda item: "widget" in item)
+    for link in subgraph["links"]:
+        if items := inputs.get(link["target_id"]):
+            assert items[link["target_slot"]]["link"] == link["id"]
+
+
 def test_a_graph_from_a_picture_to_a_rig_measures_its_result():
     files = [*FOLDER.glob("*.json"), *BLUEPRINTS]
     types = {file: set(re.findall(r'"type": "(C3D\w+)"', file.read_text(encoding="utf-8"))) for file in files}
