@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import urllib.request
 
 import numpy as np
@@ -175,15 +176,25 @@ def test_what_a_node_that_is_left_out_is_missed_by(editor, client, title):
         assert refused == expected - texts
 
 
+def type_until_found(page, name, kind):
+    """Type a name until the search shows what is of that kind: blueprints come later than the editor."""
+    found = page.get_by_text(kind, exact=True).first
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not found.is_visible():
+        assert time.monotonic() < deadline, f"no {name} in the search"
+        page.keyboard.press("Control+A")
+        page.keyboard.type(name)
+        page.wait_for_timeout(3_000)
+
+
 def place_blueprint(page, url, name):
     """Find a subgraph blueprint in the search for nodes, and put it into an empty graph."""
     page.goto(url)
     page.wait_for_function(READY)
     page.evaluate("() => app.graph.clear()")
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
-    page.get_by_role("combobox").or_(page.locator("input:focus")).first.wait_for()
-    page.keyboard.type(name)
-    page.get_by_text("Subgraph Blueprints" if IS_OLD else "Blueprint", exact=True).first.wait_for()
+    page.wait_for_function("() => document.activeElement.matches('input, [role=combobox]')")
+    type_until_found(page, name, "Subgraph Blueprints" if IS_OLD else "Blueprint")
     page.keyboard.press("Enter")
     for x in range(700, 720, 5):  # newer frontends let it hang on the mouse until a click
         page.mouse.move(x, 500)
