@@ -9,6 +9,7 @@ from character3d.pipeline.mesh.components import find_components
 from character3d.pipeline.rigging.skeleton import PREFIX, build_skeleton
 from character3d.pipeline.rigging.skin.bone_distances import list_bones, scale_distances
 from character3d.pipeline.rigging.skin.contact_cuts import cut_contacts
+from character3d.pipeline.rigging.skin.mirror_pieces import mirror_distances
 from character3d.pipeline.rigging.skin.piece_parts import separate_pieces
 from character3d.pipeline.rigging.skin.rigid_pieces import hold_pieces
 from character3d.pipeline.rigging.skin.skinning import compute_skin_weights
@@ -266,6 +267,34 @@ def test_a_ball_belongs_to_what_its_socket_touches_and_a_pad_on_both_to_neither(
     trunk = np.array([bone.part in ("trunk", "collar") for bone in bones])
     assert (is_far[np.isin(pieces.labels, (3, 4))] == ~trunk).all()
     assert not is_far[pieces.labels == 5].any()
+
+
+def test_distances_of_pieces_that_mirror_each_other_are_mirrored(skeleton):
+    """Of a ring and its twin, and of a body that is its own; not of what one side alone has."""
+    bones = list_bones(skeleton)
+    size = (0.1, 0.2, 0.2)
+    pieces = make_boxes(BODY, ((0.2, 1.38, 0), size), ((-0.2, 1.38, 0), size), ((0.7, 1.38, 0), size))
+    given = np.random.default_rng(0).uniform(1, 2, (len(pieces.points), len(bones)))
+    made = mirror_distances(given, pieces, skeleton, bones)
+    twin = np.array(
+        [np.abs(pieces.points - point).sum(axis=1).argmin() for point in pieces.points * (-1, 1, 1)]
+    )
+    names = [skeleton.names[bone.joint] for bone in bones]
+    swapped = [name.replace("Left", "\0").replace("Right", "Left").replace("\0", "Right") for name in names]
+    other = [names.index(name) for name in swapped]
+    alone = pieces.labels == 3
+    assert np.array_equal(made[~alone], (given + given[np.ix_(twin, other)])[~alone] / 2)
+    assert np.array_equal(made[alone], given[alone])
+
+
+def test_a_bone_without_one_on_the_other_side_keeps_its_distances(skeleton):
+    """A prop in the right hand is not near the left one."""
+    bones = [bone for bone in list_bones(skeleton) if "LeftHand" not in skeleton.names[bone.joint]]
+    pieces = make_boxes(BODY)
+    given = np.random.default_rng(0).uniform(1, 2, (len(pieces.points), len(bones)))
+    made = mirror_distances(given, pieces, skeleton, bones)
+    is_alone = [skeleton.names[bone.joint] == PREFIX + "RightHand" for bone in bones]
+    assert ((made == given).all(axis=0) == is_alone).all() and any(is_alone)
 
 
 def test_distances_are_continuous_and_alike_outside():

@@ -1,11 +1,11 @@
 """Skin weights from geodesic distances through the interior of the body.
 
 Geodesic voxel binding: O. Dionne, M. de Lasa, "Geodesic Voxel Binding for Production Character Meshes",
-SCA 2013, with five changes. Distances are measured in radii of the bone they start from, so that a thin arm
+SCA 2013, with six changes. Distances are measured in radii of the bone they start from, so that a thin arm
 does not take over the chest beside it, and beyond its surface alike for all bones. What is one rigid piece
 stays one, and a closed piece that is one part of the body's is bound to that part. A vertex is bound only to
 bones near its closest ones in the skeleton; between limbs of both sides the weights fade. The interior is
-cut where limbs only touch the body or each other.
+cut where limbs only touch the body or each other. What has a mirror image has mirrored weights.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ..voxelize import voxelize_mesh
 from .bone_distances import Bone, find_nearest_bones, list_bones, list_source_cells, measure_bones
 from .contact_cuts import ARM, NOWHERE, cut_contacts, is_contact, label_regions
 from .finger_skin import share_with_fingers
+from .mirror_pieces import mirror_distances
 from .piece_parts import separate_pieces
 from .rigid_pieces import hold_pieces
 from .smoothing import smooth_over_edges
@@ -81,6 +82,7 @@ def compute_skin_weights(
     welded = find_components(mesh)
     cells = _nearby_cells(solid, welded.points, region)
     near = np.asarray(distances[cells].mean(axis=1), np.float64)
+    near = mirror_distances(near, welded, skeleton, bones)
     near = _separate_pieces(near, welded, region[cells[:, 0]], bones)
     weights = _blend_weights(near, welded.points, welded.faces, region[cells[:, 0]], skeleton, bones)
     weights = hold_pieces(weights, welded, skeleton, bones)
