@@ -30,7 +30,8 @@ PATIENCE = 600_000
 """Milliseconds that only a broken editor takes, however busy the machine is."""
 READY = """() => window.app?.canvas && Object.keys(LiteGraph.registered_node_types).length > 300
     && app.extensionManager.workflow.activeWorkflow && !app.extensionManager.spinner"""
-"""Once the workflow of the last visit is back: it would take the place of one that was loaded before."""
+"""Once the workflow of the last visit is back: it would take the place of one that was loaded before. Asked
+by the clock: the next frame, by which playwright asks, is held up by viewers of other pages."""
 MISSING_TYPES = (
     "() => app.graph.nodes.filter(n => !(n.type in LiteGraph.registered_node_types)).map(n => n.type)"
 )
@@ -97,7 +98,7 @@ def editor(comfyui, tmp_path_factory):
 def open_workflow(page, url, name):
     """Open the editor in a page, and a shipped workflow in it."""
     page.goto(url)
-    page.wait_for_function(READY)
+    page.wait_for_function(READY, polling=500)
     workflow = json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
     page.wait_for_function("count => app.graph.nodes.length === count", arg=len(workflow["nodes"]))
@@ -190,7 +191,7 @@ def type_until_found(page, name, kind):
 def place_blueprint(page, url, name):
     """Find a subgraph blueprint in the search for nodes, and put it into an empty graph."""
     page.goto(url)
-    page.wait_for_function(READY)
+    page.wait_for_function(READY, polling=500)
     page.evaluate("() => app.graph.clear()")
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
     page.wait_for_function("() => document.activeElement.matches('input, [role=combobox]')")
@@ -398,6 +399,7 @@ def test_the_viewer_shows_the_model(queued, editor, title, is_colored, tmp_path)
         if seen == (True, is_colored):
             break
         seen = describe(shoot_viewer(editor, path))
+    editor.mouse.move(5, 5)  # in software a viewer that draws holds up every page
     sys.stdout.write(f"screenshot: {path}\n")
     assert seen == (True, is_colored), path
 
@@ -439,7 +441,7 @@ def test_in_chinese_a_node_and_its_help_page_are_chinese(editor, comfyui):
     post_json(f"{comfyui.url}/api/settings", {"Comfy.Locale": "zh"})
     try:
         page.goto(comfyui.url)
-        page.wait_for_function(READY)
+        page.wait_for_function(READY, polling=500)
         page.wait_for_function(TRANSLATED, arg=node)
         page.evaluate("type => app.graph.add(LiteGraph.createNode(type))", node)
         shown = page.evaluate(SHOWN, node)
