@@ -31,9 +31,10 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 from character3d.pipeline.cameras import build_six_view_rig  # noqa: E402
 from character3d.pipeline.color import srgb_to_lab  # noqa: E402
 from character3d.pipeline.conventions import VIEW_NAMES  # noqa: E402
+from character3d.pipeline.decode import decode_picture  # noqa: E402
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views  # noqa: E402
 from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
-from character3d.pipeline.preprocessing import decode_picture, preprocess_picture  # noqa: E402
+from character3d.pipeline.preprocessing import preprocess_picture  # noqa: E402
 from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: E402
 from picture_measures import compare_colors  # noqa: E402
 

@@ -32,11 +32,12 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from character3d.pipeline.animation import load_clip, retarget_clip, settle_skin  # noqa: E402
 from character3d.pipeline.cameras import build_six_view_rig  # noqa: E402
+from character3d.pipeline.decode import decode_picture  # noqa: E402
 from character3d.pipeline.figure import Figure  # noqa: E402
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views  # noqa: E402
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
 from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
-from character3d.pipeline.preprocessing import decode_picture, preprocess_picture  # noqa: E402
+from character3d.pipeline.preprocessing import preprocess_picture  # noqa: E402
 from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: E402
 from character3d.pipeline.preview import encode_webp, render_animation, render_contact_sheet  # noqa: E402
 from character3d.pipeline.rigging import (  # noqa: E402

@@ -35,11 +35,12 @@ sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from character3d.pipeline.cameras import build_six_view_rig  # noqa: E402
 from character3d.pipeline.color import srgb_to_lab  # noqa: E402
+from character3d.pipeline.decode import decode_picture  # noqa: E402
 from character3d.pipeline.errors import Character3DError  # noqa: E402
 from character3d.pipeline.figure import Figure  # noqa: E402
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views  # noqa: E402
 from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
-from character3d.pipeline.preprocessing import bring_together, decode_picture, preprocess_picture  # noqa: E402
+from character3d.pipeline.preprocessing import bring_together, preprocess_picture  # noqa: E402
 from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: E402
 from character3d.pipeline.preprocessing.side_depth import measure_depths  # noqa: E402
 from character3d.pipeline.texture_baking import bake_views, unwrap_mesh  # noqa: E402

@@ -49,9 +49,10 @@ _spec = importlib.util.spec_from_file_location(
 )
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
+from character3d.pipeline.decode import decode_picture  # noqa: E402
 from character3d.pipeline.mesh_generation import inflate_silhouette  # noqa: E402
 from character3d.pipeline.mesh_generation.decimate import decimate_surface  # noqa: E402
-from character3d.pipeline.preprocessing import decode_picture, preprocess_picture  # noqa: E402
+from character3d.pipeline.preprocessing import preprocess_picture  # noqa: E402
 from character3d.pipeline.rasterize import list_covered_samples, rasterize_triangles  # noqa: E402
 from character3d.pipeline.texture_baking import unwrap_mesh  # noqa: E402
 from character3d.pipeline.types import Mesh  # noqa: E402

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..pipeline.animation import animate_character, load_clip, retarget_clip, swing_clip
+from ..pipeline import animation as clips
+from ..pipeline import preview
 from ..pipeline.conventions import CLIPS
 from ..pipeline.errors import RigError
-from ..pipeline.preview import encode_webp, render_animation, render_turntable
 from ..pipeline.progress import Progress, span_progress
 from ..pipeline.types import AnimationClip, RiggedCharacter
 from .compat import io, make_schema
@@ -48,7 +48,7 @@ class AddAnimation(io.ComfyNode):
     def execute(cls, character: RiggedCharacter, animation: str) -> io.NodeOutput:
         """C3D_CHARACTER -> C3D_CHARACTER."""
         names = {"none": (), "all": CLIPS}.get(animation, (animation,))
-        return io.NodeOutput(animate_character(character, names, StageRun("animation").progress))
+        return io.NodeOutput(clips.animate_character(character, names, StageRun("animation").progress))
 
 
 class PreviewAnimation(io.ComfyNode):
@@ -104,15 +104,15 @@ class PreviewAnimation(io.ComfyNode):
             "progress": span_progress(progress, 0.2, 1),
         }
         if motion == _TURNTABLE:
-            frames = render_turntable(character.textured, **options)
+            frames = preview.render_turntable(character.textured, **options)
             seconds = len(frames) / _FRAMES_PER_SECOND
         else:
             part = span_progress(progress, 0, 0.2)
             clip, angle = _choose_clip(character, motion, part), math.radians(azimuth)
             fps, seconds = _FRAMES_PER_SECOND, float(clip.times[-1])
-            frames = render_animation(character, clip, azimuth=angle, fps=fps, **options)
+            frames = preview.render_animation(character, clip, azimuth=angle, fps=fps, **options)
         rate = len(frames) / seconds
-        file = save_counted(filename_prefix, ".webp", lambda _stem: encode_webp(frames, rate))
+        file = save_counted(filename_prefix, ".webp", lambda _stem: preview.encode_webp(frames, rate))
         ui = {"images": [file.entry], "animated": (True,), "character3d_file": [file.entry]}
         return io.NodeOutput(array_to_image(frames), ui=ui)
 
@@ -120,9 +120,9 @@ class PreviewAnimation(io.ComfyNode):
 def _choose_clip(character: RiggedCharacter, motion: str, progress: Progress) -> AnimationClip:
     """A bundled clip, or the character's last; what hangs on the body follows. RigError if there is none."""
     if motion != _NEWEST:
-        return swing_clip(character, retarget_clip(load_clip(motion), character), progress)
+        return clips.swing_clip(character, clips.retarget_clip(clips.load_clip(motion), character), progress)
     if not character.clips:
         raise RigError(
             "motion: expected a character with clips, from Add Animation or Load Motion; found none"
         )
-    return swing_clip(character, character.clips[-1], progress)
+    return clips.swing_clip(character, character.clips[-1], progress)

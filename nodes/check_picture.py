@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..pipeline import preprocessing
 from ..pipeline.figure import PARTS, Figure
 from ..pipeline.figure.document import describe_figure
 from ..pipeline.figure.draw import draw_figure
-from ..pipeline.preprocessing import composite_on_gray
 from ..pipeline.types import FloatArray, FramedPicture
 from .kept_readings import READINGS
 from .read_picture import FrontPicture, read_front
@@ -52,7 +52,9 @@ def _describe(figure: Figure, framed: FramedPicture) -> dict[str, Any]:
 
 
 def _draw(framed: FramedPicture, figure: Figure) -> bytes:
-    subject = _to_image(composite_on_gray(framed.rgba)).resize((_SHOWN, _SHOWN), Image.Resampling.BICUBIC)
+    subject = _to_image(preprocessing.composite_on_gray(framed.rgba)).resize(
+        (_SHOWN, _SHOWN), Image.Resampling.BICUBIC
+    )
     buffer = io.BytesIO()
     _to_image(draw_figure(np.asarray(subject, np.float32) / 255, figure)).save(buffer, "PNG")
     return buffer.getvalue()

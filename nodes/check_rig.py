@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..pipeline import formats, rigging
+from ..pipeline.conventions import AXIS_OPTIONS
 from ..pipeline.errors import MeshError
-from ..pipeline.formats import read_mesh
-from ..pipeline.orientation import AXIS_OPTIONS
-from ..pipeline.rigging.rig_check import RigCheck, check_rig
 from ..pipeline.types import TexturedMesh
 from .compat import file_3d_to_path, io, is_file_3d, make_schema
 from .inputs import mesh_input, placing_inputs
@@ -61,7 +60,7 @@ class CheckRig(io.ComfyNode):
             with file_3d_to_path(mesh) as path:
                 checks = [_check_file(path, **placing)]
         else:
-            checks = [check_rig(surface, **placing) for surface in socket_to_surfaces(mesh)]
+            checks = [rigging.check_rig(surface, **placing) for surface in socket_to_surfaces(mesh)]
         reports = [json.dumps(check.to_dict(), indent=2, ensure_ascii=False) for check in checks]
         lines = [line for check in checks for line in describe_check(check)]
         kinds, shares = [check.kind for check in checks], [check.confidence for check in checks]
@@ -73,7 +72,7 @@ def check_rig_file(path: Path) -> dict[str, Any]:
     return _check_file(path, most=MAX_FACES).to_dict()
 
 
-def describe_check(check: RigCheck) -> list[str]:
+def describe_check(check: rigging.RigCheck) -> list[str]:
     """The check in sentences: what it is, how it stands, each finding."""
     what = f"{check.kind} ({check.confidence:.0%} sure), {check.surface.faces} faces"
     stands = f"{check.height_meters:.2f} m high ({check.unit}), up {check.up}, faces {check.front}"
@@ -85,12 +84,12 @@ def describe_check(check: RigCheck) -> list[str]:
 
 def _check_file(
     path: Path, *, up: str = "auto", front: str = "auto", height: float = 0.0, most: int = 0
-) -> RigCheck:
-    loaded = read_mesh(path)
+) -> rigging.RigCheck:
+    loaded = formats.read_mesh(path)
     if (up, front) == ("auto", "auto"):
         up, front = loaded.up, loaded.front
     surface = loaded.surface
     count = len((surface.mesh if isinstance(surface, TexturedMesh) else surface).faces)
     if most and count > most:
         raise MeshError(f"{path.name} has {count} faces; at most {most} are looked over")
-    return check_rig(surface, up=up, front=front, height=height, is_stated=loaded.has_stated_frame)
+    return rigging.check_rig(surface, up=up, front=front, height=height, is_stated=loaded.has_stated_frame)

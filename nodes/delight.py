@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..pipeline.generating_multiview_texture import delight_picture
+from ..pipeline import generating_multiview_texture as multiview
 from .compat import io, make_schema
 from .inputs import mesh_input, picture_inputs
 from .sockets import array_to_image, array_to_mask, socket_to_mesh, sockets_to_framed
@@ -45,7 +45,7 @@ class DelightPicture(io.ComfyNode):
     def execute(cls, image: torch.Tensor, mask: torch.Tensor, mesh: Any) -> io.NodeOutput:
         """IMAGE (1, S, S, 3), MASK (1, S, S), mesh -> IMAGE (1, S, S, 3), MASK (1, S, S)."""
         picture, shape = sockets_to_framed(image, mask), socket_to_mesh(mesh)
-        found = delight_picture(picture, shape, device=reserve_device(len(picture.rgba) ** 2))
+        found = multiview.delight_picture(picture, shape, device=reserve_device(len(picture.rgba) ** 2))
         said = f"certainty that the picture was lit: {found.certainty:.0%}" if found.certainty else _UNLIT
         return io.NodeOutput(
             array_to_image(found.color), array_to_mask(found.shading.clip(0, 1)), ui={"text": [said]}

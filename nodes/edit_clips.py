@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..pipeline.animation import EDITS, edit_clips
+from ..pipeline import animation
+from ..pipeline.conventions import CLIP_EDITS
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input
@@ -24,8 +25,8 @@ class EditClips(io.ComfyNode):
                 character_input("A rigged character with clips, from Add Animation or Load Motion."),
                 io.Combo.Input(
                     "edit",
-                    options=list(EDITS),
-                    default=EDITS[0],
+                    options=list(CLIP_EDITS),
+                    default=CLIP_EDITS[0],
                     tooltip="What to do. keep only: remove all others. loop: blend the end into the start.",
                 ),
                 io.String.Input("clip", default="", tooltip="Name of the clip; empty: all clips."),
@@ -65,6 +66,6 @@ class EditClips(io.ComfyNode):
         end: float = 0.0,
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> C3D_CHARACTER."""
-        edited = edit_clips(character, edit, clip.strip(), new_name=new_name, start=start, end=end)
+        edited = animation.edit_clips(character, edit, clip.strip(), new_name=new_name, start=start, end=end)
         named = [f"{own.name}: {own.times[-1]:.2f} s{', loop' if own.loop else ''}" for own in edited.clips]
         return io.NodeOutput(edited, ui={"text": named or ["no clips"]})

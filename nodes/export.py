@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline.formats import encode_glb, encode_png
-from ..pipeline.preview import render_preview
+from ..pipeline import formats, preview
 from ..pipeline.progress import span_progress
 from .compat import io, make_schema
 from .inputs import job_input, mesh_input, prefix_input
@@ -42,7 +41,7 @@ class SaveMesh(io.ComfyNode):
     @classmethod
     def execute(cls, mesh: Any, filename_prefix: str, job_id: str = "") -> io.NodeOutput:
         """TRIMESH or MESH -> paths below the output folder, one for each mesh of a batch."""
-        encoded = [encode_glb(surface) for surface in socket_to_surfaces(mesh)]
+        encoded = [formats.encode_glb(surface) for surface in socket_to_surfaces(mesh)]
         return saved_models([_save_bytes(filename_prefix, ".glb", glb) for glb in encoded])
 
 
@@ -85,7 +84,7 @@ class PreviewMesh(io.ComfyNode):
         surfaces, progress = socket_to_surfaces(mesh), StageRun("preview").progress
         device = reserve_device((2 * size) ** 2)
         pictures = [
-            render_preview(
+            preview.render_preview(
                 surface,
                 size=size,
                 azimuth=math.radians(azimuth),
@@ -95,7 +94,7 @@ class PreviewMesh(io.ComfyNode):
             )
             for number, surface in enumerate(surfaces)
         ]
-        encoded = [encode_png(picture)[0] for picture in pictures]
+        encoded = [formats.encode_png(picture)[0] for picture in pictures]
         entries = [_save_bytes(filename_prefix, ".png", png).entry for png in encoded]
         ui = {"images": entries, "character3d_file": entries}
         return io.NodeOutput(array_to_image(np.stack(pictures)), ui=ui)

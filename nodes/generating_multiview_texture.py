@@ -6,27 +6,13 @@ from typing import Any
 
 import torch
 
-from ..backends.mv_adapter import (
-    BaseModel,
-    find_adapter,
-    find_checkpoint,
-    generate_views,
-    list_checkpoints,
-    list_installed_adapters,
-    load_adapter,
-    load_base,
-)
+from ..backends import mv_adapter
+from ..backends.installed import list_installed_adapters
 from ..backends.weight_files import WeightsFile
+from ..pipeline import generating_multiview_texture as multiview
 from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.figure import Figure
-from ..pipeline.generating_multiview_texture import (
-    frame_reference,
-    maps_to_condition,
-    render_view_maps,
-    show_pictures,
-    synthesize_views,
-)
 from ..pipeline.progress import span_progress
 from ..pipeline.types import PictureSet
 from .compat import io, make_stage_schema
@@ -53,29 +39,33 @@ _CHECKPOINT = ("model", "clip", "vae")
 
 def _choose(method: str, model_name: str, is_connected: bool) -> str:
     """Resolve `auto` by the weights that are on disk or connected."""
-    has_base = is_connected or model_name in list_checkpoints()
+    has_base = is_connected or model_name in mv_adapter.list_checkpoints()
     ready = _METHODS if has_base and list_installed_adapters() else _METHODS[1:]
     return choose_method(method, _METHODS, ready)
 
 
 def _find_files(model_name: str, is_connected: bool) -> tuple[WeightsFile, ...]:
     """The files that ig2mv reads."""
-    return (find_adapter(),) if is_connected else (find_checkpoint(model_name), find_adapter())
+    return (
+        (mv_adapter.find_adapter(),)
+        if is_connected
+        else (mv_adapter.find_checkpoint(model_name), mv_adapter.find_adapter())
+    )
 
 
-def _load(model_name: str) -> tuple[BaseModel, Any]:
+def _load(model_name: str) -> tuple[mv_adapter.BaseModel, Any]:
     """The checkpoint, and the adapter for it."""
-    base = load_base(model_name)
-    return base, load_adapter("auto", base.model)
+    base = mv_adapter.load_base(model_name)
+    return base, mv_adapter.load_adapter("auto", base.model)
 
 
-def _read_connected(inputs: dict[str, Any]) -> BaseModel | None:
+def _read_connected(inputs: dict[str, Any]) -> mv_adapter.BaseModel | None:
     """Take the connected checkpoint out of `inputs`. ValueError if only part of it is connected."""
     parts = {name: inputs.pop(name) for name in _CHECKPOINT if inputs.get(name) is not None}
     missing = [name for name in _CHECKPOINT if name not in parts]
     if parts and missing:
         raise ValueError(f"expected model, clip and vae together; found no {' and no '.join(missing)}")
-    return BaseModel(**parts) if parts else None
+    return mv_adapter.BaseModel(**parts) if parts else None
 
 
 def _checkpoint_inputs() -> list[io.Input]:
@@ -188,11 +178,11 @@ class GenerateViews(ModelNode):
         baked_size = find_baked_size(cls.hidden and cls.hidden.prompt, int(image_size))
         with unwrap_beside(shape, texture_size=baked_size, device=device):
             progress = span_progress(run.progress, 0, 0.1)
-            maps = render_view_maps(shape, rig, int(image_size), device=device, progress=progress)
+            maps = multiview.render_view_maps(shape, rig, int(image_size), device=device, progress=progress)
             progress = span_progress(run.progress, 0.1, 1)
             if chosen == "projection":
                 cls.release_models()
-                views = synthesize_views(
+                views = multiview.synthesize_views(
                     shape,
                     picture,
                     maps,
@@ -205,21 +195,23 @@ class GenerateViews(ModelNode):
                 report = run.finish(chosen, views.warnings, views.metrics, _MODEL_INPUTS)
                 return io.NodeOutput(array_to_image(views.color), array_to_mask(views.mask), ui=report)
             base, adapter = cls._load_base_and_adapter(model_name, _read_connected(model_inputs))
-            color = generate_views(
+            color = mv_adapter.generate_views(
                 base,
                 adapter,
-                frame_reference(picture, int(image_size)),
-                maps_to_condition(maps),
+                multiview.frame_reference(picture, int(image_size)),
+                multiview.maps_to_condition(maps),
                 seed=seed,
                 progress=progress,
                 **model_inputs,
             )
-        shown = show_pictures(color, picture, sides, maps)
+        shown = multiview.show_pictures(color, picture, sides, maps)
         return io.NodeOutput(array_to_image(shown), array_to_mask(maps.mask), ui=run.finish(chosen))
 
     @classmethod
-    def _load_base_and_adapter(cls, model_name: str, connected: BaseModel | None) -> tuple[BaseModel, Any]:
+    def _load_base_and_adapter(
+        cls, model_name: str, connected: mv_adapter.BaseModel | None
+    ) -> tuple[mv_adapter.BaseModel, Any]:
         files = _find_files(model_name, connected is not None)
         if connected is None:
             return cls.load_models(files, lambda: _load(model_name))
-        return connected, cls.load_models(files, lambda: load_adapter("auto", connected.model))
+        return connected, cls.load_models(files, lambda: mv_adapter.load_adapter("auto", connected.model))

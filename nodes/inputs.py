@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..backends.hunyuan3d import list_installed_models
-from ..backends.mv_adapter import list_installed_adapters
-from ..pipeline.conventions import SIDE_NAMES
-from ..pipeline.orientation import AXIS_OPTIONS
+from ..backends.installed import list_installed_adapters, list_installed_models
+from ..pipeline.conventions import AXIS_OPTIONS, SIDE_NAMES
 from .compat import file_3d_types, io, is_file_3d_type
 from .sockets import SIDES, Character, FigureSocket, PicturesSocket, Trimesh
 

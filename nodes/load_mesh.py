@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..pipeline import formats
+from ..pipeline.conventions import AXIS_OPTIONS, MESH_SUFFIXES
 from ..pipeline.errors import MeshError
-from ..pipeline.formats import MESH_SUFFIXES, advise, list_companions
-from ..pipeline.orientation import AXIS_OPTIONS
 from ..pipeline.types import Mesh, TexturedMesh
 from .compat import io, make_schema
 from .input_files import find_input_file, list_input_files
@@ -22,7 +22,7 @@ def _find_file(name: str | None) -> Path:
         raise MeshError("choose a mesh_file or connect a file")
     path = find_input_file(name, MESH_SUFFIXES)
     if path is None:
-        advice = f": {found}" if (found := advise(name)) else ""
+        advice = f": {found}" if (found := formats.advise(name)) else ""
         raise MeshError(f"mesh_file: {name!r} is not a mesh in ComfyUI's input folder{advice}")
     return path
 
@@ -69,7 +69,7 @@ class LoadMesh(io.ComfyNode):
         """Load a file again after it, or a file that it refers to, has changed."""
         try:
             path = _find_file(mesh_file)
-            return " ".join(f"{file.stat().st_mtime_ns}" for file in (path, *list_companions(path)))
+            return " ".join(f"{file.stat().st_mtime_ns}" for file in (path, *formats.list_companions(path)))
         except (MeshError, OSError):
             return ""
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..pipeline.conventions import ROOT_MOTIONS
+from ..pipeline import formats, motion
+from ..pipeline.conventions import MOTION_SUFFIXES, ROOT_MOTIONS
 from ..pipeline.errors import FormatError
-from ..pipeline.formats import MOTION_SUFFIXES, LoadedMotions, read_motions
-from ..pipeline.motion import add_motions
 from ..pipeline.types import RiggedCharacter
 from .compat import file_3d_to_path, io, make_schema
 from .input_files import find_input_file, list_input_files
@@ -32,11 +31,11 @@ def _find_motion(name: str | None) -> Path:
     return path
 
 
-def _read(motion_file: str | None, file: Any) -> LoadedMotions:
+def _read(motion_file: str | None, file: Any) -> formats.LoadedMotions:
     if file is None:
-        return read_motions(_find_motion(motion_file))
+        return formats.read_motions(_find_motion(motion_file))
     with file_3d_to_path(file) as path:
-        return read_motions(path)
+        return formats.read_motions(path)
 
 
 class LoadMotion(io.ComfyNode):
@@ -113,9 +112,9 @@ class LoadMotion(io.ComfyNode):
         motions = loaded.motions
         if named := clip_name.strip():
             names = (named, *(f"{named} {number}" for number in range(2, len(motions) + 1)))
-            motions = tuple(replace(motion, name=name) for motion, name in zip(motions, names, strict=True))
-        moved = add_motions(
+            motions = tuple(replace(own, name=name) for own, name in zip(motions, names, strict=True))
+        moved = motion.add_motions(
             character, motions, root_motion=root_motion, progress=StageRun("rigging").progress
         )
-        described = [f"{motion.name}: {motion.duration:.1f} s" for motion in motions]
+        described = [f"{own.name}: {own.duration:.1f} s" for own in motions]
         return io.NodeOutput(moved, ui={"text": [*described, *loaded.warnings]})

@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from ..pipeline.formats import read_mesh
-from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
+from ..pipeline import formats, orientation
+from ..pipeline.conventions import AXIS_OPTIONS
 from ..pipeline.types import Mesh, TexturedMesh
 from .compat import file_3d_to_path
 
@@ -22,10 +22,12 @@ def load_file(
 
     up, front: as there; what the file itself says counts where both are auto.
     """
-    loaded = read_mesh(path)
+    loaded = formats.read_mesh(path)
     if (up, front) == (_AUTO, _AUTO):
         up, front = loaded.up, loaded.front
-    placed = place_mesh(loaded.surface, up=up, front=front, height=height, is_stated=loaded.has_stated_frame)
+    placed = orientation.place_mesh(
+        loaded.surface, up=up, front=front, height=height, is_stated=loaded.has_stated_frame
+    )
     warnings = [*loaded.warnings, *(f"{path.name}: {note}" for note in placed.notes)]
     for warning in warnings:
         _LOG.warning("%s", warning)

@@ -6,14 +6,10 @@ from typing import Any
 
 import torch
 
-from ..backends.hunyuan3d import (
-    find_shape_model,
-    generate_field,
-    list_installed_models,
-    load_shape_model,
-)
+from ..backends import hunyuan3d
+from ..backends.installed import list_installed_models
+from ..pipeline import mesh_generation
 from ..pipeline.figure import Figure
-from ..pipeline.mesh_generation import inflate_silhouette, reconstruct_mesh
 from ..pipeline.progress import span_progress
 from ..pipeline.types import PictureSet
 from .compat import io, make_stage_schema
@@ -93,7 +89,9 @@ class GenerateMesh(ModelNode):
         multiview = [any(side in inputs for side in SIDES)]
         if "pictures" in inputs and not multiview[0]:  # how many there are is known when they are made
             multiview.append(True)
-        return fingerprint_files(lambda: [find_shape_model(mesh_model, multiview=item) for item in multiview])
+        return fingerprint_files(
+            lambda: [hunyuan3d.find_shape_model(mesh_model, multiview=item) for item in multiview]
+        )
 
     @classmethod
     def execute(
@@ -116,7 +114,7 @@ class GenerateMesh(ModelNode):
         run, views = StageRun("mesh_generation"), sockets_to_views(image, mask, sides, pictures)
         if chosen == "silhouette_inflation":
             cls.release_models()
-            mesh = inflate_silhouette(
+            mesh = mesh_generation.inflate_silhouette(
                 views.pop("front"), figure=figure, sides=views, face_count=face_count, progress=run.progress
             )
             metrics = {"vertices": len(mesh.positions), "faces": len(mesh.faces)}
@@ -125,9 +123,9 @@ class GenerateMesh(ModelNode):
             )
             return io.NodeOutput(*mesh_values(mesh), ui=report)
         views.pop("top", None)  # no shape model takes it
-        file = find_shape_model(mesh_model, multiview=len(views) > 1)
-        shape = cls.load_models(file, lambda: load_shape_model(file.name))
-        field = generate_field(
+        file = hunyuan3d.find_shape_model(mesh_model, multiview=len(views) > 1)
+        shape = cls.load_models(file, lambda: hunyuan3d.load_shape_model(file.name))
+        field = hunyuan3d.generate_field(
             shape,
             views,
             steps=mesh_steps or (_TURBO_STEPS if shape.traits.turbo else _STEPS),
@@ -136,7 +134,7 @@ class GenerateMesh(ModelNode):
             resolution=octree_resolution,
             progress=span_progress(run.progress, 0, 0.85),
         )
-        cleaned = reconstruct_mesh(
+        cleaned = mesh_generation.reconstruct_mesh(
             field, face_count=face_count, progress=span_progress(run.progress, 0.85, 1)
         )
         report = run.finish(chosen, (), cleaned.metrics)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..pipeline.formats import create_file, replace_file
+from ..pipeline import formats
 from .compat import file_3d_outputs, file_3d_values, io
 from .input_files import is_inside
 
@@ -44,7 +44,7 @@ def save_counted(prefix: str, suffix: str, encode: Callable[[str], bytes]) -> Ou
         path = folder / f"{name}_{counter:05}_{suffix}"
         with contextlib.suppress(FileExistsError):
             if not path.exists():
-                create_file(path, encode(path.stem))
+                formats.create_file(path, encode(path.stem))
                 return OutputFile(path, subfolder)
         counter += 1
 
@@ -57,7 +57,7 @@ def save_folder(prefix: str, files: Mapping[str, bytes]) -> OutputFile:
         with contextlib.suppress(FileExistsError):
             path.mkdir(parents=True)
             for file, data in files.items():
-                create_file(path / file, data)
+                formats.create_file(path / file, data)
             return OutputFile(path, subfolder)
         counter += 1
 
@@ -80,7 +80,7 @@ def save_beside(model_file: str, suffix: str, encode: Callable[[str], bytes]) ->
     path = Path(output, relative.parent, relative.stem + suffix)
     if not is_inside(str(path), output):
         raise ValueError(f"model_file: expected a path below the output folder, found {model_file!r}")
-    replace_file(path, encode(path.stem))
+    formats.replace_file(path, encode(path.stem))
     return OutputFile(path, relative.parent.as_posix() if relative.parent.name else "")
 
 

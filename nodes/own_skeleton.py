@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..pipeline import orientation, rigging
 from ..pipeline.errors import RigError
-from ..pipeline.orientation.form import Form, read_form
 from ..pipeline.progress import Progress, span_progress
-from ..pipeline.rigging.creature import bind_creature, fit_creature
 from ..pipeline.types import Mesh, RiggedCharacter, TexturedMesh
 
 SKELETONS = ("auto", "humanoid", "along limbs")
@@ -20,14 +19,14 @@ _NO_PERSON = (
 _DOUBT = "it may be no person ({}) and was rigged as one; look at the rig, or set skeleton to along limbs"
 
 
-def wants_own_skeleton(mesh: Mesh, skeleton: str, strict: bool) -> tuple[bool, Form | None]:
+def wants_own_skeleton(mesh: Mesh, skeleton: str, strict: bool) -> tuple[bool, orientation.Form | None]:
     """Return whether a mesh gets a skeleton of its own, and its form, if that was read.
 
     skeleton: one of SKELETONS. RigError: it would, and `strict` is set.
     """
     if skeleton == SKELETONS[1]:
         return False, None
-    form = read_form(mesh)
+    form = orientation.read_form(mesh)
     if form.is_figure and skeleton == SKELETONS[0]:
         return False, form
     if strict and skeleton == SKELETONS[0]:
@@ -36,7 +35,7 @@ def wants_own_skeleton(mesh: Mesh, skeleton: str, strict: bool) -> tuple[bool, F
     return True, form
 
 
-def describe_doubt(form: Form | None, metrics: Mapping[str, float]) -> list[str]:
+def describe_doubt(form: orientation.Form | None, metrics: Mapping[str, float]) -> list[str]:
     """What to say of a mesh that was rigged as a person; metrics: of the rig, see FittedSkeleton."""
     if form is None or form.is_surely_figure(has_joints=metrics.get("joints_seen", 1.0) > 0):
         return []
@@ -44,12 +43,12 @@ def describe_doubt(form: Form | None, metrics: Mapping[str, float]) -> list[str]
 
 
 def rig_along_limbs(
-    textured: TexturedMesh, form: Form, progress: Progress
+    textured: TexturedMesh, form: orientation.Form, progress: Progress
 ) -> tuple[RiggedCharacter, list[str], dict[str, float]]:
     """Return the character, what to say about it, and what was measured. RigError: it encloses no volume."""
-    fitted = fit_creature(textured.mesh, form, progress=span_progress(progress, 0, 0.4))
+    fitted = rigging.fit_creature(textured.mesh, form, progress=span_progress(progress, 0, 0.4))
     binding = span_progress(progress, 0.4, 1)
-    skin = bind_creature(textured.mesh, fitted.skeleton, fitted.parts, fitted.solid, progress=binding)
+    skin = rigging.bind_creature(textured.mesh, fitted.skeleton, fitted.parts, fitted.solid, progress=binding)
     notes = [_NO_PERSON.format(form.name, form.confidence, ", ".join(fitted.limbs))]
     measured = {"confidence": form.confidence, "joints": float(len(fitted.skeleton.names))}
     return RiggedCharacter(textured, fitted.skeleton, skin), notes, measured

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 
 import numpy as np
 
-from ..pipeline.figure.network import read_body
+from .. import pipeline
 
-_LATE_MODULES = ("fast_simplification", "trimesh")
-"""Libraries that are imported where they are used, since ComfyUI's start should not wait for them."""
+_LATE_LIBRARIES = ("fast_simplification", "trimesh")
+"""Imported where they are used, as the stages are: ComfyUI's start should not wait for them."""
 
 
 def prepare_job() -> None:
-    """Import the libraries of the stages, and have torch build what it builds at a network's first run.
+    """Import the stages and their libraries, and have torch build what it builds at a network's first run.
 
     Takes about two seconds of a processor once, and nothing after that.
     """
+    stages = [module.name for module in pkgutil.iter_modules(pipeline.__path__, f"{pipeline.__name__}.")]
+    for name in (*stages, *_LATE_LIBRARIES):
+        importlib.import_module(name)
+    from ..pipeline.figure.network import read_body
+
     y, x = np.mgrid[-1:1:256j, -1:1:256j]
     read_body((np.hypot(4 * x, y) < 0.8).astype(np.float32))
-    for name in _LATE_MODULES:
-        importlib.import_module(name)

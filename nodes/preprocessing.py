@@ -9,11 +9,9 @@ from typing import Any
 import comfy.model_management
 import torch
 
-from ..pipeline.conventions import PICTURE_VIEWS, SIDE_NAMES
+from ..pipeline import preprocessing
+from ..pipeline.conventions import CUT_OUT_METHODS, PICTURE_VIEWS, SIDE_NAMES
 from ..pipeline.errors import PictureError
-from ..pipeline.preprocessing import METHODS, bring_together, composite_on_gray, needs_prior
-from ..pipeline.preprocessing.read_figure import read_figure
-from ..pipeline.preprocessing.side_depth import measure_depths
 from ..pipeline.progress import Progress, span_progress
 from ..pipeline.types import FloatArray
 from .compat import io, make_stage_schema
@@ -85,7 +83,7 @@ class PreprocessPicture(PictureNode):
                 ),
                 io.Combo.Input(
                     "method",
-                    options=list(METHODS),
+                    options=list(CUT_OUT_METHODS),
                     default="auto",
                     tooltip="auto: the mask, else the picture's own transparency, else the inside of a line "
                     "drawing's outline, else the first of the networks birefnet, isnet and u2netp that is "
@@ -136,7 +134,7 @@ class PreprocessPicture(PictureNode):
         front = FrontPicture(
             image_to_picture(image), given, figure, views, mesh_input_size, outline_size, method
         )
-        needs = any(needs_prior(*item, method) for item in (front[:2], *further.values()))
+        needs = any(preprocessing.needs_prior(*item, method) for item in (front[:2], *further.values()))
         models = cls._load_networks(method, needs)
         share = 0.9 / (1 + len(further))
         framed, read, seen = _read_once(front, models, span_progress(run.progress, 0, share))
@@ -147,12 +145,12 @@ class PreprocessPicture(PictureNode):
             options["progress"] = span_progress(run.progress, number * share, (number + 1) * share)
             framed_sides[name] = cut = cut_picture(side, models, mask=its_mask, **options)
             if name in _TURNED:
-                figures[name] = read_figure(cut, *read_points(cut, models))
-        pictures = bring_together(framed, framed_sides, figures)
+                figures[name] = preprocessing.read_figure.read_figure(cut, *read_points(cut, models))
+        pictures = preprocessing.bring_together(framed, framed_sides, figures)
         if pictures.sides.keys() & set(_TURNED):
-            read = measure_depths(read, figures.values())
+            read = preprocessing.measure_depths(read, figures.values())
         return io.NodeOutput(
-            array_to_image(composite_on_gray(framed.rgba)),
+            array_to_image(preprocessing.composite_on_gray(framed.rgba)),
             array_to_mask(framed.rgba[..., 3]),
             read,
             pictures,

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from ..pipeline import quality
 from ..pipeline.figure import Figure
-from ..pipeline.quality import QualityReport, report_quality
 from ..pipeline.types import PictureSet, RiggedCharacter, TexturedMesh
 from .compat import io, make_schema
 from .inputs import figure_input, job_input, mesh_input, pictures_input, prefix_input
@@ -66,7 +66,7 @@ class ReportQuality(io.ComfyNode):
         surface = socket_to_surface(mesh)
         if not isinstance(surface, TexturedMesh):  # Bake Texture is bypassed: there is no bake to be covered
             coverage = None
-        report = report_quality(
+        report = quality.report_quality(
             make_textured(surface),
             picture=None if image is None or mask is None else sockets_to_framed(image, mask),
             figure=figure,
@@ -80,7 +80,7 @@ class ReportQuality(io.ComfyNode):
         return io.NodeOutput(text, file.relative, ui=ui)
 
 
-def describe_report(report: QualityReport) -> list[str]:
+def describe_report(report: quality.QualityReport) -> list[str]:
     """The report in sentences: what was measured, each warning, each guess."""
     shape, texture, rig = report.shape, report.texture, report.rig
     sizes = ", ".join(f"{width} × {height}" for width, height in texture.sizes.values())

@@ -6,36 +6,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ..backends import birefnet, blazeface, blazepose, isnet, u2net
-from ..pipeline.conventions import PICTURE_VIEWS
+from ..pipeline import preprocessing
+from ..pipeline.conventions import MASK_NETWORKS, PICTURE_VIEWS
 from ..pipeline.figure import Figure
 from ..pipeline.figure.face import Face
 from ..pipeline.figure.pose_landmarks import PoseLandmarks
-from ..pipeline.preprocessing import (
-    LEARNED,
-    Prior,
-    needs_prior,
-    preprocess_picture,
-    preprocess_sheet,
-    split_sheet,
-)
-from ..pipeline.preprocessing.face_hints import fits_face
-from ..pipeline.preprocessing.read_figure import read_figure
-from ..pipeline.preprocessing.turnaround import View, name_views
 from ..pipeline.progress import Progress, ignore_progress
 from ..pipeline.types import FloatArray, FramedPicture
 from .identify import identify
 
 _CUTTERS = {
-    "birefnet": (birefnet, birefnet.predict_mask),
-    "isnet": (isnet, isnet.predict_mask),
-    "u2netp": (u2net, u2net.predict_mask_closely),
+    "birefnet": (birefnet, "predict_mask"),
+    "isnet": (isnet, "predict_mask"),
+    "u2netp": (u2net, "predict_mask_closely"),
 }
+"""Networks by their names, and the name of the function of each: none is imported before it is used."""
 
 
-def list_networks(method: str, needs_prior: bool, cutters: Sequence[str] = LEARNED) -> list[ModuleType]:
+def list_networks(method: str, needs_prior: bool, cutters: Sequence[str] = MASK_NETWORKS) -> list[ModuleType]:
     """A network for the mask where it is needed, BlazeFace and BlazePose, as far as they are installed.
 
     `auto` takes the first of `cutters` that is installed, BiRefNet only where it is quick, and none without;
@@ -49,7 +40,7 @@ def list_networks(method: str, needs_prior: bool, cutters: Sequence[str] = LEARN
     return [*networks, *(network for network in (blazeface, blazepose) if network.is_installed())]
 
 
-Reading = tuple[FramedPicture, Figure, Mapping[str, View]]
+Reading: TypeAlias = "tuple[FramedPicture, Figure, Mapping[str, preprocessing.View]]"
 """A picture's framed subject, its figure, and the other views of a sheet by their sides."""
 
 
@@ -64,9 +55,11 @@ class FrontPicture(NamedTuple):
     outline: int = 128
     method: str = "auto"
 
-    def list_networks(self, cutters: Sequence[str] = LEARNED) -> list[ModuleType]:
+    def list_networks(self, cutters: Sequence[str] = MASK_NETWORKS) -> list[ModuleType]:
         """The networks that read it, as `list_networks` has them."""
-        return list_networks(self.method, needs_prior(self.picture, self.mask, self.method), cutters)
+        return list_networks(
+            self.method, preprocessing.needs_prior(self.picture, self.mask, self.method), cutters
+        )
 
     def identify(self, networks: Iterable[ModuleType], device: str) -> str:
         """Differs wherever what these networks read in it on a device may differ."""
@@ -95,28 +88,30 @@ def read_picture(
     preprocess_picture, whose errors it raises.
     """
     framed = cut_picture(picture, models, figure=None if figure < 0 else figure, **options)
-    return framed, read_figure(framed, *read_points(framed, models))
+    return framed, preprocessing.read_figure.read_figure(framed, *read_points(framed, models))
 
 
 def read_sheet(
     picture: FloatArray, models: Mapping[ModuleType, Any], **options: Any
-) -> tuple[FramedPicture, Figure, dict[str, View]]:
+) -> tuple[FramedPicture, Figure, dict[str, preprocessing.View]]:
     """As read_picture, and the other views by their sides if picture (H, W, 3 or 4) is a sheet of them."""
-    framed = preprocess_sheet(picture, prior=_find_prior(models), **options)
+    framed = preprocessing.preprocess_sheet(picture, prior=_find_prior(models), **options)
     if len(framed) < 2:
-        return framed[0], read_figure(framed[0], *read_points(framed[0], models)), {}
+        read = preprocessing.read_figure.read_figure(framed[0], *read_points(framed[0], models))
+        return framed[0], read, {}
     views = [read_view(view, models) for view in framed]
-    names, left_out = name_views(views)
+    names, left_out = preprocessing.name_views(views)
     front = views[names.pop("front")]
     note = describe_views(len(views), names, left_out) + "; views=front takes the front alone"
     figure = replace(front.figure, warnings=(note, *front.figure.warnings))
     return front.picture, figure, {name: views[number] for name, number in names.items()}
 
 
-def read_view(framed: FramedPicture, models: Mapping[ModuleType, Any]) -> View:
+def read_view(framed: FramedPicture, models: Mapping[ModuleType, Any]) -> preprocessing.View:
     """What tells one view of a sheet from the others."""
     pose, face = read_points(framed, models)
-    return View(framed, read_figure(framed, pose, face), 0.0 if face is None else face.confidence)
+    read = preprocessing.read_figure.read_figure(framed, pose, face)
+    return preprocessing.View(framed, read, 0.0 if face is None else face.confidence)
 
 
 def describe_views(count: int, names: Iterable[str], left_out: Sequence[int]) -> str:
@@ -129,17 +124,17 @@ def describe_views(count: int, names: Iterable[str], left_out: Sequence[int]) ->
 
 def cut_picture(picture: FloatArray, models: Mapping[ModuleType, Any], **options: Any) -> FramedPicture:
     """Cut out and frame the subject of picture (H, W, 3 or 4) alone. options: of preprocess_picture."""
-    return preprocess_picture(picture, prior=_find_prior(models), **options)
+    return preprocessing.preprocess_picture(picture, prior=_find_prior(models), **options)
 
 
 def cut_views(picture: FloatArray, models: Mapping[ModuleType, Any], **options: Any) -> list[FloatArray]:
     """The views of a sheet (H, W, 3 or 4). options: of split_sheet."""
-    return split_sheet(picture, prior=_find_prior(models), **options)
+    return preprocessing.split_sheet(picture, prior=_find_prior(models), **options)
 
 
-def _find_prior(models: Mapping[ModuleType, Any]) -> Prior | None:
+def _find_prior(models: Mapping[ModuleType, Any]) -> preprocessing.Prior | None:
     priors = [
-        Prior(name, partial(predict, models[network]))
+        preprocessing.Prior(name, partial(getattr(network, predict), models[network]))
         for name, (network, predict) in _CUTTERS.items()
         if network in models
     ]
@@ -155,6 +150,6 @@ def read_points(
     if blazepose not in models:
         return None, face
     pose = blazepose.read_landmarks(models[blazepose], color, alpha)
-    if face is not None and not fits_face(pose, face):
+    if face is not None and not preprocessing.fits_face(pose, face):
         pose = blazepose.read_landmarks(models[blazepose], color, alpha, face)
     return pose, face

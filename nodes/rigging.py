@@ -10,18 +10,10 @@ from typing import Any, NamedTuple
 from ..backends import make_it_animatable, skintokens
 from ..backends.predicted_rig import PredictedRig
 from ..backends.weight_files import WeightsFile
-from ..pipeline.animation import MAX_STRETCH, settle_skin
-from ..pipeline.conventions import BIND_POSES, INFLUENCES, REST_POSES
+from ..pipeline import animation, orientation, rigging
+from ..pipeline.conventions import AXIS_OPTIONS, BIND_POSES, INFLUENCES, REST_POSES
 from ..pipeline.figure import Figure
-from ..pipeline.orientation import AXIS_OPTIONS, place_mesh
-from ..pipeline.orientation.form import Form
 from ..pipeline.progress import Progress, span_progress
-from ..pipeline.rigging import (
-    compute_skin_weights,
-    fit_skeleton,
-    normalize_to_t_pose,
-)
-from ..pipeline.rigging.face import add_face, place_face
 from ..pipeline.types import Mesh, RiggedCharacter, Skeleton, SkinWeights, TexturedMesh
 from .compat import io, is_file_3d, make_stage_schema
 from .identify import identify
@@ -94,14 +86,14 @@ def _fit_rig(
 
     rig_seed: of that model alone.
     """
-    fitted = fit_skeleton(mesh, figure=figure, **options, progress=span_progress(progress, 0, 0.5))
+    fitted = rigging.fit_skeleton(mesh, figure=figure, **options, progress=span_progress(progress, 0, 0.5))
     apart, binding = fitted.legs_apart_below, span_progress(progress, 0.5, 1)
     if model is not None:
         skin = skintokens.skin_mesh(
             mesh, fitted.skeleton, model, hidden=fitted.hidden, seed=rig_seed, progress=binding
         )
     else:
-        skin = compute_skin_weights(
+        skin = rigging.compute_skin_weights(
             mesh,
             fitted.skeleton,
             hidden=fitted.hidden,
@@ -244,7 +236,7 @@ class RigCharacter(ModelNode):
             if face:
                 character, found = _add_face(character, figure, found)
             if bind_pose != BIND_POSES[0] and bound.skeleton.roles:
-                character = normalize_to_t_pose(character)
+                character = rigging.normalize_to_t_pose(character)
             doubt = describe_doubt(form, bound.metrics)
             warnings = [*notes, *doubt, *found, *_name_replaced(textured.mesh)]
             character = replace(character, warnings=tuple(warnings), metrics=bound.metrics)
@@ -278,7 +270,7 @@ class RigCharacter(ModelNode):
 
 
 def _rig_along_limbs(
-    textured: TexturedMesh, form: Form, notes: Sequence[str], run: StageRun
+    textured: TexturedMesh, form: orientation.Form, notes: Sequence[str], run: StageRun
 ) -> tuple[RiggedCharacter, dict[str, list[object]]]:
     """The character with a skeleton of its own, and the report."""
     character, found, measured = rig_along_limbs(textured, form, run.progress)
@@ -292,10 +284,10 @@ def _add_face(
 ) -> tuple[RiggedCharacter, list[str]]:
     """The character with a face that moves where it is sure of it, and the notes with why not."""
     has_roles = bool(character.skeleton.roles)
-    place = place_face(figure, character.textured.mesh) if figure is not None and has_roles else None
+    place = rigging.place_face(figure, character.textured.mesh) if figure is not None and has_roles else None
     if place is None:
         return character, [*notes, _NO_FACE]
-    return add_face(character, place), notes if place.mouth is not None else [*notes, _NO_MOUTH]
+    return rigging.add_face(character, place), notes if place.mouth is not None else [*notes, _NO_MOUTH]
 
 
 def _name_replaced(mesh: Mesh) -> list[str]:
@@ -331,7 +323,7 @@ def _read_placed(
 
 
 def _place(textured: TexturedMesh, **placing: Any) -> tuple[TexturedMesh, Sequence[str]]:
-    placed = place_mesh(textured, **placing)
+    placed = orientation.place_mesh(textured, **placing)
     assert isinstance(placed.surface, TexturedMesh)
     return placed.surface, placed.notes
 
@@ -341,9 +333,9 @@ def _bind_mesh(textured: TexturedMesh, rig: PredictedRig, pose_type: str) -> _Bo
         return _BoundMesh(textured.mesh, rig.skeleton, rig.skin, rig.warnings, rig.metrics)
     reset = partial(make_it_animatable.reset_to_rest, turns=rig.turns) if rig.turns else None
     apart = rig.legs_apart_below
-    settled = settle_skin(textured, rig.skeleton, rig.skin, legs_apart_below=apart, reset=reset)
+    settled = animation.settle_skin(textured, rig.skeleton, rig.skin, legs_apart_below=apart, reset=reset)
     notes = list(rig.warnings)
-    tears = settled.stretch > MAX_STRETCH
+    tears = settled.stretch > animation.MAX_STRETCH
     if held := (*settled.fused, *settled.torn):
         notes.append(_HELD.format(", ".join(held), _STILL_TEARS.format(settled.stretch) if tears else ""))
     elif tears:

@@ -7,19 +7,11 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+from ..pipeline import formats, rigging
 from ..pipeline.conventions import BIND_POSES, BONE_NAMES, CHARACTER_FORMATS
-from ..pipeline.formats import (
-    NAME_PROFILES,
-    SUFFIXES,
-    VrmMeta,
-    align_bones,
-    encode_character,
-    rename_character,
-    turn_axes,
-)
 from ..pipeline.presets import COMPRESSIONS, MOST_LODS, NO_PRESET, PRESETS, FileSettings, apply_preset
-from ..pipeline.rigging import add_face_joints, add_twist_joints, normalize_to_t_pose, scale_character
 from ..pipeline.types import RiggedCharacter
+from ..pipeline.vrm_meta import VrmMeta
 from .compat import io, make_schema
 from .inputs import character_input, height_input, job_input, prefix_input
 from .output_files import model_outputs, save_beside, save_counted, saved_model
@@ -120,11 +112,11 @@ class SaveCharacter(io.ComfyNode):
         settings = _choose_settings(
             preset, character_format=character_format, bone_names=bone_names, **file_values
         )
-        sized = scale_character(character, height_meters) if height_meters else character
-        faced = add_face_joints(sized) if face_joints else sized
+        sized = rigging.scale_character(character, height_meters) if height_meters else character
+        faced = rigging.add_face_joints(sized) if face_joints else sized
         named = _prepare(faced, settings, root_joint, twist_joints)
         encode = _choose_encoder(named, settings, vrm_meta or _NO_META)
-        suffix = SUFFIXES[settings.character_format]
+        suffix = formats.SUFFIXES[settings.character_format]
         if model_file:
             return saved_model(save_beside(model_file, f"_rigged{suffix}", encode))
         return saved_model(save_counted(filename_prefix, suffix, encode))
@@ -185,12 +177,18 @@ def _prepare(
 ) -> RiggedCharacter:
     """The character in the pose, with the joints, names and axes that are asked for."""
     is_vrm = settings.character_format in _VRM_FORMATS
-    posed = normalize_to_t_pose(character) if is_vrm or settings.bind_pose == BIND_POSES[1] else character
-    named = rename_character(posed, settings.bone_names, with_root=root_joint)
+    posed = (
+        rigging.normalize_to_t_pose(character) if is_vrm or settings.bind_pose == BIND_POSES[1] else character
+    )
+    named = formats.rename_character(posed, settings.bone_names, with_root=root_joint)
     if twist_joints:
-        named = add_twist_joints(named, NAME_PROFILES[settings.bone_names].twists)
+        named = rigging.add_twist_joints(named, formats.NAME_PROFILES[settings.bone_names].twists)
     # A VRM's players know no axes but those of the rest pose.
-    return named if is_vrm else align_bones(turn_axes(named, settings.bone_names), settings.bone_names)
+    return (
+        named
+        if is_vrm
+        else formats.align_bones(formats.turn_axes(named, settings.bone_names), settings.bone_names)
+    )
 
 
 def _choose_encoder(
@@ -203,7 +201,7 @@ def _choose_encoder(
         warn_of_losses("FBX", [named] if named else [])
 
     def encode(stem: str) -> bytes:
-        file = encode_character(character, settings, stem, meta, StageRun("rigging").progress)
+        file = formats.encode_character(character, settings, stem, meta, StageRun("rigging").progress)
         for note in file.notes:
             _LOG.warning("%s", note)
         return file.data

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..pipeline import formats
 from ..pipeline.conventions import BONE_NAMES
-from ..pipeline.formats import (
-    align_bones,
-    encode_bvh,
-    encode_fbx_armature,
-    encode_glb_armature,
-    encode_vrma,
-    rename_character,
-    turn_axes,
-)
 from ..pipeline.types import RiggedCharacter
 from .compat import io, make_schema
 from .inputs import character_input, job_input, prefix_input
 from .output_files import model_outputs, save_counted, saved_model
 
-_OF_CLIP: dict[str, Callable[[RiggedCharacter, str], bytes]] = {"bvh": encode_bvh, "vrma": encode_vrma}
+_OF_CLIP: dict[str, Callable[[RiggedCharacter, str], bytes]] = {
+    "bvh": lambda character, clip: formats.encode_bvh(character, clip),
+    "vrma": lambda character, clip: formats.encode_vrma(character, clip),
+}
 """Formats of one clip, and of the skeleton with all its clips."""
 _OF_ALL: dict[str, Callable[[RiggedCharacter], bytes]] = {
-    "fbx": encode_fbx_armature,
-    "glb": encode_glb_armature,
+    "fbx": lambda character: formats.encode_fbx_armature(character),
+    "glb": lambda character: formats.encode_glb_armature(character),
 }
 
 
@@ -77,9 +72,9 @@ class SaveMotion(io.ComfyNode):
     ) -> io.NodeOutput:
         """C3D_CHARACTER -> path below the output folder."""
         if motion_format in _OF_ALL:
-            turned = turn_axes(rename_character(character, bone_names), bone_names)
-            data = _OF_ALL[motion_format](align_bones(turned, bone_names))
+            turned = formats.turn_axes(formats.rename_character(character, bone_names), bone_names)
+            data = _OF_ALL[motion_format](formats.align_bones(turned, bone_names))
         else:
             named = clip.strip() or (character.clips[-1].name if character.clips else "")
-            data = _OF_CLIP[motion_format](rename_character(character, bone_names), named)
+            data = _OF_CLIP[motion_format](formats.rename_character(character, bone_names), named)
         return saved_model(save_counted(filename_prefix, f".{motion_format}", lambda _stem: data))

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..backends.hunyuan3d import decode_field, find_shape_model, load_shape_model
-from ..pipeline.mesh_generation import clean_mesh, clean_whole_mesh, extract_surface
+from ..backends import hunyuan3d
+from ..pipeline import mesh_generation, texture_baking
+from ..pipeline.conventions import TEXTURE_SIZES
 from ..pipeline.progress import Progress, span_progress
-from ..pipeline.texture_baking import TEXTURE_SIZES, transfer_surface
 from ..pipeline.types import Mesh, TexturedMesh
 from .compat import io, make_schema
 from .inputs import face_count_input, mesh_input, mesh_model_input, resolution_input
@@ -49,13 +49,13 @@ class LoadShapeModel(ModelNode):
     @classmethod
     def fingerprint_inputs(cls, mesh_model: str) -> str:
         """The file that this run reads."""
-        return fingerprint_files(lambda: [find_shape_model(mesh_model)])
+        return fingerprint_files(lambda: [hunyuan3d.find_shape_model(mesh_model)])
 
     @classmethod
     def execute(cls, mesh_model: str) -> io.NodeOutput:
         """-> MODEL, CLIP_VISION, VAE, INT."""
-        file = find_shape_model(mesh_model)
-        shape = cls.load_models(file, lambda: load_shape_model(file.name))
+        file = hunyuan3d.find_shape_model(mesh_model)
+        shape = cls.load_models(file, lambda: hunyuan3d.load_shape_model(file.name))
         return io.NodeOutput(shape.model, shape.image_encoder, shape.vae, shape.latent_count)
 
 
@@ -83,8 +83,10 @@ class DecodeShape(io.ComfyNode):
     def execute(cls, samples: dict[str, Any], vae: Any, octree_resolution: int) -> io.NodeOutput:
         """LATENT, VAE -> TRIMESH, MESH of the first shape in the batch."""
         run, latent = StageRun("mesh_generation"), samples["samples"][:1]
-        field = decode_field(vae, latent, octree_resolution, progress=span_progress(run.progress, 0, 0.9))
-        mesh = Mesh(*extract_surface(field))
+        field = hunyuan3d.decode_field(
+            vae, latent, octree_resolution, progress=span_progress(run.progress, 0, 0.9)
+        )
+        mesh = Mesh(*mesh_generation.extract_surface(field))
         run.progress(1.0)
         return io.NodeOutput(*mesh_values(mesh))
 
@@ -128,10 +130,10 @@ def _clean(
     mesh = surface.mesh if isinstance(surface, TexturedMesh) else surface
     has_color = isinstance(surface, TexturedMesh) or mesh.colors is not None
     if not has_color and mesh.uvs is None and mesh.extras is None:
-        raw = clean_mesh(mesh.positions, mesh.faces, face_count=face_count, progress=progress)
+        raw = mesh_generation.clean_mesh(mesh.positions, mesh.faces, face_count=face_count, progress=progress)
         return raw.mesh, [], raw.metrics
     steps = span_progress(progress, 0, 0.3)
-    cleaned = clean_whole_mesh(mesh, face_count=face_count, progress=steps)
+    cleaned = mesh_generation.clean_whole_mesh(mesh, face_count=face_count, progress=steps)
     whole = replace(surface, mesh=cleaned.whole) if isinstance(surface, TexturedMesh) else cleaned.whole
     if cleaned.mesh is None:
         progress(1.0)
@@ -139,7 +141,7 @@ def _clean(
     reduced: Mesh | TexturedMesh = cleaned.mesh
     if has_color:
         steps, device = span_progress(progress, 0.3, 1), reserve_device(_MOST_TEXELS)
-        reduced = transfer_surface(whole, cleaned.mesh, device=device, progress=steps)
+        reduced = texture_baking.transfer_surface(whole, cleaned.mesh, device=device, progress=steps)
     return reduced, _name_lost(mesh, has_color), cleaned.metrics
 
 

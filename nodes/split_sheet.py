@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 
+from ..pipeline import preprocessing
 from ..pipeline.errors import PictureError
-from ..pipeline.preprocessing import frame_subject, needs_prior
-from ..pipeline.preprocessing.turnaround import name_views
 from ..pipeline.progress import ignore_progress, span_progress
 from ..pipeline.types import FloatArray, FramedPicture
 from .compat import io, make_stage_schema
@@ -61,7 +60,7 @@ class SplitSheet(PictureNode):
         """IMAGE (B, H, W, 3 or 4), MASK (B, H, W) -> IMAGE (1, h, w, 3), MASK (1, h, w), four times."""
         run = StageRun("preprocessing")
         picture, given = image_to_picture(image), None if mask is None else mask_to_array(mask)
-        models = cls._load_networks("auto", needs_prior(picture, given, "auto"))
+        models = cls._load_networks("auto", preprocessing.needs_prior(picture, given, "auto"))
         views = cut_views(picture, models, mask=given, progress=span_progress(run.progress, 0, 0.7))
         if figure >= len(views):
             raise PictureError(f"figure is {figure}, but {len(views)} views were found")
@@ -69,14 +68,16 @@ class SplitSheet(PictureNode):
         for number, view in enumerate(views, start=1):
             read.append(read_view(_frame(view), models))
             run.progress(0.7 + 0.3 * number / len(views))
-        names, left_out = name_views(read, None if figure < 0 else figure)
+        names, left_out = preprocessing.name_views(read, None if figure < 0 else figure)
         found = {name: views[number] for name, number in names.items()}
         note = describe_views(len(views), sorted(names.keys() - {"front"}, key=VIEWS.index), left_out)
         return io.NodeOutput(*_list_outputs(found), ui=run.finish("sheet", [note], {"views": len(views)}))
 
 
 def _frame(view: FloatArray) -> FramedPicture:
-    framed = frame_subject(view[..., :3], view[..., 3], _READ_SIZE, _READ_OUTLINE, ignore_progress)
+    framed = preprocessing.frame_subject(
+        view[..., :3], view[..., 3], _READ_SIZE, _READ_OUTLINE, ignore_progress
+    )
     return FramedPicture(framed)
 
 

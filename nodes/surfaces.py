@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..pipeline import texture_baking
 from ..pipeline.color import tint
-from ..pipeline.texture_baking import bake_colors
 from ..pipeline.types import FloatArray, IntArray, Material, Mesh, TexturedMesh
 from .stage import reserve_device
 
@@ -62,7 +62,9 @@ def make_textured(surface: Mesh | TexturedMesh) -> TexturedMesh:
         return replace(surface, mesh=replace(mesh, colors=None))
     if mesh.colors is None:
         return paint_solid(surface) if isinstance(surface, Mesh) else surface
-    baked = bake_colors(surface, texture_size=_TEXTURE_SIDE, device=reserve_device(_TEXTURE_SIDE**2))
+    baked = texture_baking.bake_colors(
+        surface, texture_size=_TEXTURE_SIDE, device=reserve_device(_TEXTURE_SIDE**2)
+    )
     if isinstance(surface, TexturedMesh):
         lost = {role for material in surface.materials for role in material.maps} - set(baked.material.maps)
         warn_of_losses("vertex colors on a texture whose uvs overlap", sorted(lost))

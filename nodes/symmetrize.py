@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 
+from ..pipeline import generating_multiview_texture as multiview
+from ..pipeline import texture_baking
+from ..pipeline.conventions import TEXTURE_SIZES
 from ..pipeline.errors import MeshError
-from ..pipeline.generating_multiview_texture import symmetrize_views
 from ..pipeline.mesh.symmetrize import symmetrize_mesh
 from ..pipeline.progress import Progress
-from ..pipeline.texture_baking import TEXTURE_SIZES, transfer_surface
 from ..pipeline.types import Mesh, TexturedMesh
 from .compat import io, make_schema
 from .inputs import mesh_input
@@ -78,7 +79,9 @@ def _symmetrize(
         return both
     source, target = (surface, halved) if what == "shape" else (both, mesh)
     bare = replace(target, uvs=None, colors=None, material_numbers=None, extras=None)
-    return transfer_surface(source, bare, device=reserve_device(_MOST_TEXELS), progress=progress)
+    return texture_baking.transfer_surface(
+        source, bare, device=reserve_device(_MOST_TEXELS), progress=progress
+    )
 
 
 class SymmetrizeViews(io.ComfyNode):
@@ -108,5 +111,5 @@ class SymmetrizeViews(io.ComfyNode):
     def execute(cls, views: torch.Tensor, masks: torch.Tensor, direction: str) -> io.NodeOutput:
         """IMAGE (6, S, S, 3), MASK (6, S, S) -> IMAGE (6, S, S, 3), MASK (6, S, S)."""
         kept = _DIRECTIONS[direction]
-        color, shown = (symmetrize_views(item.cpu().numpy(), kept) for item in (views, masks))
+        color, shown = (multiview.symmetrize_views(item.cpu().numpy(), kept) for item in (views, masks))
         return io.NodeOutput(array_to_image(color), array_to_mask(shown))

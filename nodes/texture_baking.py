@@ -9,19 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..pipeline import texture_baking
 from ..pipeline.cameras import build_six_view_rig
-from ..pipeline.conventions import VIEW_NAMES
+from ..pipeline.conventions import TEXTURE_SIZES, VIEW_NAMES
 from ..pipeline.errors import PictureError
 from ..pipeline.progress import span_progress
-from ..pipeline.texture_baking import (
-    TEXTURE_SIZES,
-    OwnUvs,
-    apply_texture,
-    bake_views,
-    choose_texture_size,
-    merge_materials,
-    read_own_uvs,
-)
 from ..pipeline.types import FloatArray, Mesh, PictureSet, TexturedMesh, ViewImages
 from .compat import CameraSocket, io, make_schema, make_stage_schema
 from .core_cameras import read_cameras
@@ -90,7 +82,7 @@ def _crop_views(padded: FloatArray, like: torch.Tensor) -> FloatArray:
     return padded[:, top : top + height, left : left + width]
 
 
-def _give_back_uvs(textured: TexturedMesh, mesh: Mesh, own: OwnUvs) -> TexturedMesh:
+def _give_back_uvs(textured: TexturedMesh, mesh: Mesh, own: texture_baking.OwnUvs) -> TexturedMesh:
     """The texture on the mesh with its uvs as they were; those in other tiles need a repeated texture."""
     material = textured.material
     if own.is_moved:
@@ -98,7 +90,7 @@ def _give_back_uvs(textured: TexturedMesh, mesh: Mesh, own: OwnUvs) -> TexturedM
     return TexturedMesh(mesh, material)
 
 
-def _describe_uvs(own: OwnUvs) -> list[str]:
+def _describe_uvs(own: texture_baking.OwnUvs) -> list[str]:
     if not own.note:
         return []
     if own.uvs is None:
@@ -181,15 +173,19 @@ class BakeTexture(io.ComfyNode):
         run, shape = StageRun("texture_baking"), socket_to_mesh(mesh)
         images = _read_views(shape, views, masks, cameras)
         longest = images.mask.shape[1]
-        side = choose_texture_size(longest) if texture_size == "auto" else int(texture_size)
+        side = texture_baking.choose_texture_size(longest) if texture_size == "auto" else int(texture_size)
         device = reserve_device(side**2)
         progress = span_progress(run.progress, 0, 0.5)
-        own = read_own_uvs(shape, texture_size=side, device=device) if keep_uvs else OwnUvs(None)
+        own = (
+            texture_baking.read_own_uvs(shape, texture_size=side, device=device)
+            if keep_uvs
+            else texture_baking.OwnUvs(None)
+        )
         if own.uvs is None:
             ready = unwrap_again(shape, texture_size=side, device=device, progress=progress)
         else:
             ready = replace(shape, uvs=own.uvs)
-        baked = bake_views(
+        baked = texture_baking.bake_views(
             ready,
             images,
             maps={
@@ -254,7 +250,7 @@ def _merge(surface: Mesh | TexturedMesh, side: int) -> tuple[Mesh | TexturedMesh
     if isinstance(surface, Mesh):
         return surface, ["the mesh has no materials"]
     run, device = StageRun("texture_baking"), reserve_device(side**2)
-    merged = merge_materials(surface, most_texels=side, device=device, progress=run.progress)
+    merged = texture_baking.merge_materials(surface, most_texels=side, device=device, progress=run.progress)
     return merged.textured, merged.notes
 
 
@@ -282,5 +278,5 @@ class ApplyTexture(io.ComfyNode):
     @classmethod
     def execute(cls, mesh: Any, texture: torch.Tensor) -> io.NodeOutput:
         """TRIMESH with UVs, IMAGE (1, H, W, 3) -> TRIMESH, MESH."""
-        textured = apply_texture(socket_to_mesh(mesh), image_to_picture(texture))
+        textured = texture_baking.apply_texture(socket_to_mesh(mesh), image_to_picture(texture))
         return io.NodeOutput(mesh_to_trimesh(textured), mesh_to_core(textured))

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..pipeline import texture_baking
 from ..pipeline.progress import Progress
-from ..pipeline.texture_baking import choose_texture_size, unwrap_mesh
 from ..pipeline.types import Mesh
 
 _ARRAYS = ("positions", "faces", "normals", "uvs")
@@ -49,7 +49,11 @@ def find_baked_size(prompt: Mapping[str, Any] | None, view_side: int) -> int:
     bake = next((node["inputs"] for node in nodes if node["class_type"] == "C3DBakeTexture"), None)
     if bake is None or bake.get("keep_uvs") or isinstance(bake["texture_size"], list):
         return 0
-    return choose_texture_size(view_side) if bake["texture_size"] == "auto" else int(bake["texture_size"])
+    return (
+        texture_baking.choose_texture_size(view_side)
+        if bake["texture_size"] == "auto"
+        else int(bake["texture_size"])
+    )
 
 
 @contextmanager
@@ -68,7 +72,9 @@ def unwrap_beside(mesh: Mesh, *, texture_size: int, device: torch.device) -> Ite
         if has_failed.is_set():
             raise _StoppedError
 
-    result = _beside.submit(unwrap_mesh, mesh, texture_size=texture_size, device=device, progress=step)
+    result = _beside.submit(
+        texture_baking.unwrap_mesh, mesh, texture_size=texture_size, device=device, progress=step
+    )
     _last[:] = [_Unwrapped(mesh, texture_size, device, result)]
     try:
         yield
@@ -86,7 +92,9 @@ def unwrap_again(mesh: Mesh, *, texture_size: int, device: torch.device, progres
         progress(1.0)
         return begun.result()
     made = Future[Mesh]()
-    made.set_result(unwrap_mesh(mesh, texture_size=texture_size, device=device, progress=progress))
+    made.set_result(
+        texture_baking.unwrap_mesh(mesh, texture_size=texture_size, device=device, progress=progress)
+    )
     _last[:] = [_Unwrapped(mesh, texture_size, device, made)]
     return made.result()
 

@@ -9,10 +9,10 @@ from typing import Any
 import folder_paths
 import torch
 
+from ..pipeline import formats
 from ..pipeline.cameras import build_six_view_rig
-from ..pipeline.conventions import VIEW_NAMES
+from ..pipeline.conventions import CAMERAS_FILE, VIEW_NAMES
 from ..pipeline.errors import FormatError, PictureError
-from ..pipeline.formats.view_files import CAMERAS, pack_files, read_views, unpack_files, write_views
 from ..pipeline.types import ViewImages
 from .compat import io, make_schema
 from .input_files import find_file, find_input_file, list_input_files
@@ -20,7 +20,7 @@ from .inputs import job_input, mesh_input, prefix_input
 from .output_files import save_counted, save_folder
 from .sockets import array_to_image, array_to_mask, image_to_picture, socket_to_mesh
 
-_SUFFIXES = (".zip", CAMERAS)
+_SUFFIXES = (".zip", CAMERAS_FILE)
 _FORMS = ("zip", "folder")
 _VIEWS = ", ".join(VIEW_NAMES)
 
@@ -76,11 +76,11 @@ class SaveViews(io.ComfyNode):
                 f"{tuple(views.shape[:3])}, masks {tuple(masks.shape)}"
             )
         images = ViewImages(rig, views[..., :3].cpu().numpy(), masks.cpu().numpy())
-        files = write_views(images, has_sheet=sheet)
+        files = formats.write_views(images, has_sheet=sheet)
         if container == "zip":
-            saved = save_counted(filename_prefix, ".zip", lambda _stem: pack_files(files))
+            saved = save_counted(filename_prefix, ".zip", lambda _stem: formats.pack_files(files))
             return io.NodeOutput(saved.relative, ui={"character3d_file": [saved.entry]})
-        return io.NodeOutput(f"{save_folder(filename_prefix, files).relative}/{CAMERAS}")
+        return io.NodeOutput(f"{save_folder(filename_prefix, files).relative}/{CAMERAS_FILE}")
 
 
 class LoadViews(io.ComfyNode):
@@ -113,7 +113,7 @@ class LoadViews(io.ComfyNode):
         """A widget's value is a file below the input folder; what is linked is found when the node runs."""
         if views_file is None or find_input_file(views_file, _SUFFIXES):
             return True
-        return f"views_file: expected a .zip or {CAMERAS} below the input folder, found {views_file!r}"
+        return f"views_file: expected a .zip or {CAMERAS_FILE} below the input folder, found {views_file!r}"
 
     @classmethod
     def fingerprint_inputs(cls, views_file: str | None = None) -> str:
@@ -134,13 +134,13 @@ class LoadViews(io.ComfyNode):
         path = _find(views_file)
         if path is None:
             raise FormatError(
-                f"there is no .zip or {CAMERAS} at {views_file!r} in the input or output folder"
+                f"there is no .zip or {CAMERAS_FILE} at {views_file!r} in the input or output folder"
             )
         if path.suffix == ".zip":
-            files = unpack_files(path.read_bytes())
+            files = formats.unpack_files(path.read_bytes())
         else:
             files = {file.name: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
-        images = read_views(files)
+        images = formats.read_views(files)
         return io.NodeOutput(array_to_image(images.color), array_to_mask(images.mask))
 
 

@@ -6,18 +6,11 @@ from typing import Any
 
 import torch
 
-from ..backends.mv_adapter import (
-    apply_ig2mv,
-    empty_latent,
-    encode_reference,
-    find_adapter,
-    load_adapter,
-    stack_maps,
-)
+from ..backends import mv_adapter
+from ..pipeline import generating_multiview_texture as multiview
 from ..pipeline.cameras import build_six_view_rig
 from ..pipeline.conventions import VIEW_NAMES
 from ..pipeline.errors import PictureError
-from ..pipeline.generating_multiview_texture import frame_reference, maps_to_condition, render_view_maps
 from .compat import CameraSocket, io, make_schema
 from .core_cameras import camera_to_core
 from .inputs import adapter_input, mesh_input, picture_inputs, view_size_input
@@ -76,8 +69,8 @@ class RenderViewMaps(io.ComfyNode):
         for surface in socket_to_surfaces(mesh):
             run, shape = StageRun("generating_multiview_texture"), surface_to_mesh(surface)
             rig, device = build_six_view_rig(shape), reserve_device(side**2)
-            maps = render_view_maps(shape, rig, side, device=device, progress=run.progress)
-            position, normal = maps_to_condition(maps)
+            maps = multiview.render_view_maps(shape, rig, side, device=device, progress=run.progress)
+            position, normal = multiview.maps_to_condition(maps)
             found.append((array_to_image(position), array_to_image(normal), array_to_mask(maps.mask)))
             cameras += [camera_to_core(camera) for camera in rig.cameras]
         return io.NodeOutput(*(list(column) for column in zip(*found, strict=True)), cameras)
@@ -112,7 +105,7 @@ class ApplyIG2MV(ModelNode):
     @classmethod
     def fingerprint_inputs(cls, adapter: str, **inputs: Any) -> str:
         """The file that this run reads."""
-        return fingerprint_files(lambda: [find_adapter(adapter)])
+        return fingerprint_files(lambda: [mv_adapter.find_adapter(adapter)])
 
     @classmethod
     def execute(
@@ -127,9 +120,11 @@ class ApplyIG2MV(ModelNode):
     ) -> io.NodeOutput:
         """MODEL, VAE, IMAGE (1, S, S, 3), MASK (1, S, S), 2 IMAGE (6, V, V, 3) -> MODEL, LATENT."""
         _check_maps(position, normal)
-        weights = cls.load_models(find_adapter(adapter), lambda: load_adapter(adapter, model))
+        weights = cls.load_models(
+            mv_adapter.find_adapter(adapter), lambda: mv_adapter.load_adapter(adapter, model)
+        )
         size = position.shape[1]
-        reference = frame_reference(sockets_to_framed(image, mask), size)
-        latent = encode_reference(vae, array_to_image(reference))
-        patched = apply_ig2mv(model, weights, latent, stack_maps(position, normal))
-        return io.NodeOutput(patched, {"samples": empty_latent(size)})
+        reference = multiview.frame_reference(sockets_to_framed(image, mask), size)
+        latent = mv_adapter.encode_reference(vae, array_to_image(reference))
+        patched = mv_adapter.apply_ig2mv(model, weights, latent, mv_adapter.stack_maps(position, normal))
+        return io.NodeOutput(patched, {"samples": mv_adapter.empty_latent(size)})

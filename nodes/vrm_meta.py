@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from ..pipeline.formats import ALLOWED_VALUES, VrmMeta
+from ..pipeline.vrm_meta import ALLOWED_VALUES, VrmMeta
 from .compat import io, make_schema
 from .sockets import VrmMetaSocket
 

@@ -19,6 +19,9 @@ import math
 
 UP = (0.0, 1.0, 0.0)
 FORWARD = (0.0, 0.0, 1.0)
+AXES = ("+X", "-X", "+Y", "-Y", "+Z", "-Z")
+AXIS_OPTIONS = ("auto", *AXES)
+"""Which axis of a mesh from a file points up, or to the front."""
 
 CHARACTER_HEIGHT = 1.7
 """Height in metres given to a mesh whose source has no scale of its own."""
@@ -61,8 +64,17 @@ MESH_SUFFIXES = (
     *(".glb", ".gltf", ".vrm", ".fbx", ".usdz", ".usdc", ".usda", ".usd"),
     *(".obj", ".3mf", ".ply", ".stl", ".off"),
 )
-"""Of the files that are read as meshes; pipeline.formats has a reader for each."""
+MOTION_SUFFIXES = (".bvh", ".fbx", ".glb", ".gltf", ".vrma", ".npz")
+"""Of the files that are read as meshes, and as motion; pipeline.formats has a reader for each."""
+CAMERAS_FILE = "cameras.json"
+"""What says, beside the pictures of views, from where each was seen."""
 BONE_NAMES = ("mixamo", "vrm", "unreal", "unity", "godot", "blender", "roblox")
 CLIPS = ("idle", "walk", "run", "jump", "wave", "sit", "dance", "t_pose")
 ROOT_MOTIONS = ("keep", "in place")
 """Bind poses, file formats, joint names, clips and root motions; also values of form fields."""
+
+CLIP_EDITS = ("remove", "keep only", "rename", "trim", "loop")
+MASK_NETWORKS = ("birefnet", "isnet", "u2netp")
+"""Networks that predict the mask of a picture's subject, best first."""
+CUT_OUT_METHODS = ("auto", "alpha", "drawing", *MASK_NETWORKS, "grabcut")
+TEXTURE_SIZES = (1024, 2048, 4096)

@@ -35,6 +35,7 @@ from look import find_points, rig_character  # noqa: E402  makes this repository
 # isort: split
 from character3d.pipeline.animation import load_clip, retarget_clip  # noqa: E402
 from character3d.pipeline.cameras import build_six_view_rig, frame_camera, project_points  # noqa: E402
+from character3d.pipeline.decode import decode_picture  # noqa: E402
 from character3d.pipeline.figure import Figure  # noqa: E402
 from character3d.pipeline.figure.document import describe_figure  # noqa: E402
 from character3d.pipeline.figure.draw import draw_figure  # noqa: E402
@@ -49,7 +50,7 @@ from character3d.pipeline.generating_multiview_texture import (  # noqa: E402
 from character3d.pipeline.mesh.symmetrize import symmetrize_mesh  # noqa: E402
 from character3d.pipeline.mesh_generation import clean_mesh, inflate_silhouette  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
-from character3d.pipeline.preprocessing import composite_on_gray, decode_picture, preprocess_picture  # noqa: E402
+from character3d.pipeline.preprocessing import composite_on_gray, preprocess_picture  # noqa: E402
 from character3d.pipeline.preprocessing.read_figure import read_figure  # noqa: E402
 from character3d.pipeline.preview import render_animation, render_preview  # noqa: E402
 from character3d.pipeline.preview.render import MARGIN  # noqa: E402

@@ -14,8 +14,8 @@ from typing import IO
 from PIL.Image import Image
 
 from ..pipeline.conventions import MESH_SUFFIXES
+from ..pipeline.decode import is_picture_whole, load_picture
 from ..pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
-from ..pipeline.preprocessing.decode import is_picture_whole, load_picture
 from .errors import ApiError, file_too_large, invalid_parameter, unsupported_format
 from .parameters import label
 from .upload import EDITS, MAX_IMAGE_BYTES, MESH, SHEET, SIDE_PICTURES

@@ -2,13 +2,12 @@
 
 from .decoding import decode_field
 from .generate import generate_field
-from .loading import ShapeModel, find_shape_model, list_installed_models, load_shape_model
+from .loading import ShapeModel, find_shape_model, load_shape_model
 
 __all__ = [
     "ShapeModel",
     "decode_field",
     "find_shape_model",
     "generate_field",
-    "list_installed_models",
     "load_shape_model",
 ]

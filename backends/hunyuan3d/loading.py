@@ -20,12 +20,12 @@ from ...pipeline.weights import (
     SHAPE_MODEL_FOLDERS,
     ShapeModelTraits,
     describe_shape_models,
-    list_shape_models,
     read_traits,
 )
+from ..installed import list_installed_models
 from ..layers import check_layers
 from ..model_memory import find_patcher_class, share_loaded
-from ..weight_files import WeightsFile, find_file, list_files
+from ..weight_files import WeightsFile, find_file
 from .checkpoint import Checkpoint, Weights, read_checkpoint, require_keys
 from .corrections import correct_model
 
@@ -53,11 +53,6 @@ class ShapeModel:
     def has_guidance_embedding(self) -> bool:
         """Whether guidance is an input of the model (fast and turbo), which then runs only once a step."""
         return bool(self.model.model.model_config.unet_config.get("guidance_embed"))
-
-
-def list_installed_models() -> list[str]:
-    """Names of the shape models on disk, best first. ComfyUI caches the folder scan."""
-    return list_shape_models(list_files(SHAPE_MODEL_FOLDERS))
 
 
 def find_model(name: str, *, multiview: bool) -> str:

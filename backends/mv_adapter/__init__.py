@@ -10,7 +10,7 @@ from .generate import (
     load_base,
     stack_maps,
 )
-from .loading import find_adapter, list_installed_adapters, load_adapter
+from .loading import find_adapter, load_adapter
 from .patch import apply_ig2mv
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "find_checkpoint",
     "generate_views",
     "list_checkpoints",
-    "list_installed_adapters",
     "load_adapter",
     "load_base",
     "stack_maps",

@@ -10,10 +10,11 @@ import comfy.utils
 import torch
 
 from ...pipeline.errors import WeightsError
-from ...pipeline.weights import VIEW_ADAPTER_FOLDERS, describe_view_adapters, list_view_adapters
+from ...pipeline.weights import VIEW_ADAPTER_FOLDERS, describe_view_adapters
+from ..installed import list_installed_adapters
 from ..model_memory import make_patcher, share_loaded
 from ..tensor_checks import Shapes, check_tensors, find_usual, keep_tensors
-from ..weight_files import WeightsFile, find_file, list_files, read_weights
+from ..weight_files import WeightsFile, find_file, read_weights
 from .attention import ViewAttention
 from .condition import ConditionEncoder, list_encoder_shapes
 
@@ -71,11 +72,6 @@ class ViewAdapter(torch.nn.Module):
 def join_place(place: Place) -> str:
     """Turn a place into a module name."""
     return "_".join(map(str, place))
-
-
-def list_installed_adapters() -> list[str]:
-    """Names of the adapters on disk, best first. ComfyUI caches the folder scan."""
-    return list_view_adapters(list_files(VIEW_ADAPTER_FOLDERS))
 
 
 def find_adapter(name: str = "auto") -> WeightsFile:

@@ -8,7 +8,7 @@ has hair, tails and skirts follow.
 """
 
 from .clips import HumanoidClip, load_clip, parse_clip
-from .editing import EDITS, edit_clips
+from .editing import edit_clips
 from .mend import MAX_STRETCH, MendedCharacter, mend_skin
 from .retarget import animate_character, retarget_clip
 from .sampling import pose_character
@@ -17,7 +17,6 @@ from .stretch import edge_stretch
 from .swing import swing_clip
 
 __all__ = [
-    "EDITS",
     "MAX_STRETCH",
     "HumanoidClip",
     "MendedCharacter",

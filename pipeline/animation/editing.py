@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
+from ..conventions import CLIP_EDITS
 from ..errors import FormatError
 from ..types import AnimationClip, RiggedCharacter
 from .sampling import sample_rotations, sample_translations
 
-EDITS = ("remove", "keep only", "rename", "trim", "loop")
 _BLEND_SECONDS, _BLEND_SHARE = 0.4, 0.25
 _SHORTEST = 1 / 30
 _SAME_PLACE = 0.05
@@ -28,7 +28,7 @@ def edit_clips(
     start: float = 0.0,
     end: float = 0.0,
 ) -> RiggedCharacter:
-    """Return the character after one of EDITS of its clip of that name, or of all where `clip` is empty.
+    """Return the character after one of CLIP_EDITS of its clip of that name, or of all where `clip` is empty.
 
     start, end: seconds to which `trim` cuts; an end of 0 is the clip's own. FormatError names the clips that
     there are, and what the edit lacks.
@@ -54,7 +54,7 @@ def _choose_change(
     if edit == "loop":
         return close_loop
     if edit != "rename":
-        raise FormatError(f"edit: expected one of {', '.join(EDITS)}; found {edit!r}")
+        raise FormatError(f"edit: expected one of {', '.join(CLIP_EDITS)}; found {edit!r}")
     if not new_name or len(chosen) != 1 or new_name in set(names) - set(chosen):
         taken = f"{new_name!r}, which is taken" if new_name in names else repr(new_name)
         raise FormatError(f"rename: expected one clip and a new name; found {', '.join(chosen)} and {taken}")

@@ -6,6 +6,7 @@ vrm*.py add what VRM requires. validate.py holds the checks that all writers sha
 """
 
 from ..conventions import MESH_SUFFIXES
+from ..vrm_meta import VrmMeta
 from .armature import encode_fbx_armature, encode_glb_armature, encode_vrma
 from .bvh import encode_bvh
 from .character_file import SUFFIXES, CharacterFile, encode_character
@@ -14,17 +15,15 @@ from .files import create_file, encode_png, replace_file
 from .glb import encode_glb, write_glb
 from .joint_names import NAME_PROFILES, rename_character, rename_joints
 from .mesh_files import LoadedMesh, advise, read_mesh
-from .motion_files import MOTION_SUFFIXES, LoadedMotions, read_motions
+from .motion_files import LoadedMotions, read_motions
 from .profile_axes import turn_axes
 from .profile_bones import align_bones
 from .reading.companions import list_companions
+from .view_files import pack_files, read_views, unpack_files, write_views
 from .vrm import encode_vrm, write_vrm
-from .vrm_meta import ALLOWED_VALUES, VrmMeta
 
 __all__ = [
-    "ALLOWED_VALUES",
     "MESH_SUFFIXES",
-    "MOTION_SUFFIXES",
     "NAME_PROFILES",
     "SUFFIXES",
     "CharacterFile",
@@ -44,13 +43,17 @@ __all__ = [
     "encode_vrm",
     "encode_vrma",
     "list_companions",
+    "pack_files",
     "read_mesh",
     "read_motions",
+    "read_views",
     "rename_character",
     "rename_joints",
     "replace_file",
     "turn_axes",
+    "unpack_files",
     "write_fbx",
     "write_glb",
+    "write_views",
     "write_vrm",
 ]

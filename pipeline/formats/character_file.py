@@ -10,6 +10,7 @@ from ..presets import FileSettings
 from ..progress import Progress, ignore_progress
 from ..texture_baking.shrink import shrink_textures
 from ..types import RiggedCharacter
+from ..vrm_meta import VrmMeta
 from .fbx import encode_fbx
 from .glb import encode_compact_glb
 from .lods import make_lods, reduce_triangles
@@ -17,7 +18,6 @@ from .reading.soft_packages import has_soft
 from .usdz import encode_usdz
 from .vrm import encode_vrm
 from .vrm0 import encode_vrm0
-from .vrm_meta import VrmMeta
 
 SUFFIXES: Mapping[str, str] = {
     "fbx": ".fbx",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..conventions import MOTION_SUFFIXES
 from ..errors import FormatError, RigError
 from ..motion import Motion, normalize_clip
 from ..types import Skeleton
@@ -30,8 +31,6 @@ _READERS: dict[str, Callable[[Path], MotionFile]] = {
     ".vrma": read_gltf_motion,
     ".npz": read_npz_motion,
 }
-MOTION_SUFFIXES = tuple(_READERS)
-"""Supported formats."""
 
 
 @dataclass(frozen=True, eq=False)

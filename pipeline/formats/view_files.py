@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..conventions import CAMERAS_FILE
 from ..errors import FormatError
 from ..types import Camera, CameraRig, FloatArray, ViewImages
 
-CAMERAS, SHEET = "cameras.json", "sheet.png"
+SHEET = "sheet.png"
 _COLUMNS = 3
 _COMPRESSION = 3
 """Of PNG: more takes seconds and saves little."""
@@ -31,7 +32,7 @@ _MOST_BYTES = 2**28
 
 def write_views(images: ViewImages, *, has_sheet: bool = False) -> dict[str, bytes]:
     """The files of views by their names. has_sheet: also one picture of them all, three in a row."""
-    files: dict[str, bytes] = {CAMERAS: json.dumps(_describe(images), indent=1).encode()}
+    files: dict[str, bytes] = {CAMERAS_FILE: json.dumps(_describe(images), indent=1).encode()}
     for camera, color, mask in zip(images.rig.cameras, images.color, images.mask, strict=True):
         files[f"{camera.name}.png"] = _encode(color)
         files[f"{camera.name}_mask.png"] = _encode(mask)
@@ -86,19 +87,19 @@ def _describe(images: ViewImages) -> dict[str, Any]:
 
 
 def _read_cameras(files: Mapping[str, bytes]) -> dict[str, Any]:
-    if CAMERAS not in files:
+    if CAMERAS_FILE not in files:
         raise FormatError(
-            f"expected {CAMERAS} beside the views; found {', '.join(sorted(files)) or 'no file'}"
+            f"expected {CAMERAS_FILE} beside the views; found {', '.join(sorted(files)) or 'no file'}"
         )
     try:
-        described: dict[str, Any] = json.loads(files[CAMERAS])
+        described: dict[str, Any] = json.loads(files[CAMERAS_FILE])
         if described["version"] != 1:
-            raise FormatError(f"{CAMERAS} has version {described['version']}; expected 1")
+            raise FormatError(f"{CAMERAS_FILE} has version {described['version']}; expected 1")
         if not described["views"]:
-            raise FormatError(f"{CAMERAS} has no views")
+            raise FormatError(f"{CAMERAS_FILE} has no views")
         described["size"] = int(described["size"])
     except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{CAMERAS} cannot be read: {error!r}") from error
+        raise FormatError(f"{CAMERAS_FILE} cannot be read: {error!r}") from error
     return described
 
 
@@ -108,7 +109,7 @@ def _read_camera(view: Mapping[str, Any]) -> Camera:
         angles = float(view["azimuth"]), float(view["elevation"])
         return Camera(str(view["name"]), *angles, float(view["half_extent"]), (x, y, z))
     except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{CAMERAS} has a view that cannot be read: {error!r}") from error
+        raise FormatError(f"{CAMERAS_FILE} has a view that cannot be read: {error!r}") from error
 
 
 def _encode(picture: FloatArray) -> bytes:
@@ -122,7 +123,7 @@ def _encode(picture: FloatArray) -> bytes:
 def _decode(files: Mapping[str, bytes], name: str, mode: str, side: int) -> FloatArray:
     """A square picture (side, side, 3) or (side, side). What painting has left transparent shows black."""
     if name not in files:
-        raise FormatError(f"{CAMERAS} names {name}, which is not there")
+        raise FormatError(f"{CAMERAS_FILE} names {name}, which is not there")
     try:
         with Image.open(io.BytesIO(files[name]), formats=("PNG",)) as picture:
             if picture.size != (side, side):

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from ..rigging.springs import find_springs
 from ..types import RiggedCharacter
+from ..vrm_meta import VrmMeta
 from .files import encode_png, replace_file
 from .glb import describe_character
 from .validate import check_character
 from .vrm_constraints import add_roll_constraints
 from .vrm_expressions import describe_expressions, describe_look_at
 from .vrm_humanoid import check_humanoid
-from .vrm_meta import VrmMeta
 from .vrm_springs import EXTENSION as SPRINGS
 from .vrm_springs import describe_springs
 

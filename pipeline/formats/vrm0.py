@@ -16,6 +16,7 @@ import numpy as np
 
 from ..rigging.springs import SpringRig, find_springs
 from ..types import Float64Array, RiggedCharacter
+from ..vrm_meta import VrmMeta
 from .files import encode_png
 from .glb import describe_character
 from .gltf_document import GENERATOR, GltfDocument
@@ -23,7 +24,6 @@ from .joint_transforms import make_exact_rest
 from .validate import check_character
 from .vrm_expressions import describe_look_at, list_expressions
 from .vrm_humanoid import check_humanoid
-from .vrm_meta import VrmMeta
 
 _TURN = np.diag((-1.0, 1.0, -1.0))
 """Half a turn about +Y."""

@@ -4,8 +4,9 @@ place.py is the entry; parts.py, winding.py, frame.py (on profile.py) and unit.p
 profile.py and shape_numbers.py) tells people from animals and things.
 """
 
+from .form import Form, read_form
 from .parts import SECOND_BODY
-from .place import AXIS_OPTIONS, PlacedMesh, place_mesh
+from .place import PlacedMesh, place_mesh
 from .unit import name_unit
 
-__all__ = ["AXIS_OPTIONS", "SECOND_BODY", "PlacedMesh", "name_unit", "place_mesh"]
+__all__ = ["SECOND_BODY", "Form", "PlacedMesh", "name_unit", "place_mesh", "read_form"]

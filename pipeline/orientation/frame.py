@@ -15,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..conventions import FORWARD, UP
+from ..conventions import AXES, FORWARD, UP
 from ..types import Float64Array, IntArray
 from .profile import BodyPoints
 
 _STANDING = np.stack((np.cross(UP, FORWARD), UP, FORWARD))
-AXES = ("+X", "-X", "+Y", "-Y", "+Z", "-Z")
 _EXPECTED = {("+Y", "+Z"): 2.3, ("+Z", "-Y"): 1.5}
 _UPRIGHT, _STATED = 1.0, 5.0
 """Added to the scores of frames by (up, front), as figures stand like that in most files: glTF's frame and

@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..conventions import AXIS_OPTIONS
 from ..errors import MeshError
 from ..mesh.blades import drop_blades, find_blades
 from ..mesh.pieces import Pieces, split_pieces
 from ..mesh_extras import MeshExtras
 from ..types import BoolArray, Float64Array, Mesh, TexturedMesh
 from .form import read_form
-from .frame import AXES, BodyFrame, find_frame
+from .frame import BodyFrame, find_frame
 from .parts import find_figure_faces
 from .unit import find_scale
 from .winding import find_doubled_faces, find_inward_faces
 
-AXIS_OPTIONS = ("auto", *AXES)
 _THINGS = (0.05, 30.0)
 """Meters. Anything of such a size may be meant, also where no figure was recognized."""
 _LEAST_SIZE = 1e-9

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ..color import srgb_to_lab
+from ..conventions import MASK_NETWORKS
 from ..errors import PictureError
 from ..progress import Progress, span_progress
 from ..types import FloatArray
@@ -18,9 +19,6 @@ from .matte import refine_matte, soften_edge
 from .parts import keep_large_parts
 from .prior_cut import cut_by_prior
 
-LEARNED = ("birefnet", "isnet", "u2netp")
-"""Networks that predict a mask, best first."""
-METHODS = ("auto", "alpha", "drawing", *LEARNED, "grabcut")
 _CUT_SIDE = 256
 _MIN_COVERAGE, _MAX_COVERAGE = 0.01, 0.95
 _MIN_PRIOR = 0.002
@@ -39,7 +37,7 @@ class Cutout(NamedTuple):
 
 def needs_prior(picture: FloatArray, mask: FloatArray | None, method: str) -> bool:
     """Whether a cut by `method` uses a coarse mask of picture (H, W, 3 or 4), if there is one."""
-    return method in LEARNED or (method == "auto" and not _is_mask(mask) and not _has_alpha(picture))
+    return method in MASK_NETWORKS or (method == "auto" and not _is_mask(mask) and not _has_alpha(picture))
 
 
 def cut_out(
@@ -51,7 +49,7 @@ def cut_out(
 ) -> Cutout:
     """Cut the subject out of picture (H, W, 3 or 4).
 
-    mask, prior: any size, or None. The prior's name of LEARNED is the method that is said.
+    mask, prior: any size, or None. The prior's name of MASK_NETWORKS is the method that is said.
     """
     shape = picture.shape[:2]
     if method in ("auto", "alpha"):

@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ..conventions import CUT_OUT_METHODS
 from ..errors import PictureError
 from ..progress import Progress, ignore_progress, span_progress
 from ..types import BoolArray, FloatArray, FramedPicture
-from .cutout import METHODS, Cutout, cut_out, needs_prior
+from .cutout import Cutout, cut_out, needs_prior
 from .doubts import find_doubts
 from .figures import Figures, choose_figure, find_figures, show_alone
 from .framing import frame_subject, place_frame, resize_plane
@@ -23,7 +24,7 @@ _AROUND = 0.05
 
 
 class Prior(NamedTuple):
-    """Predicts a coarse mask (H, W) of the subject of a picture (H, W, 3); name: of LEARNED."""
+    """Predicts a coarse mask (H, W) of the subject of a picture (H, W, 3); name: of MASK_NETWORKS."""
 
     name: str
     predict: Callable[[FloatArray], FloatArray]
@@ -184,8 +185,8 @@ def _cut_again(rgb: FloatArray, regions: BoolArray, chosen: int, prior: Prior) -
 
 
 def _check_arguments(picture: FloatArray, size: int, outline: int, method: str) -> None:
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; expected one of {', '.join(METHODS)}")
+    if method not in CUT_OUT_METHODS:
+        raise ValueError(f"unknown method {method!r}; expected one of {', '.join(CUT_OUT_METHODS)}")
     if not 0 <= outline < size / 2:
         raise ValueError(f"outline {outline} leaves no room in size {size}; it must be below {size / 2:g}")
     if picture.ndim != 3 or picture.shape[2] not in (3, 4):

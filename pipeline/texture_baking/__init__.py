@@ -1,7 +1,7 @@
 """Texture coordinates, and baking views of a mesh into its texture."""
 
 from .atlas import apply_texture
-from .bake import TEXTURE_SIZES, BakedTexture, bake_views, choose_texture_size
+from .bake import BakedTexture, bake_views, choose_texture_size
 from .bake_colors import bake_colors
 from .merge_materials import MergedMaterials, merge_materials
 from .own_uvs import OwnUvs, read_own_uvs
@@ -9,7 +9,6 @@ from .transfer import transfer_surface
 from .unwrap import unwrap_mesh
 
 __all__ = [
-    "TEXTURE_SIZES",
     "BakedTexture",
     "MergedMaterials",
     "OwnUvs",

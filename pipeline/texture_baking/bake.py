@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ..conventions import TEXTURE_SIZES
 from ..device import CPU, array_to_tensor, tensor_to_array
 from ..errors import MeshError, PictureError
 from ..mesh.normals import vertex_normals
@@ -32,7 +33,6 @@ MOST_SEAM_CONTRAST = 0.04
 
 Ten levels of 255 are visible as a line.
 """
-TEXTURE_SIZES = (1024, 2048, 4096)
 """Sides of textures in texels."""
 MOST_ASTRAY = 0.25
 """The result carries a warning if a larger share of a view's mask lies beside the mesh."""

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ..color import linear_to_srgb, srgb_to_linear
+from ..conventions import TEXTURE_SIZES
 from ..device import CPU, array_to_tensor, tensor_to_array
 from ..errors import MeshError
 from ..mesh.normals import vertex_normals
@@ -18,7 +19,6 @@ from ..rasterize import mix_corners
 from ..sample_material import sample_material, sample_texels
 from ..types import FloatArray, IntArray, Mesh, TexturedMesh
 from .atlas import Texels, fill_gutters, rasterize_uv
-from .bake import TEXTURE_SIZES
 from .merge_materials import merge_materials
 from .tangent_space import TangentFrame, compute_tangents, encode_normals
 from .unwrap import unwrap_mesh

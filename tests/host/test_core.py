@@ -114,3 +114,11 @@ def test_the_pack_is_imported(comfyui):
 @pytest.mark.parametrize("package", ["skimage", "diffusers", "igl", "trimesh", "fast_simplification", "bpy"])
 def test_import_loads_no_heavy_package(comfyui, package):
     assert [name for name in comfyui.modules if name.split(".")[0] == package] == []
+
+
+def test_import_loads_no_stage_and_no_model(comfyui):
+    """They are imported when a node first runs: a start takes a third of the modules."""
+    own = {name.partition(f"{PACK_NAME}.")[2] for name in comfyui.modules if f"{PACK_NAME}." in name}
+    packages = {tuple(name.split(".")[:2]) for name in own if name.count(".") > 1}
+    assert packages <= {("pipeline", "figure"), ("pipeline", "mesh")}
+    assert 100 < len(own) < 150

@@ -52,7 +52,7 @@ def test_every_text_that_names_a_file_is_tried_here(load_nodes):
 @pytest.mark.parametrize("node", SAVED)
 def test_nothing_is_saved_outside_the_output_folder(load_nodes, folders, monkeypatch, node, prefix):
     frames = np.zeros((1, 8, 8, 4), np.float32)  # rendering them takes a second
-    monkeypatch.setattr(load_nodes("animation"), "render_turntable", lambda *_, **__: frames)
+    monkeypatch.setattr(load_nodes("animation").preview, "render_turntable", lambda *_, **__: frames)
     module, inputs = SAVED[node]
     prefix = prefix.format(outside=folders / "out")
     inputs = {**inputs, "filename_prefix": prefix}

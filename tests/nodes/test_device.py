@@ -110,7 +110,7 @@ def test_moving_previews_are_rendered_on_the_device(choose, load_nodes, tmp_path
         seen.append(device)
         return np.zeros((2, VIEW, VIEW, 4), np.float32)
 
-    monkeypatch.setattr(animation, "render_turntable", render)
-    monkeypatch.setattr(animation, "render_animation", render)
+    monkeypatch.setattr(animation.preview, "render_turntable", render)
+    monkeypatch.setattr(animation.preview, "render_animation", render)
     animation.PreviewAnimation.execute(make_humanoid(CHIBI), motion, VIEW, 0.3, "moving")
     assert seen == [OTHER]

@@ -53,12 +53,12 @@ NODES = {
     ),
 }
 ENCODERS = {
-    "mesh": ("export", "encode_glb"),
-    "picture": ("export", "encode_png"),
-    "animation": ("animation", "encode_webp"),
-    "fbx": ("save_character", "encode_character"),
-    "glb": ("save_character", "encode_character"),
-    "beside": ("save_character", "encode_character"),
+    "mesh": ("export", "formats", "encode_glb"),
+    "picture": ("export", "formats", "encode_png"),
+    "animation": ("animation", "preview", "encode_webp"),
+    "fbx": ("save_character", "formats", "encode_character"),
+    "glb": ("save_character", "formats", "encode_character"),
+    "beside": ("save_character", "formats", "encode_character"),
 }
 every_node = pytest.mark.parametrize("name", NODES)
 
@@ -95,12 +95,12 @@ def test_a_saved_file_is_complete_and_alone(save, output, name):
 
 @every_node
 def test_nothing_is_left_when_encoding_fails(save, output, load_nodes, monkeypatch, name):
-    module, encoder = ENCODERS[name]
+    module, package, encoder = ENCODERS[name]
 
     def fail(*_args, **_options):
         raise FormatError("refused")
 
-    monkeypatch.setattr(load_nodes(module), encoder, fail)
+    monkeypatch.setattr(getattr(load_nodes(module), package), encoder, fail)
     with pytest.raises(FormatError, match="refused"):
         save(name)
     assert list_names(output) == []
@@ -150,8 +150,8 @@ def test_a_name_that_is_taken_meanwhile_is_not_overwritten(load_nodes, output):
 def test_a_failed_save_leaves_the_older_file_as_it_was(save, output, load_nodes, monkeypatch):
     path = output / save("beside").args[0]
     before = path.read_bytes()
-    module = load_nodes("save_character")
-    monkeypatch.setattr(module, "encode_character", lambda *_: (_ for _ in ()).throw(FormatError("refused")))
+    formats = load_nodes("save_character").formats
+    monkeypatch.setattr(formats, "encode_character", lambda *_: (_ for _ in ()).throw(FormatError("refused")))
     with pytest.raises(FormatError):
         save("beside")
     assert path.read_bytes() == before and list_names(output) == ["model_rigged.fbx"]

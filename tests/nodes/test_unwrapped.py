@@ -22,7 +22,7 @@ def unwrap(load_nodes, monkeypatch):
         done.append(mesh)
         return replace(mesh, uvs=np.zeros((3, 2)))
 
-    monkeypatch.setattr(module, "unwrap_mesh", work)
+    monkeypatch.setattr(module.texture_baking, "unwrap_mesh", work)
 
     def run(mesh, texture_size=64):
         result = module.unwrap_again(
@@ -70,7 +70,7 @@ def beside(load_nodes, monkeypatch):
             progress(0.5)
         return replace(mesh, uvs=np.zeros((3, 2)))
 
-    monkeypatch.setattr(module, "unwrap_mesh", work)
+    monkeypatch.setattr(module.texture_baking, "unwrap_mesh", work)
     module.threads = threads
     return module
 

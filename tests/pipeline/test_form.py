@@ -11,12 +11,12 @@ from character3d.pipeline.formats.fbx import encode_fbx
 from character3d.pipeline.formats.glb import encode_glb
 from character3d.pipeline.formats.mesh_files import read_mesh
 from character3d.pipeline.formats.vrm import encode_vrm
-from character3d.pipeline.formats.vrm_meta import VrmMeta
 from character3d.pipeline.orientation.form import FIGURES, KINDS, Form, read_form
 from character3d.pipeline.rigging.creature import bind_creature, fit_creature
 from character3d.pipeline.rigging.findings import find_in_form
 from character3d.pipeline.rigging.rig_check import check_rig
 from character3d.pipeline.types import Material, Mesh, RiggedCharacter, TexturedMesh
+from character3d.pipeline.vrm_meta import VrmMeta
 from scipy.spatial.transform import Rotation
 
 from ..capsules import make_dog

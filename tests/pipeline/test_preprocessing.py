@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from character3d.pipeline.decode import decode_picture
 from character3d.pipeline.errors import PictureError, PictureFormatError, PictureTooLargeError
-from character3d.pipeline.preprocessing import composite_on_gray, decode_picture, preprocess_picture
+from character3d.pipeline.preprocessing import composite_on_gray, preprocess_picture
 from PIL import Image
 from PIL.ImageCms import ImageCmsProfile, createProfile
 from scipy import ndimage

@@ -5,8 +5,8 @@ import random
 
 import numpy as np
 import pytest
+from character3d.pipeline.decode import is_picture_whole, load_picture
 from character3d.pipeline.errors import PictureError
-from character3d.pipeline.preprocessing.decode import is_picture_whole, load_picture
 from PIL import Image
 
 MUTATIONS = 120

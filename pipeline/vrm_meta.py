@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError
-from ..types import FloatArray
+from .errors import FormatError
+from .types import FloatArray
 
 LICENSE_URL = "https://vrm.dev/licenses/1.0/"
 """The only license of VRM 1.0; the fields below are its options."""

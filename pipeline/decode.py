@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from ..errors import PictureError, PictureFormatError, PictureTooLargeError
+from .errors import PictureError, PictureFormatError, PictureTooLargeError
 from .whole import is_whole
 
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
