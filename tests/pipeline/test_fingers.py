@@ -283,6 +283,18 @@ def test_branches_part_where_the_fingers_do(figure):
     assert all(branch.straightness > 0.9 and branch.flatness < 1.5 for branch in branches)
 
 
+def test_a_stub_below_a_long_forearm_takes_no_more_cells_than_a_hand():
+    """A hand has 90 cells along its length, however it points; the box of the stub would have 32 million."""
+    stub = join_capsules([((0.1, 1, 0), (0.6, 1, 0), 0.05)], 10)
+    ends = np.array([(0.2, 1, 0), (0.57, 1, 0), (0.65, 1, 0)])
+    hand = crop_hand(Mesh(stub.vertices, stub.faces), *ends)
+    box = 0.35 * 0.37 * 2 + np.array((0.08, 0, 0))
+    assert hand.solid.size == pytest.approx((box.prod() / 3e6) ** (1 / 3)) and hand.solid.size > 0.08 / 90
+    wrist, tip = np.array((0.5, 1, 0)), np.array((0.65, 0.9, 0))
+    hand = crop_hand(Mesh(stub.vertices, stub.faces), np.array((0.25, 1, 0)), wrist, tip)
+    assert hand.solid.size == pytest.approx(np.linalg.norm(tip - wrist) / 90)
+
+
 def free_vertices(mesh, knuckle, tip, start):
     """Vertices of one finger beyond a share of its length."""
     way = tip - knuckle

@@ -11,7 +11,8 @@ from ...types import Float64Array, Int64Array, Mesh
 from ..voxel_solid import NEIGHBORS_26, VoxelSolid
 from ..voxelize import fill_box
 
-_CELLS_PER_HAND = 90
+_CELLS_PER_HAND, _MAX_CELLS = 90, 3_000_000
+"""Along a hand, and in the whole box: of a stub below a long forearm, fingers are not worth more."""
 _MARGIN = 0.5
 _CUT_BEFORE_WRIST = 0.2
 _MIN_HAND_PER_FOREARM = 0.7
@@ -23,7 +24,7 @@ _START_THICKNESS = 0.03
 class HandSolid:
     """The hand beyond a cut through the forearm.
 
-    start: cells of `solid` beside the cut. length: metres from the wrist to the fingertip, 90 cells.
+    start: cells of `solid` beside the cut. length: metres from the wrist to the fingertip, mostly 90 cells.
     is_free: whether the hand is connected to nothing but the forearm.
     """
 
@@ -40,9 +41,10 @@ def crop_hand(mesh: Mesh, elbow: Float64Array, wrist: Float64Array, tip: Float64
     forearm before the wrist.
     """
     length = float(np.linalg.norm(tip - wrist))
-    size, reach = length / _CELLS_PER_HAND, float(np.linalg.norm(wrist - elbow))
+    reach = float(np.linalg.norm(wrist - elbow))
     margin = _MARGIN * max(length, _MIN_HAND_PER_FOREARM * reach)
     low, high = np.minimum(wrist, tip) - margin, np.maximum(wrist, tip) + margin
+    size = max(length / _CELLS_PER_HAND, float(np.prod(high - low) / _MAX_CELLS) ** (1 / 3))
     cells = fill_box(mesh, low, high, size)
     filled = np.argwhere(cells)
     forearm = (wrist - elbow) / max(reach, 1e-12)
