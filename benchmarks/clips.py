@@ -41,15 +41,25 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules.setdefault("character3d", importlib.util.module_from_spec(_spec))
 
 from bench_data_rigs import read_maker_rig  # noqa: E402
+from character3d.pipeline.animation import pose_character  # noqa: E402
 from character3d.pipeline.formats import align_bones, encode_fbx, encode_glb  # noqa: E402
+from character3d.pipeline.formats.motion_files import read_motions  # noqa: E402
 from character3d.pipeline.mesh.normals import compute_vertex_normals  # noqa: E402
+from character3d.pipeline.motion import add_motions  # noqa: E402
 from character3d.pipeline.orientation import place_mesh  # noqa: E402
 from character3d.pipeline.rigging import (  # noqa: E402
     compute_skin_weights,
     fit_skeleton,
     normalize_to_t_pose,
 )
-from character3d.pipeline.types import Material, Mesh, RiggedCharacter, SkinWeights, TexturedMesh  # noqa: E402
+from character3d.pipeline.types import (  # noqa: E402
+    AnimationClip,
+    Material,
+    Mesh,
+    RiggedCharacter,
+    SkinWeights,
+    TexturedMesh,
+)
 
 _READERS = _REPOSITORY / "tests" / "readers"
 Array = npt.NDArray[Any]
@@ -76,6 +86,9 @@ def main() -> None:
     clips = sorted(arguments.clips.glob("*.fbx"))
     files = [file for file in sorted(arguments.rigs.iterdir()) if file.suffix in (".npz", ".glb", ".fbx")]
     files = [file for file in files if any(fnmatch.fnmatch(file.stem, p) for p in arguments.only.split(","))]
+    if arguments.load:
+        _print_floors([file for file in files if file.suffix == ".npz"], clips)
+        return
     columns = [_SHORT.get(name, name)[:6] for name in _JOINTS]
     print(f"{'':34}" + " ".join(f"{name:>6}" for name in columns) + "  floor")
     with tempfile.TemporaryDirectory() as folder:
@@ -94,8 +107,34 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--fbx", action="store_true", help="save as FBX instead of GLB")
     parser.add_argument("--t-pose", action="store_true", help="convert the rest pose to the T-pose")
     parser.add_argument("--maker-joints", action="store_true", help="bind the meshes to their makers' joints")
+    parser.add_argument("--load", action="store_true", help="retarget the clips as Load Motion does")
     parser.add_argument("--frames", type=int, default=60)
     return parser.parse_args()
+
+
+def _print_floors(files: list[Path], clips: list[Path]) -> None:
+    motions = [motion for clip in clips for motion in read_motions(clip).motions]
+    for file in files:
+        character = add_motions(rig(file), motions)
+        for clip in character.clips:
+            lowest = measure_floor(character, clip)
+            print(
+                f"{clip.name[:16]:16} {file.stem:18} floor {lowest.min():5.1f}..{lowest.max():4.1f}",
+                flush=True,
+            )
+
+
+def measure_floor(character: RiggedCharacter, clip: AnimationClip) -> Array:
+    """The lowest point (T,) of what is bound to the feet, % of the height of the hips."""
+    skeleton, skin = character.skeleton, character.skin
+    feet = [
+        joint for side in ("left", "right") for joint in skeleton.list_below(skeleton.roles[side + "Foot"])
+    ]
+    strongest = np.take_along_axis(skin.joints, skin.weights.argmax(axis=1)[:, None], axis=1)[:, 0]
+    own = np.isin(strongest, feet)
+    height = skeleton.positions[skeleton.roles["hips"], 1]
+    posed = pose_character(character, clip, clip.times)
+    return np.array([100 * frame.mesh.positions[own, 1].min() / height for frame in posed])
 
 
 def _prepare(file: Path, folder: Path, arguments: argparse.Namespace) -> list[tuple[Path, dict[str, Array]]]:
