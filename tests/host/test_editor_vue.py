@@ -1,13 +1,16 @@
 """The shipped workflows where the editor renders the nodes with Vue ("Nodes 2.0")."""
 
 import contextlib
+import importlib.metadata
 
 import pytest
+from character3d.launcher.cores import OLDEST
 
 from .conftest import WORKFLOWS
 from .test_editor import IS_OLD, check_report, editor, open_workflow, post_json
 
 __all__ = ["editor"]
+IS_OLDEST = importlib.metadata.version("comfyui-frontend-package") == OLDEST.frontend
 
 
 @contextlib.contextmanager
@@ -23,6 +26,7 @@ def open_vue(editor, url):
 
 
 @pytest.mark.nightly
+@pytest.mark.skipif(IS_OLDEST, reason="its Vue rendering draws no element that an extension adds")
 def test_a_node_tells_of_its_last_run(editor, comfyui):
     with open_vue(editor, comfyui.url) as page:
         open_workflow(page, comfyui.url, "Picture to rigged character")
