@@ -38,6 +38,7 @@ from .masked_images import (
     shrink,
 )
 from .patch_synthesis import fill_with_patches
+from .sleeves import favor_sleeves
 
 _ANALYSIS_SIDE = 384
 """Approximate side of the reduced picture in which the details are found."""
@@ -110,6 +111,7 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
     support = measure_support(materials, trunk, mask)
     narrow = measure_support(materials, trunk, mask, _TRUNK_BAND)
     support = np.where(small.legs[..., None], support, np.minimum(support, narrow))
+    support = favor_sleeves(materials, support, small)
     details = find_front_details(materials, support, trunk, mask | _close_rows(small.legs))
     details &= ~keep_large_components(details & small.legs, _LEG_DETAIL * mask.size)
     details = join_along_rows(details, trunk & ~small.legs)

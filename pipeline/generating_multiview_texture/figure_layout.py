@@ -14,7 +14,7 @@ from .masked_images import shrink
 _Four = tuple[float, float, float, float]
 _LEGS = ("left_leg", "right_leg", "left_foot", "right_foot")
 _HANDS = ("left_hand", "right_hand")
-_ARMS = ("left_arm", "right_arm", *_HANDS)
+_ARMS = ("left_arm", "right_arm")
 _TRUNK = ("head", "torso", "clothes", *_LEGS)
 """What reads as head below the neck is a chin or a face on the belly."""
 _HEAD_RADII = 1.45
@@ -28,14 +28,15 @@ _AWAY = ("side", "back")
 class FigureLayout:
     """Lengths are pixels, (H, W) that of the picture.
 
-    head: down to the neck, with hair. trunk: with clothes and `legs`, without arms. held: hands before the
-    trunk. is_facing: whether the picture shows a front. head_box: left, top, right, bottom.
-    face: center x, y, radii x, y, or None.
+    head: down to the neck, with hair. trunk: with clothes and `legs`, without arms. arms: without hands.
+    held: hands before the trunk. is_facing: whether the picture shows a front. head_box: left, top, right,
+    bottom. face: center x, y, radii x, y, or None.
     """
 
     head: BoolArray
     trunk: BoolArray
     legs: BoolArray
+    arms: BoolArray
     hands: BoolArray
     held: BoolArray
     is_facing: bool
@@ -49,13 +50,13 @@ class FigureLayout:
 
     def reduce(self, step: int) -> FigureLayout:
         """The layout of the picture reduced by a whole factor."""
-        head, trunk, legs, hands, held = (
+        head, trunk, legs, arms, hands, held = (
             shrink(item[..., None].astype(np.float32), step)[..., 0] >= 0.5
-            for item in (self.head, self.trunk, self.legs, self.hands, self.held)
+            for item in (self.head, self.trunk, self.legs, self.arms, self.hands, self.held)
         )
         face = None if self.face is None else _scale(self.face, 1 / step)
         return FigureLayout(
-            head, trunk, legs, hands, held, self.is_facing, _scale(self.head_box, 1 / step), face
+            head, trunk, legs, arms, hands, held, self.is_facing, _scale(self.head_box, 1 / step), face
         )
 
 
@@ -66,7 +67,7 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
     """
     if figure is None:
         none = np.zeros_like(mask)
-        return FigureLayout(none, mask, none, none, none, True)
+        return FigureLayout(none, mask, none, none, none, none, True)
     scale, offset = _match_boxes(subject, mask)
     parts = _resample_parts(figure, scale, offset, mask)
     left, top, right, bottom = figure.head_box
@@ -76,9 +77,9 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
     is_part = {name: mask & (parts == number) for number, name in enumerate(PARTS)}
     # Hats and horns; what hangs beside the head, as wings and a backpack do, is none of it.
     worn = (across < 0.5) & (rows < top + 0.35 * (bottom - top)) & (is_part["prop"] <= (across < 0.35))
-    inside = (rows > top) & ~_join(is_part, (*_ARMS, "prop")) & (across < 0.65)
+    inside = (rows > top) & ~_join(is_part, (*_ARMS, *_HANDS, "prop")) & (across < 0.65)
     head = mask & (rows < bottom) & (is_part["head"] | is_part["hair"] | worn | inside)
-    trunk, legs, hands = (_join(is_part, names) & ~head for names in (_TRUNK, _LEGS, _HANDS))
+    trunk, legs, arms, hands = (_join(is_part, names) & ~head for names in (_TRUNK, _LEGS, _ARMS, _HANDS))
     held = trunk & _draw_hands(figure, scale, offset, mask)
     face = None
     if figure.face is not None:
@@ -86,13 +87,14 @@ def lay_out_figure(figure: Figure | None, subject: BoolArray, mask: BoolArray) -
         radii = scale * np.array(figure.face[2:])
         face = float(x), float(y), float(radii[0]), float(radii[1])
     if figure.kind == "other":
-        head, trunk = np.zeros_like(mask), mask & ~_join(is_part, _ARMS)
+        head, trunk = np.zeros_like(mask), mask & ~_join(is_part, (*_ARMS, *_HANDS))
         if face is not None:
             head = mask & (np.hypot((columns - x) / radii[0], (rows - y) / radii[1]) < _HEAD_RADII)
     return FigureLayout(
         head,
         trunk & ~held,
         legs & ~held,
+        arms,
         hands,
         held,
         figure.kind not in _AWAY,

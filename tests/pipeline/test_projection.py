@@ -186,8 +186,10 @@ def test_chest_print_is_not_on_the_back(figure):
     assert share_near(images, BACK, (250, 250, 250), (0.3, 0.55)) == 0
 
 
-def test_back_of_an_open_jacket_is_closed():
-    images, _ = synthesize(draw_figure(vest=(34, 66)))
+@pytest.mark.parametrize("opening", [(34, 66), (22, 52)], ids=["middle", "side"])
+def test_back_of_an_open_jacket_is_closed(opening):
+    """Where the shirt reaches a side of the trunk, the sleeves tell that it is below a jacket."""
+    images, _ = synthesize(draw_figure(vest=opening))
     assert share_near(images, FRONT, (250, 250, 250), (0.4, 0.55)) > 0.3
     assert share_near(images, BACK, (250, 250, 250), (0.38, 0.55)) == 0
 
