@@ -27,6 +27,9 @@ _SLENDER = 0.022
 _HELD = 0.7
 """Largest area of what a hand may hold, as a share of the trunk's or the head's: wings are larger."""
 _HANDS = ("left_wrist", "left_hand", "right_wrist", "right_hand")
+_ARMS = tuple(PARTS.index(f"{side}_{name}") for side in ("left", "right") for name in ("arm", "hand"))
+_ARMLESS = 0.01
+"""Share of a figure up to which arms are misread specks."""
 _SOFT = 0.012
 """Share of the height over which the shift fades beside the part."""
 
@@ -39,7 +42,8 @@ def bring_trailing_back(depth: Depth, inside: BoolArray, silhouette: Silhouette,
     parts = silhouette.look_up(figure.parts, rows, columns)
     away = _measure_away(rows, columns, silhouette, figure)
     shift = np.zeros(inside.shape, np.float32)
-    for part, carrier in ((_HAIR, _HEAD), (_PROP, _TORSO)):
+    trailing = ((_HAIR, _HEAD), (_PROP, _TORSO)) if _has_arms(figure) else ((_HAIR, _HEAD),)
+    for part, carrier in trailing:
         body = inside & np.isin(parts, carrier) & (away < 1)
         shown = ndimage.binary_closing(parts == part, iterations=round(_SPECK * silhouette.height))
         free = inside & shown & (away > 1)
@@ -47,6 +51,11 @@ def bring_trailing_back(depth: Depth, inside: BoolArray, silhouette: Silhouette,
             shift -= _drop_fixed(free, body, silhouette, figure) * float(np.median(depth.back[body]))
     shift = blur_inside(shift * smoothstep(away, 1.0, _FREE), inside, _SOFT * silhouette.height)
     return depth._replace(centre=depth.centre + spread_nearest(shift, inside))
+
+
+def _has_arms(figure: Figure) -> bool:
+    """Whether arms were read at all: else what hangs beside the trunk are arms, as a chick's wings."""
+    return bool(np.isin(figure.parts, _ARMS).sum() > _ARMLESS * (figure.parts > 0).sum())
 
 
 def _measure_away(rows: IntArray, columns: IntArray, silhouette: Silhouette, figure: Figure) -> FloatArray:

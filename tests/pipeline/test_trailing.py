@@ -21,9 +21,10 @@ PLACES = {
 }
 
 
-def bring_back(beside, part="prop", places=PLACES):
+def bring_back(beside, part="prop", places=PLACES, arms="left_arm"):
     """How far the centre moves (H, W), in cells, and where a point of the picture is on it."""
     parts = np.where(Y < 0.3, PARTS.index("head"), PARTS.index("torso"))
+    parts[(np.abs(X - 0.5) < 0.08) & (np.abs(Y - 0.8) < 0.08)] = PARTS.index(arms)
     parts[beside] = PARTS.index(part)
     landmarks = np.array([(*places[name], 0.0) for name in LANDMARKS])
     figure = Figure("front", landmarks, np.ones(20), (0, 0, 1, 1), (0.4, 0.1, 0.6, 0.3), parts)
@@ -67,3 +68,9 @@ def test_what_is_held_and_what_is_slender_stays():
 def test_ears_stay_beside_the_head():
     read = bring_back((X > 0.6) & (X < 0.8) & (Y > 0.1) & (Y < 0.2))
     assert read(0.75, 0.15) == 0
+
+
+def test_wings_of_a_figure_without_arms_are_its_arms():
+    wing = (X > 0.6) & (X < 0.85) & (Y > 0.35) & (Y < 0.75)
+    assert bring_back(wing, arms="torso")(0.8, 0.5) == 0
+    assert bring_back(wing)(0.8, 0.5) < -0.9 * HALF
