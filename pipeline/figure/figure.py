@@ -26,6 +26,17 @@ PARTS = (
 )
 """`clothes` hang free of the limbs (skirt, coat, robe, cape). `prop` is all else: wing, tail, hat, staff."""
 
+_SOLE, _ROWS = 0.135, (0.02, 0.98)
+"""Height of a sole at least, as a share of the figure's, between these quantiles of its rows: the shorter
+foot of figures that stand has up to 0.12, of plush animals that sit from 0.146."""
+
+
+def shows_soles(parts: IntArray) -> bool:
+    """Whether both feet in parts (N, N) are so tall that they are soles of legs that point to the viewer."""
+    height = int((parts > 0).any(axis=1).sum())
+    feet = [np.nonzero(parts == PARTS.index(f"{side}_foot"))[0] for side in ("left", "right")]
+    return all(len(rows) and float(np.ptp(np.quantile(rows, _ROWS))) > _SOLE * height for rows in feet)
+
 
 def mirrored_names(names: tuple[str, ...]) -> list[int]:
     """For each name the index of the same thing on the other side of the body."""

@@ -24,7 +24,7 @@ from .lift import lift_sheets
 from .limb_depths import find_limbs, leave_out_limbs, place_limbs
 from .limb_seams import open_seams
 from .profile import read_profile
-from .seated import bring_knees_forward
+from .seated import sit_down
 from .silhouette import sample_silhouette
 from .silhouette_triangulation import join_sheets, trace_outline
 from .trailing import bring_trailing_back
@@ -70,9 +70,10 @@ def inflate_silhouette(
         depth = bring_trailing_back(depth, ground.extended, silhouette, figure)
     if figure is not None and figure.kind in ("front", "three_quarter", "back"):
         depth = shorten_feet(depth, ground, silhouette, figure)
+    if figure is not None and figure.kind in ("front", "three_quarter", "back", "sitting"):
         depth = deepen_head(depth, ground.extended, silhouette, figure)
     if figure is not None and figure.kind == "sitting":
-        depth = depth._replace(centre=bring_knees_forward(depth.centre, ground.extended, silhouette, figure))
+        depth = sit_down(depth, ground.extended, silhouette, figure)
     progress(0.5)
     profile = read_profile(silhouette, sides)
     if profile is None:

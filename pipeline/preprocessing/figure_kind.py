@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..figure import LANDMARKS
+from ..figure import LANDMARKS, shows_soles
 from ..figure.face import Face
 from ..figure.pose_landmarks import PoseLandmarks
-from ..types import BoolArray, FloatArray
+from ..types import BoolArray, FloatArray, IntArray
 from .pose_hints import measure_yaw
 
 _TURNED, _SIDEWAYS, _AWAY = 25.0, 62.0, 130.0
@@ -54,11 +54,13 @@ def classify_kind(
     pose: PoseLandmarks | None,
     face: Face | None,
     *,
+    parts: IntArray | None = None,
     is_faceless: bool = False,
 ) -> str:
     """Return one of KINDS for landmarks (20, 3) in shares, from all readings.
 
-    is_faceless: no face was seen, though it was looked for.
+    parts: (N, N), see Figure; None if they are not known. is_faceless: no face was seen, though it was looked
+    for.
     """
     has_head = face is not None or _read(confidence, "neck") > _HEAD_SEEN
     if has_head and (cropped := _find_crop(mask, confidence, pose, face)) is not None:
@@ -67,7 +69,9 @@ def classify_kind(
         return "other"
     if pose is not None and abs(yaw) > _AWAY:
         return "back"
-    if _is_sitting(landmarks, confidence, pose):
+    if _is_sitting(landmarks, confidence, pose) or (
+        pose is None and parts is not None and shows_soles(parts)
+    ):
         return "sitting"
     sideways = _SIDEWAYS if pose is not None else _TURNED if is_faceless else _SIDE_OUTLINE
     return "side" if abs(yaw) > sideways else "three_quarter" if abs(yaw) > _TURNED else "front"

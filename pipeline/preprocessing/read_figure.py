@@ -68,7 +68,9 @@ def read_figure(
     landmarks[LANDMARKS.index("neck"), :2] = find_neck(mask, landmarks, outline, hints, face)
     head_box = _hold_face(_find_head_box(mask, body, landmarks, box), face, mask)
     yaw = estimate_yaw(body.landmarks) if hints is None else hints.yaw
-    kind = classify_kind(mask, landmarks, confidence, yaw, pose, face, is_faceless=is_faceless)
+    kind = classify_kind(
+        mask, landmarks, confidence, yaw, pose, face, parts=body.parts, is_faceless=is_faceless
+    )
     return Figure(
         kind=kind,
         landmarks=landmarks,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from character3d.pipeline.figure import LANDMARKS
+from character3d.pipeline.figure import LANDMARKS, PARTS, shows_soles
 from character3d.pipeline.figure.face import Face
 from character3d.pipeline.figure.pose_landmarks import PoseLandmarks
 from character3d.pipeline.preprocessing.face_hints import faces_viewer, fits_face, read_face
@@ -180,6 +180,20 @@ def test_knees_beside_the_hips_are_those_of_one_who_sits():
         landmarks[LANDMARKS.index(f"{side}_knee"), :2] = x, 0.64
     assert classify_kind(mask, landmarks, np.ones(20), 0.0, None, None) == "sitting"
     assert classify_kind(mask, landmarks, np.full(20, 0.15), 0.0, None, None) == "other"
+
+
+@pytest.mark.parametrize(("sole", "kind"), [(10, "front"), (20, "sitting")])
+def test_soles_as_tall_as_they_are_seen_from_below_are_those_of_one_who_sits(sole, kind):
+    parts = np.zeros((128, 128), np.uint8)
+    parts[14:114, 44:84] = PARTS.index("torso")
+    for side, column in (("left", 66), ("right", 46)):
+        parts[114 - sole : 114, column : column + 16] = PARTS.index(f"{side}_foot")
+    assert shows_soles(parts) == (kind == "sitting")
+    pose, mask = make_pose(), make_mask()
+    hints = read_pose(pose, mask)
+    read = mask, at_depth_zero(hints), hints.confidence, 0.0
+    assert classify_kind(*read, None, None, parts=parts) == kind
+    assert classify_kind(*read, pose, None, parts=parts) == "front"  # BlazePose sees it stand
 
 
 def test_blazepose_is_believed_where_it_sees_the_same_face():
