@@ -1,5 +1,7 @@
 """The rig of a mesh whose figure is known: joints where the picture shows them, sides, hidden limbs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from character3d.pipeline.figure import LANDMARKS, PARTS, Figure
@@ -87,6 +89,22 @@ def test_an_unsure_hand_is_not_taken_for_a_prop():
     known = read_figure(dressed, joints, unsure=("right_wrist", "right_elbow", "right_hand"), parts=parts)
     hand = places_of(fit_skeleton(dressed, figure=known))["RightHand"]
     assert hand[0] > -0.45 and hand[1] < 1.2
+
+
+@pytest.mark.parametrize("part", ["right_arm", "torso"])
+def test_an_arm_that_is_half_known_is_followed_where_the_picture_shows_it(part):
+    mesh, joints = make_body(80, 3)
+    tail = make_capsule((-0.05, 0.85, 0), (-0.9, 0.9, 0), 0.05)
+    dressed = join_parts([(mesh.positions, mesh.faces), tail])
+    parts = np.full((64, 64), PARTS.index("torso"))
+    parts[:, :38] = PARTS.index(part)
+    known = read_figure(dressed, joints, parts=parts)
+    unsure = [LANDMARKS.index(f"right_{name}") for name in ("elbow", "wrist", "hand")]
+    confidence = np.where(np.isin(np.arange(len(LANDMARKS)), unsure), 0.2, known.confidence)
+    fitted = fit_skeleton(dressed, figure=replace(known, confidence=confidence))
+    is_followed = np.linalg.norm(places_of(fitted)["RightHand"] - joints["RightHand"]) < 0.02 * 1.7
+    assert is_followed == (part == "right_arm")
+    assert ("mixamorig:RightHand" in fitted.hidden) == (part == "torso")
 
 
 def test_what_the_picture_does_not_show_is_measured_on_the_mesh():

@@ -45,6 +45,11 @@ class Arm:
     is_held: bool = False
 
     @property
+    def line(self) -> Float64Array:
+        """Return shoulder, elbow, wrist and fingertip (4, 3)."""
+        return np.stack((self.shoulder, self.elbow, self.wrist, self.tip))
+
+    @property
     def drop(self) -> float:
         """Degrees of the arm below the horizontal, in the front view."""
         offset = self.wrist - self.shoulder

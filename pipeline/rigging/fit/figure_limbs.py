@@ -8,7 +8,7 @@ import numpy as np
 
 from ...types import Float64Array
 from .arms import Arm, find_armpit
-from .figure_points import CROPPED, SIDE_NAMES, FigurePoints
+from .figure_points import CROPPED, SIDE_NAMES, SURE, FigurePoints
 from .front_view import FrontView
 from .legs import Leg
 from .torso import Torso
@@ -79,13 +79,18 @@ def _find_hips(points: FigurePoints) -> Float64Array | None:
     return points.at("pelvis") if points.sees("pelvis") else None
 
 
-def follow_arm(view: FrontView, torso: Torso, points: FigurePoints, side: int) -> Arm | None:
-    """Place one arm where the figure has it; None unless shoulder, elbow and wrist are known."""
+def follow_arm(
+    view: FrontView, torso: Torso, points: FigurePoints, side: int, least: float = SURE
+) -> Arm | None:
+    """Place one arm where the figure has it; None unless shoulder, elbow and wrist are known.
+
+    least: confidence from which they are.
+    """
     names = [f"{SIDE_NAMES[side]}_{part}" for part in ("shoulder", "elbow", "wrist", "hand")]
-    if not points.sees(*names[:3]):
+    if not points.sees(*names[:3], least=least):
         return None
     shoulder, elbow, wrist, tip = (view.pull_inside(points.at(name)) for name in names)
-    if not points.sees(names[3]):
+    if not points.sees(names[3], least=least):
         tip = view.pull_inside(wrist + 0.4 * (wrist - elbow))
     usual = _ARM_RADIUS * torso.length
     between = [wrist + share * (elbow - wrist) for share in (0.0, 0.25, 0.5, 0.75)]

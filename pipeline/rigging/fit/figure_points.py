@@ -25,7 +25,7 @@ SIDE_NAMES = {1: "left", -1: "right"}
 """By the sign of x."""
 _MAX_HAND_GAP = 0.12
 """Distance of a measured wrist from a landmark that is half known, as a share of the height."""
-_HALF_KNOWN = 0.15
+HALF_KNOWN = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +64,14 @@ class FigurePoints:
         """Whether a measured wrist (3,) lies where the figure may have a hand; side: +1 left, -1 right."""
         number = LANDMARKS.index(f"{SIDE_NAMES[side]}_wrist")
         gap = float(np.linalg.norm(wrist[:2] - self.points[number, :2])) / float((self.high - self.low)[1])
-        if self.trust[number] >= _HALF_KNOWN and gap > _MAX_HAND_GAP:
+        if self.trust[number] >= HALF_KNOWN and gap > _MAX_HAND_GAP:
             return False
         return self.find_part(wrist) not in _NO_HAND
+
+    def shows_arm(self, line: Float64Array, side: int) -> bool:
+        """Whether the picture shows that side's arm at points (N, 3); side: +1 left, -1 right."""
+        shown = self.find_parts(line)
+        return bool(np.isin(shown, [f"{SIDE_NAMES[side]}_{part}" for part in ("arm", "hand")]).all())
 
     def find_leg_gap(self, left: Float64Array, right: Float64Array) -> float:
         """Return the height up to which the picture shows two legs side by side, metres; -inf if nowhere.

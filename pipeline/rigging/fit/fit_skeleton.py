@@ -29,7 +29,7 @@ from .descriptions import (
     explain_no_humanoid,
 )
 from .figure_limbs import fold_leg, follow_arm, follow_leg, follow_torso, overlap_legs
-from .figure_points import ALL_ARMS, ALL_LEGS, FORMLESS, FigurePoints, place_landmarks
+from .figure_points import ALL_ARMS, ALL_LEGS, FORMLESS, HALF_KNOWN, FigurePoints, place_landmarks
 from .fingers import fit_fingers
 from .front_view import FrontView
 from .hands import HandTip, find_hands
@@ -248,6 +248,9 @@ def _fit_arm(
         return measured if is_arm else place_arm(view.solid, torso, side)
     if is_arm and measured.is_free and points.may_be_hand(measured.wrist, side):
         return measured
+    half_known = follow_arm(view, torso, points, side, HALF_KNOWN)
+    if half_known is not None and points.shows_arm(half_known.line[1:], side):
+        return replace(half_known, is_held=False)
     return replace(place_arm(view.solid, torso, side), is_held=True)
 
 
