@@ -21,7 +21,7 @@ _SOFT = 0.012
 
 def sit_down(depth: Depth, inside: BoolArray, silhouette: Silhouette, figure: Figure) -> Depth:
     """Return the depth (H, W), in cells, over `inside` (H, W), with the legs of one who sits."""
-    if shows_soles(figure.parts):
+    if figure.source != "blazepose" and shows_soles(figure.parts):  # BlazePose knows where the knees are
         return reach_out(depth, inside, silhouette, figure)
     return depth._replace(centre=bring_knees_forward(depth.centre, inside, silhouette, figure))
 
