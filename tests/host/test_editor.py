@@ -443,7 +443,7 @@ def test_in_chinese_a_node_and_its_help_page_are_chinese(editor, comfyui):
         page.goto(comfyui.url)
         page.wait_for_function(READY, polling=500)
         page.wait_for_function(TRANSLATED, arg=node)
-        page.evaluate("type => app.graph.add(LiteGraph.createNode(type))", node)
+        page.evaluate("type => { app.graph.add(LiteGraph.createNode(type)); }", node)
         shown = page.evaluate(SHOWN, node)
         assert dict(shown["inputs"]) == {name: text["name"] for name, text in texts["inputs"].items()}
         assert [name for _, name in shown["outputs"]] == [text["name"] for text in texts["outputs"].values()]
