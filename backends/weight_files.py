@@ -1,7 +1,8 @@
-"""Weight files in ComfyUI's model folders: listing, finding and reading them."""
+"""Weight files in ComfyUI's model folders, to which the pack's own are added: listing, finding, reading."""
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,11 @@ import comfy.utils
 import folder_paths
 
 from ..pipeline.errors import WeightsError
+from ..pipeline.weights import OWN_MODEL_FOLDERS
 from .checkpoint_file import read_checkpoint
+
+for _folder in OWN_MODEL_FOLDERS:
+    folder_paths.add_model_folder_path(_folder, os.path.join(folder_paths.models_dir, _folder))
 
 
 class WeightsFile(NamedTuple):

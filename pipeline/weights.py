@@ -24,12 +24,15 @@ VIEW_ADAPTER_FOLDERS = ("model_patches", "controlnet")
 """ComfyUI's model folders that are searched for view adapters; older versions have only the second."""
 
 RIG_MODEL_FOLDERS = ("make_it_animatable",)
-"""Model folder of Make-It-Animatable's files, which the pack registers with ComfyUI."""
+"""Model folder of Make-It-Animatable's files."""
 _RIG_SUFFIXES = (".pth", ".safetensors")
 
 TOKEN_MODEL_FOLDERS = ("skintokens",)
-"""Model folder of SkinTokens' file, which the pack registers with ComfyUI."""
+"""Model folder of SkinTokens' file."""
 _TOKEN_SUFFIXES = (".ckpt", ".safetensors")
+
+OWN_MODEL_FOLDERS = (*RIG_MODEL_FOLDERS, *TOKEN_MODEL_FOLDERS, "blazeface", "blazepose", "isnet", "u2net")
+"""Model folders that no ComfyUI has by itself: the pack registers them."""
 
 _SHAPE_MODEL = re.compile(r"hunyuan[-_ ]?3d|hy3d", re.IGNORECASE)
 _NOT_SHAPE = re.compile(r"paint|delight|vae|texgen", re.IGNORECASE)

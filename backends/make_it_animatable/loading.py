@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_management
-import folder_paths
 import torch
 
 from ...pipeline.errors import WeightsError
@@ -32,9 +30,6 @@ _ACTIVATIONS = 1 << 30
 """Bytes needed in addition to the weights: attention of LATENTS tokens to all points, a chunk of vertices."""
 _EXAMPLES = 3
 """How many keys an error message quotes."""
-
-for _folder in RIG_MODEL_FOLDERS:  # not one of ComfyUI's own
-    folder_paths.add_model_folder_path(_folder, os.path.join(folder_paths.models_dir, _folder))
 
 
 def list_installed_files() -> dict[str, str]:

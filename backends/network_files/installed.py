@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import comfy.model_management
-import folder_paths
 import numpy as np
 import torch
 
@@ -27,7 +25,7 @@ from .graph import Graph, Network, Shape, build_network
 class PublishedNetwork:
     """A network of the catalogue, and what its file has to hold.
 
-    folder: of ComfyUI's models, registered here. picture: shape of its input. outputs: shapes of those
+    folder: of ComfyUI's models. picture: shape of its input. outputs: shapes of those
     wanted. catalogue: the list that it stands in; the pack's install.py fetches `figure_models`.
     """
 
@@ -37,9 +35,6 @@ class PublishedNetwork:
     picture: Shape
     outputs: tuple[Shape, ...]
     catalogue: str = "figure_models"
-
-    def __post_init__(self) -> None:
-        folder_paths.add_model_folder_path(self.folder, os.path.join(folder_paths.models_dir, self.folder))
 
     def is_installed(self) -> bool:
         """Whether the file is on disk."""

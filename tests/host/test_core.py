@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from character3d.launcher.cores import CORES, NEWEST_FRONTEND
 from character3d.launcher.installation import PACK_NAME, REPOSITORY
+from character3d.pipeline.weights import OWN_MODEL_FOLDERS
 
 from .conftest import WORKFLOWS
 
@@ -102,6 +103,11 @@ def test_invalid_prompt_is_refused_by_the_core(comfyui):
         urllib.request.urlopen(request)
     assert refused.value.code == 400
     assert json.load(refused.value)["error"]["type"] == "prompt_no_outputs"
+
+
+def test_the_packs_model_folders_are_known_from_the_start(comfyui):
+    with urllib.request.urlopen(f"{comfyui.url}/api/experiment/models") as answer:
+        assert {folder["name"] for folder in json.load(answer)} >= set(OWN_MODEL_FOLDERS)
 
 
 def test_the_pack_is_imported(comfyui):
