@@ -111,14 +111,15 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
     support = measure_support(materials, trunk, mask)
     narrow = measure_support(materials, trunk, mask, _TRUNK_BAND)
     support = np.where(small.legs[..., None], support, np.minimum(support, narrow))
-    support = favor_sleeves(materials, support, small)
-    details = find_front_details(materials, support, trunk, mask | _close_rows(small.legs))
+    favored, closed = favor_sleeves(materials, support, small), mask | _close_rows(small.legs)
+    details = find_front_details(materials, support, trunk, closed)
+    details |= find_front_details(materials, favored, trunk, closed)
     details &= ~keep_large_components(details & small.legs, _LEG_DETAIL * mask.size)
     details = join_along_rows(details, trunk & ~small.legs)
     contrast = measure_contrast(color, trunk | small.head)
     details |= find_islands(contrast, trunk, mask) | small.held
     details |= find_obstacles(trunk, small.hands, mask, small.head)
-    chosen = choose_by_row(support.sum(axis=1) / np.maximum(trunk.sum(axis=1), 1)[:, None])
+    chosen = choose_by_row(favored.sum(axis=1) / np.maximum(trunk.sum(axis=1), 1)[:, None])
     regions = []
     if small.head.any():
         plain = erase_ink(color, small, mask)

@@ -8,8 +8,8 @@ from ..types import BoolArray, FloatArray
 from .figure_layout import FigureLayout
 from .front_details import Materials
 
-_SLEEVE = 0.5
-"""Share of each arm from which on a material is its sleeve's; share of the hands from which on it is skin."""
+_SLEEVE = 0.35, 0.5
+"""Shares of each arm from which on a material may be its sleeve's, and is; of the hands, it is then skin."""
 
 
 def favor_sleeves(materials: Materials, support: FloatArray, layout: FigureLayout) -> FloatArray:
@@ -17,22 +17,19 @@ def favor_sleeves(materials: Materials, support: FloatArray, layout: FigureLayou
 
     support: (H, W, C), how common each material is at the sides of each pixel's row, see measure_support.
     """
-    sleeve = _find_sleeve(materials, layout)
-    if sleeve is None:
-        return support
-    like, shown = materials.kinship[sleeve], support[..., sleeve]
-    faded = support * (like + (1 - like) * (1 - shown[..., None]))
-    return np.where(layout.legs[..., None], support, faded)
+    worn = _find_sleeves(materials, layout)
+    shown = (support * (worn == 1)).max(axis=-1, keepdims=True)
+    return np.where(layout.legs[..., None], support, support * (worn + (1 - worn) * (1 - shown)))
 
 
-def _find_sleeve(materials: Materials, layout: FigureLayout) -> int | None:
-    """The material that both arms are of, but not the hands."""
+def _find_sleeves(materials: Materials, layout: FigureLayout) -> FloatArray:
+    """How sure (C,), 0..1, each material is one of both sleeves, and not of bare arms: none of the hands."""
     left, _, right, _ = layout.head_box
     is_left = np.arange(layout.arms.shape[1]) < (left + right) / 2
     arms = np.minimum(*(_count_kin(materials, layout.arms & half) for half in (is_left, ~is_left)))
-    sleeve = int(arms.argmax())
-    is_skin = _count_kin(materials, layout.hands)[sleeve] > _SLEEVE
-    return None if arms[sleeve] < _SLEEVE or is_skin else sleeve
+    least, most = _SLEEVE
+    is_skin = _count_kin(materials, layout.hands) > most
+    return np.where(is_skin, 0.0, np.clip((arms - least) / (most - least), 0, 1))
 
 
 def _count_kin(materials: Materials, area: BoolArray) -> FloatArray:
