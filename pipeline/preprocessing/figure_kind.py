@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..figure import LANDMARKS, shows_soles
+from ..figure import LANDMARKS, PARTS, shows_soles
 from ..figure.face import Face
 from ..figure.pose_landmarks import PoseLandmarks
 from ..types import BoolArray, FloatArray, IntArray
@@ -14,7 +14,9 @@ _TURNED, _SIDEWAYS, _AWAY = 25.0, 62.0, 130.0
 """Degrees of yaw from which a figure counts as three-quarter, side and back view."""
 _SIDE_OUTLINE = 50.0
 """The same of a side view that only the outline shows, which makes turns out smaller than they are. Where no
-face is seen either, what is turned at all is seen from its side."""
+face is seen either, what is turned at all is seen from its side, unless both arms are seen."""
+_BOTH_ARMS = 0.02
+"""Share of the figure that the lesser of two arms covers from which on both are seen."""
 _SURE_OF_BACK, _TWISTED = 0.9, 40.0
 """Confidence of the points from which, and degrees from shoulders to hips up to which, a back is believed:
 cartoon faces are often taken for one."""
@@ -69,11 +71,12 @@ def classify_kind(
         return "other"
     if pose is not None and abs(yaw) > _AWAY:
         return "back"
-    if _is_sitting(landmarks, confidence, pose) or (
-        pose is None and parts is not None and shows_soles(parts)
-    ):
+    # Soles of a toy with a face; machines without one have large feet that they stand on.
+    has_soles = pose is None and face is not None and parts is not None and shows_soles(parts)
+    if _is_sitting(landmarks, confidence, pose) or has_soles:
         return "sitting"
-    sideways = _SIDEWAYS if pose is not None else _TURNED if is_faceless else _SIDE_OUTLINE
+    hides_arm = is_faceless and (parts is None or not _shows_both_arms(parts))
+    sideways = _SIDEWAYS if pose is not None else _TURNED if hides_arm else _SIDE_OUTLINE
     return "side" if abs(yaw) > sideways else "three_quarter" if abs(yaw) > _TURNED else "front"
 
 
@@ -84,6 +87,11 @@ def is_doubtful_back(pose: PoseLandmarks) -> bool:
     shoulders, hips = _measure_yaws(pose.world)
     apart = abs((shoulders - hips + 180) % 360 - 180)
     return apart > _TWISTED or pose.confidence < _SURE_OF_BACK
+
+
+def _shows_both_arms(parts: IntArray) -> bool:
+    lesser = min(int((parts == PARTS.index(f"{side}_arm")).sum()) for side in ("left", "right"))
+    return lesser > _BOTH_ARMS * int((parts > 0).sum())
 
 
 def is_sideways(yaw: float) -> bool:

@@ -192,8 +192,22 @@ def test_soles_as_tall_as_they_are_seen_from_below_are_those_of_one_who_sits(sol
     pose, mask = make_pose(), make_mask()
     hints = read_pose(pose, mask)
     read = mask, at_depth_zero(hints), hints.confidence, 0.0
-    assert classify_kind(*read, None, None, parts=parts) == kind
-    assert classify_kind(*read, pose, None, parts=parts) == "front"  # BlazePose sees it stand
+    face = make_face(200, 80, 30)
+    assert classify_kind(*read, None, face, parts=parts) == kind
+    assert classify_kind(*read, pose, face, parts=parts) == "front"  # BlazePose sees it stand
+    assert classify_kind(*read, None, None, parts=parts) == "front"  # a machine's large feet
+
+
+@pytest.mark.parametrize(("covered", "kind"), [(1, "side"), (10, "three_quarter")])
+def test_a_turned_figure_without_a_face_is_no_side_view_if_both_arms_are_seen(covered, kind):
+    hints = read_pose(make_pose(), make_mask())
+    parts = np.zeros((128, 128), np.uint8)
+    parts[14:114, 44:84] = PARTS.index("torso")
+    parts[20:60, 84:94], parts[20:60, 44 - covered : 44] = (
+        PARTS.index(f"{side}_arm") for side in ("left", "right")
+    )
+    read = make_mask(), at_depth_zero(hints), hints.confidence, -38.0
+    assert classify_kind(*read, None, None, parts=parts, is_faceless=True) == kind
 
 
 def test_blazepose_is_believed_where_it_sees_the_same_face():
