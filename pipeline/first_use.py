@@ -13,6 +13,8 @@ from typing import Any
 class _LaterModule(ModuleType):
     """Stands for the module of its name, which is imported when an attribute of it is first read.
 
+    It is not the module object: keys of one dict have to come from one import statement.
+
     Threads may read at once, since import locks each module; importlib.util.LazyLoader lets them see a half
     of it in older Pythons (CPython's issue 114763).
     """

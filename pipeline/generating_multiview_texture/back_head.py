@@ -14,6 +14,7 @@ from .figure_layout import FigureLayout
 from .front_details import (
     STANDS_OUT,
     Materials,
+    count_materials,
     find_front_details,
     find_islands,
     find_reaching,
@@ -108,7 +109,7 @@ def _smooth_fur(
     features = find_front_details(materials, shares, layout.head, mask)
     features |= find_islands(contrast, layout.head, mask)
     own = np.take_along_axis(shares, np.maximum(materials.labels, 0)[..., None], axis=-1)[..., 0]
-    crown, rim = (_count(materials, area) for area in (_select_crown(layout), _select_rim(layout)))
+    crown, rim = (count_materials(materials, area) for area in (_select_crown(layout), _select_rim(layout)))
     shown = np.minimum(1.0, materials.kinship @ (crown + rim) / _SHOWN_OUTSIDE)
     weights = (own / np.maximum(shares.max(axis=-1), 1e-6)) ** 2 * shown[materials.labels]
     around, inner = np.zeros_like(mask), np.zeros_like(mask)
@@ -138,7 +139,7 @@ def _split_materials(
     """
     gaps = cdist(materials.colors, materials.colors)
     middle, crown, rim, beside = (
-        _count(materials, area)
+        count_materials(materials, area)
         for area in (
             _select_face(layout, 0.85),
             _select_crown(layout),
@@ -179,16 +180,10 @@ def _find_framed_skin(materials: Materials, layout: FigureLayout, unlike: FloatA
     """
     rows = np.arange(len(layout.head))[:, None]
     cheeks = _select_face(layout, 0.85) & ~_select_face(layout, 0.4) & (rows > _guess_face(layout)[1])
-    shares = _count(materials, cheeks)
+    shares = count_materials(materials, cheeks)
     skin = (unlike > _RARE[0]) & (shares > _OF_CHEEKS)
-    framed = _count(materials, _select_beside(layout))[unlike < _CLOSE].sum() > _FRAMED
+    framed = count_materials(materials, _select_beside(layout))[unlike < _CLOSE].sum() > _FRAMED
     return skin & (framed and shares[skin].sum() > _SKIN)
-
-
-def _count(materials: Materials, area: BoolArray) -> FloatArray:
-    """The share (C,) of each material in an area."""
-    found = np.bincount(materials.labels[area], minlength=len(materials.colors))
-    return found / max(1, int(area.sum()))
 
 
 def _compare_materials(colors: FloatArray) -> FloatArray:

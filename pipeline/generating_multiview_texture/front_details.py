@@ -56,6 +56,12 @@ def segment_materials(color: FloatArray, mask: BoolArray) -> Materials:
     return Materials(labels, centers, kinship.astype(np.float32))
 
 
+def count_materials(materials: Materials, area: BoolArray) -> FloatArray:
+    """The share (C,) of each material in an area (H, W) of the mask."""
+    found = np.bincount(materials.labels[area], minlength=len(materials.colors))
+    return found / max(1, int(area.sum()))
+
+
 def measure_support(
     materials: Materials, region: BoolArray, mask: BoolArray, band: float = _BAND
 ) -> FloatArray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..types import BoolArray, FloatArray
 from .figure_layout import FigureLayout
-from .front_details import Materials
+from .front_details import Materials, count_materials
 
 _SLEEVE = 0.35, 0.5
 """Shares of each arm from which on a material may be its sleeve's, and is; of the hands, it is then skin."""
@@ -34,6 +34,4 @@ def _find_sleeves(materials: Materials, layout: FigureLayout) -> FloatArray:
 
 def _count_kin(materials: Materials, area: BoolArray) -> FloatArray:
     """The share (C,) of an area that is of each material or its shades."""
-    labels = materials.labels[area]
-    shares = np.bincount(labels[labels >= 0], minlength=len(materials.colors)) / max(1, len(labels))
-    return np.asarray(materials.kinship @ shares)
+    return np.asarray(materials.kinship @ count_materials(materials, area))

@@ -89,11 +89,6 @@ def is_doubtful_back(pose: PoseLandmarks) -> bool:
     return apart > _TWISTED or pose.confidence < _SURE_OF_BACK
 
 
-def _shows_both_arms(parts: IntArray) -> bool:
-    lesser = min(int((parts == PARTS.index(f"{side}_arm")).sum()) for side in ("left", "right"))
-    return lesser > _BOTH_ARMS * int((parts > 0).sum())
-
-
 def is_sideways(yaw: float) -> bool:
     """Whether a body turned by so many degrees is seen from its side."""
     return _SIDEWAYS < abs(yaw) < 180 - _SIDEWAYS
@@ -145,6 +140,11 @@ def _measure_yaws(world: FloatArray) -> tuple[float, float]:
     across = world[11] - world[12], world[23] - world[24]
     shoulders, hips = (float(np.degrees(np.arctan2(v[2], v[0]))) for v in across)
     return shoulders, hips
+
+
+def _shows_both_arms(parts: IntArray) -> bool:
+    lesser = min(int((parts == PARTS.index(f"{side}_arm")).sum()) for side in ("left", "right"))
+    return lesser > _BOTH_ARMS * int((parts > 0).sum())
 
 
 def _is_sitting(landmarks: FloatArray, confidence: FloatArray, pose: PoseLandmarks | None) -> bool:
