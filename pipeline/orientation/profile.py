@@ -52,7 +52,7 @@ class BodyPoints:
                 return self._asymmetries[known]
         offset = self.points @ left
         mirrored = self.points - 2 * (offset - np.median(offset))[:, None] * left
-        gaps = self._tree.query(mirrored[::_MIRRORED])[0]
+        gaps = self._tree.query(mirrored[::_MIRRORED], distance_upper_bound=_MAX_GAP)[0]
         found = self._asymmetries[key] = float(np.minimum(gaps, _MAX_GAP).mean())
         return found
 
@@ -64,8 +64,8 @@ class BodyPoints:
         the front feet, hands and head reach; and how unlike the two halves are. All as shares of the height.
         """
         local = self.points @ frame.T
-        low, high = np.quantile(local[:, 1], (_TRIMMED, 1 - _TRIMMED))
-        center = np.array((np.median(local[:, 0]), low, np.median(local[:, 2])))
+        low, high = _find_quantiles(local[:, 1], _TRIMMED, 1 - _TRIMMED)
+        center = np.array((_find_median(local[:, 0]), low, _find_median(local[:, 2])))
         x, y, z = ((local - center) / max(high - low, 1e-9)).T
         row = np.clip((y * SLICES).astype(np.int64), 0, SLICES - 1)
         count = np.bincount(row, minlength=SLICES)
@@ -81,7 +81,16 @@ class BodyPoints:
 
 
 def _spread(values: Float64Array) -> float:
-    return float(np.ptp(np.quantile(values, (0.01, 0.99))))
+    return float(np.ptp(_find_quantiles(values, 0.01, 0.99)))
+
+
+def _find_quantiles(values: Float64Array, *shares: float) -> Float64Array:
+    """Quantiles as of numpy's function, which takes ten times as long for a few thousand values."""
+    return np.interp(np.multiply(shares, len(values) - 1), np.arange(len(values)), np.sort(values))
+
+
+def _find_median(values: Float64Array) -> float:
+    return float(_find_quantiles(values, 0.5)[0])
 
 
 def _reach_forward(x: Float64Array, y: Float64Array, z: Float64Array) -> tuple[float, ...]:
@@ -89,7 +98,7 @@ def _reach_forward(x: Float64Array, y: Float64Array, z: Float64Array) -> tuple[f
 
     def middle(inside: tuple[float, float]) -> float:
         found = z[(y >= inside[0]) & (y < inside[1])]
-        return float(np.median(found)) if len(found) else 0.0
+        return _find_median(found) if len(found) else 0.0
 
     sole, chest = z[y < _SOLE[1]], middle(_CHEST)
     feet = []
@@ -97,7 +106,7 @@ def _reach_forward(x: Float64Array, y: Float64Array, z: Float64Array) -> tuple[f
         of_foot = z[(y < _SOLE[1]) & (side * x > 0)]
         of_shin = z[(y >= _SHIN_OF_A_FOOT[0]) & (y < _SHIN_OF_A_FOOT[1]) & (side * x > 0)]
         if len(of_foot) and len(of_shin):
-            feet.append(np.quantile(of_foot, (0.02, 0.98)).sum() - 2 * np.median(of_shin))
+            feet.append(_find_quantiles(of_foot, 0.02, 0.98).sum() - 2 * _find_median(of_shin))
     hands = z[np.abs(x) >= _HANDS * np.abs(x).max()]
     return (
         float(sole.mean()) - middle(_SHIN) if len(sole) else 0.0,

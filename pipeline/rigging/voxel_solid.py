@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
@@ -14,6 +15,8 @@ from ..types import BoolArray, Float64Array, Int64Array
 
 NEIGHBORS_26 = np.ones((3, 3, 3), dtype=bool)
 """Structuring element of 26-connectivity, for scipy.ndimage."""
+OFFSETS = np.delete(np.argwhere(NEIGHBORS_26) - 1, 13, axis=0)
+"""(26, 3) steps from a cell to its neighbors, rising: the last 13 lead to later cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +58,19 @@ class VoxelSolid:
         return cKDTree(self.centers)
 
     @cached_property
+    def neighbors(self) -> npt.NDArray[np.int32]:
+        """(N, 26) rows in `indices` of the cells at OFFSETS from each filled cell; -1 for empty ones."""
+        padded = np.pad(self.numbers.astype(np.int32), 1, constant_values=-1)
+        steps = OFFSETS @ np.array((padded.shape[1] * padded.shape[2], padded.shape[2], 1))
+        return padded.ravel()[np.flatnonzero(padded >= 0)[:, None] + steps]
+
+    @cached_property
     def graph(self) -> sparse.csr_matrix:
         """(N, N) symmetric adjacency of the filled cells, 26-connected; edge weights in metres."""
-        padded = np.pad(self.numbers, 1, constant_values=-1)
-        here = self.indices + 1
-        starts, ends, lengths = [], [], []
-        for offset in np.argwhere(NEIGHBORS_26) - 1:
-            if tuple(offset) <= (0, 0, 0):
-                continue
-            other = padded[tuple((here + offset).T)]
-            joined = np.flatnonzero(other >= 0)
-            starts.append(joined)
-            ends.append(other[joined])
-            lengths.append(np.full(len(joined), self.size * np.linalg.norm(offset)))
-        pairs = np.concatenate(starts), np.concatenate(ends)
-        half = sparse.coo_matrix((np.concatenate(lengths), pairs), shape=(len(here),) * 2)
-        return (half + half.T).tocsr()
+        joined = self.neighbors >= 0
+        lengths = np.broadcast_to(self.size * np.linalg.norm(OFFSETS, axis=1), joined.shape)[joined]
+        starts = np.concatenate(([0], np.cumsum(np.count_nonzero(joined, axis=1)))).astype(np.int32)
+        return sparse.csr_matrix((lengths, self.neighbors[joined], starts), shape=(len(joined),) * 2)
 
     def nearest(self, points: Float64Array) -> Int64Array:
         """Return the (K,) rows in `indices` of the filled cells nearest to points (K, 3)."""

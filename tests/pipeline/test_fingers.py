@@ -8,6 +8,8 @@ import trimesh
 from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton, pose_vertices, separate_limbs
 from character3d.pipeline.rigging.fit.branches import find_branches
 from character3d.pipeline.rigging.fit.hand_solid import crop_hand
+from character3d.pipeline.rigging.voxel_solid import VoxelSolid
+from character3d.pipeline.rigging.voxelize import list_corners
 from character3d.pipeline.types import Mesh
 from character3d.tests.capsules import join_capsules
 from scipy.spatial.transform import Rotation
@@ -273,7 +275,7 @@ def test_branches_part_where_the_fingers_do(figure):
     mesh, places = figure
     _, wrists = list_limbs(45, 3)
     wrist, out = wrists["Left"]
-    hand = crop_hand(mesh, wrist - 0.25 * out, wrist, places["Left"]["Middle"][1])
+    hand = crop_hand(list_corners(mesh), wrist - 0.25 * out, wrist, places["Left"]["Middle"][1])
     assert hand is not None and hand.is_free
     branches = find_branches(hand)
     assert len(branches) == 5
@@ -283,16 +285,38 @@ def test_branches_part_where_the_fingers_do(figure):
     assert all(branch.straightness > 0.9 and branch.flatness < 1.5 for branch in branches)
 
 
-def test_a_stub_below_a_long_forearm_takes_no_more_cells_than_a_hand():
-    """A hand has 90 cells along its length, however it points; the box of the stub would have 32 million."""
-    stub = join_capsules([((0.1, 1, 0), (0.6, 1, 0), 0.05)], 10)
+def test_a_thick_hand_takes_no_more_cells_than_a_slender_one():
+    """A hand has 90 cells along its length, however it points; of a thick one that would be 4 million."""
+    thick, slender = (join_capsules([((0.1, 1, 0), (0.6, 1, 0), radius)], 10) for radius in (0.05, 0.03))
     ends = np.array([(0.2, 1, 0), (0.57, 1, 0), (0.65, 1, 0)])
-    hand = crop_hand(Mesh(stub.vertices, stub.faces), *ends)
-    box = 0.35 * 0.37 * 2 + np.array((0.08, 0, 0))
-    assert hand.solid.size == pytest.approx((box.prod() / 3e6) ** (1 / 3)) and hand.solid.size > 0.08 / 90
+    hand = crop_hand(list_corners(Mesh(thick.vertices, thick.faces)), *ends)
+    assert len(hand.solid.indices) == pytest.approx(120_000, rel=0.1) and hand.is_free
+    assert hand.solid.cells.size < 2 * len(hand.solid.indices)
     wrist, tip = np.array((0.5, 1, 0)), np.array((0.65, 0.9, 0))
-    hand = crop_hand(Mesh(stub.vertices, stub.faces), np.array((0.25, 1, 0)), wrist, tip)
+    corners = list_corners(Mesh(slender.vertices, slender.faces))
+    hand = crop_hand(corners, np.array((0.25, 1, 0)), wrist, tip)
     assert hand.solid.size == pytest.approx(np.linalg.norm(tip - wrist) / 90)
+
+
+def test_the_hand_is_cropped_where_it_ends():
+    """What the coarse look keeps holds the whole hand: no less than the box of wrist and fingertip does."""
+    mesh = join_capsules([((0.1, 1, 0), (0.5, 1, 0), 0.03), ((0.5, 1, 0), (0.6, 1.02, 0), 0.006)], 10)
+    ends = np.array([(0.3, 1, 0), (0.48, 1, 0), (0.606, 1.02, 0)])
+    hand = crop_hand(list_corners(Mesh(mesh.vertices, mesh.faces)), *ends)
+    found = hand.solid.centers
+    assert found[:, 0].max() == pytest.approx(0.606, abs=1.5 * hand.solid.size)
+    assert found[:, 0].min() == pytest.approx(0.48 - 0.2 * hand.length, abs=1.5 * hand.solid.size)
+    aside = np.linalg.norm(found[:, 1:] - (1, 0), axis=1)
+    assert aside.max() < 0.03 + hand.solid.size and aside[found[:, 0] > 0.54].max() < 0.03
+
+
+def test_neighbors_of_cells_are_those_a_step_away():
+    cells = np.random.default_rng(1).random((7, 8, 6)) < 0.4
+    solid = VoxelSolid(cells, np.zeros(3), 0.5)
+    gaps = np.abs(solid.indices[:, None] - solid.indices[None])
+    lengths = np.where(gaps.max(axis=2) == 1, 0.5 * np.linalg.norm(gaps, axis=2), 0.0)
+    assert np.allclose(solid.graph.toarray(), lengths)
+    assert solid.graph.has_sorted_indices and solid.graph.nnz == np.count_nonzero(lengths)
 
 
 def free_vertices(mesh, knuckle, tip, start):

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ...mesh.topology import label_components
 from ...progress import Progress, ignore_progress
 from ...types import Float64Array, Int64Array
-from ..voxel_solid import NEIGHBORS_26
+from ..voxel_solid import NEIGHBORS_26, VoxelSolid
 from .hand_solid import HandSolid
 
 _LEVEL_STEP = 1.5
@@ -54,16 +55,17 @@ def find_branches(hand: HandSolid, progress: Progress = ignore_progress) -> list
     """Return the branches as long and slender as fingers; none unless there are at least two branches."""
     solid, step = hand.solid, _LEVEL_STEP * hand.solid.size
     distances = solid.measure_distances(hand.start)
+    reach = np.where(np.isfinite(distances), distances, -1.0)
+    levels = np.arange(reach.max(), 0.0, -step)[1:]
+    tips, merge_levels = _track_tips(solid, reach, levels, progress)
+    kept = _select_persistent(reach[tips], merge_levels, _MIN_PERSISTENCE * hand.length)
     field = np.full(solid.cells.shape, -1.0)
-    field[solid.cells] = np.where(np.isfinite(distances), distances, -1.0)
-    levels = np.arange(field.max(), 0.0, -step)[1:]
-    tips, merge_levels = _track_tips(field, levels, progress)
-    kept = _select_persistent(field.ravel()[tips], merge_levels, _MIN_PERSISTENCE * hand.length)
+    field[solid.cells] = reach
     branches = []
     for tip in kept if len(kept) > 1 else []:
         base = float(max(merge_levels[tip, other] for other in kept if other != tip))
         labels, _ = ndimage.label(field >= levels[levels > base].min(), NEIGHBORS_26)
-        cells = labels[solid.cells] == labels.ravel()[tips[tip]]
+        cells = labels[solid.cells] == labels[tuple(solid.indices[tips[tip]])]
         branch = _trace_branch(solid.centers[cells], distances[cells], base)
         section = cells.sum() * solid.size**3 / max(branch.length, solid.size)
         if branch.length > _MIN_ASPECT * 2 * np.sqrt(section / np.pi):
@@ -72,36 +74,69 @@ def find_branches(hand: HandSolid, progress: Progress = ignore_progress) -> list
 
 
 def _track_tips(
-    field: Float64Array, levels: Float64Array, progress: Progress
+    solid: VoxelSolid, reach: Float64Array, levels: Float64Array, progress: Progress
 ) -> tuple[Int64Array, Float64Array]:
-    """Flat indices (T,) of each component's farthest cell, and the levels (T, T) at which two merge."""
-    tips = np.empty((0, 3), np.int64)
-    rows = []
-    for done, (level, box) in enumerate(zip(levels, _list_boxes(field, levels), strict=True)):
-        progress(done / len(levels))
-        inside, low = field[box], np.array([part.start for part in box])
-        labels, count = ndimage.label(inside >= level, NEIGHBORS_26)
-        known = set(labels[tuple((tips - low).T)].tolist())
-        for label in range(1, count + 1):
-            if label not in known:
-                cells = np.argwhere(labels == label)
-                tips = np.vstack((tips, low + cells[inside[tuple(cells.T)].argmax()]))
-        rows.append(labels[tuple((tips - low).T)])
-    merge_levels = np.zeros((len(tips), len(tips)))
-    for level, row in zip(levels[::-1], rows[::-1], strict=True):
-        first, second = np.nonzero(row[:, None] == row[None])
-        merge_levels[first, second] = level
-    return np.array(np.ravel_multi_index(tuple(tips.T), field.shape), np.int64), merge_levels
+    """The farthest cells (T,) of components of superlevel sets, and the levels (T, T) at which two merge.
+
+    reach: (N,) of each cell. levels: falling, none above all cells. The components are joined from patches,
+    connected cells between two levels: a patch without a neighbor farther out is where one begins.
+    """
+    bands = np.searchsorted(-levels, -reach)
+    bands[bands == len(levels)] = -1
+    patches, inner, outer = _label_patches(solid, bands)
+    progress(0.5)
+    band = np.full(patches.max() + 1, -1)
+    band[patches] = bands
+    is_tip = (band >= 0) & ~np.isin(np.arange(len(band)), inner)
+    farthest = np.lexsort((-reach, patches))
+    farthest = farthest[np.unique(patches[farthest], return_index=True)[1]]
+    names = np.flatnonzero(is_tip)
+    names = names[np.lexsort((farthest[names], band[names]))]
+    return farthest[names], _merge_tips(names, band, inner, outer, levels)
 
 
-def _list_boxes(field: Float64Array, levels: Float64Array) -> list[tuple[slice, ...]]:
-    """The box around the cells of `field` at or above each level; levels: falling, none above all cells."""
-    cells = np.argwhere(field >= levels[-1]) if len(levels) else np.empty((0, 3), np.int64)
-    values = field[tuple(cells.T)]
-    order = np.argsort(-values, kind="stable")
-    low, high = np.minimum.accumulate(cells[order]), np.maximum.accumulate(cells[order])
-    last = np.searchsorted(-values[order], -levels, side="right") - 1
-    return [tuple(map(slice, low[row], high[row] + 1)) for row in last]
+def _label_patches(solid: VoxelSolid, bands: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """The patch (N,) of each cell, and pairs (P,), (P,) of one and its neighbor farther out."""
+    later = solid.neighbors[:, 13:]
+    bands = bands.astype(np.int16)
+    here, there = bands[:, None], np.append(bands, -1)[later]
+    starts, steps = np.nonzero((here == there) & (here >= 0))
+    patches = label_components((starts, later[starts, steps]), len(bands))
+    starts, steps = np.nonzero((here != there) & (here >= 0) & (there >= 0))
+    one, two = patches[starts], patches[later[starts, steps]]
+    is_inner = bands[starts] > there[starts, steps]
+    count = int(patches.max()) + 1
+    pairs = np.where(is_inner, one, two) * count + np.where(is_inner, two, one)
+    inner, outer = np.divmod(np.unique(pairs), count)
+    return patches, inner, outer
+
+
+def _merge_tips(
+    names: Int64Array, band: Int64Array, inner: Int64Array, outer: Int64Array, levels: Float64Array
+) -> Float64Array:
+    """(T, T) levels at which the tips of the patches `names` merge, joining patches from the tips inwards."""
+    merge_levels = np.zeros((len(names), len(names)))
+    groups: dict[int, list[int]] = {int(name): [tip] for tip, name in enumerate(names)}
+    owners = np.arange(len(band))
+    order = np.argsort(band[inner], kind="stable")
+    for patch, neighbor in zip(inner[order].tolist(), outer[order].tolist(), strict=True):
+        here, there = _find_owner(owners, patch), _find_owner(owners, neighbor)
+        if here == there:
+            continue
+        one, two = groups.pop(here, []), groups.pop(there)
+        for tip in one:
+            merge_levels[tip, two] = merge_levels[two, tip] = levels[band[patch]]
+        owners[there] = here
+        groups[here] = one + two
+    return merge_levels
+
+
+def _find_owner(owners: Int64Array, patch: int) -> int:
+    """The patch that stands for all that were joined with this one; shortens the way there."""
+    while owners[patch] != patch:
+        owners[patch] = owners[owners[patch]]
+        patch = int(owners[patch])
+    return patch
 
 
 def _select_persistent(reach: Float64Array, merge_levels: Float64Array, shortest: float) -> list[int]:

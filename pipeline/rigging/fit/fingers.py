@@ -15,6 +15,7 @@ import numpy as np
 from ...progress import Progress, span_progress
 from ...types import Float64Array, Mesh
 from ..skeleton import FINGERS
+from ..voxelize import list_corners
 from .arms import Arm
 from .branches import Branch, find_branches
 from .hand_solid import crop_hand
@@ -59,17 +60,20 @@ def fit_fingers(
     """
     positions: dict[str, Float64Array] = {}
     warnings = []
+    corners = list_corners(mesh)
     for number, (side, arm) in enumerate(arms.items()):
         part = span_progress(progress, number / len(arms), (number + 1) / len(arms))
-        found, reason = _fit_hand(mesh, arm, part)
+        found, reason = _fit_hand(corners, arm, part)
         positions |= {f"{side}Hand{name}": position for name, position in found.items()}
         if reason:
             warnings.append(f"the {side.lower()} hand {reason}")
     return positions, warnings
 
 
-def _fit_hand(mesh: Mesh, arm: Arm, progress: Progress) -> tuple[dict[str, Float64Array], str]:
-    hand = crop_hand(mesh, arm.elbow, arm.wrist, arm.tip) if arm.is_free else None
+def _fit_hand(
+    corners: tuple[Float64Array, Float64Array], arm: Arm, progress: Progress
+) -> tuple[dict[str, Float64Array], str]:
+    hand = crop_hand(corners, arm.elbow, arm.wrist, arm.tip) if arm.is_free else None
     if hand is None or not hand.is_free:
         return {}, "is not free of the body; no fingers were rigged"
     branches = sorted(find_branches(hand, progress), key=lambda branch: -branch.length)[: len(FINGERS)]

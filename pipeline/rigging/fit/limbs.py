@@ -94,11 +94,13 @@ def _recenter(
 
 def _slice_cells(solid: VoxelSolid, center: Float64Array, normal: Float64Array, radius: float) -> Int64Array:
     """Cells of the slice through `center` that are connected to the cell nearest to it."""
-    ball = np.array(solid.tree.query_ball_point(center, radius), dtype=np.int64)
-    if not len(ball):
-        return ball
+    steps = (center - solid.origin) / solid.size
+    first = np.maximum(np.ceil(steps - radius / solid.size), 0).astype(np.int64)
+    last = np.floor(steps + radius / solid.size).astype(np.int64)
+    near = solid.numbers[tuple(map(slice, first, np.maximum(last + 1, 0)))]
+    ball = near[near >= 0]
     offset = solid.centers[ball] - center
-    flat = np.abs(offset @ normal) <= 0.75 * solid.size
+    flat = (np.abs(offset @ normal) <= 0.75 * solid.size) & ((offset**2).sum(axis=1) <= radius**2)
     ball, offset = ball[flat], offset[flat]
     if not len(ball):
         return ball

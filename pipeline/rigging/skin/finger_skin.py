@@ -16,6 +16,7 @@ from ...progress import Progress, span_progress
 from ...types import Float64Array, Int64Array, Mesh, Skeleton
 from ..fit.hand_solid import HandSolid, crop_hand
 from ..skeleton import FINGERS, PREFIX, SIDES, measure_tree_distances
+from ..voxelize import list_corners
 from .smoothing import smooth_over_edges
 
 _FALLOFF = 8.0
@@ -66,7 +67,7 @@ def _share_hand(
     shares = np.zeros((len(mesh.positions), 3 * len(chains)))
     tips = at[[chain[3] for chain in chains]]
     farthest = tips[np.linalg.norm(tips - at[palm], axis=1).argmax()]
-    hand = crop_hand(mesh, at[skeleton.parents[palm]], at[palm], farthest)
+    hand = crop_hand(list_corners(mesh), at[skeleton.parents[palm]], at[palm], farthest)
     if hand is None:
         return shares
     vertices, cells = _match_cells(mesh, hand)
