@@ -104,7 +104,8 @@ def follow_arm(
     neck = np.array((torso.axis_at(torso.neck), torso.neck))
     collar = neck + (_COLLAR_OUT, _COLLAR_DOWN) * (shoulder - neck)
     line = np.stack((shoulder, elbow, wrist, tip))
-    sleeve = points.measure_arm_width(side, line) / 2
+    sleeve = float(np.clip(points.measure_arm_width(side, line) / 2, usual, _MAX_SLEEVE * usual))
+    ends_outside = points.shows_arm(line[1:], side) and view.measure_radius(tip) <= _FREE * sleeve
     is_free = view.measure_radius(tip) <= _FREE * radius or view.measure_radius(wrist) <= _FREE * radius
     return Arm(
         np.append(view.pull_inside(collar), root[2]),
@@ -115,7 +116,7 @@ def follow_arm(
         is_free=is_free,
         is_fused=find_armpit(view.solid, torso, end, side) is None,
         is_followed=True,
-        is_held=_is_inside(view, line, float(np.clip(sleeve, usual, _MAX_SLEEVE * usual))),
+        is_held=not ends_outside and _is_inside(view, line, sleeve),
     )
 
 

@@ -69,9 +69,13 @@ class FigurePoints:
         return self.find_part(wrist) not in _NO_HAND
 
     def shows_arm(self, line: Float64Array, side: int) -> bool:
-        """Whether the picture shows that side's arm at points (N, 3); side: +1 left, -1 right."""
+        """Whether the picture shows that side's arm, or it and what it holds, at points (N, 3).
+
+        side: +1 left, -1 right.
+        """
         shown = self.find_parts(line)
-        return bool(np.isin(shown, [f"{SIDE_NAMES[side]}_{part}" for part in ("arm", "hand")]).all())
+        is_own = np.isin(shown, [f"{SIDE_NAMES[side]}_{part}" for part in ("arm", "hand")])
+        return bool(is_own.any() and (is_own | (shown == "prop")).all())
 
     def find_leg_gap(self, left: Float64Array, right: Float64Array) -> float:
         """Return the height up to which the picture shows two legs side by side, metres; -inf if nowhere.
