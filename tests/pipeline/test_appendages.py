@@ -5,6 +5,7 @@ import pytest
 from character3d.pipeline.figure import PARTS
 from character3d.pipeline.formats.joint_names import rename_joints
 from character3d.pipeline.rigging import (
+    SeparatedMesh,
     compute_skin_weights,
     find_fused_arms,
     fit_skeleton,
@@ -13,6 +14,7 @@ from character3d.pipeline.rigging import (
     separate_limbs,
 )
 from character3d.pipeline.rigging.pose.posing import turn_about
+from character3d.pipeline.types import SkinWeights
 
 from .figures import join_parts, make_body, make_box, make_capsule
 from .test_fit_figure import read_figure
@@ -115,6 +117,25 @@ def test_an_arm_whose_hand_is_in_a_pocket_moves_with_the_chest():
     skeleton = fit_skeleton(mesh, pose_type="A-pose").skeleton
     separated = separate_limbs(clothed, skeleton, compute_skin_weights(clothed, skeleton))
     assert find_fused_arms(separated, skeleton) == ("left arm",)
+
+
+def test_faces_that_fold_over_a_cut_at_an_arms_side_count_as_the_flat_area():
+    skeleton = fit_skeleton(make_body(80, 3)[0]).skeleton
+    turns, sizes = np.linspace(0, 2 * np.pi, 24, endpoint=False), np.tile((1.0, 0.3), 12)
+    rim = np.stack((np.zeros(24), sizes * np.cos(turns), sizes * np.sin(turns)), axis=1)
+    star = np.concatenate(([(0.0, 1.5, 0.0)], rim))
+    fan = np.array([(0, 1 + at, 1 + (at + 1) % 24) for at in range(24)])
+    area = 12 * 0.3 * np.sin(np.pi / 12)
+    (points, faces), joint = make_box((1, 0, 0), (2, 2 * area, 0)), skeleton.index("mixamorig:LeftForeArm")
+
+    def is_fused(turn):
+        mesh = join_parts([(points, faces), (star @ turn.T, fan)])
+        count = len(mesh.positions)
+        skin = SkinWeights(np.full((count, 4), joint), np.tile((1.0, 0.0, 0.0, 0.0), (count, 1)))
+        return find_fused_arms(SeparatedMesh(mesh, skin, 0, 24), skeleton) == ("left arm",)
+
+    sideways, forward = np.eye(3), np.eye(3)[[2, 1, 0]]
+    assert not is_fused(sideways) and is_fused(forward)
 
 
 def test_an_arm_that_touches_the_body_is_cut_from_it():

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...mesh.areas import measure_areas
-from ...types import Skeleton, SkinWeights
+from ...mesh.topology import label_face_components
+from ...mesh.weld import weld_near
+from ...types import BoolArray, Mesh, Skeleton, SkinWeights
 from ..skeleton import ARM_PARTS, LEG_PARTS, PREFIX, SIDES
 from .separate import SeparatedMesh
 from .skinning import keep_strongest
@@ -19,14 +21,14 @@ LIMBS = {
 }
 """What is held as one, and the beginnings of its joints' names: those of fingers and props begin alike."""
 _MAX_CLOSING = 0.7
-"""Area of the flat faces that close an arm where it was cut from the body, per area of its rest: half or
-less for an arm that hangs beside the body and shows its outline."""
+"""Area of the cut that parts an arm from the body, per area of its rest: half or less for an arm that hangs
+beside the body and shows its outline."""
 _MAX_HAND_CLOSING = 1.0
 """The same of its hand: of one in a pocket or behind the back nothing is seen but where it was cut."""
 
 
 def find_fused_arms(separated: SeparatedMesh, skeleton: Skeleton) -> tuple[str, ...]:
-    """Return which arms, of LIMBS, or of their hands, consist mostly of faces that close the cuts."""
+    """Return which arms, of LIMBS, or of their hands, consist mostly of what closes the cuts."""
     mesh, skin = separated.mesh, separated.skin
     owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
     areas = measure_areas(mesh.positions, mesh.faces)
@@ -36,10 +38,30 @@ def find_fused_arms(separated: SeparatedMesh, skeleton: Skeleton) -> tuple[str, 
         joints = [skeleton.index(name) for name in LIMBS[arm]]
         for own, most in ((joints, _MAX_CLOSING), (joints[-1:], _MAX_HAND_CLOSING)):
             is_own = np.isin(owner, own)[mesh.faces].all(axis=1)
-            if areas[is_own & is_new].sum() > most * areas[is_own & ~is_new].sum():
+            if _measure_cut(mesh, is_own & is_new) > most * areas[is_own & ~is_new].sum():
                 fused.append(arm)
                 break
     return tuple(fused)
+
+
+def _measure_cut(mesh: Mesh, closing: BoolArray) -> float:
+    """Square metres of a cut that these faces (F,) close.
+
+    They fold over each other where its border goes to and fro: one that faces sideways, between the body and
+    an arm beside it, counts as flat. One that faces forward or back leaves little of the arm as it is.
+    """
+    if not closing.any():
+        return 0.0
+    points, _, merged = weld_near(mesh.positions)
+    faces = merged[mesh.faces[closing]]
+    corners = points[faces]
+    areas = 0.5 * np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    across, _, ahead = np.abs(areas.sum(axis=0))
+    if across <= ahead:
+        return float(np.linalg.norm(areas, axis=1).sum())
+    patch = label_face_components(faces, len(points))
+    flat = [np.bincount(patch, axis) for axis in areas.T]
+    return float(np.linalg.norm(flat, axis=0).sum())
 
 
 def hold_limbs(skeleton: Skeleton, skin: SkinWeights, limbs: Sequence[str]) -> SkinWeights:
