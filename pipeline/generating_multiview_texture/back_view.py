@@ -18,6 +18,7 @@ from .back_colors import choose_by_row, continue_rows, continue_shades
 from .back_head import choose_head_back
 from .figure_layout import FigureLayout
 from .front_details import (
+    complete_patches,
     find_front_details,
     find_islands,
     find_obstacles,
@@ -30,18 +31,16 @@ from .ink import erase_ink
 from .masked_images import (
     blur_masked,
     dilate_mask,
-    enlarge,
-    enlarge_mask,
     erode_mask,
     extend_color,
-    keep_large_components,
-    shrink,
+    resize,
+    resize_mask,
 )
-from .patch_synthesis import fill_with_patches
+from .patch_synthesis import fill_with_patches, measure_supply
 from .sleeves import favor_sleeves
 
 _ANALYSIS_SIDE = 384
-"""Approximate side of the reduced picture in which the details are found."""
+"""Largest side of the reduced picture in which the details are found."""
 _MARGIN = 0.009
 """Rim around details that goes with them: outlines and shadow, as a share of the side."""
 _TRUNK_BAND = 0.2
@@ -104,8 +103,8 @@ def synthesize_back_view(
 
 def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
     """Head and trunk."""
-    step = max(1, len(canvas.mask) // _ANALYSIS_SIDE)
-    mask, small, color = _reduce_mask(canvas.mask, step), layout.reduce(step), shrink(canvas.color, step)
+    size = (min(_ANALYSIS_SIDE, len(canvas.mask)),) * 2
+    mask, small, color = resize_mask(canvas.mask, size), layout.resize(size), resize(canvas.color, size)
     materials = segment_materials(color, mask)
     trunk = small.trunk & mask
     support = measure_support(materials, trunk, mask)
@@ -114,7 +113,8 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
     favored, closed = favor_sleeves(materials, support, small), mask | _close_rows(small.legs)
     details = find_front_details(materials, support, trunk, closed)
     details |= find_front_details(materials, favored, trunk, closed)
-    details &= ~keep_large_components(details & small.legs, _LEG_DETAIL * mask.size)
+    details = complete_patches(details, materials, trunk)
+    details &= ~_find_on_legs(details, small.legs)
     details = join_along_rows(details, trunk & ~small.legs)
     contrast = measure_contrast(color, trunk | small.head)
     details |= find_islands(contrast, trunk, mask) | small.held
@@ -131,15 +131,24 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
         details, trunk = details & ~regions[0][0], trunk & ~head.hole
     hole, source = _leave_margins(details, trunk, mask)
     regions.append((hole, source, continue_rows(color, materials, source, hole, chosen)))
-    size = canvas.mask.shape
+    size = (len(canvas.mask),) * 2
     return [
         _Region(
-            enlarge_mask(hole, size) & canvas.mask,
-            enlarge_mask(source, size) & canvas.mask,
-            enlarge(base, size),
+            resize_mask(hole, size) & canvas.mask,
+            resize_mask(source, size) & canvas.mask,
+            resize(base, size),
         )
         for hole, source, base in regions
     ]
+
+
+def _find_on_legs(details: BoolArray, legs: BoolArray) -> BoolArray:
+    """The large details (H, W) that are mostly on the legs; of a belly, the legs' part is the smaller one."""
+    patches, count = ndimage.label(details)
+    sizes, below = (np.bincount(item, minlength=count + 1) for item in (patches.ravel(), patches[legs]))
+    dropped = (below > 0.5 * sizes) & (below > _LEG_DETAIL * details.size)
+    dropped[0] = False
+    return dropped[patches]
 
 
 def _leave_margins(hole: BoolArray, source: BoolArray, mask: BoolArray) -> tuple[BoolArray, BoolArray]:
@@ -149,10 +158,6 @@ def _leave_margins(hole: BoolArray, source: BoolArray, mask: BoolArray) -> tuple
     inner = clear & erode_mask(mask, _RIM * side)
     best = next((item for item in (inner, clear) if item.any()), source)
     return dilate_mask(hole, _MARGIN * side) & mask, best
-
-
-def _reduce_mask(mask: BoolArray, step: int) -> BoolArray:
-    return shrink(mask[..., None].astype(np.float32), step)[..., 0] >= 0.5
 
 
 def _fill_region(
@@ -166,9 +171,10 @@ def _fill_region(
     color, hole, source, base = color.copy(), hole[window], source[window], region.base[window]
     part = color[window]
     guess = np.where(hole[..., None], base, part)
-    made = fill_with_patches(part, guess, hole, source, rng, progress)
+    made = fill_with_patches(part, guess, hole, source, rng, progress, scale=side / 768)
     light, _ = blur_masked(made, hole, _TEXTURE * side)
-    filled = np.clip(base + np.clip(made - light, -_CONTRAST, _CONTRAST), 0, 1)
+    contrast = _CONTRAST * measure_supply(hole, source, side / 768)
+    filled = np.clip(base + np.clip(made - light, -contrast, contrast), 0, 1)
     share = ndimage.gaussian_filter(hole.astype(np.float32), _SOFT * side)[..., None]
     color[window] = part * (1 - share) + np.where(hole[..., None], filled, extend_color(filled, hole)) * share
     return color

@@ -9,7 +9,7 @@ import numpy as np
 from ..boxes import find_box
 from ..figure import PARTS, Figure
 from ..types import BoolArray, FloatArray, IntArray
-from .masked_images import shrink
+from .masked_images import resize_mask
 
 _Four = tuple[float, float, float, float]
 _LEGS = ("left_leg", "right_leg", "left_foot", "right_foot")
@@ -48,15 +48,16 @@ class FigureLayout:
         """Rows from the crown to the neck."""
         return self.head_box[3] - self.head_box[1]
 
-    def reduce(self, step: int) -> FigureLayout:
-        """The layout of the picture reduced by a whole factor."""
+    def resize(self, size: tuple[int, int]) -> FigureLayout:
+        """The layout of the picture resized to rows, columns."""
         head, trunk, legs, arms, hands, held = (
-            shrink(item[..., None].astype(np.float32), step)[..., 0] >= 0.5
+            resize_mask(item, size)
             for item in (self.head, self.trunk, self.legs, self.arms, self.hands, self.held)
         )
-        face = None if self.face is None else _scale(self.face, 1 / step)
+        factor = size[0] / len(self.head)
+        face = None if self.face is None else _scale(self.face, factor)
         return FigureLayout(
-            head, trunk, legs, arms, hands, held, self.is_facing, _scale(self.head_box, 1 / step), face
+            head, trunk, legs, arms, hands, held, self.is_facing, _scale(self.head_box, factor), face
         )
 
 

@@ -31,6 +31,8 @@ _AROUND, STANDS_OUT = 0.04, 30.0
 """Width of what counts as around a spot, as a share of the side, and CIE 1976 difference from it."""
 _ISLAND, _PATTERN = 0.004, 0.05
 """Largest spot, as a share of the image, and share of a part from which on spots are a pattern."""
+_FOUND = 0.33
+"""Share of a patch that is found to be a detail from which on all of it is one."""
 _SPECK = 0.00012
 """Smallest detail, as a share of the image."""
 
@@ -100,6 +102,20 @@ def find_front_details(
     details = ndimage.binary_opening(details)
     details = keep_large_components(ndimage.binary_closing(details, iterations=2) & region, _SPECK * side**2)
     return details & ~find_reaching(details, mask)
+
+
+def complete_patches(details: BoolArray, materials: Materials, region: BoolArray) -> BoolArray:
+    """The details (H, W) and all of each patch of one material in `region` of which a good part is theirs."""
+    whole = details.copy()
+    for material in np.unique(materials.labels[details]):
+        patches, count = ndimage.label(region & (materials.labels == material))
+        sizes, known = (
+            np.bincount(item, minlength=count + 1) for item in (patches.ravel(), patches[details])
+        )
+        is_detail = known > _FOUND * sizes
+        is_detail[0] = False
+        whole |= is_detail[patches]
+    return whole
 
 
 def measure_contrast(color: FloatArray, region: BoolArray) -> FloatArray:

@@ -59,9 +59,21 @@ def enlarge(values: FloatArray, size: tuple[int, int]) -> FloatArray:
     return tensor_to_array(resized[0, :, : size[0], : size[1]].permute(1, 2, 0))
 
 
-def enlarge_mask(mask: BoolArray, size: tuple[int, int]) -> BoolArray:
-    """Enlarge a mask (H, W) to `size` with smooth outlines."""
-    return enlarge(mask[..., None].astype(np.float32), size)[..., 0] >= 0.5
+def resize(values: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """Resize (H, W, C) to any `size`: smaller by averages, larger bilinearly."""
+    if values.shape[:2] == size:
+        return values
+    tensor = array_to_tensor(values).permute(2, 0, 1)[None]
+    if size[0] < len(values):
+        resized = torch.nn.functional.adaptive_avg_pool2d(tensor, size)
+    else:
+        resized = torch.nn.functional.interpolate(tensor, size, mode="bilinear", align_corners=False)
+    return tensor_to_array(resized[0].permute(1, 2, 0))
+
+
+def resize_mask(mask: BoolArray, size: tuple[int, int]) -> BoolArray:
+    """Resize a mask (H, W) to any `size` with smooth outlines."""
+    return resize(mask[..., None].astype(np.float32), size)[..., 0] >= 0.5
 
 
 def erode_mask(mask: BoolArray, pixels: float) -> BoolArray:

@@ -11,12 +11,12 @@ from scipy import ndimage
 
 from ..progress import Progress, ignore_progress
 from ..types import BoolArray, FloatArray, IntArray
-from .masked_images import blur_masked, dilate_mask, shrink
+from .masked_images import blur_masked, dilate_mask, erode_mask, shrink
 
 _RADIUS = 3
 """Patches have 2 * _RADIUS + 1 pixels a side."""
 _LEVELS = ((8, 8), (4, 5))
-"""Factor by which a level is reduced, and its rounds. Finer levels would break strands into crumbs."""
+"""Factor by which a picture 768 wide is reduced, and rounds. Finer levels would break strands into crumbs."""
 _DRIFT = 0.005
 """Cost of a patch from one picture's height away, in squared color: near ones fit the light better."""
 _REUSE = 0.001
@@ -24,6 +24,8 @@ _REUSE = 0.001
 _LARGEST_LIGHT = 0.1
 """Largest change of color that hides the border of a filled hole."""
 _FEWEST_SOURCES = 30
+_STRAND, _ENOUGH = 4.0, 0.12
+"""Half the width of a strand in a picture 768 wide; share of a hole that places as wide have to make up."""
 _WINDOW = np.ones((2 * _RADIUS + 1,) * 2, dtype=bool)
 _NEIGHBORS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
@@ -35,16 +37,20 @@ def fill_with_patches(
     source: BoolArray,
     rng: np.random.Generator,
     progress: Progress = ignore_progress,
+    *,
+    scale: float = 1.0,
 ) -> FloatArray:
     """Replace the smooth guess (H, W, 3) in `hole` by texture that the picture `color` has in `source`.
 
-    hole, source: (H, W) bool, which may overlap. Returns the guess if there is nothing to take texture from.
+    hole, source: (H, W) bool, which may overlap. scale: the picture's width in units of 768 pixels. Returns
+    the guess if there is nothing to take texture from.
     """
     if not hole.any() or not source.any():
         return guess
     shift, factor, done = None, 1, 0
     total = sum(rounds for _, rounds in _LEVELS)
-    for reduced_by, rounds in _LEVELS:
+    for step, rounds in _LEVELS:
+        reduced_by = round(step * max(1.0, scale))  # smaller pictures have no more strands to match
         level = _Level((color, guess), hole, source, reduced_by)
         if not level.has_sources or len(level.targets) == 0:
             continue
@@ -56,6 +62,15 @@ def fill_with_patches(
         done += rounds
         shift, factor = level.read_shift(), reduced_by
     return guess if shift is None else _copy_shifted(color, hole, source, shift, factor)
+
+
+def measure_supply(hole: BoolArray, source: BoolArray, scale: float = 1.0) -> float:
+    """How far, 0..1, the texture of `source` suffices for `hole`: narrow places would show as tiles.
+
+    hole, source, scale: as in fill_with_patches.
+    """
+    wide = erode_mask(source, _STRAND * scale)
+    return min(1.0, float(wide.sum() / max(1.0, _ENOUGH * hole.sum())))
 
 
 class _Level:

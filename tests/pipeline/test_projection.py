@@ -10,12 +10,20 @@ from character3d.pipeline.figure import LANDMARKS, PARTS, Figure
 from character3d.pipeline.generating_multiview_texture import render_view_maps, synthesize_views
 from character3d.pipeline.generating_multiview_texture.alignment import align_picture
 from character3d.pipeline.generating_multiview_texture.back_colors import choose_by_row
+from character3d.pipeline.generating_multiview_texture.back_view import synthesize_back_view
+from character3d.pipeline.generating_multiview_texture.figure_layout import lay_out_figure
 from character3d.pipeline.generating_multiview_texture.front_details import (
+    Materials,
+    complete_patches,
     find_islands,
     join_along_rows,
     measure_contrast,
 )
-from character3d.pipeline.generating_multiview_texture.patch_synthesis import fill_with_patches
+from character3d.pipeline.generating_multiview_texture.patch_synthesis import (
+    fill_with_patches,
+    measure_supply,
+)
+from character3d.pipeline.progress import ignore_progress
 from character3d.pipeline.types import FramedPicture, Mesh
 from PIL import Image, ImageDraw
 from scipy import ndimage
@@ -27,11 +35,11 @@ HAIR, SKIN, SHIRT, BELT, BUCKLE, JEANS = (
 SIZE = 256
 
 
-def draw_figure(*, head=HAIR, face=SKIN, hands=(), vest=None):
+def draw_figure(*, head=HAIR, face=SKIN, hands=(), vest=None, belly=False):
     """A figure of 100 x 220 units: head 28..72, neck at 60, shirt, belt with buckle, jeans.
 
     hands: left, top, right, bottom of each that lies on the shirt. vest: left and right of where the shirt
-    is open, and something white seen.
+    is open, and something white seen. belly: a white one, half of it on the jeans.
     """
     image = Image.new("RGBA", (1024, 1024), (255, 0, 255, 0))
     pen = ImageDraw.Draw(image)
@@ -59,6 +67,8 @@ def draw_figure(*, head=HAIR, face=SKIN, hands=(), vest=None):
     box("rectangle", 24, 134, 76, 155, JEANS)
     box("rectangle", 24, 134, 46, 218, JEANS)
     box("rectangle", 54, 134, 76, 218, JEANS)
+    if belly:
+        box("ellipse", 38, 90, 62, 152, (250, 250, 250))
     return FramedPicture(np.asarray(image, dtype=np.float32) / 255)
 
 
@@ -192,6 +202,26 @@ def test_back_of_an_open_jacket_is_closed(opening):
     images, _ = synthesize(draw_figure(vest=opening))
     assert share_near(images, FRONT, (250, 250, 250), (0.4, 0.55)) > 0.3
     assert share_near(images, BACK, (250, 250, 250), (0.38, 0.55)) == 0
+
+
+@pytest.mark.nightly
+def test_belly_that_reaches_the_legs_is_not_on_the_back():
+    images, _ = synthesize(draw_figure(belly=True))
+    assert share_near(images, FRONT, (250, 250, 250), (0.4, 0.7)) > 0.15
+    assert share_near(images, BACK, (250, 250, 250), (0.38, 0.72)) == 0
+
+
+@pytest.mark.nightly
+def test_back_does_not_depend_on_the_size():
+    picture = draw_figure(belly=True)
+    replaced = []
+    for size in (384, 600):
+        mask = np.asarray(Image.fromarray(picture.mask).resize((size, size)))
+        canvas = align_picture(picture, mask)
+        layout = lay_out_figure(read_figure(picture), picture.mask, canvas.mask)
+        back = synthesize_back_view(canvas, layout, np.random.default_rng(0), ignore_progress)
+        replaced.append(np.asarray(Image.fromarray(back.replaced).resize((384, 384))))
+    assert (replaced[0] != replaced[1]).sum() < 0.03 * replaced[0].sum()
 
 
 def test_back_meets_front_at_the_silhouette(figure):
@@ -397,6 +427,19 @@ def test_row_without_a_material_takes_that_of_the_row_above():
     assert (chosen[65:] == 1).all()
 
 
+def test_patch_of_which_a_good_part_is_a_detail_is_one():
+    labels = np.zeros((40, 40), np.int32)
+    labels[10:30, 10:30] = 1
+    labels[32:36, 10:30] = 1
+    materials = Materials(labels, np.zeros((2, 3), np.float32), np.eye(2, dtype=np.float32))
+    details = np.zeros((40, 40), dtype=bool)
+    details[14:22, 10:30] = True
+    details[32, 10:14] = True
+    whole = complete_patches(details, materials, np.ones_like(details))
+    assert whole[10:30, 10:30].all()
+    assert whole.sum() == 400 + 4
+
+
 def make_stripes(side=96):
     """Stripes 12 pixels wide, with a disk in their middle; the picture, the disk, the rest."""
     rows, columns = np.mgrid[:side, :side]
@@ -411,6 +454,14 @@ def test_patches_continue_a_pattern():
     filled = fill_with_patches(color, guess, hole, ~hole, np.random.default_rng(0))
     assert np.array_equal(filled[~hole], color[~hole])
     assert np.abs(filled - color)[hole].mean() < 0.4 * np.abs(guess - color)[hole].mean()
+
+
+@pytest.mark.parametrize(("width", "supply"), [(30, 1.0), (20, 0.9), (6, 0.0)])
+def test_narrow_strips_of_texture_do_not_suffice(width, supply):
+    columns = np.broadcast_to(np.arange(200), (200, 200))
+    hole, source = columns >= 80, (columns >= 80 - width) & (columns < 80)
+    assert measure_supply(hole, source) == pytest.approx(supply, abs=0.1)
+    assert measure_supply(hole[::2, ::2], source[::2, ::2], 0.5) == pytest.approx(supply, abs=0.2)
 
 
 def test_patches_need_a_source():
