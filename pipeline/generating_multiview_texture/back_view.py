@@ -46,8 +46,9 @@ _MARGIN = 0.009
 _TRUNK_BAND = 0.2
 """Width, as a share of the trunk's, of a narrower side that has to show a material above the legs, too: the
 wider one may reach into an open jacket."""
-_LEG_DETAIL = 0.002
-"""Largest detail of the legs, as a share of the image: larger ones are loincloths or patterns."""
+_LEG_DETAIL, _ON_LEGS = 0.002, 0.7
+"""Largest detail of the legs, as a share of the image: larger ones of which such a share is on the legs are
+loincloths or patterns."""
 _SOFT = 0.003
 """Width over which filled and kept texture pass into each other, as a share of the side."""
 _LIKE = 0.5
@@ -143,10 +144,10 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
 
 
 def _find_on_legs(details: BoolArray, legs: BoolArray) -> BoolArray:
-    """The large details (H, W) that are mostly on the legs; of a belly, the legs' part is the smaller one."""
+    """The large details (H, W) that hang on the legs; a belly may reach over them, too."""
     patches, count = ndimage.label(details)
     sizes, below = (np.bincount(item, minlength=count + 1) for item in (patches.ravel(), patches[legs]))
-    dropped = (below > 0.5 * sizes) & (below > _LEG_DETAIL * details.size)
+    dropped = (below > _ON_LEGS * sizes) & (below > _LEG_DETAIL * details.size)
     dropped[0] = False
     return dropped[patches]
 
