@@ -114,7 +114,7 @@ def _choose_regions(canvas: FrontCanvas, layout: FigureLayout) -> list[_Region]:
     favored, closed = favor_sleeves(materials, support, small), mask | _close_rows(small.legs)
     details = find_front_details(materials, support, trunk, closed)
     details |= find_front_details(materials, favored, trunk, closed)
-    details = complete_patches(details, materials, trunk)
+    details = complete_patches(details, materials, favored, trunk)
     details &= ~_find_on_legs(details, small.legs)
     details = join_along_rows(details, trunk & ~small.legs)
     contrast = measure_contrast(color, trunk | small.head)

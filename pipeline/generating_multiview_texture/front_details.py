@@ -33,6 +33,8 @@ _ISLAND, _PATTERN = 0.004, 0.05
 """Largest spot, as a share of the image, and share of a part from which on spots are a pattern."""
 _FOUND = 0.33
 """Share of a patch that is found to be a detail from which on all of it is one."""
+_MAIN = 0.7
+"""Share of a row's commonest material from which on another is its sides', too."""
 _SPECK = 0.00012
 """Smallest detail, as a share of the image."""
 
@@ -104,9 +106,17 @@ def find_front_details(
     return details & ~find_reaching(details, mask)
 
 
-def complete_patches(details: BoolArray, materials: Materials, region: BoolArray) -> BoolArray:
-    """The details (H, W) and all of each patch of one material in `region` of which a good part is theirs."""
+def complete_patches(
+    details: BoolArray, materials: Materials, support: FloatArray, region: BoolArray
+) -> BoolArray:
+    """The details (H, W) and the rest of each patch of one material in `region` that they are a third of.
+
+    Without the rows whose sides are of that material: a white belly may end in white feet. support: (H, W, C)
+    of the region.
+    """
     whole = details.copy()
+    own = np.take_along_axis(support, np.maximum(materials.labels, 0)[..., None], axis=-1)[..., 0]
+    open_rows = region & (own < _MAIN * support.max(axis=-1))
     for material in np.unique(materials.labels[details]):
         patches, count = ndimage.label(region & (materials.labels == material))
         sizes, known = (
@@ -114,7 +124,7 @@ def complete_patches(details: BoolArray, materials: Materials, region: BoolArray
         )
         is_detail = known > _FOUND * sizes
         is_detail[0] = False
-        whole |= is_detail[patches]
+        whole |= is_detail[patches] & open_rows
     return whole
 
 

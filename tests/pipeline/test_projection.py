@@ -435,9 +435,11 @@ def test_patch_of_which_a_good_part_is_a_detail_is_one():
     details = np.zeros((40, 40), dtype=bool)
     details[14:22, 10:30] = True
     details[32, 10:14] = True
-    whole = complete_patches(details, materials, np.ones_like(details))
-    assert whole[10:30, 10:30].all()
-    assert whole.sum() == 400 + 4
+    support = np.tile(np.array((1.0, 0.4), np.float32), (40, 40, 1))
+    support[27:] = 1.0
+    whole = complete_patches(details, materials, support, np.ones_like(details))
+    assert whole[10:27, 10:30].all()
+    assert whole.sum() == 17 * 20 + 4
 
 
 def make_stripes(side=96):
