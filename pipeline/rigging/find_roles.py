@@ -41,8 +41,9 @@ class _Tree:
         return [joint for joint in range(len(self.parents)) if not (self.parents == joint).any()]
 
     def find_meeting(self, one: int, other: int) -> int:
-        """The last joint that the chains to two joints share."""
-        return [a for a, b in zip(self.climb(one), self.climb(other), strict=False) if a == b][-1]
+        """The last joint that the chains to two joints share; -1 if these hang on roots of their own."""
+        shared = [a for a, b in zip(self.climb(one), self.climb(other), strict=False) if a == b]
+        return shared[-1] if shared else -1
 
     def follow(self, joint: int) -> list[int]:
         """The longest chain that begins with a joint."""
@@ -103,12 +104,12 @@ def _find_ends(tree: _Tree) -> tuple[tuple[int, int], tuple[int, int], int] | No
 
 def _find_widest(tree: _Tree, tips: list[int], meetings: list[int] | None = None) -> tuple[int, int] | None:
     """The tips farthest apart from left to right, left one first, whose chains meet at one of `meetings`."""
+    allowed = range(len(tree.parents)) if meetings is None else meetings
     best: tuple[int, int] | None = None
     widest = 0.0
     for left, right in permutations(tips, 2):
         width = float(tree.positions[left, 0] - tree.positions[right, 0])
-        is_wider = width > widest
-        if is_wider and (meetings is None or tree.find_meeting(left, right) in meetings):
+        if width > widest and tree.find_meeting(left, right) in allowed:
             best, widest = (left, right), width
     return best
 

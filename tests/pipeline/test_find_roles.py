@@ -119,6 +119,14 @@ def test_hair_and_tail_are_chains_of_their_own_and_weights_fold():
     assert (folded.sum(axis=1) == 1).all() and (folded.argmax(axis=1) == adopted.movers).all()
 
 
+def test_handles_on_roots_of_their_own_are_no_hands():
+    """Rigs of animators have joints beside the body, farther apart than the hands: they hang on nothing."""
+    names, positions, parents = build_tree(place_joints())
+    handles = np.array(((1.1, 1.4, 0), (-1.1, 1.4, 0), (0.4, 0, 0.3), (-0.4, 0, 0.3)))
+    found = find_roles(np.concatenate((positions, handles)), np.append(parents, [-1] * 4))
+    assert {name: names[joint] for name, joint in found.items()} == {name: name for name in names}
+
+
 def test_what_is_no_person_keeps_its_joints():
     """A quadruped: four legs, a tail, a head in front; and a chain."""
     places = [(0, 1, 0), (0, 1, 0.6), (0, 1.3, 0.9)]
