@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from bodies import GROUPS, JOINTS, Bodies
 from numpy.typing import NDArray
-from proportions import Pose, Proportions, random_pose, random_proportions
+from proportions import STYLE_SHARES, Pose, Proportions, random_pose, random_proportions
 from raster import skin
 from solids import Soup, turn_about, turn_between
 
@@ -77,10 +77,18 @@ class Body:
         return self.head_center + (np.asarray(u, float) * self.head_radii) @ self.turn["head"].T
 
 
-def random_body(bodies: Bodies, rng: np.random.Generator, standing: bool = False) -> Body:
-    """Draw body, proportions and pose, and skin them; `standing`: as meshes are modeled to be rigged."""
+def random_body(
+    bodies: Bodies,
+    rng: np.random.Generator,
+    standing: bool = False,
+    shares: tuple[float, ...] = STYLE_SHARES,
+) -> Body:
+    """Draw body, proportions and pose, and skin them; `standing`: as meshes are modeled to be rigged.
+
+    shares: of STYLES, for those that need not stand so.
+    """
     index = int(rng.integers(len(bodies.vertices)))
-    proportions = random_proportions(rng, _MODELED) if standing else random_proportions(rng)
+    proportions = random_proportions(rng, _MODELED if standing else shares)
     if standing and rng.random() < 0.4:
         vary_segments(proportions, rng)
     pose = random_pose(rng, standing)

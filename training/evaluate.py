@@ -55,7 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.weights:
         reader.load_network.cache_clear()
-        network = reader.OutlineNetwork()
+        network = reader.BodyNetwork()
         weights = reader.load_file(arguments.weights)
         network.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
         reader.load_network = lambda device: network.eval()
@@ -83,7 +83,8 @@ def _report(title: str, columns: tuple[str, ...], rows: dict[str, tuple[bool, tu
 def _turnarounds(folder: Path, points: Path | None) -> None:
     rows = {}
     for path in sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: int(p.name)):
-        mask, truth = (_alpha(path / f"{name}.png") for name in ("front", "left"))
+        picture, truth = (_read_picture(path / f"{name}.png") for name in ("front", "left"))
+        mask = picture[..., 3]
         hints, trust = (
             _read_points(points / f"turnarounds_{path.name}_front.npz", mask.shape[0])
             if points
@@ -91,14 +92,14 @@ def _turnarounds(folder: Path, points: Path | None) -> None:
         )
         values: list[float] = []
         for given in ((None, None), (hints, trust)):
-            reading = reader.read_body(mask, *given)
-            values += compare_sides(reading.front, reading.back, truth)
+            reading = reader.read_body(mask, *given, colors=picture[..., :3])
+            values += compare_sides(reading.front, reading.back, truth[..., 3])
         rows[path.name] = (path.name in _TUNE, tuple(values))
     _report("turnaround", ("center", "best", "depth", "+center", "+best", "+depth"), rows)
 
 
-def _alpha(path: Path) -> NDArray:
-    return np.asarray(Image.open(path).convert("RGBA"))[..., 3].astype(np.float32) / 255
+def _read_picture(path: Path) -> NDArray:
+    return np.asarray(Image.open(path).convert("RGBA")).astype(np.float32) / 255
 
 
 def _read_points(path: Path, size: int) -> tuple[NDArray, NDArray]:

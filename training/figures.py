@@ -10,6 +10,7 @@ from body import SIDES, Body, random_body
 from heads import skull_top
 from numpy.typing import NDArray
 from outfits import dress
+from proportions import STYLE_SHARES
 from raster import rasterize
 from solids import turn_euler
 
@@ -34,9 +35,11 @@ class Sample:
     style: str
 
 
-def random_sample(bodies: Bodies, rng: np.random.Generator) -> Sample:
-    """Draw a figure, a view and, now and then, a cut at thighs, hips or chest."""
-    body = random_body(bodies, rng)
+def random_sample(
+    bodies: Bodies, rng: np.random.Generator, shares: tuple[float, ...] = STYLE_SHARES
+) -> Sample:
+    """Draw a figure, a view and, now and then, a cut at thighs, hips or chest. shares: of STYLES."""
+    body = random_body(bodies, rng, shares=shares)
     soup = body.soup()
     dress(soup, body, bodies, rng)
     points, triangles, labels = soup.merged()

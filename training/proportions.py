@@ -11,7 +11,8 @@ from solids import turn_euler
 
 Rng = np.random.Generator
 STYLES = ("person", "anime", "toon", "chibi", "mascot")
-_STYLE_SHARES = (0.16, 0.22, 0.24, 0.22, 0.16)
+STYLE_SHARES = (0.16, 0.22, 0.24, 0.22, 0.16)
+TOY_SHARES = (0.02, 0.08, 0.2, 0.25, 0.45)
 
 
 _RANGES = {
@@ -54,7 +55,7 @@ class Proportions:
     ball: float
 
 
-def random_proportions(rng: Rng, shares: tuple[float, ...] = _STYLE_SHARES) -> Proportions:
+def random_proportions(rng: Rng, shares: tuple[float, ...] = STYLE_SHARES) -> Proportions:
     """Draw a style, by its share, and everything that follows from it."""
     style = str(rng.choice(STYLES, p=shares))
     scale, thickness = np.ones((len(GROUPS), 3)), np.zeros(len(GROUPS))

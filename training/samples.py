@@ -8,12 +8,15 @@ import numpy as np
 import pack  # noqa: F401
 import torch
 from character3d.pipeline.figure import LANDMARKS, PARTS, mirrored_names
-from character3d.pipeline.figure.outline_network import SIDE, encode_hints, encode_outline
+from character3d.pipeline.figure.body_network import SIDE, encode_colors, encode_hints, encode_outline
+from paint import paint_figures
 from shards import Motion, Shards, move_figures
 from torch import Tensor
 
 _LANDMARK_MIRROR, _PART_MIRROR = mirrored_names(LANDMARKS), mirrored_names(PARTS)
 _MOTION = Motion(turn=3, scale=(0.93, 1.04), shift=0.012)
+_COLORLESS = 0.15
+"""Share of the figures whose colors are not known."""
 _SELDOM_HINTED = [LANDMARKS.index("crown")]
 _CHAINS = [
     [LANDMARKS.index(f"{side}_{name}") for side in ("left", "right") for name in names.split()]
@@ -23,10 +26,12 @@ _CHAINS = [
 
 @dataclass
 class Batch:
-    """outline (B, 2, 128, 128), hints (B, 20, 32, 32); truths: front and back with NaN, part, landmarks."""
+    """outline (B, 2, 128, 128), hints (B, 20, 32, 32), colors (B, 3, 128, 128); truths: front and back with
+    NaN, part, landmarks."""
 
     outline: Tensor
     hints: Tensor
+    colors: Tensor
     front: Tensor
     back: Tensor
     part: Tensor
@@ -53,7 +58,24 @@ class Figures(Shards):
         hints, trust = random_hints(landmarks[..., :2].numpy(), rng)
         spots = encode_hints(torch.from_numpy(hints), torch.from_numpy(trust))
         nothing = torch.where(inside, 0.0, torch.nan)
-        return Batch(outline, spots, maps[:, 0] + nothing, maps[:, 1] + nothing, part * inside, landmarks)
+        colors = self._paint(maps[:, 0], part, landmarks, inside, torch.from_numpy(masks), rng)
+        return Batch(
+            outline, spots, colors, maps[:, 0] + nothing, maps[:, 1] + nothing, part * inside, landmarks
+        )
+
+    def _paint(
+        self,
+        front: Tensor,
+        part: Tensor,
+        landmarks: Tensor,
+        inside: Tensor,
+        masks: Tensor,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """Colors in the torn masks, for all but a few of the figures."""
+        colors = paint_figures(front, part, landmarks, inside, rng)
+        known = torch.from_numpy(rng.random(len(front)) > _COLORLESS)
+        return encode_colors(colors, masks) * known[:, None, None, None]
 
 
 def _tear(masks: Tensor, rng: np.random.Generator) -> Tensor:

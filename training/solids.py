@@ -49,7 +49,7 @@ class Soup:
         self, center: ArrayLike, radii: ArrayLike, label: int, turn: NDArray | None = None, power: float = 2.0
     ) -> None:
         """An ellipsoid (or, with a power above 2, a rounded box), turned by the matrix `turn`."""
-        unit, triangles = _sphere()
+        unit, triangles = make_sphere()
         if power != 2:
             unit = unit / (np.abs(unit) ** power).sum(axis=1, keepdims=True) ** (1 / power)
         points = unit * np.asarray(radii, float)
@@ -84,7 +84,8 @@ def _loft(path: NDArray, radii: NDArray, right: NDArray, power: float) -> tuple[
     return np.concatenate([rings.reshape(-1, 3), path[:1], path[-1:]]), triangles
 
 
-def _sphere(rings: int = 14) -> tuple[NDArray, NDArray]:
+def make_sphere(rings: int = 14) -> tuple[NDArray, NDArray]:
+    """The unit sphere: points (P, 3) and triangles (F, 3)."""
     latitude = np.linspace(-np.pi / 2, np.pi / 2, rings + 2)[1:-1]
     path = np.stack([0 * latitude, np.sin(latitude), 0 * latitude], axis=1)
     points, triangles = _loft(path, np.cos(latitude), np.array((1.0, 0, 0)), 2.0)

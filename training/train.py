@@ -1,4 +1,4 @@
-"""Train the outline network: `python train.py DATA OUT --minutes 72`.
+"""Train the body network: `python train.py DATA OUT --minutes 72`.
 
 It goes on from OUT/state.pt if there is one. The learning rate falls over the minutes that are given; the
 weights that are kept are a running mean.
@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 import pack  # noqa: F401
 import torch
-from character3d.pipeline.figure.outline_network import HEAT_SIDE, OutlineNetwork, decode_landmarks
+from character3d.pipeline.figure.body_network import HEAT_SIDE, BodyNetwork, decode_landmarks
 from hogwild import Task, parse_arguments, train
 from samples import Batch, Figures
 from torch import Tensor
 
 
-def losses(network: OutlineNetwork, batch: Batch) -> dict[str, Tensor]:
+def losses(network: BodyNetwork, batch: Batch) -> dict[str, Tensor]:
     """Depths (Laplace), extent of each row's depths, parts, places and depths of landmarks."""
-    output = network(batch.outline, batch.hints)
+    output = network(batch.outline, batch.hints, batch.colors)
     inside = torch.isfinite(batch.front)
     truth = torch.stack([batch.front, batch.back], dim=1).nan_to_num(0)
     guess, scale = output.surfaces[:, :2], output.surfaces[:, 2:].clamp(-7, 0)
@@ -66,7 +66,7 @@ def _heat_target(landmarks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def validate(network: OutlineNetwork, figures: Figures) -> str:
+def validate(network: BodyNetwork, figures: Figures) -> str:
     """Errors on figures that are never trained on, half of them without hints."""
     rng, totals = np.random.default_rng(0), []
     network.eval()
@@ -75,7 +75,7 @@ def validate(network: OutlineNetwork, figures: Figures) -> str:
         if start % 100 == 0:
             batch.hints.zero_()
         values = losses(network, batch)
-        points, _ = decode_landmarks(network(batch.outline, batch.hints))
+        points, _ = decode_landmarks(network(batch.outline, batch.hints, batch.colors))
         seen = ((batch.landmarks[..., :2] > 0) & (batch.landmarks[..., :2] < 1)).all(dim=2)
         values["place"] = (points - batch.landmarks)[..., :2].norm(dim=2)[seen].mean()
         totals.append({name: float(value) for name, value in values.items()})
@@ -90,7 +90,7 @@ def main() -> None:
     """Train until the time is up."""
     arguments = parse_arguments(__doc__)
     figures = Figures(sorted(arguments.data.glob("shard_???.npz")))
-    train(Task(OutlineNetwork(), losses, _WEIGHTS, validate), figures, arguments)
+    train(Task(BodyNetwork(), losses, _WEIGHTS, validate), figures, arguments)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Reads a body from its outline: depths of the first and the last surface, landmarks and parts.
+"""Reads a body in its outline and colors: depths of the first and the last surface, landmarks and parts.
 
-The network was trained on random figures alone (`training/`), made from CC0 bodies, hair and hats. It sees no
-colors, so that a painted figure, a photograph and a rendered one look the same to it.
+The network was trained on random figures alone (`training/`), made from CC0 bodies, hair and hats, painted so
+differently that a drawing, a photograph and a rendering are one more kind of paint to it (domain
+randomization, Tobin et al. 2017).
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from scipy import ndimage
 from torch import Tensor
 
 from ..types import BoolArray, FloatArray, IntArray
-from .figure import LANDMARKS, PARTS, mirrored_names
-from .outline_network import (
+from .body_network import (
     HEAT_SIDE,
     SIDE,
+    BodyNetwork,
     NetworkOutput,
-    OutlineNetwork,
     decode_landmarks,
+    encode_colors,
     encode_hints,
     encode_outline,
 )
+from .figure import LANDMARKS, PARTS, mirrored_names
 from .square import Square
 
 MARGIN = 0.08
@@ -72,9 +74,9 @@ class BodyReading:
 
 
 @functools.lru_cache(maxsize=2)
-def load_network(device: str = "cpu") -> OutlineNetwork:
+def load_network(device: str = "cpu") -> BodyNetwork:
     """Read the weights beside this file, once for each device."""
-    network = OutlineNetwork()
+    network = BodyNetwork()
     weights = load_file(Path(__file__).with_name("network.safetensors"))
     network.load_state_dict({name: value.float() for name, value in weights.items()})
     return network.eval().to(device)
@@ -85,11 +87,14 @@ def read_body(
     hints: FloatArray | None = None,
     hint_confidence: FloatArray | None = None,
     device: torch.device | str = "cpu",
+    *,
+    colors: FloatArray | None = None,
 ) -> BodyReading:
     """Read the body whose framed outline is `mask` (S, S), 0..1.
 
     hints: (20, 2) landmarks found by other means, shares of the mask's side; NaN or confidence 0 where none
-    is. The network checks them against the outline. An empty mask gives landmarks of confidence 0.
+    is. The network checks them against the picture. colors: (S, S, 3), 0..1, of the picture; None if only the
+    outline is known. An empty mask gives landmarks of confidence 0.
     """
     mask = np.asarray(mask, np.float32)
     size, square = len(mask), _frame(mask)
@@ -97,7 +102,9 @@ def read_body(
     trust = np.ones(_COUNT) if hint_confidence is None else np.asarray(hint_confidence)
     known = np.isfinite(points).all(axis=1)
     points = (np.where(known[:, None], points, 0.5) * size - (square.left, square.top)) / square.side
-    output = _run(_crop(mask, square), points, np.where(known, trust, 0), str(device))
+    crop = _crop(mask, square)
+    seen = torch.zeros(1, 3, SIDE, SIDE) if colors is None else _crop_colors(colors, mask, crop, square)
+    output = _run(crop, seen, points, np.where(known, trust, 0), str(device))
     landmarks, confidence = (value[0].cpu().numpy() for value in decode_landmarks(output))
     landmarks = np.stack(
         [
@@ -115,14 +122,20 @@ def read_body(
 
 
 @torch.inference_mode()
-def _run(crop: FloatArray, points: FloatArray, trust: FloatArray, device: str) -> NetworkOutput:
-    """The mean of what the network makes of the outline and of its mirror image, as a batch of one."""
-    outline = torch.from_numpy(encode_outline(crop))[None].to(device)
+def _run(
+    crop: FloatArray, colors: Tensor, points: FloatArray, trust: FloatArray, device: str
+) -> NetworkOutput:
+    """The mean of what the network makes of the picture and of its mirror image, as a batch of one.
+
+    crop: (128, 128). colors: (1, 3, 128, 128), encoded.
+    """
+    outline, colors = torch.from_numpy(encode_outline(crop))[None].to(device), colors.to(device)
     hints, sure = (torch.tensor(value, dtype=torch.float32, device=device)[None] for value in (points, trust))
     swapped = mirrored_names(LANDMARKS)
     spots = encode_hints(hints, sure)
     outlines = torch.cat([outline, outline.flip(3)])
-    output = load_network(device)(outlines, torch.cat([spots, spots[:, swapped].flip(3)]))
+    mirrored = torch.cat([spots, spots[:, swapped].flip(3)])
+    output = load_network(device)(outlines, mirrored, torch.cat([colors, colors.flip(3)]))
     heat = output.heat.log_softmax(dim=2)
     cells = heat[1:, swapped, :-1].unflatten(2, (HEAT_SIDE, HEAT_SIDE)).flip(3).flatten(2)
     other = torch.cat([cells, heat[1:, swapped, -1:]], dim=2)
@@ -156,6 +169,14 @@ def _crop(mask: FloatArray, square: Square) -> FloatArray:
     places = (np.arange(SIDE) + 0.5) * step - 0.5
     grid = np.meshgrid(places + square.top, places + square.left, indexing="ij")
     return ndimage.map_coordinates(smooth, grid, order=1, mode="constant").astype(np.float32)
+
+
+def _crop_colors(colors: FloatArray, mask: FloatArray, crop: FloatArray, square: Square) -> Tensor:
+    """The same of colors (S, S, 3), encoded: (1, 3, 128, 128). What is outside the mask does not count."""
+    layers = [_crop(np.asarray(layer, np.float32) * mask, square) for layer in np.moveaxis(colors, 2, 0)]
+    return encode_colors(
+        *(torch.from_numpy(v)[None] for v in (np.stack(layers) / np.maximum(crop, 1e-3), crop))
+    )
 
 
 def _map_surfaces(

@@ -1,4 +1,4 @@
-"""Shorten broad feet: the outline network makes boots and shoes of cartoons longer than they are."""
+"""Shorten broad feet: the body network makes boots and shoes of cartoons longer than they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deepen flat heads: the outline network makes those of cartoons, and hair, flatter than they are."""
+"""Deepen flat heads: the body network makes those of cartoons, and hair, flatter than they are."""
 
 from __future__ import annotations
 

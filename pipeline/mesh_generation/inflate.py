@@ -56,12 +56,12 @@ def inflate_silhouette(
     Returns a mesh of at most min(face_count, 40,000) faces with smooth normals. MeshError: no subject.
     """
     silhouette = sample_silhouette(picture)
-    alpha = picture.rgba[..., 3]
+    alpha, colors = picture.rgba[..., 3], picture.rgba[..., :3]
     if figure is None:
-        body = read_body(alpha, device=device)
+        body = read_body(alpha, device=device, colors=colors)
     else:
         silhouette = open_seams(silhouette, figure)
-        body = read_body(alpha, figure.landmarks[:, :2], figure.confidence, device=device)
+        body = read_body(alpha, figure.landmarks[:, :2], figure.confidence, device, colors=colors)
     outline = trace_outline(silhouette.alpha)
     progress(0.1)
     ground = settle_on_ground(silhouette)

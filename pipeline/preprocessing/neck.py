@@ -11,7 +11,7 @@ from ..types import BoolArray, Float64Array, FloatArray
 from .face_hints import CHEST, MOUTH, NECK, place_below
 from .pose_hints import PoseHints, find_narrowest
 
-_SURE, _SURE_ABOVE_MOUTH = 0.6, 0.8
+_SURE, _SURE_ABOVE_MOUTH = 0.6, 0.82
 """Confidence from which BlazePose's neck counts, or the outline's where BlazePose has none; the same of an
 outline's neck that lies above the mouth of the face: faces in helmets are read too large."""
 _SHOULDERS, _SHOULDERS_SEEN = 0.75, 0.3

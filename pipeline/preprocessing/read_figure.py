@@ -53,12 +53,13 @@ def read_figure(
     mask, side = picture.mask, len(picture.rgba)
     box = _find_box(mask, side)
     height = box[3] - box[1]
-    outline = body = read_body(picture.rgba[..., 3], device=device)
+    alpha, colors = picture.rgba[..., 3], picture.rgba[..., :3]
+    outline = body = read_body(alpha, device=device, colors=colors)
     hints = None if pose is None else _check_pose(pose, mask, face)
     told = hints if hints is not None or face is None else read_face(face)
     if told is not None and (hints is not None or _misses_face(outline, told, side, height)):
         points = told.landmarks / side
-        body = read_body(picture.rgba[..., 3], points, told.confidence, device=device)
+        body = read_body(alpha, points, told.confidence, device, colors=colors)
         if face is None and _contradicts(outline, body, points, told.confidence, height):
             hints, body = None, outline
     is_faceless = pose is not None and face is None

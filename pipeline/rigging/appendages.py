@@ -42,7 +42,7 @@ _SHOWN_STEMS = {("Head", "hair"): "Hair", ("Spine2", "clothes"): "Cape"}
 """Of the joints' names, by the joint that they hang on, and by what the picture shows there; springs.py
 reads from them how the chain swings."""
 _LOOSE = (*_PARTS, "clothes", "background", "left_hand", "right_hand")
-"""Parts of the picture that an appendage may be; the outline network takes staffs for hands."""
+"""Parts of the picture that an appendage may be; the body network takes staffs for hands."""
 _LEAST_RADII = {"trunk": 0.2, "collar": 0.1, "arm": 0.06, "leg": 0.1}
 """Of a body part, as shares of the length from hips to neck."""
 _LEAST_HEAD = 0.4

@@ -1,11 +1,11 @@
-"""The outline network: what it reads in figures drawn by code, mirrored ones, and in no figure at all."""
+"""The body network: what it reads in figures drawn by code, mirrored ones, and in no figure at all."""
 
 import numpy as np
 import pytest
 import torch
 from character3d.pipeline.figure import LANDMARKS, PARTS, mirrored_names
+from character3d.pipeline.figure.body_network import SIDE, encode_outline
 from character3d.pipeline.figure.network import load_network, read_body
-from character3d.pipeline.figure.outline_network import SIDE, encode_outline
 
 SIZE = 200
 
@@ -93,6 +93,42 @@ def test_hints_are_checked_against_the_outline(person):
     assert np.hypot(*(place(reading, "left_ankle")[:2] - right[LANDMARKS.index("left_ankle")])) < 0.08
     nothing = read_body(draw_person(), np.full((20, 2), np.nan), np.ones(20))
     assert np.array_equal(nothing.landmarks, person.landmarks)
+
+
+def paint_toy(chin):
+    """An egg with stubs for arms and feet, its head of another color down to the row `chin`: mask, colors."""
+    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
+    egg = np.hypot((x - 0.5) / 0.24, (y - 0.5) / 0.36) < 1
+    feet = sum(np.hypot((x - 0.5 - side) / 0.07, (y - 0.86) / 0.04) < 1 for side in (-0.1, 0.1))
+    arms = sum(np.hypot((x - 0.5 - side) / 0.07, (y - 0.58) / 0.11) < 1 for side in (-0.25, 0.25))
+    colors = np.where((egg & (y < chin))[..., None], (0.5, 0.3, 0.2), (0.3, 0.6, 0.9))
+    colors[(feet + arms > 0) & ~egg] = (0.5, 0.3, 0.2)
+    for eye in (0.4, 0.6):
+        colors[np.hypot(x - eye, y - chin + 0.16) < 0.02] = 0.05
+    return (egg | (feet + arms > 0)).astype(np.float32), colors
+
+
+def test_colors_tell_where_a_head_ends_that_the_outline_does_not_show():
+    for chin in (0.45, 0.6):
+        mask, colors = paint_toy(chin)
+        assert abs(place(read_body(mask, colors=colors), "neck")[1] - chin) < 0.05
+
+
+def test_brightness_and_contrast_of_a_picture_do_not_matter():
+    mask, colors = paint_toy(0.45)
+    colors[:, : SIZE // 2] *= 0.8
+    bright, dull = (read_body(mask, colors=scaled) for scaled in (colors, 0.15 + 0.5 * colors))
+    assert np.allclose(bright.landmarks, dull.landmarks, atol=1e-3)
+    assert np.allclose(bright.front, dull.front, atol=1e-3, equal_nan=True)
+
+
+def test_a_mirrored_picture_is_read_as_the_mirror_image():
+    mask, colors = paint_toy(0.45)
+    colors[:, : SIZE // 2] *= 0.8
+    reading = read_body(mask, colors=colors)
+    mirrored = read_body(mask[:, ::-1].copy(), colors=colors[:, ::-1].copy())
+    back = mirrored.landmarks[mirrored_names(LANDMARKS)] * (-1, 1, 1) + (1, 0, 0)
+    assert np.allclose(reading.landmarks, back, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["empty", "full", "noise", "dot", "line"])

@@ -1,8 +1,9 @@
-"""The outline network: what goes in, its layers, and what its landmark heat maps say.
+"""The body network: what goes in, its layers, and what its landmark heat maps say.
 
-It was trained on random figures alone (`training/`), made from CC0 bodies, hair and hats; it sees no colors,
-so that a painted figure, a photograph and a rendered one look the same to it. Landmarks found by other means
-are one of its inputs, left out or wrong at random in training: it checks them against the outline.
+It was trained on random figures alone (`training/`), made from CC0 bodies, hair and hats, painted at random.
+Of colors it sees how they differ within the figure, or nothing: some of what it was trained on had none.
+Landmarks found by other means are one of its inputs, left out or wrong at random in training: it checks them
+against the picture.
 """
 
 from __future__ import annotations
@@ -43,7 +44,29 @@ class NetworkOutput:
     parts: Tensor
 
 
-class OutlineNetwork(nn.Module):
+class ColorLayers(nn.Module):
+    """What the colors add to the outline's features at 64 x 64, 32 x 32 and 16 x 16."""
+
+    def __init__(self, outputs: tuple[int, int, int], widths: tuple[int, int, int] = (24, 48, 64)) -> None:
+        super().__init__()
+        c64, c32, c16 = widths
+        self.at64 = nn.Sequential(convolve(3 * 4, c64), Block(c64))
+        self.at32 = nn.Sequential(convolve(c64, c32, 2), Block(c32))
+        self.at16 = nn.Sequential(convolve(c32, c16, 2), Block(c16))
+        self.out = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths, outputs, strict=True))
+        for weights in self.out.parameters():  # at first an outline's reading is left as it is
+            nn.init.zeros_(weights)
+
+    def forward(self, colors: Tensor) -> tuple[Tensor, ...]:
+        """Colors (B, 3, 128, 128) in; nothing is known of a picture whose colors are all 0."""
+        seen, x = [], nn.functional.pixel_unshuffle(colors, 2)
+        for layers, out in zip((self.at64, self.at32, self.at16), self.out, strict=True):
+            x = layers(x)
+            seen.append(out(x))
+        return tuple(seen)
+
+
+class BodyNetwork(nn.Module):
     """A U-Net (Ronneberger et al. 2015) of residual blocks; most of its work is done at 32 x 32 and below."""
 
     def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128, 160)) -> None:
@@ -64,13 +87,15 @@ class OutlineNetwork(nn.Module):
         self.heat = nn.Conv2d(c32, 2 * _COUNT, 1)
         self.surfaces = nn.Conv2d(32, 4 * 4, 1)
         self.parts = nn.Conv2d(32, len(PARTS), 1)
+        self.colors = ColorLayers((c64, c32, c16))
 
-    def forward(self, outline: Tensor, hints: Tensor) -> NetworkOutput:
-        """Read masks and distances (B, 2, 128, 128) and hint maps (B, 20, 32, 32)."""
+    def forward(self, outline: Tensor, hints: Tensor, colors: Tensor) -> NetworkOutput:
+        """Read masks and distances (B, 2, 128, 128), hint maps (B, 20, 32, 32), colors (B, 3, 128, 128)."""
         x = nn.functional.pixel_unshuffle(outline, 2)
-        s64 = self.stem(add_places(x))
-        s32 = self.mix32(torch.cat([self.down32(s64), hints], dim=1))
-        s16 = self.down16(s32)
+        seen64, seen32, seen16 = self.colors(colors)
+        s64 = self.stem(add_places(x)) + seen64
+        s32 = self.mix32(torch.cat([self.down32(s64), hints], dim=1)) + seen32
+        s16 = self.down16(s32) + seen16
         s8 = self.down8(s16)
         s4 = self.down4(s8)
         pooled = s4.mean(dim=(2, 3))
@@ -100,6 +125,15 @@ def encode_outline(mask: FloatArray) -> FloatArray:
     """
     inside = mask > 0.5
     return np.stack([inside, measure_edge_distance(inside)]).astype(np.float32)
+
+
+def encode_colors(colors: Tensor, mask: Tensor) -> Tensor:
+    """Colors (B, 3, H, W) inside masks (B, H, W), from their mean and in units of their spread."""
+    inside = (mask > 0.5)[:, None].to(colors.dtype)
+    count = inside.sum(dim=(2, 3), keepdim=True).clamp_min(1)
+    centered = (colors - (colors * inside).sum(dim=(2, 3), keepdim=True) / count) * inside
+    spread = (centered.square().sum(dim=(1, 2, 3), keepdim=True) / (3 * count)).sqrt()
+    return centered / spread.clamp_min(0.05)
 
 
 def encode_hints(hints: Tensor, confidence: Tensor) -> Tensor:
