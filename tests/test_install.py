@@ -133,6 +133,7 @@ def test_an_installation_goes_on_without_a_network(tmp_path):
     assert not list((tmp_path / "models").rglob("*.*"))
 
 
+@pytest.mark.nightly
 def test_elsewhere_the_folder_has_to_be_named(tmp_path):
     (tmp_path / "pack").symlink_to(REPOSITORY, target_is_directory=True)
     done = run_installer(tmp_path / "pack" / "install.py")

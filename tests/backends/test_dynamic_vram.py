@@ -19,6 +19,7 @@ def is_dynamic(patcher):
     return patcher.is_dynamic() and any(hasattr(layer, "hidden_weights") for layer in patcher.model.modules())
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("layout", ["mini", "2.1"])
 def test_hunyuan3d(hunyuan3d, load, picture, full_precision, monkeypatch, layout):  # noqa: F811
     """2.1 is corrected, and a MODEL without dynamic VRAM can be had of it."""

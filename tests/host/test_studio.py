@@ -116,6 +116,7 @@ def test_the_first_load_is_small_and_asks_no_other_host(browser, comfyui):
         assert not [answer.url for answer in page.asked if "vendor" in answer.url]
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("locale", ["en", "zh-CN"])
 def test_it_fits_every_width_and_is_accessible(browser, comfyui, locale):
     with open_studio(browser, comfyui.url, locale=locale) as page:

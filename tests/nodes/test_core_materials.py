@@ -216,6 +216,7 @@ def test_every_map_of_a_batch_reaches_glb_and_vrm(characters, load_nodes, tmp_pa
         np.testing.assert_array_equal(found["occlusion"][..., 0], given["metallic_roughness"][..., 0])
 
 
+@pytest.mark.nightly
 def test_every_map_of_a_batch_reaches_fbx(characters, load_nodes, tmp_path):
     require_reader("ufbx")
     save = load_nodes("save_character")

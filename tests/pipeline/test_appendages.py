@@ -95,6 +95,7 @@ def test_legs_of_which_one_hides_the_other_stay_with_the_hips():
     assert (skin.joints[low, 0] == fitted.skeleton.index("mixamorig:Hips")).all()
 
 
+@pytest.mark.nightly
 def test_an_arm_that_is_mere_relief_on_the_body_moves_with_the_chest():
     mesh, _ = make_body(80, 3)
     slab = make_box((0.05, 0.6, -0.15), (0.45, 1.35, 0.03))

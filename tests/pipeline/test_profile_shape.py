@@ -95,6 +95,7 @@ def test_a_tail_is_round_and_in_the_middle():
     assert np.ptp(behind[:, 0]) == pytest.approx(2 * 0.02 * 1.7 / 0.795, rel=0.35)
 
 
+@pytest.mark.nightly
 def test_what_the_profile_cuts_off_leaves_no_flat_face():
     bite = side(bite=capsule((0.4, 0.43), (0.455, 0.43), 0.012))
     mesh = inflate_silhouette(person(POSES["A"]), sides={"left": bite})

@@ -166,6 +166,7 @@ def test_each_row_comes_to_the_silhouette():
     assert (found & mask).sum() / (found | mask).sum() > 0.98
 
 
+@pytest.mark.nightly
 def test_the_seam_measure_tells_a_hard_seam_from_none(ball, maps):
     """Pictures of one color but for one: its seams are the only steps."""
     gray = tuple(0.5 * value for value in WHITE)

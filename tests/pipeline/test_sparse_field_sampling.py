@@ -44,9 +44,8 @@ def sample_dense(query, resolution):
     return values.view(3 * (resolution + 1,))
 
 
-@pytest.mark.parametrize(
-    "truncation", [0, 0.02, *(pytest.param(value, marks=pytest.mark.nightly) for value in (0.1, 0.008))]
-)
+@pytest.mark.nightly_cases
+@pytest.mark.parametrize("truncation", [0, 0.02, 0.1, 0.008])
 def test_the_surface_is_that_of_the_dense_grid(truncation):
     """Every edge that the surface crosses has the dense grid's values at both ends: the same surface."""
     query = figure(truncation)

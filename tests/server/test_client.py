@@ -196,6 +196,7 @@ def test_a_redirection_does_not_get_the_key():
 # -- connections that break --------------------------------------------------------------------------
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("abruptly", [False, True], ids=["ended", "reset"])
 def test_events_go_on_where_they_were(user, through, control, abruptly):
     control(seconds={"C3DGenerateMesh": 1.0, "C3DGenerateViews": 1.0})
@@ -225,6 +226,7 @@ def test_events_of_every_length_and_signs_of_life(size):
         assert list(Client(url).events("job")) == [event]
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("abruptly", [False, True], ids=["ended", "reset"])
 def test_a_download_goes_on_where_it_was(through, ended, tmp_path, abruptly):
     job_id, name, path = ended

@@ -110,6 +110,7 @@ async def test_an_output_folder_that_is_none(client, comfyui):
         assert answer.status == 200
 
 
+@pytest.mark.nightly_cases
 @pytest.mark.parametrize("jump", [-3600, 3600])
 async def test_a_clock_that_jumps(client, control, jump):
     """Durations, limits and events go by a clock that does not; jobs stay findable."""
