@@ -24,6 +24,9 @@ _SITTING, _SHORT_THIGH, _KNEES_SEEN = 55.0, 0.4, 0.7
 """Degrees off the vertical of both thighs in space; their height in the picture, in shins; visibility."""
 _FORWARD = 0.01
 """Share of the side by which the outline has the knees before the hips where BlazePose may see one sit."""
+_SPREAD, _RAISED = 0.3, 0.5
+"""Length in shins that thighs have at least, and share of it that their knees are raised at most, if they
+point aside only: short legs of toys may be read as knees beside their hips."""
 _UNSEEN, _HIPS_SEEN, _HEAD_SEEN, _NO_ANKLE = 0.2, 0.3, 0.4, 0.3
 """Confidence below which no ankle is in the picture, and from which hips and neck are; visibility below which
 a sure BlazePose sees no ankle."""
@@ -154,14 +157,23 @@ def _is_sitting(landmarks: FloatArray, confidence: FloatArray, pose: PoseLandmar
         for name in ("hip", "knee", "ankle")
     )
     seen = np.array([_read(confidence, f"{side}_knee") > _UNSEEN for side in ("left", "right")])
-    if (_point_aside(knees - hips, hips, knees, ankles) & seen).all():
+    is_forward = (knees - hips)[:, 2].mean() >= _FORWARD
+    spread = is_forward | _are_spread(knees - hips, ankles - knees)
+    if (_point_aside(knees - hips, hips, knees, ankles) & seen & spread).all():
         return True
-    if pose is None or (knees - hips)[:, 2].mean() < _FORWARD:
+    if pose is None or not is_forward:
         return False
     hips, knees, ankles = (pose.points[[left, left + 1]] for left in (23, 25, 27))
     seen = pose.visibility[[25, 26]] > _KNEES_SEEN
     thighs = pose.world[[25, 26]] - pose.world[[23, 24]]
     return bool((_point_aside(thighs, hips, knees, ankles) & seen).all())
+
+
+def _are_spread(thighs: FloatArray, shins: FloatArray) -> BoolArray:
+    """Whether thighs (2, 3) are long beside shins (2, 3), and do not point up."""
+    lengths, others = np.linalg.norm(thighs, axis=1), np.linalg.norm(shins, axis=1)
+    spread: BoolArray = (lengths > _SPREAD * others) & (thighs[:, 1] > -_RAISED * lengths)
+    return spread
 
 
 def _point_aside(thighs: FloatArray, hips: FloatArray, knees: FloatArray, ankles: FloatArray) -> BoolArray:

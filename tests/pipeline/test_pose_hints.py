@@ -173,6 +173,16 @@ def test_an_outline_alone_shows_the_turn(yaw, kind):
     assert classify_kind(mask, landmarks, np.ones(20), yaw, None, None, is_faceless=True) == unseen
 
 
+@pytest.mark.parametrize("knee", [(0.06, 0.46), (0.08, 0.3)], ids=["near the hips", "above the hips"])
+def test_knees_of_a_toy_that_stands_are_not_those_of_one_who_sits(knee):
+    hints, mask = read_pose(make_pose(), make_mask()), make_mask()
+    landmarks = at_depth_zero(hints)
+    for side, sign in (("left", 1), ("right", -1)):
+        for name, place in (("hip", (0.04, 0.45)), ("knee", knee), ("ankle", (0.07, 0.8))):
+            landmarks[LANDMARKS.index(f"{side}_{name}"), :2] = 0.5 + sign * place[0], place[1]
+    assert classify_kind(mask, landmarks, np.ones(20), 0.0, None, None) == "front"
+
+
 def test_knees_beside_the_hips_are_those_of_one_who_sits():
     hints, mask = read_pose(make_pose(), make_mask()), make_mask()
     landmarks = at_depth_zero(hints)
