@@ -18,6 +18,7 @@ from .face_hints import faces_viewer, fits_face, read_face
 from .figure_kind import classify_kind, describe_kind, estimate_yaw, is_doubtful_back, is_sideways
 from .neck import find_neck
 from .pose_hints import PoseHints, read_pose
+from .pose_parts import lies_elsewhere
 
 _AGREED = 0.06
 """Distance of the two readings of a landmark, as a share of the figure's height, up to which they agree."""
@@ -56,6 +57,8 @@ def read_figure(
     alpha, colors = picture.rgba[..., 3], picture.rgba[..., :3]
     outline = body = read_body(alpha, device=device, colors=colors)
     hints = None if pose is None else _check_pose(pose, mask, face)
+    if hints is not None and lies_elsewhere(hints, outline.parts):
+        hints = None
     told = hints if hints is not None or face is None else read_face(face)
     if told is not None and (hints is not None or _misses_face(outline, told, side, height)):
         points = told.landmarks / side
