@@ -18,8 +18,8 @@ _ELSEWHERE = {
 }
 """Parts on which a point of the limbs is not seen, even if another limb lies before it."""
 _BELIEVED, _AROUND, _MOST = 0.3, 0.006, 0.35
-"""Confidence of a point that counts; share of the side around it that is looked at; share of the points that
-may lie elsewhere: up to 0.27 where BlazePose is right, from 0.41 where it takes toys and monsters for people."""
+"""Confidence of a point that counts; share of the side around it that is looked at; share of points that may
+lie elsewhere: up to 0.27 where BlazePose is right, from 0.41 where it takes toys and monsters for people."""
 _LIMBS = {index: name.split("_")[-1] for index, name in enumerate(LANDMARKS) if "_" in name}
 
 

@@ -7,7 +7,7 @@ from character3d.pipeline.types import FramedPicture
 
 from .test_pose_hints import SIDE, make_mask, make_pose
 
-ON_ARMS = {"p25": (295, 200), "p26": (105, 200), "p27": (295, 240), "p28": (105, 240)}
+ON_ARMS = {"p25": (295, 170), "p26": (105, 170), "p27": (295, 215), "p28": (105, 215)}
 ON_HEAD = {"p15": (215, 80), "p16": (185, 80)}
 
 
