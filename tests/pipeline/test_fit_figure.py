@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from character3d.pipeline.figure import LANDMARKS, PARTS, Figure
 from character3d.pipeline.rigging import compute_skin_weights, fit_skeleton
+from character3d.pipeline.rigging.fit.figure_points import FigurePoints
 from character3d.pipeline.types import Mesh
 
 from .figures import join_parts, make_body, make_box, make_capsule
@@ -121,6 +122,16 @@ def test_a_plump_arm_that_the_picture_shows_is_not_held_before_the_trunk(part):
     parts[:, 38:] = PARTS.index(part)
     fitted = fit_skeleton(plump, figure=read_figure(plump, joints, parts=parts))
     assert ("mixamorig:LeftHand" in fitted.hidden) == (part == "torso")
+
+
+def test_an_arm_is_as_wide_as_its_sleeve_whatever_passes_for_its_hand():
+    parts = np.zeros((100, 100), np.uint8)
+    parts[10:50, 60:70] = PARTS.index("left_arm")
+    parts[50:60, 30:70] = PARTS.index("left_hand")
+    ends = np.zeros(2), np.ones(2)
+    points = FigurePoints(np.zeros((20, 3)), np.ones(20), "front", parts, *ends, (0.0, 0.0, 1.0, 1.0))
+    line = np.array(((0.65, 0.9), (0.65, 0.7), (0.65, 0.5), (0.65, 0.4)))
+    assert points.measure_arm_width(1, line) == pytest.approx(0.1)
 
 
 def test_what_the_picture_does_not_show_is_measured_on_the_mesh():

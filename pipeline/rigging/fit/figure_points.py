@@ -95,15 +95,14 @@ class FigurePoints:
         return gap
 
     def measure_arm_width(self, side: int, line: Float64Array) -> float:
-        """Return the mean width, metres, that the picture shows along an arm's `line` (4, 2).
+        """Return the mean width, metres, that the picture shows along an arm's `line` (4, 2) to its wrist.
 
-        side: +1 left, -1 right.
+        side: +1 left, -1 right. Hands do not count: bare skin beside them may pass for more of them.
         """
-        names = [f"{SIDE_NAMES[side]}_{part}" for part in ("arm", "hand")]
-        shown = np.isin(self.parts, [PARTS.index(name) for name in names])
+        shown = self.parts == PARTS.index(f"{SIDE_NAMES[side]}_arm")
         scale = (self.high - self.low) / (self.box[2] - self.box[0], self.box[3] - self.box[1])
         area = float(shown.mean() * np.prod(scale))
-        return area / max(float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum()), 1e-9)
+        return area / max(float(np.linalg.norm(np.diff(line[:3], axis=0), axis=1).sum()), 1e-9)
 
     def find_part(self, point: Float64Array) -> str:
         """Return the part of PARTS that the picture shows at a point, x and y in metres."""
