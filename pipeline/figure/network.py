@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -82,6 +83,30 @@ def load_network(device: str = "cpu") -> BodyNetwork:
     return network.eval().to(device)
 
 
+class BodyCrop(NamedTuple):
+    """What the network sees of a picture; outline (2, 128, 128) and colors (3, 128, 128) are encoded.
+
+    square: what they show. inside: (N, N) bool, the mask of the picture.
+    """
+
+    outline: Tensor
+    colors: Tensor
+    square: Square
+    inside: BoolArray
+
+
+def crop_body(mask: FloatArray, colors: FloatArray | None = None) -> BodyCrop:
+    """Cut out what the network sees of a picture, for one or more calls of read_crop.
+
+    mask: (S, S), 0..1, the framed outline. colors: (S, S, 3), 0..1; None if only the outline is known.
+    """
+    mask = np.asarray(mask, np.float32)
+    square = _frame(mask)
+    crop = _crop(mask, square)
+    seen = torch.zeros(3, SIDE, SIDE) if colors is None else _crop_colors(colors, mask, crop, square)
+    return BodyCrop(torch.from_numpy(encode_outline(crop)), seen, square, mask > 0.5)
+
+
 def read_body(
     mask: FloatArray,
     hints: FloatArray | None = None,
@@ -90,21 +115,27 @@ def read_body(
     *,
     colors: FloatArray | None = None,
 ) -> BodyReading:
-    """Read the body whose framed outline is `mask` (S, S), 0..1.
+    """Read the body of a picture that is read once: mask, colors as of crop_body, the rest of read_crop."""
+    return read_crop(crop_body(mask, colors), hints, hint_confidence, device)
 
-    hints: (20, 2) landmarks found by other means, shares of the mask's side; NaN or confidence 0 where none
-    is. The network checks them against the picture. colors: (S, S, 3), 0..1, of the picture; None if only the
-    outline is known. An empty mask gives landmarks of confidence 0.
+
+def read_crop(
+    crop: BodyCrop,
+    hints: FloatArray | None = None,
+    hint_confidence: FloatArray | None = None,
+    device: torch.device | str = "cpu",
+) -> BodyReading:
+    """Read the body that `crop` shows.
+
+    hints: (20, 2) landmarks found by other means, shares of the picture's side; NaN or confidence 0 where
+    none is. The network checks them against the picture. An empty mask gives landmarks of confidence 0.
     """
-    mask = np.asarray(mask, np.float32)
-    size, square = len(mask), _frame(mask)
+    square, inside, size = crop.square, crop.inside, len(crop.inside)
     points = np.full((_COUNT, 2), np.nan) if hints is None else np.asarray(hints)
     trust = np.ones(_COUNT) if hint_confidence is None else np.asarray(hint_confidence)
     known = np.isfinite(points).all(axis=1)
     points = (np.where(known[:, None], points, 0.5) * size - (square.left, square.top)) / square.side
-    crop = _crop(mask, square)
-    seen = torch.zeros(1, 3, SIDE, SIDE) if colors is None else _crop_colors(colors, mask, crop, square)
-    output = _run(crop, seen, points, np.where(known, trust, 0), str(device))
+    output = _run(crop, points, np.where(known, trust, 0), str(device))
     landmarks, confidence = (value[0].cpu().numpy() for value in decode_landmarks(output))
     landmarks = np.stack(
         [
@@ -114,7 +145,6 @@ def read_body(
         ],
         axis=1,
     )
-    inside = mask > 0.5
     parts = _map_parts(output.parts[0, 1:].argmax(dim=0).cpu().numpy() + 1, square, inside)
     certain = confidence if inside.any() else np.zeros_like(confidence)
     surfaces = output.surfaces[0].cpu().numpy()
@@ -122,14 +152,9 @@ def read_body(
 
 
 @torch.inference_mode()
-def _run(
-    crop: FloatArray, colors: Tensor, points: FloatArray, trust: FloatArray, device: str
-) -> NetworkOutput:
-    """The mean of what the network makes of the picture and of its mirror image, as a batch of one.
-
-    crop: (128, 128). colors: (1, 3, 128, 128), encoded.
-    """
-    outline, colors = torch.from_numpy(encode_outline(crop))[None].to(device), colors.to(device)
+def _run(crop: BodyCrop, points: FloatArray, trust: FloatArray, device: str) -> NetworkOutput:
+    """The mean of what the network makes of the picture and of its mirror image, as a batch of one."""
+    outline, colors = crop.outline[None].to(device), crop.colors[None].to(device)
     hints, sure = (torch.tensor(value, dtype=torch.float32, device=device)[None] for value in (points, trust))
     swapped = mirrored_names(LANDMARKS)
     spots = encode_hints(hints, sure)
@@ -172,11 +197,10 @@ def _crop(mask: FloatArray, square: Square) -> FloatArray:
 
 
 def _crop_colors(colors: FloatArray, mask: FloatArray, crop: FloatArray, square: Square) -> Tensor:
-    """The same of colors (S, S, 3), encoded: (1, 3, 128, 128). What is outside the mask does not count."""
+    """The same of colors (S, S, 3), encoded: (3, 128, 128). What is outside the mask does not count."""
     layers = [_crop(np.asarray(layer, np.float32) * mask, square) for layer in np.moveaxis(colors, 2, 0)]
-    return encode_colors(
-        *(torch.from_numpy(v)[None] for v in (np.stack(layers) / np.maximum(crop, 1e-3), crop))
-    )
+    shown = torch.from_numpy(np.stack(layers) / np.maximum(crop, 1e-3))
+    return encode_colors(shown[None], torch.from_numpy(crop)[None])[0]
 
 
 def _map_surfaces(

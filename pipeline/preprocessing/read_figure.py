@@ -9,9 +9,9 @@ from ..device import CPU
 from ..figure import LANDMARKS, PARTS, Figure
 from ..figure.document import FRAME
 from ..figure.face import Face
-from ..figure.network import BodyReading, read_body
+from ..figure.network import BodyReading, crop_body, read_crop
 from ..figure.pose_landmarks import PoseLandmarks
-from ..types import BoolArray, FloatArray, FramedPicture
+from ..types import BoolArray, FloatArray, FramedPicture, IntArray
 from .doubts import FEET_OUTSIDE
 from .face_features import find_features
 from .face_hints import faces_viewer, fits_face, read_face
@@ -54,15 +54,13 @@ def read_figure(
     mask, side = picture.mask, len(picture.rgba)
     box = _find_box(mask, side)
     height = box[3] - box[1]
-    alpha, colors = picture.rgba[..., 3], picture.rgba[..., :3]
-    outline = body = read_body(alpha, device=device, colors=colors)
-    hints = None if pose is None else _check_pose(pose, mask, face)
-    if hints is not None and lies_elsewhere(hints, outline.parts):
-        hints = None
+    crop = crop_body(picture.rgba[..., 3], picture.rgba[..., :3])
+    outline = body = read_crop(crop, device=device)
+    hints = None if pose is None else _check_pose(pose, mask, face, outline.parts)
     told = hints if hints is not None or face is None else read_face(face)
     if told is not None and (hints is not None or _misses_face(outline, told, side, height)):
         points = told.landmarks / side
-        body = read_body(alpha, points, told.confidence, device, colors=colors)
+        body = read_crop(crop, points, told.confidence, device)
         if face is None and _contradicts(outline, body, points, told.confidence, height):
             hints, body = None, outline
     is_faceless = pose is not None and face is None
@@ -96,14 +94,17 @@ def _place_frame(picture: FramedPicture) -> dict[str, float]:
     return {name: picture.metrics[name] for name in FRAME if name in picture.metrics}
 
 
-def _check_pose(pose: PoseLandmarks, mask: BoolArray, face: Face | None) -> PoseHints | None:
-    """BlazePose's landmarks; None if it found no one, a doubtful back, or someone with another face."""
+def _check_pose(pose: PoseLandmarks, mask: BoolArray, face: Face | None, parts: IntArray) -> PoseHints | None:
+    """BlazePose's landmarks; None if it found no one, a doubtful back, or someone with another face or body.
+
+    parts: (N, N), read without them.
+    """
     hints = read_pose(pose, mask)
     if hints.confidence.max() <= _SOME_TRUST or is_doubtful_back(pose):
         return None
     if face is not None and (not fits_face(pose, face) or (is_sideways(hints.yaw) and faces_viewer(face))):
         return None
-    return hints
+    return None if lies_elsewhere(hints, parts) else hints
 
 
 def _misses_face(outline: BodyReading, told: PoseHints, side: int, height: float) -> bool:
