@@ -37,15 +37,19 @@ def share_with_fingers(
     The sum of each row is kept: the other columns are scaled down by the weight that goes to the fingers.
     Nothing changes for a skeleton without fingers.
     """
-    for number, side in enumerate(SIDES):
-        chains = _list_chains(skeleton, side)
-        if chains:
-            part = span_progress(progress, number / len(SIDES), (number + 1) / len(SIDES))
-            shares = _share_hand(mesh, skeleton, skeleton.index(f"{PREFIX}{side}Hand"), chains, part)
-            gained = shares * weights.sum(axis=1, keepdims=True)
-            weights = np.concatenate((weights * (1.0 - shares.sum(axis=1, keepdims=True)), gained), axis=1)
-            joints = np.concatenate((joints, *(chain[:3] for chain in chains)))
-        progress((number + 1) / len(SIDES))
+    fingers = {side: chains for side in SIDES if (chains := _list_chains(skeleton, side))}
+    if not fingers:
+        progress(1.0)
+        return weights, joints
+    corners = list_corners(mesh)
+    for number, (side, chains) in enumerate(fingers.items()):
+        palm = skeleton.index(f"{PREFIX}{side}Hand")
+        part = span_progress(progress, number / len(fingers), (number + 1) / len(fingers))
+        shares = _share_hand(mesh, corners, skeleton, palm, chains, part)
+        gained = shares * weights.sum(axis=1, keepdims=True)
+        weights = np.concatenate((weights * (1.0 - shares.sum(axis=1, keepdims=True)), gained), axis=1)
+        joints = np.concatenate((joints, *(chain[:3] for chain in chains)))
+    progress(1.0)
     return weights, joints
 
 
@@ -60,14 +64,22 @@ def _list_chains(skeleton: Skeleton, side: str) -> list[list[int]]:
 
 
 def _share_hand(
-    mesh: Mesh, skeleton: Skeleton, palm: int, chains: list[list[int]], progress: Progress
+    mesh: Mesh,
+    corners: tuple[Float64Array, Float64Array],
+    skeleton: Skeleton,
+    palm: int,
+    chains: list[list[int]],
+    progress: Progress,
 ) -> Float64Array:
-    """(V, 3 F) weights of three bones per finger; the rest to 1 belongs to the palm and the body."""
+    """(V, 3 F) weights of three bones per finger; the rest to 1 belongs to the palm and the body.
+
+    corners: of the mesh, as of `list_corners`.
+    """
     at = skeleton.positions.astype(np.float64)
     shares = np.zeros((len(mesh.positions), 3 * len(chains)))
     tips = at[[chain[3] for chain in chains]]
     farthest = tips[np.linalg.norm(tips - at[palm], axis=1).argmax()]
-    hand = crop_hand(list_corners(mesh), at[skeleton.parents[palm]], at[palm], farthest)
+    hand = crop_hand(corners, at[skeleton.parents[palm]], at[palm], farthest)
     if hand is None:
         return shares
     vertices, cells = _match_cells(mesh, hand)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...mesh.areas import measure_areas
+from ...mesh.normals import compute_face_normals
 from ...mesh.topology import label_face_components
 from ...mesh.weld import weld_near
-from ...types import BoolArray, Mesh, Skeleton, SkinWeights
+from ...types import Float64Array, Int64Array, Skeleton, SkinWeights
 from ..skeleton import ARM_PARTS, LEG_PARTS, PREFIX, SIDES
 from .separate import SeparatedMesh
 from .skinning import keep_strongest
@@ -29,37 +29,36 @@ _MAX_HAND_CLOSING = 1.0
 
 def find_fused_arms(separated: SeparatedMesh, skeleton: Skeleton) -> tuple[str, ...]:
     """Return which arms, of LIMBS, or of their hands, consist mostly of what closes the cuts."""
+    if not separated.closing_faces:
+        return ()
     mesh, skin = separated.mesh, separated.skin
     owner = skin.joints[np.arange(len(skin.joints)), skin.weights.argmax(axis=1)]
-    areas = measure_areas(mesh.positions, mesh.faces)
+    normals, areas = compute_face_normals(mesh.positions.astype(np.float64), mesh.faces)
+    welded = weld_near(mesh.positions).inverse[mesh.faces]
     is_new = np.arange(len(mesh.faces)) >= len(mesh.faces) - separated.closing_faces
     fused = []
     for arm in ("left arm", "right arm"):
         joints = [skeleton.index(name) for name in LIMBS[arm]]
         for own, most in ((joints, _MAX_CLOSING), (joints[-1:], _MAX_HAND_CLOSING)):
             is_own = np.isin(owner, own)[mesh.faces].all(axis=1)
-            if _measure_cut(mesh, is_own & is_new) > most * areas[is_own & ~is_new].sum():
+            cut = is_own & is_new
+            rest = areas[is_own & ~is_new].sum()
+            if _measure_cut(welded[cut], normals[cut] * areas[cut, None]) > most * rest:
                 fused.append(arm)
                 break
     return tuple(fused)
 
 
-def _measure_cut(mesh: Mesh, closing: BoolArray) -> float:
-    """Square metres of a cut that these faces (F,) close.
+def _measure_cut(faces: Int64Array, areas: Float64Array) -> float:
+    """Square metres of a cut that faces (F, 3) of welded vertices close; areas: (F, 3), along their normals.
 
     They fold over each other where its border goes to and fro: one that faces sideways, between the body and
     an arm beside it, counts as flat. One that faces forward or back leaves little of the arm as it is.
     """
-    if not closing.any():
-        return 0.0
-    points, _, merged = weld_near(mesh.positions)
-    faces = merged[mesh.faces[closing]]
-    corners = points[faces]
-    areas = 0.5 * np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     across, _, ahead = np.abs(areas.sum(axis=0))
     if across <= ahead:
         return float(np.linalg.norm(areas, axis=1).sum())
-    patch = label_face_components(faces, len(points))
+    patch = label_face_components(faces, int(faces.max()) + 1)
     flat = [np.bincount(patch, axis) for axis in areas.T]
     return float(np.linalg.norm(flat, axis=0).sum())
 
